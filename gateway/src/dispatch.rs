@@ -1,0 +1,61 @@
+//! The seam between the gateway and whatever answers a request.
+//!
+//! The gateway knows services only through [`Dispatch`], so it is tested with a closure and
+//! never links wasmtime. This file decides no policy: statuses are in `error`, deadlines in
+//! `gateway`.
+
+use std::{future::Future, pin::Pin, sync::Arc};
+
+use http::{Request, Response};
+
+use crate::{body::Body, context::RequestContext};
+
+/// The future a [`Dispatch`] answers with.
+pub type Dispatched<'a> = Pin<Box<dyn Future<Output = Result<Response<Body>, DispatchError>> + Send + 'a>>;
+
+/// Where a routed request goes: a component of this host, an admin page, a closure in a test.
+pub trait Dispatch: Send + Sync + 'static {
+    /// Runs one request as far as its response head; the body streams after that.
+    ///
+    /// The gateway drops the future once `cx.deadline` passes, so this must be cancel safe.
+    /// An error of the returned body means the answer was cut short: the gateway then closes
+    /// the connection or resets the stream, so that it never looks complete.
+    fn dispatch(&self, cx: Arc<RequestContext>, request: Request<Body>) -> Dispatched<'_>;
+}
+
+/// Which component answered; the implementor puts it into the response's extensions and the
+/// gateway turns it into `X-Service` and `X-Service-Version`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AnsweredBy {
+    pub service: Arc<str>,
+    pub version: http::HeaderValue,
+}
+
+/// Why a dispatch has no answer. `error` maps each to a status; the text is for the log and
+/// never reaches a client.
+#[derive(Debug, thiserror::Error)]
+pub enum DispatchError {
+    /// Nothing can serve it now: not started, a breaker is open, a dependency is down.
+    #[error("service `{service}` is not available: {reason}")]
+    Unavailable { service: Arc<str>, reason: String },
+
+    /// Its concurrency and its queue are full.
+    #[error("service `{service}` is at its concurrency limit")]
+    Overloaded { service: Arc<str> },
+
+    /// It ran longer than its wall clock or CPU limit.
+    #[error("service `{service}` did not answer in time: {reason}")]
+    TimedOut { service: Arc<str>, reason: String },
+
+    /// It trapped or panicked before its response head.
+    #[error("service `{service}` trapped: {reason}")]
+    Trapped { service: Arc<str>, reason: String },
+
+    /// It returned without an answer, or with one that is no valid HTTP.
+    #[error("service `{service}` gave no valid answer: {reason}")]
+    InvalidAnswer { service: Arc<str>, reason: String },
+
+    /// The request's own body broke while the service read it (too large, too slow, cut off).
+    #[error(transparent)]
+    RequestBody(#[from] crate::body::BodyError),
+}
