@@ -4,3 +4,4 @@
 pub mod body;
 pub mod context;
 pub mod dispatch;
+pub mod route;

@@ -4,7 +4,11 @@
 //! Nothing in this module performs I/O. A decision that says yes is a [`Granted`] value, which
 //! the backends demand; a decision that says no names the line that would allow it.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 /// Something that has passed its grant check. Only this module can make one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +57,11 @@ pub struct Denied {
 impl Grants {
     pub fn new(service: Arc<str>, manifest: PathBuf, postgres: BTreeMap<Arc<str>, Mode>) -> Self {
         Self { service, manifest, postgres }
+    }
+
+    /// The file that grants, for messages.
+    pub fn manifest(&self) -> &Path {
+        &self.manifest
     }
 
     /// The databases this service may use, by name.

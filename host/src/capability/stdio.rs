@@ -1,0 +1,202 @@
+//! What a guest prints: whole lines to the log, with service, trace id and a bound for each
+//! request. Nothing of it reaches a client.
+
+use std::{
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use tokio::io::AsyncWrite;
+use wasmtime_wasi::{
+    async_trait,
+    cli::{IsTerminal, StdoutStream},
+    p2::{OutputStream, Pollable, StreamResult},
+};
+
+/// What one request may print, both streams together; the rest is cut with a note.
+const REQUEST_MAX_BYTES: usize = 64 << 10;
+/// A longer line is logged in pieces of this size.
+const LINE_MAX_BYTES: usize = 4 << 10;
+
+/// Where both streams of an instance go.
+#[derive(Debug)]
+pub struct Output {
+    service: Arc<str>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    trace_id: u128,
+    /// Bytes taken for the current request.
+    taken: usize,
+    cut: bool,
+    stdout: Vec<u8>,
+    stderr: Vec<u8>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Stream {
+    Stdout,
+    Stderr,
+}
+
+impl Output {
+    pub fn new(service: Arc<str>) -> Arc<Self> {
+        Arc::new(Self { service, state: Mutex::default() })
+    }
+
+    /// What is printed from now on belongs to this request.
+    pub fn begin(&self, trace_id: u128) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.trace_id = trace_id;
+        state.taken = 0;
+        state.cut = false;
+    }
+
+    /// The request is over: logs what was printed without a final newline.
+    pub fn end(&self) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        for stream in [Stream::Stdout, Stream::Stderr] {
+            let rest = std::mem::take(state.buffer(stream));
+            if !rest.is_empty() {
+                self.log(state.trace_id, stream, &rest);
+            }
+        }
+    }
+
+    fn write(&self, stream: Stream, bytes: &[u8]) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = REQUEST_MAX_BYTES - state.taken;
+        let taken = &bytes[..bytes.len().min(room)];
+        state.taken += taken.len();
+        if taken.len() < bytes.len() && !state.cut {
+            state.cut = true;
+            tracing::warn!(
+                target: "guest", service = %self.service, traceId = %format_args!("{:032x}", state.trace_id),
+                limit_bytes = REQUEST_MAX_BYTES, "output cut: the request printed more than its limit"
+            );
+        }
+        for piece in taken.split_inclusive(|byte| *byte == b'\n') {
+            let trace_id = state.trace_id;
+            let line = state.buffer(stream);
+            line.extend_from_slice(piece);
+            if piece.ends_with(b"\n") || line.len() >= LINE_MAX_BYTES {
+                let line = std::mem::take(line);
+                self.log(trace_id, stream, line.strip_suffix(b"\n").unwrap_or(&line));
+            }
+        }
+    }
+
+    fn log(&self, trace_id: u128, stream: Stream, line: &[u8]) {
+        let text = String::from_utf8_lossy(line);
+        let (service, trace_id) = (&self.service, format_args!("{trace_id:032x}"));
+        match stream {
+            Stream::Stdout => tracing::info!(target: "guest", %service, traceId = %trace_id, "{text}"),
+            Stream::Stderr => tracing::warn!(target: "guest", %service, traceId = %trace_id, "{text}"),
+        }
+    }
+}
+
+impl Drop for Output {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl State {
+    fn buffer(&mut self, stream: Stream) -> &mut Vec<u8> {
+        match stream {
+            Stream::Stdout => &mut self.stdout,
+            Stream::Stderr => &mut self.stderr,
+        }
+    }
+}
+
+/// One of the two streams, as wasmtime wants it.
+#[derive(Debug, Clone)]
+pub struct GuestStream {
+    output: Arc<Output>,
+    stream: Stream,
+}
+
+impl GuestStream {
+    pub fn stdout(output: Arc<Output>) -> Self {
+        Self { output, stream: Stream::Stdout }
+    }
+
+    pub fn stderr(output: Arc<Output>) -> Self {
+        Self { output, stream: Stream::Stderr }
+    }
+}
+
+impl IsTerminal for GuestStream {
+    fn is_terminal(&self) -> bool {
+        false
+    }
+}
+
+impl StdoutStream for GuestStream {
+    fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn p2_stream(&self) -> Box<dyn OutputStream> {
+        Box::new(self.clone())
+    }
+}
+
+impl OutputStream for GuestStream {
+    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        self.output.write(self.stream, &bytes);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> StreamResult<()> {
+        Ok(())
+    }
+
+    fn check_write(&mut self) -> StreamResult<usize> {
+        Ok(REQUEST_MAX_BYTES)
+    }
+}
+
+#[async_trait]
+impl Pollable for GuestStream {
+    async fn ready(&mut self) {}
+}
+
+impl AsyncWrite for GuestStream {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
+        self.output.write(self.stream, bytes);
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_keeps_no_more_than_the_limit() {
+        let output = Output::new("chatty".into());
+        output.begin(1);
+        for _ in 0..1000 {
+            output.write(Stream::Stdout, &[b'x'; 1000]);
+        }
+        let state = output.state.lock().expect("not poisoned");
+        assert_eq!(state.taken, REQUEST_MAX_BYTES);
+        assert!(state.cut);
+        assert!(state.stdout.len() <= LINE_MAX_BYTES);
+    }
+}

@@ -1,0 +1,156 @@
+//! A `.wasm` file: read, checked, compiled, compared with its grants.
+//!
+//! Everything here happens before a component takes a request. Nothing of it runs guest code.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use crate::{
+    capability::{self, Requirement},
+    engine::Engine,
+    grant::Grants,
+};
+
+mod artifact;
+mod digest;
+mod sections;
+
+pub use artifact::{Artifacts, ArtifactsError};
+pub use digest::Digest;
+pub use sections::Sections;
+
+/// A component larger than this is refused unread.
+pub const SIZE_MAX_BYTES: u64 = 64 << 20;
+
+/// A component that compiled.
+pub struct Component {
+    /// The service it was loaded for.
+    pub service: Arc<str>,
+    pub digest: Digest,
+    pub size_bytes: u64,
+    pub compiled: wasmtime::component::Component,
+    /// `wasi:io/poll@0.2.3`, …, in the component's order.
+    pub imports: Vec<String>,
+    pub exports: Vec<String>,
+    pub sections: Sections,
+    /// The compiled code came from the artifact cache.
+    pub cached: bool,
+}
+
+/// Why a component cannot be used. Whatever ran before is still running.
+#[derive(Debug, thiserror::Error)]
+pub enum ComponentError {
+    #[error("cannot read component `{}`{}", .path.display(), hint(.build.as_deref()))]
+    Read { path: PathBuf, build: Option<String>, #[source] source: std::io::Error },
+
+    #[error("`{}` has {size} bytes; a component may have {SIZE_MAX_BYTES}", .path.display())]
+    TooLarge { path: PathBuf, size: u64 },
+
+    #[error("`{}` is a core module, not a component; build it with `--target wasm32-wasip2`", .path.display())]
+    CoreModule { path: PathBuf },
+
+    #[error("`{}` is no WebAssembly component; it may be truncated or another kind of file: {reason}", .path.display())]
+    NotAComponent { path: PathBuf, reason: String },
+
+    #[error("`{}` does not compile: {reason}", .path.display())]
+    Compile { path: PathBuf, reason: String },
+
+    #[error("`{}` took longer than 30 s to compile; make it smaller, or compile it on an idle machine", .path.display())]
+    CompileTimeout { path: PathBuf },
+
+    #[error("`{}` does not export `wasi:http/incoming-handler@0.2`; it exports {exports}", .path.display())]
+    NoHandler { path: PathBuf, exports: String },
+
+    #[error(transparent)]
+    Artifacts(#[from] ArtifactsError),
+}
+
+fn hint(build: Option<&str>) -> String {
+    build.map(|build| format!("; build it with `{build}`")).unwrap_or_default()
+}
+
+/// An import that the manifest does not cover.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Missing {
+    #[error("`{service}` imports `{import}`, which {manifest} does not grant; add `{line}` to `services.{service}.permissions`", manifest = .manifest.display())]
+    Grant { service: Arc<str>, import: String, line: &'static str, manifest: PathBuf },
+
+    #[error("`{service}` imports `{import}`, which needs the permission `{permission}`; this version of Archipel cannot grant it yet")]
+    NotYet { service: Arc<str>, import: String, permission: &'static str },
+
+    #[error("`{service}` imports `{import}`, which this host does not offer; `archipel inspect` lists what a component imports")]
+    Unknown { service: Arc<str>, import: String },
+}
+
+impl Component {
+    /// Reads, checks and compiles a file, or takes its compiled form from `artifacts`.
+    ///
+    /// Blocking, up to seconds for a large component: call it where that is allowed.
+    pub fn load(service: Arc<str>, path: &Path, build: Option<&str>, engine: &Engine, artifacts: Option<&Artifacts>) -> Result<Self, ComponentError> {
+        let bytes = read(path, build)?;
+        let sections = check(path, &bytes)?;
+        let digest = Digest::of(&bytes);
+        let (compiled, cached) = match artifacts {
+            Some(artifacts) => artifacts.load_or_compile(engine, &digest, &bytes, path)?,
+            None => (compile(engine, &bytes, path)?, false),
+        };
+        let ty = compiled.component_type();
+        let imports = ty.imports(&engine.wasm).map(|(name, _)| name.to_owned()).collect();
+        let exports: Vec<String> = ty.exports(&engine.wasm).map(|(name, _)| name.to_owned()).collect();
+        Ok(Self { service, digest, size_bytes: bytes.len() as u64, compiled, imports, exports, sections, cached })
+    }
+
+    /// Whether the host can send requests to it.
+    pub fn check_handler(&self, path: &Path) -> Result<(), ComponentError> {
+        if self.exports.iter().any(|export| export.starts_with("wasi:http/incoming-handler@0.2.")) {
+            return Ok(());
+        }
+        let exports = if self.exports.is_empty() { "nothing".into() } else { format!("`{}`", self.exports.join("`, `")) };
+        Err(ComponentError::NoHandler { path: path.to_owned(), exports })
+    }
+
+    /// What it imports beyond its grants: all of it, not the first only.
+    pub fn missing(&self, grants: &Grants) -> Vec<Missing> {
+        let service = &self.service;
+        let missing = |import: &String| match capability::requirement(import) {
+            Requirement::Nothing => None,
+            Requirement::Postgres if grants.databases().next().is_some() => None,
+            Requirement::Postgres => Some(Missing::Grant {
+                service: service.clone(),
+                import: import.clone(),
+                line: "postgres = { NAME = \"read-write\" }",
+                manifest: grants.manifest().to_owned(),
+            }),
+            Requirement::NotYet { permission } => {
+                Some(Missing::NotYet { service: service.clone(), import: import.clone(), permission })
+            }
+            Requirement::Unknown => Some(Missing::Unknown { service: service.clone(), import: import.clone() }),
+        };
+        self.imports.iter().filter_map(missing).collect()
+    }
+}
+
+fn read(path: &Path, build: Option<&str>) -> Result<Vec<u8>, ComponentError> {
+    let failed = |source| ComponentError::Read { path: path.to_owned(), build: build.map(str::to_owned), source };
+    let size = fs::metadata(path).map_err(failed)?.len();
+    if size > SIZE_MAX_BYTES {
+        return Err(ComponentError::TooLarge { path: path.to_owned(), size });
+    }
+    fs::read(path).map_err(failed)
+}
+
+fn check(path: &Path, bytes: &[u8]) -> Result<Sections, ComponentError> {
+    if wasmparser::Parser::is_core_wasm(bytes) {
+        return Err(ComponentError::CoreModule { path: path.to_owned() });
+    }
+    Sections::read(bytes)
+        .map_err(|error| ComponentError::NotAComponent { path: path.to_owned(), reason: error.to_string() })
+}
+
+fn compile(engine: &Engine, bytes: &[u8], path: &Path) -> Result<wasmtime::component::Component, ComponentError> {
+    wasmtime::component::Component::from_binary(&engine.wasm, bytes)
+        .map_err(|error| ComponentError::Compile { path: path.to_owned(), reason: format!("{error:#}") })
+}

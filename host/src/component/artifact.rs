@@ -1,0 +1,211 @@
+//! The artifact cache: compiled components on disk, so that the second start compiles nothing.
+//!
+//! An artifact is native code, and loading a forged one would run it. So: the folder is the
+//! host's own (0700); a name is the digest of the wasm and of the engine's compile settings; and
+//! a keyed MAC over the content, with a key that never leaves the folder, is checked before an
+//! artifact is loaded. Artifacts are never accepted from outside. This is the only file of the
+//! project with unsafe code: wasmtime marks loading so for the reason above.
+
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions},
+    hash::{DefaultHasher, Hash, Hasher},
+    io::{self, Read, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+use ring::{
+    hmac,
+    rand::{SecureRandom, SystemRandom},
+};
+use wasmtime::component::Component;
+
+use super::{ComponentError, Digest};
+use crate::engine::Engine;
+
+/// A folder of compiled components.
+pub struct Artifacts {
+    folder: PathBuf,
+    key: hmac::Key,
+    max_bytes: u64,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("cannot use the artifact cache `{}`; `host.data` must be a folder this user can write to", .path.display())]
+pub struct ArtifactsError {
+    path: PathBuf,
+    #[source]
+    source: io::Error,
+}
+
+impl Artifacts {
+    /// Opens or makes the folder `artifacts` under `data`.
+    pub fn open(data: &Path, max_bytes: u64) -> Result<Self, ArtifactsError> {
+        let folder = data.join("artifacts");
+        let opened = private_folder(&folder).and_then(|()| key(&folder.join("key")));
+        match opened {
+            Ok(key) => Ok(Self { folder, key, max_bytes }),
+            Err(source) => Err(ArtifactsError { path: folder, source }),
+        }
+    }
+
+    /// The compiled form of `wasm`, and whether it came from the cache. A damaged or foreign
+    /// artifact is compiled anew; a cache that cannot be written to is only a warning.
+    pub(super) fn load_or_compile(&self, engine: &Engine, digest: &Digest, wasm: &[u8], path: &Path) -> Result<(Component, bool), ComponentError> {
+        let file = self.file(engine, digest);
+        if let Some(component) = self.load(engine, &file) {
+            return Ok((component, true));
+        }
+        let compiled = engine.wasm.precompile_component(wasm);
+        let artifact = compiled
+            .map_err(|error| ComponentError::Compile { path: path.to_owned(), reason: format!("{error:#}") })?;
+        if let Err(error) = self.store(&file, &artifact) {
+            tracing::warn!(%error, file = %file.display(), "cannot keep a compiled component; the next start compiles it again");
+        } else if let Some(component) = self.load(engine, &file) {
+            return Ok((component, false));
+        }
+        Ok((super::compile(engine, wasm, path)?, false))
+    }
+
+    fn file(&self, engine: &Engine, digest: &Digest) -> PathBuf {
+        let mut settings = DefaultHasher::new();
+        engine.wasm.precompile_compatibility_hash().hash(&mut settings);
+        self.folder.join(format!("{digest}-{:016x}.cwasm", settings.finish()))
+    }
+
+    fn load(&self, engine: &Engine, file: &Path) -> Option<Component> {
+        let content = fs::read(file).ok()?;
+        let tag = fs::read(file.with_extension("mac")).ok()?;
+        if hmac::verify(&self.key, &content, &tag).is_err() {
+            tracing::warn!(file = %file.display(), "a compiled component is damaged or not ours; compiling it again");
+            return None;
+        }
+        drop(content);
+        // Recently used ones are the last to be removed; a clock that cannot be set is no harm.
+        let _ = File::open(file).and_then(|file| file.set_modified(SystemTime::now()));
+        match deserialize(engine, file) {
+            Ok(component) => Some(component),
+            Err(error) => {
+                tracing::warn!(file = %file.display(), error = %format!("{error:#}"), "cannot load a compiled component; compiling it again");
+                None
+            }
+        }
+    }
+
+    fn store(&self, file: &Path, artifact: &[u8]) -> io::Result<()> {
+        self.make_room(artifact.len() as u64)?;
+        let tag = hmac::sign(&self.key, artifact);
+        write_whole(file, artifact)?;
+        write_whole(&file.with_extension("mac"), tag.as_ref())
+    }
+
+    /// Removes the least recently used artifacts until `bytes` more fit.
+    fn make_room(&self, bytes: u64) -> io::Result<()> {
+        let mut kept: Vec<(SystemTime, u64, PathBuf)> = Vec::new();
+        for entry in fs::read_dir(&self.folder)? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|extension| extension == "cwasm") {
+                let metadata = fs::metadata(&path)?;
+                kept.push((metadata.modified()?, metadata.len(), path));
+            }
+        }
+        kept.sort_unstable();
+        let mut total: u64 = kept.iter().map(|(_, size, _)| size).sum();
+        for (_, size, path) in kept {
+            if total + bytes <= self.max_bytes {
+                break;
+            }
+            fs::remove_file(&path)?;
+            fs::remove_file(path.with_extension("mac"))?;
+            total -= size;
+        }
+        Ok(())
+    }
+}
+
+#[allow(unsafe_code, reason = "wasmtime can only promise safety for artifacts it made itself; see the top of this file")]
+fn deserialize(engine: &Engine, file: &Path) -> wasmtime::Result<Component> {
+    // SAFETY: the file lies in a folder only this user can write to, and its MAC, made when this
+    // host compiled it, has just been verified.
+    unsafe { Component::deserialize_file(&engine.wasm, file) }
+}
+
+/// Makes `folder` with mode 0700, and makes sure of it when it is there already.
+fn private_folder(folder: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o700))
+}
+
+fn key(file: &Path) -> io::Result<hmac::Key> {
+    let mut bytes = [0; 32];
+    match File::open(file).and_then(|mut file| file.read_exact(&mut bytes)) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            SystemRandom::new().fill(&mut bytes).map_err(|_| io::Error::other("no random numbers"))?;
+            write_whole(file, &bytes)?;
+        }
+        Err(error) => return Err(error),
+    }
+    Ok(hmac::Key::new(hmac::HMAC_SHA256, &bytes))
+}
+
+/// Writes beside the file and renames: a reader sees all of it or nothing.
+fn write_whole(file: &Path, content: &[u8]) -> io::Result<()> {
+    let mut name = file.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{:08x}.tmp", fastrand::u32(..)));
+    let beside = file.with_file_name(name);
+    let mut options = OpenOptions::new();
+    let mut written = options.write(true).create_new(true).mode(0o600).open(&beside)?;
+    written.write_all(content)?;
+    written.sync_all()?;
+    fs::rename(&beside, file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EMPTY_COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
+
+    fn cache() -> (tempfile::TempDir, Artifacts, Engine) {
+        let data = tempfile::tempdir().expect("a temporary folder");
+        let artifacts = Artifacts::open(data.path(), 1 << 20).expect("opens");
+        (data, artifacts, Engine::for_tools().expect("an engine"))
+    }
+
+    fn load(artifacts: &Artifacts, engine: &Engine) -> bool {
+        let digest = Digest::of(EMPTY_COMPONENT);
+        let loaded = artifacts.load_or_compile(engine, &digest, EMPTY_COMPONENT, Path::new("empty.wasm"));
+        loaded.expect("compiles").1
+    }
+
+    #[test]
+    fn the_second_load_compiles_nothing() {
+        let (_data, artifacts, engine) = cache();
+        assert!(!load(&artifacts, &engine));
+        assert!(load(&artifacts, &engine));
+    }
+
+    #[test]
+    fn a_damaged_artifact_is_compiled_again_and_never_loaded() {
+        let (_data, artifacts, engine) = cache();
+        load(&artifacts, &engine);
+        let file = artifacts.file(&engine, &Digest::of(EMPTY_COMPONENT));
+        let mut content = fs::read(&file).expect("kept");
+        content[100] ^= 1;
+        fs::write(&file, content).expect("writes");
+        assert!(!load(&artifacts, &engine));
+        assert!(load(&artifacts, &engine), "repaired");
+    }
+
+    #[test]
+    fn the_cache_stays_within_its_bound() {
+        let (data, _, engine) = cache();
+        let artifacts = Artifacts::open(data.path(), 1).expect("opens");
+        load(&artifacts, &engine);
+        artifacts.make_room(1).expect("makes room");
+        let left = fs::read_dir(&artifacts.folder).expect("reads").count();
+        assert_eq!(left, 1, "only the key");
+    }
+}

@@ -1,0 +1,140 @@
+//! The engine all components share: its settings, its instance slots, its clock.
+//!
+//! Decides how wasmtime is configured and nothing about any one component. Everything here is
+//! made once at start. Figures come from measurements described in ARCHITECTURE.md, "Engine".
+
+use std::{num::NonZeroUsize, sync::Arc};
+
+use tokio::sync::{Notify, Semaphore};
+use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig, WasmFeatures};
+
+mod clock;
+mod memory;
+
+pub use clock::{Clock, TICK};
+pub use memory::{GuestMemory, Reservation};
+
+/// How large the engine must be; worked out from a manifest by `serve`.
+#[derive(Debug, Clone, Copy)]
+pub struct EngineSettings {
+    /// Instances that may exist at once, of all services together.
+    pub instances_max: u32,
+    /// The largest `limits.memory` of any service.
+    pub instance_memory_max_bytes: u64,
+    /// `host.guest_memory`.
+    pub guest_memory_bytes: u64,
+    /// Worker threads that run guests.
+    pub workers: NonZeroUsize,
+}
+
+/// A wasmtime engine for WASI 0.2 components, with what all its instances share.
+#[derive(Clone)]
+pub struct Engine {
+    pub wasm: wasmtime::Engine,
+    pub clock: Arc<Clock>,
+    pub memory: Arc<GuestMemory>,
+    /// Permits for guests that have used more than a short turn of CPU: fewer than there are
+    /// workers, so that a worker is always free for short requests.
+    pub heavy: Arc<Semaphore>,
+    /// Told whenever an instance is dropped, for those who wait for a slot or for memory.
+    pub freed: Arc<Notify>,
+}
+
+/// The host could not set up its engine.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot set up the WebAssembly engine on this machine")]
+pub struct EngineError(#[source] anyhow::Error);
+
+impl Engine {
+    /// Builds the engine and starts its clock.
+    ///
+    /// Slots are reserved as address space, not as memory. Where the address space is too
+    /// small (a `ulimit -v`, a small virtual machine) instances are allocated one by one
+    /// instead, which costs several times the CPU a request; the log says so.
+    pub fn new(settings: EngineSettings) -> Result<Self, EngineError> {
+        let wasm = match wasmtime::Engine::new(&pooled(settings)) {
+            Ok(engine) => engine,
+            Err(error) => {
+                tracing::warn!(
+                    error = %format!("{error:#}"),
+                    "cannot reserve instance slots; falling back to on-demand allocation, which is several times slower: raise the address space limit (ulimit -v)"
+                );
+                let fallback = wasmtime::Engine::new(&features());
+                fallback.map_err(|error| EngineError(error.into()))?
+            }
+        };
+        let clock = Clock::start(wasm.weak()).map_err(|error| EngineError(error.into()))?;
+        Ok(Self {
+            wasm,
+            clock,
+            memory: Arc::new(GuestMemory::new(settings.guest_memory_bytes)),
+            heavy: Arc::new(Semaphore::new((settings.workers.get() / 2).max(1))),
+            freed: Arc::new(Notify::new()),
+        })
+    }
+
+    /// For work on components without running them (`check`, `inspect`): no slots, no clock to
+    /// speak of, and artifacts that a running host can use.
+    pub fn for_tools() -> Result<Self, EngineError> {
+        Self::new(EngineSettings {
+            instances_max: 4,
+            instance_memory_max_bytes: 64 << 20,
+            guest_memory_bytes: 256 << 20,
+            workers: NonZeroUsize::MIN,
+        })
+    }
+}
+
+/// What every engine of ours has in common; decides the compatibility of cached artifacts.
+fn features() -> Config {
+    let mut config = Config::new();
+    config
+        .epoch_interruption(true)
+        // Only WASI 0.3 needs it; off it saves a fifth of a fresh instance.
+        .concurrency_support(false)
+        .gc_support(false)
+        .wasm_features(SWITCHED_OFF, false)
+        // A trap's backtrace goes to the log; a deep recursion need not fill it.
+        .wasm_backtrace_max_frames(NonZeroUsize::new(16));
+    config
+}
+
+/// Proposals with no use for services and a history of advisories.
+const SWITCHED_OFF: WasmFeatures = WasmFeatures::THREADS
+    .union(WasmFeatures::SHARED_EVERYTHING_THREADS)
+    .union(WasmFeatures::GC)
+    .union(WasmFeatures::EXCEPTIONS)
+    .union(WasmFeatures::LEGACY_EXCEPTIONS)
+    .union(WasmFeatures::FUNCTION_REFERENCES)
+    .union(WasmFeatures::MEMORY64)
+    .union(WasmFeatures::STACK_SWITCHING);
+
+/// A component built by rustc has one module with code and two or three small adapters.
+const MODULES_PER_COMPONENT: u32 = 32;
+const TABLE_ELEMENTS_MAX: usize = 100_000;
+/// What a freed slot may keep of its memory, so that the next instance faults no pages in.
+const KEEP_RESIDENT_MAX_BYTES: u64 = 1 << 20;
+const TABLE_KEEP_RESIDENT_BYTES: usize = 64 << 10;
+
+fn pooled(settings: EngineSettings) -> Config {
+    let slots = settings.instances_max.max(1);
+    // Kept memory is the host's too: never more than a quarter of what guests may have.
+    let keep = (settings.guest_memory_bytes / 4 / u64::from(slots)).min(KEEP_RESIDENT_MAX_BYTES);
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(slots)
+        .total_core_instances(slots.saturating_mul(4))
+        .total_memories(slots.saturating_mul(2))
+        .total_tables(slots.saturating_mul(4))
+        .total_stacks(slots)
+        .max_core_instances_per_component(MODULES_PER_COMPONENT)
+        .max_memories_per_component(8)
+        .max_tables_per_component(32)
+        .max_unused_warm_slots(slots)
+        .max_memory_size(usize::try_from(settings.instance_memory_max_bytes).unwrap_or(usize::MAX))
+        .table_elements(TABLE_ELEMENTS_MAX)
+        .linear_memory_keep_resident(usize::try_from(keep).unwrap_or(0) & !0xfff)
+        .table_keep_resident(TABLE_KEEP_RESIDENT_BYTES);
+    let mut config = features();
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    config
+}

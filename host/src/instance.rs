@@ -1,0 +1,208 @@
+//! One instantiated component and its store: what it may see, and its bounds.
+//!
+//! Decides what a guest has in its hands (environment, output, memory, handles, capabilities)
+//! and for how long it may run ([`Budget`]). It does not decide when an instance is made, reused
+//! or thrown away: that is `service`.
+
+use std::sync::Arc;
+
+use wasmtime::{Store, component::ResourceTable};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView, p2::bindings::Proxy};
+
+use crate::{
+    backend::postgres::Databases,
+    capability::{
+        http::NoWayOut,
+        postgres::DatabaseView,
+        stdio::{GuestStream, Output},
+    },
+    engine::{Clock, Engine, Reservation},
+    grant::Grants,
+    manifest::ServiceSettings,
+};
+
+mod budget;
+mod limiter;
+
+pub use budget::{Budget, Stopped};
+pub use limiter::{Limiter, Refusal};
+
+/// Bytes that may be copied into the host in one call of it.
+const HOSTCALL_BYTES_MAX: usize = 8 << 20;
+const HANDLES_MAX: usize = 10_000;
+const HEADERS_MAX_BYTES: usize = 64 << 10;
+const RANDOM_MAX_BYTES: u64 = 64 << 10;
+
+/// What the store of every instance holds.
+pub struct InstanceState {
+    wasi: WasiCtx,
+    http: WasiHttpCtx,
+    hooks: NoWayOut,
+    table: ResourceTable,
+    limiter: Limiter,
+    databases: DatabaseView,
+}
+
+/// A component ready to take requests, one after the other.
+pub struct Instance {
+    pub store: Store<InstanceState>,
+    pub proxy: Proxy,
+    pub budget: Arc<Budget>,
+    pub output: Arc<Output>,
+    /// Requests it has finished.
+    pub served: u32,
+    clock: Arc<Clock>,
+    freed: FreedOnDrop,
+}
+
+/// What makes instances of one service differ from those of another.
+pub struct Blueprint {
+    pub engine: Engine,
+    pub settings: Arc<ServiceSettings>,
+    pub databases: Arc<Databases>,
+    env: Vec<(String, String)>,
+    hooks: NoWayOut,
+}
+
+impl Blueprint {
+    pub fn new(engine: Engine, settings: Arc<ServiceSettings>, databases: Arc<Databases>) -> Self {
+        let env = settings.env.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+        Self { engine, settings, databases, env, hooks: NoWayOut::new() }
+    }
+
+    pub fn grants(&self) -> &Arc<Grants> {
+        &self.settings.grants
+    }
+
+    /// An empty store with all its bounds; nothing has been instantiated in it yet.
+    pub fn store(&self) -> Seat {
+        let engine = &self.engine;
+        let budget = Arc::new(Budget::new(engine.clock.clone(), engine.heavy.clone()));
+        let output = Output::new(self.settings.name.clone());
+        let state = InstanceState {
+            wasi: self.wasi(&output),
+            http: http_context(),
+            hooks: self.hooks.clone(),
+            table: table(),
+            limiter: Limiter::new(self.settings.limits.memory_bytes, Reservation::new(engine.memory.clone())),
+            databases: DatabaseView::new(self.settings.grants.clone(), self.databases.clone()),
+        };
+        let mut store = Store::new(&engine.wasm, state);
+        store.limiter(|state| &mut state.limiter);
+        store.set_hostcall_fuel(HOSTCALL_BYTES_MAX);
+        store.set_max_component_handles(HANDLES_MAX);
+        store.set_epoch_deadline(1);
+        let ticking = budget.clone();
+        store.epoch_deadline_callback(move |_| ticking.at_tick());
+        Seat { store, budget, output, clock: engine.clock.clone(), freed: FreedOnDrop(engine.clone()) }
+    }
+
+    fn wasi(&self, output: &Arc<Output>) -> WasiCtx {
+        WasiCtx::builder()
+            .stdout(GuestStream::stdout(output.clone()))
+            .stderr(GuestStream::stderr(output.clone()))
+            .envs(&self.env)
+            .arg(&self.settings.name)
+            .max_random_size(RANDOM_MAX_BYTES)
+            .allow_tcp(false)
+            .allow_udp(false)
+            .allow_ip_name_lookup(false)
+            .build()
+    }
+}
+
+/// A store that waits for its component.
+pub struct Seat {
+    pub store: Store<InstanceState>,
+    pub budget: Arc<Budget>,
+    pub output: Arc<Output>,
+    clock: Arc<Clock>,
+    freed: FreedOnDrop,
+}
+
+impl Seat {
+    pub fn instance(self, proxy: Proxy) -> Instance {
+        let Self { store, budget, output, clock, freed } = self;
+        Instance { store, proxy, budget, output, served: 0, clock, freed }
+    }
+
+    /// Why memory was refused, if it was.
+    pub fn refusal(&self) -> Option<Refusal> {
+        self.store.data().limiter.refusal()
+    }
+}
+
+impl Instance {
+    /// The next request is `scope`'s: its clock starts, its output is its own.
+    pub fn begin(&mut self, scope: &Scope) {
+        let wall = Clock::ticks(scope.deadline.saturating_duration_since(std::time::Instant::now()));
+        self.budget.arm(Clock::ticks(scope.cpu), wall);
+        self.output.begin(scope.trace_id);
+        let state = self.store.data_mut();
+        state.databases.begin(scope.deadline);
+        state.limiter.begin();
+        self.store.set_hostcall_fuel(HOSTCALL_BYTES_MAX);
+    }
+
+    pub fn end(&mut self) {
+        self.output.end();
+        self.served = self.served.saturating_add(1);
+    }
+
+    pub fn now(&self) -> u64 {
+        self.clock.now()
+    }
+
+    pub fn refusal(&self) -> Option<Refusal> {
+        self.store.data().limiter.refusal()
+    }
+}
+
+/// What an instance must know of the request it works on.
+#[derive(Debug, Clone, Copy)]
+pub struct Scope {
+    pub trace_id: u128,
+    pub deadline: std::time::Instant,
+    pub cpu: std::time::Duration,
+}
+
+/// Wakes those who wait for a slot or for memory. Declared last in its owners, so that the store
+/// is gone by then.
+struct FreedOnDrop(Engine);
+
+impl Drop for FreedOnDrop {
+    fn drop(&mut self) {
+        self.0.freed.notify_waiters();
+    }
+}
+
+fn table() -> ResourceTable {
+    let mut table = ResourceTable::with_capacity(16);
+    table.set_max_capacity(HANDLES_MAX);
+    table
+}
+
+fn http_context() -> WasiHttpCtx {
+    let mut http = WasiHttpCtx::new();
+    http.set_field_size_limit(HEADERS_MAX_BYTES);
+    http
+}
+
+impl InstanceState {
+    pub fn databases(&mut self) -> crate::capability::postgres::DatabaseCtx<'_> {
+        self.databases.with(&mut self.table)
+    }
+}
+
+impl WasiView for InstanceState {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl WasiHttpView for InstanceState {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView { hooks: &mut self.hooks, table: &mut self.table, ctx: &mut self.http }
+    }
+}

@@ -1,0 +1,72 @@
+//! The memory, tables and instances of one store.
+
+use wasmtime::ResourceLimiter;
+
+use crate::engine::Reservation;
+
+const TABLE_ELEMENTS_MAX: usize = 100_000;
+const INSTANCES_MAX: usize = 32;
+const TABLES_MAX: usize = 64;
+const MEMORIES_MAX: usize = 16;
+
+/// Who refused memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    #[error("it asked for more memory than `limits.memory` allows")]
+    Instance,
+    #[error("all guests together have the memory that `host.guest_memory` allows")]
+    Host,
+}
+
+/// Counts all linear memories of a store together. A refusal makes `memory.grow` answer -1.
+#[derive(Debug)]
+pub struct Limiter {
+    memory_max: u64,
+    reservation: Reservation,
+    refusal: Option<Refusal>,
+}
+
+impl Limiter {
+    pub fn new(memory_max: u64, reservation: Reservation) -> Self {
+        Self { memory_max, reservation, refusal: None }
+    }
+
+    pub fn begin(&mut self) {
+        self.refusal = None;
+    }
+
+    pub fn refusal(&self) -> Option<Refusal> {
+        self.refusal
+    }
+}
+
+impl ResourceLimiter for Limiter {
+    fn memory_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+        let more = desired.saturating_sub(current) as u64;
+        let refusal = if self.reservation.bytes().saturating_add(more) > self.memory_max {
+            Refusal::Instance
+        } else if self.reservation.grow(more) {
+            return Ok(true);
+        } else {
+            Refusal::Host
+        };
+        self.refusal = Some(refusal);
+        Ok(false)
+    }
+
+    fn table_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(desired <= TABLE_ELEMENTS_MAX)
+    }
+
+    fn instances(&self) -> usize {
+        INSTANCES_MAX
+    }
+
+    fn tables(&self) -> usize {
+        TABLES_MAX
+    }
+
+    fn memories(&self) -> usize {
+        MEMORIES_MAX
+    }
+}

@@ -1,0 +1,181 @@
+//! Stops sending requests to a service that fails most of them, and tries again with one.
+//!
+//! Opens at half or more failures among twenty or more requests within ten seconds; after one
+//! second a single probe decides. What counts as a failure is the caller's word.
+
+use std::{
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+const WINDOW: Duration = Duration::from_secs(10);
+const REQUESTS_MIN: u32 = 20;
+const OPEN: Duration = Duration::from_secs(1);
+
+#[derive(Debug)]
+pub struct Breaker {
+    /// False while everything goes well, so that a healthy service takes no lock.
+    watching: AtomicBool,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+enum State {
+    Closed { since: Instant, requests: u32, failures: u32 },
+    Open { until: Instant },
+    /// One request is out to see whether the service has recovered.
+    Probing,
+}
+
+/// Why a request is not let through.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("too many of its requests failed; it is tried again within a second")]
+pub struct BreakerOpen;
+
+/// A request that was let through; its outcome moves the breaker. Dropped without an outcome
+/// (the client went away) it counts as neither, and a probe is given back.
+#[derive(Debug)]
+pub struct Admitted<'a> {
+    breaker: &'a Breaker,
+    probe: bool,
+    decided: bool,
+}
+
+impl Default for Breaker {
+    fn default() -> Self {
+        Self { watching: AtomicBool::new(false), state: Mutex::new(State::fresh()) }
+    }
+}
+
+impl State {
+    fn fresh() -> Self {
+        Self::Closed { since: Instant::now(), requests: 0, failures: 0 }
+    }
+}
+
+impl Breaker {
+    /// # Errors
+    /// [`BreakerOpen`] while the service is given a rest.
+    pub fn admit(&self) -> Result<Admitted<'_>, BreakerOpen> {
+        let admitted = |probe| Ok(Admitted { breaker: self, probe, decided: false });
+        if !self.watching.load(Relaxed) {
+            return admitted(false);
+        }
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        match *state {
+            State::Closed { .. } => admitted(false),
+            State::Open { until } if Instant::now() >= until => {
+                *state = State::Probing;
+                admitted(true)
+            }
+            State::Open { .. } | State::Probing => Err(BreakerOpen),
+        }
+    }
+
+    fn record(&self, failed: bool, probe: bool) {
+        if !failed && !self.watching.load(Relaxed) {
+            return;
+        }
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        match &mut *state {
+            State::Probing if probe => {
+                *state = if failed { State::Open { until: now + OPEN } } else { State::fresh() };
+                self.watching.store(failed, Relaxed);
+            }
+            State::Closed { since, requests, failures } => {
+                if now - *since > WINDOW || !self.watching.load(Relaxed) {
+                    (*since, *requests, *failures) = (now, 0, 0);
+                }
+                *requests += 1;
+                *failures += u32::from(failed);
+                self.watching.store(*failures > 0, Relaxed);
+                if *requests >= REQUESTS_MIN && *failures * 2 >= *requests {
+                    *state = State::Open { until: now + OPEN };
+                }
+            }
+            State::Open { .. } | State::Probing => {}
+        }
+    }
+}
+
+impl Admitted<'_> {
+    pub fn succeeded(mut self) {
+        self.decided = true;
+        self.breaker.record(false, self.probe);
+    }
+
+    pub fn failed(mut self) {
+        self.decided = true;
+        self.breaker.record(true, self.probe);
+    }
+}
+
+impl Drop for Admitted<'_> {
+    fn drop(&mut self) {
+        if self.probe && !self.decided {
+            let mut state = self.breaker.state.lock().unwrap_or_else(PoisonError::into_inner);
+            *state = State::Open { until: Instant::now() };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fail(breaker: &Breaker, times: u32) {
+        for _ in 0..times {
+            breaker.admit().expect("closed").failed();
+        }
+    }
+
+    fn rest(breaker: &Breaker) {
+        *breaker.state.lock().expect("not poisoned") = State::Open { until: Instant::now() };
+    }
+
+    #[test]
+    fn half_of_twenty_failing_opens_it() {
+        let breaker = Breaker::default();
+        fail(&breaker, 10);
+        for _ in 0..9 {
+            breaker.admit().expect("closed").succeeded();
+        }
+        breaker.admit().expect("still closed at nineteen").succeeded();
+        assert!(breaker.admit().is_err());
+    }
+
+    #[test]
+    fn fewer_failures_than_half_never_open_it() {
+        let breaker = Breaker::default();
+        for _ in 0..100 {
+            fail(&breaker, 1);
+            breaker.admit().expect("closed").succeeded();
+            breaker.admit().expect("closed").succeeded();
+        }
+        assert!(breaker.admit().is_ok());
+    }
+
+    #[test]
+    fn one_probe_decides_after_the_rest() {
+        let breaker = Breaker::default();
+        fail(&breaker, 20);
+        rest(&breaker);
+        let probe = breaker.admit().expect("the probe");
+        assert!(breaker.admit().is_err(), "only one");
+        probe.succeeded();
+        assert!(breaker.admit().is_ok());
+    }
+
+    #[test]
+    fn a_probe_that_went_away_is_replaced() {
+        let breaker = Breaker::default();
+        fail(&breaker, 20);
+        rest(&breaker);
+        drop(breaker.admit().expect("the probe"));
+        assert!(breaker.admit().is_ok());
+    }
+}

@@ -1,0 +1,97 @@
+//! How many requests may be in a service, and how many may wait to enter.
+
+use std::{
+    num::NonZeroU32,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// `limits.concurrency` and `limits.queue`.
+pub(super) struct Gate {
+    permits: Arc<Semaphore>,
+    waiting: AtomicU32,
+    queue_max: u32,
+    wait_max: Duration,
+}
+
+/// A place in the service, given back when dropped.
+pub(super) struct Permit {
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Gate {
+    pub(super) fn new(concurrency: NonZeroU32, queue_max: u32, wait_max: Duration) -> Self {
+        Self {
+            permits: Arc::new(Semaphore::new(concurrency.get() as usize)),
+            waiting: AtomicU32::new(0),
+            queue_max,
+            wait_max,
+        }
+    }
+
+    /// `None` when the service is full and the queue is full, or no place came free in time.
+    /// Cancel safe.
+    pub(super) async fn enter(&self, deadline: Instant) -> Option<Permit> {
+        if let Ok(permit) = self.permits.clone().try_acquire_owned() {
+            return Some(Permit { _permit: permit });
+        }
+        let _waiting = self.queue()?;
+        let until = deadline.min(Instant::now() + self.wait_max);
+        let permit = tokio::time::timeout_at(until.into(), self.permits.clone().acquire_owned()).await;
+        Some(Permit { _permit: permit.ok()?.ok()? })
+    }
+
+    fn queue(&self) -> Option<Waiting<'_>> {
+        let place = self.waiting.fetch_update(Relaxed, Relaxed, |n| (n < self.queue_max).then_some(n + 1));
+        place.ok().map(|_| Waiting(&self.waiting))
+    }
+}
+
+struct Waiting<'a>(&'a AtomicU32);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gate(queue_max: u32, wait_max: Duration) -> Gate {
+        Gate::new(NonZeroU32::MIN, queue_max, wait_max)
+    }
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_secs(10)
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_refuses_at_once() {
+        let gate = gate(0, Duration::from_secs(10));
+        let _first = gate.enter(soon()).await.expect("free");
+        assert!(gate.enter(soon()).await.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_place_that_comes_free_goes_to_who_waits() {
+        let gate = gate(1, Duration::from_secs(10));
+        let first = gate.enter(soon()).await.expect("free");
+        let (second, ()) = tokio::join!(gate.enter(soon()), async { drop(first) });
+        assert!(second.is_some());
+        assert_eq!(gate.waiting.load(Relaxed), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_waits_longer_than_the_queue_allows() {
+        let gate = gate(1, Duration::from_millis(250));
+        let _first = gate.enter(soon()).await.expect("free");
+        assert!(gate.enter(soon()).await.is_none());
+    }
+}

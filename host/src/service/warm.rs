@@ -1,0 +1,58 @@
+//! Instances that wait for their next request.
+
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Instant,
+};
+
+use crate::{instance::Instance, manifest::Reuse};
+
+/// The idle instances of one version; empty for ever where instances are not reused.
+pub(super) struct Warm {
+    reuse: Reuse,
+    idle: Mutex<Vec<Idle>>,
+}
+
+struct Idle {
+    instance: Instance,
+    since: Instant,
+}
+
+/// More than this is never kept: a burst is over before it is needed again.
+const IDLE_MAX: usize = 64;
+
+impl Warm {
+    pub(super) fn new(reuse: Reuse) -> Self {
+        Self { reuse, idle: Mutex::default() }
+    }
+
+    /// The most recently used one: its memory is the likeliest to be in the cache.
+    pub(super) fn take(&self) -> Option<Instance> {
+        if self.reuse == Reuse::Fresh {
+            return None;
+        }
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop().map(|idle| idle.instance)
+    }
+
+    /// Keeps an instance that may serve again; drops it otherwise.
+    pub(super) fn keep(&self, instance: Instance) {
+        let Reuse::Warm { requests_max, .. } = self.reuse else { return };
+        if instance.served >= requests_max.get() {
+            return;
+        }
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < IDLE_MAX {
+            idle.push(Idle { instance, since: Instant::now() });
+        }
+    }
+
+    pub(super) fn drop_idle(&self) {
+        let Reuse::Warm { idle_max, .. } = self.reuse else { return };
+        let now = Instant::now();
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let expired = idle.partition_point(|idle| now.saturating_duration_since(idle.since) >= idle_max);
+        let expired: Vec<Idle> = idle.drain(..expired).collect();
+        drop(idle);
+        drop(expired);
+    }
+}
