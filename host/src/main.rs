@@ -5,8 +5,10 @@ mod capability;
 mod component;
 mod engine;
 mod grant;
+mod health;
 mod instance;
 mod manifest;
 mod service;
+mod telemetry;
 
 fn main() {}

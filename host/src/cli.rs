@@ -1,0 +1,116 @@
+//! The command line: one file for each command. A terminal gets tables and progress, a pipe one
+//! JSON document; a refusal says what, which one and what to do, and exits 1.
+
+use std::{
+    io::{self, IsTerminal, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use clap::{Parser, Subcommand};
+use serde::Serialize;
+
+mod check;
+mod healthcheck;
+mod inspect;
+mod progress;
+mod run;
+
+/// Runs a microservice system of WebAssembly components, gateway included, in one process.
+#[derive(Debug, Parser)]
+#[command(name = "archipel", version, after_help = "Example:\n  archipel run manifests/shop.toml")]
+pub struct Cli {
+    /// One JSON document instead of tables, also on a terminal.
+    #[arg(long, global = true)]
+    json: bool,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Starts everything a manifest describes: databases, services, gateway, admin listener.
+    #[command(after_help = "Example:\n  archipel run manifests/shop.toml\n\nSIGTERM or ctrl-C drains and stops; a second one stops at once.\nARCHIPEL_LOG sets what is logged (info; info,gateway=debug).")]
+    Run { manifest: PathBuf },
+
+    /// Validates a manifest and its components together: every mistake at once, no side effects.
+    #[command(after_help = "Example:\n  archipel check manifests/shop.toml")]
+    Check { manifest: PathBuf },
+
+    /// Shows what a component exports, imports and would need.
+    #[command(after_help = "Example:\n  archipel inspect components/target/wasm32-wasip2/release/users.wasm")]
+    Inspect { file: PathBuf },
+
+    /// Asks a health address and exits 0 or 1; for containers without curl.
+    #[command(after_help = "Example:\n  archipel healthcheck http://127.0.0.1:3000/health/ready")]
+    Healthcheck {
+        #[arg(default_value = "http://127.0.0.1:3000/health/ready")]
+        url: String,
+        /// Seconds to go on asking until the answer is good.
+        #[arg(long, default_value_t = 0)]
+        wait: u64,
+    },
+
+    /// Prints the manifest's JSON Schema, for editors.
+    #[command(after_help = "Example:\n  archipel schema > archipel.schema.json")]
+    Schema,
+}
+
+impl Cli {
+    /// Runs the command; an error is printed by `main`.
+    pub fn execute(self) -> anyhow::Result<ExitCode> {
+        let output = Output { json: self.json || !io::stdout().is_terminal() };
+        match self.command {
+            Command::Run { manifest } => run::run(&manifest, output),
+            Command::Check { manifest } => check::check(&manifest, output),
+            Command::Inspect { file } => inspect::inspect(&file, output),
+            Command::Healthcheck { url, wait } => healthcheck::ask(&url, std::time::Duration::from_secs(wait)),
+            Command::Schema => output.document(&crate::manifest::Manifest::schema()).map(|()| ExitCode::SUCCESS),
+        }
+    }
+}
+
+/// Where and how a command prints.
+#[derive(Debug, Clone, Copy)]
+struct Output {
+    json: bool,
+}
+
+impl Output {
+    /// One JSON document.
+    fn document(self, document: &impl Serialize) -> anyhow::Result<()> {
+        let mut stdout = io::stdout().lock();
+        serde_json::to_writer_pretty(&mut stdout, document)?;
+        writeln!(stdout)?;
+        Ok(())
+    }
+
+    /// One JSON line of a stream.
+    fn line(self, document: &impl Serialize) -> anyhow::Result<()> {
+        let mut stdout = io::stdout().lock();
+        serde_json::to_writer(&mut stdout, document)?;
+        writeln!(stdout)?;
+        Ok(())
+    }
+
+    /// Text for a person.
+    fn text(self, text: &str) -> anyhow::Result<()> {
+        io::stdout().lock().write_all(text.as_bytes())?;
+        Ok(())
+    }
+}
+
+/// Rows of equal length as aligned columns, the first row underlined by its own width.
+fn table(rows: &[Vec<String>]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let mut text = String::new();
+    for row in rows {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+        text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
+        text.push('\n');
+    }
+    text
+}

@@ -1,0 +1,102 @@
+//! `archipel inspect`: what is in a component, in the words of a manifest.
+
+use std::{path::Path, process::ExitCode};
+
+use serde::Serialize;
+
+use super::Output;
+use crate::{
+    capability::{Requirement, requirement},
+    component::Component,
+    engine::Engine,
+};
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Inspection {
+    file: String,
+    digest: String,
+    size_bytes: u64,
+    /// `0.2`, or `none` for a component that is no HTTP service.
+    wasi: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    language: Option<String>,
+    exports: Vec<String>,
+    imports: Vec<Import>,
+    /// What its author says it needs, as `[services.NAME.permissions]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    needs: Option<String>,
+    has_openapi: bool,
+    runnable: bool,
+}
+
+#[derive(Serialize)]
+struct Import {
+    interface: String,
+    /// What a manifest must say for it; empty for what every component has.
+    grant: String,
+}
+
+pub(super) fn inspect(file: &Path, output: Output) -> anyhow::Result<ExitCode> {
+    let engine = Engine::for_tools()?;
+    let component = Component::load("component".into(), file, None, &engine, None)?;
+    let found = Inspection::of(file, component);
+    match output.json {
+        true => output.document(&found)?,
+        false => output.text(&found.to_text())?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+impl Inspection {
+    fn of(file: &Path, component: Component) -> Self {
+        let handler = component.check_handler(file).is_ok();
+        let import = |interface: &String| Import { interface: interface.clone(), grant: grant(requirement(interface)) };
+        Self {
+            file: file.display().to_string(),
+            digest: format!("sha256:{}", component.digest),
+            size_bytes: component.size_bytes,
+            wasi: if handler { "0.2".into() } else { "none: it does not export wasi:http/incoming-handler@0.2".into() },
+            imports: component.imports.iter().map(import).collect(),
+            exports: component.exports,
+            language: component.sections.language,
+            needs: component.sections.permissions,
+            has_openapi: component.sections.openapi.is_some(),
+            runnable: handler && component.imports.iter().all(|import| runnable(requirement(import))),
+        }
+    }
+
+    fn to_text(&self) -> String {
+        let mut rows = vec![
+            vec!["file".into(), self.file.clone()],
+            vec!["digest".into(), self.digest.clone()],
+            vec!["size".into(), format!("{} KiB", self.size_bytes.div_ceil(1024))],
+            vec!["wasi:http".into(), self.wasi.clone()],
+            vec!["language".into(), self.language.clone().unwrap_or_else(|| "not recorded".into())],
+        ];
+        rows.extend(self.exports.iter().map(|export| vec!["exports".into(), export.clone()]));
+        rows.extend(self.imports.iter().map(|import| vec!["imports".into(), import.interface.clone(), import.grant.clone()]));
+        let mut text = super::table(&rows);
+        if let Some(needs) = &self.needs {
+            text.push_str("\nneeds, by its own word ([services.NAME.permissions]):\n");
+            needs.lines().for_each(|line| text.push_str(&format!("  {line}\n")));
+        }
+        if !self.runnable {
+            text.push_str("\nthis host cannot run it as a service\n");
+        }
+        text
+    }
+}
+
+fn runnable(requirement: Requirement) -> bool {
+    matches!(requirement, Requirement::Nothing | Requirement::Postgres)
+}
+
+fn grant(requirement: Requirement) -> String {
+    match requirement {
+        Requirement::Nothing => String::new(),
+        Requirement::Postgres => "postgres = { NAME = \"read-write\" }".into(),
+        Requirement::NotYet { permission } => format!("{permission}: not yet supported"),
+        Requirement::Unknown => "not offered by this host".into(),
+    }
+}

@@ -1,0 +1,150 @@
+//! The JSON form of a log line: flat, `timestamp`, `level` and `message` first, then the event's
+//! own fields. `service` and `version` are the host's own where the event names none.
+
+use std::fmt::{self, Write};
+
+use tracing::{
+    Event, Subscriber,
+    field::{Field, Visit},
+};
+use tracing_subscriber::{
+    fmt::{FmtContext, FormatEvent, FormatFields, format::Writer},
+    registry::LookupSpan,
+};
+
+pub(super) struct Lines;
+
+impl<S, N> FormatEvent<S, N> for Lines
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        let metadata = event.metadata();
+        let mut line = Line { text: String::with_capacity(320), own_service: true };
+        let now = jiff::Timestamp::now();
+        write!(line.text, "{{\"timestamp\":\"{now:.3}\",\"level\":\"{}\"", level(*metadata.level()))?;
+        if metadata.target() != "access" {
+            line.text(",\"target\":", metadata.target());
+        }
+        event.record(&mut line);
+        if line.own_service {
+            line.text.push_str(concat!(",\"service\":\"archipel\",\"version\":\"", env!("CARGO_PKG_VERSION"), "\""));
+        }
+        line.text.push_str("}\n");
+        writer.write_str(&line.text)
+    }
+}
+
+fn level(level: tracing::Level) -> &'static str {
+    match level {
+        tracing::Level::ERROR => "error",
+        tracing::Level::WARN => "warn",
+        tracing::Level::INFO => "info",
+        tracing::Level::DEBUG => "debug",
+        tracing::Level::TRACE => "trace",
+    }
+}
+
+struct Line {
+    text: String,
+    own_service: bool,
+}
+
+impl Line {
+    fn key(&mut self, field: &Field) {
+        self.own_service &= field.name() != "service";
+        self.text.push_str(",\"");
+        self.text.push_str(field.name());
+        self.text.push_str("\":");
+    }
+
+    /// `before` and then a JSON string.
+    fn text(&mut self, before: &str, value: &str) {
+        self.text.push_str(before);
+        self.text.push('"');
+        escape(&mut self.text, value);
+        self.text.push('"');
+    }
+
+    fn number(&mut self, field: &Field, value: impl fmt::Display) {
+        self.key(field);
+        // Writing to a string cannot fail.
+        let _ = write!(self.text, "{value}");
+    }
+}
+
+impl Visit for Line {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.key(field);
+        self.text("", value);
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.number(field, value);
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.number(field, value);
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.number(field, value);
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        match value.is_finite() {
+            true => self.number(field, value),
+            false => self.number(field, "null"),
+        }
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.key(field);
+        self.text.push('"');
+        // Writing to a string cannot fail.
+        let _ = write!(Escaped(&mut self.text), "{value:?}");
+        self.text.push('"');
+    }
+}
+
+struct Escaped<'a>(&'a mut String);
+
+impl Write for Escaped<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        escape(self.0, text);
+        Ok(())
+    }
+}
+
+/// RFC 8259, section 7. Everything below a space is escaped, so an event is always one line.
+fn escape(into: &mut String, text: &str) {
+    for character in text.chars() {
+        match character {
+            '"' => into.push_str("\\\""),
+            '\\' => into.push_str("\\\\"),
+            '\n' => into.push_str("\\n"),
+            '\r' => into.push_str("\\r"),
+            '\t' => into.push_str("\\t"),
+            control if control < ' ' || control == '\u{7f}' => {
+                // Writing to a string cannot fail.
+                let _ = write!(into, "\\u{:04x}", control as u32);
+            }
+            other => into.push(other),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_can_never_end_its_line_or_its_string() {
+        let mut text = String::new();
+        escape(&mut text, "a\"b\\c\nd\u{1}");
+        assert_eq!(text, "a\\\"b\\\\c\\nd\\u0001");
+        let parsed: String = serde_json::from_str(&format!("\"{text}\"")).expect("valid JSON");
+        assert_eq!(parsed, "a\"b\\c\nd\u{1}");
+    }
+}

@@ -1,0 +1,175 @@
+//! `archipel run` with a manifest made for one test, on free ports, with data of its own.
+
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::{Answer, exchange, log::Log};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A running host; ended with the test.
+pub struct Host {
+    child: Child,
+    pub gateway: SocketAddr,
+    pub admin: SocketAddr,
+    pub log: Log,
+    pub errors: Log,
+    /// What it printed when it was ready.
+    pub report: Value,
+    pub folder: TempDir,
+}
+
+/// A component as `just build` made it.
+pub fn component(name: &str) -> PathBuf {
+    let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../components/target/wasm32-wasip2/release");
+    let file = built.join(format!("{name}.wasm"));
+    assert!(file.is_file(), "{} is missing: run `just build` first", file.display());
+    file
+}
+
+impl Host {
+    /// Starts a host whose manifest has `rest` after the addresses, and waits until it is ready.
+    /// `COMPONENTS` in `rest` stands for the folder of the built components.
+    #[track_caller]
+    pub fn running(rest: &str) -> Self {
+        Self::running_in(tempfile::tempdir().unwrap(), rest)
+    }
+
+    /// The same in a folder that is there already: its data is found again.
+    #[track_caller]
+    pub fn running_in(folder: TempDir, rest: &str) -> Self {
+        match Self::start(folder, rest) {
+            Ok(host) => host,
+            Err(failed) => panic!("the host did not start: {}\n{}", failed.status, failed.errors),
+        }
+    }
+
+    /// A service `probe` with these lines in its table, behind every path, public.
+    #[track_caller]
+    pub fn probe(lines: &str) -> Self {
+        Self::running(&format!(
+            "[services.probe]\ncomponent = \"COMPONENTS/probe.wasm\"\n{lines}\n[[routes]]\npath = \"/{{*rest}}\"\nservice = \"probe\"\npublic = true\n"
+        ))
+    }
+
+    pub fn start(folder: TempDir, rest: &str) -> Result<Self, Failed> {
+        let manifest = write_manifest(folder.path(), rest);
+        let mut child = archipel().arg("run").arg(manifest).spawn().unwrap();
+        let log = Log::follow(child.stdout.take().unwrap());
+        let errors = Log::follow(child.stderr.take().unwrap());
+        let ready = |line: &str| serde_json::from_str::<Value>(line).ok().filter(|line| line["listening"].is_object());
+        let Some(report) = log.find(ready) else {
+            let status = wait(&mut child);
+            return Err(Failed { status, errors: errors.text(), log: log.text() });
+        };
+        let address = |value: &Value| value.as_str().unwrap().parse().unwrap();
+        Ok(Self {
+            gateway: address(&report["listening"]["gateway"][0]),
+            admin: address(&report["listening"]["admin"]),
+            child,
+            log,
+            errors,
+            report,
+            folder,
+        })
+    }
+
+    /// A GET on a connection of its own.
+    #[track_caller]
+    pub fn get(&self, path: &str) -> Answer {
+        self.send("GET", path, &[], b"")
+    }
+
+    #[track_caller]
+    pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+        exchange(self.gateway, method, path, headers, body)
+    }
+
+    #[track_caller]
+    pub fn json(&self, method: &str, path: &str, body: &Value) -> Answer {
+        self.send(method, path, &[("content-type", "application/json")], body.to_string().as_bytes())
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends a signal by name (`TERM`, `KILL`).
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill").arg(format!("-{name}")).arg(self.id().to_string()).status();
+        assert!(status.unwrap().success());
+    }
+
+    /// Waits for the process to end by itself.
+    #[track_caller]
+    pub fn ended(&mut self) -> ExitStatus {
+        wait(&mut self.child)
+    }
+
+    /// Ends the host in order and gives back its folder, for a second start.
+    #[track_caller]
+    pub fn stop(mut self) -> TempDir {
+        self.signal("TERM");
+        assert!(self.ended().success(), "stopped in order");
+        std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap())
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        if self.child.try_wait().is_ok_and(|status| status.is_none()) {
+            self.signal("TERM");
+            wait(&mut self.child);
+        }
+    }
+}
+
+/// A host that ended instead of becoming ready.
+pub struct Failed {
+    pub status: ExitStatus,
+    pub errors: String,
+    pub log: String,
+}
+
+/// The binary, with an environment of its own.
+pub fn archipel() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_archipel"));
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.env("CANARY", "canary-of-the-hosts-environment");
+    command
+}
+
+pub fn write_manifest(folder: &Path, rest: &str) -> PathBuf {
+    let components = component("hello").parent().unwrap().canonicalize().unwrap();
+    let rest = rest.replace("COMPONENTS", components.to_str().unwrap());
+    let head = if rest.contains("[gateway]") { "" } else { "[gateway]\nlisten = \"127.0.0.1:0\"\n" };
+    let text = format!("name = \"test\"\n{head}[admin]\nlisten = \"127.0.0.1:0\"\n{rest}");
+    let file = folder.join("manifest.toml");
+    fs::write(&file, text).unwrap();
+    file
+}
+
+#[track_caller]
+fn wait(child: &mut Child) -> ExitStatus {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status;
+        }
+        if Instant::now() > deadline {
+            child.kill().unwrap();
+            panic!("the host did not end within {PATIENCE:?}");
+        }
+        // The one place that polls: a process has no condition to wait on.
+        thread::park_timeout(Duration::from_millis(5));
+    }
+}
