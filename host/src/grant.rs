@@ -4,6 +4,8 @@
 //! Nothing in this module performs I/O. A decision that says yes is a [`Granted`] value, which
 //! the backends demand; a decision that says no names the line that would allow it.
 
+pub mod env;
+
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},

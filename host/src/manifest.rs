@@ -1,8 +1,21 @@
 //! What the host runs with: a manifest after every word in it has been checked.
 //!
 //! Nothing downstream checks again. The file's own words are in `manifest/raw`; how they become
-//! this, with every mistake reported at once, is in `manifest/load`. Nothing here starts, opens
-//! or connects to anything.
+//! this, with every mistake reported at once, is in `manifest/load`. Nothing here starts or
+//! connects to anything.
+
+mod check;
+mod defaults;
+mod files;
+mod include;
+mod later;
+mod load;
+mod memory;
+pub mod quantity;
+mod raw;
+mod schema;
+mod source;
+mod structure;
 
 use std::{
     collections::BTreeMap,
@@ -13,6 +26,7 @@ use std::{
     time::Duration,
 };
 
+pub use self::load::{Environment, Loaded};
 use crate::grant::Grants;
 
 /// A whole checked manifest.
@@ -166,3 +180,6 @@ pub struct RouteSettings {
     /// Its place in the manifest, for messages: `routes[3]`.
     pub key: String,
 }
+
+#[cfg(test)]
+mod tests;

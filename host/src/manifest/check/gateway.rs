@@ -1,0 +1,142 @@
+//! `[gateway]` and `[admin]`: addresses, certificates, authorities.
+
+use std::{net::SocketAddr, num::NonZeroUsize};
+
+use http::uri::Authority;
+
+use super::Check;
+use crate::manifest::{
+    GatewaySettings, TlsFiles, defaults,
+    raw::{OneOrMore, RawAdmin, RawGateway, RawTls},
+    source::Key,
+};
+
+pub(in crate::manifest) fn gateway(check: &mut Check<'_>, key: &Key<'_>, raw: RawGateway) -> GatewaySettings {
+    let mut count = |name, written, default| {
+        let count = check.within(&key.child(name), written, default, &defaults::CONNECTIONS);
+        NonZeroUsize::new(usize::try_from(count).unwrap_or(usize::MAX)).expect("the range starts at 1")
+    };
+    let connections_max = count("connections_max", raw.connections_max, defaults::GATEWAY_CONNECTIONS_MAX);
+    let requests_max = count("requests_max", raw.requests_max, defaults::GATEWAY_REQUESTS_MAX);
+    let body_limit = raw.body_limit;
+    let timeout = raw.timeout;
+    GatewaySettings {
+        listen: listen(check, &key.child("listen"), raw.listen),
+        tls: raw.tls.and_then(|raw| tls(check, &key.child("tls"), raw)),
+        h2c: raw.h2c.unwrap_or(true),
+        hosts: hosts(check, &key.child("hosts"), &raw.hosts),
+        expose_version: raw.expose_version.unwrap_or(true),
+        body_limit_bytes: check.bytes(
+            &key.child("body_limit"),
+            body_limit,
+            defaults::GATEWAY_BODY_LIMIT,
+            &defaults::BODY_LIMITS,
+        ),
+        timeout: check.within(&key.child("timeout"), timeout, defaults::GATEWAY_TIMEOUT, &defaults::TIMEOUTS).get(),
+        connections_max,
+        requests_max,
+    }
+}
+
+fn listen(check: &mut Check<'_>, key: &Key<'_>, raw: Option<OneOrMore>) -> Vec<SocketAddr> {
+    let written = match raw {
+        None => vec![(key.clone(), defaults::GATEWAY_LISTEN.into())],
+        Some(OneOrMore::One(text)) => vec![(key.clone(), text)],
+        Some(OneOrMore::More(texts)) => texts.into_iter().enumerate().map(|(i, text)| (key.item(i), text)).collect(),
+    };
+    if written.is_empty() {
+        check.wrong(key, format_args!("is empty; name an address, such as `{}`", defaults::GATEWAY_LISTEN));
+    }
+    let mut addresses: Vec<SocketAddr> = Vec::new();
+    for (key, text) in written {
+        let Some(address) = check.keep(&key, address(&text)) else { continue };
+        match addresses.iter().find(|other| overlap(**other, address)) {
+            Some(other) => check.wrong(&key, format_args!("`{address}` is already taken by `{other}`; remove one")),
+            None => addresses.push(address),
+        }
+    }
+    addresses
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    if let Ok(address) = text.parse() {
+        return Ok(address);
+    }
+    let port = text.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+    Err(match port {
+        Some(port) => format!("`{text}` is no address; write an IP address and a port, such as `127.0.0.1:{port}`"),
+        None => format!("`{text}` is no address with a port; write it like `127.0.0.1:3000`"),
+    })
+}
+
+/// Whether only one of two sockets can be bound. Port 0 is another port each time.
+fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
+    let same_family = a.is_ipv4() == b.is_ipv4();
+    let same_ip = a.ip() == b.ip() || same_family && (a.ip().is_unspecified() || b.ip().is_unspecified());
+    a.port() != 0 && a.port() == b.port() && same_ip
+}
+
+fn tls(check: &mut Check<'_>, key: &Key<'_>, raw: RawTls) -> Option<TlsFiles> {
+    let mut file = |name: &str, written: Option<String>| {
+        let key = key.child(name);
+        let path = check.required(&key, written, &format!("{name}.pem"))?;
+        Some(check.file(&key, &path))
+    };
+    let (cert, key) = (file("cert", raw.cert), file("key", raw.key));
+    Some(TlsFiles { cert: cert?, key: key? })
+}
+
+fn hosts(check: &mut Check<'_>, key: &Key<'_>, raw: &[String]) -> Vec<String> {
+    let mut hosts = Vec::new();
+    for (index, text) in raw.iter().enumerate() {
+        if let Some(host) = check.keep(&key.item(index), authority(text)) {
+            hosts.push(host);
+        }
+    }
+    hosts
+}
+
+fn authority(text: &str) -> Result<String, String> {
+    if let Some((_, rest)) = text.split_once("://") {
+        let host = rest.split(['/', '?']).next().unwrap_or_default();
+        return Err(format!("`{text}` is a URL; write only its host, `{host}`"));
+    }
+    let example = "write a host such as `shop.example.com` or `shop.example.com:8443`";
+    if text.contains('*') {
+        return Err(format!("`{text}` has a wildcard, but a gateway knows its own names; {example}"));
+    }
+    match text.parse::<Authority>() {
+        Ok(authority) if !text.contains('@') && !authority.host().is_empty() && port_is_right(&authority) => {
+            Ok(text.to_ascii_lowercase())
+        }
+        _ => Err(format!("`{text}` is no host; {example}")),
+    }
+}
+
+fn port_is_right(authority: &Authority) -> bool {
+    authority.as_str().len() == authority.host().len() || authority.port_u16().is_some()
+}
+
+/// Until admin tokens exist, whoever reaches this address may do everything there.
+pub(in crate::manifest) fn admin_listen(
+    check: &mut Check<'_>,
+    key: &Key<'_>,
+    raw: RawAdmin,
+    gateway: &GatewaySettings,
+) -> SocketAddr {
+    let key = key.child("listen");
+    let default = defaults::ADMIN_LISTEN.parse().expect("our own default is an address");
+    let written = raw.listen.as_deref().unwrap_or(defaults::ADMIN_LISTEN);
+    let listen = check.keep(&key, address(written)).unwrap_or(default);
+    if !listen.ip().is_loopback() {
+        let port = listen.port();
+        check.wrong(
+            &key,
+            format_args!("`{listen}` is not loopback, and admin tokens are not yet supported; write `127.0.0.1:{port}`"),
+        );
+    }
+    if let Some(other) = gateway.listen.iter().find(|other| overlap(**other, listen)) {
+        check.wrong(&key, format_args!("`{listen}` is already taken by `{other}` of `gateway.listen`; choose another port"));
+    }
+    listen
+}

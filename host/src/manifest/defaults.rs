@@ -1,0 +1,55 @@
+//! What a key means when it is not written, and how far it may go. The same in development
+//! and in production.
+
+use std::ops::RangeInclusive;
+
+use super::quantity::{Size, Time};
+
+pub(crate) const GATEWAY_LISTEN: &str = "127.0.0.1:3000";
+pub(crate) const GATEWAY_BODY_LIMIT: Size = Size::mib(2);
+pub(crate) const GATEWAY_TIMEOUT: Time = Time::seconds(10);
+pub(crate) const GATEWAY_CONNECTIONS_MAX: u64 = 4096;
+pub(crate) const GATEWAY_REQUESTS_MAX: u64 = 1024;
+
+pub(crate) const ADMIN_LISTEN: &str = "127.0.0.1:3900";
+
+pub(crate) const DATA: &str = ".archipel";
+pub(crate) const DRAIN: Time = Time::seconds(30);
+pub(crate) const LINGER: Time = Time::seconds(0);
+pub(crate) const ARTIFACTS_MAX: Size = Size::gib(1);
+
+pub(crate) const DATABASE_CONNECTIONS_MAX: u64 = 16;
+pub(crate) const DATABASE_WAIT: Time = Time::seconds(1);
+pub(crate) const STATEMENT_TIMEOUT: Time = Time::seconds(3);
+pub(crate) const ROWS_MAX: u64 = 10_000;
+pub(crate) const BYTES_MAX: Size = Size::mib(16);
+
+pub(crate) const VERSION: &str = "0.0.0";
+pub(crate) const WASI: &str = "0.2";
+pub(crate) const MEMORY: Size = Size::mib(64);
+pub(crate) const SERVICE_TIMEOUT: Time = Time::seconds(5);
+pub(crate) const CPU: Time = Time::seconds(1);
+pub(crate) const CONCURRENCY: u64 = 256;
+pub(crate) const QUEUE_LENGTH: u64 = 256;
+pub(crate) const QUEUE_WAIT: Time = Time::milliseconds(250);
+pub(crate) const REUSE_REQUESTS: u64 = 128;
+pub(crate) const REUSE_IDLE: Time = Time::seconds(10);
+
+/// Of anything that ends a request.
+pub(crate) const TIMEOUTS: RangeInclusive<Time> = Time::milliseconds(1)..=Time::minutes(5);
+/// Of what may be switched off: draining, lingering, waiting in a queue.
+pub(crate) const PAUSES: RangeInclusive<Time> = Time::seconds(0)..=Time::minutes(60);
+pub(crate) const BODY_LIMITS: RangeInclusive<Size> = Size::bytes(0)..=Size::gib(1024);
+/// From one instance of the smallest guest to what 32-bit WebAssembly can address.
+pub(crate) const MEMORIES: RangeInclusive<Size> = Size::mib(1)..=Size::gib(4);
+pub(crate) const GUEST_MEMORIES: RangeInclusive<Size> = Size::mib(1)..=Size::gib(64 * 1024);
+pub(crate) const ARTIFACTS: RangeInclusive<Size> = Size::mib(1)..=Size::gib(1024);
+pub(crate) const CONNECTIONS: RangeInclusive<u64> = 1..=1_000_000;
+pub(crate) const DATABASE_CONNECTIONS: RangeInclusive<u64> = 1..=1000;
+pub(crate) const WAITS: RangeInclusive<Time> = Time::milliseconds(1)..=Time::minutes(1);
+pub(crate) const ROWS: RangeInclusive<u64> = 1..=1_000_000;
+pub(crate) const RESULT_BYTES: RangeInclusive<Size> = Size::kib(1)..=Size::gib(1);
+pub(crate) const CONCURRENCIES: RangeInclusive<u64> = 1..=10_000;
+pub(crate) const QUEUES: RangeInclusive<u64> = 0..=100_000;
+pub(crate) const REUSES: RangeInclusive<u64> = 1..=1_000_000_000;
+pub(crate) const IDLES: RangeInclusive<Time> = Time::milliseconds(1)..=Time::minutes(60);

@@ -1,0 +1,219 @@
+//! The manifest in the file's own words.
+//!
+//! These types are the JSON Schema of `archipel schema`: each comment on a field is what an
+//! editor shows. Everything is optional here, so that a file with one mistake can still be read
+//! as a whole; what must be written is `required` in the schema and checked in `check`.
+
+mod service;
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+pub(crate) use self::service::{RawEnv, RawLimits, RawMode, RawReuse, RawService};
+use super::{
+    defaults,
+    quantity::{Size, Time},
+};
+
+pub(crate) type Named<T> = BTreeMap<String, T>;
+
+/// A microservice system of WebAssembly components: its services, their permissions and limits,
+/// its databases and its routes.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(title = "Archipel manifest")]
+pub(crate) struct RawManifest {
+    /// The name of the system, in lower case: `shop`.
+    #[schemars(required, extend("examples" = ["shop"]))]
+    pub(crate) name: Option<String>,
+    /// Files with more `[services.*]`, `[[routes]]` and `[postgres.*]`, like `services/*.toml`.
+    /// Their paths are relative to this manifest too.
+    #[schemars(extend("examples" = [["services/*.toml"]]))]
+    pub(crate) include: Vec<String>,
+    /// The public side: where it listens and what bounds every request.
+    pub(crate) gateway: RawGateway,
+    /// The operator's side: health, metrics, status.
+    pub(crate) admin: RawAdmin,
+    /// What all services share: the data folder, memory, how to stop.
+    pub(crate) host: RawHost,
+    /// Databases by name. Services ask for them by these names and never see an address.
+    pub(crate) postgres: Named<RawDatabase>,
+    /// Services by name: a component, its permissions and its limits.
+    pub(crate) services: Named<RawService>,
+    /// Which requests go to which service. Their order never matters.
+    pub(crate) routes: Vec<RawRoute>,
+}
+
+/// A file that a manifest includes.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct RawInclude {
+    /// Databases by name.
+    pub(crate) postgres: Named<RawDatabase>,
+    /// Services by name.
+    pub(crate) services: Named<RawService>,
+    /// Which requests go to which service.
+    pub(crate) routes: Vec<RawRoute>,
+}
+
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct RawGateway {
+    /// The address to listen on, or several.
+    #[schemars(extend("default" = defaults::GATEWAY_LISTEN))]
+    pub(crate) listen: Option<OneOrMore>,
+    /// PEM files of the gateway's own certificate. Without them it speaks plain HTTP.
+    pub(crate) tls: Option<RawTls>,
+    /// Whether to speak HTTP/2 without TLS to those who start with it.
+    #[schemars(extend("default" = true))]
+    pub(crate) h2c: Option<bool>,
+    /// The hosts this gateway answers for; requests for others get 421. None: any.
+    #[schemars(extend("examples" = [["shop.example.com"]]))]
+    pub(crate) hosts: Vec<String>,
+    /// The largest request body.
+    #[schemars(extend("default" = defaults::GATEWAY_BODY_LIMIT))]
+    pub(crate) body_limit: Option<Size>,
+    /// How long a request may take, from its first byte to the answer's last.
+    #[schemars(extend("default" = defaults::GATEWAY_TIMEOUT))]
+    pub(crate) timeout: Option<Time>,
+    /// Open connections at once.
+    #[schemars(extend("default" = defaults::GATEWAY_CONNECTIONS_MAX))]
+    pub(crate) connections_max: Option<u64>,
+    /// Requests in flight at once; more get 503.
+    #[schemars(extend("default" = defaults::GATEWAY_REQUESTS_MAX))]
+    pub(crate) requests_max: Option<u64>,
+    /// Whether answers name the service and its version.
+    #[schemars(extend("default" = true))]
+    pub(crate) expose_version: Option<bool>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub(crate) enum OneOrMore {
+    One(String),
+    More(Vec<String>),
+}
+
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct RawTls {
+    /// The certificate chain, a PEM file.
+    #[schemars(required)]
+    pub(crate) cert: Option<String>,
+    /// The private key, a PEM file.
+    #[schemars(required)]
+    pub(crate) key: Option<String>,
+}
+
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct RawAdmin {
+    /// The loopback address of health, metrics and status.
+    #[schemars(extend("default" = defaults::ADMIN_LISTEN))]
+    pub(crate) listen: Option<String>,
+}
+
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct RawHost {
+    /// The folder for everything that outlives the process.
+    #[schemars(extend("default" = defaults::DATA))]
+    pub(crate) data: Option<String>,
+    /// How long requests in flight may take to end when the host stops.
+    #[schemars(extend("default" = defaults::DRAIN))]
+    pub(crate) drain: Option<Time>,
+    /// How long to go on accepting after being told to stop, until load balancers have noticed.
+    #[schemars(extend("default" = defaults::LINGER))]
+    pub(crate) linger: Option<Time>,
+    /// All instances of all services together. Not written: half of the machine's or the
+    /// container's memory.
+    pub(crate) guest_memory: Option<Size>,
+    /// The cache of compiled components under `data`.
+    #[schemars(extend("default" = defaults::ARTIFACTS_MAX))]
+    pub(crate) artifacts_max: Option<Size>,
+}
+
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct RawDatabase {
+    /// The operator's server: `postgres://…`. Not written: a private server that the host starts.
+    pub(crate) url: Option<RawText>,
+    /// The same database as a role that may only SELECT, for services with `read`.
+    pub(crate) url_read: Option<RawText>,
+    /// `disable`, `prefer` (encrypted if offered, certificate not checked) or `require` (checked).
+    #[schemars(extend("default" = "prefer"))]
+    pub(crate) tls: Option<RawTlsMode>,
+    /// Open connections at once.
+    #[schemars(extend("default" = defaults::DATABASE_CONNECTIONS_MAX))]
+    pub(crate) connections_max: Option<u64>,
+    /// How long a request waits for a free connection; then 503.
+    #[schemars(extend("default" = defaults::DATABASE_WAIT))]
+    pub(crate) wait: Option<Time>,
+    /// How long one statement may run; then it is cancelled in the server too.
+    #[schemars(extend("default" = defaults::STATEMENT_TIMEOUT))]
+    pub(crate) statement_timeout: Option<Time>,
+    /// The most rows one statement may return.
+    #[schemars(extend("default" = defaults::ROWS_MAX))]
+    pub(crate) rows_max: Option<u64>,
+    /// The most bytes one statement may return.
+    #[schemars(extend("default" = defaults::BYTES_MAX))]
+    pub(crate) bytes_max: Option<Size>,
+    /// A folder of `*.sql` files that the host runs, in order of their names, as the owner.
+    pub(crate) migrations: Option<String>,
+    /// Whether a service without this database is degraded rather than unhealthy.
+    #[schemars(extend("default" = false))]
+    pub(crate) optional: Option<bool>,
+}
+
+// The variants carry no comments: the schema lists their words only.
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum RawTlsMode {
+    Disable,
+    Prefer,
+    Require,
+}
+
+/// A text, or where it comes from.
+#[derive(Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub(crate) enum RawText {
+    Plain(String),
+    From(RawTextFrom),
+}
+
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct RawTextFrom {
+    /// A variable of the host's environment. No service can be granted it.
+    pub(crate) env: Option<String>,
+    /// Whether the variable may be unset; then it is as if the key were not written.
+    #[schemars(extend("default" = false))]
+    pub(crate) optional: Option<bool>,
+    /// A file whose content is the text; a newline at its end is dropped.
+    pub(crate) file: Option<String>,
+}
+
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct RawRoute {
+    /// `/api/users/{id}`: `{name}` is one segment, a final `{*rest}` zero or more.
+    #[schemars(required, extend("examples" = ["/api/users/{*rest}"]))]
+    pub(crate) path: Option<String>,
+    /// Only requests for this host: `shop.example.com`, or `*.example.com` for its subdomains.
+    pub(crate) host: Option<String>,
+    /// Only these methods; `GET` includes `HEAD`. Not written: every method.
+    #[schemars(extend("examples" = [["GET"]]))]
+    pub(crate) methods: Option<Vec<String>>,
+    /// The service that answers.
+    #[schemars(required)]
+    pub(crate) service: Option<String>,
+    /// Whether anybody may call it. Must be true until authentication is supported.
+    pub(crate) public: Option<bool>,
+    /// Instead of the gateway's.
+    pub(crate) timeout: Option<Time>,
+    /// Instead of the gateway's.
+    pub(crate) body_limit: Option<Size>,
+}

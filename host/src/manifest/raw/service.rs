@@ -1,0 +1,130 @@
+//! `[services.NAME]` in the file's own words.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{
+    super::{
+        defaults,
+        quantity::{Size, Time},
+    },
+    Named,
+};
+
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct RawService {
+    /// The component, a `.wasm` file.
+    #[schemars(required)]
+    pub(crate) component: Option<String>,
+    /// The command that builds it. Never run by the host; shown when the component is missing.
+    pub(crate) build: Option<String>,
+    /// Shown with the component's digest in answers and in `status`.
+    #[schemars(extend("default" = defaults::VERSION))]
+    pub(crate) version: Option<String>,
+    /// The WASI version of the component: `0.2`.
+    #[schemars(extend("default" = defaults::WASI))]
+    pub(crate) wasi: Option<String>,
+    /// Values of variables that `permissions.env` grants; they win over the host's own.
+    pub(crate) env: Named<String>,
+    /// What it may reach. Nothing, unless it is written here.
+    pub(crate) permissions: RawPermissions,
+    /// What it may use up.
+    pub(crate) limits: RawLimits,
+    /// How to ask the component itself whether it is well.
+    pub(crate) health: Option<RawHealth>,
+}
+
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct RawPermissions {
+    /// Databases of `[postgres]` and how: `{ users = "read-write" }` or `"read"`.
+    pub(crate) postgres: Named<RawMode>,
+    /// Variables of the host's environment it sees: names, or prefixes like `FEATURE_*`.
+    pub(crate) env: Option<RawEnv>,
+    /// Never: a component starts no program.
+    #[schemars(extend("const" = false))]
+    pub(crate) run: Option<bool>,
+    /// Never: a component calls no native code.
+    #[schemars(extend("const" = false))]
+    pub(crate) ffi: Option<bool>,
+    /// Never: a component learns nothing about the machine.
+    #[schemars(extend("const" = false))]
+    pub(crate) sys: Option<bool>,
+}
+
+// The variants carry no comments: the schema lists their words only.
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum RawMode {
+    Read,
+    ReadWrite,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub(crate) enum RawEnv {
+    Allow(Vec<String>),
+    Lists(RawEnvLists),
+}
+
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct RawEnvLists {
+    /// Names, or prefixes like `FEATURE_*`.
+    pub(crate) allow: Vec<String>,
+    /// Names or prefixes that stay invisible whatever `allow` says.
+    pub(crate) deny: Vec<String>,
+}
+
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct RawLimits {
+    /// One instance, all its linear memories together.
+    #[schemars(extend("default" = defaults::MEMORY))]
+    pub(crate) memory: Option<Size>,
+    /// Wall clock of one request.
+    #[schemars(extend("default" = defaults::SERVICE_TIMEOUT))]
+    pub(crate) timeout: Option<Time>,
+    /// Time one request may spend executing the component.
+    #[schemars(extend("default" = defaults::CPU))]
+    pub(crate) cpu: Option<Time>,
+    /// Requests in the service at once.
+    #[schemars(extend("default" = defaults::CONCURRENCY))]
+    pub(crate) concurrency: Option<u64>,
+    /// Where requests wait when `concurrency` is used up; beyond it they get 503 at once.
+    pub(crate) queue: Option<RawQueue>,
+    /// Keep an instance for later requests. Not written: a fresh one for each request, so that
+    /// no request ever meets memory of another.
+    pub(crate) reuse: Option<RawReuse>,
+}
+
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct RawQueue {
+    /// Requests that may wait.
+    #[schemars(extend("default" = defaults::QUEUE_LENGTH))]
+    pub(crate) length: Option<u64>,
+    /// How long each may wait.
+    #[schemars(extend("default" = defaults::QUEUE_WAIT))]
+    pub(crate) wait: Option<Time>,
+}
+
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct RawReuse {
+    /// Requests an instance answers before it is dropped.
+    #[schemars(extend("default" = defaults::REUSE_REQUESTS))]
+    pub(crate) requests: Option<u64>,
+    /// How long an instance waits for its next request before it is dropped.
+    #[schemars(extend("default" = defaults::REUSE_IDLE))]
+    pub(crate) idle: Option<Time>,
+}
+
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct RawHealth {
+    /// The path to GET; 2xx is well.
+    #[schemars(required)]
+    pub(crate) path: Option<String>,
+}
