@@ -14,6 +14,8 @@ mod process;
 mod report;
 mod server;
 
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
 
 /// The host's allocator, so that the native peer differs from it only in what it does.
@@ -37,9 +39,18 @@ enum What {
     Native(native::Options),
 }
 
-fn main() -> anyhow::Result<()> {
-    match Cli::parse().what {
+#[allow(
+    clippy::print_stderr,
+    reason = "the reason of a failure goes to whoever typed the command"
+)]
+fn main() -> ExitCode {
+    let done = match Cli::parse().what {
         What::Hello(options) => hello::run(&options),
         What::Native(options) => native::run(&options),
+    };
+    if let Err(error) = done {
+        eprintln!("{error:#}");
+        return ExitCode::FAILURE;
     }
+    ExitCode::SUCCESS
 }
