@@ -23,13 +23,15 @@ run MANIFEST *ARGS: _compiler
     cargo run --manifest-path '{{ root }}/Cargo.toml' -p host -- run "$@"
 
 # Start the shop, show it with curl, keep it running until ctrl-C (--once: stop after the tour)
+[no-exit-message]
 demo *ARGS: setup build
     cargo build -p host
     scripts/demo.sh '{{ host_target }}/debug/archipel' "$@"
 
 # Run every test against real servers, then the demo once
 test: setup build
-    cargo test --workspace
+    cargo test -p host # apart from the rest: the same features as the demo's build, so nothing is built twice
+    cargo test --workspace --exclude host
     cd components && cargo test --workspace --target-dir target
     scripts/demo.sh '{{ host_target }}/debug/archipel' --once
 

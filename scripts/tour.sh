@@ -18,7 +18,7 @@ visit() {
     printf '\n%d. %s\n$ curl -i' "$step" "$title"
     for word in "$@"; do
         case $word in
-        *[!A-Za-z0-9_./:=?@-]*) printf " '%s'" "$word" ;;
+        *[!A-Za-z0-9_./:=@-]*) printf " '%s'" "$word" ;;
         *) printf ' %s' "$word" ;;
         esac
     done
