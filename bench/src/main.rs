@@ -1,1 +1,56 @@
-fn main() {}
+//! Measures Archipel against its peers: one run, one machine, rounds in turn.
+//!
+//! Decides what is compared and how; it asserts no figure, because a figure is no test.
+//! CPU time for each request comes first: it holds on a noisy machine where wall clock does not.
+//! Start at [`hello::run`].
+
+mod answer;
+mod cores;
+mod hello;
+mod latency;
+mod load;
+mod native;
+mod process;
+mod report;
+mod server;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The host's allocator, so that the native peer differs from it only in what it does.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Measures Archipel against its peers.
+#[derive(Parser)]
+#[command(after_help = "Example: bench hello --rounds 9 --seconds 2")]
+struct Cli {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Hello, world: native hyper, a fresh instance for each request, a reused one.
+    Hello(hello::Options),
+    /// The native peer by itself; `hello` starts it.
+    #[command(hide = true)]
+    Native(native::Options),
+}
+
+#[allow(
+    clippy::print_stderr,
+    reason = "the reason of a failure goes to whoever typed the command"
+)]
+fn main() -> ExitCode {
+    let done = match Cli::parse().what {
+        What::Hello(options) => hello::run(&options),
+        What::Native(options) => native::run(&options),
+    };
+    if let Err(error) = done {
+        eprintln!("{error:#}");
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
+}

@@ -1,0 +1,81 @@
+# What people do here. `./justw RECIPE` fetches `just` first when it is missing.
+
+set positional-arguments
+
+root := justfile_directory()
+host_target := env('CARGO_TARGET_DIR', root / 'target')
+
+# List the recipes
+default:
+    @{{ just_executable() }} --list --unsorted
+
+# Build all components (WASM_TOOLCHAIN names a rustup toolchain that has the wasm target)
+build: _wasm
+    scripts/components.sh
+
+# Build one component
+component NAME: _wasm
+    scripts/components.sh "$1"
+
+# Run a manifest: just run manifests/shop.toml
+[no-cd]
+run MANIFEST *ARGS: _compiler
+    cargo run --manifest-path '{{ root }}/Cargo.toml' -p host -- run "$@"
+
+# Start the shop, show it with curl, keep it running until ctrl-C (--once: stop after the tour)
+[no-exit-message]
+demo *ARGS: setup build
+    cargo build -p host
+    scripts/demo.sh '{{ host_target }}/debug/archipel' "$@"
+
+# Run every test against real servers, then the demo once
+test: setup build
+    cargo test -p host # apart from the rest: the same features as the demo's build, so nothing is built twice
+    cargo test --workspace --exclude host
+    cd components && cargo test --workspace --target-dir target
+    scripts/demo.sh '{{ host_target }}/debug/archipel' --once
+
+# Check formatting, run clippy on everything, shellcheck where it is installed
+lint: _linters _fmt-check
+    cargo clippy --workspace --all-targets -- -D warnings
+    cd components && cargo clippy --workspace --all-targets --target-dir target -- -D warnings
+    scripts/lint-shell.sh
+
+# Format all code
+fmt: _linters
+    cargo fmt --all
+    cd components && cargo fmt --all
+
+# Measure against peers: just bench hello (release build; options: just bench hello --help)
+bench WHAT *ARGS: _compiler (component 'hello')
+    cargo build --release -p host -p bench
+    '{{ host_target }}/release/bench' "$@"
+
+# Build the host's release binary
+release: _compiler
+    cargo build --release -p host
+    @echo '{{ host_target }}/release/archipel'
+
+# Refuse banned crates; licences and sources too where cargo-deny is installed
+deny:
+    scripts/deny.sh
+
+# What CI runs; if this passes here, it passes there
+ci: setup lint deny test
+
+# Install what is missing: wasm target, C compiler, PostgreSQL, Redis, curl (--dry-run: only say)
+setup *ARGS:
+    scripts/setup.sh all "$@"
+
+_wasm:
+    scripts/setup.sh wasm
+
+_compiler:
+    scripts/setup.sh compiler
+
+_linters:
+    scripts/setup.sh linters
+
+_fmt-check: _linters
+    cargo fmt --all -- --check
+    cd components && cargo fmt --all -- --check

@@ -1,0 +1,4 @@
+-- Databases of the shop for compose.yaml: each with an owner who is no superuser.
+CREATE ROLE users LOGIN PASSWORD 'users';
+CREATE DATABASE users OWNER users;
+REVOKE CONNECT ON DATABASE users FROM PUBLIC;

@@ -1,0 +1,17 @@
+#!/bin/sh
+# Builds the components, or the one that is named, for wasm32-wasip2, always in release:
+# components/target/wasm32-wasip2/release/NAME.wasm, where manifests look for it.
+set -eu
+
+here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
+. "$here/wasm.sh"
+
+toolchain=$(wasm_toolchain) || toolchain=$(other_wasm_toolchain) || {
+    echo "no toolchain has the target $WASM_TARGET; \`just setup\` installs it" >&2
+    exit 1
+}
+package=${1:+--package=$1}
+
+cd "$here/../components"
+exec cargo ${toolchain:+"$toolchain"} build --release --target "$WASM_TARGET" --target-dir target \
+    "${package:---workspace}"

@@ -1,0 +1,181 @@
+#!/bin/sh
+# Installs what building and testing need and what is not there yet, and says so.
+#
+# setup.sh (all | compiler | wasm | servers | linters) [--dry-run]
+# Nothing that is there is touched. System packages come from apt, as root or by a sudo that asks
+# no password; elsewhere this says what to install. No system server is left running or enabled:
+# the host starts its own from the installed binaries.
+set -eu
+
+here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
+. "$here/wasm.sh"
+
+dry_run=
+for argument in "$@"; do
+    [ "$argument" = --dry-run ] && dry_run=yes
+done
+
+say() { printf 'setup: %s\n' "$*" >&2; }
+
+have() { command -v "$1" >/dev/null 2>&1; }
+
+run() {
+    say "\$ $*"
+    [ -n "$dry_run" ] || "$@" >&2
+}
+
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then
+        run "$@"
+    else
+        run sudo -n "$@"
+    fi
+}
+
+may_install() {
+    have apt-get && { [ "$(id -u)" -eq 0 ] || sudo -n true 2>/dev/null; }
+}
+
+updated=
+apt_install() {
+    if [ -z "$updated" ]; then
+        as_root apt-get update -q
+        updated=yes
+    fi
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@"
+}
+
+# Finds the server binaries in the places where the host looks for them.
+find_server() { # NAME, OVERRIDE (a file or its folder, may be empty), FOLDERS…
+    name=$1 override=$2
+    shift 2
+    if [ -n "$override" ]; then
+        [ -x "$override/$name" ] || { [ -f "$override" ] && [ -x "$override" ]; }
+        return
+    fi
+    have "$name" && return 0
+    for folder in "$@"; do
+        [ -x "$folder/$name" ] && return 0
+    done
+    return 1
+}
+
+has_postgres() { find_server postgres "${ARCHIPEL_POSTGRES:-}" /usr/lib/postgresql/*/bin; }
+
+has_redis() { find_server redis-server "${ARCHIPEL_REDIS:-}" /usr/bin; }
+
+compiler() {
+    have cc && return 0
+    if may_install; then
+        say "a C compiler is missing (Rust links with it, and two crates hold C): installing"
+        apt_install gcc libc6-dev
+        return 0
+    fi
+    say "a C compiler is missing (\`cc\`); install one, on Debian \`apt-get install gcc libc6-dev\`"
+    return 1
+}
+
+tools() {
+    have curl && return 0
+    if may_install; then
+        say "curl is missing (the demo's tour uses it): installing"
+        apt_install curl ca-certificates
+        return 0
+    fi
+    say "curl is missing (the demo's tour uses it); install it by your package manager"
+    return 1
+}
+
+wasm() {
+    wasm_toolchain >/dev/null && return 0
+    if [ -n "${WASM_TOOLCHAIN:-}" ]; then
+        say "WASM_TOOLCHAIN is $WASM_TOOLCHAIN, and that toolchain has no target $WASM_TARGET"
+        return 1
+    fi
+    if ! have rustup; then
+        say "the Rust target $WASM_TARGET is missing, and so is rustup, which would install it;" \
+            "see https://rustup.rs, or put a Rust in PATH that has the target"
+        return 1
+    fi
+    say "the Rust target $WASM_TARGET is missing: installing"
+    run timeout 300 rustup target add "$WASM_TARGET" && return 0
+    if other=$(other_wasm_toolchain); then
+        say "rustup could not install it; components are built with the toolchain ${other#+}, which has" \
+            "it. WASM_TOOLCHAIN=${other#+} in the environment says so for good"
+        return 0
+    fi
+    say "rustup could not install $WASM_TARGET. Try again with network access, or set WASM_TOOLCHAIN" \
+        "to the name of a toolchain that has it (\`rustup toolchain list\`)"
+    return 1
+}
+
+linters() {
+    for component in rustfmt clippy; do
+        cargo "${component#rust}" --version >/dev/null 2>&1 && continue
+        say "$component is missing: installing"
+        run rustup component add "$component" || {
+            say "install $component beside your Rust and run this again"
+            return 1
+        }
+    done
+}
+
+servers() {
+    packages=
+    has_postgres || packages="postgresql"
+    has_redis || packages="$packages redis-server"
+    [ -n "$packages" ] || return 0
+    if ! may_install; then
+        say "missing server binaries: $packages. Install them (on Debian: \`apt-get install $packages\`;" \
+            "no server needs to run), or set ARCHIPEL_POSTGRES and ARCHIPEL_REDIS to where they are"
+        return 1
+    fi
+    say "server binaries are missing: installing $packages, without starting any server"
+    install_without_starting
+}
+
+# Debian's packages start their servers at once and at each boot. Three steps keep them quiet, and
+# the first two are undone whatever happens.
+install_without_starting() {
+    policy=/usr/sbin/policy-rc.d
+    cluster=/etc/postgresql-common/createcluster.d/archipel-setup.conf
+    if [ -e "$policy" ]; then
+        policy= # somebody else's, and it is theirs to decide
+    fi
+    trap restore EXIT
+    trap 'exit 130' INT TERM
+    [ -z "$policy" ] || as_root sh -c "printf '#!/bin/sh\nexit 101\n' >$policy && chmod 755 $policy"
+    as_root sh -c "mkdir -p ${cluster%/*} && echo 'create_main_cluster = false' >$cluster"
+    # shellcheck disable=SC2086 # a list of packages
+    apt_install $packages
+    restore
+    trap - EXIT INT TERM
+    case $packages in
+    *redis-server*)
+        # Installed by us just now, so nobody relies on it.
+        ! have systemctl || as_root systemctl disable --quiet redis-server || true
+        ;;
+    esac
+}
+
+restore() {
+    [ -z "$policy" ] || as_root rm -f "$policy"
+    as_root rm -f "$cluster"
+}
+
+case ${1:-} in
+compiler | wasm | servers | linters) "$1" ;;
+all)
+    # All of them, so that one run names everything that is missing.
+    failed=
+    compiler || failed=yes
+    wasm || failed=yes
+    servers || failed=yes
+    tools || failed=yes
+    [ -z "$failed" ]
+    ;;
+*)
+    echo "usage: setup.sh (all | compiler | wasm | servers | linters) [--dry-run]" >&2
+    exit 2
+    ;;
+esac
