@@ -1,0 +1,178 @@
+//! What a handler may fail with, and what the client is told: the one table from failures to
+//! statuses. It never puts SQL, a stack or a host's word into an answer.
+
+use crate::postgres;
+
+/// Why a request has no success. A client sees the status and [`Error::sentence`]; what else
+/// there is to know goes to the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Error {
+    /// 400, with the sentence to send.
+    BadRequest(String),
+    /// 404, with the sentence to send: `User not found`.
+    NotFound(&'static str),
+    /// 405, with the value of `Allow`.
+    MethodNotAllowed { allow: String },
+    /// 409, with the sentence to send.
+    Conflict(&'static str),
+    /// 413.
+    TooLarge,
+    /// 415.
+    UnsupportedMediaType,
+    /// 500; the text is for the log.
+    Internal(String),
+    /// 503; the text is for the log.
+    Unavailable(String),
+    /// 504.
+    Timeout,
+}
+
+impl Error {
+    pub fn bad_request(sentence: impl Into<String>) -> Self {
+        Self::BadRequest(sentence.into())
+    }
+
+    pub fn internal(reason: impl Into<String>) -> Self {
+        Self::Internal(reason.into())
+    }
+
+    pub fn status(&self) -> u16 {
+        match self {
+            Self::BadRequest(_) => 400,
+            Self::NotFound(_) => 404,
+            Self::MethodNotAllowed { .. } => 405,
+            Self::Conflict(_) => 409,
+            Self::TooLarge => 413,
+            Self::UnsupportedMediaType => 415,
+            Self::Internal(_) => 500,
+            Self::Unavailable(_) => 503,
+            Self::Timeout => 504,
+        }
+    }
+
+    /// What the client is told.
+    pub fn sentence(&self) -> &str {
+        match self {
+            Self::BadRequest(sentence) => sentence,
+            Self::NotFound(sentence) | Self::Conflict(sentence) => sentence,
+            Self::MethodNotAllowed { .. } => "This path does not take this method; see `Allow`",
+            Self::TooLarge => "The request body is too large",
+            Self::UnsupportedMediaType => {
+                "Send the body as JSON, with `Content-Type: application/json`"
+            }
+            Self::Internal(_) => "The service failed; quote the trace id when you report it",
+            Self::Unavailable(_) => "The service is not available now; try again later",
+            Self::Timeout => "The service did not finish in time; try again later",
+        }
+    }
+
+    /// The header that goes with the status, if one does.
+    pub(crate) fn header(&self) -> Option<(&'static str, &str)> {
+        match self {
+            Self::MethodNotAllowed { allow } => Some(("allow", allow)),
+            Self::Unavailable(_) => Some(("retry-after", "1")),
+            _ => None,
+        }
+    }
+
+    /// What the operator should know, where the sentence does not say it.
+    pub(crate) fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Internal(reason) | Self::Unavailable(reason) => Some(reason),
+            Self::Timeout => Some("the database did not answer in time"),
+            _ => None,
+        }
+    }
+}
+
+impl From<postgres::Error> for Error {
+    fn from(error: postgres::Error) -> Self {
+        let reason = postgres::reason(&error);
+        match error {
+            postgres::Error::Unavailable(_) | postgres::Error::Overloaded => {
+                Self::Unavailable(reason)
+            }
+            postgres::Error::Timeout => Self::Timeout,
+            postgres::Error::Db(db) => match db.sqlstate.get(..2) {
+                _ if db.sqlstate == "57014" => Self::Timeout, // query_canceled
+                // Connection lost, a conflict between transactions, out of resources, shut down.
+                Some("08" | "40" | "53" | "57") => Self::Unavailable(reason),
+                _ => Self::Internal(reason),
+            },
+            _ => Self::Internal(reason),
+        }
+    }
+}
+
+/// Writes one line for the operator: what a guest prints to stderr is in the host's log, with
+/// the service and the trace id.
+#[allow(clippy::print_stderr, reason = "stderr is a guest's log")]
+pub(crate) fn log(line: &str) {
+    eprintln!("{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bindings::archipel::postgres::types::DbError;
+
+    fn db(sqlstate: &str) -> postgres::Error {
+        postgres::Error::Db(DbError {
+            sqlstate: sqlstate.to_owned(),
+            severity: "ERROR".to_owned(),
+            message: "relation \"users\" does not exist".to_owned(),
+            detail: Some("Key (email)=(ada@example.com) already exists.".to_owned()),
+            hint: None,
+            schema: None,
+            table: None,
+            column: None,
+            constraint: Some("users_email_key".to_owned()),
+            position: None,
+        })
+    }
+
+    #[test]
+    fn a_database_failure_has_the_status_that_tells_a_client_what_to_do() {
+        let table = [
+            (postgres::Error::Overloaded, 503),
+            (postgres::Error::Unavailable("refused".to_owned()), 503),
+            (postgres::Error::Timeout, 504),
+            (db("57014"), 504),
+            (db("57P01"), 503),
+            (db("40001"), 503),
+            (db("42P01"), 500),
+            (postgres::Error::AccessDenied("users".to_owned()), 500),
+            (postgres::Error::Closed, 500),
+            (postgres::Error::TooLarge(10_000), 500),
+        ];
+        for (error, status) in table {
+            let text = format!("{error:?}");
+            assert_eq!(Error::from(error).status(), status, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_client_never_reads_the_database_s_words_and_the_log_never_the_row_s() {
+        let error = Error::from(db("42P01"));
+        assert!(!error.sentence().contains("relation"));
+        let reason = error.reason().unwrap();
+        assert!(reason.contains("42P01") && reason.contains("relation"));
+        assert!(!reason.contains("ada@example.com"));
+    }
+
+    #[test]
+    fn a_unique_violation_is_known_by_its_constraint() {
+        assert!(db("23505").is_unique("users_email_key"));
+        assert!(!db("23505").is_unique("users_pkey"));
+        assert!(!db("23503").is_unique("users_email_key"));
+        assert!(!postgres::Error::Overloaded.is_unique("users_email_key"));
+    }
+
+    #[test]
+    fn unavailable_says_when_to_come_back() {
+        assert_eq!(
+            Error::Unavailable(String::new()).header(),
+            Some(("retry-after", "1"))
+        );
+    }
+}

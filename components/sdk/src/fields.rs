@@ -1,0 +1,174 @@
+//! A JSON body as fields to be asked for by name; every refusal is a 400 that names the field.
+
+use std::{collections::BTreeMap, ops::RangeInclusive};
+
+use crate::{
+    Error, Json,
+    json::{self, Refused},
+};
+
+/// As much of a client's own text as a sentence repeats, in characters.
+const QUOTED_MAX: usize = 40;
+
+/// A type that a JSON body describes.
+pub trait FromJson: Sized {
+    /// The fields there may be; any other is refused.
+    const FIELDS: &'static [&'static str];
+
+    fn from_json(fields: &Fields) -> Result<Self, Error>;
+}
+
+/// The members of a JSON object, all of them known.
+#[derive(Debug)]
+pub struct Fields(BTreeMap<String, Json>);
+
+impl Fields {
+    /// Reads a body whose fields are among `known`.
+    pub fn parse(body: &[u8], known: &[&str]) -> Result<Self, Error> {
+        let members = match json::parse(body).map_err(refused)? {
+            Json::Object(members) => members,
+            other => {
+                return Err(Error::bad_request(format!(
+                    "The body must be a JSON object, not {}",
+                    other.kind()
+                )));
+            }
+        };
+        match members.keys().find(|name| !known.contains(&name.as_str())) {
+            None => Ok(Self(members)),
+            Some(name) => {
+                let known = known
+                    .iter()
+                    .map(|name| format!("`{name}`"))
+                    .collect::<Vec<_>>()
+                    .join(", ");
+                Err(Error::bad_request(format!(
+                    "Field `{}` is unknown; there are {known}",
+                    quoted(name)
+                )))
+            }
+        }
+    }
+
+    pub fn get(&self, name: &str) -> Option<&Json> {
+        self.0.get(name)
+    }
+
+    /// A string, trimmed; nothing if the field is absent, which `null` is not.
+    pub fn text(&self, name: &str) -> Result<Option<&str>, Error> {
+        match self.get(name) {
+            None => Ok(None),
+            Some(Json::Text(text)) => Ok(Some(text.trim())),
+            Some(other) => Err(Error::bad_request(format!(
+                "Field `{name}` must be a string, not {}",
+                other.kind()
+            ))),
+        }
+    }
+}
+
+/// The text, if it is so many characters long.
+pub fn within(field: &str, text: &str, characters: RangeInclusive<usize>) -> Result<String, Error> {
+    if characters.contains(&text.chars().count()) {
+        return Ok(text.to_owned());
+    }
+    let (least, most) = characters.into_inner();
+    Err(Error::bad_request(format!(
+        "Field `{field}` must be {least} to {most} characters long"
+    )))
+}
+
+fn refused(refused: Refused) -> Error {
+    Error::BadRequest(match refused {
+        Refused::Encoding => "The body is not valid UTF-8".to_owned(),
+        Refused::Syntax { expected, at } => {
+            format!("The body is not valid JSON: expected {expected} at byte {at}")
+        }
+        Refused::Duplicate(name) => format!("Field `{}` is given twice", quoted(&name)),
+        Refused::Nul { field: Some(name) } => {
+            format!("Field `{}` holds a NUL character", quoted(&name))
+        }
+        Refused::Nul { field: None } => "The body holds a NUL character".to_owned(),
+        Refused::Depth => "The body is nested more than 32 levels deep".to_owned(),
+    })
+}
+
+fn quoted(text: &str) -> String {
+    text.chars().take(QUOTED_MAX).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(body: &[u8], sentence: &str) {
+        let error = Fields::parse(body, &["email", "name"]).and_then(|fields| {
+            fields.text("email")?;
+            fields.text("name").map(|_| ())
+        });
+        assert_eq!(error, Err(Error::bad_request(sentence)));
+    }
+
+    #[test]
+    fn a_refused_body_is_a_400_that_names_the_field() {
+        check(
+            b"",
+            "The body is not valid JSON: expected a value at byte 0",
+        );
+        check(
+            b"{\"email\"}",
+            "The body is not valid JSON: expected `:` at byte 8",
+        );
+        check(b"[]", "The body must be a JSON object, not an array");
+        check(b"null", "The body must be a JSON object, not null");
+        check(
+            br#"{"nmae":"x"}"#,
+            "Field `nmae` is unknown; there are `email`, `name`",
+        );
+        check(br#"{"name":"x","name":"y"}"#, "Field `name` is given twice");
+        check(
+            br#"{"name":7}"#,
+            "Field `name` must be a string, not a number",
+        );
+        check(
+            br#"{"email":null}"#,
+            "Field `email` must be a string, not null",
+        );
+        check(
+            br#"{"name":"a\u0000"}"#,
+            "Field `name` holds a NUL character",
+        );
+        check(b"{\"name\":\"\xc3\"}", "The body is not valid UTF-8");
+        check(
+            "[".repeat(40).as_bytes(),
+            "The body is nested more than 32 levels deep",
+        );
+        let long = format!("{{\"{}\":1}}", "é".repeat(1000));
+        check(
+            long.as_bytes(),
+            &format!(
+                "Field `{}` is unknown; there are `email`, `name`",
+                "é".repeat(40)
+            ),
+        );
+    }
+
+    #[test]
+    fn a_text_is_trimmed_and_counted_in_characters() {
+        let fields = Fields::parse("{\"name\":\" \\u3000Zoë \\n\"}".as_bytes(), &["name"]).unwrap();
+        assert_eq!(fields.text("name"), Ok(Some("Zoë")));
+        assert_eq!(fields.text("email"), Ok(None));
+        assert_eq!(
+            within("name", &"é".repeat(255), 1..=255),
+            Ok("é".repeat(255))
+        );
+        assert!(within("name", &"é".repeat(256), 1..=255).is_err());
+        assert_eq!(
+            within("name", "", 1..=255),
+            Err(Error::bad_request(
+                "Field `name` must be 1 to 255 characters long"
+            ))
+        );
+    }
+}

@@ -1,0 +1,49 @@
+//! Makes an Archipel service pleasant to write: routes, JSON, envelope, validation, PostgreSQL.
+//!
+//! A service is one function from [`Request`] to [`Response`], exported by [`service!`]. This
+//! crate holds the rules that are the same for every service of the shop; it decides nothing
+//! about permission, which is the host's.
+//!
+//! Start at [`Routes`]; `users/src/lib.rs` shows the whole.
+
+mod error;
+mod export;
+mod fields;
+mod id;
+mod json;
+mod page;
+pub mod postgres;
+mod query;
+mod random;
+mod reply;
+mod request;
+mod response;
+mod routes;
+mod time;
+mod trace;
+
+/// The bindings of `archipel:service/service`, for what this crate has no word for.
+#[allow(unsafe_code, unreachable_pub, reason = "generated from wit/")]
+pub mod bindings {
+    wit_bindgen::generate!({
+        world: "service",
+        path: "../../wit",
+        pub_export_macro: true,
+        default_bindings_module: "sdk::bindings",
+        generate_all,
+    });
+}
+
+pub use error::Error;
+pub use export::{receive, send};
+pub use fields::{Fields, FromJson, within};
+pub use id::new_id;
+pub use json::Json;
+pub use page::{List, Page, Start};
+pub use query::Query;
+pub use reply::{Answer, Reply};
+pub use request::{Method, Request, Source};
+pub use response::Response;
+pub use routes::{FromSegment, Handler, PathRoutes, Routes};
+pub use time::Timestamp;
+pub use uuid::Uuid;

@@ -1,0 +1,111 @@
+//! Reads a query string: each parameter known, once and not empty, or the request is a 400.
+
+use crate::Error;
+
+/// The parameters of a query.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Query(Vec<(String, String)>);
+
+impl Query {
+    /// Reads the part after `?`; none at all is a query without parameters.
+    pub fn parse(query: &str, known: &[&str]) -> Result<Self, Error> {
+        let mut parameters: Vec<(String, String)> = Vec::new();
+        if query.is_empty() {
+            return Ok(Self(parameters));
+        }
+        for part in query.split('&') {
+            let (name, value) = part.split_once('=').unwrap_or((part, ""));
+            let (name, value) = (decode(name)?, decode(value)?);
+            if !known.contains(&name.as_str()) {
+                return Err(Error::bad_request(format!(
+                    "A query parameter is unknown; there are `{}`",
+                    known.join("`, `")
+                )));
+            }
+            if value.is_empty() {
+                return Err(Error::bad_request(format!(
+                    "Query parameter `{name}` is empty"
+                )));
+            }
+            if parameters.iter().any(|(earlier, _)| *earlier == name) {
+                return Err(Error::bad_request(format!(
+                    "Query parameter `{name}` is given twice"
+                )));
+            }
+            parameters.push((name, value));
+        }
+        Ok(Self(parameters))
+    }
+
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
+    }
+}
+
+/// Undoes percent-encoding and `+`, once.
+fn decode(text: &str) -> Result<String, Error> {
+    let malformed = || Error::bad_request("The query is not percent-encoded UTF-8");
+    percent_decode(&text.replace('+', " "))
+        .filter(|text| !text.contains('\0'))
+        .ok_or_else(malformed)
+}
+
+/// Undoes percent-encoding, once; nothing if it is malformed or no UTF-8.
+pub(crate) fn percent_decode(text: &str) -> Option<String> {
+    let mut parts = text.split('%');
+    let mut bytes = parts.next()?.as_bytes().to_vec();
+    for part in parts {
+        let (digits, rest) = part.split_at_checked(2)?;
+        let digit = |at: usize| char::from(digits.as_bytes()[at]).to_digit(16);
+        bytes.push(u8::try_from(digit(0)? * 16 + digit(1)?).ok()?);
+        bytes.extend_from_slice(rest.as_bytes());
+    }
+    String::from_utf8(bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(query: &str, expected: Option<&[(&str, &str)]>) {
+        let expected = expected.map(|pairs| {
+            pairs
+                .iter()
+                .map(|(a, b)| ((*a).to_owned(), (*b).to_owned()))
+                .collect()
+        });
+        let parsed = Query::parse(query, &["limit", "q"]).ok();
+        assert_eq!(parsed, expected.map(Query), "{query}");
+    }
+
+    #[test]
+    fn a_parameter_twice_empty_or_unknown_is_refused() {
+        check("", Some(&[]));
+        check("limit=5&q=a", Some(&[("limit", "5"), ("q", "a")]));
+        check("limit=5&limit=5", None);
+        check("limit=5&%6cimit=6", None);
+        check("limit=", None);
+        check("limit", None);
+        check("limit=5&", None);
+        check("&limit=5", None);
+        check("other=1", None);
+    }
+
+    #[test]
+    fn a_value_is_decoded_once() {
+        check("q=a+b%20c%C3%A9%2541", Some(&[("q", "a b cé%41")]));
+        check("q=a=b", Some(&[("q", "a=b")]));
+        check("q=%", None);
+        check("q=%4", None);
+        check("q=%zz", None);
+        check("q=%+1", None);
+        check("q=%ff", None);
+        check("q=%00", None);
+        check("q=é", Some(&[("q", "é")]));
+        check("q=%é", None);
+    }
+}

@@ -1,0 +1,171 @@
+//! What a handler answers with, and the envelope it goes out in.
+
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::{Error, List, Response, Timestamp, error::log};
+
+/// What a handler returns.
+pub type Answer = Result<Reply, Error>;
+
+/// A success: status, headers, and the `data` of its envelope.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    status: u16,
+    headers: Vec<(&'static str, String)>,
+    /// JSON; none is an answer without a body.
+    data: Option<String>,
+}
+
+impl Reply {
+    /// 200.
+    pub fn ok(data: &impl Serialize) -> Answer {
+        Self::with(200, data)
+    }
+
+    /// 201, with the path of what was made.
+    pub fn created(location: String, data: &impl Serialize) -> Answer {
+        Ok(Self::with(201, data)?.header("location", location))
+    }
+
+    /// 204.
+    pub fn no_content() -> Answer {
+        Ok(Self {
+            status: 204,
+            headers: Vec::new(),
+            data: None,
+        })
+    }
+
+    /// 200, with `X-Total-Count`, and `X-Next-Cursor` if there is more.
+    pub fn list<T: Serialize>(list: &List<T>) -> Answer {
+        let reply = Self::ok(&list.items)?.header("x-total-count", list.total.to_string());
+        Ok(match list.next.as_ref().map(Uuid::to_string) {
+            Some(cursor) => reply.header("x-next-cursor", cursor),
+            None => reply,
+        })
+    }
+
+    /// Adds a header; `name` is lower case.
+    #[must_use]
+    pub fn header(mut self, name: &'static str, value: String) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    fn with(status: u16, data: &impl Serialize) -> Answer {
+        let data = serde_json::to_string(data)
+            .map_err(|error| Error::internal(format!("no JSON: {error}")))?;
+        Ok(Self {
+            status,
+            headers: Vec::new(),
+            data: Some(data),
+        })
+    }
+}
+
+/// The answer as it goes out. What a client is not told goes to the log.
+pub(crate) fn respond(answer: Answer, trace_id: &str, now: Timestamp) -> Response {
+    match answer {
+        Ok(reply) => {
+            let response = match reply.data {
+                None => Response::empty(reply.status),
+                Some(data) => Response::json(
+                    reply.status,
+                    format!(
+                        r#"{{"success":true,"data":{data},"timestamp":"{now}","traceId":"{trace_id}"}}"#
+                    ),
+                ),
+            };
+            reply
+                .headers
+                .iter()
+                .fold(response, |response, (name, value)| {
+                    response.header(name, value)
+                })
+        }
+        Err(error) => {
+            if let Some(reason) = error.reason() {
+                log(&format!("{}: {reason}", error.status()));
+            }
+            let sentence = serde_json::Value::from(error.sentence());
+            let response = Response::json(
+                error.status(),
+                format!(
+                    r#"{{"success":false,"error":{sentence},"timestamp":"{now}","traceId":"{trace_id}"}}"#
+                ),
+            );
+            error
+                .header()
+                .into_iter()
+                .fold(response, |response, (name, value)| {
+                    response.header(name, value)
+                })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+
+    fn sent(answer: Answer) -> (u16, Vec<(String, String)>, String) {
+        let response = respond(answer, TRACE, Timestamp::from_micros(0));
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        let headers = response
+            .headers
+            .into_iter()
+            .map(|(name, value)| (name, text(value)))
+            .collect();
+        (response.status, headers, text(response.body))
+    }
+
+    #[test]
+    fn a_success_carries_its_data_in_the_envelope() {
+        let (status, headers, body) = sent(Reply::created("/api/users/7".to_owned(), &["a"]));
+        assert_eq!(status, 201);
+        assert_eq!(
+            body,
+            format!(
+                r#"{{"success":true,"data":["a"],"timestamp":"1970-01-01T00:00:00.000Z","traceId":"{TRACE}"}}"#
+            )
+        );
+        assert!(headers.contains(&("location".to_owned(), "/api/users/7".to_owned())));
+        assert!(headers.contains(&("content-type".to_owned(), "application/json".to_owned())));
+        assert!(headers.contains(&("content-length".to_owned(), body.len().to_string())));
+    }
+
+    #[test]
+    fn an_error_carries_a_sentence_and_no_data() {
+        let (status, headers, body) = sent(Err(Error::bad_request("Say \"please\"")));
+        assert_eq!((status, headers.len()), (400, 2));
+        assert_eq!(
+            body,
+            format!(
+                r#"{{"success":false,"error":"Say \"please\"","timestamp":"1970-01-01T00:00:00.000Z","traceId":"{TRACE}"}}"#
+            )
+        );
+    }
+
+    #[test]
+    fn a_deletion_has_neither_body_nor_headers() {
+        assert_eq!(sent(Reply::no_content()), (204, vec![], String::new()));
+    }
+
+    #[test]
+    fn a_list_says_how_many_there_are_and_where_to_go_on() {
+        let list = List {
+            items: vec![1],
+            total: 7,
+            next: Some(Uuid::nil()),
+        };
+        let (_, headers, body) = sent(Reply::list(&list));
+        assert!(body.contains(r#""data":[1]"#));
+        assert!(headers.contains(&("x-total-count".to_owned(), "7".to_owned())));
+        assert!(headers.contains(&("x-next-cursor".to_owned(), Uuid::nil().to_string())));
+        let (_, headers, _) = sent(Reply::list(&List { next: None, ..list }));
+        assert!(!headers.iter().any(|(name, _)| name == "x-next-cursor"));
+    }
+}

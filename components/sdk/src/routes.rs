@@ -1,0 +1,318 @@
+//! Which handler answers: a small table from path and method to a function.
+//!
+//! `{name}` stands for one segment and arrives as the handler's second parameter, parsed. A
+//! literal segment beats `{name}`, segment by segment, wherever it stands in the table.
+
+use uuid::Uuid;
+
+use crate::{
+    Answer, Error, Method, Request, Response, Timestamp, query::percent_decode, reply::respond,
+};
+
+type Endpoint = Box<dyn Fn(&mut Request, &[&str]) -> Answer>;
+
+/// The routes of a service.
+#[derive(Default)]
+pub struct Routes(Vec<(&'static str, PathRoutes)>);
+
+/// The handlers of one path.
+#[derive(Default)]
+pub struct PathRoutes(Vec<(Method, Endpoint)>);
+
+impl Routes {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a path: `/api/users/{id}`.
+    #[must_use]
+    pub fn at(
+        mut self,
+        pattern: &'static str,
+        methods: impl FnOnce(PathRoutes) -> PathRoutes,
+    ) -> Self {
+        self.0.push((pattern, methods(PathRoutes::default())));
+        self
+    }
+
+    /// Answers a request, in the envelope: 404 for a path that nobody has, 405 for a method that
+    /// the path has not. `HEAD` is `GET` without its body.
+    pub fn answer(&self, mut request: Request) -> Response {
+        let method = request.method();
+        let answer = self.dispatch(method, &mut request);
+        let response = respond(answer, &request.trace_id(), Timestamp::now());
+        if method == Method::Head {
+            response.without_body()
+        } else {
+            response
+        }
+    }
+
+    /// Each path with its methods, for a test that compares them with a document.
+    pub fn list(&self) -> impl Iterator<Item = (&'static str, String)> {
+        self.0
+            .iter()
+            .map(|(pattern, path)| (*pattern, path.allow()))
+    }
+
+    fn dispatch(&self, method: Method, request: &mut Request) -> Answer {
+        let path = request.path();
+        let segments: Vec<&str> = path.split('/').collect();
+        let (pattern, routes) = self
+            .0
+            .iter()
+            .filter(|(pattern, _)| matches(pattern, &segments))
+            .max_by_key(|(pattern, _)| literals(pattern))
+            .ok_or(Error::NotFound("There is nothing at this path"))?;
+        let endpoint = routes
+            .endpoint(method)
+            .ok_or_else(|| Error::MethodNotAllowed {
+                allow: routes.allow(),
+            })?;
+        let parameters: Vec<&str> = pattern
+            .split('/')
+            .zip(&segments)
+            .filter(|(part, _)| is_parameter(part))
+            .map(|(_, segment)| *segment)
+            .collect();
+        endpoint(request, &parameters)
+    }
+}
+
+impl PathRoutes {
+    #[must_use]
+    pub fn get<P>(self, handler: impl Handler<P>) -> Self {
+        self.on(Method::Get, handler)
+    }
+
+    #[must_use]
+    pub fn post<P>(self, handler: impl Handler<P>) -> Self {
+        self.on(Method::Post, handler)
+    }
+
+    #[must_use]
+    pub fn put<P>(self, handler: impl Handler<P>) -> Self {
+        self.on(Method::Put, handler)
+    }
+
+    #[must_use]
+    pub fn patch<P>(self, handler: impl Handler<P>) -> Self {
+        self.on(Method::Patch, handler)
+    }
+
+    #[must_use]
+    pub fn delete<P>(self, handler: impl Handler<P>) -> Self {
+        self.on(Method::Delete, handler)
+    }
+
+    fn on<P>(mut self, method: Method, handler: impl Handler<P>) -> Self {
+        self.0.push((
+            method,
+            Box::new(move |request, parameters| handler.call(request, parameters)),
+        ));
+        self
+    }
+
+    fn endpoint(&self, method: Method) -> Option<&Endpoint> {
+        let wanted = if method == Method::Head {
+            Method::Get
+        } else {
+            method
+        };
+        self.0
+            .iter()
+            .find(|(method, _)| *method == wanted)
+            .map(|(_, endpoint)| endpoint)
+    }
+
+    /// The value of `Allow`: `GET, HEAD, POST`.
+    fn allow(&self) -> String {
+        let names = self.0.iter().map(|(method, _)| match method {
+            Method::Get => "GET, HEAD",
+            Method::Head => "HEAD",
+            Method::Post => "POST",
+            Method::Put => "PUT",
+            Method::Patch => "PATCH",
+            Method::Delete => "DELETE",
+            Method::Other => "OTHER",
+        });
+        names.collect::<Vec<_>>().join(", ")
+    }
+}
+
+fn matches(pattern: &str, segments: &[&str]) -> bool {
+    let mut segments = segments.iter();
+    let same = |part: &str| {
+        segments.next().is_some_and(|segment| {
+            if is_parameter(part) {
+                !segment.is_empty()
+            } else {
+                part == *segment
+            }
+        })
+    };
+    pattern.split('/').all(same) && segments.next().is_none()
+}
+
+/// For each segment, from the left, whether it is literal; of two that match, the greater wins.
+fn literals(pattern: &str) -> Vec<bool> {
+    pattern.split('/').map(|part| !is_parameter(part)).collect()
+}
+
+fn is_parameter(part: &str) -> bool {
+    part.starts_with('{')
+}
+
+/// A function that answers: of the request alone, or of the request and the path's parameter.
+pub trait Handler<P>: 'static {
+    fn call(&self, request: &mut Request, parameters: &[&str]) -> Answer;
+}
+
+impl<F: Fn(&mut Request) -> Answer + 'static> Handler<()> for F {
+    fn call(&self, request: &mut Request, _parameters: &[&str]) -> Answer {
+        self(request)
+    }
+}
+
+impl<A: FromSegment, F: Fn(&mut Request, A) -> Answer + 'static> Handler<(A,)> for F {
+    fn call(&self, request: &mut Request, parameters: &[&str]) -> Answer {
+        let [segment] = parameters else {
+            return Err(Error::internal(
+                "a handler takes one parameter and its path has not one",
+            ));
+        };
+        self(request, A::from_segment(segment)?)
+    }
+}
+
+/// What a path's parameter can be parsed as; a refusal is a 400.
+pub trait FromSegment: Sized {
+    fn from_segment(segment: &str) -> Result<Self, Error>;
+}
+
+impl FromSegment for Uuid {
+    fn from_segment(segment: &str) -> Result<Self, Error> {
+        hyphenated(segment).ok_or_else(|| Error::bad_request("The id in the path is not a UUID"))
+    }
+}
+
+impl FromSegment for String {
+    fn from_segment(segment: &str) -> Result<Self, Error> {
+        percent_decode(segment)
+            .ok_or_else(|| Error::bad_request("The path is not percent-encoded UTF-8"))
+    }
+}
+
+/// A UUID in its usual form and no other (RFC 9562, section 4), in either case.
+pub(crate) fn hyphenated(text: &str) -> Option<Uuid> {
+    if text.len() == 36 {
+        Uuid::try_parse(text).ok()
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Reply, request::test::request};
+
+    fn routes() -> Routes {
+        Routes::new()
+            .at("/users", |path| {
+                path.get(|_: &mut Request| Reply::ok(&"list"))
+                    .post(|_: &mut Request| Reply::ok(&"new"))
+            })
+            .at("/users/{id}", |path| {
+                path.get(|_: &mut Request, id: Uuid| Reply::ok(&id))
+                    .delete(|_: &mut Request, _: Uuid| Reply::no_content())
+            })
+            .at("/users/me", |path| {
+                path.get(|_: &mut Request| Reply::ok(&"me"))
+            })
+            .at("/files/{name}", |path| {
+                path.get(|_: &mut Request, name: String| Reply::ok(&name))
+            })
+    }
+
+    #[track_caller]
+    fn check(method: Method, target: &'static str, status: u16, part: &str) {
+        let response = routes().answer(Request::new(request(method, target)));
+        let body = String::from_utf8(response.body).unwrap();
+        assert_eq!(response.status, status, "{body}");
+        assert!(body.contains(part), "{body}");
+    }
+
+    #[test]
+    fn a_path_and_a_method_find_their_handler() {
+        check(Method::Get, "/users", 200, r#""data":"list""#);
+        check(Method::Post, "/users?x=1", 200, r#""data":"new""#);
+        check(Method::Get, "/users/me", 200, r#""data":"me""#);
+        check(Method::Get, "/files/a%20b", 200, r#""data":"a b""#);
+        check(
+            Method::Get,
+            "/users/017F22E2-79B0-7CC3-98C4-DC0C0C07398F",
+            200,
+            "\"017f22e2-79b0-7cc3-98c4-dc0c0c07398f\"",
+        );
+        check(
+            Method::Delete,
+            "/users/017f22e2-79b0-7cc3-98c4-dc0c0c07398f",
+            204,
+            "",
+        );
+    }
+
+    #[test]
+    fn an_unknown_path_is_404_and_an_unknown_method_405() {
+        for target in [
+            "/",
+            "/users/",
+            "/usersx",
+            "/users/me/x",
+            "//users",
+            "/Users",
+        ] {
+            check(Method::Get, target, 404, "There is nothing at this path");
+        }
+        for method in [Method::Patch, Method::Other] {
+            let response = routes().answer(Request::new(request(method, "/users/7")));
+            assert_eq!(response.status, 405);
+            assert!(
+                response
+                    .headers
+                    .contains(&("allow".to_owned(), b"GET, HEAD, DELETE".to_vec()))
+            );
+        }
+    }
+
+    #[test]
+    fn a_malformed_id_is_400() {
+        for id in [
+            "/users/7",
+            "/users/017f22e279b07cc398c4dc0c0c07398f",
+            "/users/{017f22e2-79b0-7cc3-98c4-dc0c0c07398}",
+        ] {
+            check(Method::Get, id, 400, "not a UUID");
+        }
+        check(Method::Get, "/files/%ff", 400, "percent-encoded");
+    }
+
+    #[test]
+    fn head_is_get_without_a_body() {
+        let response = routes().answer(Request::new(request(Method::Head, "/users")));
+        assert_eq!((response.status, response.body.len()), (200, 0));
+        assert!(
+            !response
+                .headers
+                .iter()
+                .any(|(name, _)| name == "content-length")
+        );
+        assert!(
+            response
+                .headers
+                .iter()
+                .any(|(name, _)| name == "content-type")
+        );
+    }
+}

@@ -1,0 +1,105 @@
+//! Moments: microseconds since 1970, as PostgreSQL counts them, written as the shop's API does.
+
+use std::{
+    fmt,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+const DAY_MICROS: i64 = 24 * 60 * 60 * 1_000_000;
+
+/// Microseconds since 1970-01-01T00:00:00Z. Displayed, and in JSON, as RFC 3339 in UTC with
+/// milliseconds: `2026-11-23T08:05:01.042Z`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    pub fn now() -> Self {
+        let since = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        Self(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+    }
+
+    pub const fn from_micros(micros: i64) -> Self {
+        Self(micros)
+    }
+
+    pub const fn micros(self) -> i64 {
+        self.0
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (year, month, day) = date(self.0.div_euclid(DAY_MICROS));
+        let millis = self.0.rem_euclid(DAY_MICROS) / 1000;
+        let (hour, minute) = (millis / 3_600_000, millis / 60_000 % 60);
+        let (second, milli) = (millis / 1000 % 60, millis % 1000);
+        write!(
+            f,
+            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z"
+        )
+    }
+}
+
+impl serde::Serialize for Timestamp {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// Year, month and day of the proleptic Gregorian calendar.
+///
+/// Counts in eras of 400 years (146 097 days) of years that begin in March, so that the leap
+/// day is a year's last.
+fn date(days_since_1970: i64) -> (i64, i64, i64) {
+    let days = days_since_1970 + 719_468; // from 0000-03-01
+    let (era, day) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153; // 0 is March
+    let day = day - (153 * month + 2) / 5 + 1;
+    let (month, next_year) = if month < 10 {
+        (month + 3, 0)
+    } else {
+        (month - 9, 1)
+    };
+    (era * 400 + year + next_year, month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(micros: i64, text: &str) {
+        assert_eq!(Timestamp::from_micros(micros).to_string(), text);
+    }
+
+    #[test]
+    fn a_moment_is_written_in_utc_with_milliseconds() {
+        check(0, "1970-01-01T00:00:00.000Z");
+        check(-1, "1969-12-31T23:59:59.999Z");
+        check(951_827_696_789_999, "2000-02-29T12:34:56.789Z");
+        check(1_709_251_199_999_999, "2024-02-29T23:59:59.999Z");
+        check(1_709_251_200_000_000, "2024-03-01T00:00:00.000Z");
+        check(4_107_542_400_000_000, "2100-03-01T00:00:00.000Z");
+        check(253_402_300_799_999_000, "9999-12-31T23:59:59.999Z");
+    }
+
+    #[test]
+    fn each_day_of_four_hundred_years_follows_the_one_before() {
+        let mut before = date(-1);
+        for day in 0..146_097 {
+            let (year, month, day_of_month) = date(day);
+            let next = match before {
+                (year, 12, 31) => (year + 1, 1, 1),
+                (year, month, _) if day_of_month == 1 => (year, month + 1, 1),
+                (year, month, day) => (year, month, day + 1),
+            };
+            assert_eq!((year, month, day_of_month), next);
+            before = next;
+        }
+        assert_eq!(before, (2369, 12, 31));
+    }
+}

@@ -1,0 +1,87 @@
+//! The users service: who there is. It keeps the database `users` and calls nobody.
+
+mod store;
+mod user;
+
+use sdk::{Answer, Error, Page, Reply, Request, Response, Routes, Uuid};
+
+use crate::{
+    store::Store,
+    user::{Changes, NewUser},
+};
+
+sdk::service!(answer);
+
+const NOT_FOUND: Error = Error::NotFound("User not found");
+
+fn answer(request: Request) -> Response {
+    routes().answer(request)
+}
+
+fn routes() -> Routes {
+    Routes::new()
+        .at("/api/users", |path| path.get(list).post(create))
+        .at("/api/users/{id}", |path| {
+            path.get(read).put(change).delete(delete)
+        })
+}
+
+fn list(request: &mut Request) -> Answer {
+    let page = Page::of(request)?;
+    Reply::list(&Store::open()?.list(&page)?)
+}
+
+fn create(request: &mut Request) -> Answer {
+    let new: NewUser = request.json()?;
+    let user = Store::open()?.insert(new)?;
+    Reply::created(format!("/api/users/{}", user.id), &user)
+}
+
+fn read(_request: &mut Request, id: Uuid) -> Answer {
+    let user = Store::open()?.find(id)?.ok_or(NOT_FOUND)?;
+    Reply::ok(&user)
+}
+
+fn change(request: &mut Request, id: Uuid) -> Answer {
+    let changes: Changes = request.json()?;
+    let user = Store::open()?.update(id, changes)?.ok_or(NOT_FOUND)?;
+    Reply::ok(&user)
+}
+
+fn delete(_request: &mut Request, id: Uuid) -> Answer {
+    if !Store::open()?.delete(id)? {
+        return Err(NOT_FOUND);
+    }
+    Reply::no_content()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use serde_json::{Map, Value};
+
+    type Methods = BTreeMap<String, BTreeSet<String>>;
+
+    #[test]
+    fn the_openapi_document_has_exactly_the_routes_that_exist() {
+        let document: Value = serde_json::from_str(include_str!("../openapi.json")).unwrap();
+        let paths: BTreeMap<String, Map<String, Value>> =
+            serde_json::from_value(document["paths"].clone()).unwrap();
+        let documented: Methods = paths
+            .into_iter()
+            .map(|(path, item)| {
+                let methods = item.keys().filter(|key| *key != "parameters");
+                (path, methods.map(|method| method.to_uppercase()).collect())
+            })
+            .collect();
+        let existing: Methods = super::routes()
+            .list()
+            .map(|(path, allow)| {
+                let methods = allow.split(", ").filter(|method| *method != "HEAD");
+                (path.to_owned(), methods.map(str::to_owned).collect())
+            })
+            .collect();
+        assert_eq!(documented, existing);
+    }
+}

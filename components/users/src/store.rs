@@ -1,0 +1,78 @@
+//! Users in PostgreSQL: every statement of this service, and nothing that knows HTTP.
+
+use sdk::{
+    Error, List, Page, Start, Timestamp, Uuid, new_id, params,
+    postgres::{self, Database, Single, Statements as _},
+};
+
+use crate::user::{Changes, NewUser, User};
+
+/// The index that keeps an email unique, whatever its case.
+const EMAIL_KEY: &str = "users_email_key";
+
+pub(crate) struct Store(Database);
+
+impl Store {
+    pub(crate) fn open() -> Result<Self, Error> {
+        Ok(Self(Database::open("users")?))
+    }
+
+    pub(crate) fn insert(&self, new: NewUser) -> Result<User, Error> {
+        let now = Timestamp::now();
+        let sql = "insert into users (id, email, name, created_at, updated_at) values ($1, $2, $3, $4, $4)
+                   returning id, email, name, created_at, updated_at";
+        self.0
+            .query_one(sql, params![new_id(now), new.email, new.name, now])
+            .map_err(taken)
+    }
+
+    pub(crate) fn find(&self, id: Uuid) -> Result<Option<User>, Error> {
+        let sql = "select id, email, name, created_at, updated_at from users where id = $1";
+        Ok(self.0.query_optional(sql, params![id])?)
+    }
+
+    /// Newest first: ids sort by time.
+    pub(crate) fn list(&self, page: &Page) -> Result<List<User>, Error> {
+        let users = match page.start {
+            Start::Offset(offset) => self.0.query(
+                "select id, email, name, created_at, updated_at from users order by id desc limit $1 offset $2",
+                params![page.rows(), i64::from(offset)],
+            ),
+            Start::After(id) => self.0.query(
+                "select id, email, name, created_at, updated_at from users where id < $2 order by id desc limit $1",
+                params![page.rows(), id],
+            ),
+        }?;
+        let Single(total) = self.0.query_one("select count(*) from users", params![])?;
+        Ok(page.list(users, total, |user: &User| user.id))
+    }
+
+    /// `updated_at` moves by a millisecond at least, the smallest step that a client can see.
+    pub(crate) fn update(&self, id: Uuid, changes: Changes) -> Result<Option<User>, Error> {
+        let sql = "update users set email = coalesce($2, email), name = coalesce($3, name),
+                   updated_at = greatest($4, updated_at + interval '1 millisecond') where id = $1
+                   returning id, email, name, created_at, updated_at";
+        self.0
+            .query_optional(
+                sql,
+                params![id, changes.email, changes.name, Timestamp::now()],
+            )
+            .map_err(taken)
+    }
+
+    /// Whether there was one.
+    pub(crate) fn delete(&self, id: Uuid) -> Result<bool, Error> {
+        Ok(self
+            .0
+            .execute("delete from users where id = $1", params![id])?
+            > 0)
+    }
+}
+
+fn taken(error: postgres::Error) -> Error {
+    if error.is_unique(EMAIL_KEY) {
+        Error::Conflict("Email already exists")
+    } else {
+        error.into()
+    }
+}
