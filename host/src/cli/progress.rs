@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::deploy::Watch;
+
 /// A bar over the components of a start.
 pub(super) struct Progress(ProgressBar);
 
@@ -16,12 +18,15 @@ impl Progress {
         bar.enable_steady_tick(Duration::from_millis(100));
         Self(bar)
     }
+}
 
-    pub(super) fn step(&self, message: String) {
-        self.0.set_message(message);
+impl Watch for Progress {
+    fn loading(&self, service: &str) {
+        self.0.set_message(format!("compiling {service}"));
     }
 
-    pub(super) fn loaded(&self) {
+    fn loaded(&self, service: &str, cached: bool) {
+        self.0.set_message(format!("{service} {}", if cached { "from the cache" } else { "compiled" }));
         self.0.inc(1);
     }
 }

@@ -1,0 +1,98 @@
+//! `archipel run`: start, say what runs, log, and stop in order at a signal.
+
+use std::{path::Path, process::ExitCode, sync::Arc, time::Instant};
+
+use anyhow::Context;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::{Output, check::refused, progress::Progress};
+use crate::{
+    manifest::{Environment, Manifest},
+    serve::{self, Report, Surroundings},
+    telemetry,
+};
+
+/// The host's environment; variables that are not Unicode are left out.
+pub(super) fn environment() -> Environment {
+    let unicode = |(name, value): (std::ffi::OsString, std::ffi::OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+    std::env::vars_os().filter_map(unicode).collect()
+}
+
+pub(super) fn run(file: &Path, output: Output) -> anyhow::Result<ExitCode> {
+    let began = Instant::now();
+    let environment = environment();
+    let loaded = match Manifest::load(file, &environment) {
+        Ok(loaded) => loaded,
+        Err(problems) => return refused(&problems, output),
+    };
+    let missing = loaded.missing_components();
+    if !missing.is_empty() {
+        return refused(&missing, output);
+    }
+    let _telemetry = telemetry::start(environment.get("ARCHIPEL_LOG").map_or("info", String::as_str))?;
+    for warning in &loaded.warnings {
+        tracing::warn!(file = %warning.file.display(), "{warning}");
+    }
+    let progress = Progress::new(loaded.manifest.services.len());
+    let surroundings = Surroundings { environment, watch: Arc::new(progress), began };
+    let runtime = tokio::runtime::Builder::new_multi_thread().thread_name("archipel").enable_all().build()?;
+    let code = runtime.block_on(live(loaded.manifest, surroundings, output));
+    runtime.shutdown_background();
+    code
+}
+
+async fn live(manifest: Manifest, surroundings: Surroundings, output: Output) -> anyhow::Result<ExitCode> {
+    let mut signals = Signals::new()?;
+    let running = tokio::select! {
+        started = serve::start(manifest, surroundings) => started?,
+        () = signals.next() => return Ok(ExitCode::SUCCESS),
+    };
+    print(&running.report(), output)?;
+    signals.next().await;
+    tracing::info!("draining: no new requests; a second signal stops at once");
+    tokio::select! {
+        stragglers = running.stop() => tracing::info!(stragglers, "stopped"),
+        () = signals.next() => return Ok(ExitCode::FAILURE),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> anyhow::Result<Self> {
+        let listen = |kind| signal(kind).context("cannot listen for signals");
+        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
+    }
+
+    /// Waits for SIGTERM or SIGINT. Cancel safe.
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+fn print(report: &Report, output: Output) -> anyhow::Result<()> {
+    if output.json {
+        return output.line(report);
+    }
+    let mut rows = vec![["SERVICE", "VERSION", "PERMISSIONS", "START"].map(str::to_owned).to_vec()];
+    rows.extend(report.services.iter().map(|service| {
+        let permissions = if service.permissions.is_empty() { "none".into() } else { service.permissions.join(", ") };
+        let cached = if service.cached { " (cached)" } else { "" };
+        vec![service.name.clone(), service.version.clone(), permissions, format!("{} ms{cached}", service.start_ms)]
+    }));
+    let mut text = format!("{} is ready after {} ms\n\n", report.name, report.start_ms);
+    for address in &report.listening.gateway {
+        text.push_str(&format!("  gateway  http://{address}\n"));
+    }
+    text.push_str(&format!("  admin    http://{}\n\n", report.listening.admin));
+    super::table(&rows).lines().for_each(|line| text.push_str(&format!("  {line}\n")));
+    text.push_str(&format!("\n  open to everybody, without a token: {}\n\n", report.public_routes.join(", ")));
+    output.text(&text)
+}

@@ -1,0 +1,90 @@
+//! Which checks a service's health is made of: what it was granted, and a path of its own.
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use gateway::{
+    body,
+    context::{RequestContext, TraceContext},
+    dispatch::Dispatch,
+};
+use http::{HeaderValue, Request};
+
+use crate::{
+    backend::postgres::Databases,
+    deploy::{Deployed, Generation},
+    health::{Cached, ServiceHealth},
+    manifest::Manifest,
+};
+
+/// A check for each database, shared by the services that were granted it.
+pub(super) fn of(manifest: &Manifest, generation: &Generation, databases: &Arc<Databases>) -> BTreeMap<Arc<str>, ServiceHealth> {
+    let shared: BTreeMap<Arc<str>, Arc<Cached>> = manifest
+        .databases
+        .iter()
+        .map(|(name, settings)| (name.clone(), Arc::new(database(name.clone(), settings.optional, databases.clone()))))
+        .collect();
+    let health = |deployed: &Deployed| {
+        let granted = deployed.settings.grants.databases();
+        let mut checks: Vec<_> = granted
+            .filter_map(|grant| {
+                let name = &grant.get().database;
+                Some((format!("postgres.{name}"), shared.get(name)?.clone()))
+            })
+            .collect();
+        if let Some(path) = &deployed.settings.health_path {
+            checks.push(("self".to_owned(), Arc::new(own_path(path.clone(), deployed))));
+        }
+        let version = deployed.service.version().label.to_str().unwrap_or_default().to_owned();
+        ServiceHealth { version, checks }
+    };
+    generation.services.iter().map(|(name, deployed)| (name.clone(), health(deployed))).collect()
+}
+
+fn database(name: Arc<str>, optional: bool, databases: Arc<Databases>) -> Cached {
+    Cached::new(optional, move || {
+        let (name, databases) = (name.clone(), databases.clone());
+        Box::pin(async move { databases.check(&name).await.map(drop).map_err(|error| error.to_string()) })
+    })
+}
+
+/// `services.NAME.health.path`: anything but an answer below 400 is unhealthy.
+fn own_path(path: String, deployed: &Deployed) -> Cached {
+    let service = deployed.service.clone();
+    Cached::new(false, move || {
+        let (service, path) = (service.clone(), path.clone());
+        Box::pin(async move {
+            let request = Request::get(&*path).header(http::header::HOST, "health.internal").body(body::empty());
+            let request = request.map_err(|error| error.to_string())?;
+            let answer = service.dispatch(Arc::new(context()), request).await;
+            let status = answer.map_err(|error| error.to_string())?.status();
+            match status.as_u16() {
+                ..400 => Ok(()),
+                status => Err(format!("`{path}` answered {status}")),
+            }
+        })
+    })
+}
+
+/// A check comes from nobody's request.
+fn context() -> RequestContext {
+    let now = Instant::now();
+    RequestContext {
+        trace: TraceContext {
+            trace_id: fastrand::u128(1..),
+            span_id: fastrand::u64(1..),
+            parent_id: None,
+            flags: 0,
+            tracestate: None,
+        },
+        request_id: HeaderValue::from_static("health-check"),
+        downstream: ([127, 0, 0, 1], 0).into(),
+        received: now,
+        deadline: now + Duration::from_secs(1),
+        hops: 0,
+        source_service: None,
+    }
+}
