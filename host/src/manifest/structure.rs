@@ -97,7 +97,7 @@ impl Walk<'_> {
             _ if schema.get("const").is_some_and(|only| value.get_ref().as_bool() != only.as_bool()) => {
                 Err(later::refusal(&at.pattern).unwrap_or_else(|| format!("must be {}", schema["const"])))
             }
-            None => Err(wrong_kind(value.get_ref(), kind, branches)),
+            None => Err(wrong_kind(value.get_ref(), kind, schema, branches)),
             Some(schema) => match value.get_ref() {
                 DeValue::Table(table) => Ok(self.table(at, table, schema)),
                 DeValue::Array(array) => return self.array(at, array, &schema["items"]),
@@ -226,11 +226,11 @@ impl Kind {
     }
 }
 
-fn wrong_kind(value: &DeValue<'_>, kind: Kind, branches: &[Value]) -> String {
+fn wrong_kind(value: &DeValue<'_>, kind: Kind, schema: &Value, branches: &[Value]) -> String {
     if let DeValue::Integer(number) = value
         && let Ok(number) = whole_number(number.as_str(), number.radix())
     {
-        let meant = match branches[0]["pattern"].as_str() {
+        let meant = match schema["pattern"].as_str() {
             Some(Size::PATTERN) => Some(Size::guess(number).to_string()),
             Some(Time::PATTERN) => Some(Time::guess(number).to_string()),
             _ => None,
@@ -240,7 +240,7 @@ fn wrong_kind(value: &DeValue<'_>, kind: Kind, branches: &[Value]) -> String {
         }
     }
     let wanted: Vec<_> = branches.iter().filter_map(Kind::wanted).map(Kind::name).collect();
-    let example = [&branches[0]["examples"][0], &branches[0]["default"]].into_iter().find(|value| !value.is_null());
+    let example = [&schema["examples"][0], &schema["default"]].into_iter().find(|value| !value.is_null());
     let example = example.map(|value| format!(", such as `{value}`")).unwrap_or_default();
     format!("is {}; it must be {}{example}", kind.name(), wanted.join(" or "))
 }

@@ -6,8 +6,6 @@ use std::{
 };
 
 use gateway::route::{Methods, Route};
-use http::Method;
-
 use super::Check;
 use crate::manifest::{RouteSettings, ServiceSettings, defaults, raw::RawRoute, source::Key, structure::nearest};
 
@@ -59,39 +57,24 @@ fn service(check: &mut Check<'_>, key: &Key<'_>, raw: Option<String>, services: 
     None
 }
 
-fn methods(check: &mut Check<'_>, key: &Key<'_>, raw: &[String]) -> Option<Methods> {
-    if raw.is_empty() {
-        check.wrong(key, "is empty, so the route could never match; remove it for every method");
+/// Each word by itself first, so that every wrong one is reported.
+fn methods(check: &mut Check<'_>, key: &Key<'_>, written: &[String]) -> Option<Methods> {
+    let words = || written.iter().map(String::as_str);
+    let single = words().enumerate().map(|(index, word)| check.keep(&key.item(index), Methods::parse([word])));
+    if single.filter(Option::is_none).count() > 0 {
         return None;
     }
-    let mut methods = Vec::new();
-    for (index, text) in raw.iter().enumerate() {
-        let Some(method) = check.keep(&key.item(index), method(text)) else { continue };
-        if methods.contains(&method) {
-            check.wrong(&key.item(index), format_args!("`{method}` is there twice; remove one"));
-        } else {
-            methods.push(method);
-        }
-    }
-    Some(Methods::Only(methods))
-}
-
-fn method(text: &str) -> Result<Method, String> {
-    let upper = text.to_ascii_uppercase();
-    match upper.parse::<Method>() {
-        Ok(Method::CONNECT | Method::TRACE) => Err(format!("the gateway refuses every `{upper}` request; remove it")),
-        Ok(method) if upper == text => Ok(method),
-        Ok(_) => Err(format!("methods are upper case; write `{upper}`")),
-        Err(_) => Err(format!("`{text}` is no method; write one such as `GET`")),
-    }
+    check.keep(key, Methods::parse(words()))
 }
 
 /// Reports routes of which one can never match, or both are the same.
 pub(in crate::manifest) fn conflicts(check: &mut Check<'_>, routes: &[(Key<'_>, RouteSettings)]) {
-    let all: Vec<Route> = routes.iter().map(|(_, settings)| settings.route.clone()).collect();
-    for conflict in gateway::router::conflicts(&all) {
+    for conflict in gateway::router::conflicts(routes.iter().map(|(_, settings)| &settings.route)) {
         let (first, second) = (&routes[conflict.first].0, &routes[conflict.second].0);
-        check.wrong(second, format_args!("{conflict}; the other is `{}` at {}", first.path(), first.position()));
+        check.wrong(second, format_args!(
+            "takes the same requests as `{}` at {}: {}; remove one, or give them different `methods`",
+            first.path(), first.position(), routes[conflict.first].1.route
+        ));
     }
 }
 
