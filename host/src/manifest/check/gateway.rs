@@ -125,11 +125,16 @@ pub(in crate::manifest) fn admin_listen(
         let port = listen.port();
         check.wrong(
             &key,
-            format_args!("`{listen}` is not loopback, and admin tokens are not yet supported; write `127.0.0.1:{port}`"),
+            format_args!(
+                "`{listen}` is not loopback, and admin tokens are not yet supported; write `127.0.0.1:{port}`"
+            ),
         );
     }
     if let Some(other) = gateway.listen.iter().find(|other| overlap(**other, listen)) {
-        check.wrong(&key, format_args!("`{listen}` is already taken by `{other}` of `gateway.listen`; choose another port"));
+        check.wrong(
+            &key,
+            format_args!("`{listen}` is already taken by `{other}` of `gateway.listen`; choose another port"),
+        );
     }
     listen
 }

@@ -38,34 +38,53 @@ fn a_url_comes_from_the_environment_or_a_file_and_is_never_printed() {
 
 #[test]
 fn a_url_that_cannot_be_found_says_why() {
-    check_database("url = { env = 'U' }", &["3:1 postgres.users.url: the variable `U` is not set; set it, or add `optional = true`"]);
-    check_database("url = { file = 'none' }", &[
-        "3:1 postgres.users.url: cannot read `none`: No such file or directory (os error 2); correct the path or its rights",
-    ]);
+    check_database(
+        "url = { env = 'U' }",
+        &["3:1 postgres.users.url: the variable `U` is not set; set it, or add `optional = true`"],
+    );
+    check_database(
+        "url = { file = 'none' }",
+        &[
+            "3:1 postgres.users.url: cannot read `none`: No such file or directory (os error 2); correct the path or its rights",
+        ],
+    );
     check_database("url = { evn = 'U' }", &["3:9 postgres.users.url.evn: unknown key; did you mean `env`?"]);
     let forms = "`{ env = \"NAME\" }`, `{ env = \"NAME\", optional = true }` or `{ file = \"path\" }`";
     for source in ["{}", "{ env = 'U', file = 'u' }", "{ file = 'u', optional = true }"] {
-        check_database(&format!("url = {source}"), &[
-            &format!("3:1 postgres.users.url: does not say where its value comes from; write {forms}"),
-        ]);
+        check_database(
+            &format!("url = {source}"),
+            &[&format!("3:1 postgres.users.url: does not say where its value comes from; write {forms}")],
+        );
     }
-    check_database("url = 'mysql://app:hunter2@db'", &[
-        "3:7 postgres.users.url: is not the URL of a PostgreSQL server; write it like `postgres://USER:PASSWORD@HOST:PORT/DATABASE`",
-    ]);
+    check_database(
+        "url = 'mysql://app:hunter2@db'",
+        &[
+            "3:7 postgres.users.url: is not the URL of a PostgreSQL server; write it like `postgres://USER:PASSWORD@HOST:PORT/DATABASE`",
+        ],
+    );
 }
 
 #[test]
 fn what_is_only_for_an_operators_server_needs_its_url() {
-    check_database("tls = 'prefer'\nurl_read = 'postgres://db'", &[
-        "3:7 postgres.users.tls: is only for an operator's server; add `url`, or remove it",
-        "4:12 postgres.users.url_read: is only for an operator's server; add `url`, or remove it",
-    ]);
-    check_database("url = { env = 'U', optional = true }\nurl_read = 'postgres://db'", &[
-        "4:12 postgres.users.url_read: has a value while `url` has none; set both, or neither",
-    ]);
-    check_database("url = 'postgres://db'\ntls = 'required'", &[
-        "4:7 postgres.users.tls: `required` is not known here; did you mean `require`?",
-    ]);
+    check_database(
+        "tls = 'prefer'\nurl_read = 'postgres://db'",
+        &[
+            "3:7 postgres.users.tls: is only for an operator's server; add `url`, or remove it",
+            "4:12 postgres.users.url_read: is only for an operator's server; add `url`, or remove it",
+        ],
+    );
+    check_database(
+        "url = { env = 'U', optional = true }\nurl_read = 'postgres://db'",
+        &["4:12 postgres.users.url_read: has a value while `url` has none; set both, or neither"],
+    );
+    check_database(
+        "url = 'postgres://db'\nurl_read = 'postgres://db'",
+        &["4:12 postgres.users.url_read: is the same as `url`; name a role that may only SELECT, or remove it"],
+    );
+    check_database(
+        "url = 'postgres://db'\ntls = 'required'",
+        &["4:7 postgres.users.tls: `required` is not known here; did you mean `require`?"],
+    );
 }
 
 #[test]
@@ -82,29 +101,35 @@ fn a_service_gets_databases_that_exist_in_ways_that_hold() {
         format!("[postgres.users]\n{database}\n{SERVICE}permissions = {{ postgres = {{ {grant} }} }}\n")
     };
     check(&with("", "users = 'read'"), &[]);
-    check(&with("", "user = 'read'"), &[
-        "6:37 services.a.permissions.postgres.user: there is no `[postgres.user]`; did you mean `users`?",
-    ]);
-    check(&with("", "users = 'write'"), &[
-        "6:39 services.a.permissions.postgres.users: `write` is not known here; write `\"read\"` or `\"read-write\"`",
-    ]);
+    check(
+        &with("", "user = 'read'"),
+        &["6:37 services.a.permissions.postgres.user: there is no `[postgres.user]`; did you mean `users`?"],
+    );
+    check(
+        &with("", "users = 'write'"),
+        &[
+            "6:38 services.a.permissions.postgres.users: `write` is not known here; write `\"read\"` or `\"read-write\"`",
+        ],
+    );
     check(&with("url = 'postgres://db'", "users = 'read-write'"), &[]);
-    check(&with("url = 'postgres://db'", "users = 'read'"), &[
-        "6:39 services.a.permissions.postgres.users: `read` needs a role that can only read, for a read-only transaction \
+    check(
+        &with("url = 'postgres://db'", "users = 'read'"),
+        &[
+            "6:38 services.a.permissions.postgres.users: `read` needs a role that can only read, for a read-only transaction \
          is no boundary; add `url_read` to `[postgres.users]`",
-    ]);
+        ],
+    );
     check(&with("url = 'postgres://db'\nurl_read = 'postgres://r@db'", "users = 'read'"), &[]);
-    check(&with("url = 5", "users = 'read'"), &[
-        "3:7 postgres.users.url: is a number; it must be a text or a table",
-    ]);
+    check(&with("url = 5", "users = 'read'"), &["3:7 postgres.users.url: is a number; it must be a text or a table"]);
 }
 
 #[test]
 fn a_folder_of_migrations_must_be_there() {
-    check_database("migrations = 'm'", &[
-        "3:14 postgres.users.migrations: cannot read the folder `m`: No such file or directory (os error 2); \
-         create it, or correct the path",
-    ]);
+    check_database(
+        "migrations = 'm'",
+        &["3:14 postgres.users.migrations: cannot read the folder `m`: No such file or directory (os error 2); \
+         create it, or correct the path"],
+    );
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("m")).unwrap();
     let loaded = load(folder.path(), "name = 'shop'\n[postgres.users]\nmigrations = './m'\n", &[]).unwrap();

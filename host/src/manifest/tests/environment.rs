@@ -38,22 +38,36 @@ fn what_the_manifest_itself_reads_stays_invisible() {
     let line = "6:24 services.a.permissions.env[0]: `FEATURE_*` also covers `FEATURE_DB`, which this manifest itself reads; \
                 the service does not see that one";
     assert_eq!(warnings, [line]);
-    let text = format!("{SERVICE}permissions = {{ env = ['U'] }}\n[postgres.d]\nurl = {{ env = 'U', optional = true }}\n");
-    check(&text, &["4:24 services.a.permissions.env[0]: `U` is read by this manifest itself and cannot be granted; remove it"]);
+    let text =
+        format!("{SERVICE}permissions = {{ env = ['U'] }}\n[postgres.d]\nurl = {{ env = 'U', optional = true }}\n");
+    check(
+        &text,
+        &["4:24 services.a.permissions.env[0]: `U` is read by this manifest itself and cannot be granted; remove it"],
+    );
 }
 
 #[test]
 fn a_value_nobody_would_see_is_an_error() {
-    check(&format!("{SERVICE}env = {{ MODE = 'x' }}\n"), &[
-        "4:16 services.a.env.MODE: is not granted, so the service would not see it; add \"MODE\" to `permissions.env`",
-    ]);
-    let denied = format!("{SERVICE}env = {{ MODE = 'x' }}\npermissions = {{ env = {{ allow = ['M*'], deny = ['MODE'] }} }}\n");
-    check(&denied, &[
-        "4:16 services.a.env.MODE: is denied by `permissions.env`, so the service would not see it; remove one of the two",
-    ]);
-    check(&format!("{SERVICE}permissions = {{ env = ['*', 'A*B'] }}\n"), &[
-        "4:24 services.a.permissions.env[0]: `*` would show the service the whole environment; \
+    check(
+        &format!("{SERVICE}env = {{ MODE = 'x' }}\n"),
+        &[
+            "4:16 services.a.env.MODE: is not granted, so the service would not see it; add \"MODE\" to `permissions.env`",
+        ],
+    );
+    let denied =
+        format!("{SERVICE}env = {{ MODE = 'x' }}\npermissions = {{ env = {{ allow = ['M*'], deny = ['MODE'] }} }}\n");
+    check(
+        &denied,
+        &[
+            "4:16 services.a.env.MODE: is denied by `permissions.env`, so the service would not see it; remove one of the two",
+        ],
+    );
+    check(
+        &format!("{SERVICE}permissions = {{ env = ['*', 'A*B'] }}\n"),
+        &[
+            "4:24 services.a.permissions.env[0]: `*` would show the service the whole environment; \
          name the variables, or a prefix like `FEATURE_*`",
-        "4:29 services.a.permissions.env[1]: `A*B` has a `*` that is not at its end; write a prefix like `FEATURE_*`",
-    ]);
+            "4:29 services.a.permissions.env[1]: `A*B` has a `*` that is not at its end; write a prefix like `FEATURE_*`",
+        ],
+    );
 }

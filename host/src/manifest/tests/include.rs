@@ -51,12 +51,14 @@ fn includes_add_services_databases_and_routes() {
 #[test]
 fn mistakes_of_all_files_come_together() {
     let a = format!("{A}timeout = 5\n[gateway]\n");
-    let folder = Folder::new(&[("services/a.toml", &a), ("services/b.toml", A)]);
+    let b = "[[routes]]\npath = '/b'\nservice = 'is-in-none'\npublic = true\n";
+    let folder = Folder::new(&[("services/a.toml", &a), ("services/b.toml", b)]);
     folder.check(
-        "include = ['services/*.toml', 'none.toml']\ngatway = 1\n",
-        "shop.toml has 2 problems\n  \
+        "include = ['services/*.toml', 'none.toml']\ngatway = 1\nhost = { drain = '2h' }\n",
+        "shop.toml has 3 problems\n  \
            2:31 include[1]: cannot read `none.toml`: No such file or directory (os error 2); correct the path or its rights\n  \
-           3:1 gatway: unknown key; did you mean `gateway`?\n\
+           3:1 gatway: unknown key; did you mean `gateway`?\n  \
+           4:18 host.drain: drain is 2h; it must be 0s to 1h\n\
          services/a.toml has 2 problems\n  \
            7:11 routes[0].timeout: 5 has no unit; write `\"5s\"`\n  \
            8:2 gateway: belongs in the manifest itself; an included file may have `services`, `routes` and `postgres`",
@@ -91,7 +93,8 @@ fn a_missing_component_says_how_to_build_it() {
     let missing = folder.load(text).unwrap().missing_components();
     let lines: Vec<String> = missing.iter().map(ToString::to_string).collect();
     let file = folder.0.path().canonicalize().unwrap().join("a.wasm");
-    let line = format!("3:13 services.a.component: there is no file `{}`; build it with `just component a`", file.display());
+    let line =
+        format!("3:13 services.a.component: there is no file `{}`; build it with `just component a`", file.display());
     assert_eq!(lines, [line]);
 }
 
