@@ -89,3 +89,37 @@ impl Grants {
         Granted(DatabaseGrant { service: self.service.clone(), database: database.clone(), mode })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn grants() -> Grants {
+        let postgres = BTreeMap::from([("users".into(), Mode::ReadWrite), ("stats".into(), Mode::Read)]);
+        Grants::new("orders".into(), "manifests/shop.toml".into(), postgres)
+    }
+
+    #[test]
+    fn a_granted_database_comes_with_its_mode() {
+        let granted = grants().postgres("stats").unwrap();
+        let expected = DatabaseGrant { service: "orders".into(), database: "stats".into(), mode: Mode::Read };
+        assert_eq!(granted.get(), &expected);
+        let all: Vec<_> = grants().databases().map(|granted| granted.get().database.clone()).collect();
+        assert_eq!(all, ["stats".into(), "users".into()]);
+    }
+
+    #[test]
+    fn a_denial_names_the_line_that_would_allow_it() {
+        let denied = grants().postgres("carts").unwrap_err().to_string();
+        let expected = "`orders` may not use the database `carts`; to allow it, add `postgres = { carts = \"read-write\" }` \
+                        to `services.orders.permissions` in manifests/shop.toml";
+        assert_eq!(denied, expected);
+    }
+
+    #[test]
+    fn a_service_without_grants_reaches_nothing() {
+        let none = Grants::new("a".into(), "a.toml".into(), BTreeMap::new());
+        assert_eq!(none.databases().count(), 0);
+        assert!(none.postgres("users").is_err());
+    }
+}

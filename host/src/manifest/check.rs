@@ -35,6 +35,8 @@ pub(super) struct Check<'a> {
     pub(super) env: &'a Environment,
     /// The manifest's folder, absolute and without symlinks: what relative paths start from.
     pub(super) folder: PathBuf,
+    /// False: an include could not be read, so a missing name may be in there.
+    pub(super) whole: bool,
     /// Variables that the manifest itself reads: never shown to a service.
     pub(super) reserved: BTreeSet<String>,
     pub(super) problems: Vec<Problem>,
@@ -116,7 +118,10 @@ impl Check<'_> {
             Ok(metadata) if metadata.is_file() => {}
             Ok(_) => self.wrong(key, format_args!("`{path}` is not a file; name a file, relative to the manifest")),
             Err(error) => {
-                self.wrong(key, format_args!("cannot read `{}`: {error}; correct the path or its rights", absolute.display()));
+                self.wrong(
+                    key,
+                    format_args!("cannot read `{}`: {error}; correct the path or its rights", absolute.display()),
+                );
             }
         }
         absolute
@@ -138,4 +143,3 @@ pub(super) fn name(name: &str) -> Result<(), String> {
         false => Err(format!("`{name}` cannot be a name, write `{suggestion}`; {rule}")),
     }
 }
-

@@ -28,6 +28,8 @@ pub(super) struct Files {
     pub(super) includes: Vec<RawInclude>,
     /// The manifest's, absolute and without symlinks.
     pub(super) folder: PathBuf,
+    /// False: a part could not be read, so a name that seems to be missing may be in there.
+    pub(super) whole: bool,
     /// SHA-256 in hex.
     pub(super) digest: String,
     pub(super) problems: Vec<Problem>,
@@ -36,22 +38,23 @@ pub(super) struct Files {
 
 impl Files {
     /// # Errors
-    /// What is wrong, when something could not be read as TOML: a service may then seem to be
-    /// missing only because of that, so nothing is said about the whole.
+    /// When the manifest itself cannot be read as TOML.
     pub(super) fn read(path: &Path) -> Result<Self, Vec<Problem>> {
         let unreadable = |error: io::Error| {
             let message = format!("cannot read it: {error}; name a manifest, such as `manifests/shop.toml`");
             vec![Problem { file: path.into(), place: None, key: String::new(), message }]
         };
         let text = read_text(path).map_err(unreadable)?;
-        let canonical = path.canonicalize().map_err(unreadable)?;
-        let folder = canonical.parent().map_or_else(|| canonical.clone(), Path::to_path_buf);
+        let shown = path.parent().unwrap_or(Path::new(""));
+        // Of the folder, not of the file: that may be a link into a mounted volume.
+        let folder = if shown.as_os_str().is_empty() { Path::new(".") } else { shown };
+        let folder = folder.canonicalize().map_err(unreadable)?;
 
         let main = structure::read::<RawManifest>(path, &text);
         let Some(raw) = main.raw else { return Err(main.problems) };
         let mut includes = Includes {
-            folder: path.parent().unwrap_or(Path::new("")),
-            seen: BTreeSet::from([canonical]),
+            folder: shown,
+            seen: BTreeSet::from([canonical(path)]),
             digest: digest::Context::new(&digest::SHA256),
             problems: main.problems,
             warnings: Vec::new(),
@@ -62,9 +65,6 @@ impl Files {
         for (index, pattern) in raw.include.iter().enumerate() {
             includes.read(&main.source.root().child("include").item(index), pattern);
         }
-        if !includes.whole {
-            return Err(includes.problems);
-        }
         let (sources, raw_includes): (Vec<_>, Vec<_>) = includes.files.into_iter().unzip();
         Ok(Self {
             sources: std::iter::once(main.source).chain(sources).collect(),
@@ -72,6 +72,7 @@ impl Files {
             includes: raw_includes,
             folder,
             digest: hex::encode(includes.digest.finish()),
+            whole: includes.whole,
             problems: includes.problems,
             warnings: includes.warnings,
         })
@@ -87,7 +88,6 @@ struct Includes<'p> {
     digest: digest::Context,
     problems: Vec<Problem>,
     warnings: Vec<Problem>,
-    /// Everything could be read as TOML.
     whole: bool,
     files: Vec<(Source, RawInclude)>,
 }
@@ -112,7 +112,7 @@ impl Includes<'_> {
         if self.seen.len() > include::FILES_MAX {
             return self.incomplete(key.problem(include::IncludeError::TooMany(shown.to_string())));
         }
-        if !self.seen.insert(file.canonicalize().unwrap_or_else(|_| file.into())) {
+        if !self.seen.insert(canonical(file)) {
             let fix = "name each file once, and keep included files in a folder of their own";
             return self.problems.push(key.problem(format_args!("`{shown}` is read already; {fix}")));
         }
@@ -126,10 +126,8 @@ impl Includes<'_> {
         self.add_to_digest(&file.strip_prefix(self.folder).unwrap_or(file).to_string_lossy(), &text);
         let mut read = structure::read::<RawInclude>(file, &text);
         self.problems.append(&mut read.problems);
-        match read.raw {
-            Some(raw) => self.files.push((read.source, raw)),
-            None => self.whole = false,
-        }
+        self.whole &= read.raw.is_some();
+        self.files.push((read.source, read.raw.unwrap_or_default()));
     }
 
     fn incomplete(&mut self, problem: Problem) {
@@ -144,6 +142,11 @@ impl Includes<'_> {
             self.digest.update(part.as_bytes());
         }
     }
+}
+
+/// What a file is known by; a file that cannot be resolved cannot be read either.
+fn canonical(file: &Path) -> PathBuf {
+    file.canonicalize().unwrap_or_else(|_| file.into())
 }
 
 fn read_text(path: &Path) -> io::Result<String> {

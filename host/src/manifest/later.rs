@@ -71,7 +71,8 @@ const NEVER: &[(&str, &str)] = &[
 
 /// Why a key is refused, if it is one that users may expect to work.
 pub(super) fn refusal(pattern: &str) -> Option<String> {
-    let of = |list: &'static [(&str, &'static str)]| list.iter().find(|(key, _)| *key == pattern).map(|(_, text)| *text);
+    let of =
+        |list: &'static [(&str, &'static str)]| list.iter().find(|(key, _)| *key == pattern).map(|(_, text)| *text);
     match (of(NEVER), of(LATER)) {
         (Some(text), _) => Some(text.into()),
         (None, Some(feature)) => Some(format!("not yet supported ({feature}); remove it")),

@@ -1,7 +1,7 @@
 //! From a file to a [`Manifest`], or to everything that is wrong with it.
 //!
-//! In order: the manifest and its includes are read, each is followed along its schema, and when
-//! all of them are TOML their contents are checked together. Reads files; nothing else.
+//! In order: the manifest and its includes are read and followed along their schema (`files`),
+//! then what they say is checked together (`check`). Reads files; nothing else.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -78,8 +78,8 @@ impl Loaded {
 
 /// Checks the contents of all files together. The manifest's own source is the first.
 fn check(files: Files, path: &Path, env: &Environment) -> Result<Loaded, Vec<Problem>> {
-    let Files { sources, raw, includes, folder, digest, problems, warnings } = files;
-    let mut check = Check { env, folder, reserved: BTreeSet::new(), problems, warnings };
+    let Files { sources, raw, includes, folder, whole, digest, problems, warnings } = files;
+    let mut check = Check { env, folder, whole, reserved: BTreeSet::new(), problems, warnings };
     let root = sources[0].root();
     let name = check.system_name(&root.child("name"), raw.name);
     let gateway = check::gateway(&mut check, &root.child("gateway"), raw.gateway);
@@ -94,6 +94,7 @@ fn check(files: Files, path: &Path, env: &Environment) -> Result<Loaded, Vec<Pro
         .collect();
     let database_names = written_names(&sources, "postgres");
     let around = Surroundings { host: &host, databases: &databases, database_names: &database_names };
+    let service_keys: Vec<Key<'_>> = parts.services.values().map(|(key, _)| key.clone()).collect();
     let services: BTreeMap<Arc<str>, ServiceSettings> = (parts.services.into_iter())
         .map(|(name, (key, raw))| (name, check::service(&mut check, &key, raw, &around)))
         .collect();
@@ -105,7 +106,7 @@ fn check(files: Files, path: &Path, env: &Environment) -> Result<Loaded, Vec<Pro
         })
         .collect();
     check::conflicts(&mut check, &routes);
-    check::unused(&mut check, &root, &services, &routes);
+    check::unused(&mut check, &service_keys, &routes);
 
     let Check { folder, problems, warnings, .. } = check;
     if !problems.is_empty() {
@@ -144,7 +145,9 @@ fn add<'a, T>(check: &mut Check<'_>, all: &mut BTreeMap<Arc<str>, (Key<'a>, T)>,
     for (name, raw) in of_file {
         let key = table.child(&name);
         match all.get(name.as_str()) {
-            Some((other, _)) => check.wrong(&key, format_args!("is already in {}; rename one of the two", other.position())),
+            Some((other, _)) => {
+                check.wrong(&key, format_args!("is already in {}; rename one of the two", other.position()))
+            }
             None => _ = all.insert(name.into(), (key, raw)),
         }
     }

@@ -22,7 +22,7 @@ pub(crate) type Named<T> = BTreeMap<String, T>;
 /// A microservice system of WebAssembly components: its services, their permissions and limits,
 /// its databases and its routes.
 #[derive(Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 #[schemars(title = "Archipel manifest")]
 pub(crate) struct RawManifest {
     /// The name of the system, in lower case: `shop`.
@@ -31,35 +31,45 @@ pub(crate) struct RawManifest {
     /// Files with more `[services.*]`, `[[routes]]` and `[postgres.*]`, like `services/*.toml`.
     /// Their paths are relative to this manifest too.
     #[schemars(extend("examples" = [["services/*.toml"]]))]
+    #[serde(default)]
     pub(crate) include: Vec<String>,
     /// The public side: where it listens and what bounds every request.
+    #[serde(default)]
     pub(crate) gateway: RawGateway,
     /// The operator's side: health, metrics, status.
+    #[serde(default)]
     pub(crate) admin: RawAdmin,
     /// What all services share: the data folder, memory, how to stop.
+    #[serde(default)]
     pub(crate) host: RawHost,
     /// Databases by name. Services ask for them by these names and never see an address.
+    #[serde(default)]
     pub(crate) postgres: Named<RawDatabase>,
     /// Services by name: a component, its permissions and its limits.
+    #[serde(default)]
     pub(crate) services: Named<RawService>,
     /// Which requests go to which service. Their order never matters.
+    #[serde(default)]
     pub(crate) routes: Vec<RawRoute>,
 }
 
 /// A file that a manifest includes.
 #[derive(Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct RawInclude {
     /// Databases by name.
+    #[serde(default)]
     pub(crate) postgres: Named<RawDatabase>,
     /// Services by name.
+    #[serde(default)]
     pub(crate) services: Named<RawService>,
     /// Which requests go to which service.
+    #[serde(default)]
     pub(crate) routes: Vec<RawRoute>,
 }
 
 #[derive(Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct RawGateway {
     /// The address to listen on, or several.
     #[schemars(extend("default" = defaults::GATEWAY_LISTEN))]
@@ -71,6 +81,7 @@ pub(crate) struct RawGateway {
     pub(crate) h2c: Option<bool>,
     /// The hosts this gateway answers for; requests for others get 421. None: any.
     #[schemars(extend("examples" = [["shop.example.com"]]))]
+    #[serde(default)]
     pub(crate) hosts: Vec<String>,
     /// The largest request body.
     #[schemars(extend("default" = defaults::GATEWAY_BODY_LIMIT))]
@@ -97,7 +108,7 @@ pub(crate) enum OneOrMore {
 }
 
 #[derive(Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct RawTls {
     /// The certificate chain, a PEM file.
     #[schemars(required)]
@@ -108,7 +119,7 @@ pub(crate) struct RawTls {
 }
 
 #[derive(Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct RawAdmin {
     /// The loopback address of health, metrics and status.
     #[schemars(extend("default" = defaults::ADMIN_LISTEN))]
@@ -116,7 +127,7 @@ pub(crate) struct RawAdmin {
 }
 
 #[derive(Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct RawHost {
     /// The folder for everything that outlives the process.
     #[schemars(extend("default" = defaults::DATA))]
@@ -136,7 +147,7 @@ pub(crate) struct RawHost {
 }
 
 #[derive(Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct RawDatabase {
     /// The operator's server: `postgres://…`. Not written: a private server that the host starts.
     pub(crate) url: Option<RawText>,
@@ -185,7 +196,7 @@ pub(crate) enum RawText {
 }
 
 #[derive(Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct RawTextFrom {
     /// A variable of the host's environment. No service can be granted it.
     pub(crate) env: Option<String>,
@@ -197,7 +208,7 @@ pub(crate) struct RawTextFrom {
 }
 
 #[derive(Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct RawRoute {
     /// `/api/users/{id}`: `{name}` is one segment, a final `{*rest}` zero or more.
     #[schemars(required, extend("examples" = ["/api/users/{*rest}"]))]

@@ -52,7 +52,11 @@ fn without_null(schema: &mut Value) {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::raw::RawManifest, *};
+    use super::*;
+    use crate::manifest::{
+        quantity::{Size, Time},
+        raw::RawManifest,
+    };
 
     fn undescribed(schema: &Value, key: &str, found: &mut Vec<String>) {
         for (name, child) in schema["properties"].as_object().into_iter().flatten() {
@@ -81,6 +85,19 @@ mod tests {
         let mut found = Vec::new();
         undescribed(&of::<RawManifest>(), "", &mut found);
         assert_eq!(found, Vec::<String>::new());
+    }
+
+    /// A pattern that the walk does not know would be shown to editors and never checked here.
+    #[test]
+    fn every_pattern_is_one_that_is_checked() {
+        fn patterns<'a>(schema: &'a Value, found: &mut Vec<&'a str>) {
+            found.extend(schema.get("pattern").and_then(Value::as_str));
+            schema.as_object().into_iter().flatten().for_each(|(_, child)| patterns(child, found));
+            schema.as_array().into_iter().flatten().for_each(|child| patterns(child, found));
+        }
+        let (schema, mut found) = (of::<RawManifest>(), Vec::new());
+        patterns(&schema, &mut found);
+        assert!(found.len() > 10 && found.iter().all(|pattern| [Size::PATTERN, Time::PATTERN].contains(pattern)));
     }
 
     #[test]

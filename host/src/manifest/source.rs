@@ -88,7 +88,10 @@ impl<'a> Key<'a> {
             if let Some(place) = self.source.places.get(path) {
                 return Some(*place);
             }
-            path = &path[..path.rfind(['.', '['])?];
+            if path.is_empty() {
+                return None;
+            }
+            path = &path[..path.rfind(['.', '[']).unwrap_or(0)];
         }
     }
 

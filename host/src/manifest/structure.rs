@@ -19,7 +19,7 @@ use super::{
     schema,
     source::{self, Lines, Source},
 };
-use crate::problem::Problem;
+use crate::problem::{Place, Problem};
 
 /// What a file says, as far as it is right, and where it says it.
 pub(super) struct Read<T> {
@@ -43,6 +43,7 @@ pub(super) fn read<T: JsonSchema + DeserializeOwned>(file: &Path, text: &str) ->
         return Read { source: Source::new(file), problems: errors.into_iter().map(problem).collect(), raw: None };
     }
     let mut walk = Walk { lines, source: Source::new(file), problems: Vec::new() };
+    walk.source.place("", Place { line: 1, column: 1 });
     let root = At { path: String::new(), pattern: String::new() };
     let clean = walk.table(&root, table.get_ref(), &schema::of::<T>());
     let raw = serde_json::from_value(clean).expect("values that follow the schema are values of its type");
@@ -83,7 +84,7 @@ impl Walk<'_> {
             // The name itself is wrong.
             self.source.place(&path, self.lines.place(name.span().start));
             let message = later::refusal(&pattern(&at.pattern, name.get_ref()))
-               .unwrap_or_else(|| unknown(name.get_ref(), schema));
+                .unwrap_or_else(|| unknown(name.get_ref(), schema));
             self.wrong(&path, message);
         }
         Value::Object(clean)
@@ -97,7 +98,7 @@ impl Walk<'_> {
             _ if schema.get("const").is_some_and(|only| value.get_ref().as_bool() != only.as_bool()) => {
                 Err(later::refusal(&at.pattern).unwrap_or_else(|| format!("must be {}", schema["const"])))
             }
-            None => Err(wrong_kind(value.get_ref(), kind, branches)),
+            None => Err(wrong_kind(value.get_ref(), kind, schema, branches)),
             Some(schema) => match value.get_ref() {
                 DeValue::Table(table) => Ok(self.table(at, table, schema)),
                 DeValue::Array(array) => return self.array(at, array, &schema["items"]),
@@ -133,7 +134,8 @@ fn pattern(of_table: &str, segment: &str) -> String {
 }
 
 fn unknown(name: &str, schema: &Value) -> String {
-    let known: Vec<&str> = schema["properties"].as_object().into_iter().flatten().map(|(key, _)| key.as_str()).collect();
+    let known: Vec<&str> =
+        schema["properties"].as_object().into_iter().flatten().map(|(key, _)| key.as_str()).collect();
     match nearest(name, known.iter().copied()) {
         Some(meant) => format!("unknown key; did you mean `{meant}`?"),
         None => format!("unknown key; the keys here are {}", known.join(", ")),
@@ -169,7 +171,8 @@ fn alternatives(words: &[&str]) -> String {
 }
 
 fn whole_number(digits: &str, radix: u32) -> Result<u64, String> {
-    let number = i128::from_str_radix(digits, radix).map_err(|_| format!("`{digits}` is more than a computer can count; write less"))?;
+    let number = i128::from_str_radix(digits, radix)
+        .map_err(|_| format!("`{digits}` is more than a computer can count; write less"))?;
     u64::try_from(number).map_err(|_| format!("{digits} is out of range; write a number from 0 on"))
 }
 
@@ -226,11 +229,11 @@ impl Kind {
     }
 }
 
-fn wrong_kind(value: &DeValue<'_>, kind: Kind, branches: &[Value]) -> String {
+fn wrong_kind(value: &DeValue<'_>, kind: Kind, schema: &Value, branches: &[Value]) -> String {
     if let DeValue::Integer(number) = value
         && let Ok(number) = whole_number(number.as_str(), number.radix())
     {
-        let meant = match branches[0]["pattern"].as_str() {
+        let meant = match schema["pattern"].as_str() {
             Some(Size::PATTERN) => Some(Size::guess(number).to_string()),
             Some(Time::PATTERN) => Some(Time::guess(number).to_string()),
             _ => None,
@@ -240,7 +243,7 @@ fn wrong_kind(value: &DeValue<'_>, kind: Kind, branches: &[Value]) -> String {
         }
     }
     let wanted: Vec<_> = branches.iter().filter_map(Kind::wanted).map(Kind::name).collect();
-    let example = [&branches[0]["examples"][0], &branches[0]["default"]].into_iter().find(|value| !value.is_null());
+    let example = [&schema["examples"][0], &schema["default"]].into_iter().find(|value| !value.is_null());
     let example = example.map(|value| format!(", such as `{value}`")).unwrap_or_default();
     format!("is {}; it must be {}{example}", kind.name(), wanted.join(" or "))
 }

@@ -1,5 +1,11 @@
 //! What a manifest may say, as tables: a file and the lines that `check` prints for it.
 
+mod database;
+mod environment;
+mod gateway;
+mod include;
+mod service;
+
 use std::{fs, path::Path};
 
 use super::*;
@@ -132,24 +138,23 @@ fn a_key_of_a_later_feature_is_refused_and_says_which() {
 }
 
 #[test]
-fn a_route_is_never_open_by_accident() {
-    let expected = "authentication is not yet supported, so anybody could call this route; say so with `public = true`";
-    let route = format!("{SERVICE}[[routes]]\npath = '/'\nservice = 'a'\n");
-    check(&route, &[&format!("4:1 routes[0].public: {expected}")]);
-    check(&format!("{route}public = false\n"), &[&format!("7:10 routes[0].public: {expected}")]);
-    check(&format!("{route}public = 'yes'\n"), &["7:10 routes[0].public: is a text; it must be true or false"]);
-    check(&format!("{route}public = true\n"), &[]);
-}
-
-#[test]
 fn values_of_a_wrong_kind_say_what_to_write() {
     check("[host]\ndrain = 5\n", &["3:9 host.drain: 5 has no unit; write `\"5s\"`"]);
     check("[host]\nguest_memory = 64\n", &["3:16 host.guest_memory: 64 has no unit; write `\"64MiB\"`"]);
     check("[gateway]\nh2c = 'yes'\n", &["3:7 gateway.h2c: is a text; it must be true or false, such as `true`"]);
-    check("[gateway]\nlisten = 3000\n", &["3:10 gateway.listen: is a number; it must be a text or a list, such as `\"127.0.0.1:3000\"`"]);
-    check("[gateway]\nrequests_max = -1\n", &["3:16 gateway.requests_max: -1 is out of range; write a number from 0 on"]);
+    check(
+        "[gateway]\nlisten = 3000\n",
+        &["3:10 gateway.listen: is a number; it must be a text or a list, such as `\"127.0.0.1:3000\"`"],
+    );
+    check(
+        "[gateway]\nrequests_max = -1\n",
+        &["3:16 gateway.requests_max: -1 is out of range; write a number from 0 on"],
+    );
     check("services = 1\n", &["2:12 services: is a number; it must be a table"]);
-    check("[services]\na = 1\n[[routes]]\npath='/'\nservice='a'\npublic=true\n", &["3:5 services.a: is a number; it must be a table"]);
+    check(
+        "[services]\na = 1\n[[routes]]\npath='/'\nservice='a'\npublic=true\n",
+        &["3:5 services.a: is a number; it must be a table"],
+    );
 }
 
 #[test]
@@ -160,7 +165,7 @@ fn text_that_is_no_toml_is_reported_with_its_place() {
 
 #[test]
 fn what_must_be_written_is_asked_for() {
-    check_whole("", &["name: is missing; add `name = \"shop\"`"]);
+    check_whole("", &["1:1 name: is missing; add `name = \"shop\"`"]);
     check("[services.a]\n", &["2:11 services.a.component: is missing; add `component = \"service.wasm\"`"]);
     check(
         &format!("{SERVICE}[[routes]]\npublic = true\n"),
@@ -169,8 +174,30 @@ fn what_must_be_written_is_asked_for() {
             "4:1 routes[0].service: is missing; add `service = \"NAME\"`",
         ],
     );
-    check("[gateway]\ntls = { cert = 'no.pem' }\n", &[
-        "3:1 gateway.tls.key: is missing; add `key = \"key.pem\"`",
-        "3:16 gateway.tls.cert: cannot read `no.pem`: No such file or directory (os error 2); correct the path or its rights",
-    ]);
+    check(
+        "[gateway]\ntls = { cert = 'no.pem' }\n",
+        &[
+            "3:1 gateway.tls.key: is missing; add `key = \"key.pem\"`",
+            "3:16 gateway.tls.cert: cannot read `no.pem`: No such file or directory (os error 2); correct the path or its rights",
+        ],
+    );
+}
+
+#[test]
+fn no_value_of_any_kind_stops_the_reading() {
+    let whole = "name='s'\ninclude=[]\ngateway={listen='',tls={cert='',key=''},h2c=true,hosts=[''],timeout='1s'}\n\
+                 admin={listen=''}\nhost={data='',guest_memory='1GiB'}\npostgres={d={url='',tls='',rows_max=1}}\n\
+                 services={a={component='',env={A=''},permissions={postgres={d='read'},env=[''],run=true},\
+                 limits={queue={length=1},reuse={idle='1s'}},health={path=''}}}\nroutes=[{path='',methods=['']}]\n";
+    let folder = tempfile::tempdir().unwrap();
+    for value in
+        ["1", "'x'", "true", "[]", "{}", "1.5", "1979-05-27", "[1]", "{a={b=1}}", "0xfffffffffffffffff", "-9", "'\\'"]
+    {
+        for (at, _) in whole.match_indices('=') {
+            let (before, after) = whole.split_at(at + 1);
+            let old = after.find([',', '}', ']', '\n']).unwrap();
+            let text = format!("{before}{value}{}", &after[old..]);
+            assert!(load(folder.path(), &text, &[]).is_err_and(|problems| !problems.is_empty()), "{text}");
+        }
+    }
 }

@@ -70,6 +70,10 @@ fn place(
         Some(RawTlsMode::Prefer) | None => TlsMode::Prefer,
     };
     match (url, url_read) {
+        (Ok(Some(url)), Ok(Some(url_read))) if url == url_read => {
+            check.wrong(&key.child("url_read"), "is the same as `url`; name a role that may only SELECT, or remove it");
+            DatabasePlace::Embedded
+        }
         (Ok(Some(url)), url_read) => DatabasePlace::External { url, url_read: url_read.unwrap_or(None), tls },
         (Ok(None), Ok(Some(_))) if key.child("url").is_written() => {
             check.wrong(&key.child("url_read"), "has a value while `url` has none; set both, or neither");

@@ -43,7 +43,9 @@ fn refusal(grant: &EnvGrant, name: &str) -> Option<String> {
     let pattern = name.parse::<EnvPattern>().map_err(|error| error.to_string());
     match pattern {
         Err(error) => Some(error),
-        Ok(pattern) if pattern.exact().is_none() => Some(format!("`{name}` is no name of a variable; write it without `*`")),
+        Ok(pattern) if pattern.exact().is_none() => {
+            Some(format!("`{name}` is no name of a variable; write it without `*`"))
+        }
         Ok(_) if grant.allows(name) => None,
         Ok(_) if grant.deny.iter().any(|deny| deny.matches(name)) => {
             Some("is denied by `permissions.env`, so the service would not see it; remove one of the two".into())

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, num::NonZeroUsize};
 
-use http::uri::Authority;
+use gateway::authority::Authority;
 
 use super::Check;
 use crate::manifest::{
@@ -18,21 +18,17 @@ pub(in crate::manifest) fn gateway(check: &mut Check<'_>, key: &Key<'_>, raw: Ra
     };
     let connections_max = count("connections_max", raw.connections_max, defaults::GATEWAY_CONNECTIONS_MAX);
     let requests_max = count("requests_max", raw.requests_max, defaults::GATEWAY_REQUESTS_MAX);
-    let body_limit = raw.body_limit;
-    let timeout = raw.timeout;
+    let body_limit =
+        check.bytes(&key.child("body_limit"), raw.body_limit, defaults::GATEWAY_BODY_LIMIT, &defaults::BODY_LIMITS);
+    let timeout = check.within(&key.child("timeout"), raw.timeout, defaults::GATEWAY_TIMEOUT, &defaults::TIMEOUTS);
     GatewaySettings {
         listen: listen(check, &key.child("listen"), raw.listen),
         tls: raw.tls.and_then(|raw| tls(check, &key.child("tls"), raw)),
         h2c: raw.h2c.unwrap_or(true),
         hosts: hosts(check, &key.child("hosts"), &raw.hosts),
         expose_version: raw.expose_version.unwrap_or(true),
-        body_limit_bytes: check.bytes(
-            &key.child("body_limit"),
-            body_limit,
-            defaults::GATEWAY_BODY_LIMIT,
-            &defaults::BODY_LIMITS,
-        ),
-        timeout: check.within(&key.child("timeout"), timeout, defaults::GATEWAY_TIMEOUT, &defaults::TIMEOUTS).get(),
+        body_limit_bytes: body_limit,
+        timeout: timeout.get(),
         connections_max,
         requests_max,
     }
@@ -105,16 +101,13 @@ fn authority(text: &str) -> Result<String, String> {
     if text.contains('*') {
         return Err(format!("`{text}` has a wildcard, but a gateway knows its own names; {example}"));
     }
-    match text.parse::<Authority>() {
-        Ok(authority) if !text.contains('@') && !authority.host().is_empty() && port_is_right(&authority) => {
-            Ok(text.to_ascii_lowercase())
+    match Authority::parse(text) {
+        Ok(authority) => {
+            let port = authority.port.map(|port| format!(":{port}")).unwrap_or_default();
+            Ok(format!("{}{port}", authority.host))
         }
-        _ => Err(format!("`{text}` is no host; {example}")),
+        Err(_) => Err(format!("`{text}` is no host; {example}")),
     }
-}
-
-fn port_is_right(authority: &Authority) -> bool {
-    authority.as_str().len() == authority.host().len() || authority.port_u16().is_some()
 }
 
 /// Until admin tokens exist, whoever reaches this address may do everything there.
@@ -132,11 +125,16 @@ pub(in crate::manifest) fn admin_listen(
         let port = listen.port();
         check.wrong(
             &key,
-            format_args!("`{listen}` is not loopback, and admin tokens are not yet supported; write `127.0.0.1:{port}`"),
+            format_args!(
+                "`{listen}` is not loopback, and admin tokens are not yet supported; write `127.0.0.1:{port}`"
+            ),
         );
     }
     if let Some(other) = gateway.listen.iter().find(|other| overlap(**other, listen)) {
-        check.wrong(&key, format_args!("`{listen}` is already taken by `{other}` of `gateway.listen`; choose another port"));
+        check.wrong(
+            &key,
+            format_args!("`{listen}` is already taken by `{other}` of `gateway.listen`; choose another port"),
+        );
     }
     listen
 }

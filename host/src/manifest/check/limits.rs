@@ -30,7 +30,12 @@ fn memory(check: &mut Check<'_>, key: &Key<'_>, raw: Option<Size>, host: &HostSe
     let all = host.guest_memory_bytes;
     if memory > all {
         let (memory, all) = (Size::bytes(memory), Size::bytes(all));
-        check.wrong(key, format_args!("memory is {memory}, but `host.guest_memory` is {all} for all instances; lower it or raise that"));
+        check.wrong(
+            key,
+            format_args!(
+                "memory is {memory}, but `host.guest_memory` is {all} for all instances; lower it or raise that"
+            ),
+        );
     }
     memory
 }

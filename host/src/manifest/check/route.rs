@@ -1,15 +1,10 @@
 //! `[[routes]]`: each by itself, then all together.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
-
-use gateway::route::{Methods, Route};
-use http::Method;
+use std::{collections::BTreeSet, sync::Arc};
 
 use super::Check;
-use crate::manifest::{RouteSettings, ServiceSettings, defaults, raw::RawRoute, source::Key, structure::nearest};
+use crate::manifest::{RouteSettings, defaults, raw::RawRoute, source::Key, structure::nearest};
+use gateway::route::{Methods, Route};
 
 /// One route; none when it has mistakes. `label` is its place for messages of the running host.
 pub(in crate::manifest) fn route(
@@ -20,7 +15,8 @@ pub(in crate::manifest) fn route(
     services: &BTreeSet<Arc<str>>,
 ) -> Option<RouteSettings> {
     if raw.public != Some(true) && (raw.public.is_some() || !key.child("public").is_written()) {
-        let message = "authentication is not yet supported, so anybody could call this route; say so with `public = true`";
+        let message =
+            "authentication is not yet supported, so anybody could call this route; say so with `public = true`";
         check.wrong(&key.child("public"), message);
     }
     let path_key = key.child("path");
@@ -47,10 +43,18 @@ pub(in crate::manifest) fn route(
     Some(RouteSettings { route, service: service?, key: label })
 }
 
-fn service(check: &mut Check<'_>, key: &Key<'_>, raw: Option<String>, services: &BTreeSet<Arc<str>>) -> Option<Arc<str>> {
+fn service(
+    check: &mut Check<'_>,
+    key: &Key<'_>,
+    raw: Option<String>,
+    services: &BTreeSet<Arc<str>>,
+) -> Option<Arc<str>> {
     let name = check.required(key, raw, "NAME")?;
     if let Some(service) = services.get(name.as_str()) {
         return Some(service.clone());
+    }
+    if !check.whole {
+        return None;
     }
     match nearest(&name, services.iter().map(AsRef::as_ref)) {
         Some(meant) => check.wrong(key, format_args!("there is no service `{name}`; did you mean `{meant}`?")),
@@ -59,52 +63,36 @@ fn service(check: &mut Check<'_>, key: &Key<'_>, raw: Option<String>, services: 
     None
 }
 
-fn methods(check: &mut Check<'_>, key: &Key<'_>, raw: &[String]) -> Option<Methods> {
-    if raw.is_empty() {
-        check.wrong(key, "is empty, so the route could never match; remove it for every method");
+/// Each word by itself first, so that every wrong one is reported.
+fn methods(check: &mut Check<'_>, key: &Key<'_>, written: &[String]) -> Option<Methods> {
+    let words = || written.iter().map(String::as_str);
+    let single = words().enumerate().map(|(index, word)| check.keep(&key.item(index), Methods::parse([word])));
+    if single.filter(Option::is_none).count() > 0 {
         return None;
     }
-    let mut methods = Vec::new();
-    for (index, text) in raw.iter().enumerate() {
-        let Some(method) = check.keep(&key.item(index), method(text)) else { continue };
-        if methods.contains(&method) {
-            check.wrong(&key.item(index), format_args!("`{method}` is there twice; remove one"));
-        } else {
-            methods.push(method);
-        }
-    }
-    Some(Methods::Only(methods))
-}
-
-fn method(text: &str) -> Result<Method, String> {
-    let upper = text.to_ascii_uppercase();
-    match upper.parse::<Method>() {
-        Ok(Method::CONNECT | Method::TRACE) => Err(format!("the gateway refuses every `{upper}` request; remove it")),
-        Ok(method) if upper == text => Ok(method),
-        Ok(_) => Err(format!("methods are upper case; write `{upper}`")),
-        Err(_) => Err(format!("`{text}` is no method; write one such as `GET`")),
-    }
+    check.keep(key, Methods::parse(words()))
 }
 
 /// Reports routes of which one can never match, or both are the same.
 pub(in crate::manifest) fn conflicts(check: &mut Check<'_>, routes: &[(Key<'_>, RouteSettings)]) {
-    let all: Vec<Route> = routes.iter().map(|(_, settings)| settings.route.clone()).collect();
-    for conflict in gateway::router::conflicts(&all) {
+    for conflict in gateway::router::conflicts(routes.iter().map(|(_, settings)| &settings.route)) {
         let (first, second) = (&routes[conflict.first].0, &routes[conflict.second].0);
-        check.wrong(second, format_args!("{conflict}; the other is `{}` at {}", first.path(), first.position()));
+        check.wrong(
+            second,
+            format_args!(
+                "takes the same requests as `{}` at {}: {}; remove one, or give them different `methods`",
+                first.path(),
+                first.position(),
+                routes[conflict.first].1.route
+            ),
+        );
     }
 }
 
-/// Warns of what is right and does nothing, or cannot do what it says.
-pub(in crate::manifest) fn unused(
-    check: &mut Check<'_>,
-    root: &Key<'_>,
-    services: &BTreeMap<Arc<str>, ServiceSettings>,
-    routes: &[(Key<'_>, RouteSettings)],
-) {
-    let routed: BTreeSet<&Arc<str>> = routes.iter().map(|(_, route)| &route.service).collect();
-    for name in services.keys().filter(|name| !routed.contains(name)) {
-        let key = root.child("services").child(name);
-        check.warn(&key, format_args!("no route leads to `{name}`, so nothing can call it; add one"));
+/// Warns of services that no route leads to.
+pub(in crate::manifest) fn unused(check: &mut Check<'_>, services: &[Key<'_>], routes: &[(Key<'_>, RouteSettings)]) {
+    let routed: BTreeSet<&str> = routes.iter().map(|(_, route)| route.service.as_ref()).collect();
+    for key in services.iter().filter(|key| !routed.contains(key.name())) {
+        check.warn(key, format_args!("no route leads to `{}`, so nothing can call it; add one", key.name()));
     }
 }

@@ -1,6 +1,9 @@
 //! `[services.NAME]`: the component, what it may reach and what it may use up.
 
-use std::{collections::{BTreeMap, BTreeSet}, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use super::{Check, environment::environment, limits::limits, name};
 use crate::{
@@ -89,14 +92,17 @@ fn postgres(
             RawMode::ReadWrite => Mode::ReadWrite,
         };
         match around.databases.get_key_value(database.as_str()) {
-            None if around.database_names.contains(database.as_str()) => {}
+            None if !check.whole || around.database_names.contains(database.as_str()) => {}
             None => check.wrong(&key, unknown_database(&database, around)),
             Some((name, settings)) => {
                 if let (Mode::Read, DatabasePlace::External { url_read: None, .. }) = (mode, &settings.place) {
-                    check.wrong(&key, format_args!(
-                        "`read` needs a role that can only read, for a read-only transaction is no boundary; \
+                    check.wrong(
+                        &key,
+                        format_args!(
+                            "`read` needs a role that can only read, for a read-only transaction is no boundary; \
                          add `url_read` to `[postgres.{name}]`"
-                    ));
+                        ),
+                    );
                 }
                 granted.insert(name.clone(), mode);
             }

@@ -12,7 +12,7 @@ use super::{
 };
 
 #[derive(Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct RawService {
     /// The component, a `.wasm` file.
     #[schemars(required)]
@@ -26,19 +26,24 @@ pub(crate) struct RawService {
     #[schemars(extend("default" = defaults::WASI))]
     pub(crate) wasi: Option<String>,
     /// Values of variables that `permissions.env` grants; they win over the host's own.
+    #[serde(default)]
     pub(crate) env: Named<String>,
     /// What it may reach. Nothing, unless it is written here.
+    #[serde(default)]
     pub(crate) permissions: RawPermissions,
     /// What it may use up.
+    #[serde(default)]
     pub(crate) limits: RawLimits,
     /// How to ask the component itself whether it is well.
     pub(crate) health: Option<RawHealth>,
 }
 
 #[derive(Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "what is only ever false is read by the schema, not by us")]
 pub(crate) struct RawPermissions {
     /// Databases of `[postgres]` and how: `{ users = "read-write" }` or `"read"`.
+    #[serde(default)]
     pub(crate) postgres: Named<RawMode>,
     /// Variables of the host's environment it sees: names, or prefixes like `FEATURE_*`.
     pub(crate) env: Option<RawEnv>,
@@ -69,16 +74,18 @@ pub(crate) enum RawEnv {
 }
 
 #[derive(Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct RawEnvLists {
     /// Names, or prefixes like `FEATURE_*`.
+    #[serde(default)]
     pub(crate) allow: Vec<String>,
     /// Names or prefixes that stay invisible whatever `allow` says.
+    #[serde(default)]
     pub(crate) deny: Vec<String>,
 }
 
 #[derive(Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct RawLimits {
     /// One instance, all its linear memories together.
     #[schemars(extend("default" = defaults::MEMORY))]
@@ -100,7 +107,7 @@ pub(crate) struct RawLimits {
 }
 
 #[derive(Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct RawQueue {
     /// Requests that may wait.
     #[schemars(extend("default" = defaults::QUEUE_LENGTH))]
@@ -111,7 +118,7 @@ pub(crate) struct RawQueue {
 }
 
 #[derive(Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct RawReuse {
     /// Requests an instance answers before it is dropped.
     #[schemars(extend("default" = defaults::REUSE_REQUESTS))]
@@ -122,7 +129,7 @@ pub(crate) struct RawReuse {
 }
 
 #[derive(Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct RawHealth {
     /// The path to GET; 2xx is well.
     #[schemars(required)]

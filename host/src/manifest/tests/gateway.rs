@@ -1,0 +1,83 @@
+//! What `[gateway]`, `[admin]` and `[[routes]]` may say.
+
+use super::*;
+
+#[test]
+fn a_route_is_never_open_by_accident() {
+    let expected = "authentication is not yet supported, so anybody could call this route; say so with `public = true`";
+    let route = format!("{SERVICE}[[routes]]\npath = '/'\nservice = 'a'\n");
+    check(&route, &[&format!("4:1 routes[0].public: {expected}")]);
+    check(&format!("{route}public = false\n"), &[&format!("7:10 routes[0].public: {expected}")]);
+    check(&format!("{route}public = 'yes'\n"), &["7:10 routes[0].public: is a text; it must be true or false"]);
+    check(&format!("{route}public = true\n"), &[]);
+}
+
+#[test]
+fn addresses_are_loopback_for_admin_and_never_taken_twice() {
+    check(
+        "[gateway]\nlisten = 'localhost:80'\n",
+        &["3:10 gateway.listen: `localhost:80` is no address; write an IP address and a port, such as `127.0.0.1:80`"],
+    );
+    check(
+        "[gateway]\nlisten = ['0.0.0.0:80', '127.0.0.1:80']\n",
+        &["3:25 gateway.listen[1]: `127.0.0.1:80` is already taken by `0.0.0.0:80`; remove one"],
+    );
+    check("[gateway]\nlisten = []\n", &["3:10 gateway.listen: is empty; name an address, such as `127.0.0.1:3000`"]);
+    check(
+        "[admin]\nlisten = '0.0.0.0:3000'\n",
+        &[
+            "3:10 admin.listen: `0.0.0.0:3000` is not loopback, and admin tokens are not yet supported; write `127.0.0.1:3000`",
+            "3:10 admin.listen: `0.0.0.0:3000` is already taken by `127.0.0.1:3000` of `gateway.listen`; choose another port",
+        ],
+    );
+    check("[gateway]\nlisten = ['127.0.0.1:0', '127.0.0.1:0']\n[admin]\nlisten = '[::1]:0'\n", &[]);
+    check(
+        "[gateway]\nhosts = ['Shop.Test:80', 'https://shop.test/a', '*.shop.test', 'a b']\n",
+        &[
+            "3:26 gateway.hosts[1]: `https://shop.test/a` is a URL; write only its host, `shop.test`",
+            "3:49 gateway.hosts[2]: `*.shop.test` has a wildcard, but a gateway knows its own names; \
+         write a host such as `shop.example.com` or `shop.example.com:8443`",
+            "3:64 gateway.hosts[3]: `a b` is no host; write a host such as `shop.example.com` or `shop.example.com:8443`",
+        ],
+    );
+}
+
+#[test]
+fn routes_are_right_alone_and_together() {
+    let route = |line: &str| format!("{SERVICE}[[routes]]\npublic = true\nservice = 'a'\n{line}\n");
+    check(
+        &route("path = '/'\nmethods = ['get', 'PUT', 'TRACE']"),
+        &[
+            "8:12 routes[0].methods[0]: `get` is no method; methods are written in capitals, such as `GET`",
+            "8:26 routes[0].methods[2]: `TRACE` is never forwarded; remove it",
+        ],
+    );
+    check(&route("path = '/'\nmethods = ['GET', 'GET']"), &["8:11 routes[0].methods: `GET` stands twice; remove one"]);
+    check(
+        &route("path = '/'\ntimeout = '0s'\nbody_limit = '2TiB'"),
+        &[
+            "8:11 routes[0].timeout: timeout is 0s; it must be 1ms to 5m",
+            "9:14 routes[0].body_limit: `TiB` is not a unit here; write `2MiB` (units are B, KiB, MiB, GiB)",
+        ],
+    );
+    check(&route("path = 'a'"), &["7:8 routes[0].path: `a` does not begin with `/`"]);
+    check(
+        &route("path = '/'\nhost = '*'"),
+        &["8:8 routes[0].host: `*` has `*` in it; it may only stand alone in front, as in `*.example.com`"],
+    );
+    let two = format!("{}[[routes]]\npublic = true\nservice = 'a'\npath = '/b/{{y}}'\n", route("path = '/b/{x}'"));
+    check(
+        &two,
+        &[
+            "8:1 routes[1]: takes the same requests as `routes[0]` at shop.toml:4:1: /b/{x}; remove one, or give them different `methods`",
+        ],
+    );
+}
+
+#[test]
+fn numbers_may_be_written_in_every_way_of_toml() {
+    for number in ["1000", "1_000", "+1000", "0x3e8"] {
+        let gateway = loaded(&format!("[gateway]\nrequests_max = {number}\n"), &[]).manifest.gateway;
+        assert_eq!(gateway.requests_max.get(), 1000, "{number}");
+    }
+}
