@@ -4,7 +4,10 @@
 //! Decides whether a caller's trace is continued or a new one started. Exporting spans is not
 //! done here.
 
-use std::num::{NonZeroU64, NonZeroU128};
+use std::{
+    fmt,
+    num::{NonZeroU64, NonZeroU128},
+};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -58,7 +61,11 @@ impl TraceContext {
             (Some(_), Some(_)) => Self::start(),
             (None, _) => match given_trace_id(headers) {
                 // Whether the client chose it at random is unknown, so that flag stays off.
-                Some(trace_id) => Self { trace_id, flags: SAMPLED, ..Self::start() },
+                Some(trace_id) => Self {
+                    trace_id,
+                    flags: SAMPLED,
+                    ..Self::start()
+                },
                 None => Self::start(),
             },
         }
@@ -77,7 +84,11 @@ impl TraceContext {
 
     /// The next hop of the same trace, with this hop as its parent.
     pub fn child(&self) -> Self {
-        Self { span_id: random_span_id(), parent_id: Some(self.span_id), ..self.clone() }
+        Self {
+            span_id: random_span_id(),
+            parent_id: Some(self.span_id),
+            ..self.clone()
+        }
     }
 
     /// `traceparent` for the next hop: this hop is the parent.
@@ -94,6 +105,13 @@ impl TraceContext {
         let mut text = [0; 32];
         write_hex(&mut text, self.trace_id);
         text
+    }
+}
+
+/// The trace id, as logs and answers show it.
+impl fmt::Display for TraceContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.trace_id)
     }
 }
 
@@ -123,7 +141,11 @@ impl Parent {
         let trace_id = NonZeroU128::new(parse_hex(&known[3..35])?)?;
         let span_id = NonZeroU64::new(u64::try_from(parse_hex(&known[36..52])?).ok()?)?;
         let flags = u8::try_from(parse_hex(&known[53..])?).ok()?;
-        Some(Self { trace_id: trace_id.get(), span_id: span_id.get(), flags })
+        Some(Self {
+            trace_id: trace_id.get(),
+            span_id: span_id.get(),
+            flags,
+        })
     }
 }
 
@@ -185,8 +207,15 @@ mod tests {
             format!("cc-{TRACE}-1234567890123456-01-"),
             format!("cc-{TRACE}-1234567890123456-01-what-the-future-will-be-like"),
         ] {
-            let trace = TraceContext::of(&headers(&[("traceparent", &traceparent), ("tracestate", "foo=1")]));
-            assert_eq!((trace.trace_id, trace.parent_id), (ID, Some(0x1234567890123456)), "{traceparent}");
+            let trace = TraceContext::of(&headers(&[
+                ("traceparent", &traceparent),
+                ("tracestate", "foo=1"),
+            ]));
+            assert_eq!(
+                (trace.trace_id, trace.parent_id),
+                (ID, Some(0x1234567890123456)),
+                "{traceparent}"
+            );
             assert_eq!(trace.tracestate.as_ref().unwrap(), "foo=1");
             let sent = trace.traceparent();
             assert!(sent.to_str().unwrap().starts_with(&format!("00-{TRACE}-")));
@@ -226,9 +255,17 @@ mod tests {
             format!("00-{TRACE}-1234567890123456"),
             format!("00_{TRACE}-1234567890123456-01"),
         ] {
-            let trace = TraceContext::of(&headers(&[("traceparent", &traceparent), ("tracestate", "foo=1"), ("x-trace-id", TRACE)]));
+            let trace = TraceContext::of(&headers(&[
+                ("traceparent", &traceparent),
+                ("tracestate", "foo=1"),
+                ("x-trace-id", TRACE),
+            ]));
             assert_ne!(trace.trace_id, ID, "{traceparent}");
-            assert_eq!((trace.parent_id, trace.tracestate), (None, None), "{traceparent}");
+            assert_eq!(
+                (trace.parent_id, trace.tracestate),
+                (None, None),
+                "{traceparent}"
+            );
             assert_eq!(trace.flags, 0x03, "a random id of ours, recorded");
         }
     }
@@ -244,16 +281,29 @@ mod tests {
 
     #[test]
     fn known_flags_are_passed_on_and_reserved_ones_are_not() {
-        for (sent, passed) in [("00", 0), ("01", 1), ("02", 2), ("03", 3), ("ff", 3), ("04", 0)] {
+        for (sent, passed) in [
+            ("00", 0),
+            ("01", 1),
+            ("02", 2),
+            ("03", 3),
+            ("ff", 3),
+            ("04", 0),
+        ] {
             let traceparent = format!("00-{TRACE}-1234567890123456-{sent}");
-            assert_eq!(TraceContext::of(&headers(&[("traceparent", &traceparent)])).flags, passed);
+            assert_eq!(
+                TraceContext::of(&headers(&[("traceparent", &traceparent)])).flags,
+                passed
+            );
         }
     }
 
     #[test]
     fn a_trace_id_header_counts_only_without_traceparent_and_when_valid() {
         check_given(TRACE, Some(ID));
-        check_given("ABCDEF78-9012-3456-7890-123456789012", Some(0xabcdef78901234567890123456789012));
+        check_given(
+            "ABCDEF78-9012-3456-7890-123456789012",
+            Some(0xabcdef78901234567890123456789012),
+        );
         check_given("abcdef789012-3456-7890-1234-56789012", None);
         check_given(&"0".repeat(32), None);
         check_given("00000000-0000-0000-0000-000000000000", None);
@@ -265,7 +315,11 @@ mod tests {
 
     #[track_caller]
     fn check_given(text: &str, expected: Option<u128>) {
-        assert_eq!(given_trace_id(&headers(&[("x-trace-id", text)])), expected, "{text}");
+        assert_eq!(
+            given_trace_id(&headers(&[("x-trace-id", text)])),
+            expected,
+            "{text}"
+        );
     }
 
     fn headers(fields: &[(&'static str, &str)]) -> HeaderMap {
