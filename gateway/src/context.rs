@@ -1,8 +1,26 @@
 //! What the gateway knows about one request besides the request itself.
+//!
+//! Decides the request's id. The trace ids are in `context/trace`; deadlines are counted in
+//! `gateway`. Nothing here changes a header.
 
-use std::{net::SocketAddr, sync::Arc, time::Instant};
+mod trace;
+mod tracestate;
 
-use http::HeaderValue;
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Instant, SystemTime, UNIX_EPOCH},
+};
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+pub use trace::TraceContext;
+pub(crate) use trace::{TRACEPARENT, TRACESTATE, X_TRACE_ID};
+
+pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The longest request id that is taken over from a client, in bytes.
+const REQUEST_ID_BYTES_MAX: usize = 128;
 
 /// Made once when the head has been read; never changes after that.
 #[derive(Debug, Clone)]
@@ -21,15 +39,67 @@ pub struct RequestContext {
     pub source_service: Option<Arc<str>>,
 }
 
-/// W3C Trace Context level 2 as it goes on to the next hop.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TraceContext {
-    /// Not zero.
-    pub trace_id: u128,
-    /// The span of this hop; not zero.
-    pub span_id: u64,
-    /// The caller's span, if the request came with one.
-    pub parent_id: Option<u64>,
-    pub flags: u8,
-    pub tracestate: Option<HeaderValue>,
+/// The client's `X-Request-Id` if it is one header of 1 to 128 visible ASCII characters, else a
+/// new one.
+pub(crate) fn request_id(headers: &HeaderMap) -> HeaderValue {
+    let mut values = headers.get_all(X_REQUEST_ID).iter();
+    match (values.next(), values.next()) {
+        (Some(id), None) if is_request_id(id.as_bytes()) => id.clone(),
+        _ => new_request_id(),
+    }
+}
+
+fn is_request_id(id: &[u8]) -> bool {
+    (1..=REQUEST_ID_BYTES_MAX).contains(&id.len()) && id.iter().all(u8::is_ascii_graphic)
+}
+
+/// A UUID version 7 (RFC 9562 5.7). It names a request and protects nothing, so a fast generator
+/// makes its random part.
+pub(crate) fn new_request_id() -> HeaderValue {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    let millis = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+    let random = fastrand::u128(..).to_be_bytes();
+    let random = random.first_chunk::<10>().expect("ten of sixteen bytes");
+    let id = uuid::Builder::from_unix_timestamp_millis(millis, random).into_uuid();
+    let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
+    let text = id.hyphenated().encode_lower(&mut text);
+    HeaderValue::from_str(text).expect("a UUID is visible ASCII")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_id_is_kept_if_visible_ascii_and_short_else_replaced() {
+        check(&["abc-123_~!"], true);
+        check(&["x"], true);
+        check(&[&"x".repeat(128)], true);
+        check(&[&"x".repeat(129)], false);
+        check(&[""], false);
+        check(&["a b"], false);
+        check(&["é"], false);
+        check(&["a", "a"], false);
+        check(&[], false);
+    }
+
+    #[track_caller]
+    fn check(sent: &[&str], kept: bool) {
+        let mut headers = HeaderMap::new();
+        for value in sent {
+            headers.append(
+                X_REQUEST_ID,
+                HeaderValue::from_bytes(value.as_bytes()).unwrap(),
+            );
+        }
+        let id = request_id(&headers);
+        if kept {
+            assert_eq!(id, sent[0]);
+        } else {
+            let uuid: uuid::Uuid = id.to_str().unwrap().parse().unwrap();
+            assert_eq!(uuid.get_version_num(), 7, "{sent:?}");
+        }
+    }
 }

@@ -11,7 +11,8 @@ use http::{Request, Response};
 use crate::{body::Body, context::RequestContext};
 
 /// The future a [`Dispatch`] answers with.
-pub type Dispatched<'a> = Pin<Box<dyn Future<Output = Result<Response<Body>, DispatchError>> + Send + 'a>>;
+pub type Dispatched<'a> =
+    Pin<Box<dyn Future<Output = Result<Response<Body>, DispatchError>> + Send + 'a>>;
 
 /// Where a routed request goes: a component of this host, an admin page, a closure in a test.
 pub trait Dispatch: Send + Sync + 'static {
@@ -20,7 +21,20 @@ pub trait Dispatch: Send + Sync + 'static {
     /// The gateway drops the future once `cx.deadline` passes, so this must be cancel safe.
     /// An error of the returned body means the answer was cut short: the gateway then closes
     /// the connection or resets the stream, so that it never looks complete.
+    ///
+    /// The request's path is in normal form, `Host` is always there, and its headers are the
+    /// ones a service may see. A panic is the implementor's to catch.
     fn dispatch(&self, cx: Arc<RequestContext>, request: Request<Body>) -> Dispatched<'_>;
+}
+
+/// A closure answers too: a page of the host's own, a test.
+impl<F> Dispatch for F
+where
+    F: Fn(Arc<RequestContext>, Request<Body>) -> Dispatched<'static> + Send + Sync + 'static,
+{
+    fn dispatch(&self, cx: Arc<RequestContext>, request: Request<Body>) -> Dispatched<'_> {
+        self(cx, request)
+    }
 }
 
 /// Which component answered; the implementor puts it into the response's extensions and the

@@ -1,7 +1,14 @@
 //! Archipel's gateway: speaks HTTP, routes, limits and reports; knows nothing of WebAssembly
 //! or databases. Start at `gateway.rs`, the life of a request on one page.
 
+mod access;
+pub mod authority;
 pub mod body;
 pub mod context;
 pub mod dispatch;
+pub mod error;
+pub mod gateway;
+pub mod headers;
+pub mod path;
 pub mod route;
+pub mod router;

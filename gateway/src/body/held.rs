@@ -1,0 +1,141 @@
+//! What an answer holds from admission to its last byte, and what it watches meanwhile.
+//!
+//! Decides that an answer is over time, or not as long as it said; both end it with an error, so
+//! that the connection closes and nothing cut short looks whole. Dropping it, at the end or when
+//! the client went away, returns the permit and writes the access log.
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http_body::Frame;
+use tokio::time::{Instant, Sleep, sleep_until};
+use tracing::warn;
+
+use super::{BodyError, EmptyFrames};
+use crate::{access::Record, context::RequestContext, gateway::Permit, headers};
+
+pub(crate) struct Held {
+    // Dropped in this order: the log first, the permit last.
+    record: Option<Record>,
+    cx: Arc<RequestContext>,
+    /// Bytes still owed of the declared `Content-Length`.
+    owed: Option<u64>,
+    empty_frames: EmptyFrames,
+    /// Made when the body is pending for the first time: most answers never need it.
+    timer: Option<Pin<Box<Sleep>>>,
+    _permit: Option<Permit>,
+}
+
+impl Held {
+    pub(crate) fn new(
+        cx: Arc<RequestContext>,
+        permit: Option<Permit>,
+        record: Option<Record>,
+    ) -> Box<Self> {
+        Box::new(Self {
+            record,
+            cx,
+            owed: None,
+            empty_frames: EmptyFrames::default(),
+            timer: None,
+            _permit: permit,
+        })
+    }
+
+    /// The head is about to go: `owed` is the `Content-Length` that the body must have.
+    pub(crate) fn answered(&mut self, status: http::StatusCode, owed: Option<u64>) {
+        self.owed = owed;
+        if let Some(record) = &mut self.record {
+            record.answered(status);
+        }
+    }
+
+    /// The last byte is on its way.
+    pub(super) fn completed(&mut self) {
+        if let Some(record) = &mut self.record {
+            record.completed();
+        }
+    }
+
+    /// Nothing is owed that only the end of the body could show to be missing.
+    pub(super) fn is_settled(&self) -> bool {
+        matches!(self.owed, None | Some(0))
+    }
+
+    /// The next frame of the answer, or why there is none.
+    pub(super) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        next: impl FnMut(&mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let polled = ready!(self.poll_checked(cx, next)).transpose();
+        Poll::Ready(polled.inspect_err(|error| self.say(error)).transpose())
+    }
+
+    fn poll_checked(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut next: impl FnMut(&mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        loop {
+            let Poll::Ready(frame) = next(cx) else {
+                ready!(self.timer(cx));
+                return Poll::Ready(Some(Err(BodyError::DeadlineExceeded)));
+            };
+            let frame = match frame {
+                None => return Poll::Ready(self.missing().map(Err)),
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                Some(Ok(frame)) => frame,
+            };
+            match self.empty_frames.swallow(&frame) {
+                Ok(true) => continue,
+                Ok(false) => return Poll::Ready(Some(self.counted(frame))),
+                Err(error) => return Poll::Ready(Some(Err(error))),
+            }
+        }
+    }
+
+    fn timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let deadline = self.cx.deadline;
+        let timer = self
+            .timer
+            .get_or_insert_with(|| Box::pin(sleep_until(deadline.into())));
+        timer.as_mut().poll(cx)
+    }
+
+    /// A stream that is always ready never meets the timer, so each frame is held to the
+    /// deadline; the last of a whole answer is let through. Trailers are cleaned like the head.
+    fn counted(&mut self, mut frame: Frame<Bytes>) -> Result<Frame<Bytes>, BodyError> {
+        if let Some(trailers) = frame.trailers_mut() {
+            headers::clean_answer(trailers);
+        }
+        if let (Some(owed), Some(data)) = (self.owed, frame.data_ref()) {
+            let left = owed.checked_sub(data.len() as u64);
+            self.owed = Some(left.ok_or_else(|| {
+                BodyError::Cut("the answer is longer than its `Content-Length`".into())
+            })?);
+            if self.owed == Some(0) {
+                return Ok(frame);
+            }
+        }
+        if Instant::now().into_std() >= self.cx.deadline {
+            return Err(BodyError::DeadlineExceeded);
+        }
+        Ok(frame)
+    }
+
+    fn missing(&self) -> Option<BodyError> {
+        let owed = self.owed.filter(|owed| *owed > 0)?;
+        Some(BodyError::Cut(format!(
+            "the answer ended {owed} bytes before its `Content-Length`"
+        )))
+    }
+
+    fn say(&self, error: &BodyError) {
+        warn!(traceId = %self.cx.trace, %error, "an answer was cut short");
+    }
+}

@@ -1,0 +1,122 @@
+//! The limit of a request's body, counted while it streams.
+//!
+//! Decides when a body is too large or only empty frames, and remembers the first failure, so
+//! that the gateway answers with it even if the service made something else of it. A body whose
+//! declared length is over the limit is refused before this.
+
+use std::{
+    pin::Pin,
+    sync::{Arc, OnceLock},
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+use pin_project_lite::pin_project;
+
+use super::{Body, BodyError, EmptyFrames, empty};
+use crate::headers;
+
+/// Why a request's body failed, if it did; shared between the body and the gateway.
+#[derive(Debug, Default)]
+pub(crate) struct Fault(Option<Arc<OnceLock<BodyError>>>);
+
+impl Fault {
+    pub(crate) fn get(&self) -> Option<&BodyError> {
+        self.0.as_ref()?.get()
+    }
+}
+
+/// The body as a service may read it, at most `limit` bytes.
+///
+/// # Errors
+/// [`BodyError::TooLarge`] at once when its declared length is over the limit.
+pub(crate) fn limited<B>(body: B, limit: u64) -> Result<(Body, Fault), BodyError>
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BodyError>,
+{
+    if body.is_end_stream() {
+        return Ok((empty(), Fault::default()));
+    }
+    if body.size_hint().lower() > limit {
+        return Err(BodyError::TooLarge { limit });
+    }
+    let failed = Arc::new(OnceLock::new());
+    let fault = Fault(Some(failed.clone()));
+    Ok((
+        Body::new(Limited {
+            inner: body,
+            limit,
+            left: limit,
+            empty_frames: EmptyFrames::default(),
+            failed,
+        }),
+        fault,
+    ))
+}
+
+pin_project! {
+    struct Limited<B> {
+        #[pin]
+        inner: B,
+        limit: u64,
+        left: u64,
+        empty_frames: EmptyFrames,
+        failed: Arc<OnceLock<BodyError>>,
+    }
+}
+
+impl<B> http_body::Body for Limited<B>
+where
+    B: http_body::Body<Data = Bytes>,
+    B::Error: Into<BodyError>,
+{
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let mut this = self.project();
+        if let Some(error) = this.failed.get() {
+            return Poll::Ready(Some(Err(error.clone())));
+        }
+        let checked = loop {
+            let frame = match ready!(this.inner.as_mut().poll_frame(cx)) {
+                None => return Poll::Ready(None),
+                Some(frame) => frame.map_err(Into::into),
+            };
+            match frame.and_then(|frame| Ok((this.empty_frames.swallow(&frame)?, frame))) {
+                Ok((true, _empty)) => continue,
+                Ok((false, frame)) => break counted(frame, this.left, *this.limit),
+                Err(error) => break Err(error),
+            }
+        };
+        Poll::Ready(Some(checked.inspect_err(|error| {
+            // Only this body sets it, and it was unset above.
+            let _ = this.failed.set(error.clone());
+        })))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.failed.get().is_none() && self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+/// Trailers are cleaned like the head: they could smuggle in what the head may not say.
+fn counted(mut frame: Frame<Bytes>, left: &mut u64, limit: u64) -> Result<Frame<Bytes>, BodyError> {
+    if let Some(data) = frame.data_ref() {
+        *left = left
+            .checked_sub(data.len() as u64)
+            .ok_or(BodyError::TooLarge { limit })?;
+    } else if let Some(trailers) = frame.trailers_mut() {
+        headers::clean_request(trailers);
+    }
+    Ok(frame)
+}

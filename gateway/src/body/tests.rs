@@ -1,0 +1,92 @@
+//! A request's body under its limit; answers' bodies are tested in `gateway/tests`.
+
+use std::collections::VecDeque;
+
+use http_body_util::{Full, StreamBody};
+
+use super::*;
+
+type Frames = StreamBody<
+    futures_util::stream::Iter<
+        std::collections::vec_deque::IntoIter<Result<Frame<Bytes>, BodyError>>,
+    >,
+>;
+
+#[test]
+fn a_body_passes_up_to_its_limit_and_not_one_byte_more() {
+    let (mut body, fault) = limited(frames(&["abc", "", "de"]), 5).unwrap();
+    assert_eq!(read(&mut body), Ok("abcde".into()));
+    assert!(fault.get().is_none());
+
+    let (mut body, fault) = limited(frames(&["abc", "def"]), 5).unwrap();
+    assert_eq!(
+        read(&mut body),
+        Err("the request body is over the limit of 5 bytes".into())
+    );
+    assert!(matches!(
+        fault.get(),
+        Some(BodyError::TooLarge { limit: 5 })
+    ));
+    assert!(read(&mut body).is_err(), "it stays broken");
+}
+
+#[test]
+fn a_declared_length_over_the_limit_is_refused_before_it_is_read() {
+    assert!(matches!(
+        limited(Full::new(Bytes::from("abcdef")), 5),
+        Err(BodyError::TooLarge { limit: 5 })
+    ));
+    assert!(limited(Full::new(Bytes::from("abcde")), 5).is_ok());
+}
+
+#[test]
+fn empty_frames_are_dropped_and_too_many_end_the_body() {
+    let (mut body, _fault) = limited(frames(&vec![""; EMPTY_FRAMES_MAX as usize]), 0).unwrap();
+    assert_eq!(read(&mut body), Ok(String::new()));
+    let (mut body, fault) = limited(frames(&vec![""; EMPTY_FRAMES_MAX as usize + 1]), 0).unwrap();
+    assert!(read(&mut body).is_err());
+    assert!(matches!(fault.get(), Some(BodyError::Cut(_))));
+}
+
+#[test]
+fn trailers_cannot_say_who_someone_is() {
+    let mut trailers = http::HeaderMap::new();
+    trailers.insert("x-user-id", http::HeaderValue::from_static("admin"));
+    trailers.insert("x-checksum", http::HeaderValue::from_static("1"));
+    let stream = StreamBody::new(futures_util::stream::iter(VecDeque::from([Ok(
+        Frame::trailers(trailers),
+    )])));
+    let (body, _fault) = limited::<Frames>(stream, 5).unwrap();
+    let trailers = ready(body.collect()).unwrap().trailers().cloned().unwrap();
+    assert_eq!(
+        (trailers.len(), trailers.contains_key("x-checksum")),
+        (1, true)
+    );
+}
+
+#[test]
+fn a_whole_body_knows_its_length_and_its_end() {
+    use http_body::Body as _;
+    assert!(empty().is_end_stream() && full("").is_end_stream() && !full("a").is_end_stream());
+    assert_eq!(full("abc").size_hint().exact(), Some(3));
+    assert_eq!(read(&mut full("abc")), Ok("abc".into()));
+}
+
+fn frames(parts: &[&'static str]) -> Frames {
+    let frames: VecDeque<_> = parts
+        .iter()
+        .map(|part| Ok(Frame::data(Bytes::from(*part))))
+        .collect();
+    StreamBody::new(futures_util::stream::iter(frames))
+}
+
+fn read(body: &mut Body) -> Result<String, String> {
+    let whole = ready(body.collect()).map_err(|error| error.to_string())?;
+    Ok(String::from_utf8(whole.to_bytes().to_vec()).unwrap())
+}
+
+/// Nothing here ever waits.
+fn ready<T>(future: impl Future<Output = T>) -> T {
+    use futures_util::FutureExt;
+    future.now_or_never().expect("all frames are there")
+}

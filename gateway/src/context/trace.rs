@@ -1,0 +1,332 @@
+//! The trace a request belongs to: W3C Trace Context level 2, and `X-Trace-Id` for clients
+//! without it.
+//!
+//! Decides whether a caller's trace is continued or a new one started. Exporting spans is not
+//! done here.
+
+use std::{
+    fmt,
+    num::{NonZeroU64, NonZeroU128},
+};
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::tracestate::{self, trimmed};
+
+pub(crate) use super::tracestate::TRACESTATE;
+
+pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+pub(crate) const X_TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
+
+/// The caller may have recorded the trace, so the callees should.
+const SAMPLED: u8 = 0x01;
+/// The right half of the trace id is random (level 2).
+const RANDOM: u8 = 0x02;
+/// Bits that are passed on; others are reserved and must be zero.
+const KNOWN_FLAGS: u8 = SAMPLED | RANDOM;
+/// `00-` trace id `-` span id `-` flags.
+const TRACEPARENT_BYTES: usize = 55;
+
+/// W3C Trace Context level 2 as it goes on to the next hop.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TraceContext {
+    /// Not zero.
+    pub trace_id: u128,
+    /// The span of this hop; not zero.
+    pub span_id: u64,
+    /// The caller's span, if the request came with one.
+    pub parent_id: Option<u64>,
+    pub flags: u8,
+    pub tracestate: Option<HeaderValue>,
+}
+
+impl TraceContext {
+    /// Continues the trace a request came with, or starts a new one.
+    ///
+    /// A valid `traceparent` decides. Without any, a valid `X-Trace-Id` gives the trace id. An
+    /// invalid or repeated `traceparent` starts a new trace and drops `tracestate`.
+    pub fn of(headers: &HeaderMap) -> Self {
+        let mut parents = headers.get_all(TRACEPARENT).iter();
+        match (parents.next(), parents.next()) {
+            (Some(value), None) => match Parent::parse(value.as_bytes()) {
+                Some(parent) => Self {
+                    trace_id: parent.trace_id,
+                    span_id: random_span_id(),
+                    parent_id: Some(parent.span_id),
+                    flags: parent.flags & KNOWN_FLAGS,
+                    tracestate: tracestate::combined(headers),
+                },
+                None => Self::start(),
+            },
+            (Some(_), Some(_)) => Self::start(),
+            (None, _) => match given_trace_id(headers) {
+                // Whether the client chose it at random is unknown, so that flag stays off.
+                Some(trace_id) => Self {
+                    trace_id,
+                    flags: SAMPLED,
+                    ..Self::start()
+                },
+                None => Self::start(),
+            },
+        }
+    }
+
+    /// A new trace.
+    pub fn start() -> Self {
+        Self {
+            trace_id: fastrand::u128(1..),
+            span_id: random_span_id(),
+            parent_id: None,
+            flags: SAMPLED | RANDOM,
+            tracestate: None,
+        }
+    }
+
+    /// The next hop of the same trace, with this hop as its parent.
+    pub fn child(&self) -> Self {
+        Self {
+            span_id: random_span_id(),
+            parent_id: Some(self.span_id),
+            ..self.clone()
+        }
+    }
+
+    /// `traceparent` for the next hop: this hop is the parent.
+    pub fn traceparent(&self) -> HeaderValue {
+        let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
+        write_hex(&mut text[3..35], self.trace_id);
+        write_hex(&mut text[36..52], u128::from(self.span_id));
+        write_hex(&mut text[53..55], u128::from(self.flags));
+        HeaderValue::from_bytes(&text).expect("hexadecimal digits and dashes")
+    }
+
+    /// The trace id as 32 lower-case hexadecimal digits.
+    pub fn trace_id_hex(&self) -> [u8; 32] {
+        let mut text = [0; 32];
+        write_hex(&mut text, self.trace_id);
+        text
+    }
+}
+
+/// The trace id, as logs and answers show it.
+impl fmt::Display for TraceContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.trace_id)
+    }
+}
+
+/// A `traceparent` that passed every rule of the standard.
+struct Parent {
+    trace_id: u128,
+    span_id: u64,
+    flags: u8,
+}
+
+impl Parent {
+    /// Version 00 exactly; later versions as far as 00 understands them; `ff` never.
+    fn parse(text: &[u8]) -> Option<Self> {
+        let text = trimmed(text);
+        let (known, more) = text.split_at_checked(TRACEPARENT_BYTES)?;
+        let version = parse_hex(&known[..2])?;
+        match (version, more) {
+            (0xff, _) => return None,
+            (_, []) => {}
+            (0, [_, ..]) => return None,
+            (_, [b'-', ..]) => {}
+            (_, [_, ..]) => return None,
+        }
+        if [known[2], known[35], known[52]] != [b'-'; 3] {
+            return None;
+        }
+        let trace_id = NonZeroU128::new(parse_hex(&known[3..35])?)?;
+        let span_id = NonZeroU64::new(u64::try_from(parse_hex(&known[36..52])?).ok()?)?;
+        let flags = u8::try_from(parse_hex(&known[53..])?).ok()?;
+        Some(Self {
+            trace_id: trace_id.get(),
+            span_id: span_id.get(),
+            flags,
+        })
+    }
+}
+
+/// `X-Trace-Id`, once: 32 hexadecimal digits in any case, or a UUID; not zero.
+fn given_trace_id(headers: &HeaderMap) -> Option<u128> {
+    let mut values = headers.get_all(X_TRACE_ID).iter();
+    let (Some(value), None) = (values.next(), values.next()) else {
+        return None;
+    };
+    let text = value.as_bytes();
+    let mut digits = [0; 32];
+    match text.len() {
+        32 => digits.copy_from_slice(text),
+        36 if [8, 13, 18, 23].iter().all(|&at| text[at] == b'-') => {
+            let mut rest = text.iter().filter(|byte| **byte != b'-');
+            digits.fill_with(|| rest.next().copied().unwrap_or_default());
+        }
+        _ => return None,
+    }
+    digits.make_ascii_lowercase();
+    parse_hex(&digits).filter(|id| *id != 0)
+}
+
+fn random_span_id() -> u64 {
+    fastrand::u64(1..)
+}
+
+/// At most 32 lower-case hexadecimal digits.
+fn parse_hex(digits: &[u8]) -> Option<u128> {
+    digits.iter().try_fold(0, |value: u128, digit| {
+        let digit = match digit {
+            b'0'..=b'9' => digit - b'0',
+            b'a'..=b'f' => digit - b'a' + 10,
+            _ => return None,
+        };
+        Some((value << 4) | u128::from(digit))
+    })
+}
+
+fn write_hex(into: &mut [u8], value: u128) {
+    for (place, digit) in into.iter_mut().rev().enumerate() {
+        *digit = b"0123456789abcdef"[(value >> (4 * place)) as usize & 0xf];
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TRACE: &str = "12345678901234567890123456789012";
+    const ID: u128 = 0x12345678901234567890123456789012;
+
+    #[test]
+    fn a_valid_traceparent_is_continued_with_a_span_of_our_own() {
+        for traceparent in [
+            format!("00-{TRACE}-1234567890123456-01"),
+            format!("  00-{TRACE}-1234567890123456-01\t"),
+            format!("cc-{TRACE}-1234567890123456-01"),
+            format!("cc-{TRACE}-1234567890123456-01-"),
+            format!("cc-{TRACE}-1234567890123456-01-what-the-future-will-be-like"),
+        ] {
+            let trace = TraceContext::of(&headers(&[
+                ("traceparent", &traceparent),
+                ("tracestate", "foo=1"),
+            ]));
+            assert_eq!(
+                (trace.trace_id, trace.parent_id),
+                (ID, Some(0x1234567890123456)),
+                "{traceparent}"
+            );
+            assert_eq!(trace.tracestate.as_ref().unwrap(), "foo=1");
+            let sent = trace.traceparent();
+            assert!(sent.to_str().unwrap().starts_with(&format!("00-{TRACE}-")));
+            assert!(sent.to_str().unwrap().ends_with("-01"));
+            assert_ne!(trace.span_id, 0x1234567890123456);
+        }
+    }
+
+    #[test]
+    fn an_invalid_traceparent_starts_a_new_trace_and_drops_tracestate() {
+        let zero = "0".repeat(32);
+        for traceparent in [
+            String::new(),
+            format!("00-{TRACE}-1234567890123456-01."),
+            format!("00-{TRACE}-1234567890123456-01-what-the-future-will-be-like"),
+            format!("cc-{TRACE}-1234567890123456-01.what-the-future-will-be-like"),
+            format!("ff-{TRACE}-1234567890123456-01"),
+            format!(".0-{TRACE}-1234567890123456-01"),
+            format!("0.-{TRACE}-1234567890123456-01"),
+            format!("000-{TRACE}-1234567890123456-01"),
+            format!("0-{TRACE}-1234567890123456-01"),
+            format!("00-{zero}-1234567890123456-01"),
+            "00-.2345678901234567890123456789012-1234567890123456-01".into(),
+            "00-1234567890123456789012345678901.-1234567890123456-01".into(),
+            "00-ABCDEF78901234567890123456789012-1234567890123456-01".into(),
+            format!("00-{TRACE}3-1234567890123456-01"),
+            "00-1234567890123456789012345678901-1234567890123456-01".into(),
+            format!("00-{TRACE}-0000000000000000-01"),
+            format!("00-{TRACE}-.234567890123456-01"),
+            format!("00-{TRACE}-123456789012345.-01"),
+            format!("00-{TRACE}-12345678901234567-01"),
+            format!("00-{TRACE}-123456789012345-01"),
+            format!("00-{TRACE}-1234567890123456-.0"),
+            format!("00-{TRACE}-1234567890123456-0."),
+            format!("00-{TRACE}-1234567890123456-001"),
+            format!("00-{TRACE}-1234567890123456-1"),
+            format!("00-{TRACE}-1234567890123456"),
+            format!("00_{TRACE}-1234567890123456-01"),
+        ] {
+            let trace = TraceContext::of(&headers(&[
+                ("traceparent", &traceparent),
+                ("tracestate", "foo=1"),
+                ("x-trace-id", TRACE),
+            ]));
+            assert_ne!(trace.trace_id, ID, "{traceparent}");
+            assert_eq!(
+                (trace.parent_id, trace.tracestate),
+                (None, None),
+                "{traceparent}"
+            );
+            assert_eq!(trace.flags, 0x03, "a random id of ours, recorded");
+        }
+    }
+
+    #[test]
+    fn two_traceparents_or_a_tracestate_alone_start_a_new_trace() {
+        let one = format!("00-{TRACE}-1234567890123456-01");
+        let trace = TraceContext::of(&headers(&[("traceparent", &one), ("traceparent", &one)]));
+        assert_ne!(trace.trace_id, ID);
+        let trace = TraceContext::of(&headers(&[("tracestate", "foo=1")]));
+        assert_eq!((trace.parent_id, trace.tracestate), (None, None));
+    }
+
+    #[test]
+    fn known_flags_are_passed_on_and_reserved_ones_are_not() {
+        for (sent, passed) in [
+            ("00", 0),
+            ("01", 1),
+            ("02", 2),
+            ("03", 3),
+            ("ff", 3),
+            ("04", 0),
+        ] {
+            let traceparent = format!("00-{TRACE}-1234567890123456-{sent}");
+            assert_eq!(
+                TraceContext::of(&headers(&[("traceparent", &traceparent)])).flags,
+                passed
+            );
+        }
+    }
+
+    #[test]
+    fn a_trace_id_header_counts_only_without_traceparent_and_when_valid() {
+        check_given(TRACE, Some(ID));
+        check_given(
+            "ABCDEF78-9012-3456-7890-123456789012",
+            Some(0xabcdef78901234567890123456789012),
+        );
+        check_given("abcdef789012-3456-7890-1234-56789012", None);
+        check_given(&"0".repeat(32), None);
+        check_given("00000000-0000-0000-0000-000000000000", None);
+        check_given("abc", None);
+        check_given(&format!("{TRACE}0"), None);
+        check_given("g2345678901234567890123456789012", None);
+        check_given("--------1234567890123456789012345678", None);
+    }
+
+    #[track_caller]
+    fn check_given(text: &str, expected: Option<u128>) {
+        assert_eq!(
+            given_trace_id(&headers(&[("x-trace-id", text)])),
+            expected,
+            "{text}"
+        );
+    }
+
+    fn headers(fields: &[(&'static str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            headers.append(*name, HeaderValue::from_str(value).unwrap());
+        }
+        headers
+    }
+}

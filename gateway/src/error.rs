@@ -1,0 +1,252 @@
+//! From failures to HTTP: status, what a client may read, and how loud the log is. Nowhere else.
+//!
+//! A title never holds a cause, a name from inside or anything a client sent; the whole chain
+//! goes to the log under the trace id.
+
+mod envelope;
+
+use std::{borrow::Cow, error::Error, fmt};
+
+use http::{HeaderValue, Response, StatusCode, header};
+use tracing::{Level, debug, warn};
+
+pub use envelope::envelope;
+
+use crate::{
+    authority::AuthorityError,
+    body::{self, Body, BodyError},
+    context::TraceContext,
+    dispatch::DispatchError,
+    path::PathError,
+    router::NoMatch,
+};
+
+/// Seconds after which a refused client may try again; the overload of a moment is over by then.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
+
+/// Why a request has no answer of a service.
+#[derive(Debug, thiserror::Error)]
+pub enum GatewayError {
+    #[error("the gateway is at its limit of requests in flight")]
+    Overloaded,
+
+    #[error(transparent)]
+    Path(#[from] PathError),
+
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
+
+    #[error("`{host}` is none of the gateway's own hosts")]
+    Misdirected { host: String },
+
+    #[error("no route has this host and path")]
+    NoRoute,
+
+    #[error("no route with this path takes the method")]
+    MethodNotAllowed { allow: HeaderValue },
+
+    #[error("the request's body failed")]
+    RequestBody(#[source] BodyError),
+
+    #[error("the deadline passed before the answer's head")]
+    DeadlineExceeded,
+
+    #[error("the service's answer is no valid HTTP: {0}")]
+    InvalidAnswer(Cow<'static, str>),
+
+    #[error(transparent)]
+    Dispatch(DispatchError),
+}
+
+impl GatewayError {
+    /// The one table from failures to HTTP: a new variant does not compile until it has a row
+    /// here. Refusals under load are logged quietly, or an overload would also flood the log.
+    fn row(&self) -> (StatusCode, Level, Cow<'static, str>) {
+        use DispatchError as D;
+        let (status, level, title) = match self {
+            Self::Overloaded => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                Level::DEBUG,
+                "The gateway is overloaded; try again shortly",
+            ),
+            Self::Path(error) => (StatusCode::BAD_REQUEST, Level::DEBUG, path_title(error)),
+            Self::Authority(_) => (
+                StatusCode::BAD_REQUEST,
+                Level::DEBUG,
+                "The request needs one valid Host header equal to its target",
+            ),
+            Self::Misdirected { .. } => (
+                StatusCode::MISDIRECTED_REQUEST,
+                Level::DEBUG,
+                "This gateway does not serve the requested host",
+            ),
+            Self::NoRoute => (
+                StatusCode::NOT_FOUND,
+                Level::DEBUG,
+                "No route has this path",
+            ),
+            Self::MethodNotAllowed { .. } => (
+                StatusCode::METHOD_NOT_ALLOWED,
+                Level::DEBUG,
+                "This path does not take this method; the Allow header lists those it takes",
+            ),
+            Self::RequestBody(error) | Self::Dispatch(D::RequestBody(error)) => {
+                return body_row(error);
+            }
+            Self::DeadlineExceeded | Self::Dispatch(D::TimedOut { .. }) => (
+                StatusCode::GATEWAY_TIMEOUT,
+                Level::WARN,
+                "The service did not answer in time",
+            ),
+            Self::Dispatch(D::Unavailable { .. }) => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                Level::WARN,
+                "The service is not available; try again shortly",
+            ),
+            Self::Dispatch(D::Overloaded { .. }) => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                Level::DEBUG,
+                "The service is overloaded; try again shortly",
+            ),
+            Self::Dispatch(D::Trapped { .. }) => (
+                StatusCode::BAD_GATEWAY,
+                Level::WARN,
+                "The service failed while it handled the request",
+            ),
+            Self::InvalidAnswer(_) | Self::Dispatch(D::InvalidAnswer { .. }) => (
+                StatusCode::BAD_GATEWAY,
+                Level::WARN,
+                "The service gave no valid answer",
+            ),
+        };
+        (status, level, title.into())
+    }
+
+    pub fn status(&self) -> StatusCode {
+        self.row().0
+    }
+
+    /// What a client may see: a sentence its developer can act on.
+    pub fn title(&self) -> Cow<'static, str> {
+        self.row().2
+    }
+
+    /// A client's mistake is not our alarm.
+    pub fn level(&self) -> Level {
+        self.row().1
+    }
+
+    /// Logs the whole chain and gives the client's answer.
+    pub(crate) fn answer(&self, trace: &TraceContext) -> Response<Body> {
+        let (status, level, title) = self.row();
+        let status_code = status.as_u16();
+        if level == Level::WARN {
+            warn!(traceId = %trace, status = status_code, error = %Chain(self), "a request failed");
+        } else {
+            debug!(traceId = %trace, status = status_code, error = %Chain(self), "a request was refused");
+        }
+        let mut response = refusal(status, &title, trace).map(body::full);
+        if let Self::MethodNotAllowed { allow } = self {
+            response.headers_mut().insert(header::ALLOW, allow.clone());
+        }
+        response
+    }
+}
+
+/// A bare answer in the envelope, with the headers that its status demands.
+pub(crate) fn refusal(
+    status: StatusCode,
+    title: &str,
+    trace: &TraceContext,
+) -> Response<bytes::Bytes> {
+    let mut response = Response::new(envelope(title, trace));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
+    if matches!(
+        status,
+        StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS
+    ) {
+        headers.insert(header::RETRY_AFTER, RETRY_AFTER);
+    }
+    response
+}
+
+fn body_row(error: &BodyError) -> (StatusCode, Level, Cow<'static, str>) {
+    let (status, title) = match error {
+        BodyError::TooLarge { limit } => {
+            let title = format!("The request body is over the limit of {limit} bytes");
+            return (StatusCode::PAYLOAD_TOO_LARGE, Level::DEBUG, title.into());
+        }
+        BodyError::TooSlow => (
+            StatusCode::REQUEST_TIMEOUT,
+            "The request body came too slowly",
+        ),
+        BodyError::DeadlineExceeded => (
+            StatusCode::GATEWAY_TIMEOUT,
+            "The service did not answer in time",
+        ),
+        BodyError::Cut(_) => (
+            StatusCode::BAD_REQUEST,
+            "The request body ended before its end",
+        ),
+    };
+    let level = if status.is_server_error() {
+        Level::WARN
+    } else {
+        Level::DEBUG
+    };
+    (status, level, title.into())
+}
+
+fn path_title(error: &PathError) -> &'static str {
+    match error {
+        PathError::NotAPath => "The request target must be a path",
+        PathError::DotSegment => "The path must not have `.` or `..` segments",
+        PathError::EmptySegment => "The path must not have empty segments",
+        PathError::Hidden => "The path must not have encoded separators or control characters",
+        PathError::Character | PathError::Percent | PathError::NotUtf8 => {
+            "The path must be percent-encoded UTF-8, without backslashes and semicolons"
+        }
+        PathError::Query => "The query must be percent-encoded",
+    }
+}
+
+impl From<NoMatch> for GatewayError {
+    fn from(none: NoMatch) -> Self {
+        match none {
+            NoMatch::Path => Self::NoRoute,
+            NoMatch::Method { allow } => Self::MethodNotAllowed { allow },
+        }
+    }
+}
+
+impl From<DispatchError> for GatewayError {
+    fn from(error: DispatchError) -> Self {
+        Self::Dispatch(error)
+    }
+}
+
+impl From<BodyError> for GatewayError {
+    fn from(error: BodyError) -> Self {
+        Self::RequestBody(error)
+    }
+}
+
+/// An error and its causes on one line.
+struct Chain<'a>(&'a dyn Error);
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(source) = cause {
+            write!(f, ": {source}")?;
+            cause = source.source();
+        }
+        Ok(())
+    }
+}

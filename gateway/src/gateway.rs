@@ -1,0 +1,246 @@
+//! The life of a request, on one page: [`Gateway::handle`].
+//!
+//! Decides the order of things and nothing else: which route wins is `router`'s, what a failure
+//! looks like `error`'s, which headers pass `headers`'. Never fails: every failure is an answer.
+
+mod admission;
+
+use std::{net::SocketAddr, sync::Arc};
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode, header::CONTENT_LENGTH, request::Parts};
+use tokio::time::{Instant, timeout_at};
+
+use crate::{
+    access::{Asked, Record},
+    authority::Authority,
+    body::{self, Body, BodyError, Held},
+    context::{RequestContext, TraceContext, new_request_id, request_id},
+    dispatch::AnsweredBy,
+    error::{GatewayError, refusal},
+    headers, path,
+    router::{Entry, RouteTable},
+};
+
+use admission::InFlight;
+pub(crate) use admission::Permit;
+pub use admission::Settings;
+
+/// Routes requests to services, within its limits.
+pub struct Gateway {
+    current: ArcSwap<Snapshot>,
+    in_flight: Arc<InFlight>,
+}
+
+/// What one request runs by from its first to its last byte.
+struct Snapshot {
+    table: RouteTable,
+    settings: Settings,
+}
+
+impl Gateway {
+    pub fn new(table: RouteTable, settings: Settings) -> Self {
+        Self {
+            current: ArcSwap::from_pointee(Snapshot { table, settings }),
+            in_flight: Arc::default(),
+        }
+    }
+
+    /// Replaces routes and settings in one step. Requests in flight finish on the old ones.
+    pub fn replace(&self, table: RouteTable, settings: Settings) {
+        self.current.store(Arc::new(Snapshot { table, settings }));
+    }
+
+    /// Requests admitted whose answers have not ended. Those of exempt routes are not counted.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.count()
+    }
+
+    /// The life of a request, in order. Dropping the future ends the request and returns its
+    /// permit; the returned body holds it until its last byte.
+    pub async fn handle<B>(
+        &self,
+        downstream: SocketAddr,
+        https: bool,
+        request: Request<B>,
+    ) -> Response<Body>
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BodyError>,
+    {
+        let received = Instant::now().into_std();
+        let now = self.current.load_full(); // one snapshot: a swap never splits a request
+        let (mut head, body) = request.into_parts();
+        let asked = Asked::of(&head);
+        let is_head = head.method == Method::HEAD;
+        let trace = TraceContext::of(&head.headers);
+        let request_id = request_id(&head.headers);
+
+        let (entry, permit) = match self.admit(&now, &mut head) {
+            Ok((entry, permit)) => (Ok(entry), permit),
+            Err(error) => (Err(error), None),
+        };
+        let route = entry.as_ref().ok().map(|entry| &entry.route);
+        let timeout = route
+            .and_then(|route| route.timeout)
+            .unwrap_or(now.settings.timeout);
+        let limit = route
+            .and_then(|route| route.body_limit_bytes)
+            .unwrap_or(now.settings.body_limit_bytes);
+        let cx = Arc::new(RequestContext {
+            trace,
+            request_id,
+            downstream,
+            received,
+            deadline: received + timeout,
+            hops: 0,
+            source_service: None,
+        });
+        let record =
+            asked.map(|asked| Record::new(asked, cx.clone(), entry.as_ref().ok().copied()));
+        let mut held = Held::new(cx.clone(), permit, record);
+
+        let answer = match entry {
+            Ok(entry) => dispatch(&cx, entry, limit, https, head, body).await,
+            Err(error) => Err(error),
+        };
+        let (mut response, owed) = match answer.and_then(|response| checked(response, is_head)) {
+            Ok(answer) => answer,
+            Err(error) => (error.answer(&cx.trace), None),
+        };
+        let answered_by = response
+            .extensions_mut()
+            .remove::<AnsweredBy>()
+            .filter(|_| now.settings.expose_version);
+        headers::mark(response.headers_mut(), &cx, answered_by);
+        held.answered(response.status(), owed);
+        if is_head {
+            without_body(response)
+        } else {
+            response
+        }
+        .map(|body| body.holding(held))
+    }
+
+    /// The answer to something that never became a request, with its `Content-Length`.
+    pub fn refuse(&self, status: StatusCode, message: &str) -> Response<Bytes> {
+        let trace = TraceContext::start();
+        let mut response = refusal(status, message, &trace);
+        let length = response.body().len();
+        headers::mark_refusal(response.headers_mut(), &trace, new_request_id());
+        response.headers_mut().insert(CONTENT_LENGTH, length.into());
+        response
+    }
+
+    /// Permit first: when we are full, nothing but an exempt route is served or even answered
+    /// with its own error.
+    fn admit<'a>(
+        &self,
+        now: &'a Snapshot,
+        head: &mut Parts,
+    ) -> Result<(&'a Entry, Option<Permit>), GatewayError> {
+        let permit = self.in_flight.admit(now.settings.requests_max);
+        match (now.route(head), permit) {
+            (Ok(entry), _) if entry.exempt => Ok((entry, None)),
+            (_, None) => Err(GatewayError::Overloaded),
+            (entry, permit) => Ok((entry?, permit)),
+        }
+    }
+}
+
+impl Snapshot {
+    /// The route of a request, whose path is brought into normal form on the way.
+    fn route(&self, head: &mut Parts) -> Result<&Entry, GatewayError> {
+        path::normalize(&mut head.uri)?;
+        let authority = Authority::of(head)?;
+        let hosts = &self.settings.hosts;
+        if !hosts.is_empty() && !hosts.iter().any(|own| authority.is(own)) {
+            return Err(GatewayError::Misdirected {
+                host: authority.host.into_owned(),
+            });
+        }
+        Ok(self
+            .table
+            .find(&authority.host, head.uri.path(), &head.method)?)
+    }
+}
+
+/// Forwards a request to its service, inside the deadline.
+async fn dispatch<B>(
+    cx: &Arc<RequestContext>,
+    entry: &Entry,
+    limit: u64,
+    https: bool,
+    mut head: Parts,
+    body: B,
+) -> Result<Response<Body>, GatewayError>
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BodyError>,
+{
+    let (body, fault) = body::limited(body, limit)?;
+    headers::forward(&mut head, cx, https);
+    let request = Request::from_parts(head, body);
+    // The timer is made with the future but registered only if the service is not ready at once.
+    let answered = timeout_at(
+        cx.deadline.into(),
+        entry.dispatch.dispatch(cx.clone(), request),
+    )
+    .await;
+    if let Some(error) = fault.get() {
+        return Err(error.clone().into()); // whatever the service made of half a body
+    }
+    Ok(answered.map_err(|_elapsed| GatewayError::DeadlineExceeded)??)
+}
+
+/// Cleans a service's answer and refuses one that is no valid HTTP; with it comes the length
+/// that its body must have.
+fn checked(
+    mut response: Response<Body>,
+    is_head: bool,
+) -> Result<(Response<Body>, Option<u64>), GatewayError> {
+    let status = response.status();
+    if status.is_informational() {
+        return Err(GatewayError::InvalidAnswer(
+            format!("its status is {status}").into(),
+        ));
+    }
+    headers::clean_answer(response.headers_mut());
+    let length = headers::content_length(response.headers())
+        .map_err(|reason| GatewayError::InvalidAnswer(reason.into()))?;
+    match status {
+        StatusCode::NO_CONTENT => {
+            response.headers_mut().remove(CONTENT_LENGTH);
+            return Ok((response.map(|_ignored| body::empty()), None));
+        }
+        StatusCode::NOT_MODIFIED => return Ok((response.map(|_ignored| body::empty()), None)),
+        _ if is_head => return Ok((response, None)),
+        _ => {}
+    }
+    let size = http_body::Body::size_hint(response.body()).exact();
+    if let (Some(length), Some(size)) = (length, size)
+        && length != size
+    {
+        return Err(GatewayError::InvalidAnswer(
+            format!("its `Content-Length` is {length}, its body {size}").into(),
+        ));
+    }
+    Ok((response, length))
+}
+
+/// The same headers as for `GET` (RFC 9110 9.3.2), and nothing else.
+fn without_body(mut response: Response<Body>) -> Response<Body> {
+    if let Some(size) = http_body::Body::size_hint(response.body()).exact()
+        && size > 0
+    {
+        response
+            .headers_mut()
+            .entry(CONTENT_LENGTH)
+            .or_insert(size.into());
+    }
+    response.map(|_unsent| body::empty())
+}
+
+#[cfg(test)]
+mod tests;

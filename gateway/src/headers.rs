@@ -1,0 +1,208 @@
+//! Which headers pass, in which direction, and which the gateway sets.
+//!
+//! Hop-by-hop fields (RFC 9110 7.6.1) pass in neither direction, and neither does whatever says
+//! who someone is or where a request came from, unless the gateway itself says it. Values are
+//! only ever built from validated parts, never formatted from a client's text.
+
+use std::{io::Write, net::IpAddr};
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{self, CONNECTION, CONTENT_LENGTH, HOST, TE},
+    request::Parts,
+};
+
+use crate::{
+    context::{RequestContext, TRACEPARENT, TRACESTATE, TraceContext, X_REQUEST_ID, X_TRACE_ID},
+    dispatch::AnsweredBy,
+};
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_SERVICE: HeaderName = HeaderName::from_static("x-service");
+const X_SERVICE_VERSION: HeaderName = HeaderName::from_static("x-service-version");
+
+/// Fields that belong to one connection, besides those that `Connection` names and `Proxy-*`.
+const HOP_BY_HOP: [&str; 7] = [
+    "connection",
+    "http2-settings",
+    "keep-alive",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// What a `Connection` header cannot remove: without these a request would mean something else
+/// to the service than to the gateway, or to whoever checks who is asking.
+const PROTECTED: [HeaderName; 14] = [
+    header::AUTHORIZATION,
+    header::CONTENT_ENCODING,
+    header::CONTENT_LENGTH,
+    header::CONTENT_TYPE,
+    header::COOKIE,
+    header::HOST,
+    header::ORIGIN,
+    header::SET_COOKIE,
+    header::WWW_AUTHENTICATE,
+    HeaderName::from_static("idempotency-key"),
+    TRACEPARENT,
+    TRACESTATE,
+    X_REQUEST_ID,
+    X_TRACE_ID,
+];
+
+/// Makes a client's head into what its service receives.
+pub(crate) fn forward(head: &mut Parts, cx: &RequestContext, https: bool) {
+    clean_request(&mut head.headers);
+    if !head.headers.contains_key(HOST)
+        && let Some(host) = head
+            .uri
+            .authority()
+            .and_then(|name| HeaderValue::from_str(name.as_str()).ok())
+    {
+        head.headers.insert(HOST, host);
+    }
+    let headers = &mut head.headers;
+    if let Some(host) = headers.get(HOST).cloned() {
+        headers.insert(X_FORWARDED_HOST, host);
+    }
+    headers.insert(
+        X_FORWARDED_PROTO,
+        HeaderValue::from_static(if https { "https" } else { "http" }),
+    );
+    headers.insert(X_FORWARDED_FOR, address_value(cx.downstream.ip()));
+    headers.insert(X_REQUEST_ID, cx.request_id.clone());
+    headers.insert(TRACEPARENT, cx.trace.traceparent());
+    match &cx.trace.tracestate {
+        Some(state) => drop(headers.insert(TRACESTATE, state.clone())),
+        None => drop(headers.remove(TRACESTATE)),
+    }
+}
+
+/// Removes what a client may not say: hop-by-hop fields, identity, where it comes from.
+pub(crate) fn clean_request(headers: &mut HeaderMap) {
+    strip(headers, |name| {
+        is_identity(name) || is_origin(name) || name == X_TRACE_ID.as_str()
+    });
+}
+
+/// Removes what a service may not say in its answer: hop-by-hop fields, identity, our own marks.
+pub(crate) fn clean_answer(headers: &mut HeaderMap) {
+    let ours = [X_SERVICE, X_SERVICE_VERSION, X_TRACE_ID, X_REQUEST_ID];
+    strip(headers, |name| {
+        is_identity(name) || ours.iter().any(|ours| ours == name)
+    });
+}
+
+/// Removes the hop-by-hop fields, as every hop must in both directions.
+///
+/// `TE: trailers` stays, alone. What `Connection` names goes too, except the fields without which
+/// a message would mean something else.
+pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    strip(headers, |_name| false);
+}
+
+/// Sets what every answer carries, and which component gave it.
+pub(crate) fn mark(headers: &mut HeaderMap, cx: &RequestContext, answered_by: Option<AnsweredBy>) {
+    mark_refusal(headers, &cx.trace, cx.request_id.clone());
+    let Some(AnsweredBy { service, version }) = answered_by else {
+        return;
+    };
+    if let Ok(service) = HeaderValue::from_str(&service) {
+        headers.insert(X_SERVICE, service);
+        headers.insert(X_SERVICE_VERSION, version);
+    }
+}
+
+/// Sets what even the answer to something that never became a request carries.
+pub(crate) fn mark_refusal(headers: &mut HeaderMap, trace: &TraceContext, request_id: HeaderValue) {
+    let trace_id = HeaderValue::from_bytes(&trace.trace_id_hex()).expect("hexadecimal digits");
+    headers.insert(X_TRACE_ID, trace_id);
+    headers.insert(X_REQUEST_ID, request_id);
+}
+
+/// The one valid `Content-Length`, if there is any.
+///
+/// # Errors
+/// A sentence for the log when it is repeated or no number.
+pub(crate) fn content_length(headers: &HeaderMap) -> Result<Option<u64>, &'static str> {
+    let mut values = headers.get_all(CONTENT_LENGTH).iter();
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(_), Some(_)) => Err("`Content-Length` is repeated"),
+        (Some(value), None) => {
+            let digits = value
+                .to_str()
+                .ok()
+                .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+            digits
+                .and_then(|text| text.parse().ok())
+                .map(Some)
+                .ok_or("`Content-Length` is no number")
+        }
+    }
+}
+
+fn strip(headers: &mut HeaderMap, also: impl Fn(&str) -> bool) {
+    if headers.contains_key(CONNECTION) {
+        strip_named_by_connection(headers);
+    }
+    let keeps_te = headers
+        .get_all(TE)
+        .iter()
+        .any(|value| tokens(value).any(|token| token == "trailers"));
+    let is_dropped = |name: &&HeaderName| {
+        let name = name.as_str();
+        HOP_BY_HOP.contains(&name) || name.starts_with("proxy-") || also(name)
+    };
+    // Almost always empty, and an empty vector is no allocation.
+    let dropped: Vec<HeaderName> = headers.keys().filter(is_dropped).cloned().collect();
+    for name in dropped {
+        headers.remove(name);
+    }
+    if keeps_te {
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+    }
+}
+
+fn strip_named_by_connection(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .flat_map(tokens)
+        .filter_map(|token| token.parse().ok())
+        .collect();
+    for name in named {
+        // `TE` is decided on its own; `Connection` always names it.
+        if name != TE && !PROTECTED.contains(&name) && !is_identity(name.as_str()) {
+            headers.remove(name);
+        }
+    }
+}
+
+/// The parts of a list; a value that is not ASCII has none.
+fn tokens(value: &HeaderValue) -> impl Iterator<Item = &str> {
+    value.to_str().unwrap_or_default().split(',').map(str::trim)
+}
+
+fn is_identity(name: &str) -> bool {
+    name.starts_with("x-user-") || name == "x-source-service"
+}
+
+/// No proxy is trusted, so no one but the gateway says where a request came from.
+fn is_origin(name: &str) -> bool {
+    name.starts_with("x-forwarded-") || matches!(name, "forwarded" | "x-real-ip")
+}
+
+fn address_value(address: IpAddr) -> HeaderValue {
+    let mut text = [0; 48];
+    let mut rest = &mut text[..];
+    write!(rest, "{}", address.to_canonical()).expect("an address has at most 45 characters");
+    let unused = rest.len();
+    HeaderValue::from_bytes(&text[..48 - unused]).expect("an address is visible ASCII")
+}
+
+#[cfg(test)]
+mod tests;

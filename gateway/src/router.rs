@@ -1,0 +1,161 @@
+//! Which route wins: host before path before method.
+//!
+//! Of all routes that take a request, the one with the most specific host wins (exact, then the
+//! longest `*.domain`, then any), then the most specific path (segment by segment from the left:
+//! literal, `{name}`, `{*rest}`), then the one that lists the method over one that takes any. A
+//! route that does not take the method does not take the request, so a less specific one that
+//! does still wins; when none does, the answer is a 405 that names what all of them take.
+//! The order of routes in a file never matters: two that could tie are refused at load.
+//!
+//! Works only on the normal form of `path`; decides nothing about who may use a route.
+
+mod conflict;
+mod trie;
+
+use std::{collections::HashMap, sync::Arc};
+
+use http::{HeaderValue, Method};
+
+use crate::{
+    dispatch::Dispatch,
+    route::{HostMatch, Methods, Route},
+};
+
+pub use conflict::{Conflict, conflicts};
+use trie::Trie;
+
+/// A route and what it leads to.
+#[derive(Clone)]
+pub struct Entry {
+    pub route: Route,
+    pub dispatch: Arc<dyn Dispatch>,
+    /// Never shed when the gateway is full: health and admin.
+    pub exempt: bool,
+    /// What it leads to, as the access log calls it: a service's name.
+    pub label: Arc<str>,
+}
+
+/// All routes of a generation; immutable.
+#[derive(Default)]
+pub struct RouteTable {
+    entries: Vec<Entry>,
+    exact: HashMap<String, Trie>,
+    /// By the domain below which names match.
+    under: HashMap<String, Trie>,
+    any: Trie,
+}
+
+/// Why no route takes a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NoMatch {
+    /// No route has this host and path: 404.
+    Path,
+    /// Routes have it, but for other methods: 405 with this `Allow`.
+    Method { allow: HeaderValue },
+}
+
+impl RouteTable {
+    /// # Errors
+    /// Every [`Conflict`] of the routes; the indices are those of `entries`.
+    pub fn new(entries: Vec<Entry>) -> Result<Self, Vec<Conflict>> {
+        let conflicts = conflicts(entries.iter().map(|entry| &entry.route));
+        if !conflicts.is_empty() {
+            return Err(conflicts);
+        }
+        let mut table = Self::default();
+        for (index, entry) in entries.iter().enumerate() {
+            let trie = match entry.route.host.as_ref().map(|host| host.matcher()) {
+                None => &mut table.any,
+                Some(HostMatch::Exact(host)) => table.exact.entry(host.clone()).or_default(),
+                Some(HostMatch::Under(domain)) => table.under.entry(domain.clone()).or_default(),
+            };
+            trie.insert(entry.route.path.segments(), index);
+        }
+        table.entries = entries;
+        Ok(table)
+    }
+
+    /// The route for a request. `host` is in lower case and without a port, `path` in normal
+    /// form. The cost depends on the path's length, not on how many routes there are.
+    ///
+    /// # Errors
+    /// [`NoMatch`] when no route takes it.
+    pub fn find(&self, host: &str, path: &str, method: &Method) -> Result<&Entry, NoMatch> {
+        let mut search = Search {
+            table: self,
+            method,
+            others: Vec::new(),
+            visited: 0,
+        };
+        let exact = self.exact.get(host);
+        let under = Domains(if self.under.is_empty() { "" } else { host })
+            .filter_map(|domain| self.under.get(domain));
+        for trie in exact.into_iter().chain(under).chain([&self.any]) {
+            if let Some(entry) = trie.walk(path, &mut search) {
+                return Ok(entry);
+            }
+        }
+        Err(search.nothing())
+    }
+
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+}
+
+/// The domains a name is under, longest first: `a.b.c` is under `b.c` and `c`.
+struct Domains<'a>(&'a str);
+
+impl<'a> Iterator for Domains<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        let (_label, domain) = self.0.split_once('.')?;
+        self.0 = domain;
+        Some(domain)
+    }
+}
+
+/// One lookup: what it looks for, and what it met on the way.
+struct Search<'a, 'm> {
+    table: &'a RouteTable,
+    method: &'m Method,
+    /// Methods of routes that have the path but not the method.
+    others: Vec<&'a Methods>,
+    /// Nodes looked at, for the test that the cost is flat.
+    visited: usize,
+}
+
+impl<'a> Search<'a, '_> {
+    /// The one of several routes with equal host and path that takes the method: a list that
+    /// names it before one that takes any.
+    fn pick(&mut self, indices: &[usize]) -> Option<&'a Entry> {
+        let entries = indices.iter().map(|&index| &self.table.entries[index]);
+        let taking = entries
+            .clone()
+            .filter(|entry| entry.route.methods.takes(self.method));
+        match taking.min_by_key(|entry| matches!(entry.route.methods, Methods::Any)) {
+            Some(entry) => Some(entry),
+            None => {
+                self.others
+                    .extend(entries.map(|entry| &entry.route.methods));
+                None
+            }
+        }
+    }
+
+    fn nothing(self) -> NoMatch {
+        let mut names: Vec<Method> = self.others.into_iter().flat_map(Methods::listed).collect();
+        if names.is_empty() {
+            return NoMatch::Path;
+        }
+        names.sort_by(|a, b| a.as_str().cmp(b.as_str()));
+        names.dedup();
+        let names: Vec<&str> = names.iter().map(Method::as_str).collect();
+        let allow = HeaderValue::from_str(&names.join(", ")).expect("methods are tokens");
+        NoMatch::Method { allow }
+    }
+}
+
+#[cfg(test)]
+mod tests;
