@@ -4,3 +4,5 @@
 pub mod body;
 pub mod context;
 pub mod dispatch;
+pub mod drain;
+pub mod framing;
