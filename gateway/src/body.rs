@@ -1,5 +1,7 @@
 //! The one body type of the gateway and the ways a body can fail.
 
+pub mod pace;
+
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, Full, combinators::UnsyncBoxBody};
 
@@ -33,5 +35,7 @@ pub fn empty() -> Body {
 
 /// A body that is already whole.
 pub fn full(bytes: impl Into<Bytes>) -> Body {
-    Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
+    Full::new(bytes.into())
+        .map_err(|never| match never {})
+        .boxed_unsync()
 }

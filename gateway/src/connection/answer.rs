@@ -5,7 +5,7 @@
 
 use std::{
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
@@ -13,12 +13,17 @@ use http::{Method, Response, StatusCode, Version, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
 use super::{Handler, state::Exchange, stream::Flow};
-use crate::body::{Body, BodyError, full};
+use crate::body::{Body, BodyError, empty, full};
+
+type Item = Option<Result<Frame<Bytes>, BodyError>>;
 
 pub(super) struct Answer {
     body: Body,
     /// Of the claimed length; `None` where none was claimed, or none of it will be sent.
     left: Option<u64>,
+    /// Held back until what follows is known; with `ended`, what follows.
+    last: Option<Frame<Bytes>>,
+    ended: bool,
     delimited_by_close: bool,
     exchange: Exchange,
     flow: Flow,
@@ -53,18 +58,47 @@ pub(super) fn answer<H: Handler>(
         Ok(response) => response,
         Err(why) => {
             tracing::warn!(why, "answer replaced by a 502");
-            handler.refuse(StatusCode::BAD_GATEWAY, "the service gave no valid answer").map(full)
+            handler
+                .refuse(StatusCode::BAD_GATEWAY, "the service gave no valid answer")
+                .map(full)
         }
     };
-    let (head, body) = response.into_parts();
-    let sends_no_body =
-        asked.head_only || matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-    let left = if sends_no_body { None } else { claimed_length(&head.headers).ok().flatten() };
+    let (mut head, mut body) = response.into_parts();
+    let sends_no_body = asked.head_only
+        || matches!(
+            head.status,
+            StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
+        );
+    if sends_no_body {
+        if let (true, Some(length)) = (
+            asked.head_only,
+            body.size_hint().exact().filter(|length| *length > 0),
+        ) {
+            head.headers
+                .entry(header::CONTENT_LENGTH)
+                .or_insert_with(|| length.into());
+        }
+        body = empty();
+    }
+    let left = if sends_no_body {
+        None
+    } else {
+        claimed_length(&head.headers).ok().flatten()
+    };
     let delimited_by_close = asked.http_10 && left.is_none() && body.size_hint().exact().is_none();
-    let mut answer = Answer { body, left, delimited_by_close, exchange, flow };
-    if sends_no_body || answer.is_end_stream() {
+    let mut answer = Answer {
+        body,
+        left,
+        last: None,
+        ended: false,
+        delimited_by_close,
+        exchange,
+        flow,
+    };
+    if answer.is_end_stream() {
         answer.exchange.complete();
     }
+    answer.flow.waits_for_client();
     Response::from_parts(head, answer)
 }
 
@@ -96,18 +130,52 @@ fn claimed_length(headers: &http::HeaderMap) -> Result<Option<u64>, &'static str
 }
 
 impl Answer {
-    fn judge(&mut self, frame: Option<Result<Frame<Bytes>, BodyError>>) -> Option<Result<Frame<Bytes>, BodyError>> {
-        match (frame, &mut self.left) {
-            (Some(Ok(frame)), Some(left)) => {
+    /// Judges a frame that came, or the end. `None` holds back the last claimed byte until
+    /// the body has ended behind it: what follows could make a whole answer a wrong one.
+    fn judge(&mut self, frame: Item) -> Option<Item> {
+        let Some(left) = &mut self.left else {
+            return Some(frame);
+        };
+        match frame {
+            Some(Ok(frame)) if frame.is_data() => {
                 let length = frame.data_ref().map_or(0, |data| data.len() as u64);
                 if length > *left {
-                    return Some(Err(BodyError::Cut("it is longer than its content-length".into())));
+                    return Some(Some(Err(BodyError::Cut(
+                        "it is longer than its content-length".into(),
+                    ))));
                 }
                 *left -= length;
-                Some(Ok(frame))
+                if *left > 0 || self.body.is_end_stream() {
+                    return Some(Some(Ok(frame)));
+                }
+                // An empty frame behind the last byte changes nothing.
+                self.last.get_or_insert(frame);
+                None
             }
-            (None, Some(1..)) => Some(Err(BodyError::Cut("it is shorter than its content-length".into()))),
-            (frame, _) => frame,
+            None if *left > 0 => Some(Some(Err(BodyError::Cut(
+                "it is shorter than its content-length".into(),
+            )))),
+            Some(Err(error)) => Some(Some(Err(error))),
+            end => match self.last.take() {
+                Some(last) => {
+                    self.last = end.and_then(Result::ok);
+                    self.ended = true;
+                    Some(Some(Ok(last)))
+                }
+                None => Some(end),
+            },
+        }
+    }
+
+    fn poll_judged(&mut self, cx: &mut Context<'_>) -> Poll<Item> {
+        loop {
+            if self.ended {
+                return Poll::Ready(self.last.take().map(Ok));
+            }
+            let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+            if let Some(item) = self.judge(frame) {
+                return Poll::Ready(item);
+            }
         }
     }
 }
@@ -116,32 +184,33 @@ impl HttpBody for Answer {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Item> {
         let this = &mut *self;
-        let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(cx) else {
+        let Poll::Ready(item) = this.poll_judged(cx) else {
             this.flow.waits_for_service();
             return Poll::Pending;
         };
         this.flow.waits_for_client();
-        let frame = this.judge(frame);
-        match &frame {
+        match &item {
             Some(Err(error)) => {
                 tracing::debug!(%error, "answer cut short");
                 if this.delimited_by_close {
                     this.exchange.state().broke_close_delimited();
                 }
             }
-            Some(Ok(_)) if !this.is_end_stream() => {}
+            Some(Ok(_)) if this.left != Some(0) && !this.is_end_stream() => {}
             _ => this.exchange.complete(),
         }
-        Poll::Ready(frame)
+        Poll::Ready(item)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.left.unwrap_or(0) == 0 && self.body.is_end_stream()
+        self.last.is_none()
+            && (self.ended || (self.left.unwrap_or(0) == 0 && self.body.is_end_stream()))
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.left.map_or_else(|| self.body.size_hint(), SizeHint::with_exact)
+        self.left
+            .map_or_else(|| self.body.size_hint(), SizeHint::with_exact)
     }
 }
