@@ -5,6 +5,7 @@
 
 mod held;
 mod limited;
+pub mod pace;
 
 use std::{
     error::Error,

@@ -4,11 +4,16 @@
 mod access;
 pub mod authority;
 pub mod body;
+pub mod connection;
 pub mod context;
 pub mod dispatch;
+pub mod drain;
 pub mod error;
+pub mod framing;
 pub mod gateway;
 pub mod headers;
+pub mod listener;
 pub mod path;
 pub mod route;
 pub mod router;
+pub mod tls;

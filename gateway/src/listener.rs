@@ -1,0 +1,236 @@
+//! Binds addresses and accepts connections: permit first, then accept.
+//!
+//! Each connection runs on a task of its own, TLS handshake and all, so that a slow client
+//! delays only itself. What is spoken there is `connection`'s business. Start at [`bind`]
+//! and [`serve`].
+
+mod admission;
+
+use std::{io, net::SocketAddr, num::NonZeroUsize, sync::Arc, time::Duration};
+
+use futures_util::future::join_all;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+
+use self::admission::{Admission, Admitted};
+use crate::{
+    connection::{self, Handler, Shared, Times},
+    drain::Drain,
+    tls::Tls,
+};
+
+/// Connections that wait in the kernel until they are accepted; it may allow fewer.
+const BACKLOG: u32 = 1024;
+const BACKOFF_MIN: Duration = Duration::from_millis(5);
+const BACKOFF_MAX: Duration = Duration::from_secs(1);
+
+/// What a listener allows and speaks.
+#[derive(Clone)]
+pub struct Settings {
+    pub tls: Option<Tls>,
+    /// HTTP/2 without TLS, for clients that know beforehand.
+    pub h2c: bool,
+    /// Open connections over all addresses; further ones wait in the kernel's backlog.
+    pub connections_max: NonZeroUsize,
+    /// Of these, from one client address (IPv6: one /64); further ones are closed.
+    pub connections_per_address_max: NonZeroUsize,
+    pub times: Times,
+}
+
+impl Settings {
+    /// Clear text with h2c. Half of the connections may come from one address: enough for a
+    /// proxy in front, and nobody can take all of them.
+    pub fn new(connections_max: NonZeroUsize) -> Self {
+        Self {
+            tls: None,
+            h2c: true,
+            connections_max,
+            connections_per_address_max: NonZeroUsize::new(connections_max.get().div_ceil(2))
+                .expect("half of at least one, rounded up, is at least one"),
+            times: Times::default(),
+        }
+    }
+}
+
+/// Why an address cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    #[error("{address} is in use; stop the program that listens there, or choose another address")]
+    InUse { address: SocketAddr },
+
+    #[error(
+        "{address} may not be listened on; use a port from 1024 up, or give the program the right"
+    )]
+    NotAllowed { address: SocketAddr },
+
+    #[error("{address} is no address of this machine; choose one that is, or 0.0.0.0 for all")]
+    NotOurs { address: SocketAddr },
+
+    #[error("cannot listen on {address}")]
+    Other {
+        address: SocketAddr,
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// Sockets that listen; connections queue up from now on.
+#[derive(Debug)]
+pub struct Listeners(Vec<(TcpListener, SocketAddr)>);
+
+/// Binds every address, or none. Port 0 takes a free one. Needs a tokio runtime.
+pub fn bind(addresses: &[SocketAddr]) -> Result<Listeners, BindError> {
+    let bound: Result<Vec<_>, _> = addresses
+        .iter()
+        .map(|address| bind_one(*address).map_err(|source| explain(*address, source)))
+        .collect();
+    bound.map(Listeners)
+}
+
+fn bind_one(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()
+    } else {
+        TcpSocket::new_v6()
+    }?;
+    socket.set_reuseaddr(true)?; // or a restart would wait for old connections to be forgotten
+    socket.bind(address)?;
+    let listener = socket.listen(BACKLOG)?;
+    let address = listener.local_addr()?;
+    Ok((listener, address))
+}
+
+fn explain(address: SocketAddr, source: io::Error) -> BindError {
+    match source.kind() {
+        io::ErrorKind::AddrInUse => BindError::InUse { address },
+        io::ErrorKind::PermissionDenied => BindError::NotAllowed { address },
+        io::ErrorKind::AddrNotAvailable => BindError::NotOurs { address },
+        _ => BindError::Other { address, source },
+    }
+}
+
+impl Listeners {
+    /// The addresses bound, with the real ports.
+    pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> + '_ {
+        self.0.iter().map(|(_, address)| *address)
+    }
+}
+
+/// Accepts connections until `drain` starts, then closes the listening sockets.
+///
+/// Connections live on: [`Drain::wait`] waits for them. Dropping the future stops accepting
+/// and leaves them too.
+pub async fn serve<H: Handler>(
+    listeners: Listeners,
+    handler: Arc<H>,
+    settings: Settings,
+    drain: Drain,
+) {
+    let admission = Admission::new(
+        settings.connections_max.get(),
+        settings.connections_per_address_max.get(),
+    );
+    let shared = Arc::new(Shared {
+        handler,
+        tls: settings.tls.as_ref().map(Tls::acceptor),
+        h2c: settings.h2c,
+        times: settings.times,
+        drain,
+    });
+    let loops = listeners
+        .0
+        .into_iter()
+        .map(|(listener, _)| accept_all(listener, &shared, &admission));
+    join_all(loops).await;
+}
+
+async fn accept_all<H: Handler>(
+    listener: TcpListener,
+    shared: &Arc<Shared<H>>,
+    admission: &Admission,
+) {
+    let mut backoff = BACKOFF_MIN;
+    loop {
+        let accepted = tokio::select! {
+            () = shared.drain.started() => return,
+            accepted = accept(&listener, admission) => accepted,
+        };
+        match accepted {
+            Ok(Some((tcp, address, admitted))) => {
+                backoff = BACKOFF_MIN;
+                spawn(tcp, address, admitted, shared.clone());
+            }
+            Ok(None) => {}
+            // The client was gone before we looked; the next one need not be.
+            Err(error) if is_of_one_connection(&error) => {}
+            // Out of descriptors passes with time; retrying at once would burn a core.
+            Err(error) => {
+                tracing::warn!(%error, retry_in = ?backoff, "accept failed");
+                tokio::select! {
+                    () = shared.drain.started() => return,
+                    () = tokio::time::sleep(backoff) => {}
+                }
+                backoff = (backoff * 2).min(BACKOFF_MAX);
+            }
+        }
+    }
+}
+
+/// `None`: a connection too many from its address, closed again. Cancel safe.
+async fn accept(
+    listener: &TcpListener,
+    admission: &Admission,
+) -> io::Result<Option<(TcpStream, SocketAddr, Admitted)>> {
+    let permit = admission.room().await;
+    let (tcp, address) = listener.accept().await?;
+    let admitted = admission.admit(permit, address.ip());
+    if admitted.is_none() {
+        tracing::debug!(client = %address, "connection closed: too many from this address");
+    }
+    Ok(admitted.map(|admitted| (tcp, address, admitted)))
+}
+
+/// The task is owned by the drain: it counts it and can cut it.
+fn spawn<H: Handler>(
+    tcp: TcpStream,
+    address: SocketAddr,
+    admitted: Admitted,
+    shared: Arc<Shared<H>>,
+) {
+    let counted = shared.drain.enter();
+    tokio::spawn(async move {
+        connection::serve(tcp, address, &shared).await;
+        drop((admitted, counted));
+    });
+}
+
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionReset | Interrupted
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_port_in_use_is_named_and_explained() {
+        let taken = bind(&["127.0.0.1:0".parse().unwrap()]).unwrap();
+        let address = taken.addresses().next().unwrap();
+        let error = bind(&[address]).unwrap_err();
+        assert!(matches!(error, BindError::InUse { .. }));
+        assert!(
+            error
+                .to_string()
+                .starts_with(&format!("{address} is in use; "))
+        );
+    }
+
+    #[tokio::test]
+    async fn an_address_of_another_machine_is_refused() {
+        let error = bind(&["192.0.2.1:0".parse().unwrap()]).unwrap_err();
+        assert!(matches!(error, BindError::NotOurs { .. }), "{error}");
+    }
+}
