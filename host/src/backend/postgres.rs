@@ -19,6 +19,7 @@ mod numeric;
 mod operators;
 mod pipeline;
 mod pool;
+mod socket;
 mod statement;
 #[cfg(test)]
 mod tests;

@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    net::SocketAddr,
     path::PathBuf,
     sync::{Arc, atomic::Ordering},
     time::Duration,
@@ -22,6 +23,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::{
     frame::{Bounded, BoundedTls, Oversized},
+    socket::Socket,
     tls::{TlsError, client_config},
     url::{self, UrlError},
 };
@@ -67,10 +69,6 @@ pub(crate) struct Session {
     pub(super) driver: AbortHandle,
     pub(super) oversized: Oversized,
 }
-
-trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
-impl<T: AsyncRead + AsyncWrite + Unpin + Send> Duplex for T {}
-type Socket = Box<dyn Duplex>;
 
 impl Endpoint {
     pub(crate) fn from_url(url: &Secret, tls: TlsMode) -> Result<Self, EndpointError> {
@@ -167,11 +165,11 @@ impl Endpoint {
         let ports = self.config.get_ports();
         let port = ports.get(place).or(ports.first()).copied().unwrap_or(5432);
         if let Some(address) = self.config.get_hostaddrs().get(place) {
-            return Ok(Box::new(tcp(TcpStream::connect((*address, port)).await?)?));
+            return tcp(TcpStream::connect(SocketAddr::new(*address, port)).await?);
         }
         match self.config.get_hosts().get(place) {
-            Some(Host::Tcp(name)) => Ok(Box::new(tcp(TcpStream::connect((name.clone(), port)).await?)?)),
-            Some(Host::Unix(folder)) => Ok(Box::new(UnixStream::connect(folder.join(format!(".s.PGSQL.{port}"))).await?)),
+            Some(Host::Tcp(name)) => tcp(TcpStream::connect((name.clone(), port)).await?),
+            Some(Host::Unix(folder)) => Ok(Socket::Unix(UnixStream::connect(folder.join(format!(".s.PGSQL.{port}"))).await?)),
             None => Err(io::ErrorKind::NotFound.into()),
         }
     }
@@ -194,9 +192,9 @@ impl std::fmt::Debug for Endpoint {
     }
 }
 
-fn tcp(stream: TcpStream) -> io::Result<TcpStream> {
+fn tcp(stream: TcpStream) -> io::Result<Socket> {
     stream.set_nodelay(true)?;
-    Ok(stream)
+    Ok(Socket::Tcp(stream))
 }
 
 fn connector<S>(config: &ClientConfig, name: &str) -> Result<<MakeRustlsConnect as MakeTlsConnect<S>>::TlsConnect, ConnectError>
@@ -228,5 +226,15 @@ impl Session {
     /// Whether the session broke because a message was over the bound.
     pub(super) fn is_oversized(&self) -> bool {
         self.oversized.load(Ordering::Acquire)
+    }
+}
+
+#[cfg(test)]
+impl Endpoint {
+    /// The same role on another database of the same server.
+    pub(super) fn elsewhere(&self, database: &str) -> Self {
+        let mut other = self.clone();
+        other.config.dbname(database);
+        other
     }
 }
