@@ -1,0 +1,27 @@
+//! Private servers that the host starts from installed binaries, for databases without a URL.
+//!
+//! They keep everything under the host's `data` folder, listen on a unix socket only, run under
+//! another account when the host is root, and end with the host. One host at a time uses a
+//! folder: [`DataFolder`] is the proof. What comes out of a server is `postgres`'s business.
+
+mod account;
+mod binaries;
+mod cluster;
+mod folder;
+pub mod postgres;
+mod roles;
+
+use std::{ffi::OsString, path::PathBuf};
+
+pub use folder::{DataFolder, FolderError};
+
+/// What the host's environment says about private servers. Only `serve` reads the environment.
+#[derive(Debug, Clone, Default)]
+pub struct Environment {
+    /// `PATH`.
+    pub path: Option<OsString>,
+    /// `ARCHIPEL_POSTGRES`: the folder of its binaries, or the `postgres` program in it.
+    pub postgres: Option<PathBuf>,
+    /// `XDG_RUNTIME_DIR`, for sockets.
+    pub runtime: Option<PathBuf>,
+}

@@ -1,0 +1,248 @@
+//! PostgreSQL on behalf of services: every database of a manifest, and one pool for each grant.
+//!
+//! Addresses, roles and passwords end here; a service holds a [`Pool`] and gets values and typed
+//! errors. Which statements may be sent is `statement`'s decision, what a connection must be like
+//! before it is lent again is `pool`'s. Start at [`Databases::start`] and [`Pool::query`].
+
+mod array;
+mod batch;
+mod client;
+mod connection;
+mod decode;
+mod encode;
+pub(crate) mod endpoint;
+mod error;
+mod frame;
+mod harmless;
+pub(crate) mod lexer;
+mod numeric;
+mod operators;
+mod pipeline;
+mod pool;
+mod socket;
+mod statement;
+#[cfg(test)]
+mod tests;
+mod time;
+mod tls;
+mod transaction;
+mod url;
+mod value;
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+pub use batch::BATCH_MAX;
+pub use client::{BatchItem, Pool};
+pub use endpoint::{ConnectError, EndpointError};
+pub use error::{DbError, Error};
+pub use statement::STATEMENT_BYTES_MAX;
+pub use tls::TlsError;
+pub use transaction::{Isolation, Transaction, TxOptions};
+pub use url::UrlError;
+pub use value::{Column, Rows, Value};
+
+use super::{
+    embedded::{
+        DataFolder, Environment,
+        postgres::{self as server, RolesError, Server, ServerError},
+    },
+    migrate::{self, MigrateError},
+};
+use crate::{
+    grant::{DatabaseGrant, Granted, Mode},
+    manifest::{DatabasePlace, DatabaseSettings},
+};
+use connection::Bounds;
+use endpoint::Endpoint;
+use pool::Site;
+
+/// How long a health check may take.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// All databases of a manifest, started and migrated.
+pub struct Databases {
+    pools: BTreeMap<DatabaseGrant, Arc<Pool>>,
+    /// One connection each, so that a full pool does not look like a dead server.
+    checks: BTreeMap<Arc<str>, Pool>,
+    sites: Vec<Arc<Site>>,
+    server: Option<Server>,
+    warnings: Vec<String>,
+}
+
+/// Why a manifest's databases cannot be used. Nothing keeps running.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("cannot start the private PostgreSQL")]
+    Server(#[from] ServerError),
+    #[error("cannot prepare database `{database}`")]
+    Roles { database: Arc<str>, #[source] source: RolesError },
+    #[error("`postgres.{database}.url` cannot be used")]
+    Url { database: Arc<str>, #[source] source: EndpointError },
+    #[error("the server of `postgres.{database}.url` cannot be used; is it running, and are host, port, role and password right?")]
+    Unreachable { database: Arc<str>, #[source] source: ConnectError },
+    #[error("the migrations of database `{database}` failed")]
+    Migrate { database: Arc<str>, #[source] source: MigrateError },
+}
+
+/// What is happening during the start, for a terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress<'a> {
+    StartingServer,
+    Preparing { database: &'a str },
+    Migrated { database: &'a str, files: usize },
+}
+
+/// A database that does not answer. Holds no address and no password.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CheckError {
+    #[error("no database `{0}` in the manifest")]
+    Unknown(String),
+    #[error("database `{database}` does not answer: {source}")]
+    Failed { database: String, source: Error },
+}
+
+impl Databases {
+    /// Starts the private server if one is needed, makes roles, and runs migrations as owner.
+    ///
+    /// `grants` are all grants of all services. Pools open their connections when they are
+    /// needed. An operator's server that cannot be reached is an error unless the database is
+    /// optional.
+    pub async fn start(
+        databases: &BTreeMap<Arc<str>, DatabaseSettings>,
+        grants: &[Granted<DatabaseGrant>],
+        folder: &DataFolder,
+        environment: &Environment,
+        progress: &(dyn Fn(Progress<'_>) + Send + Sync),
+    ) -> Result<Self, StartError> {
+        let mut started =
+            Self { pools: BTreeMap::new(), checks: BTreeMap::new(), sites: Vec::new(), server: None, warnings: Vec::new() };
+        let embedded: usize = databases
+            .values()
+            .filter(|settings| matches!(settings.place, DatabasePlace::Embedded))
+            .map(|settings| settings.connections_max.get() + 1)
+            .sum();
+        if embedded > 0 {
+            progress(Progress::StartingServer);
+            started.server = Some(Server::start(folder, environment, embedded).await?);
+        }
+        for (name, settings) in databases {
+            progress(Progress::Preparing { database: name });
+            let grants: Vec<_> = grants.iter().filter(|grant| grant.get().database == *name).collect();
+            let outcome = match (&settings.place, started.server.take()) {
+                (DatabasePlace::Embedded, Some(server)) => {
+                    let outcome = started.add_embedded(&server, name, settings, &grants, progress).await;
+                    started.server = Some(server);
+                    outcome
+                }
+                (_, server) => {
+                    started.server = server;
+                    operators::add(&mut started, name, settings, &grants, progress).await
+                }
+            };
+            if let Err(error) = outcome {
+                started.stop().await;
+                return Err(error);
+            }
+        }
+        Ok(started)
+    }
+
+    /// The pool of one service, for what it was granted.
+    pub fn pool(&self, grant: &Granted<DatabaseGrant>) -> Option<Arc<Pool>> {
+        self.pools.get(grant.get()).cloned()
+    }
+
+    /// How long the database takes to answer, or that it did not within a second.
+    pub async fn check(&self, database: &str) -> Result<Duration, CheckError> {
+        let pool = self.checks.get(database).ok_or_else(|| CheckError::Unknown(database.to_owned()))?;
+        let begun = Instant::now();
+        match pool.query("SELECT 1", &[], begun + CHECK_TIMEOUT).await {
+            Ok(_) => Ok(begun.elapsed()),
+            Err(source) => Err(CheckError::Failed { database: database.to_owned(), source }),
+        }
+    }
+
+    /// What an operator should know: a superuser's URL, a server with too few sessions.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// Closes all idle connections, lends no more, and stops the private server. What still runs
+    /// there is cut off. A second call does nothing.
+    pub async fn stop(&self) {
+        for site in &self.sites {
+            site.close();
+        }
+        if let Some(server) = &self.server {
+            server.stop().await;
+        }
+    }
+
+    async fn add_embedded(
+        &mut self,
+        server: &Server,
+        name: &Arc<str>,
+        settings: &DatabaseSettings,
+        grants: &[&Granted<DatabaseGrant>],
+        progress: &(dyn Fn(Progress<'_>) + Send + Sync),
+    ) -> Result<(), StartError> {
+        let refused = |source| StartError::Roles { database: name.clone(), source };
+        let sessions = settings.connections_max.get();
+        let prepared = server::prepare(server, name, grants, sessions, settings.statement_timeout).await;
+        let roles = prepared.map_err(refused)?;
+        let owner = server.endpoint(&roles.database, &roles.owner.role, &roles.owner.password);
+        migrate_to(name, &owner, settings, progress).await?;
+        server::grant_tables(server, &roles).await.map_err(refused)?;
+        let services = roles.services.iter().map(|(grant, access)| {
+            (grant.clone(), server.endpoint(&roles.database, &access.role, &access.password))
+        });
+        self.open(name, settings, services.collect(), owner);
+        Ok(())
+    }
+
+    /// Makes the pools of one database; all share its bound.
+    fn open(&mut self, name: &Arc<str>, settings: &DatabaseSettings, services: Vec<(DatabaseGrant, Endpoint)>, check: Endpoint) {
+        let bounds = Bounds { rows_max: settings.rows_max, bytes_max: settings.bytes_max };
+        let site = Site::new(settings.connections_max.get(), settings.wait, bounds);
+        let pool = |site: &Arc<Site>, endpoint: Endpoint, mode| Pool {
+            site: site.clone(),
+            role: Arc::new(endpoint.with_settings(&session_settings(settings, mode))),
+            mode,
+            statement_timeout: settings.statement_timeout,
+        };
+        for (grant, endpoint) in services {
+            let mode = grant.mode;
+            self.pools.insert(grant, Arc::new(pool(&site, endpoint, mode)));
+        }
+        let check_site = Site::new(1, CHECK_TIMEOUT, bounds);
+        self.checks.insert(name.clone(), pool(&check_site, check, Mode::Read));
+        self.sites.extend([site, check_site]);
+    }
+}
+
+/// Applies the migrations of a database, if it has any.
+async fn migrate_to(
+    name: &Arc<str>,
+    owner: &Endpoint,
+    settings: &DatabaseSettings,
+    progress: &(dyn Fn(Progress<'_>) + Send + Sync),
+) -> Result<(), StartError> {
+    let Some(folder) = &settings.migrations else { return Ok(()) };
+    let applied = migrate::migrate(owner, folder).await;
+    let files = applied.map_err(|source| StartError::Migrate { database: name.clone(), source })?.len();
+    progress(Progress::Migrated { database: name, files });
+    Ok(())
+}
+
+/// What holds in every session, also after a reset.
+fn session_settings(settings: &DatabaseSettings, mode: Mode) -> String {
+    let timeout = settings.statement_timeout.as_millis().max(1);
+    let read_only = if mode == Mode::Read { "on" } else { "off" };
+    format!(
+        "-c statement_timeout={timeout} -c idle_in_transaction_session_timeout=60000 -c timezone=UTC -c default_transaction_read_only={read_only}"
+    )
+}

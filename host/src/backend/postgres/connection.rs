@@ -1,0 +1,304 @@
+//! One session: prepared statements, bounded answers, and what was left behind in it.
+//!
+//! Every exchange marks the connection busy until its last message is read. A future that is
+//! dropped in between leaves the mark, and the pool then cancels and closes instead of lending.
+
+use std::{num::NonZeroUsize, pin::pin, sync::Arc};
+
+use futures_util::{StreamExt, future::join};
+use lru::LruCache;
+use tokio_postgres::RowStream;
+
+use super::{
+    decode,
+    encode::encode,
+    endpoint::{ConnectError, Endpoint, Session},
+    error::{Error, Failure},
+    pipeline::{Scope, fly},
+    statement::{Effect, Statement},
+    value::{Column, Rows, Value},
+};
+
+/// Prepared statements kept for each connection; the least recently used one is closed.
+const STATEMENTS_MAX: NonZeroUsize = NonZeroUsize::new(100).expect("100 is not 0");
+/// What a cell costs in the host beside its bytes.
+const CELL_BYTES: u64 = 24;
+/// Headroom over `bytes_max` for one message, so that reports always fit.
+const MESSAGE_SLACK_BYTES: u64 = 64 << 10;
+
+/// Undoes whatever a statement can do to a session, except for prepared statements, which stay
+/// valid (`DISCARD ALL` without `DEALLOCATE`).
+const RESET: &str = "CLOSE ALL; RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; UNLISTEN *; \
+                     SELECT pg_catalog.pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES";
+
+/// How large an answer may be. A row counts its bytes and 24 for each cell.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bounds {
+    pub(super) rows_max: u32,
+    pub(super) bytes_max: u64,
+}
+
+pub(super) struct Connection {
+    session: Session,
+    endpoint: Arc<Endpoint>,
+    bounds: Bounds,
+    statements: LruCache<Arc<str>, Arc<Prepared>>,
+    /// An exchange has begun and not ended.
+    busy: bool,
+    in_transaction: bool,
+    /// Something that is not plain has run since the last reset.
+    unclean: bool,
+    sequences: Sequences,
+}
+
+/// Whose last sequence values (`currval`, `lastval`) the session may hold.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sequences {
+    Nobodys,
+    /// Of whoever has the connection now.
+    Own,
+    /// Of somebody before; to be discarded before anything could read them.
+    Inherited,
+}
+
+pub(super) struct Prepared {
+    statement: tokio_postgres::Statement,
+    columns: Arc<[Column]>,
+    kind: Statement,
+}
+
+/// What has to happen to a connection before it may be lent again.
+pub(super) enum Condition {
+    Clean,
+    NeedsReset,
+    /// A statement may still run: cancel it and close.
+    Busy,
+    Gone,
+}
+
+impl Connection {
+    pub(super) async fn open(endpoint: &Arc<Endpoint>, bounds: Bounds) -> Result<Self, ConnectError> {
+        let session = endpoint.connect(bounds.bytes_max.saturating_add(MESSAGE_SLACK_BYTES)).await?;
+        Ok(Self {
+            session,
+            endpoint: endpoint.clone(),
+            bounds,
+            statements: LruCache::new(STATEMENTS_MAX),
+            busy: false,
+            in_transaction: false,
+            unclean: false,
+            sequences: Sequences::Nobodys,
+        })
+    }
+
+    pub(super) fn condition(&self) -> Condition {
+        if self.session.client.is_closed() {
+            Condition::Gone
+        } else if self.busy {
+            Condition::Busy
+        } else if self.in_transaction || self.unclean {
+            Condition::NeedsReset
+        } else {
+            Condition::Clean
+        }
+    }
+
+    /// Marks the change of hands.
+    pub(super) fn handed_back(&mut self) {
+        if self.sequences == Sequences::Own {
+            self.sequences = Sequences::Inherited;
+        }
+    }
+
+    /// Ends any transaction and undoes what was done to the session, in one round trip.
+    pub(super) async fn reset(&mut self) -> Result<(), Failure> {
+        self.busy = true;
+        let client = &self.session.client;
+        let (rolled_back, reset) = join(client.batch_execute("ROLLBACK"), client.batch_execute(RESET)).await;
+        rolled_back.and(reset).map_err(|error| self.failure(&error))?;
+        self.busy = false;
+        self.in_transaction = false;
+        self.unclean = false;
+        self.sequences = Sequences::Nobodys;
+        Ok(())
+    }
+
+    /// Stops what runs on the server and ends the session.
+    pub(super) async fn abandon(self) {
+        self.endpoint.cancel(self.session.client.cancel_token()).await;
+    }
+
+    /// Runs one of our own statements: transaction control.
+    pub(super) async fn control(&mut self, sql: &str) -> Result<(), Failure> {
+        self.busy = true;
+        let done = self.session.client.batch_execute(sql).await;
+        self.settled(done)
+    }
+
+    /// Starts a transaction; what earlier borrowers' sequences gave is forgotten on the way.
+    pub(super) async fn begin(&mut self, sql: &str) -> Result<(), Failure> {
+        self.in_transaction = true;
+        if self.sequences != Sequences::Inherited {
+            return self.control(sql).await;
+        }
+        self.busy = true;
+        let client = &self.session.client;
+        let (forgotten, begun) = join(client.batch_execute("DISCARD SEQUENCES"), client.batch_execute(sql)).await;
+        self.settled(forgotten.and(begun))?;
+        self.sequences = Sequences::Nobodys;
+        Ok(())
+    }
+
+    /// Ends a transaction that `begin` started.
+    pub(super) async fn end(&mut self, sql: &str) -> Result<(), Failure> {
+        let ended = self.control(sql).await;
+        self.in_transaction = !matches!(ended, Ok(()) | Err(Failure::Answered(_)));
+        ended
+    }
+
+    pub(super) async fn query(&mut self, sql: &str, kind: Statement, params: &[Value]) -> Result<Rows, Failure> {
+        let prepared = self.prepare(sql, kind).await?;
+        let values = encode(params, prepared.statement.params()).map_err(Failure::Harmless)?;
+        self.will_run(kind);
+        let answer = self.session.client.query_raw(&prepared.statement, values).await;
+        let read = match answer {
+            Ok(stream) => self.read(stream, &prepared).await,
+            Err(error) => Err(self.failure(&error)),
+        };
+        read.inspect_err(|failure| self.forget_if_stale(sql, failure))
+    }
+
+    pub(super) async fn execute(&mut self, sql: &str, kind: Statement, params: &[Value]) -> Result<u64, Failure> {
+        let prepared = self.prepare(sql, kind).await?;
+        let values = encode(params, prepared.statement.params()).map_err(Failure::Harmless)?;
+        self.will_run(kind);
+        let done = self.session.client.execute_raw(&prepared.statement, values).await;
+        self.settled(done).inspect_err(|failure| self.forget_if_stale(sql, failure))
+    }
+
+    /// Runs many statements in one flight; a failure comes with its place.
+    pub(super) async fn execute_all(
+        &mut self,
+        items: &[(Arc<Prepared>, &[Value])],
+        scope: Scope,
+    ) -> Result<Vec<u64>, (usize, Failure)> {
+        let mut encoded = Vec::with_capacity(items.len());
+        for (place, (prepared, params)) in items.iter().enumerate() {
+            let values = encode(params, prepared.statement.params()).map_err(|error| (place, Failure::Harmless(error)))?;
+            encoded.push((&prepared.statement, values));
+        }
+        for (prepared, _) in items {
+            self.will_run(prepared.kind);
+        }
+        let flown = fly(&self.session.client, scope, encoded).await;
+        match flown {
+            Ok(changed) => self.settled(Ok(changed)).map_err(|failure| (0, failure)),
+            Err((place, error)) => Err((place, self.failure(&error))),
+        }
+    }
+
+    /// The cached statement, or a new one.
+    pub(super) async fn prepare(&mut self, sql: &str, kind: Statement) -> Result<Arc<Prepared>, Failure> {
+        if !kind.plain && self.sequences == Sequences::Inherited {
+            self.control("DISCARD SEQUENCES").await?;
+            self.sequences = Sequences::Nobodys;
+        }
+        if let Some(prepared) = self.statements.get(sql) {
+            return Ok(prepared.clone());
+        }
+        self.busy = true;
+        let prepared = self.session.client.prepare(sql).await;
+        let statement = self.settled(prepared)?;
+        let columns = statement.columns().iter().map(|column| Column {
+            name: column.name().to_owned(),
+            oid: column.type_().oid(),
+            type_name: column.type_().name().to_owned(),
+        });
+        let prepared = Arc::new(Prepared { columns: columns.collect(), statement, kind });
+        self.statements.put(sql.into(), prepared.clone());
+        Ok(prepared)
+    }
+
+    /// A statement of the cache that no longer fits the schema is prepared anew next time.
+    pub(super) fn forget_if_stale(&mut self, sql: &str, failure: &Failure) {
+        if matches!(failure, Failure::StalePlan(_)) {
+            self.statements.pop(sql);
+        }
+    }
+
+    fn will_run(&mut self, kind: Statement) {
+        self.busy = true;
+        self.unclean |= !kind.plain;
+        if kind.effect != Effect::Query {
+            self.sequences = Sequences::Own;
+        }
+    }
+
+    /// Reads an answer to its end, or stops a query that grows over the bounds. What is no query
+    /// is read to its end in any case, so that it has happened, and so is one in a transaction,
+    /// which goes on after it.
+    async fn read(&mut self, stream: RowStream, prepared: &Prepared) -> Result<Rows, Failure> {
+        let may_stop = prepared.kind.effect == Effect::Query && !self.in_transaction;
+        let mut rows = Vec::new();
+        let mut bytes = 0_u64;
+        let mut over = None;
+        let mut stream = pin!(stream);
+        while let Some(row) = stream.next().await {
+            let row = row.map_err(|error| self.failure(&error))?;
+            if over.is_some() {
+                continue;
+            }
+            bytes += row.raw_size_bytes() as u64 + CELL_BYTES * row.len() as u64;
+            if rows.len() >= self.bounds.rows_max as usize {
+                over = Some(Error::TooLarge(self.bounds.rows_max.into()));
+            } else if bytes > self.bounds.bytes_max {
+                over = Some(Error::TooLarge(self.bounds.bytes_max));
+            }
+            match over.take() {
+                // Still busy: the pool cancels it.
+                Some(error) if may_stop => return Err(Failure::Lost(error)),
+                Some(error) => {
+                    rows = Vec::new();
+                    over = Some(error);
+                }
+                None => rows.push(decode::row(&row).map_err(Failure::Answered)?),
+            }
+        }
+        self.busy = false;
+        match over {
+            Some(error) => Err(Failure::Harmless(error)),
+            None => Ok(Rows { columns: prepared.columns.clone(), rows }),
+        }
+    }
+
+    fn settled<T>(&mut self, outcome: Result<T, tokio_postgres::Error>) -> Result<T, Failure> {
+        match outcome {
+            Ok(value) => {
+                self.busy = false;
+                Ok(value)
+            }
+            Err(error) => Err(self.failure(&error)),
+        }
+    }
+
+    /// What a failure means; after one that the server answered, the connection is free.
+    fn failure(&mut self, error: &tokio_postgres::Error) -> Failure {
+        if self.session.is_oversized() {
+            return Failure::Lost(Error::TooLarge(self.bounds.bytes_max));
+        }
+        let failure = Failure::of(error);
+        if !matches!(failure, Failure::Lost(_)) {
+            self.busy = false;
+        }
+        failure
+    }
+}
+
+impl Drop for Connection {
+    /// Without this the driver would wait for the end of what still runs.
+    fn drop(&mut self) {
+        if self.busy {
+            self.session.driver.abort();
+        }
+    }
+}

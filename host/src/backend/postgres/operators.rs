@@ -1,0 +1,84 @@
+//! A database on an operator's server: reached by URL, used as the role of that URL.
+//!
+//! The host makes no roles there: all services share the URL's, `read` grants the one of
+//! `url_read` if there is one. Migrations run as the URL's role.
+
+use std::sync::Arc;
+
+use super::{Databases, Progress, StartError, endpoint::Endpoint, migrate_to};
+use crate::{
+    grant::{DatabaseGrant, Granted, Mode},
+    manifest::{DatabasePlace, DatabaseSettings},
+};
+
+/// Adds one database. Does nothing for a private one.
+pub(super) async fn add(
+    databases: &mut Databases,
+    name: &Arc<str>,
+    settings: &DatabaseSettings,
+    grants: &[&Granted<DatabaseGrant>],
+    progress: &(dyn Fn(Progress<'_>) + Send + Sync),
+) -> Result<(), StartError> {
+    let DatabasePlace::External { url, url_read, tls } = &settings.place else { return Ok(()) };
+    let usable = |url| Endpoint::from_url(url, *tls).map_err(|source| StartError::Url { database: name.clone(), source });
+    let endpoint = usable(url)?;
+    let reading = match url_read {
+        Some(url) => usable(url)?,
+        None => endpoint.clone(),
+    };
+    match inspect(&endpoint).await {
+        Ok(seen) => {
+            databases.warnings.extend(seen.warnings(name, settings));
+            migrate_to(name, &endpoint, settings, progress).await?;
+        }
+        Err(error) if settings.optional => {
+            let text = format!("database `{name}` is optional and not available now, its migrations were not run: {error}");
+            databases.warnings.push(text);
+        }
+        Err(source) => return Err(StartError::Unreachable { database: name.clone(), source }),
+    }
+    let services = grants.iter().map(|grant| {
+        let grant = grant.get().clone();
+        let endpoint = match grant.mode {
+            Mode::Read => reading.clone(),
+            Mode::ReadWrite => endpoint.clone(),
+        };
+        (grant, endpoint)
+    });
+    databases.open(name, settings, services.collect(), endpoint);
+    Ok(())
+}
+
+/// What a server says about the role of a URL and itself.
+struct Seen {
+    superuser: bool,
+    sessions_max: usize,
+}
+
+async fn inspect(endpoint: &Endpoint) -> Result<Seen, super::ConnectError> {
+    let session = endpoint.connect(1 << 20).await?;
+    let sql = "SELECT rolsuper, current_setting('max_connections')::int8 FROM pg_catalog.pg_roles WHERE rolname = current_user";
+    let row = session.client.query_one(sql, &[]).await.map_err(|_| super::ConnectError::Handshake)?;
+    Ok(Seen {
+        superuser: row.try_get(0).unwrap_or(false),
+        sessions_max: row.try_get::<_, i64>(1).ok().and_then(|number| usize::try_from(number).ok()).unwrap_or(usize::MAX),
+    })
+}
+
+impl Seen {
+    fn warnings(&self, name: &str, settings: &DatabaseSettings) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if self.superuser {
+            warnings.push(format!(
+                "the role of `postgres.{name}.url` is a superuser: a service could read the server's files and run programs; use a role with rights on its tables only"
+            ));
+        }
+        if settings.connections_max.get() >= self.sessions_max {
+            warnings.push(format!(
+                "`postgres.{name}.connections_max` is {} and the server allows {} sessions in all; lower it",
+                settings.connections_max, self.sessions_max
+            ));
+        }
+        warnings
+    }
+}

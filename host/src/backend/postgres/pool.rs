@@ -1,0 +1,185 @@
+//! The connections to one database: bounded, lent one at a time, clean whenever they are lent.
+//!
+//! All roles of a database share one bound, `connections_max`, so an operator's server sees at
+//! most that many. A request waits for a connection in order of arrival. A connection that comes
+//! back clean is lent again at once; any other is rolled back and reset, or cancelled and
+//! closed, by a task that holds its place until that is done. Nothing here knows statements.
+
+use std::{
+    ops::{Deref, DerefMut},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    runtime::Handle,
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
+
+use super::{
+    connection::{Bounds, Condition, Connection},
+    endpoint::Endpoint,
+    error::Error,
+};
+
+/// An unused connection older than this is not trusted: a firewall may have forgotten it.
+const IDLE_MAX: Duration = Duration::from_secs(300);
+/// How long rolling back and resetting may take before the connection is given up.
+const RESET_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The connections of one database.
+pub(super) struct Site {
+    places: Arc<Semaphore>,
+    places_max: usize,
+    wait: Duration,
+    bounds: Bounds,
+    idle: Mutex<Vec<Idle>>,
+    /// A connection may be dropped anywhere; its cleaning runs here.
+    runtime: Handle,
+}
+
+struct Idle {
+    connection: Connection,
+    role: Arc<Endpoint>,
+    since: Instant,
+}
+
+impl Site {
+    /// Opens nothing. Must be called within a runtime.
+    pub(super) fn new(places_max: usize, wait: Duration, bounds: Bounds) -> Arc<Self> {
+        Arc::new(Self {
+            places: Arc::new(Semaphore::new(places_max)),
+            places_max,
+            wait,
+            bounds,
+            idle: Mutex::new(Vec::new()),
+            runtime: Handle::current(),
+        })
+    }
+
+    /// Lends a connection of this role, waiting at most the site's `wait` for a place.
+    ///
+    /// # Errors
+    /// [`Error::Overloaded`] when none came free, [`Error::Unavailable`] when a new one cannot
+    /// be opened. Cancel safe.
+    pub(super) async fn lend(self: &Arc<Self>, role: &Arc<Endpoint>) -> Result<Lease, Error> {
+        let place = self.place().await?;
+        match self.take_idle(role) {
+            Some(connection) => Ok(self.lease(connection, role, place)),
+            None => self.open(role, place).await,
+        }
+    }
+
+    /// Lends a connection that was opened just now.
+    pub(super) async fn lend_new(self: &Arc<Self>, role: &Arc<Endpoint>) -> Result<Lease, Error> {
+        let place = self.place().await?;
+        self.open(role, place).await
+    }
+
+    /// Lends nothing any more and closes what is idle.
+    pub(super) fn close(&self) {
+        self.places.close();
+        self.idle().clear();
+    }
+
+    /// Connections that are lent or being cleaned.
+    pub(super) fn in_use(&self) -> usize {
+        self.places_max - self.places.available_permits()
+    }
+
+    async fn place(&self) -> Result<OwnedSemaphorePermit, Error> {
+        match tokio::time::timeout(self.wait, self.places.clone().acquire_owned()).await {
+            Ok(Ok(place)) => Ok(place),
+            Ok(Err(_closed)) => Err(Error::Unavailable("the host is stopping".to_owned())),
+            Err(_elapsed) => Err(Error::Overloaded),
+        }
+    }
+
+    fn take_idle(&self, role: &Arc<Endpoint>) -> Option<Connection> {
+        let mut idle = self.idle();
+        idle.retain(|idle| idle.since.elapsed() < IDLE_MAX && matches!(idle.connection.condition(), Condition::Clean));
+        let last = idle.iter().rposition(|idle| Arc::ptr_eq(&idle.role, role));
+        if let Some(last) = last {
+            return Some(idle.remove(last).connection);
+        }
+        // The caller will open one: other roles' idle connections make room, oldest first.
+        while !idle.is_empty() && idle.len() + self.in_use() > self.places_max {
+            idle.remove(0);
+        }
+        None
+    }
+
+    async fn open(self: &Arc<Self>, role: &Arc<Endpoint>, place: OwnedSemaphorePermit) -> Result<Lease, Error> {
+        match Connection::open(role, self.bounds).await {
+            Ok(connection) => Ok(self.lease(connection, role, place)),
+            Err(error) => {
+                tracing::warn!(%error, "cannot connect to a database");
+                Err(Error::Unavailable("no connection could be opened".to_owned()))
+            }
+        }
+    }
+
+    fn lease(self: &Arc<Self>, connection: Connection, role: &Arc<Endpoint>, place: OwnedSemaphorePermit) -> Lease {
+        Lease { held: Some((connection, place)), role: role.clone(), site: self.clone() }
+    }
+
+    fn keep(&self, connection: Connection, role: Arc<Endpoint>) {
+        if !self.places.is_closed() {
+            self.idle().push(Idle { connection, role, since: Instant::now() });
+        }
+    }
+
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Idle>> {
+        // A list of whole connections is valid whatever panicked.
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A connection while somebody has it. Dropping it gives it back, whatever state it is in.
+pub(super) struct Lease {
+    /// Empty only while it is dropped.
+    held: Option<(Connection, OwnedSemaphorePermit)>,
+    role: Arc<Endpoint>,
+    site: Arc<Site>,
+}
+
+impl Deref for Lease {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        &self.held.as_ref().expect("emptied only by drop").0
+    }
+}
+
+impl DerefMut for Lease {
+    fn deref_mut(&mut self) -> &mut Connection {
+        &mut self.held.as_mut().expect("emptied only by drop").0
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let Some((mut connection, place)) = self.held.take() else { return };
+        connection.handed_back();
+        let (site, role) = (self.site.clone(), self.role.clone());
+        match connection.condition() {
+            Condition::Clean => site.keep(connection, role),
+            Condition::Gone => {}
+            Condition::NeedsReset => {
+                self.site.runtime.spawn(async move {
+                    let reset = tokio::time::timeout(RESET_TIMEOUT, connection.reset()).await;
+                    if let Ok(Ok(())) = reset {
+                        site.keep(connection, role);
+                    }
+                    drop(place);
+                });
+            }
+            Condition::Busy => {
+                self.site.runtime.spawn(async move {
+                    connection.abandon().await;
+                    drop(place);
+                });
+            }
+        }
+    }
+}

@@ -1,0 +1,93 @@
+use super::*;
+
+#[tokio::test]
+async fn a_service_runs_no_program_reads_no_file_and_changes_no_schema() {
+    let shop = Shop::open().await;
+    let pool = shop.writer();
+    pool.execute("INSERT INTO items (name) VALUES ('kept')", &[], soon()).await.unwrap();
+    for refused in [
+        "COPY items TO PROGRAM 'id'",
+        "COPY items FROM '/etc/passwd'",
+        "SET ROLE \"db_shop:owner\"",
+        "SET SESSION AUTHORIZATION archipel",
+    ] {
+        let outcome = pool.execute(refused, &[], soon()).await;
+        assert!(matches!(outcome, Err(Error::Refused(_))), "{refused}: {outcome:?}");
+    }
+    for denied in [
+        "DO $$ BEGIN COPY items TO PROGRAM 'id'; END $$",
+        "SELECT pg_read_file('/etc/passwd')",
+        "SELECT pg_ls_dir('/')",
+        "SELECT lo_import('/etc/passwd')",
+        "SELECT lo_from_bytea(0, 'x')",
+        "SELECT pg_read_binary_file('pg_hba.conf')",
+        "CREATE EXTENSION dblink",
+        "CREATE EXTENSION citext",
+        "CREATE DATABASE more",
+        "CREATE ROLE friend LOGIN",
+        "CREATE TABLE mine (a int)",
+        "CREATE TEMP TABLE mine (a int)",
+        "CREATE SCHEMA mine",
+        "CREATE FUNCTION public.f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "ALTER TABLE items ADD COLUMN mine text",
+        "ALTER ROLE \"db_shop:writer:rw\" SUPERUSER",
+        "DROP TABLE items",
+        "TRUNCATE items",
+        "CREATE INDEX ON items (price)",
+        "CREATE TRIGGER t AFTER INSERT ON items EXECUTE FUNCTION suppress_redundant_updates_trigger()",
+        "GRANT ALL ON items TO PUBLIC",
+        "SELECT rolpassword FROM pg_authid",
+        "SELECT passwd FROM pg_shadow",
+        "SELECT pg_reload_conf()",
+        "ALTER SYSTEM SET shared_preload_libraries = 'x'",
+        "SELECT setval('items_id_seq', 1)",
+        "DELETE FROM archipel_migrations",
+        "SELECT set_config('role', 'db_shop:owner', false)",
+        "SELECT set_config('session_authorization', 'archipel', false)",
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename <> current_user",
+    ] {
+        let state = sqlstate(pool.execute(denied, &[], soon()).await);
+        assert!(["42501", "22023", "0A000"].contains(&state.as_str()), "{denied}: {state}");
+    }
+    assert_eq!(pool.one("SELECT string_agg(name, ',') FROM items").await, text("kept"));
+    shop.databases.stop().await;
+}
+
+#[tokio::test]
+async fn a_reader_only_reads() {
+    let shop = Shop::open().await;
+    let pool = shop.reader();
+    assert_eq!(pool.one("SELECT count(*) FROM items").await, Value::Int64(0));
+    let insert = "INSERT INTO items (name) VALUES ('x')";
+    assert_eq!(sqlstate(pool.execute(insert, &[], soon()).await), "42501");
+    // Neither does it get out of the read-only transaction, which would matter with a URL's role.
+    let tx = pool.begin(TxOptions::default(), soon()).await.unwrap();
+    let writable = "SELECT set_config('transaction_read_only', 'off', false)";
+    assert_eq!(sqlstate(tx.query(writable, &[], soon()).await), "25001");
+    assert!(matches!(pool.execute("DO $$ BEGIN END $$", &[], soon()).await, Err(Error::Refused(_))));
+    assert_eq!(sqlstate(pool.execute("SELECT nextval('items_id_seq')", &[], soon()).await), "42501");
+    shop.databases.stop().await;
+}
+
+#[tokio::test]
+async fn no_role_reaches_another_database_and_none_gets_in_without_its_password() {
+    let place = place();
+    let folder = DataFolder::open(&place.path().join("data")).unwrap();
+    let databases = BTreeMap::from([(Arc::from("shop"), settings()), (Arc::from("other"), settings())]);
+    let grants = [grant("writer", "shop", Mode::ReadWrite), grant("writer", "other", Mode::ReadWrite)];
+    let databases = Databases::start(&databases, &grants, &folder, &environment(), &|_| {}).await.unwrap();
+
+    let server = databases.server.as_ref().unwrap();
+    let role = databases.pool(&grants[0]).unwrap().role.clone();
+    for database in ["db_other", "postgres", "template1"] {
+        let outcome = role.elsewhere(database).connect(1 << 20).await.err();
+        assert_eq!(outcome, Some(ConnectError::Refused { sqlstate: "42501".to_owned() }), "{database}");
+    }
+    for role in ["db_shop:writer:rw", "db_shop:owner"] {
+        let guessed = server.endpoint("db_shop", role, &Secret::new("guess".to_owned()));
+        let outcome = guessed.connect(1 << 20).await.err();
+        assert_eq!(outcome, Some(ConnectError::Refused { sqlstate: "28P01".to_owned() }));
+    }
+    assert!(!format!("{role:?}").contains("writer"));
+    databases.stop().await;
+}

@@ -1,0 +1,140 @@
+use super::*;
+
+#[tokio::test]
+async fn statements_take_parameters_and_report_what_happened() {
+    let shop = Shop::open().await;
+    let pool = shop.writer();
+    let insert = "INSERT INTO items (name, price) VALUES ($1, $2)";
+    let price = Value::Numeric("9.50".to_owned());
+    assert_eq!(pool.execute(insert, &[text("cup"), price.clone()], soon()).await, Ok(1));
+    let rows = pool.query("SELECT name, price FROM items WHERE id = $1", &[Value::Int64(1)], soon()).await.unwrap();
+    assert_eq!(rows.rows, [vec![text("cup"), price.clone()]]);
+    assert_eq!((rows.columns[1].name.as_str(), rows.columns[1].type_name.as_str()), ("price", "numeric"));
+
+    let Err(Error::Db(error)) = pool.execute(insert, &[text("cup"), price], soon()).await else { panic!("a duplicate") };
+    assert_eq!((error.sqlstate.as_str(), error.constraint.as_deref(), error.table.as_deref()), ("23505", Some("items_name_key"), Some("items")));
+    let Err(Error::Db(error)) = pool.query("SELECT nothing FROM items", &[], soon()).await else { panic!("no column") };
+    assert_eq!((error.sqlstate.as_str(), error.position), ("42703", Some(8)));
+    let outcome = pool.query("SELECT $1::int4", &[text("x")], soon()).await;
+    assert!(matches!(outcome, Err(Error::Parameter { index: 0, .. })), "{outcome:?}");
+    let outcome = pool.query("SELECT 1; SELECT 2", &[], soon()).await;
+    assert_eq!(sqlstate(outcome), "42601", "one statement a call");
+    shop.databases.stop().await;
+}
+
+#[tokio::test]
+async fn a_batch_is_all_or_nothing() {
+    let shop = Shop::open().await;
+    let pool = shop.writer();
+    let item = |name: &str| ("INSERT INTO items (name) VALUES ($1)".to_owned(), vec![text(name)]);
+    assert_eq!(pool.batch(&[item("a"), item("b")], soon()).await, Ok(vec![1, 1]));
+    assert_eq!(sqlstate(pool.batch(&[item("c"), item("a"), item("d")], soon()).await), "23505");
+    assert_eq!(pool.one("SELECT count(*) FROM items").await, Value::Int64(2));
+    let update = ("UPDATE items SET price = $1".to_owned(), vec![Value::Int32(3)]);
+    assert_eq!(pool.batch(&[update, item("e")], soon()).await, Ok(vec![2, 1]));
+    assert!(matches!(pool.batch(&vec![item("x"); BATCH_MAX + 1], soon()).await, Err(Error::Refused(_))));
+    shop.becomes("SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in%'", 0).await;
+    shop.databases.stop().await;
+}
+
+#[tokio::test]
+async fn a_transaction_is_kept_only_by_a_commit_that_saw_no_failure() {
+    let shop = Shop::open().await;
+    let pool = shop.writer();
+    let insert = "INSERT INTO items (name) VALUES ($1)";
+
+    let tx = pool.begin(TxOptions::default(), soon()).await.unwrap();
+    tx.execute(insert, &[text("kept")], soon()).await.unwrap();
+    assert_eq!(pool.one("SELECT count(*) FROM items").await, Value::Int64(0), "nobody else sees it yet");
+    tx.commit(soon()).await.unwrap();
+
+    let tx = pool.begin(TxOptions::default(), soon()).await.unwrap();
+    tx.execute(insert, &[text("lost")], soon()).await.unwrap();
+    assert_eq!(sqlstate(tx.execute(insert, &[text("kept")], soon()).await), "23505");
+    assert_eq!(sqlstate(tx.commit(soon()).await), "25P02", "a commit that keeps nothing must not look like one");
+
+    // Refused by the server's own parser: it failed there, although a parameter is to blame.
+    let tx = pool.begin(TxOptions::default(), soon()).await.unwrap();
+    tx.execute(insert, &[text("lost too")], soon()).await.unwrap();
+    let outcome = tx.query("SELECT $1::date", &[text("no date")], soon()).await;
+    assert!(matches!(outcome, Err(Error::Parameter { index: 0, .. })), "{outcome:?}");
+    assert!(tx.commit(soon()).await.is_err());
+
+    // Refused here: nothing was sent, so the transaction goes on.
+    let tx = pool.begin(TxOptions::default(), soon()).await.unwrap();
+    assert!(tx.query("SELECT $1::int4", &[text("x")], soon()).await.is_err());
+    tx.execute(insert, &[text("kept too")], soon()).await.unwrap();
+    tx.commit(soon()).await.unwrap();
+
+    drop(pool.begin(TxOptions::default(), soon()).await.unwrap().execute(insert, &[text("dropped")], soon()).await);
+    assert_eq!(pool.one("SELECT string_agg(name, ',' ORDER BY id) FROM items").await, text("kept,kept too"));
+    shop.databases.stop().await;
+}
+
+#[tokio::test]
+async fn a_savepoint_ends_alone_and_silences_what_is_around_it() {
+    let shop = Shop::open().await;
+    let pool = shop.writer();
+    let insert = "INSERT INTO items (name) VALUES ($1)";
+    let tx = pool.begin(TxOptions::default(), soon()).await.unwrap();
+    tx.execute(insert, &[text("outer")], soon()).await.unwrap();
+
+    let inner = tx.savepoint(soon()).await.unwrap();
+    assert_eq!(tx.query("SELECT 1", &[], soon()).await, Err(Error::Closed));
+    inner.execute(insert, &[text("undone")], soon()).await.unwrap();
+    drop(inner);
+    let inner = tx.savepoint(soon()).await.unwrap();
+    assert_eq!(sqlstate(inner.execute(insert, &[text("outer")], soon()).await), "23505");
+    inner.rollback(soon()).await.unwrap();
+    let inner = tx.savepoint(soon()).await.unwrap();
+    inner.execute(insert, &[text("inner")], soon()).await.unwrap();
+    inner.commit(soon()).await.unwrap();
+    tx.commit(soon()).await.unwrap();
+    assert_eq!(pool.one("SELECT string_agg(name, ',' ORDER BY id) FROM items").await, text("outer,inner"));
+
+    // The outer one gone first takes everything with it.
+    let tx = pool.begin(TxOptions::default(), soon()).await.unwrap();
+    let inner = tx.savepoint(soon()).await.unwrap();
+    drop(tx);
+    assert_eq!(inner.query("SELECT 1", &[], soon()).await, Err(Error::Closed));
+    shop.databases.stop().await;
+}
+
+#[tokio::test]
+async fn a_statement_survives_a_change_of_the_schema_and_of_many_others() {
+    let shop = Shop::open().await;
+    let pool = shop.writer();
+    assert_eq!(pool.query("SELECT * FROM items", &[], soon()).await.unwrap().columns.len(), 3);
+    shop.superuser().await.client.batch_execute("ALTER TABLE items ADD COLUMN colour text").await.unwrap();
+    assert_eq!(pool.query("SELECT * FROM items", &[], soon()).await.unwrap().columns.len(), 4);
+
+    for number in 0..250 {
+        assert_eq!(pool.one(&format!("SELECT {number}")).await, Value::Int32(number));
+    }
+    let rows = pool.query("SELECT count(*) FROM pg_prepared_statements", &[], soon()).await.unwrap();
+    let Value::Int64(kept) = rows.rows[0][0] else { panic!("a number") };
+    assert!(kept <= 110, "{kept} statements are prepared");
+    shop.databases.stop().await;
+}
+
+#[tokio::test]
+async fn an_answer_over_the_bounds_is_refused_and_costs_no_memory() {
+    let shop = Shop::open().await;
+    let pool = shop.writer();
+    let rows = pool.query("SELECT generate_series(1, 100000000)", &[], soon()).await;
+    assert_eq!(rows, Err(Error::TooLarge(1000)));
+    let bytes = pool.query("SELECT repeat('x', 10000) FROM generate_series(1, 900)", &[], soon()).await;
+    assert_eq!(bytes, Err(Error::TooLarge(1 << 20)));
+    let one_cell = pool.query("SELECT repeat('x', 50000000)", &[], soon()).await;
+    assert_eq!(one_cell, Err(Error::TooLarge(1 << 20)));
+    // A change has happened all the same.
+    let insert = "INSERT INTO items (name) SELECT n::text FROM generate_series(1, 2000) n RETURNING id";
+    assert_eq!(pool.query(insert, &[], soon()).await, Err(Error::TooLarge(1000)));
+    assert_eq!(pool.one("SELECT count(*) FROM items").await, Value::Int64(2000));
+    // And a transaction goes on.
+    let tx = pool.begin(TxOptions::default(), soon()).await.unwrap();
+    assert_eq!(tx.query("SELECT * FROM items", &[], soon()).await, Err(Error::TooLarge(1000)));
+    assert!(tx.query("SELECT 1", &[], soon()).await.is_ok());
+    tx.commit(soon()).await.unwrap();
+    shop.databases.stop().await;
+}
