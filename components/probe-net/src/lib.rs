@@ -1,11 +1,6 @@
-//! The test guest that dials out: over WASI HTTP and over a raw socket.
+//! The test guest that dials out: over WASI HTTP.
 //!
 //! It tells what it got or how it was refused; whether it may is the host's to say.
-
-use std::{
-    io::{Read, Write},
-    net::{TcpStream, UdpSocket},
-};
 
 use sdk::{
     Query, Request, Response,
@@ -18,19 +13,17 @@ use sdk::{
 sdk::handler!(answer);
 
 fn answer(request: Request) -> Response {
-    let Ok(query) = request.query(&["url", "to", "send"]) else {
-        return Response::text(400, "the parameters are `url`, `to`, `send`\n");
+    let Ok(query) = request.query(&["url"]) else {
+        return Response::text(400, "the parameter is `url`\n");
     };
     let told = match request.path().as_str() {
         "/" => Ok("probe-net\n".to_owned()),
-        "/fetch" => fetch(&query).map_err(|error| format!("{error:?}")),
-        "/connect" => connect(&query).map_err(|error| error.to_string()),
-        "/udp" => send(&query).map_err(|error| error.to_string()),
+        "/fetch" => fetch(&query),
         _ => return Response::text(404, "no such behaviour\n"),
     };
     match told {
         Ok(text) => Response::text(200, &text),
-        Err(refused) => Response::text(403, &format!("{refused}\n")),
+        Err(refused) => Response::text(403, &format!("{refused:?}\n")),
     }
 }
 
@@ -70,26 +63,4 @@ fn body(response: &IncomingResponse) -> String {
         bytes.extend(more);
     }
     String::from_utf8_lossy(&bytes).into_owned()
-}
-
-/// Connects to `to`, a host and a port, sends `send` and tells the first bytes that come back.
-fn connect(query: &Query) -> std::io::Result<String> {
-    let mut stream = TcpStream::connect(query.get("to").unwrap_or_default())?;
-    let Some(text) = query.get("send") else {
-        return Ok("connected\n".to_owned());
-    };
-    stream.write_all(text.as_bytes())?;
-    let mut bytes = [0; 4096];
-    let read = stream.read(&mut bytes)?;
-    Ok(String::from_utf8_lossy(&bytes[..read]).into_owned())
-}
-
-/// Sends `send` as one datagram to `to`.
-fn send(query: &Query) -> std::io::Result<String> {
-    let socket = UdpSocket::bind("127.0.0.1:0")?;
-    let sent = socket.send_to(
-        query.get("send").unwrap_or("probe").as_bytes(),
-        query.get("to").unwrap_or_default(),
-    )?;
-    Ok(format!("sent {sent} bytes\n"))
 }

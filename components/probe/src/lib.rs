@@ -1,7 +1,8 @@
 //! The test guest: one path for each behaviour of a guest, good or bad.
 //!
-//! It imports nothing that needs a grant. What dials out is `probe-net`, what speaks to
-//! PostgreSQL `probe-pg`: a component runs only if all of its imports are granted.
+//! It imports nothing that needs a grant. What dials out is `probe-net`, what opens sockets
+//! `probe-sockets`, what speaks to PostgreSQL `probe-pg`: a component runs only if all of its
+//! imports are granted.
 
 mod answer;
 mod call;
