@@ -1,6 +1,6 @@
 //! A standard component, made without the sdk: any `wasi:http/incoming-handler@0.2` runs.
 //!
-//! It answers with the method and the path that it was asked for.
+//! It answers with the path that it was asked for.
 
 use wasip2::{
     exports::http::incoming_handler::Guest,
@@ -14,7 +14,7 @@ wasip2::http::proxy::export!(Plain);
 impl Guest for Plain {
     fn handle(request: IncomingRequest, out: ResponseOutparam) {
         let path = request.path_with_query().unwrap_or_default();
-        let text = format!("plain: {:?} {path}\n", request.method());
+        let text = format!("plain: {path}\n");
 
         let response = OutgoingResponse::new(Fields::new());
         let body = response.body().expect("taken once");

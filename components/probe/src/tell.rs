@@ -6,6 +6,7 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
+use sdk::bindings::wasi::http::types::{Method, Scheme};
 use serde_json::{Value, json};
 
 use crate::call::{Call, Upload};
@@ -55,12 +56,27 @@ pub(crate) fn echo(call: Call) {
         .map(|(name, value)| json!([name, String::from_utf8_lossy(value)]))
         .collect();
     let told = json!({
-        "method": format!("{:?}", request.method()),
-        "scheme": request.scheme().map(|scheme| format!("{scheme:?}")),
+        "method": method(request.method()),
+        "scheme": request.scheme().map(scheme),
         "authority": request.authority(),
         "target": request.path_with_query(),
         "headers": headers,
         "body": body.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()),
     });
     call.json(&told);
+}
+
+fn method(method: Method) -> String {
+    match method {
+        Method::Other(name) => name,
+        known => format!("{known:?}").replace("Method::", "").to_uppercase(),
+    }
+}
+
+fn scheme(scheme: Scheme) -> String {
+    match scheme {
+        Scheme::Http => "http".to_owned(),
+        Scheme::Https => "https".to_owned(),
+        Scheme::Other(name) => name,
+    }
 }
