@@ -132,26 +132,40 @@ impl Source for Incoming {
 
 /// Sends a response: its head at once, then its body.
 ///
-/// A body that the downstream no longer wants is dropped quietly; the host has logged why.
+/// A head that the host refuses becomes an empty 500. A body that the downstream no longer
+/// wants is dropped quietly; the host has logged why.
 pub fn send(response: Response, out: ResponseOutparam) {
-    let head = OutgoingResponse::new(fields(&response));
-    if response.status != 200 && head.set_status_code(response.status).is_err() {
-        log(&format!("{} is no status code", response.status));
-    }
+    let (head, bytes) = match head(&response) {
+        Ok(head) => (head, response.body),
+        Err(problem) => {
+            log(&problem);
+            (failed(), Vec::new())
+        }
+    };
     let body = head.body().expect("taken once");
     ResponseOutparam::set(out, Ok(head));
-    if !response.body.is_empty() && write(&body, &response.body).is_err() {
+    if !bytes.is_empty() && write(&body, &bytes).is_err() {
         return;
     }
     // An error here is the downstream's going away, or a length that the host has logged.
     let _ = OutgoingBody::finish(body, None);
 }
 
-fn fields(response: &Response) -> Fields {
-    Fields::from_list(&response.headers).unwrap_or_else(|error| {
-        log(&format!("the answer's headers are refused: {error:?}"));
-        Fields::new()
-    })
+fn head(response: &Response) -> Result<OutgoingResponse, String> {
+    let fields = Fields::from_list(&response.headers)
+        .map_err(|error| format!("the answer's headers are refused: {error:?}"))?;
+    let head = OutgoingResponse::new(fields);
+    if response.status != 200 {
+        head.set_status_code(response.status)
+            .map_err(|()| format!("{} is no status code", response.status))?;
+    }
+    Ok(head)
+}
+
+fn failed() -> OutgoingResponse {
+    let head = OutgoingResponse::new(Fields::new());
+    head.set_status_code(500).expect("500 is a status code");
+    head
 }
 
 fn write(body: &OutgoingBody, bytes: &[u8]) -> Result<(), StreamError> {

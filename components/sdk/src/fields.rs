@@ -93,7 +93,8 @@ fn refused(refused: Refused) -> Error {
     })
 }
 
-fn quoted(text: &str) -> String {
+/// A client's own word, cut short.
+pub(crate) fn quoted(text: &str) -> String {
     text.chars().take(QUOTED_MAX).collect()
 }
 

@@ -7,7 +7,7 @@ use crate::{Timestamp, random};
 /// A new id for something made at `now`.
 ///
 /// The twelve bits after the version hold the fraction of the millisecond (section 6.2, method
-/// 3), so that ids made one after the other sort that way too, to a quarter of a microsecond.
+/// 3), so that ids made a microsecond apart sort that way too.
 pub fn new_id(now: Timestamp) -> Uuid {
     from_parts(now, random::u64())
 }

@@ -9,6 +9,7 @@
 mod error;
 mod export;
 mod fields;
+mod handler;
 mod id;
 mod json;
 mod page;
@@ -37,6 +38,7 @@ pub mod bindings {
 pub use error::Error;
 pub use export::{receive, send};
 pub use fields::{Fields, FromJson, within};
+pub use handler::{FromSegment, Handler};
 pub use id::new_id;
 pub use json::Json;
 pub use page::{List, Page, Start};
@@ -44,6 +46,6 @@ pub use query::Query;
 pub use reply::{Answer, Reply};
 pub use request::{Method, Request, Source};
 pub use response::Response;
-pub use routes::{FromSegment, Handler, PathRoutes, Routes};
+pub use routes::{PathRoutes, Routes};
 pub use time::Timestamp;
 pub use uuid::Uuid;

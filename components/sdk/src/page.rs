@@ -5,7 +5,7 @@
 
 use uuid::Uuid;
 
-use crate::{Error, Query, Request, routes::hyphenated};
+use crate::{Error, Query, Request, handler::hyphenated};
 
 const LIMIT_DEFAULT: u32 = 10;
 const LIMIT_MAX: u32 = 100;

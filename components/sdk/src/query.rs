@@ -1,6 +1,6 @@
 //! Reads a query string: each parameter known, once and not empty, or the request is a 400.
 
-use crate::Error;
+use crate::{Error, fields::quoted};
 
 /// The parameters of a query.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,7 +18,8 @@ impl Query {
             let (name, value) = (decode(name)?, decode(value)?);
             if !known.contains(&name.as_str()) {
                 return Err(Error::bad_request(format!(
-                    "A query parameter is unknown; there are `{}`",
+                    "Query parameter `{}` is unknown; there are `{}`",
+                    quoted(&name),
                     known.join("`, `")
                 )));
             }

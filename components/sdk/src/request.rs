@@ -68,6 +68,11 @@ impl Request {
         trace::id(self.header("traceparent").as_deref())
     }
 
+    /// The whole body, whatever it is; once. 413 over 2 MiB.
+    pub fn body(&mut self) -> Result<Vec<u8>, Error> {
+        self.source.body(BODY_BYTES_MAX)
+    }
+
     /// The JSON body as a `T`; 415, 413 or 400 if it is none.
     pub fn json<T: FromJson>(&mut self) -> Result<T, Error> {
         if !self
@@ -76,7 +81,7 @@ impl Request {
         {
             return Err(Error::UnsupportedMediaType);
         }
-        let body = self.source.body(BODY_BYTES_MAX)?;
+        let body = self.body()?;
         T::from_json(&Fields::parse(&body, T::FIELDS)?)
     }
 }

@@ -1,0 +1,82 @@
+//! Tells what a guest can see: its request, its environment, its files, its past.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use sdk::bindings::wasi::http::types::{Method, Scheme};
+use serde_json::{Value, json};
+
+use crate::call::{Call, Upload};
+
+pub(crate) fn env(call: Call) {
+    let variables: BTreeMap<String, String> = std::env::vars().collect();
+    call.json(&json!(variables));
+}
+
+pub(crate) fn args(call: Call) {
+    let arguments: Vec<String> = std::env::args().collect();
+    call.json(&json!(arguments));
+}
+
+/// Tries to read and to write, and tells how each ended.
+pub(crate) fn files(call: Call) {
+    let told = |result: Result<String, std::io::Error>| match result {
+        Ok(done) => json!({ "ok": done }),
+        Err(error) => json!({ "error": error.to_string() }),
+    };
+    let listed =
+        |path: &str| fs::read_dir(path).map(|entries| format!("{} entries", entries.count()));
+    call.json(&json!({
+        "list /": told(listed("/")),
+        "list .": told(listed(".")),
+        "read /etc/passwd": told(fs::read_to_string("/etc/passwd")),
+        "read ../../etc/passwd": told(fs::read_to_string("../../etc/passwd")),
+        "write /tmp/probe": told(fs::write("/tmp/probe", "probe").map(|()| "written".to_owned())),
+        "write probe": told(fs::write("probe", "probe").map(|()| "written".to_owned())),
+    }));
+}
+
+/// How many requests this instance has counted, this one included.
+pub(crate) fn counter(call: Call) {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    call.json(&json!({ "count": COUNT.fetch_add(1, Ordering::Relaxed) + 1 }));
+}
+
+/// The whole request; a body that broke is `null`.
+pub(crate) fn echo(call: Call) {
+    let body = Upload::of(&call.request).all().ok();
+    let request = &call.request;
+    let headers: Vec<Value> = request
+        .headers()
+        .entries()
+        .iter()
+        .map(|(name, value)| json!([name, String::from_utf8_lossy(value)]))
+        .collect();
+    let told = json!({
+        "method": method(request.method()),
+        "scheme": request.scheme().map(scheme),
+        "authority": request.authority(),
+        "target": request.path_with_query(),
+        "headers": headers,
+        "body": body.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()),
+    });
+    call.json(&told);
+}
+
+fn method(method: Method) -> String {
+    match method {
+        Method::Other(name) => name,
+        known => format!("{known:?}").replace("Method::", "").to_uppercase(),
+    }
+}
+
+fn scheme(scheme: Scheme) -> String {
+    match scheme {
+        Scheme::Http => "http".to_owned(),
+        Scheme::Https => "https".to_owned(),
+        Scheme::Other(name) => name,
+    }
+}
