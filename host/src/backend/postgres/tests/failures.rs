@@ -1,1 +1,69 @@
 use super::*;
+
+#[tokio::test]
+async fn killed_connections_fail_their_own_requests_only() {
+    let shop = Shop::open().await;
+    let pool = shop.writer();
+    let open = (0..4).map(|_| pool.query("SELECT pg_sleep(0.1)", &[], soon()));
+    futures_util::future::join_all(open).await;
+
+    let mut running = Box::pin(pool.query("SELECT pg_sleep(20)", &[], soon()));
+    assert!(futures_util::poll!(&mut running).is_pending());
+    let active = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%pg_sleep(20)%' AND pid <> pg_backend_pid()";
+    let deadline = soon();
+    while shop.count(active).await == 0 {
+        assert!(futures_util::poll!(&mut running).is_pending() && Instant::now() < deadline);
+    }
+    let kill = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename LIKE 'db_shop:%'";
+    assert_eq!(shop.count(kill).await, 4);
+    assert!(matches!(running.await, Err(Error::Unavailable(_))), "it may have written, so it is not sent again");
+    for _ in 0..20 {
+        assert_eq!(pool.query("SELECT count(*) FROM items", &[], soon()).await.unwrap().rows.len(), 1, "a plain query is");
+    }
+    shop.databases.stop().await;
+}
+
+#[tokio::test]
+async fn a_killed_server_is_back_at_once_with_all_that_was_acknowledged() {
+    let shop = Shop::open().await;
+    let pool = shop.writer();
+    pool.execute("INSERT INTO items (name) VALUES ('kept')", &[], soon()).await.unwrap();
+    let server = || std::fs::read_to_string(shop.folder.path().join("postgres/postmaster.pid")).unwrap_or_default();
+    let pid = server().lines().next().unwrap().to_owned();
+    assert!(std::process::Command::new("kill").args(["-9", &pid]).status().unwrap().success());
+
+    // Sessions of the killed server answer until they notice, so a new server is waited for.
+    let killed = Instant::now();
+    while server().lines().next().is_none_or(|now| now == pid) || shop.databases.check("shop").await.is_err() {
+        assert!(killed.elapsed() < Duration::from_secs(20), "the server is not back");
+        tokio::task::yield_now().await;
+    }
+    // Three seconds on a quiet machine; the bound here leaves room for a busy one.
+    assert!(killed.elapsed() < Duration::from_secs(6), "{:?}", killed.elapsed());
+    assert_eq!(pool.one("SELECT name FROM items").await, text("kept"));
+    assert!(shop.databases.check("shop").await.unwrap() < Duration::from_secs(1));
+    shop.databases.stop().await;
+}
+
+#[tokio::test]
+async fn a_full_pool_says_so_after_its_wait_and_serves_again() {
+    let shop = Shop::open().await;
+    let pool = shop.writer();
+    let mut held = Vec::new();
+    for _ in 0..4 {
+        held.push(pool.begin(TxOptions::default(), soon()).await.unwrap());
+    }
+    let begun = Instant::now();
+    assert_eq!(pool.query("SELECT 1", &[], soon()).await, Err(Error::Overloaded));
+    assert!((Duration::from_millis(500)..Duration::from_millis(1200)).contains(&begun.elapsed()));
+    assert_eq!(shop.reader().query("SELECT 1", &[], soon()).await, Err(Error::Overloaded), "the bound is the database's");
+    assert!(shop.databases.check("shop").await.is_ok(), "a full pool is no dead server");
+    held.clear();
+    assert_eq!(pool.one("SELECT 1").await, Value::Int32(1));
+    // Idle connections of one role make room for another's.
+    assert_eq!(shop.reader().one("SELECT 2").await, Value::Int32(2));
+    let sessions = "SELECT count(*) FROM pg_stat_activity WHERE usename LIKE 'db_shop:%r_'";
+    assert!(shop.count(sessions).await <= 5);
+    shop.databases.stop().await;
+    assert!(matches!(pool.query("SELECT 1", &[], soon()).await, Err(Error::Unavailable(_))));
+}

@@ -35,7 +35,6 @@ async fn a_service_runs_no_program_reads_no_file_and_changes_no_schema() {
         "TRUNCATE items",
         "CREATE INDEX ON items (price)",
         "CREATE TRIGGER t AFTER INSERT ON items EXECUTE FUNCTION suppress_redundant_updates_trigger()",
-        "GRANT ALL ON items TO PUBLIC",
         "SELECT rolpassword FROM pg_authid",
         "SELECT passwd FROM pg_shadow",
         "SELECT pg_reload_conf()",
@@ -44,11 +43,20 @@ async fn a_service_runs_no_program_reads_no_file_and_changes_no_schema() {
         "DELETE FROM archipel_migrations",
         "SELECT set_config('role', 'db_shop:owner', false)",
         "SELECT set_config('session_authorization', 'archipel', false)",
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename <> current_user",
     ] {
-        let state = sqlstate(pool.execute(denied, &[], soon()).await);
+        let outcome = pool.execute(denied, &[], soon()).await;
+        assert!(outcome.is_err(), "{denied}");
+        let state = sqlstate(outcome);
         assert!(["42501", "22023", "0A000"].contains(&state.as_str()), "{denied}: {state}");
     }
+    // Only a warning, but nothing is given.
+    pool.execute("GRANT ALL ON items TO PUBLIC", &[], soon()).await.unwrap();
+    let public = "SELECT count(*) FROM information_schema.role_table_grants WHERE grantee = 'PUBLIC' AND table_name = 'items'";
+    assert_eq!(shop.count(public).await, 0);
+    let session = shop.superuser().await;
+    let other: i32 = session.client.query_one("SELECT pg_backend_pid()", &[]).await.unwrap().get(0);
+    let kill = format!("SELECT pg_terminate_backend({other})");
+    assert_eq!(sqlstate(pool.execute(&kill, &[], soon()).await), "42501");
     assert_eq!(pool.one("SELECT string_agg(name, ',') FROM items").await, text("kept"));
     shop.databases.stop().await;
 }
@@ -59,13 +67,18 @@ async fn a_reader_only_reads() {
     let pool = shop.reader();
     assert_eq!(pool.one("SELECT count(*) FROM items").await, Value::Int64(0));
     let insert = "INSERT INTO items (name) VALUES ('x')";
-    assert_eq!(sqlstate(pool.execute(insert, &[], soon()).await), "42501");
+    assert_eq!(sqlstate(pool.execute(insert, &[], soon()).await), "25006");
     // Neither does it get out of the read-only transaction, which would matter with a URL's role.
     let tx = pool.begin(TxOptions::default(), soon()).await.unwrap();
     let writable = "SELECT set_config('transaction_read_only', 'off', false)";
     assert_eq!(sqlstate(tx.query(writable, &[], soon()).await), "25001");
     assert!(matches!(pool.execute("DO $$ BEGIN END $$", &[], soon()).await, Err(Error::Refused(_))));
     assert_eq!(sqlstate(pool.execute("SELECT nextval('items_id_seq')", &[], soon()).await), "42501");
+    // The rights alone refuse it too: this session was made writable from outside.
+    let role = pool.role.as_ref().clone().with_settings("-c default_transaction_read_only=off");
+    let session = role.connect(1 << 20).await.unwrap();
+    let refused = session.client.execute(insert, &[]).await.unwrap_err();
+    assert_eq!(refused.code().map(|code| code.code()), Some("42501"));
     shop.databases.stop().await;
 }
 

@@ -1,1 +1,112 @@
+use std::{
+    os::unix::{fs::MetadataExt, process::CommandExt},
+    process::{Child, Command, Stdio},
+};
+
 use super::*;
+
+/// An operator's server: TCP with TLS and passwords only, on the data of a [`Shop`].
+struct Operators {
+    child: Child,
+    port: u16,
+    roots: PathBuf,
+    place: tempfile::TempDir,
+}
+
+impl Operators {
+    async fn start() -> Self {
+        let shop = Shop::open().await;
+        let roles = "CREATE ROLE plain LOGIN PASSWORD 'hunter2'; GRANT ALL ON DATABASE db_shop TO plain; \
+                     GRANT ALL ON SCHEMA public TO plain; CREATE ROLE boss SUPERUSER LOGIN PASSWORD 'hunter2'";
+        shop.superuser().await.client.batch_execute(roles).await.unwrap();
+        let cluster = shop.folder.path().join("postgres");
+        let command = std::fs::read_to_string(cluster.join("postmaster.opts")).unwrap();
+        let program = command.split(' ').next().unwrap().to_owned();
+        shop.databases.stop().await;
+
+        let owner = std::fs::metadata(&cluster).unwrap();
+        let signed = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        let roots = shop._place.path().join("roots.pem");
+        std::fs::write(&roots, signed.cert.pem()).unwrap();
+        for (file, content) in [("server.crt", signed.cert.pem()), ("server.key", signed.signing_key.serialize_pem())] {
+            let path = cluster.join(file);
+            std::fs::write(&path, content).unwrap();
+            std::os::unix::fs::chown(&path, Some(owner.uid()), Some(owner.gid())).unwrap();
+            std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        }
+        std::fs::write(cluster.join("pg_hba.conf"), "hostssl all all 127.0.0.1/32 scram-sha-256\n").unwrap();
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let mut command = Command::new(program);
+        command.env_clear().current_dir("/").uid(owner.uid()).gid(owner.gid()).arg("-D").arg(&cluster);
+        for setting in ["listen_addresses=127.0.0.1", "unix_socket_directories=", "ssl=on", "fsync=off"] {
+            command.arg("-c").arg(setting);
+        }
+        command.arg("-c").arg(format!("port={port}")).stdout(Stdio::null()).stderr(Stdio::null());
+        let child = command.spawn().unwrap();
+        let server = Self { child, port, roots, place: shop._place };
+        let deadline = soon();
+        while server.connect("boss", "", TlsMode::Prefer).await.is_err() {
+            assert!(Instant::now() < deadline, "the server does not start");
+        }
+        server
+    }
+
+    fn url(&self, role: &str, query: &str) -> Secret {
+        Secret::new(format!("postgres://{role}:hunter2@localhost:{}/db_shop{query}", self.port))
+    }
+
+    async fn connect(&self, role: &str, query: &str, tls: TlsMode) -> Result<endpoint::Session, ConnectError> {
+        Endpoint::from_url(&self.url(role, query), tls).unwrap().connect(1 << 20).await
+    }
+
+    async fn databases(&self, role: &str) -> Result<Databases, StartError> {
+        let place = DatabasePlace::External { url: self.url(role, ""), url_read: None, tls: TlsMode::Prefer };
+        let folder = DataFolder::open(&self.place.path().join("hosts")).unwrap();
+        start(&folder, DatabaseSettings { place, migrations: Some(migrations(self.place.path(), &[])), ..settings() }).await
+    }
+}
+
+impl Drop for Operators {
+    fn drop(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_url_is_used_with_the_tls_that_was_asked_for() {
+    let server = Operators::start().await;
+    assert!(server.connect("plain", "", TlsMode::Disable).await.is_err(), "the server wants TLS");
+    assert!(server.connect("plain", "", TlsMode::Prefer).await.is_ok());
+    assert!(server.connect("plain", "", TlsMode::Require).await.is_err(), "nobody vouches for this certificate");
+    let roots = format!("?sslrootcert={}", server.roots.display());
+    let session = server.connect("plain", &roots, TlsMode::Require).await.unwrap();
+    let row = session.client.query_one("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()", &[]).await.unwrap();
+    assert!(row.get::<_, bool>(0));
+}
+
+#[tokio::test]
+async fn an_operators_server_is_served_cancelled_and_spoken_well_of() {
+    let server = Operators::start().await;
+    std::fs::remove_file(server.place.path().join("migrations/1.sql")).unwrap();
+    std::fs::write(server.place.path().join("migrations/1.sql"), SCHEMA).unwrap();
+    let error = server.databases("nobody").await.err().unwrap();
+    assert!(matches!(error, StartError::Unreachable { .. }));
+    let shown = format!("{error} {error:?}");
+    assert!(!shown.contains("hunter2") && !shown.contains(&server.port.to_string()), "{shown}");
+
+    let boss = server.databases("boss").await.unwrap();
+    assert!(boss.warnings()[0].contains("superuser"), "{:?}", boss.warnings());
+    let pool = boss.pool(&grant("writer", "shop", Mode::ReadWrite)).unwrap();
+    let cut = Instant::now() + Duration::from_millis(200);
+    assert_eq!(pool.query("SELECT pg_sleep(30)", &[], cut).await, Err(Error::Timeout));
+    let active = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%pg_sleep(30)%' AND pid <> pg_backend_pid()";
+    let deadline = soon();
+    while pool.one(active).await != Value::Int64(0) {
+        assert!(Instant::now() < deadline, "still running on the server");
+    }
+    // One URL for both modes: the read-only session is what keeps a reader from writing.
+    let reader = boss.pool(&grant("reader", "shop", Mode::Read)).unwrap();
+    assert_eq!(sqlstate(reader.execute("INSERT INTO items (name) VALUES ('x')", &[], soon()).await), "25006");
+    boss.stop().await;
+}
