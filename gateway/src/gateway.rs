@@ -16,6 +16,7 @@ use crate::{
     access::{Asked, Record},
     authority::Authority,
     body::{self, Body, BodyError, Held},
+    connection::{Handler, Peer, Scheme},
     context::{RequestContext, TraceContext, new_request_id, request_id},
     dispatch::AnsweredBy,
     error::{GatewayError, refusal},
@@ -37,6 +38,16 @@ pub struct Gateway {
 struct Snapshot {
     table: RouteTable,
     settings: Settings,
+}
+
+impl Handler for Gateway {
+    async fn handle(&self, peer: Peer, request: Request<hyper::body::Incoming>) -> Response<Body> {
+        Self::handle(self, peer.address, peer.scheme == Scheme::Https, request).await
+    }
+
+    fn refuse(&self, status: StatusCode, message: &str) -> Response<Bytes> {
+        self.refused(status, message)
+    }
 }
 
 impl Gateway {
@@ -124,7 +135,7 @@ impl Gateway {
     }
 
     /// The answer to something that never became a request, with its `Content-Length`.
-    pub fn refuse(&self, status: StatusCode, message: &str) -> Response<Bytes> {
+    pub fn refused(&self, status: StatusCode, message: &str) -> Response<Bytes> {
         let trace = TraceContext::start();
         let mut response = refusal(status, message, &trace);
         let length = response.body().len();

@@ -109,6 +109,21 @@ fn explain(address: SocketAddr, source: io::Error) -> BindError {
 }
 
 impl Listeners {
+    /// Takes the sockets out of this runtime, for another thread's.
+    pub fn into_std(self) -> io::Result<Vec<std::net::TcpListener>> {
+        self.0.into_iter().map(|(listener, _)| listener.into_std()).collect()
+    }
+
+    /// Sockets from [`into_std`](Self::into_std). Needs the runtime that is to accept on them.
+    pub fn from_std(sockets: Vec<std::net::TcpListener>) -> io::Result<Self> {
+        let listener = |socket: std::net::TcpListener| {
+            let listener = TcpListener::from_std(socket)?;
+            let address = listener.local_addr()?;
+            Ok((listener, address))
+        };
+        sockets.into_iter().map(listener).collect::<io::Result<_>>().map(Self)
+    }
+
     /// The addresses bound, with the real ports.
     pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> + '_ {
         self.0.iter().map(|(_, address)| *address)

@@ -19,7 +19,7 @@ mod cached;
 mod pages;
 
 pub use cached::{Cached, Probe};
-pub use pages::{Page, Pages};
+pub use pages::{Page, Pages, json};
 
 const CHECK_TIMEOUT: Duration = Duration::from_secs(1);
 

@@ -1,14 +1,51 @@
-//! `archipel`: runs a microservice system in one process.
+//! `archipel`: runs a microservice system of WebAssembly components in one process.
+//!
+//! Start at `cli.rs` for what a user can say, at `serve.rs` for what happens then.
 
+use std::{io::Write, process::ExitCode};
+
+use clap::Parser;
+
+mod admin;
 mod backend;
 mod capability;
+mod cli;
 mod component;
+mod deploy;
 mod engine;
 mod grant;
 mod health;
 mod instance;
 mod manifest;
+mod openapi;
+mod problem;
+mod serve;
 mod service;
 mod telemetry;
 
-fn main() {}
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    match cli::Cli::parse().execute() {
+        Ok(code) => code,
+        Err(error) => {
+            // Nothing is left to tell when standard error is gone.
+            let _ = writeln!(std::io::stderr(), "error: {}", chain(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// An error and its causes, each once.
+fn chain(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1) {
+        let cause = cause.to_string();
+        if !text.contains(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+    }
+    text
+}

@@ -5,18 +5,20 @@
 //! admin listener last. Nothing else in the host knows this order.
 
 use std::{
-    collections::BTreeMap,
     num::NonZeroUsize,
     path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use gateway::{drain::Drain, gateway::Gateway, listener::Bound};
+use gateway::listener;
 use tokio::task::JoinHandle;
 
 use crate::{
-    backend::postgres::Databases,
+    backend::{
+        embedded::{self, DataFolder},
+        postgres::Databases,
+    },
     component::Artifacts,
     deploy::{self, Generation, Watch},
     engine::{Engine, EngineSettings},
@@ -24,47 +26,22 @@ use crate::{
     manifest::{Environment, Manifest},
 };
 
+mod error;
 mod front;
+mod listening;
 mod probes;
 mod report;
-mod thread;
 
+pub use error::StartError;
+use listening::Listening;
 pub use report::Report;
-use thread::Listening;
 
 /// Everything a start needs from outside; read once.
 pub struct Surroundings {
     pub environment: Environment,
     pub watch: Arc<dyn Watch>,
-}
-
-/// Why the host did not start. Nothing is left running.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    #[error(transparent)]
-    Listen(#[from] gateway::listener::BindError),
-    #[error(transparent)]
-    Tls(#[from] gateway::listener::TlsError),
-    #[error(transparent)]
-    Databases(#[from] crate::backend::postgres::StartError),
-    #[error(transparent)]
-    Engine(#[from] crate::engine::EngineError),
-    #[error(transparent)]
-    Artifacts(#[from] crate::component::ArtifactsError),
-    #[error("{}", .0.iter().map(chain).collect::<Vec<_>>().join("\n"))]
-    Deploy(Vec<deploy::DeployError>),
-    #[error("cannot start the thread of the admin listener")]
-    Thread(#[source] std::io::Error),
-}
-
-fn chain(error: &deploy::DeployError) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(source) = cause {
-        text.push_str(&format!(": {source}"));
-        cause = source.source();
-    }
-    text
+    /// When the command was given.
+    pub began: Instant,
 }
 
 /// A host that accepts requests.
@@ -76,35 +53,101 @@ pub struct Running {
     gateway: Listening,
     admin: Listening,
     housekeeping: JoinHandle<()>,
+    began: Instant,
+    /// Ours alone while we run.
+    _data: DataFolder,
 }
 
 /// Starts everything `manifest` describes, or nothing.
 pub async fn start(manifest: Manifest, surroundings: Surroundings) -> Result<Running, StartError> {
-    let gateway_addresses = Bound::bind(&manifest.gateway.listen)?;
-    let admin_address = Bound::bind(&[manifest.admin_listen])?;
+    let gateway_sockets = listener::bind(&manifest.gateway.listen)?;
+    let admin_sockets = listener::bind(&[manifest.admin_listen])?;
     let tls = front::tls(&manifest.gateway)?;
 
-    let databases = Arc::new(Databases::start(&manifest, &surroundings.environment).await?);
-    let prepared = prepare(&manifest, &databases, &surroundings.watch).await;
-    let (engine, generation) = match prepared {
-        Ok(prepared) => prepared,
+    let data = DataFolder::open(&manifest.host.data)?;
+    let databases = Arc::new(databases(&manifest, &data, &surroundings).await?);
+    let generation = match prepare(&manifest, &databases, &surroundings.watch).await {
+        Ok(generation) => Arc::new(generation),
         Err(error) => {
             databases.stop().await;
             return Err(error);
         }
     };
-    drop(engine);
 
     let health = Arc::new(Health::new(probes::of(&manifest, &generation, &databases)));
-    let gateway = front::gateway(&manifest, &generation, &health);
-    let admin = front::admin(&admin_address, &health);
+    let gateway = Arc::new(front::gateway(&manifest, &generation, &health)?);
+    let admin_address = admin_sockets.addresses().next().expect("one address was bound");
+    let admin = Arc::new(front::admin(admin_address, &health));
     Ok(Running {
-        gateway: thread::here(gateway_addresses, tls, gateway, &manifest.gateway),
-        admin: thread::apart(admin_address, admin, &manifest.gateway).map_err(StartError::Thread)?,
+        gateway: listening::here(gateway_sockets, gateway, front::listening(&manifest.gateway, tls)),
+        admin: listening::apart(admin_sockets, admin, front::admin_listening()).map_err(StartError::Thread)?,
         housekeeping: tokio::spawn(housekeeping(generation.clone())),
         manifest,
         databases,
         generation,
         health,
+        began: surroundings.began,
+        _data: data,
     })
+}
+
+impl Running {
+    /// Stops everything in order; returns how many connections had to be cut.
+    pub async fn stop(self) -> usize {
+        self.health.start_draining();
+        tokio::time::sleep(self.manifest.host.linger).await;
+        let stragglers = self.gateway.stop(self.manifest.host.drain).await;
+        self.housekeeping.abort();
+        self.databases.stop().await;
+        self.admin.stop(Duration::ZERO).await;
+        stragglers
+    }
+}
+
+async fn databases(manifest: &Manifest, data: &DataFolder, surroundings: &Surroundings) -> Result<Databases, StartError> {
+    let variable = |name: &str| surroundings.environment.get(name);
+    let environment = embedded::Environment {
+        path: variable("PATH").map(Into::into),
+        postgres: variable("ARCHIPEL_POSTGRES").map(PathBuf::from),
+        runtime: variable("XDG_RUNTIME_DIR").map(PathBuf::from),
+    };
+    let grants: Vec<_> = manifest.services.values().flat_map(|service| service.grants.databases()).collect();
+    let progress = |progress: crate::backend::postgres::Progress<'_>| tracing::debug!(?progress, "preparing databases");
+    let databases = Databases::start(&manifest.databases, &grants, data, &environment, &progress).await?;
+    for warning in databases.warnings() {
+        tracing::warn!("{warning}");
+    }
+    Ok(databases)
+}
+
+async fn prepare(manifest: &Manifest, databases: &Arc<Databases>, watch: &Arc<dyn Watch>) -> Result<Generation, StartError> {
+    let engine = Engine::new(engine_settings(manifest))?;
+    let artifacts = Arc::new(Artifacts::open(&manifest.host.data, manifest.host.artifacts_max_bytes)?);
+    let generation = deploy::prepare(manifest, &engine, databases, &artifacts, watch).await;
+    generation.map_err(StartError::Deploy)
+}
+
+/// Slots beyond this are not reserved: the address space of one is more than 4 GiB.
+const INSTANCES_MAX: u32 = 2_000;
+
+fn engine_settings(manifest: &Manifest) -> EngineSettings {
+    let limits = || manifest.services.values().map(|service| &service.limits);
+    let concurrency: u32 = limits().map(|limits| limits.concurrency.get()).fold(0, u32::saturating_add);
+    EngineSettings {
+        instances_max: concurrency.clamp(64, INSTANCES_MAX),
+        instance_memory_max_bytes: limits().map(|limits| limits.memory_bytes).max().unwrap_or(64 << 20),
+        guest_memory_bytes: manifest.host.guest_memory_bytes,
+        workers: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+    }
+}
+
+/// How often idle instances are looked for.
+const HOUSEKEEPING: Duration = Duration::from_secs(1);
+
+async fn housekeeping(generation: Arc<Generation>) {
+    let mut round = tokio::time::interval(HOUSEKEEPING);
+    loop {
+        round.tick().await;
+        generation.services.values().for_each(|deployed| deployed.service.drop_idle());
+    }
 }

@@ -12,6 +12,7 @@ mod decode;
 mod encode;
 pub(crate) mod endpoint;
 mod error;
+mod exchange;
 mod frame;
 mod harmless;
 pub(crate) mod lexer;

@@ -112,18 +112,18 @@ impl client::HostDatabase for DatabaseCtx<'_> {
 
     async fn query(&mut self, db: Resource<OpenDatabase>, sql: String, params: Vec<types::Value>) -> Answer<types::Rows> {
         let pool = self.table.get(&db)?.0.clone();
-        let answer = pool.query(&sql, convert::values(params), self.view.deadline).await;
+        let answer = pool.query(&sql, &convert::values(params), self.view.deadline).await;
         Ok(answer.map(convert::rows).map_err(convert::error))
     }
 
     async fn execute(&mut self, db: Resource<OpenDatabase>, sql: String, params: Vec<types::Value>) -> Answer<u64> {
         let pool = self.table.get(&db)?.0.clone();
-        Ok(pool.execute(&sql, convert::values(params), self.view.deadline).await.map_err(convert::error))
+        Ok(pool.execute(&sql, &convert::values(params), self.view.deadline).await.map_err(convert::error))
     }
 
     async fn batch(&mut self, db: Resource<OpenDatabase>, items: Vec<(String, Vec<types::Value>)>) -> Answer<Vec<u64>> {
         let pool = self.table.get(&db)?.0.clone();
-        Ok(pool.batch(convert::items(items), self.view.deadline).await.map_err(convert::error))
+        Ok(pool.batch(&convert::items(items), self.view.deadline).await.map_err(convert::error))
     }
 
     async fn begin(&mut self, db: Resource<OpenDatabase>, options: Option<types::TxOptions>) -> Answer<Resource<OpenTransaction>> {
@@ -144,20 +144,20 @@ impl client::HostTransaction for DatabaseCtx<'_> {
     async fn query(&mut self, tx: Resource<OpenTransaction>, sql: String, params: Vec<types::Value>) -> Answer<types::Rows> {
         let deadline = self.view.deadline;
         let Some(transaction) = &mut self.table.get_mut(&tx)?.0 else { return Ok(Err(types::Error::Closed)) };
-        let answer = transaction.query(&sql, convert::values(params), deadline).await;
+        let answer = transaction.query(&sql, &convert::values(params), deadline).await;
         Ok(answer.map(convert::rows).map_err(convert::error))
     }
 
     async fn execute(&mut self, tx: Resource<OpenTransaction>, sql: String, params: Vec<types::Value>) -> Answer<u64> {
         let deadline = self.view.deadline;
         let Some(transaction) = &mut self.table.get_mut(&tx)?.0 else { return Ok(Err(types::Error::Closed)) };
-        Ok(transaction.execute(&sql, convert::values(params), deadline).await.map_err(convert::error))
+        Ok(transaction.execute(&sql, &convert::values(params), deadline).await.map_err(convert::error))
     }
 
     async fn batch(&mut self, tx: Resource<OpenTransaction>, items: Vec<(String, Vec<types::Value>)>) -> Answer<Vec<u64>> {
         let deadline = self.view.deadline;
         let Some(transaction) = &mut self.table.get_mut(&tx)?.0 else { return Ok(Err(types::Error::Closed)) };
-        Ok(transaction.batch(convert::items(items), deadline).await.map_err(convert::error))
+        Ok(transaction.batch(&convert::items(items), deadline).await.map_err(convert::error))
     }
 
     async fn savepoint(&mut self, tx: Resource<OpenTransaction>) -> Answer<Resource<OpenTransaction>> {

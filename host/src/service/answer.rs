@@ -49,7 +49,7 @@ pub(super) async fn head(mut run: GuestRun, version: Arc<Version>, permit: Permi
         }
         None => {
             let guest = Guest::Running(run);
-            Streaming { guest, body, timer, version, _permit: permit, empty_frames: 0 }.boxed_unsync()
+            Streaming { guest, body, timer, version, _permit: permit, empty_frames: 0 }.boxed_unsync().into()
         }
     };
     Ok(Answer { response: Response::from_parts(parts, body) })
@@ -98,7 +98,7 @@ fn whole(mut inner: WasiBody) -> Result<Body, Failure> {
 
 fn with_trailers(pieces: Vec<Bytes>, trailers: Frame<Bytes>) -> Body {
     let frames = pieces.into_iter().map(Frame::data).chain([trailers]).map(Ok);
-    http_body_util::StreamBody::new(futures_util::stream::iter(frames)).boxed_unsync()
+    http_body_util::StreamBody::new(futures_util::stream::iter(frames)).boxed_unsync().into()
 }
 
 /// A body and the guest that is still writing it.

@@ -15,7 +15,8 @@ use super::{
     batch::{self, Batch},
     endpoint::Endpoint,
     error::{Error, Failure},
-    pool::{Lease, Site},
+    exchange::{Exchange, Execute, Query},
+    pool::Site,
     statement::{Effect, Statement, classify},
     transaction::{Transaction, TxOptions},
     value::{Rows, Value},
@@ -43,13 +44,13 @@ impl Pool {
     /// before the connection's place is lent again. The same holds for the other calls.
     pub async fn query(&self, sql: &str, params: &[Value], deadline: Instant) -> Result<Rows, Error> {
         let kind = self.permitted(sql)?;
-        self.run(kind, deadline, async |lease: &mut Lease| lease.query(sql, kind, params).await).await
+        self.run(kind, deadline, Query { sql, kind, params }).await
     }
 
     /// Runs one statement; the number of rows it changed.
     pub async fn execute(&self, sql: &str, params: &[Value], deadline: Instant) -> Result<u64, Error> {
         let kind = self.permitted(sql)?;
-        self.run(kind, deadline, async |lease: &mut Lease| lease.execute(sql, kind, params).await).await
+        self.run(kind, deadline, Execute { sql, kind, params }).await
     }
 
     /// Runs statements one after the other in one transaction, all or nothing, in one flight
@@ -85,14 +86,9 @@ impl Pool {
         self.site.in_use()
     }
 
-    async fn run<T>(
-        &self,
-        kind: Statement,
-        deadline: Instant,
-        statement: impl AsyncFn(&mut Lease) -> Result<T, Failure>,
-    ) -> Result<T, Error> {
+    async fn run<E: Exchange>(&self, kind: Statement, deadline: Instant, exchange: E) -> Result<E::Answer, Error> {
         let mut lease = within(deadline, self.site.lend(&self.role)).await?;
-        let first = within(self.cut(deadline), async { Ok(statement(&mut lease).await) }).await?;
+        let first = within(self.cut(deadline), async { Ok(exchange.on(&mut lease).await) }).await?;
         match first {
             Ok(answer) => return Ok(answer),
             // Raised before anything ran.
@@ -102,7 +98,7 @@ impl Pool {
             }
             Err(failure) => return Err(failure.into_error()),
         }
-        within(self.cut(deadline), async { statement(&mut lease).await.map_err(Failure::into_error) }).await
+        within(self.cut(deadline), async { exchange.on(&mut lease).await.map_err(Failure::into_error) }).await
     }
 
     fn permitted(&self, sql: &str) -> Result<Statement, Error> {

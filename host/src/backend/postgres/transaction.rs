@@ -10,9 +10,10 @@ use std::{
 };
 
 use super::{
-    batch::{self, Batch},
+    batch::Batch,
     client::{BatchItem, cut, permitted, within},
     error::{DbError, Error, Failure},
+    exchange::{Control, Exchange, Execute, Query, Within},
     pool::Lease,
     value::{Rows, Value},
 };
@@ -86,18 +87,18 @@ impl Transaction {
 
     pub async fn query(&self, sql: &str, params: &[Value], deadline: Instant) -> Result<Rows, Error> {
         let kind = permitted(self.shared.mode, sql)?;
-        self.run(deadline, async |lease: &mut Lease| lease.query(sql, kind, params).await).await
+        self.run(deadline, Query { sql, kind, params }).await
     }
 
     pub async fn execute(&self, sql: &str, params: &[Value], deadline: Instant) -> Result<u64, Error> {
         let kind = permitted(self.shared.mode, sql)?;
-        self.run(deadline, async |lease: &mut Lease| lease.execute(sql, kind, params).await).await
+        self.run(deadline, Execute { sql, kind, params }).await
     }
 
     /// Statements in one flight; a failure of one fails the transaction.
     pub async fn batch(&self, items: &[BatchItem], deadline: Instant) -> Result<Vec<u64>, Error> {
         let batch = Batch::new(items, |sql| permitted(self.shared.mode, sql))?;
-        self.run(deadline, async |lease: &mut Lease| batch::run_within(lease, &batch).await).await
+        self.run(deadline, Within(batch)).await
     }
 
     /// Starts a transaction within this one.
@@ -106,7 +107,7 @@ impl Transaction {
         if level > DEPTH_MAX {
             return Err(Error::Refused(format!("savepoints nest at most {DEPTH_MAX} deep")));
         }
-        self.run(deadline, async |lease: &mut Lease| lease.control(&format!("SAVEPOINT level_{level}")).await).await?;
+        self.run(deadline, Control { sql: format!("SAVEPOINT level_{level}"), ends: false }).await?;
         let mut state = self.state();
         state.level = level;
         state.failed.push(false);
@@ -132,13 +133,7 @@ impl Transaction {
 
     async fn finish(&mut self, ending: Ending, deadline: Instant) -> Result<(), Error> {
         let level = self.level;
-        let sql = ending.sql(level);
-        let finished = self
-            .run(deadline, async |lease: &mut Lease| match level {
-                0 => lease.end(&sql).await,
-                _ => lease.control(&sql).await,
-            })
-            .await;
+        let finished = self.run(deadline, Control { sql: ending.sql(level), ends: level == 0 }).await;
         // Without an answer the drop below ends it.
         finished?;
         self.ended = true;
@@ -150,7 +145,7 @@ impl Transaction {
         Ok(())
     }
 
-    async fn run<T>(&self, deadline: Instant, statement: impl AsyncFn(&mut Lease) -> Result<T, Failure>) -> Result<T, Error> {
+    async fn run<E: Exchange>(&self, deadline: Instant, exchange: E) -> Result<E::Answer, Error> {
         let (mut lease, abandoned_to) = self.state().speak(self.level)?;
         let cut = cut(self.shared.statement_timeout, deadline);
         // A dropped or late future takes the lease with it: the transaction is over.
@@ -159,7 +154,7 @@ impl Transaction {
                 let undone = lease.control(&Ending::RollBack.sql(level)).await;
                 undone.map_err(Failure::into_error)?;
             }
-            Ok(statement(&mut lease).await)
+            Ok(exchange.on(&mut lease).await)
         })
         .await;
         let outcome = outcome.inspect_err(|_| self.state().close())?;

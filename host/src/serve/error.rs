@@ -1,0 +1,58 @@
+//! Why the host did not start.
+
+use std::{error::Error, io};
+
+use gateway::{listener::BindError, router::Conflict, tls::TlsError};
+
+use crate::{
+    backend::{embedded::FolderError, postgres},
+    component::ArtifactsError,
+    deploy::DeployError,
+    engine::EngineError,
+};
+
+/// One variant for each thing that is started. Nothing is left running.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Listen(#[from] BindError),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    #[error(transparent)]
+    Data(#[from] FolderError),
+    #[error(transparent)]
+    Databases(#[from] postgres::StartError),
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error(transparent)]
+    Artifacts(#[from] ArtifactsError),
+    /// Every service that cannot be deployed, a line each.
+    #[error("{}", lines(.0))]
+    Deploy(Vec<DeployError>),
+    #[error("a route of the manifest is one of the host's own (`/health`, `/health/live`, `/health/ready`, `/openapi.json`); choose another path")]
+    OwnPage(Vec<Conflict>),
+    #[error("cannot start the thread of the admin listener")]
+    Thread(#[source] io::Error),
+}
+
+impl From<Vec<Conflict>> for StartError {
+    fn from(conflicts: Vec<Conflict>) -> Self {
+        Self::OwnPage(conflicts)
+    }
+}
+
+fn lines(errors: &[DeployError]) -> String {
+    errors.iter().map(|error| chain(error)).collect::<Vec<_>>().join("\n")
+}
+
+/// An error and its causes on one line.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(source) = cause {
+        text.push_str(": ");
+        text.push_str(&source.to_string());
+        cause = source.source();
+    }
+    text
+}
