@@ -1,8 +1,11 @@
 //! Requests through the whole gateway, to services that are closures.
 
 mod answers;
+mod heads;
 mod limits;
+mod log;
 mod paths;
+mod wire;
 
 use std::{
     collections::VecDeque,
