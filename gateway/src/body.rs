@@ -19,7 +19,7 @@ use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
 
 pub(crate) use held::Held;
-pub(crate) use limited::limited;
+pub(crate) use limited::{Fault, limited};
 
 /// Empty data frames after which a body is given up: they cost the receiver memory and time and
 /// carry nothing (GHSA-f8mm).

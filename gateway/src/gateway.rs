@@ -3,8 +3,6 @@
 //! Decides the order of things and nothing else: which route wins is `router`'s, what a failure
 //! looks like `error`'s, which headers pass `headers`'. Never fails: every failure is an answer.
 
-mod admission;
-
 use std::{net::SocketAddr, sync::Arc};
 
 use arc_swap::ArcSwap;
@@ -14,19 +12,18 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::{
     access::{Asked, Record},
+    admission::{InFlight, Permit},
     authority::Authority,
-    body::{self, Body, BodyError, Held},
+    body::{self, Body, BodyError, Fault, Held},
     connection::{Handler, Peer, Scheme},
     context::{RequestContext, TraceContext, new_request_id, request_id},
-    dispatch::AnsweredBy,
+    dispatch::{AnsweredBy, Dispatched},
     error::{GatewayError, refusal},
     headers, path,
     router::{Entry, RouteTable},
 };
 
-use admission::InFlight;
-pub(crate) use admission::Permit;
-pub use admission::Settings;
+pub use crate::admission::Settings;
 
 /// Routes requests to services, within its limits.
 pub struct Gateway {
@@ -112,8 +109,9 @@ impl Gateway {
             asked.map(|asked| Record::new(asked, cx.clone(), entry.as_ref().ok().copied()));
         let mut held = Held::new(cx.clone(), permit, record);
 
-        let answer = match entry {
-            Ok(entry) => dispatch(&cx, entry, limit, https, head, body).await,
+        let started = entry.and_then(|entry| Started::new(&cx, entry, limit, https, head, body));
+        let answer = match started {
+            Ok(started) => started.answer(cx.deadline).await,
             Err(error) => Err(error),
         };
         let (mut response, owed) = match answer.and_then(|response| checked(response, is_head)) {
@@ -177,32 +175,44 @@ impl Snapshot {
     }
 }
 
-/// Forwards a request to its service, inside the deadline.
-async fn dispatch<B>(
-    cx: &Arc<RequestContext>,
-    entry: &Entry,
-    limit: u64,
-    https: bool,
-    mut head: Parts,
-    body: B,
-) -> Result<Response<Body>, GatewayError>
-where
-    B: http_body::Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<BodyError>,
-{
-    let (body, fault) = body::limited(body, limit)?;
-    headers::forward(&mut head, cx, https);
-    let request = Request::from_parts(head, body);
-    // The timer is made with the future but registered only if the service is not ready at once.
-    let answered = timeout_at(
-        cx.deadline.into(),
-        entry.dispatch.dispatch(cx.clone(), request),
-    )
-    .await;
-    if let Some(error) = fault.get() {
-        return Err(error.clone().into()); // whatever the service made of half a body
+/// A request on its way through its service.
+struct Started<'a> {
+    answer: Dispatched<'a>,
+    fault: Fault,
+}
+
+impl<'a> Started<'a> {
+    /// Forwards a request. Not async, so that the request is moved into the service's future and
+    /// not through ours as well.
+    fn new<B>(
+        cx: &Arc<RequestContext>,
+        entry: &'a Entry,
+        limit: u64,
+        https: bool,
+        mut head: Parts,
+        body: B,
+    ) -> Result<Self, GatewayError>
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BodyError>,
+    {
+        let (body, fault) = body::limited(body, limit)?;
+        headers::forward(&mut head, cx, https);
+        let answer = entry
+            .dispatch
+            .dispatch(cx.clone(), Request::from_parts(head, body));
+        Ok(Self { answer, fault })
     }
-    Ok(answered.map_err(|_elapsed| GatewayError::DeadlineExceeded)??)
+
+    /// Waits for the answer's head until `deadline`. Dropping it drops the service's future.
+    async fn answer(self, deadline: std::time::Instant) -> Result<Response<Body>, GatewayError> {
+        // The timer is made at once but registered only if the service is not ready.
+        let answered = timeout_at(deadline.into(), self.answer).await;
+        if let Some(error) = self.fault.get() {
+            return Err(error.clone().into()); // whatever the service made of half a body
+        }
+        Ok(answered.map_err(|_elapsed| GatewayError::DeadlineExceeded)??)
+    }
 }
 
 /// Cleans a service's answer and refuses one that is no valid HTTP; with it comes the length

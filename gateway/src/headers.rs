@@ -53,9 +53,13 @@ const PROTECTED: [HeaderName; 14] = [
     X_TRACE_ID,
 ];
 
+/// Fields that [`forward`] adds at most.
+const FORWARDED_MAX: usize = 7;
+
 /// Makes a client's head into what its service receives.
 pub(crate) fn forward(head: &mut Parts, cx: &RequestContext, https: bool) {
     clean_request(&mut head.headers);
+    head.headers.reserve(FORWARDED_MAX); // grows once rather than twice
     if !head.headers.contains_key(HOST)
         && let Some(host) = head
             .uri

@@ -2,6 +2,7 @@
 //! or databases. Start at `gateway.rs`, the life of a request on one page.
 
 mod access;
+mod admission;
 pub mod authority;
 pub mod body;
 pub mod connection;

@@ -16,7 +16,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tracing::warn;
 
 use super::{BodyError, EmptyFrames};
-use crate::{access::Record, context::RequestContext, gateway::Permit, headers};
+use crate::{access::Record, admission::Permit, context::RequestContext, headers};
 
 pub(crate) struct Held {
     // Dropped in this order: the log first, the permit last.

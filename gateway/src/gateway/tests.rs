@@ -1,8 +1,11 @@
 //! Requests through the whole gateway, to services that are closures.
 
 mod answers;
+mod heads;
 mod limits;
+mod log;
 mod paths;
+mod wire;
 
 use std::{
     collections::VecDeque,
@@ -17,7 +20,7 @@ use http_body_util::{BodyExt, Full, StreamBody};
 
 use super::*;
 use crate::{
-    dispatch::{Dispatch, DispatchError, Dispatched},
+    dispatch::{Dispatch, DispatchError},
     route::{Methods, Route},
 };
 

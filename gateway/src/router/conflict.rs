@@ -10,7 +10,7 @@ use std::{collections::HashMap, fmt};
 
 use http::Method;
 
-use crate::route::{HostPattern, Methods, Route};
+use crate::route::{Methods, Route};
 
 /// Two routes of which one could never be reached.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -26,7 +26,7 @@ pub struct Conflict {
 
 /// Every pair that conflicts with the first of its kind, by the second's index.
 pub fn conflicts<'a>(routes: impl IntoIterator<Item = &'a Route>) -> Vec<Conflict> {
-    let mut groups: HashMap<(Option<&HostPattern>, String), Vec<(usize, &Route)>> = HashMap::new();
+    let mut groups: HashMap<_, Vec<(usize, &Route)>> = HashMap::new();
     let mut conflicts = Vec::new();
     for (second, route) in routes.into_iter().enumerate() {
         let group = groups

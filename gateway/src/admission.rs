@@ -27,14 +27,14 @@ pub struct Settings {
 
 /// The count of requests in flight. The maximum may change from one request to the next.
 #[derive(Debug, Default)]
-pub(super) struct InFlight(AtomicUsize);
+pub(crate) struct InFlight(AtomicUsize);
 
 /// One request in flight, until dropped.
 #[derive(Debug)]
 pub(crate) struct Permit(Arc<InFlight>);
 
 impl InFlight {
-    pub(super) fn admit(self: &Arc<Self>, requests_max: NonZeroUsize) -> Option<Permit> {
+    pub(crate) fn admit(self: &Arc<Self>, requests_max: NonZeroUsize) -> Option<Permit> {
         let below_max = |count: usize| (count < requests_max.get()).then_some(count + 1);
         self.0
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, below_max)
@@ -42,7 +42,7 @@ impl InFlight {
         Some(Permit(self.clone()))
     }
 
-    pub(super) fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.0.load(Ordering::Relaxed)
     }
 }
