@@ -1,8 +1,21 @@
 //! The promises of the reader: a table of attacks, and properties over splits and mutations.
 
-use proptest::prelude::*;
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
+    time::Duration,
+};
 
-use super::{Fault, Refusal, Scan, Scanner};
+use http_body_util::{BodyExt, Full};
+use hyper::{Response, body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
+use proptest::prelude::*;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::{Fault, Framed, Progress, Refusal, Scan, Scanner};
 
 /// Feeds `input` in pieces that end at `cuts`, as reads would bring it.
 fn feed(input: &[u8], cuts: &[usize]) -> (Vec<u8>, u64, Option<Refusal>) {
@@ -351,6 +364,66 @@ fn nearly_requests() -> impl Strategy<Value = Vec<u8>> {
             }
             bytes
         })
+}
+
+/// Sends `input` to hyper through the reader in pieces of `piece` bytes. Gives how many
+/// requests hyper saw, how many heads the reader counted, and what hyper answered.
+fn through_hyper(input: &[u8], piece: usize) -> (u64, u64, String) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let progress = Arc::new(Progress::default());
+        let (mut client, server) = tokio::io::duplex(piece);
+        let seen = AtomicU64::new(0);
+        let service = service_fn(|request: hyper::Request<Incoming>| {
+            seen.fetch_add(1, SeqCst);
+            async {
+                let _ = request.into_body().collect().await; // cut bodies are expected
+                Ok::<_, Infallible>(Response::new(Full::<&[u8]>::new(b"x")))
+            }
+        });
+        let io = TokioIo::new(Framed::new(server, progress.clone()));
+        let serving = http1::Builder::new()
+            .header_read_timeout(None)
+            .serve_connection(io, service);
+        let (mut from_server, mut to_server) = tokio::io::split(&mut client);
+        let mut answers = Vec::new();
+        let talking = async {
+            tokio::join!(
+                async {
+                    let _ = to_server.write_all(input).await; // the server may close first
+                    let _ = to_server.shutdown().await;
+                },
+                from_server.read_to_end(&mut answers),
+                serving,
+            )
+        };
+        // After a refused head nothing moves any more: time runs only then.
+        let _ = tokio::time::timeout(Duration::from_secs(1), talking).await;
+        (
+            seen.load(SeqCst),
+            progress.heads(),
+            String::from_utf8(answers).unwrap(),
+        )
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
+
+    #[test]
+    fn hyper_sees_no_more_than_the_reader_counted_and_never_speaks_first(
+        input in nearly_requests(),
+        piece in 1..300usize,
+    ) {
+        let (seen, counted, answers) = through_hyper(&input, piece);
+        prop_assert!(seen <= counted, "{seen} > {counted}");
+        prop_assert!(answers.matches("HTTP/1.").count() as u64 <= seen, "{answers}");
+        prop_assert!(!answers.contains(" 400 ") && !answers.contains(" 431 "), "{answers}");
+    }
 }
 
 proptest! {
