@@ -3,6 +3,7 @@
 mod h2;
 mod http1;
 mod limits;
+mod tls;
 
 use std::{
     future::Future,

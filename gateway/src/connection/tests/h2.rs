@@ -1,11 +1,6 @@
-//! HTTP/2 in clear text with a client written by hand, and over TLS with hyper's.
-
-use http_body_util::Empty;
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use rustls_pki_types::{ServerName, pem::PemObject};
+//! HTTP/2 with a client written by hand.
 
 use super::*;
-use crate::tls::Tls;
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const DATA: u8 = 0;
@@ -246,58 +241,15 @@ async fn draining_sends_goaway_and_finishes_the_streams() {
 }
 
 #[tokio::test]
-async fn tls_speaks_both_protocols_by_alpn() {
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    let directory = std::env::temp_dir().join(format!("gateway-tls-{}", uuid::Uuid::new_v4()));
-    std::fs::create_dir(&directory).unwrap();
-    let (chain, key) = (directory.join("chain.pem"), directory.join("key.pem"));
-    std::fs::write(&chain, made.cert.pem()).unwrap();
-    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
-    let tls = Tls::from_pem_files(&chain, &key).unwrap();
-    assert!(Tls::from_pem_files(&key, &chain).is_err());
-    std::fs::remove_dir_all(&directory).unwrap();
-    let server = Server::with(|settings| settings.tls = Some(tls), hello);
-
-    let mut roots = rustls::RootCertStore::empty();
-    roots
-        .add(rustls_pki_types::CertificateDer::from_pem_slice(made.cert.pem().as_bytes()).unwrap())
-        .unwrap();
-    for protocol in ["h2", "http/1.1"] {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let mut config = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots.clone())
-            .with_no_client_auth();
-        config.alpn_protocols = vec![protocol.into()];
-        let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
-        let name = ServerName::try_from("localhost").unwrap();
-        let io = TokioIo::new(
-            connector
-                .connect(name, server.connect().await)
-                .await
-                .unwrap(),
-        );
-        let request = Request::get("https://localhost/")
-            .header("host", "localhost")
-            .body(Empty::<Bytes>::new())
-            .unwrap();
-        let response = if protocol == "h2" {
-            let (mut sender, connection) =
-                hyper::client::conn::http2::handshake(TokioExecutor::new(), io)
-                    .await
-                    .unwrap();
-            tokio::spawn(connection);
-            sender.send_request(request).await.unwrap()
-        } else {
-            let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.unwrap();
-            tokio::spawn(connection);
-            sender.send_request(request).await.unwrap()
-        };
-        assert_eq!(
-            response.into_body().collect().await.unwrap().to_bytes(),
-            "hello",
-            "{protocol}"
+async fn the_limits_are_announced() {
+    let server = Server::start(hello);
+    let mut socket = greet(&server, &[]).await;
+    let settings = find(&mut socket, SETTINGS).await.unwrap().payload;
+    for (name, value) in [(3u16, 100u32), (6, 64 * 1024)] {
+        let entry = [&name.to_be_bytes()[..], &value.to_be_bytes()].concat();
+        assert!(
+            settings.chunks(6).any(|each| each == entry),
+            "{name}: {settings:?}"
         );
     }
 }
