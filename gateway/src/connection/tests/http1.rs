@@ -272,3 +272,32 @@ async fn a_straggler_is_counted_and_cut() {
     assert_eq!(read_to_close(&mut socket).await.0, "");
     assert_eq!(server.drain.wait(PATIENCE).await, 0);
 }
+
+#[tokio::test]
+async fn draining_under_load_breaks_no_request_on_an_open_connection() {
+    let server = Server::start(|_request| {
+        Box::pin(async {
+            tokio::task::yield_now().await;
+            Response::new(full("hello"))
+        })
+    });
+    let mut clients = tokio::task::JoinSet::new();
+    for _ in 0..20 {
+        let mut socket = server.connect().await;
+        clients.spawn(async move {
+            loop {
+                socket.write_all(GET.as_bytes()).await.unwrap();
+                if read_until(&mut socket, "hello")
+                    .await
+                    .contains("connection: close")
+                {
+                    return;
+                }
+            }
+        });
+    }
+    until("all are at work", || server.calls() > 500).await;
+    server.drain.start();
+    clients.join_all().await;
+    assert_eq!(server.drain.wait(PATIENCE).await, 0);
+}
