@@ -11,8 +11,7 @@ use http::{Request, Response};
 use crate::{body::Body, context::RequestContext};
 
 /// The future a [`Dispatch`] answers with.
-pub type Dispatched<'a> =
-    Pin<Box<dyn Future<Output = Result<Response<Body>, DispatchError>> + Send + 'a>>;
+pub type Dispatched<'a> = Pin<Box<dyn Future<Output = Result<Response<Body>, DispatchError>> + Send + 'a>>;
 
 /// Where a routed request goes: a component of this host, an admin page, a closure in a test.
 pub trait Dispatch: Send + Sync + 'static {

@@ -91,11 +91,11 @@ impl WriteStall {
     }
 }
 
-/// The drain as one connection follows it: registered once for each change, not at each poll.
+/// The drain as one connection follows it. While serving, its waiter is registered once and
+/// not at each poll: all connections share one list of waiters, under one lock.
 pub(super) struct DrainWatch<'pin, 'drain> {
     drain: &'drain Drain,
     changed: Pin<&'pin mut Notified<'drain>>,
-    phase: Phase,
     registered: Option<Waker>,
 }
 
@@ -105,7 +105,6 @@ impl<'pin, 'drain> DrainWatch<'pin, 'drain> {
         Self {
             drain,
             changed,
-            phase: Phase::Serving,
             registered: None,
         }
     }
@@ -115,14 +114,14 @@ impl<'pin, 'drain> DrainWatch<'pin, 'drain> {
             .registered
             .as_ref()
             .is_some_and(|waker| waker.will_wake(cx.waker()));
-        if !is_registered || self.drain.phase() != self.phase {
+        if !is_registered || self.drain.phase() != Phase::Serving {
             while let Poll::Ready(()) = self.changed.as_mut().poll(cx) {
                 self.changed.set(self.drain.changed());
             }
             self.registered = Some(cx.waker().clone());
-            self.phase = self.drain.phase();
         }
-        self.phase
+        // Looked at after registering, so that no change falls in between.
+        self.drain.phase()
     }
 }
 

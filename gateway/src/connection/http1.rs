@@ -121,7 +121,20 @@ pub(super) async fn serve<H: Handler>(
     })
     .await;
 
-    let mut transport = connection.into_parts().io.into_inner().into_inner();
+    let transport = connection.into_parts().io.into_inner().into_inner();
+    finish(end, transport, &state, &progress, peer, handler, times).await;
+}
+
+/// Closes so that the client can tell a whole answer from a broken one.
+async fn finish<H: Handler>(
+    end: End,
+    mut transport: Transport,
+    state: &State,
+    progress: &Progress,
+    peer: Peer,
+    handler: &H,
+    times: &Times,
+) {
     match end {
         End::Closed(Ok(())) if progress.is_between_requests() => {}
         End::Closed(Ok(())) => refusal::linger(&mut transport).await,

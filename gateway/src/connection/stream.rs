@@ -114,7 +114,7 @@ impl<F: Future<Output = ()>> Future for Watched<F> {
             return Poll::Ready(());
         }
         let turns = this.flow.turns();
-        if turns % 2 == 0 {
+        if turns.is_multiple_of(2) {
             return Poll::Pending; // the handler or its body is working
         }
         let deadline = Instant::now() + *this.stall_max;

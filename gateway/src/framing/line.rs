@@ -30,7 +30,7 @@ const fn classes() -> [u8; 256] {
         }
         // RFC 3986, and beyond it the bytes that browsers leave as they are in a query. What
         // a path may hold is for `path` to say; `#` never reaches a server.
-        if b.is_ascii_alphanumeric() || one_of(b, b"-._~!$&'()*+,;=:@/?%[]{}|^`\\") {
+        if b.is_ascii_alphanumeric() || one_of(b, b"-._~!$&'()*+,;=:@/?%[]{}|^\\") {
             table[byte] |= TARGET;
         }
         byte += 1;

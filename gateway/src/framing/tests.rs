@@ -1,6 +1,6 @@
-//! The promises of the reader: a table of attacks, and properties over splits and mutations.
+//! The promises of the reader: tables of what passes and what is refused.
 
-use proptest::prelude::*;
+mod properties;
 
 use super::{Fault, Refusal, Scan, Scanner};
 
@@ -310,68 +310,5 @@ fn attacks_on_bodies_end_the_body_and_the_stream_of_requests() {
             assert!(matches!(refusal, Some(Refusal::Body(_))), "{attack:?}");
             assert_eq!(heads, 1, "{attack:?}");
         }
-    }
-}
-
-/// A few pieces of requests glued together, valid or nearly so, then some bytes changed.
-fn nearly_requests() -> impl Strategy<Value = Vec<u8>> {
-    let piece = prop::sample::select(vec![
-        "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
-        "GET /x HTTP/1.0\r\n\r\n",
-        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello",
-        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5;e\r\nhello\r\n0\r\nT: v\r\n\r\n",
-        "PUT http://a/ HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n",
-        "\r\n",
-        "Content-Length: 7\r\n",
-        "Transfer-Encoding: chunked\r\n",
-        "0\r\n\r\n",
-        "X:",
-    ]);
-    let change = (
-        any::<prop::sample::Index>(),
-        prop::sample::select(b"\r\n\0 :;0aA\t,\x80".to_vec()),
-        0..3u8,
-    );
-    (
-        prop::collection::vec(piece, 1..6),
-        prop::collection::vec(change, 0..4),
-    )
-        .prop_map(|(pieces, changes)| {
-            let mut bytes = pieces.concat().into_bytes();
-            for (place, byte, how) in changes {
-                let at = place.index(bytes.len());
-                match how {
-                    0 => bytes[at] = byte,
-                    1 => bytes.insert(at, byte),
-                    _ => drop(bytes.remove(at)),
-                }
-                if bytes.is_empty() {
-                    bytes.push(byte);
-                }
-            }
-            bytes
-        })
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
-
-    #[test]
-    fn the_verdict_does_not_depend_on_the_split(
-        input in nearly_requests(),
-        cuts in prop::collection::vec(any::<usize>(), 0..12),
-    ) {
-        let whole = feed(&input, &[]);
-        prop_assert_eq!(&whole, &feed(&input, &cuts));
-        let every_byte: Vec<usize> = (0..input.len()).collect();
-        prop_assert_eq!(&whole, &feed(&input, &every_byte));
-    }
-
-    #[test]
-    fn no_bytes_at_all_make_it_panic(
-        input in prop::collection::vec(any::<u8>(), 0..600),
-        cuts in prop::collection::vec(any::<usize>(), 0..6),
-    ) {
-        prop_assert_eq!(feed(&input, &[]), feed(&input, &cuts));
     }
 }
