@@ -27,27 +27,16 @@ pub(crate) fn parse(buffer: &[u8]) -> Result<Option<Answer>, &'static str> {
         .strip_prefix("HTTP/1.1 ")
         .and_then(|rest| rest.get(..3)?.parse().ok())
         .ok_or("the status line is not HTTP/1.1")?;
-    let closes =
-        header(head, "connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
-    let body = match (
-        header(head, "content-length"),
-        header(head, "transfer-encoding"),
-    ) {
+    let closes = header(head, "connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
+    let body = match (header(head, "content-length"), header(head, "transfer-encoding")) {
         (Some(length), None) => {
             let bytes = length.parse().map_err(|_| "content-length is no number")?;
             (buffer.len() - head_length >= bytes).then_some((bytes, bytes))
         }
-        (None, Some(coding)) if coding.eq_ignore_ascii_case("chunked") => {
-            chunked(&buffer[head_length..])?
-        }
+        (None, Some(coding)) if coding.eq_ignore_ascii_case("chunked") => chunked(&buffer[head_length..])?,
         _ => return Err("the answer has no length"),
     };
-    Ok(body.map(|(body_bytes, framed_bytes)| Answer {
-        status,
-        body_bytes,
-        length: head_length + framed_bytes,
-        closes,
-    }))
+    Ok(body.map(|(body_bytes, framed_bytes)| Answer { status, body_bytes, length: head_length + framed_bytes, closes }))
 }
 
 /// Bytes of content and bytes on the wire of a chunked body; `None` when it is not all there.
@@ -89,9 +78,7 @@ fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
 }
 
 fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
-    haystack
-        .windows(needle.len())
-        .position(|window| window == needle)
+    haystack.windows(needle.len()).position(|window| window == needle)
 }
 
 #[cfg(test)]
@@ -100,36 +87,20 @@ mod tests {
 
     #[test]
     fn an_answer_ends_where_its_framing_says() {
-        check(
-            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhiHTTP",
-            Some((200, 2, 40)),
-        );
-        check(
-            "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n",
-            Some((404, 0, 45)),
-        );
+        check("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhiHTTP", Some((200, 2, 40)));
+        check("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n", Some((404, 0, 45)));
         let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
         let framed = "2\r\nhi\r\n3;x=y\r\nyou\r\n0\r\n\r\n";
-        check(
-            &format!("{head}{framed}HTTP"),
-            Some((200, 5, head.len() + framed.len())),
-        );
+        check(&format!("{head}{framed}HTTP"), Some((200, 5, head.len() + framed.len())));
         let trailed = "1\r\nx\r\n0\r\na: b\r\n\r\n";
-        check(
-            &format!("{head}{trailed}"),
-            Some((200, 1, head.len() + trailed.len())),
-        );
+        check(&format!("{head}{trailed}"), Some((200, 1, head.len() + trailed.len())));
     }
 
     #[test]
     fn half_an_answer_is_not_an_answer() {
         let whole = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n";
         for length in 0..whole.len() {
-            assert_eq!(
-                parse(&whole.as_bytes()[..length]),
-                Ok(None),
-                "{length} bytes"
-            );
+            assert_eq!(parse(&whole.as_bytes()[..length]), Ok(None), "{length} bytes");
         }
         check("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nhi", None);
     }
@@ -150,10 +121,6 @@ mod tests {
     #[track_caller]
     fn check(bytes: &str, expected: Option<(u16, usize, usize)>) {
         let found = parse(bytes.as_bytes()).unwrap();
-        assert_eq!(
-            found.map(|a| (a.status, a.body_bytes, a.length)),
-            expected,
-            "{bytes}"
-        );
+        assert_eq!(found.map(|a| (a.status, a.body_bytes, a.length)), expected, "{bytes}");
     }
 }

@@ -20,25 +20,16 @@ impl Cores {
             .map(|list| expand(list.trim()))
             .unwrap_or_default();
         let [server, load @ ..] = allowed.as_slice() else {
-            return Self::Shared {
-                because: "the system does not name its processors",
-            };
+            return Self::Shared { because: "the system does not name its processors" };
         };
         if load.is_empty() {
-            return Self::Shared {
-                because: "there is one processor only",
-            };
+            return Self::Shared { because: "there is one processor only" };
         }
         if Command::new("taskset").arg("--version").output().is_err() {
-            return Self::Shared {
-                because: "`taskset` is missing (package util-linux)",
-            };
+            return Self::Shared { because: "`taskset` is missing (package util-linux)" };
         }
         let load: Vec<String> = load.iter().map(u32::to_string).collect();
-        Self::Apart {
-            server: server.to_string(),
-            load: load.join(","),
-        }
+        Self::Apart { server: server.to_string(), load: load.join(",") }
     }
 
     /// Moves this process off the servers' processor.
@@ -47,13 +38,8 @@ impl Cores {
             return Ok(());
         };
         let pid = std::process::id().to_string();
-        let output = Command::new("taskset")
-            .args(["-acp", load, &pid])
-            .output()?;
-        anyhow::ensure!(
-            output.status.success(),
-            "taskset cannot pin this process to {load}"
-        );
+        let output = Command::new("taskset").args(["-acp", load, &pid]).output()?;
+        anyhow::ensure!(output.status.success(), "taskset cannot pin this process to {load}");
         Ok(())
     }
 

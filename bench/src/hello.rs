@@ -45,10 +45,7 @@ pub(crate) struct Options {
     #[arg(long)]
     archipel: Option<PathBuf>,
     /// The component that says hello.
-    #[arg(
-        long,
-        default_value = "components/target/wasm32-wasip2/release/hello.wasm"
-    )]
+    #[arg(long, default_value = "components/target/wasm32-wasip2/release/hello.wasm")]
     component: PathBuf,
     /// Print JSON, as into a pipe, on a terminal too.
     #[arg(long)]
@@ -79,82 +76,43 @@ impl Subject {
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let cores = Cores::split();
     cores.pin_load()?;
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?
-        .block_on(async {
-            let folder =
-                tempfile::tempdir().context("cannot make a folder for the servers' data")?;
-            let (mut measured, servers) = start(options, &cores, folder.path()).await?;
-            for _ in 0..options.rounds.get() {
-                for (subject, server) in measured.iter_mut().zip(&servers) {
-                    one_round(options, subject, server)
-                        .await
-                        .context(subject.name)?;
-                }
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+        let folder = tempfile::tempdir().context("cannot make a folder for the servers' data")?;
+        let (mut measured, servers) = start(options, &cores, folder.path()).await?;
+        for _ in 0..options.rounds.get() {
+            for (subject, server) in measured.iter_mut().zip(&servers) {
+                one_round(options, subject, server).await.context(subject.name)?;
             }
-            drop(servers);
-            let native = measured
-                .iter()
-                .find(|subject| subject.name == Subject::Native.name());
-            Report::new(
-                &measured,
-                native,
-                options.connections,
-                options.seconds,
-                &cores,
-            )
-            .print(options.json)
-        })
+        }
+        drop(servers);
+        let native = measured.iter().find(|subject| subject.name == Subject::Native.name());
+        Report::new(&measured, native, options.connections, options.seconds, &cores).print(options.json)
+    })
 }
 
 /// Starts the host's subjects first: the native peer answers with a body as long as theirs.
-async fn start(
-    options: &Options,
-    cores: &Cores,
-    folder: &Path,
-) -> anyhow::Result<(Vec<Measured>, Vec<Server>)> {
+async fn start(options: &Options, cores: &Cores, folder: &Path) -> anyhow::Result<(Vec<Measured>, Vec<Server>)> {
     let wanted = |subject| options.only.is_empty() || options.only.contains(&subject);
     let (mut measured, mut servers) = (Vec::new(), Vec::new());
     let mut body_bytes = None;
-    for subject in [Subject::Fresh, Subject::Warm, Subject::Native]
-        .into_iter()
-        .filter(|s| wanted(*s))
-    {
+    for subject in [Subject::Fresh, Subject::Warm, Subject::Native].into_iter().filter(|s| wanted(*s)) {
         let address = free_address()?;
         let command = match subject {
-            Subject::Native => native(
-                cores,
-                address,
-                body_bytes.unwrap_or(NATIVE_ALONE_BODY_BYTES),
-            )?,
+            Subject::Native => native(cores, address, body_bytes.unwrap_or(NATIVE_ALONE_BODY_BYTES))?,
             Subject::Fresh | Subject::Warm => archipel(options, cores, subject, address, folder)?,
         };
         let server = Server::start(subject.name(), address, command).await?;
         let answer = load::once(address, "/").await.context(subject.name())?;
-        ensure!(
-            answer.status == 200,
-            "{} answers {}, not 200",
-            subject.name(),
-            answer.status
-        );
+        ensure!(answer.status == 200, "{} answers {}, not 200", subject.name(), answer.status);
         body_bytes = Some(answer.body_bytes);
-        let place = if subject == Subject::Native {
-            0
-        } else {
-            measured.len()
-        };
+        let place = if subject == Subject::Native { 0 } else { measured.len() };
         measured.insert(place, Measured::new(subject.name(), answer.body_bytes));
         servers.insert(place, server);
     }
     Ok((measured, servers))
 }
 
-async fn one_round(
-    options: &Options,
-    subject: &mut Measured,
-    server: &Server,
-) -> anyhow::Result<()> {
+async fn one_round(options: &Options, subject: &mut Measured, server: &Server) -> anyhow::Result<()> {
     let body_bytes = subject.body_bytes;
     let load = |duration| load::run(server.address, options.connections, duration, body_bytes);
     load(WARM_UP).await?;
@@ -166,10 +124,7 @@ async fn one_round(
         cpu_us: cpu.as_secs_f64() * 1e6 / requests as f64,
         requests_per_second: requests as f64 / outcome.took.as_secs_f64(),
     });
-    subject
-        .latencies
-        .get_or_insert_with(Latencies::new)
-        .add(&outcome.latencies);
+    subject.latencies.get_or_insert_with(Latencies::new).add(&outcome.latencies);
     subject.pss_bytes = process::pss_bytes(server.pid())?;
     Ok(())
 }
@@ -177,13 +132,7 @@ async fn one_round(
 fn native(cores: &Cores, listen: SocketAddr, body_bytes: usize) -> anyhow::Result<Command> {
     let this = std::env::current_exe().context("cannot find this program's own file")?;
     let mut command = cores.server_command(&this);
-    command.args([
-        "native",
-        "--listen",
-        &listen.to_string(),
-        "--body-bytes",
-        &body_bytes.to_string(),
-    ]);
+    command.args(["native", "--listen", &listen.to_string(), "--body-bytes", &body_bytes.to_string()]);
     Ok(command)
 }
 
@@ -198,43 +147,21 @@ fn archipel(
         Some(path) => path.clone(),
         None => std::env::current_exe()?.with_file_name("archipel"),
     };
-    ensure!(
-        binary.is_file(),
-        "`{}` is missing; `just bench hello` builds it",
-        binary.display()
-    );
-    let component = fs::canonicalize(&options.component).with_context(|| {
-        format!(
-            "`{}` is missing; `just component hello` builds it",
-            options.component.display()
-        )
-    })?;
-    let folder = folder.join(if subject == Subject::Warm {
-        "warm"
-    } else {
-        "fresh"
-    });
+    ensure!(binary.is_file(), "`{}` is missing; `just bench hello` builds it", binary.display());
+    let component = fs::canonicalize(&options.component)
+        .with_context(|| format!("`{}` is missing; `just component hello` builds it", options.component.display()))?;
+    let folder = folder.join(if subject == Subject::Warm { "warm" } else { "fresh" });
     fs::create_dir(&folder)?;
     let file = folder.join("hello.toml");
-    fs::write(
-        &file,
-        manifest(subject, listen, free_address()?, &component)?,
-    )?;
+    fs::write(&file, manifest(subject, listen, free_address()?, &component)?)?;
     let mut command = cores.server_command(&binary);
     command.arg("run").arg(file);
     Ok(command)
 }
 
 /// One service behind one route. Data goes beside the manifest, so each subject has its own.
-fn manifest(
-    subject: Subject,
-    listen: SocketAddr,
-    admin: SocketAddr,
-    component: &Path,
-) -> anyhow::Result<String> {
-    let component = component
-        .to_str()
-        .context("the component's path is not UTF-8")?;
+fn manifest(subject: Subject, listen: SocketAddr, admin: SocketAddr, component: &Path) -> anyhow::Result<String> {
+    let component = component.to_str().context("the component's path is not UTF-8")?;
     let component = toml::Value::from(component); // prints itself quoted
     let limits = match subject {
         Subject::Warm => r#"limits = { reuse = { requests = 128, idle = "10s" } }"#,
@@ -273,21 +200,12 @@ mod tests {
     fn the_manifests_differ_only_in_reuse() {
         let at: SocketAddr = "127.0.0.1:4000".parse().unwrap();
         let read = |subject| -> toml::Table {
-            manifest(subject, at, at, Path::new("/a \"b\"/hello.wasm"))
-                .unwrap()
-                .parse()
-                .unwrap()
+            manifest(subject, at, at, Path::new("/a \"b\"/hello.wasm")).unwrap().parse().unwrap()
         };
         let (fresh, mut warm) = (read(Subject::Fresh), read(Subject::Warm));
         let hello = warm["services"]["hello"].as_table_mut().unwrap();
-        assert_eq!(
-            hello.remove("limits").unwrap()["reuse"]["requests"].as_integer(),
-            Some(128)
-        );
+        assert_eq!(hello.remove("limits").unwrap()["reuse"]["requests"].as_integer(), Some(128));
         assert_eq!(fresh, warm);
-        assert_eq!(
-            fresh["services"]["hello"]["component"].as_str(),
-            Some("/a \"b\"/hello.wasm")
-        );
+        assert_eq!(fresh["services"]["hello"]["component"].as_str(), Some("/a \"b\"/hello.wasm"));
     }
 }

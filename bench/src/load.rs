@@ -50,10 +50,7 @@ pub(crate) async fn run(
     while let Some(ended) = tasks.join_next().await {
         latencies.add(&ended.context("a load task panicked")??);
     }
-    Ok(Outcome {
-        latencies,
-        took: start.elapsed(),
-    })
+    Ok(Outcome { latencies, took: start.elapsed() })
 }
 
 /// Sends one `GET path` on a connection of its own.
@@ -61,26 +58,14 @@ pub(crate) async fn once(to: SocketAddr, path: &str) -> anyhow::Result<Answer> {
     Connection::open(to, path).await?.exchange().await
 }
 
-async fn one_connection(
-    to: SocketAddr,
-    end: Instant,
-    body_bytes: usize,
-) -> anyhow::Result<Latencies> {
+async fn one_connection(to: SocketAddr, end: Instant, body_bytes: usize) -> anyhow::Result<Latencies> {
     let mut latencies = Latencies::new();
     let mut connection = Connection::open(to, "/").await?;
     let mut sent = Instant::now();
     while sent < end {
         let answer = connection.exchange().await?;
-        ensure!(
-            answer.status == 200,
-            "an answer of {to} is {}, not 200",
-            answer.status
-        );
-        ensure!(
-            answer.body_bytes == body_bytes,
-            "a body of {to} has {} bytes, not {body_bytes}",
-            answer.body_bytes
-        );
+        ensure!(answer.status == 200, "an answer of {to} is {}, not 200", answer.status);
+        ensure!(answer.body_bytes == body_bytes, "a body of {to} has {} bytes, not {body_bytes}", answer.body_bytes);
         ensure!(!answer.closes, "{to} closes its connection after an answer");
         let answered = Instant::now();
         latencies.record(answered - sent);
@@ -103,18 +88,11 @@ impl Connection {
             .with_context(|| format!("cannot connect to {to}"))?;
         stream.set_nodelay(true)?;
         let request = format!("GET {path} HTTP/1.1\r\nhost: {to}\r\n\r\n").into_bytes();
-        Ok(Self {
-            stream,
-            request,
-            buffer: Vec::with_capacity(4096),
-        })
+        Ok(Self { stream, request, buffer: Vec::with_capacity(4096) })
     }
 
     async fn exchange(&mut self) -> anyhow::Result<Answer> {
-        self.stream
-            .write_all(&self.request)
-            .await
-            .context("cannot send a request")?;
+        self.stream.write_all(&self.request).await.context("cannot send a request")?;
         let answer = timeout(ANSWER_TIMEOUT, self.answer())
             .await
             .with_context(|| format!("no answer within {ANSWER_TIMEOUT:?}"))??;
@@ -127,17 +105,8 @@ impl Connection {
             if let Some(answer) = answer::parse(&self.buffer).map_err(anyhow::Error::msg)? {
                 return Ok(answer);
             }
-            ensure!(
-                self.buffer.len() < ANSWER_BYTES_MAX,
-                "an answer is over {ANSWER_BYTES_MAX} bytes"
-            );
-            if self
-                .stream
-                .read_buf(&mut self.buffer)
-                .await
-                .context("cannot read an answer")?
-                == 0
-            {
+            ensure!(self.buffer.len() < ANSWER_BYTES_MAX, "an answer is over {ANSWER_BYTES_MAX} bytes");
+            if self.stream.read_buf(&mut self.buffer).await.context("cannot read an answer")? == 0 {
                 bail!("the server closed a connection in the middle");
             }
         }

@@ -39,10 +39,7 @@ enum What {
     Native(native::Options),
 }
 
-#[allow(
-    clippy::print_stderr,
-    reason = "the reason of a failure goes to whoever typed the command"
-)]
+#[allow(clippy::print_stderr, reason = "the reason of a failure goes to whoever typed the command")]
 fn main() -> ExitCode {
     let done = match Cli::parse().what {
         What::Hello(options) => hello::run(&options),

@@ -25,15 +25,11 @@ pub(crate) struct Options {
 /// Answers every request with a 200 until the process is ended.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let body = Bytes::from(vec![b'.'; options.body_bytes]);
-    tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()?
-        .block_on(async {
-            let listener = TcpListener::bind(options.listen)
-                .await
-                .with_context(|| format!("cannot listen on {}", options.listen))?;
-            serve(listener, body).await
-        })
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
+        let listener =
+            TcpListener::bind(options.listen).await.with_context(|| format!("cannot listen on {}", options.listen))?;
+        serve(listener, body).await
+    })
 }
 
 async fn serve(listener: TcpListener, body: Bytes) -> anyhow::Result<()> {
@@ -50,9 +46,7 @@ async fn serve(listener: TcpListener, body: Bytes) -> anyhow::Result<()> {
         });
         tokio::spawn(async move {
             // An error here is a connection that the load has dropped.
-            let _ = http1::Builder::new()
-                .serve_connection(TokioIo::new(stream), hello)
-                .await;
+            let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), hello).await;
         });
     }
 }

@@ -29,13 +29,7 @@ pub(crate) fn pss_bytes(root: u32) -> anyhow::Result<u64> {
         };
         bytes += rollup
             .lines()
-            .find_map(|line| {
-                line.strip_prefix("Pss:")?
-                    .trim()
-                    .strip_suffix(" kB")?
-                    .parse::<u64>()
-                    .ok()
-            })
+            .find_map(|line| line.strip_prefix("Pss:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok())
             .with_context(|| format!("{path} has no `Pss` line"))?
             * 1024;
     }
@@ -62,9 +56,7 @@ fn family(root: u32) -> anyhow::Result<Vec<Process>> {
         };
         others.extend(parse(pid, &stat));
     }
-    let mut family: Vec<Process> = others
-        .extract_if(.., |process| process.pid == root)
-        .collect();
+    let mut family: Vec<Process> = others.extract_if(.., |process| process.pid == root).collect();
     anyhow::ensure!(!family.is_empty(), "process {root} is gone");
     let mut next = 0;
     while next < family.len() {
@@ -81,11 +73,7 @@ fn parse(pid: u32, stat: &str) -> Option<Process> {
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
     let number = |field: usize| fields.get(field - 3)?.parse::<u64>().ok();
     let ticks = number(14)? + number(15)? + number(16)? + number(17)?;
-    Some(Process {
-        pid,
-        parent: u32::try_from(number(4)?).ok()?,
-        ticks,
-    })
+    Some(Process { pid, parent: u32::try_from(number(4)?).ok()?, ticks })
 }
 
 fn gone(error: &io::Error) -> bool {
@@ -100,14 +88,7 @@ mod tests {
     #[test]
     fn a_name_with_brackets_and_blanks_does_not_shift_the_fields() {
         let stat = "42 (a) b (c)) S 7 42 42 0 -1 0 0 0 0 0 11 22 33 44 20 0 1 0 0";
-        assert_eq!(
-            parse(42, stat),
-            Some(Process {
-                pid: 42,
-                parent: 7,
-                ticks: 110
-            })
-        );
+        assert_eq!(parse(42, stat), Some(Process { pid: 42, parent: 7, ticks: 110 }));
         assert_eq!(parse(42, "42 (cut off"), None);
     }
 

@@ -29,13 +29,7 @@ pub(crate) struct Measured {
 
 impl Measured {
     pub(crate) fn new(name: &'static str, body_bytes: usize) -> Self {
-        Self {
-            name,
-            body_bytes,
-            rounds: Vec::new(),
-            latencies: None,
-            pss_bytes: 0,
-        }
+        Self { name, body_bytes, rounds: Vec::new(), latencies: None, pss_bytes: 0 }
     }
 }
 
@@ -82,10 +76,7 @@ impl Report {
             seconds,
             connections,
             cores: cores.to_string(),
-            subjects: measured
-                .iter()
-                .map(|subject| Row::new(subject, native))
-                .collect(),
+            subjects: measured.iter().map(|subject| Row::new(subject, native)).collect(),
         }
     }
 
@@ -103,27 +94,15 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            bench,
-            rounds,
-            seconds,
-            connections,
-            cores,
-            ..
-        } = self;
-        writeln!(
-            f,
-            "{bench}: {rounds} rounds of {seconds} s, {connections} connections, {cores}\n"
-        )?;
+        let Self { bench, rounds, seconds, connections, cores, .. } = self;
+        writeln!(f, "{bench}: {rounds} rounds of {seconds} s, {connections} connections, {cores}\n")?;
         writeln!(
             f,
             "{:<18}{:>10}{:>10}{:>10}{:>10}{:>8}{:>8}{:>10}",
             "", "CPU µs", "median", "× native", "req/s", "p50 µs", "p99 µs", "PSS MiB"
         )?;
         for row in &self.subjects {
-            let ratio = row
-                .ratio_median
-                .map_or("-".to_owned(), |ratio| format!("{ratio:.2}"));
+            let ratio = row.ratio_median.map_or("-".to_owned(), |ratio| format!("{ratio:.2}"));
             writeln!(
                 f,
                 "{:<18}{:>10.1}{:>10.1}{ratio:>10}{:>10.0}{:>8}{:>8}{:>10.1}",
@@ -136,10 +115,7 @@ impl fmt::Display for Report {
                 row.pss_bytes as f64 / f64::from(1 << 20),
             )?;
         }
-        writeln!(
-            f,
-            "\nCPU: all processes of the server, user and system, for each request; the least and the median."
-        )
+        writeln!(f, "\nCPU: all processes of the server, user and system, for each request; the least and the median.")
     }
 }
 
@@ -147,19 +123,9 @@ impl Row {
     fn new(subject: &Measured, native: Option<&Measured>) -> Self {
         let cpu_us = cpu_us(subject);
         let native = native.map(self::cpu_us);
-        let in_turn = |native: &Vec<f64>| {
-            cpu_us
-                .iter()
-                .zip(native)
-                .map(|(us, native)| us / native)
-                .collect()
-        };
+        let in_turn = |native: &Vec<f64>| cpu_us.iter().zip(native).map(|(us, native)| us / native).collect();
         let latencies = subject.latencies.as_ref();
-        let rates = subject
-            .rounds
-            .iter()
-            .map(|round| round.requests_per_second)
-            .collect();
+        let rates = subject.rounds.iter().map(|round| round.requests_per_second).collect();
         Self {
             name: subject.name,
             body_bytes: subject.body_bytes,
@@ -215,13 +181,7 @@ mod tests {
     }
 
     fn measured(name: &'static str, cpu_us: &[f64]) -> Measured {
-        let round = |&cpu_us: &f64| Round {
-            cpu_us,
-            requests_per_second: 1.0,
-        };
-        Measured {
-            rounds: cpu_us.iter().map(round).collect(),
-            ..Measured::new(name, 14)
-        }
+        let round = |&cpu_us: &f64| Round { cpu_us, requests_per_second: 1.0 };
+        Measured { rounds: cpu_us.iter().map(round).collect(), ..Measured::new(name, 14) }
     }
 }

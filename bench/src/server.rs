@@ -31,11 +31,7 @@ impl Server {
     ///
     /// # Errors
     /// With the last of the server's own words when it ends or is not ready within 60 s.
-    pub(crate) async fn start(
-        name: &'static str,
-        address: SocketAddr,
-        mut command: Command,
-    ) -> anyhow::Result<Self> {
+    pub(crate) async fn start(name: &'static str, address: SocketAddr, mut command: Command) -> anyhow::Result<Self> {
         let mut child = command
             .env("RUST_BACKTRACE", "0") // wasmtime captures one for each trap otherwise
             .stdin(Stdio::null())
@@ -46,12 +42,7 @@ impl Server {
         let output = Arc::default();
         keep_last(child.stdout.take(), &output);
         keep_last(child.stderr.take(), &output);
-        let mut server = Self {
-            name,
-            address,
-            child,
-            output,
-        };
+        let mut server = Self { name, address, child, output };
         server.wait_until_ready().await?;
         Ok(server)
     }
@@ -64,32 +55,18 @@ impl Server {
         let end = Instant::now() + READY_TIMEOUT;
         while Instant::now() < end {
             if let Some(status) = self.child.try_wait()? {
-                bail!(
-                    "{} ended with {status} before it was ready; it said:\n{}",
-                    self.name,
-                    self.said()
-                );
+                bail!("{} ended with {status} before it was ready; it said:\n{}", self.name, self.said());
             }
-            if load::once(self.address, "/health/ready")
-                .await
-                .is_ok_and(|a| a.status == 200)
-            {
+            if load::once(self.address, "/health/ready").await.is_ok_and(|a| a.status == 200) {
                 return Ok(());
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        bail!(
-            "{} is not ready after {READY_TIMEOUT:?}; it said:\n{}",
-            self.name,
-            self.said()
-        );
+        bail!("{} is not ready after {READY_TIMEOUT:?}; it said:\n{}", self.name, self.said());
     }
 
     fn said(&self) -> String {
-        let output = self
-            .output
-            .lock()
-            .expect("nobody panics while holding the output");
+        let output = self.output.lock().expect("nobody panics while holding the output");
         String::from_utf8_lossy(&output.iter().copied().collect::<Vec<u8>>()).into_owned()
     }
 
@@ -109,10 +86,7 @@ impl Drop for Server {
     fn drop(&mut self) {
         // SIGTERM by way of the shell: the standard library can only kill.
         let terminate = format!("kill -TERM {}", self.pid());
-        let told = Command::new("sh")
-            .args(["-c", &terminate])
-            .stderr(Stdio::null())
-            .status();
+        let told = Command::new("sh").args(["-c", &terminate]).stderr(Stdio::null()).status();
         if !told.is_ok_and(|status| status.success()) || !self.ended_within(END_TIMEOUT) {
             // Both fail only when the process has ended after all.
             let _ = self.child.kill();
@@ -134,9 +108,7 @@ fn keep_last(pipe: Option<impl Read + Send + 'static>, output: &Arc<Mutex<VecDeq
     thread::spawn(move || {
         let mut buffer = [0; 4096];
         while let Ok(length @ 1..) = pipe.read(&mut buffer) {
-            let mut output = output
-                .lock()
-                .expect("nobody panics while holding the output");
+            let mut output = output.lock().expect("nobody panics while holding the output");
             output.extend(&buffer[..length]);
             let excess = output.len().saturating_sub(OUTPUT_BYTES_MAX);
             output.drain(..excess);

@@ -31,24 +31,15 @@ pub(crate) struct Asked {
 
 impl Asked {
     pub(crate) fn of(head: &Parts) -> Option<Self> {
-        tracing::enabled!(target: "access", Level::INFO).then(|| Self {
-            method: head.method.clone(),
-            target: head.uri.path_and_query().cloned(),
-        })
+        tracing::enabled!(target: "access", Level::INFO)
+            .then(|| Self { method: head.method.clone(), target: head.uri.path_and_query().cloned() })
     }
 }
 
 impl Record {
     pub(crate) fn new(asked: Asked, cx: Arc<RequestContext>, entry: Option<&Entry>) -> Self {
         let route = entry.map(|entry| (entry.label.clone(), entry.route.path.to_string()));
-        Self {
-            method: asked.method,
-            target: asked.target,
-            cx,
-            route,
-            status: None,
-            complete: false,
-        }
+        Self { method: asked.method, target: asked.target, cx, route, status: None, complete: false }
     }
 
     pub(crate) fn answered(&mut self, status: StatusCode) {
@@ -62,14 +53,8 @@ impl Record {
 
 impl Drop for Record {
     fn drop(&mut self) {
-        let (service, route) = self
-            .route
-            .as_ref()
-            .map(|(label, path)| (&**label, &**path))
-            .unzip();
-        let duration = tokio::time::Instant::now()
-            .into_std()
-            .saturating_duration_since(self.cx.received);
+        let (service, route) = self.route.as_ref().map(|(label, path)| (&**label, &**path)).unzip();
+        let duration = tokio::time::Instant::now().into_std().saturating_duration_since(self.cx.received);
         info!(
             target: "access",
             method = %self.method,

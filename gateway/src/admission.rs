@@ -36,9 +36,7 @@ pub(crate) struct Permit(Arc<InFlight>);
 impl InFlight {
     pub(crate) fn admit(self: &Arc<Self>, requests_max: NonZeroUsize) -> Option<Permit> {
         let below_max = |count: usize| (count < requests_max.get()).then_some(count + 1);
-        self.0
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, below_max)
-            .ok()?;
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, below_max).ok()?;
         Some(Permit(self.clone()))
     }
 

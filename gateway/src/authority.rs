@@ -41,18 +41,13 @@ impl<'a> Authority<'a> {
     /// Any [`AuthorityError`]; the request gets a 400 (RFC 9112 3.2).
     pub fn of(head: &'a Parts) -> Result<Self, AuthorityError> {
         let mut hosts = head.headers.get_all(HOST).iter();
-        let host = hosts
-            .next()
-            .map(|value| value.to_str().map_err(|_opaque| AuthorityError::Invalid))
-            .transpose()?;
+        let host = hosts.next().map(|value| value.to_str().map_err(|_opaque| AuthorityError::Invalid)).transpose()?;
         if hosts.next().is_some() {
             return Err(AuthorityError::Repeated);
         }
         let target = head.uri.authority().map(http::uri::Authority::as_str);
         match (target, host) {
-            (Some(target), Some(host)) if !target.eq_ignore_ascii_case(host) => {
-                Err(AuthorityError::Different)
-            }
+            (Some(target), Some(host)) if !target.eq_ignore_ascii_case(host) => Err(AuthorityError::Different),
             (Some(text), _) | (None, Some(text)) => Self::parse(text),
             (None, None) => Err(AuthorityError::Missing),
         }
@@ -109,15 +104,11 @@ fn parse_port(text: &str) -> Result<u16, AuthorityError> {
 
 fn is_host(host: &str) -> bool {
     if let Some(address) = host.strip_prefix('[') {
-        return address
-            .strip_suffix(']')
-            .is_some_and(|address| address.parse::<Ipv6Addr>().is_ok());
+        return address.strip_suffix(']').is_some_and(|address| address.parse::<Ipv6Addr>().is_ok());
     }
     !host.is_empty()
         && host.len() <= HOST_BYTES_MAX
-        && host
-            .split('.')
-            .all(|label| !label.is_empty() && label.bytes().all(is_label_byte))
+        && host.split('.').all(|label| !label.is_empty() && label.bytes().all(is_label_byte))
 }
 
 /// Letters, digits, `-`, and `_`, which names of services in clusters use.
@@ -167,20 +158,12 @@ mod tests {
     fn a_port_matters_only_where_it_is_written() {
         let authority = Authority::parse("shop.test:3000").unwrap();
         assert!(authority.is("shop.test") && authority.is("shop.test:3000"));
-        assert!(
-            !authority.is("shop.test:3001")
-                && !authority.is("test")
-                && !authority.is("www.shop.test")
-        );
+        assert!(!authority.is("shop.test:3001") && !authority.is("test") && !authority.is("www.shop.test"));
     }
 
     #[track_caller]
     fn check(text: &str, expected: Option<(&str, Option<u16>)>) {
         let parsed = Authority::parse(text).ok();
-        assert_eq!(
-            parsed.as_ref().map(|a| (a.host.as_ref(), a.port)),
-            expected,
-            "{text}"
-        );
+        assert_eq!(parsed.as_ref().map(|a| (a.host.as_ref(), a.port)), expected, "{text}");
     }
 }

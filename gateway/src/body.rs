@@ -60,28 +60,19 @@ pub enum BodyError {
 
 /// No bytes at all.
 pub fn empty() -> Body {
-    Body {
-        inner: Inner::Empty,
-        held: None,
-    }
+    Body { inner: Inner::Empty, held: None }
 }
 
 /// A body that is already whole.
 pub fn full(bytes: impl Into<Bytes>) -> Body {
     let bytes = bytes.into();
-    let inner = if bytes.is_empty() {
-        Inner::Empty
-    } else {
-        Inner::Full(bytes)
-    };
+    let inner = if bytes.is_empty() { Inner::Empty } else { Inner::Full(bytes) };
     Body { inner, held: None }
 }
 
 impl Body {
     /// Any stream of frames. An error of it means that the body was cut short.
-    pub fn new(
-        stream: impl http_body::Body<Data = Bytes, Error = BodyError> + Send + 'static,
-    ) -> Self {
+    pub fn new(stream: impl http_body::Body<Data = Bytes, Error = BodyError> + Send + 'static) -> Self {
         stream.boxed_unsync().into()
     }
 
@@ -91,10 +82,7 @@ impl Body {
         self
     }
 
-    fn poll_inner(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_inner(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match &mut self.inner {
             Inner::Empty => Poll::Ready(None),
             Inner::Full(bytes) => {
@@ -109,10 +97,7 @@ impl Body {
 
 impl From<UnsyncBoxBody<Bytes, BodyError>> for Body {
     fn from(stream: UnsyncBoxBody<Bytes, BodyError>) -> Self {
-        Self {
-            inner: Inner::Stream(stream),
-            held: None,
-        }
+        Self { inner: Inner::Stream(stream), held: None }
     }
 }
 
@@ -120,10 +105,7 @@ impl http_body::Body for Body {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = &mut *self;
         let Some(mut held) = this.held.take() else {
             return this.poll_inner(cx);
@@ -146,9 +128,7 @@ impl http_body::Body for Body {
         match &self.inner {
             Inner::Empty => self.held.as_ref().is_none_or(|held| held.is_settled()),
             Inner::Full(_) => false,
-            Inner::Stream(stream) => {
-                stream.is_end_stream() && self.held.as_ref().is_none_or(|held| held.is_settled())
-            }
+            Inner::Stream(stream) => stream.is_end_stream() && self.held.as_ref().is_none_or(|held| held.is_settled()),
         }
     }
 
@@ -175,9 +155,7 @@ impl Drop for Body {
 
 impl std::fmt::Debug for Body {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Body")
-            .field("size", &self.size_hint())
-            .finish_non_exhaustive()
+        f.debug_struct("Body").field("size", &self.size_hint()).finish_non_exhaustive()
     }
 }
 
@@ -215,9 +193,7 @@ impl EmptyFrames {
         }
         self.0 += 1;
         if self.0 > EMPTY_FRAMES_MAX {
-            return Err(BodyError::Cut(format!(
-                "more than {EMPTY_FRAMES_MAX} empty frames"
-            )));
+            return Err(BodyError::Cut(format!("more than {EMPTY_FRAMES_MAX} empty frames")));
         }
         Ok(true)
     }

@@ -109,12 +109,7 @@ enum Protocol {
 
 /// Serves one accepted connection to its end. Dropping the future closes it at once.
 pub(crate) async fn serve<H: Handler>(tcp: TcpStream, address: SocketAddr, shared: &Shared<H>) {
-    let Shared {
-        handler,
-        times,
-        drain,
-        ..
-    } = shared;
+    let Shared { handler, times, drain, .. } = shared;
     let state = Arc::new(State::default());
     let opened = tokio::select! {
         opened = open(tcp, &state, shared) => opened,
@@ -127,9 +122,7 @@ pub(crate) async fn serve<H: Handler>(tcp: TcpStream, address: SocketAddr, share
     let peer = Peer { address, scheme };
     match protocol {
         Protocol::Http1 => http1::serve(transport, state, peer, &**handler, times, drain).await,
-        Protocol::Http2 => {
-            http2::serve(transport, state, peer, handler.clone(), times, drain).await
-        }
+        Protocol::Http2 => http2::serve(transport, state, peer, handler.clone(), times, drain).await,
     }
 }
 
@@ -139,11 +132,7 @@ async fn parting(drain: &Drain) {
 }
 
 /// Brings a socket to the first byte of a known protocol, each step within its time.
-async fn open<H>(
-    tcp: TcpStream,
-    state: &Arc<State>,
-    shared: &Shared<H>,
-) -> io::Result<(Transport, Scheme, Protocol)> {
+async fn open<H>(tcp: TcpStream, state: &Arc<State>, shared: &Shared<H>) -> io::Result<(Transport, Scheme, Protocol)> {
     tcp.set_nodelay(true)?;
     let times = &shared.times;
     let (socket, scheme, negotiated) = match &shared.tls {
@@ -151,11 +140,7 @@ async fn open<H>(
         Some(acceptor) => {
             let stream = timeout(times.handshake, acceptor.accept(tcp)).await??;
             let is_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-            let protocol = if is_h2 {
-                Protocol::Http2
-            } else {
-                Protocol::Http1
-            };
+            let protocol = if is_h2 { Protocol::Http2 } else { Protocol::Http1 };
             (Socket::Tls(Box::new(stream)), Scheme::Https, Some(protocol))
         }
     };
@@ -170,14 +155,9 @@ async fn open<H>(
 }
 
 /// HTTP/2 if its preface comes, else `other`.
-async fn preface_or(
-    other: Option<Protocol>,
-    transport: &mut Transport,
-    within: Duration,
-) -> io::Result<Protocol> {
+async fn preface_or(other: Option<Protocol>, transport: &mut Transport, within: Duration) -> io::Result<Protocol> {
     match timeout(within, transport.starts_with_preface()).await?? {
         true => Ok(Protocol::Http2),
-        false => other
-            .ok_or_else(|| io::Error::other("HTTP/2 was negotiated, but its preface did not come")),
+        false => other.ok_or_else(|| io::Error::other("HTTP/2 was negotiated, but its preface did not come")),
     }
 }

@@ -56,9 +56,7 @@ fn is_request_id(id: &[u8]) -> bool {
 /// A UUID version 7 (RFC 9562 5.7). It names a request and protects nothing, so a fast generator
 /// makes its random part.
 pub(crate) fn new_request_id() -> HeaderValue {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let millis = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
     let random = fastrand::u128(..).to_be_bytes();
     let random = random.first_chunk::<10>().expect("ten of sixteen bytes");
@@ -89,10 +87,7 @@ mod tests {
     fn check(sent: &[&str], kept: bool) {
         let mut headers = HeaderMap::new();
         for value in sent {
-            headers.append(
-                X_REQUEST_ID,
-                HeaderValue::from_bytes(value.as_bytes()).unwrap(),
-            );
+            headers.append(X_REQUEST_ID, HeaderValue::from_bytes(value.as_bytes()).unwrap());
         }
         let id = request_id(&headers);
         if kept {

@@ -64,27 +64,17 @@ impl GatewayError {
     fn row(&self) -> (StatusCode, Level, Cow<'static, str>) {
         use DispatchError as D;
         let (status, level, title) = match self {
-            Self::Overloaded => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                Level::DEBUG,
-                "The gateway is overloaded; try again shortly",
-            ),
+            Self::Overloaded => {
+                (StatusCode::SERVICE_UNAVAILABLE, Level::DEBUG, "The gateway is overloaded; try again shortly")
+            }
             Self::Path(error) => (StatusCode::BAD_REQUEST, Level::DEBUG, path_title(error)),
-            Self::Authority(_) => (
-                StatusCode::BAD_REQUEST,
-                Level::DEBUG,
-                "The request needs one valid Host header equal to its target",
-            ),
-            Self::Misdirected { .. } => (
-                StatusCode::MISDIRECTED_REQUEST,
-                Level::DEBUG,
-                "This gateway does not serve the requested host",
-            ),
-            Self::NoRoute => (
-                StatusCode::NOT_FOUND,
-                Level::DEBUG,
-                "No route has this path",
-            ),
+            Self::Authority(_) => {
+                (StatusCode::BAD_REQUEST, Level::DEBUG, "The request needs one valid Host header equal to its target")
+            }
+            Self::Misdirected { .. } => {
+                (StatusCode::MISDIRECTED_REQUEST, Level::DEBUG, "This gateway does not serve the requested host")
+            }
+            Self::NoRoute => (StatusCode::NOT_FOUND, Level::DEBUG, "No route has this path"),
             Self::MethodNotAllowed { .. } => (
                 StatusCode::METHOD_NOT_ALLOWED,
                 Level::DEBUG,
@@ -93,31 +83,21 @@ impl GatewayError {
             Self::RequestBody(error) | Self::Dispatch(D::RequestBody(error)) => {
                 return body_row(error);
             }
-            Self::DeadlineExceeded | Self::Dispatch(D::TimedOut { .. }) => (
-                StatusCode::GATEWAY_TIMEOUT,
-                Level::WARN,
-                "The service did not answer in time",
-            ),
-            Self::Dispatch(D::Unavailable { .. }) => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                Level::WARN,
-                "The service is not available; try again shortly",
-            ),
-            Self::Dispatch(D::Overloaded { .. }) => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                Level::DEBUG,
-                "The service is overloaded; try again shortly",
-            ),
-            Self::Dispatch(D::Trapped { .. }) => (
-                StatusCode::BAD_GATEWAY,
-                Level::WARN,
-                "The service failed while it handled the request",
-            ),
-            Self::InvalidAnswer(_) | Self::Dispatch(D::InvalidAnswer { .. }) => (
-                StatusCode::BAD_GATEWAY,
-                Level::WARN,
-                "The service gave no valid answer",
-            ),
+            Self::DeadlineExceeded | Self::Dispatch(D::TimedOut { .. }) => {
+                (StatusCode::GATEWAY_TIMEOUT, Level::WARN, "The service did not answer in time")
+            }
+            Self::Dispatch(D::Unavailable { .. }) => {
+                (StatusCode::SERVICE_UNAVAILABLE, Level::WARN, "The service is not available; try again shortly")
+            }
+            Self::Dispatch(D::Overloaded { .. }) => {
+                (StatusCode::SERVICE_UNAVAILABLE, Level::DEBUG, "The service is overloaded; try again shortly")
+            }
+            Self::Dispatch(D::Trapped { .. }) => {
+                (StatusCode::BAD_GATEWAY, Level::WARN, "The service failed while it handled the request")
+            }
+            Self::InvalidAnswer(_) | Self::Dispatch(D::InvalidAnswer { .. }) => {
+                (StatusCode::BAD_GATEWAY, Level::WARN, "The service gave no valid answer")
+            }
         };
         (status, level, title.into())
     }
@@ -154,22 +134,12 @@ impl GatewayError {
 }
 
 /// A bare answer in the envelope, with the headers that its status demands.
-pub(crate) fn refusal(
-    status: StatusCode,
-    title: &str,
-    trace: &TraceContext,
-) -> Response<bytes::Bytes> {
+pub(crate) fn refusal(status: StatusCode, title: &str, trace: &TraceContext) -> Response<bytes::Bytes> {
     let mut response = Response::new(envelope(title, trace));
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/json"),
-    );
-    if matches!(
-        status,
-        StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS
-    ) {
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
         headers.insert(header::RETRY_AFTER, RETRY_AFTER);
     }
     response
@@ -181,24 +151,11 @@ fn body_row(error: &BodyError) -> (StatusCode, Level, Cow<'static, str>) {
             let title = format!("The request body is over the limit of {limit} bytes");
             return (StatusCode::PAYLOAD_TOO_LARGE, Level::DEBUG, title.into());
         }
-        BodyError::TooSlow => (
-            StatusCode::REQUEST_TIMEOUT,
-            "The request body came too slowly",
-        ),
-        BodyError::DeadlineExceeded => (
-            StatusCode::GATEWAY_TIMEOUT,
-            "The service did not answer in time",
-        ),
-        BodyError::Cut(_) => (
-            StatusCode::BAD_REQUEST,
-            "The request body ended before its end",
-        ),
+        BodyError::TooSlow => (StatusCode::REQUEST_TIMEOUT, "The request body came too slowly"),
+        BodyError::DeadlineExceeded => (StatusCode::GATEWAY_TIMEOUT, "The service did not answer in time"),
+        BodyError::Cut(_) => (StatusCode::BAD_REQUEST, "The request body ended before its end"),
     };
-    let level = if status.is_server_error() {
-        Level::WARN
-    } else {
-        Level::DEBUG
-    };
+    let level = if status.is_server_error() { Level::WARN } else { Level::DEBUG };
     (status, level, title.into())
 }
 

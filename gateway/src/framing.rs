@@ -82,14 +82,7 @@ pub struct Framed<T> {
 
 impl<T> Framed<T> {
     pub fn new(io: T, progress: Arc<Progress>) -> Self {
-        Self {
-            io,
-            scanner: Scanner::default(),
-            held: BytesMut::new(),
-            cleared: 0,
-            refusal: None,
-            progress,
-        }
+        Self { io, scanner: Scanner::default(), held: BytesMut::new(), cleared: 0, refusal: None, progress }
     }
 
     /// The socket; what was held back is dropped.
@@ -98,21 +91,14 @@ impl<T> Framed<T> {
     }
 
     /// Scans `window` and notes what was found; gives how many bytes of it are cleared.
-    fn scan(
-        scanner: &mut Scanner,
-        refusal: &mut Option<Refusal>,
-        progress: &Progress,
-        window: &[u8],
-    ) -> usize {
+    fn scan(scanner: &mut Scanner, refusal: &mut Option<Refusal>, progress: &Progress, window: &[u8]) -> usize {
         let scan = scanner.scan(window);
         if scan.heads > 0 {
             progress.heads.fetch_add(scan.heads, Relaxed);
         }
         let between = scanner.is_between_requests();
         progress.between_requests.store(between, Relaxed);
-        progress
-            .in_head
-            .store(between && scan.cleared < window.len(), Relaxed);
+        progress.in_head.store(between && scan.cleared < window.len(), Relaxed);
         if let Some(found) = scan.refusal {
             *refusal = Some(found);
             if let Refusal::Head(fault) = found {
@@ -134,11 +120,7 @@ impl<T> Framed<T> {
 }
 
 impl<T: AsyncRead + Unpin> AsyncRead for Framed<T> {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         loop {
             if this.cleared > 0 {
@@ -159,12 +141,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Framed<T> {
             if fresh.is_empty() {
                 return Poll::Ready(Ok(()));
             }
-            let Self {
-                scanner,
-                refusal,
-                progress,
-                ..
-            } = this;
+            let Self { scanner, refusal, progress, .. } = this;
             if this.held.is_empty() {
                 let cleared = Self::scan(scanner, refusal, progress, fresh);
                 if this.refusal.is_none() {
@@ -184,11 +161,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Framed<T> {
 }
 
 impl<T: AsyncWrite + Unpin> AsyncWrite for Framed<T> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.io).poll_write(cx, bytes)
     }
 

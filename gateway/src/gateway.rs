@@ -49,10 +49,7 @@ impl Handler for Gateway {
 
 impl Gateway {
     pub fn new(table: RouteTable, settings: Settings) -> Self {
-        Self {
-            current: ArcSwap::from_pointee(Snapshot { table, settings }),
-            in_flight: Arc::default(),
-        }
+        Self { current: ArcSwap::from_pointee(Snapshot { table, settings }), in_flight: Arc::default() }
     }
 
     /// Replaces routes and settings in one step. Requests in flight finish on the old ones.
@@ -67,12 +64,7 @@ impl Gateway {
 
     /// The life of a request, in order. Dropping the future ends the request and returns its
     /// permit; the returned body holds it until its last byte.
-    pub async fn handle<B>(
-        &self,
-        downstream: SocketAddr,
-        https: bool,
-        request: Request<B>,
-    ) -> Response<Body>
+    pub async fn handle<B>(&self, downstream: SocketAddr, https: bool, request: Request<B>) -> Response<Body>
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BodyError>,
@@ -90,12 +82,8 @@ impl Gateway {
             Err(error) => (Err(error), None),
         };
         let route = entry.as_ref().ok().map(|entry| &entry.route);
-        let timeout = route
-            .and_then(|route| route.timeout)
-            .unwrap_or(now.settings.timeout);
-        let limit = route
-            .and_then(|route| route.body_limit_bytes)
-            .unwrap_or(now.settings.body_limit_bytes);
+        let timeout = route.and_then(|route| route.timeout).unwrap_or(now.settings.timeout);
+        let limit = route.and_then(|route| route.body_limit_bytes).unwrap_or(now.settings.body_limit_bytes);
         let cx = Arc::new(RequestContext {
             trace,
             request_id,
@@ -105,8 +93,7 @@ impl Gateway {
             hops: 0,
             source_service: None,
         });
-        let record =
-            asked.map(|asked| Record::new(asked, cx.clone(), entry.as_ref().ok().copied()));
+        let record = asked.map(|asked| Record::new(asked, cx.clone(), entry.as_ref().ok().copied()));
         let mut held = Held::new(cx.clone(), permit, record);
 
         let started = entry.and_then(|entry| Started::new(&cx, entry, limit, https, head, body));
@@ -118,18 +105,10 @@ impl Gateway {
             Ok(answer) => answer,
             Err(error) => (error.answer(&cx.trace), None),
         };
-        let answered_by = response
-            .extensions_mut()
-            .remove::<AnsweredBy>()
-            .filter(|_| now.settings.expose_version);
+        let answered_by = response.extensions_mut().remove::<AnsweredBy>().filter(|_| now.settings.expose_version);
         headers::mark(response.headers_mut(), &cx, answered_by);
         held.answered(response.status(), owed);
-        if is_head {
-            without_body(response)
-        } else {
-            response
-        }
-        .map(|body| body.holding(held))
+        if is_head { without_body(response) } else { response }.map(|body| body.holding(held))
     }
 
     /// The answer to something that never became a request, with its `Content-Length`.
@@ -144,11 +123,7 @@ impl Gateway {
 
     /// Permit first: when we are full, nothing but an exempt route is served or even answered
     /// with its own error.
-    fn admit<'a>(
-        &self,
-        now: &'a Snapshot,
-        head: &mut Parts,
-    ) -> Result<(&'a Entry, Option<Permit>), GatewayError> {
+    fn admit<'a>(&self, now: &'a Snapshot, head: &mut Parts) -> Result<(&'a Entry, Option<Permit>), GatewayError> {
         let permit = self.in_flight.admit(now.settings.requests_max);
         match (now.route(head), permit) {
             (Ok(entry), _) if entry.exempt => Ok((entry, None)),
@@ -165,13 +140,9 @@ impl Snapshot {
         let authority = Authority::of(head)?;
         let hosts = &self.settings.hosts;
         if !hosts.is_empty() && !hosts.iter().any(|own| authority.is(own)) {
-            return Err(GatewayError::Misdirected {
-                host: authority.host.into_owned(),
-            });
+            return Err(GatewayError::Misdirected { host: authority.host.into_owned() });
         }
-        Ok(self
-            .table
-            .find(&authority.host, head.uri.path(), &head.method)?)
+        Ok(self.table.find(&authority.host, head.uri.path(), &head.method)?)
     }
 }
 
@@ -198,9 +169,7 @@ impl<'a> Started<'a> {
     {
         let (body, fault) = body::limited(body, limit)?;
         headers::forward(&mut head, cx, https);
-        let answer = entry
-            .dispatch
-            .dispatch(cx.clone(), Request::from_parts(head, body));
+        let answer = entry.dispatch.dispatch(cx.clone(), Request::from_parts(head, body));
         Ok(Self { answer, fault })
     }
 
@@ -217,19 +186,14 @@ impl<'a> Started<'a> {
 
 /// Cleans a service's answer and refuses one that is no valid HTTP; with it comes the length
 /// that its body must have.
-fn checked(
-    mut response: Response<Body>,
-    is_head: bool,
-) -> Result<(Response<Body>, Option<u64>), GatewayError> {
+fn checked(mut response: Response<Body>, is_head: bool) -> Result<(Response<Body>, Option<u64>), GatewayError> {
     let status = response.status();
     if status.is_informational() {
-        return Err(GatewayError::InvalidAnswer(
-            format!("its status is {status}").into(),
-        ));
+        return Err(GatewayError::InvalidAnswer(format!("its status is {status}").into()));
     }
     headers::clean_answer(response.headers_mut());
-    let length = headers::content_length(response.headers())
-        .map_err(|reason| GatewayError::InvalidAnswer(reason.into()))?;
+    let length =
+        headers::content_length(response.headers()).map_err(|reason| GatewayError::InvalidAnswer(reason.into()))?;
     match status {
         StatusCode::NO_CONTENT => {
             response.headers_mut().remove(CONTENT_LENGTH);
@@ -243,9 +207,7 @@ fn checked(
     if let (Some(length), Some(size)) = (length, size)
         && length != size
     {
-        return Err(GatewayError::InvalidAnswer(
-            format!("its `Content-Length` is {length}, its body {size}").into(),
-        ));
+        return Err(GatewayError::InvalidAnswer(format!("its `Content-Length` is {length}, its body {size}").into()));
     }
     Ok((response, length))
 }
@@ -255,10 +217,7 @@ fn without_body(mut response: Response<Body>) -> Response<Body> {
     if let Some(size) = http_body::Body::size_hint(response.body()).exact()
         && size > 0
     {
-        response
-            .headers_mut()
-            .entry(CONTENT_LENGTH)
-            .or_insert(size.into());
+        response.headers_mut().entry(CONTENT_LENGTH).or_insert(size.into());
     }
     response.map(|_unsent| body::empty())
 }

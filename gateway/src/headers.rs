@@ -24,15 +24,8 @@ const X_SERVICE: HeaderName = HeaderName::from_static("x-service");
 const X_SERVICE_VERSION: HeaderName = HeaderName::from_static("x-service-version");
 
 /// Fields that belong to one connection, besides those that `Connection` names and `Proxy-*`.
-const HOP_BY_HOP: [&str; 7] = [
-    "connection",
-    "http2-settings",
-    "keep-alive",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
+const HOP_BY_HOP: [&str; 7] =
+    ["connection", "http2-settings", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"];
 
 /// What a `Connection` header cannot remove: without these a request would mean something else
 /// to the service than to the gateway, or to whoever checks who is asking.
@@ -61,10 +54,7 @@ pub(crate) fn forward(head: &mut Parts, cx: &RequestContext, https: bool) {
     clean_request(&mut head.headers);
     head.headers.reserve(FORWARDED_MAX); // grows once rather than twice
     if !head.headers.contains_key(HOST)
-        && let Some(host) = head
-            .uri
-            .authority()
-            .and_then(|name| HeaderValue::from_str(name.as_str()).ok())
+        && let Some(host) = head.uri.authority().and_then(|name| HeaderValue::from_str(name.as_str()).ok())
     {
         head.headers.insert(HOST, host);
     }
@@ -72,10 +62,7 @@ pub(crate) fn forward(head: &mut Parts, cx: &RequestContext, https: bool) {
     if let Some(host) = headers.get(HOST).cloned() {
         headers.insert(X_FORWARDED_HOST, host);
     }
-    headers.insert(
-        X_FORWARDED_PROTO,
-        HeaderValue::from_static(if https { "https" } else { "http" }),
-    );
+    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(if https { "https" } else { "http" }));
     headers.insert(X_FORWARDED_FOR, address_value(cx.downstream.ip()));
     headers.insert(X_REQUEST_ID, cx.request_id.clone());
     headers.insert(TRACEPARENT, cx.trace.traceparent());
@@ -87,17 +74,13 @@ pub(crate) fn forward(head: &mut Parts, cx: &RequestContext, https: bool) {
 
 /// Removes what a client may not say: hop-by-hop fields, identity, where it comes from.
 pub(crate) fn clean_request(headers: &mut HeaderMap) {
-    strip(headers, |name| {
-        is_identity(name) || is_origin(name) || name == X_TRACE_ID.as_str()
-    });
+    strip(headers, |name| is_identity(name) || is_origin(name) || name == X_TRACE_ID.as_str());
 }
 
 /// Removes what a service may not say in its answer: hop-by-hop fields, identity, our own marks.
 pub(crate) fn clean_answer(headers: &mut HeaderMap) {
     let ours = [X_SERVICE, X_SERVICE_VERSION, X_TRACE_ID, X_REQUEST_ID];
-    strip(headers, |name| {
-        is_identity(name) || ours.iter().any(|ours| ours == name)
-    });
+    strip(headers, |name| is_identity(name) || ours.iter().any(|ours| ours == name));
 }
 
 /// Removes the hop-by-hop fields, as every hop must in both directions.
@@ -137,14 +120,8 @@ pub(crate) fn content_length(headers: &HeaderMap) -> Result<Option<u64>, &'stati
         (None, _) => Ok(None),
         (Some(_), Some(_)) => Err("`Content-Length` is repeated"),
         (Some(value), None) => {
-            let digits = value
-                .to_str()
-                .ok()
-                .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
-            digits
-                .and_then(|text| text.parse().ok())
-                .map(Some)
-                .ok_or("`Content-Length` is no number")
+            let digits = value.to_str().ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+            digits.and_then(|text| text.parse().ok()).map(Some).ok_or("`Content-Length` is no number")
         }
     }
 }
@@ -153,10 +130,7 @@ fn strip(headers: &mut HeaderMap, also: impl Fn(&str) -> bool) {
     if headers.contains_key(CONNECTION) {
         strip_named_by_connection(headers);
     }
-    let keeps_te = headers
-        .get_all(TE)
-        .iter()
-        .any(|value| tokens(value).any(|token| token == "trailers"));
+    let keeps_te = headers.get_all(TE).iter().any(|value| tokens(value).any(|token| token == "trailers"));
     let is_dropped = |name: &&HeaderName| {
         let name = name.as_str();
         HOP_BY_HOP.contains(&name) || name.starts_with("proxy-") || also(name)
@@ -172,12 +146,8 @@ fn strip(headers: &mut HeaderMap, also: impl Fn(&str) -> bool) {
 }
 
 fn strip_named_by_connection(headers: &mut HeaderMap) {
-    let named: Vec<HeaderName> = headers
-        .get_all(CONNECTION)
-        .iter()
-        .flat_map(tokens)
-        .filter_map(|token| token.parse().ok())
-        .collect();
+    let named: Vec<HeaderName> =
+        headers.get_all(CONNECTION).iter().flat_map(tokens).filter_map(|token| token.parse().ok()).collect();
     for name in named {
         // `TE` is decided on its own; `Connection` always names it.
         if name != TE && !PROTECTED.contains(&name) && !is_identity(name.as_str()) {

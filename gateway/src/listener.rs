@@ -57,9 +57,7 @@ pub enum BindError {
     #[error("{address} is in use; stop the program that listens there, or choose another address")]
     InUse { address: SocketAddr },
 
-    #[error(
-        "{address} may not be listened on; use a port from 1024 up, or give the program the right"
-    )]
+    #[error("{address} may not be listened on; use a port from 1024 up, or give the program the right")]
     NotAllowed { address: SocketAddr },
 
     #[error("{address} is no address of this machine; choose one that is, or 0.0.0.0 for all")]
@@ -79,19 +77,13 @@ pub struct Listeners(Vec<(TcpListener, SocketAddr)>);
 
 /// Binds every address, or none. Port 0 takes a free one. Needs a tokio runtime.
 pub fn bind(addresses: &[SocketAddr]) -> Result<Listeners, BindError> {
-    let bound: Result<Vec<_>, _> = addresses
-        .iter()
-        .map(|address| bind_one(*address).map_err(|source| explain(*address, source)))
-        .collect();
+    let bound: Result<Vec<_>, _> =
+        addresses.iter().map(|address| bind_one(*address).map_err(|source| explain(*address, source))).collect();
     bound.map(Listeners)
 }
 
 fn bind_one(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
-    let socket = if address.is_ipv4() {
-        TcpSocket::new_v4()
-    } else {
-        TcpSocket::new_v6()
-    }?;
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     socket.set_reuseaddr(true)?; // or a restart would wait for old connections to be forgotten
     socket.bind(address)?;
     let listener = socket.listen(BACKLOG)?;
@@ -134,16 +126,8 @@ impl Listeners {
 ///
 /// Connections live on: [`Drain::wait`] waits for them. Dropping the future stops accepting
 /// and leaves them too.
-pub async fn serve<H: Handler>(
-    listeners: Listeners,
-    handler: Arc<H>,
-    settings: Settings,
-    drain: Drain,
-) {
-    let admission = Admission::new(
-        settings.connections_max.get(),
-        settings.connections_per_address_max.get(),
-    );
+pub async fn serve<H: Handler>(listeners: Listeners, handler: Arc<H>, settings: Settings, drain: Drain) {
+    let admission = Admission::new(settings.connections_max.get(), settings.connections_per_address_max.get());
     let shared = Arc::new(Shared {
         handler,
         tls: settings.tls.as_ref().map(Tls::acceptor),
@@ -151,18 +135,11 @@ pub async fn serve<H: Handler>(
         times: settings.times,
         drain,
     });
-    let loops = listeners
-        .0
-        .into_iter()
-        .map(|(listener, _)| accept_all(listener, &shared, &admission));
+    let loops = listeners.0.into_iter().map(|(listener, _)| accept_all(listener, &shared, &admission));
     join_all(loops).await;
 }
 
-async fn accept_all<H: Handler>(
-    listener: TcpListener,
-    shared: &Arc<Shared<H>>,
-    admission: &Admission,
-) {
+async fn accept_all<H: Handler>(listener: TcpListener, shared: &Arc<Shared<H>>, admission: &Admission) {
     let mut backoff = BACKOFF_MIN;
     loop {
         let accepted = tokio::select! {
@@ -205,12 +182,7 @@ async fn accept(
 }
 
 /// The task is owned by the drain: it counts it and can cut it.
-fn spawn<H: Handler>(
-    tcp: TcpStream,
-    address: SocketAddr,
-    admitted: Admitted,
-    shared: Arc<Shared<H>>,
-) {
+fn spawn<H: Handler>(tcp: TcpStream, address: SocketAddr, admitted: Admitted, shared: Arc<Shared<H>>) {
     let counted = shared.drain.enter();
     tokio::spawn(async move {
         connection::serve(tcp, address, &shared).await;
@@ -220,10 +192,7 @@ fn spawn<H: Handler>(
 
 fn is_of_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
-    matches!(
-        error.kind(),
-        ConnectionAborted | ConnectionReset | Interrupted
-    )
+    matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
 }
 
 #[cfg(test)]
@@ -236,11 +205,7 @@ mod tests {
         let address = taken.addresses().next().unwrap();
         let error = bind(&[address]).unwrap_err();
         assert!(matches!(error, BindError::InUse { .. }));
-        assert!(
-            error
-                .to_string()
-                .starts_with(&format!("{address} is in use; "))
-        );
+        assert!(error.to_string().starts_with(&format!("{address} is in use; ")));
     }
 
     #[tokio::test]

@@ -49,11 +49,7 @@ pub enum PathError {
 /// Any [`PathError`]; the request gets a 400. `OPTIONS *` is [`PathError::NotAPath`].
 pub fn normalize(uri: &mut Uri) -> Result<(), PathError> {
     let query = uri.query();
-    if !query
-        .unwrap_or_default()
-        .bytes()
-        .all(|byte| byte.is_ascii_graphic() && byte != b'#')
-    {
+    if !query.unwrap_or_default().bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#') {
         return Err(PathError::Query);
     }
     let Cow::Owned(mut target) = normal_form(uri.path())? else {
@@ -88,11 +84,7 @@ pub fn normal_form(path: &str) -> Result<Cow<'_, str>, PathError> {
             _ => return Err(PathError::Character),
         }
     }
-    let normal = if encoded {
-        decoded_once(path)?
-    } else {
-        Cow::Borrowed(path)
-    };
+    let normal = if encoded { decoded_once(path)? } else { Cow::Borrowed(path) };
     check_segments(&normal)?;
     Ok(normal)
 }
@@ -100,10 +92,7 @@ pub fn normal_form(path: &str) -> Result<Cow<'_, str>, PathError> {
 /// What may stand in a segment without encoding: `pchar` of RFC 3986 3.3 without `;`.
 fn is_plain(byte: u8) -> bool {
     is_unreserved(byte)
-        || matches!(
-            byte,
-            b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b'=' | b':' | b'@'
-        )
+        || matches!(byte, b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b'=' | b':' | b'@')
 }
 
 /// RFC 3986 2.3.
@@ -134,21 +123,14 @@ fn decoded_once(path: &str) -> Result<Cow<'_, str>, PathError> {
         if !plain.is_empty() {
             check_utf8(&mut raw)?;
         }
-        let digits = after
-            .as_bytes()
-            .first_chunk::<2>()
-            .ok_or(PathError::Percent)?;
+        let digits = after.as_bytes().first_chunk::<2>().ok_or(PathError::Percent)?;
         let byte = (hex(digits[0])? << 4) | hex(digits[1])?;
         match byte {
             b'/' | b'\\' | 0x00..=0x1f | 0x7f => return Err(PathError::Hidden),
             _ if is_unreserved(byte) => normal.push(char::from(byte)),
             _ => {
                 normal.push('%');
-                normal.extend(
-                    digits
-                        .iter()
-                        .map(|digit| char::from(digit.to_ascii_uppercase())),
-                );
+                normal.extend(digits.iter().map(|digit| char::from(digit.to_ascii_uppercase())));
             }
         }
         if byte.is_ascii() {
@@ -160,11 +142,7 @@ fn decoded_once(path: &str) -> Result<Cow<'_, str>, PathError> {
     }
     normal.push_str(rest);
     check_utf8(&mut raw)?;
-    if normal == path {
-        Ok(Cow::Borrowed(path))
-    } else {
-        Ok(Cow::Owned(normal))
-    }
+    if normal == path { Ok(Cow::Borrowed(path)) } else { Ok(Cow::Owned(normal)) }
 }
 
 /// Overlong forms such as `%c0%af`, which lenient decoders read as `/`, end here.
@@ -202,10 +180,7 @@ mod tests {
             "/%252e%252e/x",
             "/%3B",
         ] {
-            assert!(
-                matches!(normal_form(path), Ok(Cow::Borrowed(same)) if same == path),
-                "{path}"
-            );
+            assert!(matches!(normal_form(path), Ok(Cow::Borrowed(same)) if same == path), "{path}");
         }
     }
 
@@ -221,51 +196,25 @@ mod tests {
 
     #[test]
     fn spellings_that_hide_another_path_are_refused() {
-        for path in [
-            "/.",
-            "/..",
-            "/a/../b",
-            "/a/./b",
-            "/a/..",
-            "/%2e",
-            "/%2E%2e",
-            "/.%2e/x",
-            "/a/%2e./b",
-        ] {
+        for path in ["/.", "/..", "/a/../b", "/a/./b", "/a/..", "/%2e", "/%2E%2e", "/.%2e/x", "/a/%2e./b"] {
             check(path, Err(PathError::DotSegment));
         }
         for path in ["//", "//a", "/a//b", "/a//"] {
             check(path, Err(PathError::EmptySegment));
         }
-        for path in [
-            "/a%2fb",
-            "/a%2Fb",
-            "/%5c",
-            "/a%5Cb",
-            "/%00",
-            "/a%0d%0ab",
-            "/%7f",
-            "/%1f",
-        ] {
+        for path in ["/a%2fb", "/a%2Fb", "/%5c", "/a%5Cb", "/%00", "/a%0d%0ab", "/%7f", "/%1f"] {
             check(path, Err(PathError::Hidden));
         }
         for path in [
-            "/a\\b", "/a;b", "/a;", "/..;/x", "/a b", "/a\u{7f}", "/a\u{1}", "/é", "/a#b", "/a?b",
-            "/{a}", "/a|b", "/a\"", "/<", "/^", "/`",
+            "/a\\b", "/a;b", "/a;", "/..;/x", "/a b", "/a\u{7f}", "/a\u{1}", "/é", "/a#b", "/a?b", "/{a}", "/a|b",
+            "/a\"", "/<", "/^", "/`",
         ] {
             check(path, Err(PathError::Character));
         }
         for path in ["/%", "/a%2", "/%zz", "/%g0", "/%+1", "/% 1", "/a%é"] {
             assert!(normal_form(path).is_err(), "{path}");
         }
-        for path in [
-            "/%c0%af",
-            "/%c0%ae%c0%ae/",
-            "/%ff",
-            "/%C3",
-            "/%C3x%A9",
-            "/%ed%a0%80",
-        ] {
+        for path in ["/%c0%af", "/%c0%ae%c0%ae/", "/%ff", "/%C3", "/%C3x%A9", "/%ed%a0%80"] {
             check(path, Err(PathError::NotUtf8));
         }
         for path in ["", "a", "*", "%2f"] {
@@ -284,10 +233,6 @@ mod tests {
 
     #[track_caller]
     fn check(path: &str, normal: Result<&str, PathError>) {
-        assert_eq!(
-            normal_form(path).as_deref(),
-            normal.as_ref().map(|text| *text),
-            "{path}"
-        );
+        assert_eq!(normal_form(path).as_deref(), normal.as_ref().map(|text| *text), "{path}");
     }
 }

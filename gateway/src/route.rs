@@ -60,17 +60,11 @@ impl Methods {
     pub fn parse<'a>(words: impl IntoIterator<Item = &'a str>) -> Result<Self, MethodsError> {
         let mut methods = Vec::new();
         for word in words {
-            if word.is_empty()
-                || word.len() > 32
-                || !word
-                    .bytes()
-                    .all(|byte| byte.is_ascii_uppercase() || byte == b'-')
+            if word.is_empty() || word.len() > 32 || !word.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'-')
             {
                 return Err(MethodsError::NotAMethod(word.to_owned()));
             }
-            let method: Method = word
-                .parse()
-                .map_err(|_invalid| MethodsError::NotAMethod(word.to_owned()))?;
+            let method: Method = word.parse().map_err(|_invalid| MethodsError::NotAMethod(word.to_owned()))?;
             if matches!(method, Method::CONNECT | Method::TRACE) {
                 return Err(MethodsError::NeverForwarded(method));
             }
@@ -79,19 +73,14 @@ impl Methods {
             }
             methods.push(method);
         }
-        if methods.is_empty() {
-            Err(MethodsError::Empty)
-        } else {
-            Ok(Self::Only(methods))
-        }
+        if methods.is_empty() { Err(MethodsError::Empty) } else { Ok(Self::Only(methods)) }
     }
 
     pub fn takes(&self, method: &Method) -> bool {
         match self {
             Self::Any => !matches!(*method, Method::OPTIONS | Method::TRACE | Method::CONNECT),
             Self::Only(methods) => {
-                methods.contains(method)
-                    || (*method == Method::HEAD && methods.contains(&Method::GET))
+                methods.contains(method) || (*method == Method::HEAD && methods.contains(&Method::GET))
             }
         }
     }
@@ -100,14 +89,7 @@ impl Methods {
     pub fn listed(&self) -> Vec<Method> {
         match self {
             Self::Any => {
-                vec![
-                    Method::GET,
-                    Method::HEAD,
-                    Method::POST,
-                    Method::PUT,
-                    Method::PATCH,
-                    Method::DELETE,
-                ]
+                vec![Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE]
             }
             Self::Only(methods) => {
                 let mut listed = methods.clone();
@@ -146,22 +128,10 @@ mod tests {
     fn a_method_list_names_real_methods_once() {
         assert_eq!(Methods::parse(["GET", "PURGE"]).unwrap().listed().len(), 3);
         assert_eq!(Methods::parse([]), Err(MethodsError::Empty));
-        assert_eq!(
-            Methods::parse(["get"]),
-            Err(MethodsError::NotAMethod("get".into()))
-        );
-        assert_eq!(
-            Methods::parse(["G T"]),
-            Err(MethodsError::NotAMethod("G T".into()))
-        );
-        assert_eq!(
-            Methods::parse(["TRACE"]),
-            Err(MethodsError::NeverForwarded(Method::TRACE))
-        );
-        assert_eq!(
-            Methods::parse(["PUT", "PUT"]),
-            Err(MethodsError::Twice(Method::PUT))
-        );
+        assert_eq!(Methods::parse(["get"]), Err(MethodsError::NotAMethod("get".into())));
+        assert_eq!(Methods::parse(["G T"]), Err(MethodsError::NotAMethod("G T".into())));
+        assert_eq!(Methods::parse(["TRACE"]), Err(MethodsError::NeverForwarded(Method::TRACE)));
+        assert_eq!(Methods::parse(["PUT", "PUT"]), Err(MethodsError::Twice(Method::PUT)));
     }
 
     #[test]

@@ -81,15 +81,9 @@ impl RouteTable {
     /// # Errors
     /// [`NoMatch`] when no route takes it.
     pub fn find(&self, host: &str, path: &str, method: &Method) -> Result<&Entry, NoMatch> {
-        let mut search = Search {
-            table: self,
-            method,
-            others: Vec::new(),
-            visited: 0,
-        };
+        let mut search = Search { table: self, method, others: Vec::new(), visited: 0 };
         let exact = self.exact.get(host);
-        let under = Domains(if self.under.is_empty() { "" } else { host })
-            .filter_map(|domain| self.under.get(domain));
+        let under = Domains(if self.under.is_empty() { "" } else { host }).filter_map(|domain| self.under.get(domain));
         for trie in exact.into_iter().chain(under).chain([&self.any]) {
             if let Some(entry) = trie.walk(path, &mut search) {
                 return Ok(entry);
@@ -131,14 +125,11 @@ impl<'a> Search<'a, '_> {
     /// names it before one that takes any.
     fn pick(&mut self, indices: &[usize]) -> Option<&'a Entry> {
         let entries = indices.iter().map(|&index| &self.table.entries[index]);
-        let taking = entries
-            .clone()
-            .filter(|entry| entry.route.methods.takes(self.method));
+        let taking = entries.clone().filter(|entry| entry.route.methods.takes(self.method));
         match taking.min_by_key(|entry| matches!(entry.route.methods, Methods::Any)) {
             Some(entry) => Some(entry),
             None => {
-                self.others
-                    .extend(entries.map(|entry| &entry.route.methods));
+                self.others.extend(entries.map(|entry| &entry.route.methods));
                 None
             }
         }

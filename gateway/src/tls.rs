@@ -16,9 +16,7 @@ pub struct Tls(Arc<ServerConfig>);
 /// Why a certificate cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    #[error(
-        "cannot read certificates from `{path}`; it must be a PEM file with the chain, the server's own first"
-    )]
+    #[error("cannot read certificates from `{path}`; it must be a PEM file with the chain, the server's own first")]
     Certificate {
         path: PathBuf,
         #[source]
@@ -28,9 +26,7 @@ pub enum TlsError {
     #[error("`{path}` holds no certificate")]
     NoCertificate { path: PathBuf },
 
-    #[error(
-        "cannot read a private key from `{path}`; it must be a PEM file with one key, not encrypted"
-    )]
+    #[error("cannot read a private key from `{path}`; it must be a PEM file with one key, not encrypted")]
     Key {
         path: PathBuf,
         #[source]
@@ -51,29 +47,18 @@ impl Tls {
     pub fn from_pem_files(certificate: &Path, key: &Path) -> Result<Self, TlsError> {
         let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(certificate)
             .and_then(Iterator::collect)
-            .map_err(|source| TlsError::Certificate {
-                path: certificate.into(),
-                source,
-            })?;
+            .map_err(|source| TlsError::Certificate { path: certificate.into(), source })?;
         if chain.is_empty() {
-            return Err(TlsError::NoCertificate {
-                path: certificate.into(),
-            });
+            return Err(TlsError::NoCertificate { path: certificate.into() });
         }
-        let private_key = PrivateKeyDer::from_pem_file(key).map_err(|source| TlsError::Key {
-            path: key.into(),
-            source,
-        })?;
+        let private_key =
+            PrivateKeyDer::from_pem_file(key).map_err(|source| TlsError::Key { path: key.into(), source })?;
         let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_protocol_versions(&[&version::TLS13, &version::TLS12])
             .expect("ring has suites for both versions")
             .with_no_client_auth()
             .with_single_cert(chain, private_key)
-            .map_err(|source| TlsError::Mismatch {
-                certificate: certificate.into(),
-                key: key.into(),
-                source,
-            })?;
+            .map_err(|source| TlsError::Mismatch { certificate: certificate.into(), key: key.into(), source })?;
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(Self(Arc::new(config)))
     }

@@ -12,11 +12,7 @@ use crate::health::{Health, Page, Pages};
 /// The pages of the admin listener, and those the gateway shows of the host itself.
 pub fn health_pages(health: &Arc<Health>) -> Vec<(&'static str, Arc<dyn Dispatch>)> {
     let page = |page| Arc::new(Pages { health: health.clone(), page }) as Arc<dyn Dispatch>;
-    vec![
-        ("/health", page(Page::Whole)),
-        ("/health/ready", page(Page::Whole)),
-        ("/health/live", page(Page::Live)),
-    ]
+    vec![("/health", page(Page::Whole)), ("/health/ready", page(Page::Whole)), ("/health/live", page(Page::Live))]
 }
 
 /// The page of each service by name.

@@ -31,7 +31,9 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Starts everything a manifest describes: databases, services, gateway, admin listener.
-    #[command(after_help = "Example:\n  archipel run manifests/shop.toml\n\nSIGTERM or ctrl-C drains and stops; a second one stops at once.\nARCHIPEL_LOG sets what is logged (info; info,gateway=debug).")]
+    #[command(
+        after_help = "Example:\n  archipel run manifests/shop.toml\n\nSIGTERM or ctrl-C drains and stops; a second one stops at once.\nARCHIPEL_LOG sets what is logged (info; info,gateway=debug)."
+    )]
     Run { manifest: PathBuf },
 
     /// Validates a manifest and its components together: every mistake at once, no side effects.
@@ -104,7 +106,9 @@ impl Output {
 /// Rows of equal length as aligned columns, the first row underlined by its own width.
 fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0);
+    let width = |column: usize| {
+        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
     let widths: Vec<usize> = (0..columns).map(width).collect();
     let mut text = String::new();
     for row in rows {

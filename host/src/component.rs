@@ -44,7 +44,12 @@ pub struct Component {
 #[derive(Debug, thiserror::Error)]
 pub enum ComponentError {
     #[error("cannot read component `{}`{}", .path.display(), hint(.build.as_deref()))]
-    Read { path: PathBuf, build: Option<String>, #[source] source: std::io::Error },
+    Read {
+        path: PathBuf,
+        build: Option<String>,
+        #[source]
+        source: std::io::Error,
+    },
 
     #[error("`{}` has {size} bytes; a component may have {SIZE_MAX_BYTES}", .path.display())]
     TooLarge { path: PathBuf, size: u64 },
@@ -78,10 +83,14 @@ pub enum Missing {
     #[error("`{service}` imports `{import}`, which {manifest} does not grant; add `{line}` to `services.{service}.permissions`", manifest = .manifest.display())]
     Grant { service: Arc<str>, import: String, line: &'static str, manifest: PathBuf },
 
-    #[error("`{service}` imports `{import}`, which needs the permission `{permission}`; this version of Archipel cannot grant it yet")]
+    #[error(
+        "`{service}` imports `{import}`, which needs the permission `{permission}`; this version of Archipel cannot grant it yet"
+    )]
     NotYet { service: Arc<str>, import: String, permission: &'static str },
 
-    #[error("`{service}` imports `{import}`, which this host does not offer; `archipel inspect` lists what a component imports")]
+    #[error(
+        "`{service}` imports `{import}`, which this host does not offer; `archipel inspect` lists what a component imports"
+    )]
     Unknown { service: Arc<str>, import: String },
 }
 
@@ -89,7 +98,13 @@ impl Component {
     /// Reads, checks and compiles a file, or takes its compiled form from `artifacts`.
     ///
     /// Blocking, up to seconds for a large component: call it where that is allowed.
-    pub fn load(service: Arc<str>, path: &Path, build: Option<&str>, engine: &Engine, artifacts: Option<&Artifacts>) -> Result<Self, ComponentError> {
+    pub fn load(
+        service: Arc<str>,
+        path: &Path,
+        build: Option<&str>,
+        engine: &Engine,
+        artifacts: Option<&Artifacts>,
+    ) -> Result<Self, ComponentError> {
         let bytes = read(path, build)?;
         let sections = check(path, &bytes)?;
         let digest = Digest::of(&bytes);
@@ -108,7 +123,8 @@ impl Component {
         if self.exports.iter().any(|export| export.starts_with("wasi:http/incoming-handler@0.2.")) {
             return Ok(());
         }
-        let exports = if self.exports.is_empty() { "nothing".into() } else { format!("`{}`", self.exports.join("`, `")) };
+        let exports =
+            if self.exports.is_empty() { "nothing".into() } else { format!("`{}`", self.exports.join("`, `")) };
         Err(ComponentError::NoHandler { path: path.to_owned(), exports })
     }
 

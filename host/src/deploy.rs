@@ -47,7 +47,11 @@ pub struct Deployed {
 #[derive(Debug, thiserror::Error)]
 pub enum DeployError {
     #[error("cannot start service `{service}`")]
-    Component { service: Arc<str>, #[source] source: ComponentError },
+    Component {
+        service: Arc<str>,
+        #[source]
+        source: ComponentError,
+    },
 
     #[error("cannot start service `{service}`: {}", list(.missing))]
     Missing { service: Arc<str>, missing: Vec<Missing> },
@@ -56,7 +60,11 @@ pub enum DeployError {
     Needs { service: Arc<str>, manifest: PathBuf, lines: Vec<String> },
 
     #[error("cannot link service `{service}`; `archipel inspect` lists what its component imports")]
-    Link { service: Arc<str>, #[source] source: anyhow::Error },
+    Link {
+        service: Arc<str>,
+        #[source]
+        source: anyhow::Error,
+    },
 
     #[error("service `{service}` does not start: {reason}")]
     Trial { service: Arc<str>, reason: String },
@@ -120,12 +128,17 @@ pub async fn prepare(
     }
 }
 
-async fn load(settings: &Arc<ServiceSettings>, engine: &Engine, artifacts: Arc<Artifacts>) -> Result<Component, DeployError> {
+async fn load(
+    settings: &Arc<ServiceSettings>,
+    engine: &Engine,
+    artifacts: Arc<Artifacts>,
+) -> Result<Component, DeployError> {
     let service = settings.name.clone();
     let failed = |source| DeployError::Component { service: service.clone(), source };
     let (of, engine) = (settings.clone(), engine.clone());
     let compiling = tokio::task::spawn_blocking(move || {
-        let component = Component::load(of.name.clone(), &of.component, of.build.as_deref(), &engine, Some(&artifacts))?;
+        let component =
+            Component::load(of.name.clone(), &of.component, of.build.as_deref(), &engine, Some(&artifacts))?;
         component.check_handler(&of.component)?;
         Ok(component)
     });

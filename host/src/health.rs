@@ -119,7 +119,10 @@ mod tests {
     fn health(services: &[(&str, Status)]) -> Health {
         let service = |status: Status| ServiceHealth {
             version: "1".into(),
-            checks: vec![("self".into(), Arc::new(Cached::new(false, move || Box::pin(async move { failed(status) }))))],
+            checks: vec![(
+                "self".into(),
+                Arc::new(Cached::new(false, move || Box::pin(async move { failed(status) }))),
+            )],
         };
         Health::new(services.iter().map(|(name, status)| ((*name).into(), service(*status))).collect())
     }

@@ -31,7 +31,12 @@ pub fn merge(title: &str, version: &str, parts: &[Part<'_>]) -> Value {
     })
 }
 
-fn add(paths: &mut Map<String, Value>, components: &mut Map<String, Value>, service: &str, mut document: Map<String, Value>) {
+fn add(
+    paths: &mut Map<String, Value>,
+    components: &mut Map<String, Value>,
+    service: &str,
+    mut document: Map<String, Value>,
+) {
     rename_clashes(components, service, &mut document);
     for (kind, own) in object(document.remove("components")) {
         let all = components.entry(kind).or_insert_with(|| json!({}));

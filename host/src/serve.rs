@@ -104,7 +104,11 @@ impl Running {
     }
 }
 
-async fn databases(manifest: &Manifest, data: &DataFolder, surroundings: &Surroundings) -> Result<Databases, StartError> {
+async fn databases(
+    manifest: &Manifest,
+    data: &DataFolder,
+    surroundings: &Surroundings,
+) -> Result<Databases, StartError> {
     let variable = |name: &str| surroundings.environment.get(name);
     let environment = embedded::Environment {
         path: variable("PATH").map(Into::into),
@@ -120,7 +124,11 @@ async fn databases(manifest: &Manifest, data: &DataFolder, surroundings: &Surrou
     Ok(databases)
 }
 
-async fn prepare(manifest: &Manifest, databases: &Arc<Databases>, watch: &Arc<dyn Watch>) -> Result<Generation, StartError> {
+async fn prepare(
+    manifest: &Manifest,
+    databases: &Arc<Databases>,
+    watch: &Arc<dyn Watch>,
+) -> Result<Generation, StartError> {
     let engine = Engine::new(engine_settings(manifest))?;
     let artifacts = Arc::new(Artifacts::open(&manifest.host.data, manifest.host.artifacts_max_bytes)?);
     let generation = deploy::prepare(manifest, &engine, databases, &artifacts, watch).await;

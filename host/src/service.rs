@@ -59,7 +59,11 @@ pub struct Version {
 impl Version {
     /// # Errors
     /// When the component cannot be linked or does not export `wasi:http/incoming-handler@0.2`.
-    pub fn new(blueprint: Blueprint, component: Arc<Component>, linker: &wasmtime::component::Linker<InstanceState>) -> wasmtime::Result<Self> {
+    pub fn new(
+        blueprint: Blueprint,
+        component: Arc<Component>,
+        linker: &wasmtime::component::Linker<InstanceState>,
+    ) -> wasmtime::Result<Self> {
         let pre = ProxyPre::new(linker.instantiate_pre(&component.compiled)?)?;
         let label = format!("{}+{}", blueprint.settings.version, component.digest.short());
         Ok(Self {

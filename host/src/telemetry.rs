@@ -25,8 +25,9 @@ pub struct Telemetry {
 /// # Errors
 /// When `filter` cannot be understood.
 pub fn start(filter: &str) -> Result<Telemetry, anyhow::Error> {
-    let filter = EnvFilter::try_new(filter)
-        .map_err(|error| anyhow::anyhow!("ARCHIPEL_LOG is `{filter}`: {error}; write `info` or `info,gateway=debug`"))?;
+    let filter = EnvFilter::try_new(filter).map_err(|error| {
+        anyhow::anyhow!("ARCHIPEL_LOG is `{filter}`: {error}; write `info` or `info,gateway=debug`")
+    })?;
     let stdout = io::stdout();
     let terminal = stdout.is_terminal();
     let buffered = io::BufWriter::with_capacity(64 << 10, stdout);

@@ -31,19 +31,8 @@ pub(crate) struct Held {
 }
 
 impl Held {
-    pub(crate) fn new(
-        cx: Arc<RequestContext>,
-        permit: Option<Permit>,
-        record: Option<Record>,
-    ) -> Box<Self> {
-        Box::new(Self {
-            record,
-            cx,
-            owed: None,
-            empty_frames: EmptyFrames::default(),
-            timer: None,
-            _permit: permit,
-        })
+    pub(crate) fn new(cx: Arc<RequestContext>, permit: Option<Permit>, record: Option<Record>) -> Box<Self> {
+        Box::new(Self { record, cx, owed: None, empty_frames: EmptyFrames::default(), timer: None, _permit: permit })
     }
 
     /// The head is about to go: `owed` is the `Content-Length` that the body must have.
@@ -101,9 +90,7 @@ impl Held {
 
     fn timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let deadline = self.cx.deadline;
-        let timer = self
-            .timer
-            .get_or_insert_with(|| Box::pin(sleep_until(deadline.into())));
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline.into())));
         timer.as_mut().poll(cx)
     }
 
@@ -115,9 +102,8 @@ impl Held {
         }
         if let (Some(owed), Some(data)) = (self.owed, frame.data_ref()) {
             let left = owed.checked_sub(data.len() as u64);
-            self.owed = Some(left.ok_or_else(|| {
-                BodyError::Cut("the answer is longer than its `Content-Length`".into())
-            })?);
+            self.owed =
+                Some(left.ok_or_else(|| BodyError::Cut("the answer is longer than its `Content-Length`".into()))?);
             if self.owed == Some(0) {
                 return Ok(frame);
             }
@@ -130,9 +116,7 @@ impl Held {
 
     fn missing(&self) -> Option<BodyError> {
         let owed = self.owed.filter(|owed| *owed > 0)?;
-        Some(BodyError::Cut(format!(
-            "the answer ended {owed} bytes before its `Content-Length`"
-        )))
+        Some(BodyError::Cut(format!("the answer ended {owed} bytes before its `Content-Length`")))
     }
 
     fn say(&self, error: &BodyError) {

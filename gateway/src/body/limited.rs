@@ -44,16 +44,7 @@ where
     }
     let failed = Arc::new(OnceLock::new());
     let fault = Fault(Some(failed.clone()));
-    Ok((
-        Body::new(Limited {
-            inner: body,
-            limit,
-            left: limit,
-            empty_frames: EmptyFrames::default(),
-            failed,
-        }),
-        fault,
-    ))
+    Ok((Body::new(Limited { inner: body, limit, left: limit, empty_frames: EmptyFrames::default(), failed }), fault))
 }
 
 pin_project! {
@@ -75,10 +66,7 @@ where
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let mut this = self.project();
         if let Some(error) = this.failed.get() {
             return Poll::Ready(Some(Err(error.clone())));
@@ -112,9 +100,7 @@ where
 /// Trailers are cleaned like the head: they could smuggle in what the head may not say.
 fn counted(mut frame: Frame<Bytes>, left: &mut u64, limit: u64) -> Result<Frame<Bytes>, BodyError> {
     if let Some(data) = frame.data_ref() {
-        *left = left
-            .checked_sub(data.len() as u64)
-            .ok_or(BodyError::TooLarge { limit })?;
+        *left = left.checked_sub(data.len() as u64).ok_or(BodyError::TooLarge { limit })?;
     } else if let Some(trailers) = frame.trailers_mut() {
         headers::clean_request(trailers);
     }

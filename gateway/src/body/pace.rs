@@ -33,10 +33,7 @@ pub struct Pace {
 impl Default for Pace {
     /// 30 s of silence, 1 KiB/s on average.
     fn default() -> Self {
-        Self {
-            patience: Duration::from_secs(30),
-            bytes_per_second: NonZeroU32::new(1024).expect("1024 is not zero"),
-        }
+        Self { patience: Duration::from_secs(30), bytes_per_second: NonZeroU32::new(1024).expect("1024 is not zero") }
     }
 }
 
@@ -56,14 +53,7 @@ pin_project! {
 
 impl<B> Paced<B> {
     pub fn new(body: B, pace: Pace) -> Self {
-        Self {
-            body,
-            pace,
-            left: pace.patience,
-            waiting_since: None,
-            empty_frames: 0,
-            sleep: None,
-        }
+        Self { body, pace, left: pace.patience, waiting_since: None, empty_frames: 0, sleep: None }
     }
 }
 
@@ -75,25 +65,17 @@ where
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let mut this = self.project();
         loop {
             let Poll::Ready(item) = this.body.as_mut().poll_frame(cx) else {
                 let since = *this.waiting_since.get_or_insert_with(Instant::now);
                 let deadline = since + *this.left;
-                let sleep = this
-                    .sleep
-                    .get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+                let sleep = this.sleep.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
                 if sleep.deadline() != deadline {
                     sleep.as_mut().reset(deadline);
                 }
-                return sleep
-                    .as_mut()
-                    .poll(cx)
-                    .map(|()| Some(Err(BodyError::TooSlow)));
+                return sleep.as_mut().poll(cx).map(|()| Some(Err(BodyError::TooSlow)));
             };
             if let Some(since) = this.waiting_since.take() {
                 *this.left = this.left.saturating_sub(since.elapsed());
@@ -111,8 +93,7 @@ where
                 }
                 Some(0) => *this.empty_frames += 1,
                 Some(length) => {
-                    let earned =
-                        Duration::from_secs(length as u64) / this.pace.bytes_per_second.get();
+                    let earned = Duration::from_secs(length as u64) / this.pace.bytes_per_second.get();
                     *this.left = (*this.left + earned).min(this.pace.patience);
                     return Poll::Ready(Some(Ok(frame)));
                 }
@@ -146,50 +127,30 @@ mod tests {
                 }
             }
         });
-        Ok(Paced::new(body, Pace::default())
-            .collect()
-            .await?
-            .to_bytes()
-            .len())
+        Ok(Paced::new(body, Pace::default()).collect().await?.to_bytes().len())
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_sender_at_the_pace_may_take_as_long_as_it_needs() {
-        assert_eq!(
-            run(Duration::from_secs(10), 10 * 1024, 60).await.unwrap(),
-            600 * 1024
-        );
+        assert_eq!(run(Duration::from_secs(10), 10 * 1024, 60).await.unwrap(), 600 * 1024);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_trickle_is_cut_though_never_silent_for_long() {
         let started = Instant::now();
-        assert!(matches!(
-            run(Duration::from_secs(1), 100, 600).await,
-            Err(BodyError::TooSlow)
-        ));
-        assert!(
-            started.elapsed() < Duration::from_secs(40),
-            "{:?}",
-            started.elapsed()
-        );
+        assert!(matches!(run(Duration::from_secs(1), 100, 600).await, Err(BodyError::TooSlow)));
+        assert!(started.elapsed() < Duration::from_secs(40), "{:?}", started.elapsed());
     }
 
     #[tokio::test(start_paused = true)]
     async fn silence_is_cut_after_thirty_seconds_whatever_came_before() {
         let started = Instant::now();
-        assert!(matches!(
-            run(Duration::from_secs(31), 1, 1).await,
-            Err(BodyError::TooSlow)
-        ));
+        assert!(matches!(run(Duration::from_secs(31), 1, 1).await, Err(BodyError::TooSlow)));
         assert_eq!(started.elapsed().as_secs(), 30);
     }
 
     #[tokio::test(start_paused = true)]
     async fn frames_without_a_byte_end_the_body() {
-        assert!(matches!(
-            run(Duration::ZERO, 0, 2000).await,
-            Err(BodyError::Cut(_))
-        ));
+        assert!(matches!(run(Duration::ZERO, 0, 2000).await, Err(BodyError::Cut(_))));
     }
 }

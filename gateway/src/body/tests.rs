@@ -6,11 +6,8 @@ use http_body_util::{Full, StreamBody};
 
 use super::*;
 
-type Frames = StreamBody<
-    futures_util::stream::Iter<
-        std::collections::vec_deque::IntoIter<Result<Frame<Bytes>, BodyError>>,
-    >,
->;
+type Frames =
+    StreamBody<futures_util::stream::Iter<std::collections::vec_deque::IntoIter<Result<Frame<Bytes>, BodyError>>>>;
 
 #[test]
 fn a_body_passes_up_to_its_limit_and_not_one_byte_more() {
@@ -19,23 +16,14 @@ fn a_body_passes_up_to_its_limit_and_not_one_byte_more() {
     assert!(fault.get().is_none());
 
     let (mut body, fault) = limited(frames(&["abc", "def"]), 5).unwrap();
-    assert_eq!(
-        read(&mut body),
-        Err("the request body is over the limit of 5 bytes".into())
-    );
-    assert!(matches!(
-        fault.get(),
-        Some(BodyError::TooLarge { limit: 5 })
-    ));
+    assert_eq!(read(&mut body), Err("the request body is over the limit of 5 bytes".into()));
+    assert!(matches!(fault.get(), Some(BodyError::TooLarge { limit: 5 })));
     assert!(read(&mut body).is_err(), "it stays broken");
 }
 
 #[test]
 fn a_declared_length_over_the_limit_is_refused_before_it_is_read() {
-    assert!(matches!(
-        limited(Full::new(Bytes::from("abcdef")), 5),
-        Err(BodyError::TooLarge { limit: 5 })
-    ));
+    assert!(matches!(limited(Full::new(Bytes::from("abcdef")), 5), Err(BodyError::TooLarge { limit: 5 })));
     assert!(limited(Full::new(Bytes::from("abcde")), 5).is_ok());
 }
 
@@ -53,15 +41,10 @@ fn trailers_cannot_say_who_someone_is() {
     let mut trailers = http::HeaderMap::new();
     trailers.insert("x-user-id", http::HeaderValue::from_static("admin"));
     trailers.insert("x-checksum", http::HeaderValue::from_static("1"));
-    let stream = StreamBody::new(futures_util::stream::iter(VecDeque::from([Ok(
-        Frame::trailers(trailers),
-    )])));
+    let stream = StreamBody::new(futures_util::stream::iter(VecDeque::from([Ok(Frame::trailers(trailers))])));
     let (body, _fault) = limited::<Frames>(stream, 5).unwrap();
     let trailers = ready(body.collect()).unwrap().trailers().cloned().unwrap();
-    assert_eq!(
-        (trailers.len(), trailers.contains_key("x-checksum")),
-        (1, true)
-    );
+    assert_eq!((trailers.len(), trailers.contains_key("x-checksum")), (1, true));
 }
 
 #[test]
@@ -73,10 +56,7 @@ fn a_whole_body_knows_its_length_and_its_end() {
 }
 
 fn frames(parts: &[&'static str]) -> Frames {
-    let frames: VecDeque<_> = parts
-        .iter()
-        .map(|part| Ok(Frame::data(Bytes::from(*part))))
-        .collect();
+    let frames: VecDeque<_> = parts.iter().map(|part| Ok(Frame::data(Bytes::from(*part)))).collect();
     StreamBody::new(futures_util::stream::iter(frames))
 }
 

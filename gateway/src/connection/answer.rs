@@ -38,10 +38,7 @@ pub(super) struct Asked {
 
 impl Asked {
     pub(super) fn by<B>(request: &http::Request<B>) -> Self {
-        Self {
-            head_only: request.method() == Method::HEAD,
-            http_10: request.version() == Version::HTTP_10,
-        }
+        Self { head_only: request.method() == Method::HEAD, http_10: request.version() == Version::HTTP_10 }
     }
 }
 
@@ -58,43 +55,20 @@ pub(super) fn answer<H: Handler>(
         Ok(response) => response,
         Err(why) => {
             tracing::warn!(why, "answer replaced by a 502");
-            handler
-                .refuse(StatusCode::BAD_GATEWAY, "the service gave no valid answer")
-                .map(full)
+            handler.refuse(StatusCode::BAD_GATEWAY, "the service gave no valid answer").map(full)
         }
     };
     let (mut head, mut body) = response.into_parts();
-    let sends_no_body = asked.head_only
-        || matches!(
-            head.status,
-            StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
-        );
+    let sends_no_body = asked.head_only || matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     if sends_no_body {
-        if let (true, Some(length)) = (
-            asked.head_only,
-            body.size_hint().exact().filter(|length| *length > 0),
-        ) {
-            head.headers
-                .entry(header::CONTENT_LENGTH)
-                .or_insert_with(|| length.into());
+        if let (true, Some(length)) = (asked.head_only, body.size_hint().exact().filter(|length| *length > 0)) {
+            head.headers.entry(header::CONTENT_LENGTH).or_insert_with(|| length.into());
         }
         body = empty();
     }
-    let left = if sends_no_body {
-        None
-    } else {
-        claimed_length(&head.headers).ok().flatten()
-    };
+    let left = if sends_no_body { None } else { claimed_length(&head.headers).ok().flatten() };
     let delimited_by_close = asked.http_10 && left.is_none() && body.size_hint().exact().is_none();
-    let mut answer = Answer {
-        body,
-        left,
-        last: None,
-        ended: false,
-        delimited_by_close,
-        exchange,
-        flow,
-    };
+    let mut answer = Answer { body, left, last: None, ended: false, delimited_by_close, exchange, flow };
     if answer.is_end_stream() {
         answer.exchange.complete();
     }
@@ -140,9 +114,7 @@ impl Answer {
             Some(Ok(frame)) if frame.is_data() => {
                 let length = frame.data_ref().map_or(0, |data| data.len() as u64);
                 if length > *left {
-                    return Some(Some(Err(BodyError::Cut(
-                        "it is longer than its content-length".into(),
-                    ))));
+                    return Some(Some(Err(BodyError::Cut("it is longer than its content-length".into()))));
                 }
                 *left -= length;
                 if *left > 0 || self.body.is_end_stream() {
@@ -152,9 +124,7 @@ impl Answer {
                 self.last.get_or_insert(frame);
                 None
             }
-            None if *left > 0 => Some(Some(Err(BodyError::Cut(
-                "it is shorter than its content-length".into(),
-            )))),
+            None if *left > 0 => Some(Some(Err(BodyError::Cut("it is shorter than its content-length".into())))),
             Some(Err(error)) => Some(Some(Err(error))),
             end => match self.last.take() {
                 Some(last) => {
@@ -205,12 +175,10 @@ impl HttpBody for Answer {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.last.is_none()
-            && (self.ended || (self.left.unwrap_or(0) == 0 && self.body.is_end_stream()))
+        self.last.is_none() && (self.ended || (self.left.unwrap_or(0) == 0 && self.body.is_end_stream()))
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.left
-            .map_or_else(|| self.body.size_hint(), SizeHint::with_exact)
+        self.left.map_or_else(|| self.body.size_hint(), SizeHint::with_exact)
     }
 }

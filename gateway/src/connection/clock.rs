@@ -54,10 +54,7 @@ pub(super) struct Since<T> {
 
 impl<T: PartialEq> Since<T> {
     pub(super) fn now(what: T) -> Self {
-        Self {
-            what,
-            from: Instant::now(),
-        }
+        Self { what, from: Instant::now() }
     }
 
     /// The moment from which it was `what` at every look.
@@ -77,10 +74,7 @@ pub(super) struct WriteStall {
 
 impl WriteStall {
     pub(super) fn new(max: Duration) -> Self {
-        Self {
-            last: Since::now(None),
-            max,
-        }
+        Self { last: Since::now(None), max }
     }
 
     pub(super) fn deadline(&mut self, state: &State) -> Option<Instant> {
@@ -102,18 +96,11 @@ pub(super) struct DrainWatch<'pin, 'drain> {
 impl<'pin, 'drain> DrainWatch<'pin, 'drain> {
     /// `changed` must have been made from `drain`.
     pub(super) fn new(drain: &'drain Drain, changed: Pin<&'pin mut Notified<'drain>>) -> Self {
-        Self {
-            drain,
-            changed,
-            registered: None,
-        }
+        Self { drain, changed, registered: None }
     }
 
     pub(super) fn phase(&mut self, cx: &mut Context<'_>) -> Phase {
-        let is_registered = self
-            .registered
-            .as_ref()
-            .is_some_and(|waker| waker.will_wake(cx.waker()));
+        let is_registered = self.registered.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
         if !is_registered || self.drain.phase() != Phase::Serving {
             while let Poll::Ready(()) = self.changed.as_mut().poll(cx) {
                 self.changed.set(self.drain.changed());

@@ -60,27 +60,16 @@ pub(super) async fn serve<H: Handler>(
         async move {
             let mut response = handler.handle(peer, request).await;
             if drain.phase() != Phase::Serving {
-                response
-                    .headers_mut()
-                    .insert(header::CONNECTION, HeaderValue::from_static("close"));
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
-            Ok::<_, Infallible>(answer(
-                handler,
-                asked,
-                exchange,
-                Flow::unwatched(),
-                response,
-            ))
+            Ok::<_, Infallible>(answer(handler, asked, exchange, Flow::unwatched(), response))
         }
     });
     let mut connection = http1::Builder::new()
         // The reader has its own, smaller limit; hyper's must never speak first.
         .max_buf_size(HEAD_MAX + 8 * 1024)
         .header_read_timeout(None)
-        .serve_connection(
-            TokioIo::new(Framed::new(transport, progress.clone())),
-            service,
-        );
+        .serve_connection(TokioIo::new(Framed::new(transport, progress.clone())), service);
 
     let started = Instant::now();
     let sleep = pin!(sleep_until(started + times.head));

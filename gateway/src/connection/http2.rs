@@ -4,9 +4,7 @@
 //! Frames, stream states, header sizes and most floods are h2's own business; it answers
 //! offenders with GOAWAY ENHANCE_YOUR_CALM.
 
-use std::{
-    convert::Infallible, future::poll_fn, pin::Pin, pin::pin, sync::Arc, task::Poll, time::Duration,
-};
+use std::{convert::Infallible, future::poll_fn, pin::Pin, pin::pin, sync::Arc, task::Poll, time::Duration};
 
 use http::{Method, Request, header};
 use hyper::{body::Incoming, server::conn::http2, service::service_fn};
@@ -93,11 +91,7 @@ pub(super) async fn serve<H: Handler>(
     let why = poll_fn(|cx| {
         loop {
             if let Poll::Ready(result) = Pin::new(&mut connection).poll(cx) {
-                return Poll::Ready(
-                    result
-                        .err()
-                        .map_or_else(|| "closed".to_owned(), |error| error.to_string()),
-                );
+                return Poll::Ready(result.err().map_or_else(|| "closed".to_owned(), |error| error.to_string()));
             }
             if state.cut() > CUT_MAX && state.cut() * 2 > state.started() {
                 return Poll::Ready("the client gave up most of its requests".to_owned());
@@ -146,9 +140,7 @@ fn check<B>(request: &Request<B>) -> Result<(), Fault> {
         return Err(Fault::TooManyFields);
     }
     let mut hosts = request.headers().get_all(header::HOST).iter();
-    let authority = uri
-        .authority()
-        .map(|authority| authority.as_str().as_bytes());
+    let authority = uri.authority().map(|authority| authority.as_str().as_bytes());
     let host = hosts.next().map(http::HeaderValue::as_bytes);
     let named = match (authority, host, hosts.next()) {
         (Some(authority), None, _) => authority,
@@ -156,9 +148,5 @@ fn check<B>(request: &Request<B>) -> Result<(), Fault> {
         (Some(authority), Some(host), None) if authority.eq_ignore_ascii_case(host) => authority,
         _ => return Err(Fault::Host),
     };
-    if line::is_authority(named) {
-        Ok(())
-    } else {
-        Err(Fault::Host)
-    }
+    if line::is_authority(named) { Ok(()) } else { Err(Fault::Host) }
 }

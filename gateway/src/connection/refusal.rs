@@ -18,11 +18,7 @@ const LINGER_BYTES_MAX: u64 = 1024 * 1024;
 
 /// Sends `response` with `Connection: close` and closes. Ends within `write_max` and the
 /// linger time.
-pub(super) async fn send(
-    transport: &mut Transport,
-    response: Response<Bytes>,
-    write_max: Duration,
-) {
+pub(super) async fn send(transport: &mut Transport, response: Response<Bytes>, write_max: Duration) {
     let bytes = serialise(response);
     let sending = async {
         transport.write_all(&bytes).await?;
@@ -48,26 +44,17 @@ pub(super) async fn linger(transport: &mut Transport) {
 
 fn serialise(response: Response<Bytes>) -> Vec<u8> {
     let (mut head, body) = response.into_parts();
-    for ours in [
-        header::CONNECTION,
-        header::CONTENT_LENGTH,
-        header::TRANSFER_ENCODING,
-    ] {
+    for ours in [header::CONNECTION, header::CONTENT_LENGTH, header::TRANSFER_ENCODING] {
         head.headers.remove(ours);
     }
     let mut start = format!("HTTP/1.1 {}\r\n", head.status);
     if !head.headers.contains_key(header::DATE)
-        && let Ok(date) = jiff::fmt::rfc2822::DateTimePrinter::new()
-            .timestamp_to_rfc9110_string(&jiff::Timestamp::now())
+        && let Ok(date) =
+            jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&jiff::Timestamp::now())
     {
         write!(start, "date: {date}\r\n").expect("writing to a string cannot fail");
     }
-    write!(
-        start,
-        "connection: close\r\ncontent-length: {}\r\n",
-        body.len()
-    )
-    .expect("writing to a string cannot fail");
+    write!(start, "connection: close\r\ncontent-length: {}\r\n", body.len()).expect("writing to a string cannot fail");
     let mut bytes = start.into_bytes();
     for (name, value) in &head.headers {
         bytes.extend_from_slice(name.as_str().as_bytes());

@@ -95,10 +95,7 @@ pub(super) struct Exchange {
 impl Exchange {
     pub(super) fn start(state: &Arc<State>) -> Self {
         state.started.fetch_add(1, Relaxed);
-        Self {
-            state: state.clone(),
-            whole: false,
-        }
+        Self { state: state.clone(), whole: false }
     }
 
     /// The whole answer has been handed over.

@@ -63,10 +63,7 @@ pub(super) struct Streams {
 
 impl Streams {
     pub(super) fn new(stall_max: Duration) -> Self {
-        Self {
-            next: Arc::default(),
-            stall_max,
-        }
+        Self { next: Arc::default(), stall_max }
     }
 
     /// The flow of the request that the service was just called with.
@@ -83,13 +80,7 @@ where
 {
     fn execute(&self, stream: F) {
         let flow = std::mem::take(&mut *self.next.lock().unwrap_or_else(PoisonError::into_inner));
-        tokio::spawn(Watched {
-            stream,
-            flow,
-            seen: 0,
-            stall_max: self.stall_max,
-            stalled: None,
-        });
+        tokio::spawn(Watched { stream, flow, seen: 0, stall_max: self.stall_max, stalled: None });
     }
 }
 
@@ -118,17 +109,12 @@ impl<F: Future<Output = ()>> Future for Watched<F> {
             return Poll::Pending; // the handler or its body is working
         }
         let deadline = Instant::now() + *this.stall_max;
-        let sleep = this
-            .stalled
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        let sleep = this.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
         if turns != *this.seen {
             *this.seen = turns;
             sleep.as_mut().reset(deadline);
         }
         // Dropping the stream future resets the stream.
-        sleep
-            .as_mut()
-            .poll(cx)
-            .map(|()| tracing::debug!("stream cut: its client does not read"))
+        sleep.as_mut().poll(cx).map(|()| tracing::debug!("stream cut: its client does not read"))
     }
 }

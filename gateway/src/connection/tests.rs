@@ -50,11 +50,7 @@ impl<F> Handler for Fixture<F>
 where
     F: Fn(Request<Incoming>) -> Answering + Send + Sync + 'static,
 {
-    fn handle(
-        &self,
-        _peer: Peer,
-        request: Request<Incoming>,
-    ) -> impl Future<Output = Response<Body>> + Send {
+    fn handle(&self, _peer: Peer, request: Request<Incoming>) -> impl Future<Output = Response<Body>> + Send {
         self.calls.fetch_add(1, SeqCst);
         (self.answer)(request)
     }
@@ -87,16 +83,9 @@ impl Server {
         let listeners = listener::bind(&["127.0.0.1:0".parse().unwrap()]).unwrap();
         let address = listeners.addresses().next().unwrap();
         let (drain, calls) = (Drain::new(), Arc::new(AtomicUsize::new(0)));
-        let handler = Arc::new(Fixture {
-            answer,
-            calls: calls.clone(),
-        });
+        let handler = Arc::new(Fixture { answer, calls: calls.clone() });
         tokio::spawn(listener::serve(listeners, handler, settings, drain.clone()));
-        Self {
-            address,
-            calls,
-            drain,
-        }
+        Self { address, calls, drain }
     }
 
     fn calls(&self) -> usize {
@@ -124,13 +113,8 @@ impl Drop for Server {
 /// All that comes until the close, and how it closed.
 async fn read_to_close(socket: &mut TcpStream) -> (String, io::Result<()>) {
     let mut bytes = Vec::new();
-    let ended = timeout(PATIENCE, socket.read_to_end(&mut bytes))
-        .await
-        .expect("the server closes");
-    (
-        String::from_utf8_lossy(&bytes).into_owned(),
-        ended.map(drop),
-    )
+    let ended = timeout(PATIENCE, socket.read_to_end(&mut bytes)).await.expect("the server closes");
+    (String::from_utf8_lossy(&bytes).into_owned(), ended.map(drop))
 }
 
 /// Reads until `end` has come.
@@ -138,10 +122,7 @@ async fn read_until(socket: &mut TcpStream, end: &str) -> String {
     let mut text = String::new();
     while !text.contains(end) {
         let mut buffer = [0; 4096];
-        let read = timeout(PATIENCE, socket.read(&mut buffer))
-            .await
-            .expect("an answer comes")
-            .unwrap();
+        let read = timeout(PATIENCE, socket.read(&mut buffer)).await.expect("an answer comes").unwrap();
         assert_ne!(read, 0, "closed before {end:?}: {text:?}");
         text.push_str(std::str::from_utf8(&buffer[..read]).unwrap());
     }
@@ -149,12 +130,7 @@ async fn read_until(socket: &mut TcpStream, end: &str) -> String {
 }
 
 fn times(limit: Duration) -> Times {
-    Times {
-        handshake: limit,
-        head: limit,
-        idle: limit,
-        write_stall: limit,
-    }
+    Times { handshake: limit, head: limit, idle: limit, write_stall: limit }
 }
 
 fn hello(_request: Request<Incoming>) -> Answering {
@@ -185,8 +161,7 @@ fn status(code: u16, body: &'static str) -> Response<Body> {
 fn frames(frames: &[&'static str], end: Result<(), BodyError>) -> Body {
     let (mut sender, body) = http_body_util::channel::Channel::<Bytes, BodyError>::new(16);
     for frame in frames {
-        let Ok(()) = sender.try_send(http_body::Frame::data(Bytes::from_static(frame.as_bytes())))
-        else {
+        let Ok(()) = sender.try_send(http_body::Frame::data(Bytes::from_static(frame.as_bytes()))) else {
             panic!("the channel has room");
         };
     }
@@ -203,9 +178,7 @@ async fn until(what: &str, mut ready: impl FnMut() -> bool) {
             tokio::task::yield_now().await;
         }
     };
-    timeout(PATIENCE, waiting)
-        .await
-        .unwrap_or_else(|_elapsed| panic!("never: {what}"));
+    timeout(PATIENCE, waiting).await.unwrap_or_else(|_elapsed| panic!("never: {what}"));
 }
 
 /// A handler that waits for `go`, then says hello.

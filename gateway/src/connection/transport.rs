@@ -41,13 +41,7 @@ pub(super) struct Transport {
 
 impl Transport {
     pub(super) fn new(socket: Socket, state: Arc<State>) -> Self {
-        Self {
-            socket,
-            early: [0; PREFACE.len()],
-            early_start: 0,
-            early_end: 0,
-            state,
-        }
+        Self { socket, early: [0; PREFACE.len()], early_start: 0, early_end: 0, state }
     }
 
     /// Reads until it is clear whether the client speaks HTTP/2; what was read is read again
@@ -83,11 +77,7 @@ impl Transport {
 }
 
 impl AsyncRead for Socket {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(socket) => Pin::new(socket).poll_read(cx, buf),
             Self::Tls(socket) => Pin::new(socket).poll_read(cx, buf),
@@ -96,11 +86,7 @@ impl AsyncRead for Socket {
 }
 
 impl AsyncRead for Transport {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if self.early_start < self.early_end {
             let end = self.early_end.min(self.early_start + buf.remaining());
             buf.put_slice(&self.early[self.early_start..end]);
@@ -112,11 +98,7 @@ impl AsyncRead for Transport {
 }
 
 impl AsyncWrite for Transport {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let poll = match &mut self.socket {
             Socket::Plain(socket) => Pin::new(socket).poll_write(cx, bytes),
             Socket::Tls(socket) => Pin::new(socket).poll_write(cx, bytes),

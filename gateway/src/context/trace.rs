@@ -61,11 +61,7 @@ impl TraceContext {
             (Some(_), Some(_)) => Self::start(),
             (None, _) => match given_trace_id(headers) {
                 // Whether the client chose it at random is unknown, so that flag stays off.
-                Some(trace_id) => Self {
-                    trace_id,
-                    flags: SAMPLED,
-                    ..Self::start()
-                },
+                Some(trace_id) => Self { trace_id, flags: SAMPLED, ..Self::start() },
                 None => Self::start(),
             },
         }
@@ -84,11 +80,7 @@ impl TraceContext {
 
     /// The next hop of the same trace, with this hop as its parent.
     pub fn child(&self) -> Self {
-        Self {
-            span_id: random_span_id(),
-            parent_id: Some(self.span_id),
-            ..self.clone()
-        }
+        Self { span_id: random_span_id(), parent_id: Some(self.span_id), ..self.clone() }
     }
 
     /// `traceparent` for the next hop: this hop is the parent.
@@ -141,11 +133,7 @@ impl Parent {
         let trace_id = NonZeroU128::new(parse_hex(&known[3..35])?)?;
         let span_id = NonZeroU64::new(u64::try_from(parse_hex(&known[36..52])?).ok()?)?;
         let flags = u8::try_from(parse_hex(&known[53..])?).ok()?;
-        Some(Self {
-            trace_id: trace_id.get(),
-            span_id: span_id.get(),
-            flags,
-        })
+        Some(Self { trace_id: trace_id.get(), span_id: span_id.get(), flags })
     }
 }
 

@@ -48,11 +48,7 @@ pub(super) fn combined(headers: &HeaderMap) -> Option<HeaderValue> {
 /// How many members a header has, `None` if one is invalid. Empty members are allowed and do not
 /// count.
 fn members_of(value: &HeaderValue) -> Option<usize> {
-    let members = value
-        .as_bytes()
-        .split(|byte| *byte == b',')
-        .map(trimmed)
-        .filter(|member| !member.is_empty());
+    let members = value.as_bytes().split(|byte| *byte == b',').map(trimmed).filter(|member| !member.is_empty());
     members.map(|member| is_member(member).then_some(1)).sum()
 }
 
@@ -69,9 +65,7 @@ fn is_key(key: &[u8]) -> bool {
         None => is_word(key, KEY_BYTES_MAX),
         Some(at) => {
             let system = &key[at + 1..];
-            is_word(&key[..at], TENANT_BYTES_MAX)
-                && is_word(system, SYSTEM_BYTES_MAX)
-                && system[0].is_ascii_lowercase()
+            is_word(&key[..at], TENANT_BYTES_MAX) && is_word(system, SYSTEM_BYTES_MAX) && system[0].is_ascii_lowercase()
         }
     }
 }
@@ -85,9 +79,7 @@ fn is_word(word: &[u8], bytes_max: usize) -> bool {
 /// Printable ASCII without `=`; the split has taken the commas and trimming the final blanks.
 fn is_value(value: &[u8]) -> bool {
     (1..=VALUE_BYTES_MAX).contains(&value.len())
-        && value
-            .iter()
-            .all(|byte| matches!(byte, 0x20..=0x7e) && *byte != b'=')
+        && value.iter().all(|byte| matches!(byte, 0x20..=0x7e) && *byte != b'=')
 }
 
 /// Without the optional white space of RFC 9110 5.6.3.
@@ -105,26 +97,14 @@ mod tests {
     #[test]
     fn a_valid_list_passes_and_several_headers_become_one() {
         check(&["foo=1"], Some("foo=1"));
-        check(
-            &["foo=1,bar=2", "rojo=1,congo=2", "baz=3"],
-            Some("foo=1,bar=2,rojo=1,congo=2,baz=3"),
-        );
+        check(&["foo=1,bar=2", "rojo=1,congo=2", "baz=3"], Some("foo=1,bar=2,rojo=1,congo=2,baz=3"));
         check(&["foo=1", ""], Some("foo=1,"));
         check(&["", "foo=1"], Some(",foo=1"));
-        check(
-            &["foo=1 \t , \t bar=2, \t baz=3"],
-            Some("foo=1 \t , \t bar=2, \t baz=3"),
-        );
+        check(&["foo=1 \t , \t bar=2, \t baz=3"], Some("foo=1 \t , \t bar=2, \t baz=3"));
         check(&["foo=1,foo=1"], Some("foo=1,foo=1"));
-        check(
-            &["a1_-*/=!\"#$%&'()*+-./:;<>?@[]^_`{|}~"],
-            Some("a1_-*/=!\"#$%&'()*+-./:;<>?@[]^_`{|}~"),
-        );
+        check(&["a1_-*/=!\"#$%&'()*+-./:;<>?@[]^_`{|}~"], Some("a1_-*/=!\"#$%&'()*+-./:;<>?@[]^_`{|}~"));
         check(&["0tenant@sys=1"], Some("0tenant@sys=1"));
-        for key in [
-            "z".repeat(256),
-            format!("{}@{}", "t".repeat(241), "v".repeat(14)),
-        ] {
+        for key in ["z".repeat(256), format!("{}@{}", "t".repeat(241), "v".repeat(14))] {
             let list = format!("foo=1,{key}=1");
             check(&[&list], Some(&list));
         }
@@ -132,32 +112,12 @@ mod tests {
 
     #[test]
     fn an_invalid_list_is_dropped_whole() {
-        let illegal = [
-            "foo =1",
-            "FOO=1",
-            "foo.bar=1",
-            "foo@=1,bar=2",
-            "@foo=1,bar=2",
-            "foo@@bar=1,bar=2",
-            "foo@bar@baz=1,bar=2",
-        ];
-        for list in illegal.into_iter().chain([
-            "",
-            ",",
-            "foo",
-            "foo=",
-            "foo=1=2",
-            "=1",
-            "foo@1=1",
-            "foo=\u{e9}",
-        ]) {
+        let illegal =
+            ["foo =1", "FOO=1", "foo.bar=1", "foo@=1,bar=2", "@foo=1,bar=2", "foo@@bar=1,bar=2", "foo@bar@baz=1,bar=2"];
+        for list in illegal.into_iter().chain(["", ",", "foo", "foo=", "foo=1=2", "=1", "foo@1=1", "foo=\u{e9}"]) {
             check(&[list], None);
         }
-        for key in [
-            "z".repeat(257),
-            format!("{}@v", "t".repeat(242)),
-            format!("t@{}", "v".repeat(15)),
-        ] {
+        for key in ["z".repeat(257), format!("{}@v", "t".repeat(242)), format!("t@{}", "v".repeat(15))] {
             check(&[&format!("foo=1,{key}=1")], None);
         }
         check(&["foo=1", "BAD=1"], None);
@@ -166,19 +126,11 @@ mod tests {
 
     #[test]
     fn thirty_two_members_pass_and_thirty_three_do_not() {
-        let list = |count: usize| {
-            (0..count)
-                .map(|n| format!("bar{n:02}=1"))
-                .collect::<Vec<_>>()
-                .join(",")
-        };
+        let list = |count: usize| (0..count).map(|n| format!("bar{n:02}=1")).collect::<Vec<_>>().join(",");
         check(&[&list(32)], Some(&list(32)));
         check(&[&list(33)], None);
         check(&[&list(32), "one=more"], None);
-        let long = (0..32)
-            .map(|n| format!("k{n}={}", "x".repeat(200)))
-            .collect::<Vec<_>>()
-            .join(",");
+        let long = (0..32).map(|n| format!("k{n}={}", "x".repeat(200))).collect::<Vec<_>>().join(",");
         check(&[&long], None);
     }
 
@@ -186,16 +138,9 @@ mod tests {
     fn check(sent: &[&str], passed_on: Option<&str>) {
         let mut headers = HeaderMap::new();
         for value in sent {
-            headers.append(
-                TRACESTATE,
-                HeaderValue::from_bytes(value.as_bytes()).unwrap(),
-            );
+            headers.append(TRACESTATE, HeaderValue::from_bytes(value.as_bytes()).unwrap());
         }
         let combined = combined(&headers);
-        assert_eq!(
-            combined.as_ref().map(|value| value.to_str().unwrap()),
-            passed_on,
-            "{sent:?}"
-        );
+        assert_eq!(combined.as_ref().map(|value| value.to_str().unwrap()), passed_on, "{sent:?}");
     }
 }

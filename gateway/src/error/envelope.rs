@@ -25,21 +25,14 @@ mod tests {
 
     #[test]
     fn the_envelope_is_json_whatever_the_sentence_holds() {
-        let trace = TraceContext {
-            trace_id: 0xab,
-            ..TraceContext::start()
-        };
+        let trace = TraceContext { trace_id: 0xab, ..TraceContext::start() };
         let text = "a \"quoted\" \\ line\nand \u{1} é";
         let json: serde_json::Value = serde_json::from_slice(&envelope(text, &trace)).unwrap();
         assert_eq!(json["success"], false);
         assert_eq!(json["error"], text);
         assert_eq!(json["traceId"], "000000000000000000000000000000ab");
         let timestamp = json["timestamp"].as_str().unwrap();
-        assert_eq!(
-            (timestamp.len(), &timestamp[19..20], &timestamp[23..]),
-            (24, ".", "Z"),
-            "{timestamp}"
-        );
+        assert_eq!((timestamp.len(), &timestamp[19..20], &timestamp[23..]), (24, ".", "Z"), "{timestamp}");
         assert!(timestamp.parse::<jiff::Timestamp>().is_ok());
         assert_eq!(json.as_object().unwrap().len(), 4);
     }

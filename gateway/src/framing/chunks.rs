@@ -29,10 +29,7 @@ enum State {
 
 impl Default for State {
     fn default() -> Self {
-        Self::Size {
-            digits: 0,
-            value: 0,
-        }
+        Self::Size { digits: 0, value: 0 }
     }
 }
 
@@ -54,11 +51,7 @@ impl Chunks {
             if let State::Data { left } = self.state {
                 let here = left.min((bytes.len() - at) as u64);
                 at += here as usize;
-                self.state = if here == left {
-                    State::DataReturn
-                } else {
-                    State::Data { left: left - here }
-                };
+                self.state = if here == left { State::DataReturn } else { State::Data { left: left - here } };
                 continue;
             }
             let Some(next) = self.step(bytes[at]) else {
@@ -75,18 +68,11 @@ impl Chunks {
 
     fn step(&mut self, byte: u8) -> Option<State> {
         match (self.state, byte) {
-            (State::Size { digits, value }, b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F')
-                if digits < DIGITS_MAX =>
-            {
+            (State::Size { digits, value }, b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') if digits < DIGITS_MAX => {
                 let digit = char::from(byte).to_digit(16)?;
-                Some(State::Size {
-                    digits: digits + 1,
-                    value: value * 16 + u64::from(digit),
-                })
+                Some(State::Size { digits: digits + 1, value: value * 16 + u64::from(digit) })
             }
-            (State::Size { digits: 1.., value }, b'\r') => {
-                Some(State::SizeLineFeed { size: value })
-            }
+            (State::Size { digits: 1.., value }, b'\r') => Some(State::SizeLineFeed { size: value }),
             (State::Size { digits: 1.., value }, b';') => Some(State::Extension { size: value }),
             (State::Extension { size }, b'\r') => Some(State::SizeLineFeed { size }),
             (State::Extension { size }, b'\t' | b' '..=b'~') => {

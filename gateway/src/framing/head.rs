@@ -51,19 +51,13 @@ impl Head {
     /// it held last time. Gives the head's length and its body's framing once it is whole.
     pub(crate) fn read(&mut self, bytes: &[u8]) -> Result<Option<(usize, Framing)>, Fault> {
         // What cannot start a request need not wait for its line feed: TLS on a plain port.
-        if self.line == 0
-            && bytes
-                .first()
-                .is_some_and(|byte| *byte != b'\r' && !line::is_token(&[*byte]))
-        {
+        if self.line == 0 && bytes.first().is_some_and(|byte| *byte != b'\r' && !line::is_token(&[*byte])) {
             return Err(Fault::RequestLine);
         }
         while let Some(found) = line::line_feed(&bytes[self.searched..]) {
             let end = self.searched + found;
             self.check_limits(bytes, end, end + 1)?;
-            let line = bytes[self.line..end]
-                .strip_suffix(b"\r")
-                .ok_or(Fault::BareLineFeed)?;
+            let line = bytes[self.line..end].strip_suffix(b"\r").ok_or(Fault::BareLineFeed)?;
             let whole = self.judge(bytes, line)?;
             self.line = end + 1;
             self.searched = end + 1;
@@ -78,15 +72,8 @@ impl Head {
 
     fn check_limits(&self, bytes: &[u8], line_end: usize, head_end: usize) -> Result<(), Fault> {
         if self.request.is_none() && line_end - self.line > REQUEST_LINE_MAX {
-            let has_method = bytes[self.line..]
-                .iter()
-                .take(METHOD_MAX + 1)
-                .any(|byte| *byte == b' ');
-            return Err(if has_method {
-                Fault::TargetTooLong
-            } else {
-                Fault::Method
-            });
+            let has_method = bytes[self.line..].iter().take(METHOD_MAX + 1).any(|byte| *byte == b' ');
+            return Err(if has_method { Fault::TargetTooLong } else { Fault::Method });
         }
         if head_end > HEAD_MAX {
             return Err(Fault::HeadTooLarge);
@@ -106,10 +93,7 @@ impl Head {
             (false, false) => {
                 let request = line::request_line(line)?;
                 let authority = request.authority.map(|part| range_in(bytes, part));
-                self.request = Some(Request {
-                    http_11: request.http_11,
-                    authority,
-                });
+                self.request = Some(Request { http_11: request.http_11, authority });
             }
             (true, true) => return Ok(true),
             (true, false) => self.judge_field(bytes, line)?,
@@ -149,16 +133,11 @@ impl Head {
 
     /// What only a whole head can tell.
     fn framing(&self, bytes: &[u8]) -> Result<Framing, Fault> {
-        let request = self
-            .request
-            .as_ref()
-            .expect("a head ends only after its request line");
+        let request = self.request.as_ref().expect("a head ends only after its request line");
         let authority_fits = match (&self.host, &request.authority) {
             (None, _) => !request.http_11,
             (Some(_), None) => true,
-            (Some(host), Some(authority)) => {
-                bytes[host.clone()].eq_ignore_ascii_case(&bytes[authority.clone()])
-            }
+            (Some(host), Some(authority)) => bytes[host.clone()].eq_ignore_ascii_case(&bytes[authority.clone()]),
         };
         if !authority_fits {
             return Err(Fault::Host);

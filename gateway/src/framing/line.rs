@@ -50,9 +50,7 @@ const fn one_of(byte: u8, set: &[u8]) -> bool {
 }
 
 fn all(bytes: &[u8], class: u8) -> bool {
-    bytes
-        .iter()
-        .all(|byte| CLASS[usize::from(*byte)] & class != 0)
+    bytes.iter().all(|byte| CLASS[usize::from(*byte)] & class != 0)
 }
 
 pub(crate) fn is_token(bytes: &[u8]) -> bool {
@@ -96,10 +94,7 @@ pub(crate) fn request_line(line: &[u8]) -> Result<RequestLine<'_>, Fault> {
     if method == b"CONNECT" || method == b"TRACE" {
         return Err(Fault::MethodRefused);
     }
-    Ok(RequestLine {
-        http_11,
-        authority: target_authority(method, target)?,
-    })
+    Ok(RequestLine { http_11, authority: target_authority(method, target)? })
 }
 
 /// Judges a target in origin, asterisk or absolute form: RFC 9112 section 3.2.
@@ -114,10 +109,7 @@ fn target_authority<'a>(method: &[u8], target: &'a [u8]) -> Result<Option<&'a [u
             let rest = strip_ignoring_case(target, b"http://")
                 .or_else(|| strip_ignoring_case(target, b"https://"))
                 .ok_or(Fault::Target)?;
-            let end = rest
-                .iter()
-                .position(|b| matches!(b, b'/' | b'?'))
-                .unwrap_or(rest.len());
+            let end = rest.iter().position(|b| matches!(b, b'/' | b'?')).unwrap_or(rest.len());
             if !is_authority(&rest[..end]) {
                 return Err(Fault::Target);
             }
@@ -128,10 +120,7 @@ fn target_authority<'a>(method: &[u8], target: &'a [u8]) -> Result<Option<&'a [u
 
 /// Whether `target` is in origin form, or the asterisk of `OPTIONS`: all that HTTP/2 has.
 pub(crate) fn is_target(method: &http::Method, target: &[u8]) -> bool {
-    matches!(
-        target_authority(method.as_str().as_bytes(), target),
-        Ok(None)
-    )
+    matches!(target_authority(method.as_str().as_bytes(), target), Ok(None))
 }
 
 fn strip_ignoring_case<'a>(bytes: &'a [u8], prefix: &[u8]) -> Option<&'a [u8]> {
@@ -144,9 +133,7 @@ pub(crate) fn field(line: &[u8]) -> Result<(&[u8], &[u8]), Fault> {
     if let [b' ' | b'\t', ..] = line {
         return Err(Fault::Folded);
     }
-    let name_end = line
-        .iter()
-        .position(|byte| CLASS[usize::from(*byte)] & TOKEN == 0);
+    let name_end = line.iter().position(|byte| CLASS[usize::from(*byte)] & TOKEN == 0);
     match name_end {
         Some(end) if end > 0 && line[end] == b':' => {
             let value = &line[end + 1..];
@@ -175,10 +162,7 @@ pub(crate) fn is_authority(bytes: &[u8]) -> bool {
             None => return false,
         },
         _ => {
-            let end = bytes
-                .iter()
-                .position(|byte| *byte == b':')
-                .unwrap_or(bytes.len());
+            let end = bytes.iter().position(|byte| *byte == b':').unwrap_or(bytes.len());
             (is_host_name(&bytes[..end]), &bytes[end..])
         }
     };
@@ -200,15 +184,10 @@ fn is_port(bytes: &[u8]) -> bool {
 
 /// Decimal digits and nothing else, at most `digits_max` of them (19 always fit).
 pub(crate) fn number(bytes: &[u8], digits_max: usize) -> Option<u64> {
-    if bytes.is_empty() || bytes.len() > digits_max.min(19) || !bytes.iter().all(u8::is_ascii_digit)
-    {
+    if bytes.is_empty() || bytes.len() > digits_max.min(19) || !bytes.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    Some(
-        bytes
-            .iter()
-            .fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0')),
-    )
+    Some(bytes.iter().fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0')))
 }
 
 #[cfg(test)]
@@ -224,20 +203,9 @@ mod tests {
                 }
             }
         }
-        for authority in [
-            "a",
-            "a_b.c-d",
-            "127.0.0.1:80",
-            "[::1]",
-            "[::1]:8080",
-            "a:65535",
-            "...",
-        ] {
+        for authority in ["a", "a_b.c-d", "127.0.0.1:80", "[::1]", "[::1]:8080", "a:65535", "..."] {
             assert!(is_authority(authority.as_bytes()), "{authority}");
-            assert!(
-                authority.parse::<http::uri::Authority>().is_ok(),
-                "{authority}"
-            );
+            assert!(authority.parse::<http::uri::Authority>().is_ok(), "{authority}");
             let target = format!("http://{authority}?a");
             assert!(http::Uri::try_from(target).is_ok(), "{authority}");
         }

@@ -148,9 +148,7 @@ impl Trailers {
             if end >= TRAILERS_MAX {
                 return Err(Fault::Trailer);
             }
-            let line = bytes[self.line..end]
-                .strip_suffix(b"\r")
-                .ok_or(Fault::BareLineFeed)?;
+            let line = bytes[self.line..end].strip_suffix(b"\r").ok_or(Fault::BareLineFeed)?;
             self.line = end + 1;
             self.searched = end + 1;
             if line.is_empty() {
@@ -163,25 +161,13 @@ impl Trailers {
             }
         }
         self.searched = bytes.len();
-        if bytes.len() > TRAILERS_MAX {
-            Err(Fault::Trailer)
-        } else {
-            Ok(None)
-        }
+        if bytes.len() > TRAILERS_MAX { Err(Fault::Trailer) } else { Ok(None) }
     }
 }
 
 /// Fields that frame or route a message mean nothing good after it: RFC 9110 section 6.5.1.
 fn is_forbidden(name: &[u8]) -> bool {
-    [
-        &b"content-length"[..],
-        b"transfer-encoding",
-        b"host",
-        b"connection",
-        b"authorization",
-        b"te",
-        b"trailer",
-    ]
-    .iter()
-    .any(|forbidden| name.eq_ignore_ascii_case(forbidden))
+    [&b"content-length"[..], b"transfer-encoding", b"host", b"connection", b"authorization", b"te", b"trailer"]
+        .iter()
+        .any(|forbidden| name.eq_ignore_ascii_case(forbidden))
 }

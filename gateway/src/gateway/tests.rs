@@ -39,10 +39,7 @@ fn settings() -> Settings {
 
 /// Every path leads to `service`.
 fn gateway(service: impl Dispatch) -> Gateway {
-    Gateway::new(
-        table(vec![entry("/{*rest}", Methods::Any, service)]),
-        settings(),
-    )
+    Gateway::new(table(vec![entry("/{*rest}", Methods::Any, service)]), settings())
 }
 
 fn table(entries: Vec<Entry>) -> RouteTable {
@@ -50,19 +47,8 @@ fn table(entries: Vec<Entry>) -> RouteTable {
 }
 
 fn entry(path: &str, methods: Methods, service: impl Dispatch) -> Entry {
-    let route = Route {
-        host: None,
-        path: path.parse().unwrap(),
-        methods,
-        timeout: None,
-        body_limit_bytes: None,
-    };
-    Entry {
-        route,
-        dispatch: Arc::new(service),
-        exempt: false,
-        label: "service".into(),
-    }
+    let route = Route { host: None, path: path.parse().unwrap(), methods, timeout: None, body_limit_bytes: None };
+    Entry { route, dispatch: Arc::new(service), exempt: false, label: "service".into() }
 }
 
 /// A service that answers from its request at once.
@@ -82,17 +68,13 @@ fn hello() -> impl Dispatch {
 
 /// A service that never answers.
 fn silent() -> impl Dispatch {
-    |_cx: Arc<RequestContext>, _request: Request<Body>| -> Dispatched<'static> {
-        Box::pin(std::future::pending())
-    }
+    |_cx: Arc<RequestContext>, _request: Request<Body>| -> Dispatched<'static> { Box::pin(std::future::pending()) }
 }
 
 fn recording(seen: &Seen) -> impl Dispatch {
     let seen = seen.clone();
     move |cx: Arc<RequestContext>, request: Request<Body>| -> Dispatched<'static> {
-        seen.lock()
-            .unwrap()
-            .push((request.into_parts().0, (*cx).clone()));
+        seen.lock().unwrap().push((request.into_parts().0, (*cx).clone()));
         Box::pin(async { Ok(Response::new(body::full("seen"))) })
     }
 }
@@ -119,9 +101,7 @@ where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BodyError>,
 {
-    gateway
-        .handle("192.0.2.7:5000".parse().unwrap(), true, request)
-        .await
+    gateway.handle("192.0.2.7:5000".parse().unwrap(), true, request).await
 }
 
 async fn text(response: Response<Body>) -> Result<String, BodyError> {
@@ -132,16 +112,11 @@ async fn text(response: Response<Body>) -> Result<String, BodyError> {
 /// The frames, then silence if `ends` is false.
 fn stream(parts: &[&'static str], ends: bool) -> Body {
     use futures_util::StreamExt;
-    let frames: VecDeque<Result<_, BodyError>> = parts
-        .iter()
-        .map(|part| Ok(Frame::data(Bytes::from(*part))))
-        .collect();
+    let frames: VecDeque<Result<_, BodyError>> = parts.iter().map(|part| Ok(Frame::data(Bytes::from(*part)))).collect();
     let frames = futures_util::stream::iter(frames);
     match ends {
         true => Body::new(StreamBody::new(frames)),
-        false => Body::new(StreamBody::new(
-            frames.chain(futures_util::stream::pending()),
-        )),
+        false => Body::new(StreamBody::new(frames.chain(futures_util::stream::pending()))),
     }
 }
 
@@ -149,19 +124,10 @@ fn stream(parts: &[&'static str], ends: bool) -> Body {
 async fn sentence(response: Response<Body>, status: u16) -> String {
     assert_eq!(response.status(), status);
     assert_eq!(response.headers()["content-type"], "application/json");
-    let trace_id = response.headers()["x-trace-id"]
-        .to_str()
-        .unwrap()
-        .to_owned();
-    assert!(
-        response.headers().contains_key("x-request-id")
-            && !response.headers().contains_key("x-service")
-    );
+    let trace_id = response.headers()["x-trace-id"].to_str().unwrap().to_owned();
+    assert!(response.headers().contains_key("x-request-id") && !response.headers().contains_key("x-service"));
     let json: serde_json::Value = serde_json::from_str(&text(response).await.unwrap()).unwrap();
-    assert_eq!(
-        (json["success"].as_bool(), json["traceId"].as_str()),
-        (Some(false), Some(trace_id.as_str()))
-    );
+    assert_eq!((json["success"].as_bool(), json["traceId"].as_str()), (Some(false), Some(trace_id.as_str())));
     json["error"].as_str().unwrap().to_owned()
 }
 

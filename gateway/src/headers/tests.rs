@@ -9,31 +9,16 @@ fn hop_by_hop_fields_and_what_connection_names_do_not_pass() {
         "connection: close, X-Hop ,keep-alive\nx-hop: 1\nkeep-alive: timeout=5\nproxy-authorization: b\nproxy-connection: c\nproxy-x: d\ntransfer-encoding: chunked\ntrailer: x\nupgrade: h2c\nhttp2-settings: a\nte: gzip\naccept: a\nx-hops: 2",
         "accept: a\nx-hops: 2",
     );
-    check(
-        strip_hop_by_hop,
-        "connection: te\nte: gzip;q=1, trailers",
-        "te: trailers",
-    );
+    check(strip_hop_by_hop, "connection: te\nte: gzip;q=1, trailers", "te: trailers");
     check(strip_hop_by_hop, "te: x-trailers", "");
-    check(
-        strip_hop_by_hop,
-        "connection: a\nconnection: b\na: 1\nb: 2\nb: 3\nc: 4",
-        "c: 4",
-    );
+    check(strip_hop_by_hop, "connection: a\nconnection: b\na: 1\nb: 2\nb: 3\nc: 4", "c: 4");
 }
 
 #[test]
 fn connection_cannot_remove_what_gives_a_request_its_meaning() {
     let kept = "authorization: t\ncontent-length: 3\ncontent-type: a/b\ncookie: c\nhost: h\nidempotency-key: k\ntraceparent: x\nx-request-id: r";
-    let names: Vec<&str> = kept
-        .lines()
-        .map(|line| line.split_once(':').unwrap().0)
-        .collect();
-    check(
-        strip_hop_by_hop,
-        &format!("connection: {}\n{kept}", names.join(", ")),
-        kept,
-    );
+    let names: Vec<&str> = kept.lines().map(|line| line.split_once(':').unwrap().0).collect();
+    check(strip_hop_by_hop, &format!("connection: {}\n{kept}", names.join(", ")), kept);
 }
 
 #[test]
@@ -74,10 +59,7 @@ fn a_mapped_address_is_written_as_ipv4() {
     for (address, written) in [
         ("::ffff:1.2.3.4", "1.2.3.4"),
         ("::1", "::1"),
-        (
-            "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
-            "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
-        ),
+        ("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"),
     ] {
         assert_eq!(address_value(address.parse().unwrap()), written);
     }
@@ -87,10 +69,8 @@ fn a_mapped_address_is_written_as_ipv4() {
 fn check(change: fn(&mut HeaderMap), before: &str, after: &str) {
     let mut headers = map(before);
     change(&mut headers);
-    let mut left: Vec<String> = headers
-        .iter()
-        .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
-        .collect();
+    let mut left: Vec<String> =
+        headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
     left.sort();
     assert_eq!(left.join("\n"), after);
 }

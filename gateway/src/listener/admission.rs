@@ -36,39 +36,25 @@ impl Admission {
 
     /// Waits for room for one more connection. Cancel safe.
     pub(super) async fn room(&self) -> OwnedSemaphorePermit {
-        self.all
-            .clone()
-            .acquire_owned()
-            .await
-            .expect("the semaphore is never closed")
+        self.all.clone().acquire_owned().await.expect("the semaphore is never closed")
     }
 
     /// Uses `permit` for a connection from `ip`; `None` if that address has its share.
     pub(super) fn admit(&self, permit: OwnedSemaphorePermit, ip: IpAddr) -> Option<Admitted> {
         let address = client(ip);
-        let mut addresses = self
-            .addresses
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
         let count = addresses.entry(address).or_default();
         if *count >= self.per_address_max {
             return None;
         }
         *count += 1;
-        Some(Admitted {
-            address,
-            addresses: self.addresses.clone(),
-            _permit: permit,
-        })
+        Some(Admitted { address, addresses: self.addresses.clone(), _permit: permit })
     }
 }
 
 impl Drop for Admitted {
     fn drop(&mut self) {
-        let mut addresses = self
-            .addresses
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = addresses.get_mut(&self.address) {
             *count -= 1;
             if *count == 0 {

@@ -29,9 +29,7 @@ pub enum HostPatternError {
     #[error("`{0}` has `*` in it; it may only stand alone in front, as in `*.example.com`")]
     Star(String),
 
-    #[error(
-        "`{0}` is no host; write a name such as `api.example.com`, an address, or `*.example.com`"
-    )]
+    #[error("`{0}` is no host; write a name such as `api.example.com`, an address, or `*.example.com`")]
     NotAHost(String),
 }
 
@@ -52,8 +50,7 @@ impl FromStr for HostPattern {
         if name.contains('*') {
             return Err(HostPatternError::Star(text.to_owned()));
         }
-        let authority = Authority::parse(name)
-            .map_err(|_invalid| HostPatternError::NotAHost(text.to_owned()))?;
+        let authority = Authority::parse(name).map_err(|_invalid| HostPatternError::NotAHost(text.to_owned()))?;
         if authority.port.is_some() {
             return Err(HostPatternError::Port(text.to_owned()));
         }
@@ -69,10 +66,7 @@ impl FromStr for HostPattern {
 /// A name, not an address: there is nothing under `[::1]` or `0.0.1`.
 fn is_domain(host: &str) -> bool {
     host.bytes().all(|byte| is_label_byte(byte) || byte == b'.')
-        && host
-            .bytes()
-            .next_back()
-            .is_some_and(|last| !last.is_ascii_digit())
+        && host.bytes().next_back().is_some_and(|last| !last.is_ascii_digit())
 }
 
 impl fmt::Display for HostPattern {
@@ -90,20 +84,10 @@ mod tests {
 
     #[test]
     fn a_host_pattern_prints_as_it_was_written() {
-        for text in [
-            "shop.test",
-            "*.shop.test",
-            "127.0.0.1",
-            "[::1]",
-            "localhost",
-            "*.test",
-        ] {
+        for text in ["shop.test", "*.shop.test", "127.0.0.1", "[::1]", "localhost", "*.test"] {
             assert_eq!(text.parse::<HostPattern>().unwrap().to_string(), text);
         }
-        assert_eq!(
-            "API.Shop.Test".parse::<HostPattern>().unwrap().to_string(),
-            "api.shop.test"
-        );
+        assert_eq!("API.Shop.Test".parse::<HostPattern>().unwrap().to_string(), "api.shop.test");
     }
 
     #[test]
@@ -112,15 +96,7 @@ mod tests {
         check("*", HostPatternError::Star);
         check("a.*.test", HostPatternError::Star);
         check("*.*.test", HostPatternError::Star);
-        for text in [
-            "",
-            "*.",
-            "http://a.test",
-            "a b",
-            "*.0.0.1",
-            "*.[::1]",
-            "a/b",
-        ] {
+        for text in ["", "*.", "http://a.test", "a b", "*.0.0.1", "*.[::1]", "a/b"] {
             check(text, HostPatternError::NotAHost);
         }
     }

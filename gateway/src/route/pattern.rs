@@ -33,9 +33,7 @@ pub enum PathPatternError {
     #[error("`{0}` does not begin with `/`")]
     NoSlash(String),
 
-    #[error(
-        "`{0}` can never match: only `{{*rest}}` matches a trailing slash; remove it or write `{0}{{*rest}}`"
-    )]
+    #[error("`{0}` can never match: only `{{*rest}}` matches a trailing slash; remove it or write `{0}{{*rest}}`")]
     TrailingSlash(String),
 
     #[error("`{text}` can never match: {source}")]
@@ -59,9 +57,7 @@ pub enum PathPatternError {
     #[error("the name `{0}` stands twice")]
     NameTwice(String),
 
-    #[error(
-        "the path is over {PATTERN_BYTES_MAX} bytes or {SEGMENTS_MAX} segments; end it earlier with `{{*rest}}`"
-    )]
+    #[error("the path is over {PATTERN_BYTES_MAX} bytes or {SEGMENTS_MAX} segments; end it earlier with `{{*rest}}`")]
     TooLong,
 }
 
@@ -93,17 +89,12 @@ impl FromStr for PathPattern {
     type Err = PathPatternError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let inner = text
-            .strip_prefix('/')
-            .ok_or_else(|| PathPatternError::NoSlash(text.to_owned()))?;
+        let inner = text.strip_prefix('/').ok_or_else(|| PathPatternError::NoSlash(text.to_owned()))?;
         if text.len() > PATTERN_BYTES_MAX || inner.split('/').count() > SEGMENTS_MAX {
             return Err(PathPatternError::TooLong);
         }
         if inner.is_empty() {
-            return Ok(Self {
-                text: text.to_owned(),
-                segments: Vec::new(),
-            });
+            return Ok(Self { text: text.to_owned(), segments: Vec::new() });
         }
         if inner.ends_with('/') {
             return Err(PathPatternError::TrailingSlash(text.to_owned()));
@@ -121,10 +112,7 @@ impl FromStr for PathPattern {
             }
             segments.push(segment);
         }
-        Ok(Self {
-            text: text.to_owned(),
-            segments,
-        })
+        Ok(Self { text: text.to_owned(), segments })
     }
 }
 
@@ -141,10 +129,7 @@ impl FromStr for Segment {
     type Err = PathPatternError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if let Some(inner) = text
-            .strip_prefix('{')
-            .and_then(|text| text.strip_suffix('}'))
-        {
+        if let Some(inner) = text.strip_prefix('{').and_then(|text| text.strip_suffix('}')) {
             return match inner.strip_prefix('*') {
                 Some(name) => Ok(Self::Rest(checked_name(name, text)?)),
                 None => Ok(Self::Name(checked_name(inner, text)?)),
@@ -154,28 +139,19 @@ impl FromStr for Segment {
             return Err(PathPatternError::Mixed(text.to_owned()));
         }
         if let Some(instead) = foreign(text) {
-            return Err(PathPatternError::Foreign {
-                segment: text.to_owned(),
-                instead,
-            });
+            return Err(PathPatternError::Foreign { segment: text.to_owned(), instead });
         }
         match normal_form(&format!("/{text}")) {
             _ if text.is_empty() => Err(never(text, PathError::EmptySegment)),
             Ok(normal) if normal[1..] == *text => Ok(Self::Literal(text.to_owned())),
-            Ok(normal) => Err(PathPatternError::NotNormal {
-                segment: text.to_owned(),
-                normal: normal[1..].to_owned(),
-            }),
+            Ok(normal) => Err(PathPatternError::NotNormal { segment: text.to_owned(), normal: normal[1..].to_owned() }),
             Err(source) => Err(never(text, source)),
         }
     }
 }
 
 fn never(text: &str, source: PathError) -> PathPatternError {
-    PathPatternError::NeverMatches {
-        text: text.to_owned(),
-        source,
-    }
+    PathPatternError::NeverMatches { text: text.to_owned(), source }
 }
 
 /// `:id`, `*` and `**` are parameters elsewhere; taken literally here they would surprise.
@@ -188,18 +164,9 @@ fn foreign(segment: &str) -> Option<String> {
 }
 
 fn checked_name(name: &str, segment: &str) -> Result<String, PathPatternError> {
-    let is_valid = name
-        .bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-        && name
-            .bytes()
-            .next()
-            .is_some_and(|first| !first.is_ascii_digit());
-    if is_valid {
-        Ok(name.to_owned())
-    } else {
-        Err(PathPatternError::Name(segment.to_owned()))
-    }
+    let is_valid = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        && name.bytes().next().is_some_and(|first| !first.is_ascii_digit());
+    if is_valid { Ok(name.to_owned()) } else { Err(PathPatternError::Name(segment.to_owned())) }
 }
 
 impl fmt::Display for Segment {

@@ -29,13 +29,8 @@ pub fn conflicts<'a>(routes: impl IntoIterator<Item = &'a Route>) -> Vec<Conflic
     let mut groups: HashMap<_, Vec<(usize, &Route)>> = HashMap::new();
     let mut conflicts = Vec::new();
     for (second, route) in routes.into_iter().enumerate() {
-        let group = groups
-            .entry((route.host.as_ref(), route.path.shape()))
-            .or_default();
-        match group
-            .iter()
-            .find(|(_, earlier)| overlap(&earlier.methods, &route.methods))
-        {
+        let group = groups.entry((route.host.as_ref(), route.path.shape())).or_default();
+        match group.iter().find(|(_, earlier)| overlap(&earlier.methods, &route.methods)) {
             Some((first, earlier)) => conflicts.push(Conflict {
                 first: *first,
                 second,
@@ -52,10 +47,7 @@ pub fn conflicts<'a>(routes: impl IntoIterator<Item = &'a Route>) -> Vec<Conflic
 fn overlap(one: &Methods, other: &Methods) -> bool {
     match (one, other) {
         (Methods::Any, Methods::Any) => true,
-        (Methods::Only(_), Methods::Only(_)) => one
-            .listed()
-            .iter()
-            .any(|method: &Method| other.takes(method)),
+        (Methods::Only(_), Methods::Only(_)) => one.listed().iter().any(|method: &Method| other.takes(method)),
         (Methods::Any, Methods::Only(_)) | (Methods::Only(_), Methods::Any) => false,
     }
 }
@@ -65,10 +57,6 @@ struct Pair<'a>(&'a str, &'a str);
 
 impl fmt::Display for Pair<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0 == self.1 {
-            write!(f, "`{}`", self.0)
-        } else {
-            write!(f, "`{}` and `{}`", self.0, self.1)
-        }
+        if self.0 == self.1 { write!(f, "`{}`", self.0) } else { write!(f, "`{}` and `{}`", self.0, self.1) }
     }
 }

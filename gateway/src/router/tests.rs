@@ -25,16 +25,8 @@ fn the_most_specific_path_wins_in_any_order() {
         check(&table, "GET a.test/api/users/", "/api/users/{*rest}");
         check(&table, "GET a.test/api/users/7", "/api/users/{id}");
         check(&table, "GET a.test/api/users/7/", "/api/users/{*rest}");
-        check(
-            &table,
-            "GET a.test/api/users/7/profile",
-            "/api/users/{id}/profile",
-        );
-        check(
-            &table,
-            "GET a.test/api/users/7/profile/x",
-            "/api/users/{*rest}",
-        );
+        check(&table, "GET a.test/api/users/7/profile", "/api/users/{id}/profile");
+        check(&table, "GET a.test/api/users/7/profile/x", "/api/users/{*rest}");
         check(&table, "GET a.test/api/users/me", "/api/users/me");
         check(&table, "GET a.test/api/orders/me", "/api/{kind}/me");
         check(&table, "GET a.test/api/usersx", "/api/{*rest}");
@@ -63,13 +55,7 @@ fn a_trailing_slash_and_a_missing_segment_are_other_paths() {
 
 #[test]
 fn a_named_host_beats_any_path_and_falls_back_when_it_has_none() {
-    let table = table(&[
-        "/a/b",
-        "api.a.test /{*rest}",
-        "*.a.test /{*rest}",
-        "*.b.a.test /a/b",
-        "x.b.a.test /other",
-    ]);
+    let table = table(&["/a/b", "api.a.test /{*rest}", "*.a.test /{*rest}", "*.b.a.test /a/b", "x.b.a.test /other"]);
     check(&table, "GET other.test/a/b", "/a/b");
     check(&table, "GET a.test/a/b", "/a/b"); // `*.a.test` never is `a.test`
     check(&table, "GET api.a.test/a/b", "api.a.test/{*rest}");
@@ -98,16 +84,8 @@ fn the_method_decides_last_and_405_names_what_every_match_takes() {
     check_none(&table, "DELETE x.test/a", Some("GET, HEAD, POST, PUT"));
     check(&table, "GET x.test/b", "GET /b"); // a list beats any
     check(&table, "PURGE x.test/b", "/b");
-    check_none(
-        &table,
-        "OPTIONS x.test/b",
-        Some("DELETE, GET, HEAD, PATCH, POST, PUT"),
-    );
-    check_none(
-        &table,
-        "TRACE x.test/b",
-        Some("DELETE, GET, HEAD, PATCH, POST, PUT"),
-    );
+    check_none(&table, "OPTIONS x.test/b", Some("DELETE, GET, HEAD, PATCH, POST, PUT"));
+    check_none(&table, "TRACE x.test/b", Some("DELETE, GET, HEAD, PATCH, POST, PUT"));
     check(&table, "DELETE x.test/c/1", "DELETE /c/{*rest}");
     check_none(&table, "PUT x.test/c/1", Some("DELETE, GET, HEAD"));
     check(&table, "POST h.test/d", "POST /d");
@@ -117,49 +95,22 @@ fn the_method_decides_last_and_405_names_what_every_match_takes() {
 #[test]
 fn equal_routes_are_load_errors_with_both_indices() {
     check_conflicts(&["/a", "/b", "/a"], &[(0, 2, "`/a`")]);
-    check_conflicts(
-        &["GET /u/{id}", "GET,PUT /u/{name}"],
-        &[(0, 1, "`GET /u/{id}` and `GET,PUT /u/{name}`")],
-    );
+    check_conflicts(&["GET /u/{id}", "GET,PUT /u/{name}"], &[(0, 1, "`GET /u/{id}` and `GET,PUT /u/{name}`")]);
     check_conflicts(&["GET /a", "HEAD /a"], &[(0, 1, "`GET /a` and `HEAD /a`")]);
     check_conflicts(&["h.test /a", "H.test /a"], &[(0, 1, "`h.test/a`")]);
     check_conflicts(&["/a", "/a", "/a"], &[(0, 1, "`/a`"), (0, 2, "`/a`")]);
-    check_conflicts(
-        &[
-            "/a",
-            "GET /a",
-            "POST /a",
-            "h.test /a",
-            "*.h.test /a",
-            "/a/{*r}",
-            "/a/{n}",
-        ],
-        &[],
-    );
+    check_conflicts(&["/a", "GET /a", "POST /a", "h.test /a", "*.h.test /a", "/a/{*r}", "/a/{n}"], &[]);
 }
 
 /// A thousand routes, and paths made to lead into many branches.
 #[test]
 fn a_lookup_costs_the_same_among_one_and_a_thousand_routes() {
     let visits = |count: usize| {
-        let mut routes: Vec<String> = (0..count)
-            .map(|n| format!("/api/service{n}/{{id}}/items/{{*rest}}"))
-            .collect();
+        let mut routes: Vec<String> = (0..count).map(|n| format!("/api/service{n}/{{id}}/items/{{*rest}}")).collect();
         routes.push("/{*all}".into());
         let table = table(&routes.iter().map(String::as_str).collect::<Vec<_>>());
-        [
-            "/api/service0/7/items/a/b",
-            "/api/service0/7/other",
-            "/api/nothing",
-            &"/a".repeat(4000),
-        ]
-        .map(|path| {
-            let mut search = Search {
-                table: &table,
-                method: &Method::GET,
-                others: Vec::new(),
-                visited: 0,
-            };
+        ["/api/service0/7/items/a/b", "/api/service0/7/other", "/api/nothing", &"/a".repeat(4000)].map(|path| {
+            let mut search = Search { table: &table, method: &Method::GET, others: Vec::new(), visited: 0 };
             assert!(table.any.walk(path, &mut search).is_some());
             search.visited
         })
@@ -177,9 +128,7 @@ fn check(table: &RouteTable, request: &str, route: &str) {
 fn check_none(table: &RouteTable, request: &str, allow: Option<&'static str>) {
     let expected = match allow {
         None => NoMatch::Path,
-        Some(allow) => NoMatch::Method {
-            allow: HeaderValue::from_static(allow),
-        },
+        Some(allow) => NoMatch::Method { allow: HeaderValue::from_static(allow) },
     };
     assert_eq!(find(table, request), Err(expected), "{request}");
 }
@@ -188,17 +137,8 @@ fn check_none(table: &RouteTable, request: &str, allow: Option<&'static str>) {
 fn check_conflicts(routes: &[&str], expected: &[(usize, usize, &str)]) {
     let routes: Vec<Route> = routes.iter().map(|text| route(text)).collect();
     let found = conflicts(&routes);
-    let pairs: Vec<_> = found
-        .iter()
-        .map(|conflict| (conflict.first, conflict.second))
-        .collect();
-    assert_eq!(
-        pairs,
-        expected
-            .iter()
-            .map(|(first, second, _)| (*first, *second))
-            .collect::<Vec<_>>()
-    );
+    let pairs: Vec<_> = found.iter().map(|conflict| (conflict.first, conflict.second)).collect();
+    assert_eq!(pairs, expected.iter().map(|(first, second, _)| (*first, *second)).collect::<Vec<_>>());
     for (conflict, (_, _, text)) in found.iter().zip(expected) {
         assert!(conflict.to_string().contains(text), "{conflict}");
     }
@@ -207,17 +147,13 @@ fn check_conflicts(routes: &[&str], expected: &[(usize, usize, &str)]) {
 fn find(table: &RouteTable, request: &str) -> Result<String, NoMatch> {
     let (method, target) = request.split_once(' ').unwrap();
     let (host, path) = target.split_at(target.find('/').unwrap());
-    table
-        .find(host, path, &method.parse().unwrap())
-        .map(|entry| entry.route.to_string())
+    table.find(host, path, &method.parse().unwrap()).map(|entry| entry.route.to_string())
 }
 
 fn table(routes: &[&str]) -> RouteTable {
-    let nowhere: Arc<dyn Dispatch> = Arc::new(
-        |_cx: Arc<RequestContext>, _request| -> Dispatched<'static> {
-            Box::pin(async { Ok(http::Response::new(body::empty())) })
-        },
-    );
+    let nowhere: Arc<dyn Dispatch> = Arc::new(|_cx: Arc<RequestContext>, _request| -> Dispatched<'static> {
+        Box::pin(async { Ok(http::Response::new(body::empty())) })
+    });
     let entries = routes.iter().map(|text| Entry {
         route: route(text),
         dispatch: nowhere.clone(),
@@ -231,22 +167,11 @@ fn table(routes: &[&str]) -> RouteTable {
 fn route(text: &str) -> Route {
     let mut words: Vec<&str> = text.split(' ').collect();
     let path = words.pop().unwrap().parse().unwrap();
-    let is_list = |word: &&str| {
-        word.starts_with(|first: char| first.is_ascii_uppercase()) && !word.contains('.')
-    };
+    let is_list = |word: &&str| word.starts_with(|first: char| first.is_ascii_uppercase()) && !word.contains('.');
     let methods = match words.first().filter(|word| is_list(word)) {
         Some(list) => Methods::parse(list.split(',')).unwrap(),
         None => Methods::Any,
     };
-    let host = words
-        .iter()
-        .find(|word| !is_list(word))
-        .map(|word| word.parse().unwrap());
-    Route {
-        host,
-        path,
-        methods,
-        timeout: None,
-        body_limit_bytes: None,
-    }
+    let host = words.iter().find(|word| !is_list(word)).map(|word| word.parse().unwrap());
+    Route { host, path, methods, timeout: None, body_limit_bytes: None }
 }

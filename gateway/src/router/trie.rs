@@ -51,11 +51,7 @@ impl Trie {
 impl Node {
     /// `segments` are those still to match; an empty last one stands for a trailing slash. The
     /// recursion is as deep as the longest pattern at most.
-    fn visit<'a>(
-        &'a self,
-        segments: Option<&str>,
-        search: &mut Search<'a, '_>,
-    ) -> Option<&'a Entry> {
+    fn visit<'a>(&'a self, segments: Option<&str>, search: &mut Search<'a, '_>) -> Option<&'a Entry> {
         search.visited += 1;
         let found = match segments {
             None => search.pick(&self.here),
@@ -65,15 +61,8 @@ impl Node {
                     Some((segment, after)) => (segment, Some(after)),
                     None => (segments, None),
                 };
-                let literal = self
-                    .literals
-                    .get(segment)
-                    .and_then(|node| node.visit(after, search));
-                literal.or_else(|| {
-                    self.name
-                        .as_deref()
-                        .and_then(|node| node.visit(after, search))
-                })
+                let literal = self.literals.get(segment).and_then(|node| node.visit(after, search));
+                literal.or_else(|| self.name.as_deref().and_then(|node| node.visit(after, search)))
             }
         };
         found.or_else(|| search.pick(&self.rest))

@@ -110,7 +110,12 @@ impl client::HostDatabase for DatabaseCtx<'_> {
         }
     }
 
-    async fn query(&mut self, db: Resource<OpenDatabase>, sql: String, params: Vec<types::Value>) -> Answer<types::Rows> {
+    async fn query(
+        &mut self,
+        db: Resource<OpenDatabase>,
+        sql: String,
+        params: Vec<types::Value>,
+    ) -> Answer<types::Rows> {
         let pool = self.table.get(&db)?.0.clone();
         let answer = pool.query(&sql, &convert::values(params), self.view.deadline).await;
         Ok(answer.map(convert::rows).map_err(convert::error))
@@ -126,7 +131,11 @@ impl client::HostDatabase for DatabaseCtx<'_> {
         Ok(pool.batch(&convert::items(items), self.view.deadline).await.map_err(convert::error))
     }
 
-    async fn begin(&mut self, db: Resource<OpenDatabase>, options: Option<types::TxOptions>) -> Answer<Resource<OpenTransaction>> {
+    async fn begin(
+        &mut self,
+        db: Resource<OpenDatabase>,
+        options: Option<types::TxOptions>,
+    ) -> Answer<Resource<OpenTransaction>> {
         let pool = self.table.get(&db)?.0.clone();
         match pool.begin(convert::options(options), self.view.deadline).await {
             Ok(transaction) => Ok(Ok(self.table.push(OpenTransaction(Some(transaction)))?)),
@@ -141,7 +150,12 @@ impl client::HostDatabase for DatabaseCtx<'_> {
 }
 
 impl client::HostTransaction for DatabaseCtx<'_> {
-    async fn query(&mut self, tx: Resource<OpenTransaction>, sql: String, params: Vec<types::Value>) -> Answer<types::Rows> {
+    async fn query(
+        &mut self,
+        tx: Resource<OpenTransaction>,
+        sql: String,
+        params: Vec<types::Value>,
+    ) -> Answer<types::Rows> {
         let deadline = self.view.deadline;
         let Some(transaction) = &mut self.table.get_mut(&tx)?.0 else { return Ok(Err(types::Error::Closed)) };
         let answer = transaction.query(&sql, &convert::values(params), deadline).await;
@@ -154,7 +168,11 @@ impl client::HostTransaction for DatabaseCtx<'_> {
         Ok(transaction.execute(&sql, &convert::values(params), deadline).await.map_err(convert::error))
     }
 
-    async fn batch(&mut self, tx: Resource<OpenTransaction>, items: Vec<(String, Vec<types::Value>)>) -> Answer<Vec<u64>> {
+    async fn batch(
+        &mut self,
+        tx: Resource<OpenTransaction>,
+        items: Vec<(String, Vec<types::Value>)>,
+    ) -> Answer<Vec<u64>> {
         let deadline = self.view.deadline;
         let Some(transaction) = &mut self.table.get_mut(&tx)?.0 else { return Ok(Err(types::Error::Closed)) };
         Ok(transaction.batch(&convert::items(items), deadline).await.map_err(convert::error))

@@ -75,7 +75,9 @@ impl Inspection {
             vec!["language".into(), self.language.clone().unwrap_or_else(|| "not recorded".into())],
         ];
         rows.extend(self.exports.iter().map(|export| vec!["exports".into(), export.clone()]));
-        rows.extend(self.imports.iter().map(|import| vec!["imports".into(), import.interface.clone(), import.grant.clone()]));
+        rows.extend(
+            self.imports.iter().map(|import| vec!["imports".into(), import.interface.clone(), import.grant.clone()]),
+        );
         let mut text = super::table(&rows);
         if let Some(needs) = &self.needs {
             text.push_str("\nneeds, by its own word ([services.NAME.permissions]):\n");

@@ -14,7 +14,9 @@ use crate::{
 
 /// The host's environment; variables that are not Unicode are left out.
 pub(super) fn environment() -> Environment {
-    let unicode = |(name, value): (std::ffi::OsString, std::ffi::OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+    let unicode = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+        Some((name.into_string().ok()?, value.into_string().ok()?))
+    };
     std::env::vars_os().filter_map(unicode).collect()
 }
 

@@ -52,7 +52,13 @@ impl Artifacts {
 
     /// The compiled form of `wasm`, and whether it came from the cache. A damaged or foreign
     /// artifact is compiled anew; a cache that cannot be written to is only a warning.
-    pub(super) fn load_or_compile(&self, engine: &Engine, digest: &Digest, wasm: &[u8], path: &Path) -> Result<(Component, bool), ComponentError> {
+    pub(super) fn load_or_compile(
+        &self,
+        engine: &Engine,
+        digest: &Digest,
+        wasm: &[u8],
+        path: &Path,
+    ) -> Result<(Component, bool), ComponentError> {
         let file = self.file(engine, digest);
         if let Some(component) = self.load(engine, &file) {
             return Ok((component, true));
@@ -124,7 +130,10 @@ impl Artifacts {
     }
 }
 
-#[allow(unsafe_code, reason = "wasmtime can only promise safety for artifacts it made itself; see the top of this file")]
+#[allow(
+    unsafe_code,
+    reason = "wasmtime can only promise safety for artifacts it made itself; see the top of this file"
+)]
 fn deserialize(engine: &Engine, file: &Path) -> wasmtime::Result<Component> {
     // SAFETY: the file lies in a folder only this user can write to, and its MAC, made when this
     // host compiled it, has just been verified.

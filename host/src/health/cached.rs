@@ -18,7 +18,10 @@ pub struct Cached {
 }
 
 impl Cached {
-    pub fn new(optional: bool, probe: impl Fn() -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>> + Send + Sync + 'static) -> Self {
+    pub fn new(
+        optional: bool,
+        probe: impl Fn() -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>> + Send + Sync + 'static,
+    ) -> Self {
         Self { probe: Box::new(probe), optional, last: Mutex::new(None) }
     }
 

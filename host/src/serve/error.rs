@@ -29,7 +29,9 @@ pub enum StartError {
     /// Every service that cannot be deployed, a line each.
     #[error("{}", lines(.0))]
     Deploy(Vec<DeployError>),
-    #[error("a route of the manifest is one of the host's own (`/health`, `/health/live`, `/health/ready`, `/openapi.json`); choose another path")]
+    #[error(
+        "a route of the manifest is one of the host's own (`/health`, `/health/live`, `/health/ready`, `/openapi.json`); choose another path"
+    )]
     OwnPage(Vec<Conflict>),
     #[error("cannot start the thread of the admin listener")]
     Thread(#[source] io::Error),

@@ -29,7 +29,11 @@ const ADMIN_BODY_MAX_BYTES: u64 = 64 << 20;
 ///
 /// # Errors
 /// A route of the manifest that is one of the host's own pages.
-pub(super) fn gateway(manifest: &Manifest, generation: &Generation, health: &Arc<Health>) -> Result<Gateway, Vec<Conflict>> {
+pub(super) fn gateway(
+    manifest: &Manifest,
+    generation: &Generation,
+    health: &Arc<Health>,
+) -> Result<Gateway, Vec<Conflict>> {
     let mut entries: Vec<Entry> = admin::health_pages(health).into_iter().map(own).collect();
     entries.push(own(("/openapi.json", Arc::new(Document(generation.openapi.clone())))));
     for settings in &manifest.routes {

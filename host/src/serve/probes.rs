@@ -21,7 +21,11 @@ use crate::{
 };
 
 /// A check for each database, shared by the services that were granted it.
-pub(super) fn of(manifest: &Manifest, generation: &Generation, databases: &Arc<Databases>) -> BTreeMap<Arc<str>, ServiceHealth> {
+pub(super) fn of(
+    manifest: &Manifest,
+    generation: &Generation,
+    databases: &Arc<Databases>,
+) -> BTreeMap<Arc<str>, ServiceHealth> {
     let shared: BTreeMap<Arc<str>, Arc<Cached>> = manifest
         .databases
         .iter()

@@ -24,8 +24,14 @@ pub struct Breaker {
 
 #[derive(Debug)]
 enum State {
-    Closed { since: Instant, requests: u32, failures: u32 },
-    Open { until: Instant },
+    Closed {
+        since: Instant,
+        requests: u32,
+        failures: u32,
+    },
+    Open {
+        until: Instant,
+    },
     /// One request is out to see whether the service has recovered.
     Probing,
 }

@@ -1,6 +1,9 @@
 //! Components answer; what they do wrong stays with them.
 
-use std::{thread, time::{Duration, Instant}};
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
 use serde_json::json;
 

@@ -33,29 +33,18 @@ struct Frame {
 async fn greet(server: &Server, settings: &[u8]) -> TcpStream {
     let mut socket = server.connect().await;
     socket.write_all(PREFACE).await.unwrap();
-    socket
-        .write_all(&frame(SETTINGS, 0, 0, settings))
-        .await
-        .unwrap();
+    socket.write_all(&frame(SETTINGS, 0, 0, settings)).await.unwrap();
     socket
 }
 
 /// The next frame; `None` when the server has closed.
 async fn next(socket: &mut TcpStream) -> Option<Frame> {
     let mut head = [0; 9];
-    timeout(PATIENCE, socket.read_exact(&mut head))
-        .await
-        .expect("the server speaks")
-        .ok()?;
+    timeout(PATIENCE, socket.read_exact(&mut head)).await.expect("the server speaks").ok()?;
     let mut payload = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
     socket.read_exact(&mut payload).await.ok()?;
     let stream = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
-    Some(Frame {
-        kind: head[3],
-        flags: head[4],
-        stream,
-        payload,
-    })
+    Some(Frame { kind: head[3], flags: head[4], stream, payload })
 }
 
 /// Reads until a frame of `kind` comes.
@@ -72,10 +61,7 @@ async fn find(socket: &mut TcpStream, kind: u8) -> Option<Frame> {
 async fn prior_knowledge_is_recognised_and_can_be_switched_off() {
     let server = Server::start(hello);
     let mut socket = greet(&server, &[]).await;
-    socket
-        .write_all(&frame(HEADERS, END_STREAM | END_HEADERS, 1, GET))
-        .await
-        .unwrap();
+    socket.write_all(&frame(HEADERS, END_STREAM | END_HEADERS, 1, GET)).await.unwrap();
     assert_eq!(find(&mut socket, DATA).await.unwrap().payload, b"hello");
 
     let server = Server::with(|settings| settings.h2c = false, hello);
@@ -109,10 +95,8 @@ async fn slow_resets_of_everything_end_the_connection_too() {
         if socket.write_all(&open).await.is_err() || server.drain.connections() == 0 && turn > 0 {
             break;
         }
-        until("it is handled or refused", || {
-            server.calls() > calls || (turn > 0 && server.drain.connections() == 0)
-        })
-        .await;
+        until("it is handled or refused", || server.calls() > calls || (turn > 0 && server.drain.connections() == 0))
+            .await;
         let reset = frame(RST_STREAM, 0, turn * 2 + 1, &[0, 0, 0, 8]);
         if socket.write_all(&reset).await.is_err() {
             break;
@@ -151,17 +135,10 @@ async fn a_head_that_contradicts_itself_is_a_4xx() {
         ([no_authority, &host("a/b")].concat(), false),
     ] {
         let mut socket = greet(&server, &[]).await;
-        socket
-            .write_all(&frame(HEADERS, END_STREAM | END_HEADERS, 1, &block))
-            .await
-            .unwrap();
+        socket.write_all(&frame(HEADERS, END_STREAM | END_HEADERS, 1, &block)).await.unwrap();
         let head = find(&mut socket, HEADERS).await.unwrap();
         // 0x88 is `:status 200` of the static table, 0x8c is 400.
-        assert_eq!(
-            head.payload[0],
-            if expected { 0x88 } else { 0x8c },
-            "{block:?}"
-        );
+        assert_eq!(head.payload[0], if expected { 0x88 } else { 0x8c }, "{block:?}");
     }
 }
 
@@ -169,12 +146,7 @@ async fn a_head_that_contradicts_itself_is_a_4xx() {
 async fn an_answer_that_breaks_resets_its_stream() {
     let server = Server::start(|request| {
         Box::pin(async move {
-            let length = |length: &str, body| {
-                Response::builder()
-                    .header("content-length", length)
-                    .body(body)
-                    .unwrap()
-            };
+            let length = |length: &str, body| Response::builder().header("content-length", length).body(body).unwrap();
             match request.headers().get("host").map(|host| host.as_bytes()) {
                 None => Response::new(frames(&["some"], Err(BodyError::DeadlineExceeded))),
                 Some(_) => length("4", frames(&["some", "more"], Ok(()))),
@@ -184,10 +156,7 @@ async fn an_answer_that_breaks_resets_its_stream() {
     let mut socket = greet(&server, &[]).await;
     let host_too = [GET, &[0x0f, 0x17, 1, b'a']].concat();
     for (stream, block) in [(1, GET), (3, &host_too)] {
-        socket
-            .write_all(&frame(HEADERS, END_STREAM | END_HEADERS, stream, block))
-            .await
-            .unwrap();
+        socket.write_all(&frame(HEADERS, END_STREAM | END_HEADERS, stream, block)).await.unwrap();
         loop {
             let frame = next(&mut socket).await.expect("the connection stays");
             if frame.stream != stream {
@@ -203,18 +172,10 @@ async fn an_answer_that_breaks_resets_its_stream() {
 
 #[tokio::test]
 async fn a_stream_whose_client_does_not_take_its_answer_is_reset_alone() {
-    let server = Server::with(
-        |settings| settings.times.write_stall = Duration::from_millis(100),
-        hello,
-    );
+    let server = Server::with(|settings| settings.times.write_stall = Duration::from_millis(100), hello);
     let mut socket = greet(&server, &[0, 4, 0, 0, 0, 0]).await; // INITIAL_WINDOW_SIZE 0
-    socket
-        .write_all(&frame(HEADERS, END_STREAM | END_HEADERS, 1, GET))
-        .await
-        .unwrap();
-    let reset = find(&mut socket, RST_STREAM)
-        .await
-        .expect("the connection stays");
+    socket.write_all(&frame(HEADERS, END_STREAM | END_HEADERS, 1, GET)).await.unwrap();
+    let reset = find(&mut socket, RST_STREAM).await.expect("the connection stays");
     assert_eq!(reset.stream, 1);
     assert_eq!(server.drain.connections(), 1);
 }
@@ -224,16 +185,10 @@ async fn draining_sends_goaway_and_finishes_the_streams() {
     let go = Arc::new(Notify::new());
     let server = Server::start(held(go.clone()));
     let mut socket = greet(&server, &[]).await;
-    socket
-        .write_all(&frame(HEADERS, END_STREAM | END_HEADERS, 1, GET))
-        .await
-        .unwrap();
+    socket.write_all(&frame(HEADERS, END_STREAM | END_HEADERS, 1, GET)).await.unwrap();
     until("the request arrives", || server.calls() == 1).await;
     server.drain.start();
-    assert_eq!(
-        find(&mut socket, GOAWAY).await.unwrap().payload[4..8],
-        [0; 4]
-    );
+    assert_eq!(find(&mut socket, GOAWAY).await.unwrap().payload[4..8], [0; 4]);
     go.notify_one();
     assert_eq!(find(&mut socket, DATA).await.unwrap().payload, b"hello");
     drop(socket);
@@ -247,9 +202,6 @@ async fn the_limits_are_announced() {
     let settings = find(&mut socket, SETTINGS).await.unwrap().payload;
     for (name, value) in [(3u16, 100u32), (6, 64 * 1024)] {
         let entry = [&name.to_be_bytes()[..], &value.to_be_bytes()].concat();
-        assert!(
-            settings.chunks(6).any(|each| each == entry),
-            "{name}: {settings:?}"
-        );
+        assert!(settings.chunks(6).any(|each| each == entry), "{name}: {settings:?}");
     }
 }

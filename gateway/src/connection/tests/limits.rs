@@ -11,9 +11,7 @@ fn impatient(settings: &mut Settings) {
 #[tokio::test]
 async fn a_head_that_does_not_end_in_time_is_a_408() {
     let server = Server::with(impatient, hello);
-    let answer = server
-        .exchange("GET / HTTP/1.1\r\nHost: a\r\nX-Slow: ")
-        .await;
+    let answer = server.exchange("GET / HTTP/1.1\r\nHost: a\r\nX-Slow: ").await;
     assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
     assert_eq!(server.calls(), 0);
 }
@@ -23,10 +21,7 @@ async fn a_connection_that_says_nothing_is_closed_without_a_word() {
     let server = Server::with(impatient, hello);
     assert_eq!(server.exchange("").await, "");
     let answer = server.exchange("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
-    assert!(
-        answer.starts_with("HTTP/1.1 200") && answer.ends_with("hello"),
-        "{answer}"
-    );
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("hello"), "{answer}");
     // A preface alone, or part of one, holds nothing open either.
     server.exchange("PRI * HT").await;
     server.exchange("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
@@ -37,10 +32,7 @@ async fn an_answer_in_the_making_is_not_an_idle_connection() {
     let go = Arc::new(Notify::new());
     let server = Server::with(impatient, held(go.clone()));
     let mut socket = server.connect().await;
-    socket
-        .write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-        .await
-        .unwrap();
+    socket.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
     until("the request arrives", || server.calls() == 1).await;
     let early = timeout(SHORT * 4, socket.read(&mut [0; 1])).await;
     assert!(early.is_err(), "closed too early");
@@ -50,14 +42,10 @@ async fn an_answer_in_the_making_is_not_an_idle_connection() {
 
 #[tokio::test]
 async fn a_client_that_does_not_read_is_cut() {
-    let server = Server::with(impatient, |_request| {
-        Box::pin(async { Response::new(full(vec![b'x'; 64 * 1024 * 1024])) })
-    });
+    let server =
+        Server::with(impatient, |_request| Box::pin(async { Response::new(full(vec![b'x'; 64 * 1024 * 1024])) }));
     let mut socket = server.connect().await;
-    socket
-        .write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-        .await
-        .unwrap();
+    socket.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
     until("it is accepted", || server.drain.connections() == 1).await;
     assert_eq!(server.drain.wait(PATIENCE).await, 0);
     assert!(read_to_close(&mut socket).await.0.len() < 64 * 1024 * 1024);
@@ -65,10 +53,7 @@ async fn a_client_that_does_not_read_is_cut() {
 
 #[tokio::test]
 async fn one_address_cannot_take_every_connection() {
-    let server = Server::with(
-        |settings| settings.connections_per_address_max = NonZeroUsize::new(2).unwrap(),
-        hello,
-    );
+    let server = Server::with(|settings| settings.connections_per_address_max = NonZeroUsize::new(2).unwrap(), hello);
     let (_first, _second) = (server.connect().await, server.connect().await);
     until("both are counted", || server.drain.connections() == 2).await;
     assert_eq!(read_to_close(&mut server.connect().await).await.0, "");
@@ -76,10 +61,7 @@ async fn one_address_cannot_take_every_connection() {
 
 #[tokio::test]
 async fn a_full_listener_still_notices_the_drain() {
-    let server = Server::with(
-        |settings| settings.connections_max = NonZeroUsize::new(1).unwrap(),
-        hello,
-    );
+    let server = Server::with(|settings| settings.connections_max = NonZeroUsize::new(1).unwrap(), hello);
     let _only = server.connect().await;
     until("it is counted", || server.drain.connections() == 1).await;
     server.drain.start();
@@ -88,10 +70,7 @@ async fn a_full_listener_still_notices_the_drain() {
 
 #[tokio::test]
 async fn five_hundred_slow_clients_do_not_stop_the_next_one() {
-    let server = Server::with(
-        |settings| settings.connections_max = NonZeroUsize::new(1200).unwrap(),
-        hello,
-    );
+    let server = Server::with(|settings| settings.connections_max = NonZeroUsize::new(1200).unwrap(), hello);
     let mut slow = Vec::new();
     for _ in 0..500 {
         let mut socket = server.connect().await;
@@ -99,9 +78,7 @@ async fn five_hundred_slow_clients_do_not_stop_the_next_one() {
         slow.push(socket);
     }
     let started = std::time::Instant::now();
-    let answer = server
-        .exchange("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
-        .await;
+    let answer = server.exchange("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
     assert!(answer.ends_with("hello"), "{answer}");
     assert!(started.elapsed() < Duration::from_secs(2));
 }

@@ -28,20 +28,13 @@ fn identity() -> Identity {
     assert!(matches!(swapped, Err(TlsError::NoCertificate { .. })));
 
     let mut roots = rustls::RootCertStore::empty();
-    roots
-        .add(CertificateDer::from_pem_slice(made.cert.pem().as_bytes()).unwrap())
-        .unwrap();
-    Identity {
-        tls: tls.unwrap(),
-        roots,
-    }
+    roots.add(CertificateDer::from_pem_slice(made.cert.pem().as_bytes()).unwrap()).unwrap();
+    Identity { tls: tls.unwrap(), roots }
 }
 
 #[test]
 fn a_missing_file_is_named() {
-    let error = Tls::from_pem_files(Path::new("/no/chain.pem"), Path::new("/no/key.pem"))
-        .err()
-        .unwrap();
+    let error = Tls::from_pem_files(Path::new("/no/chain.pem"), Path::new("/no/key.pem")).err().unwrap();
     assert!(error.to_string().contains("/no/chain.pem"), "{error}");
 }
 
@@ -74,21 +67,12 @@ async fn tls_speaks_both_protocols_by_alpn() {
         config.alpn_protocols = vec![protocol.into()];
         let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
         let name = ServerName::try_from("localhost").unwrap();
-        let io = TokioIo::new(
-            connector
-                .connect(name, server.connect().await)
-                .await
-                .unwrap(),
-        );
-        let request = Request::get("https://localhost/")
-            .header("host", "localhost")
-            .body(Empty::<Bytes>::new())
-            .unwrap();
+        let io = TokioIo::new(connector.connect(name, server.connect().await).await.unwrap());
+        let request =
+            Request::get("https://localhost/").header("host", "localhost").body(Empty::<Bytes>::new()).unwrap();
         let response = if protocol == "h2" {
             let (mut sender, connection) =
-                hyper::client::conn::http2::handshake(TokioExecutor::new(), io)
-                    .await
-                    .unwrap();
+                hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await.unwrap();
             tokio::spawn(connection);
             sender.send_request(request).await.unwrap()
         } else {
@@ -96,10 +80,6 @@ async fn tls_speaks_both_protocols_by_alpn() {
             tokio::spawn(connection);
             sender.send_request(request).await.unwrap()
         };
-        assert_eq!(
-            response.into_body().collect().await.unwrap().to_bytes(),
-            "hello",
-            "{protocol}"
-        );
+        assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "hello", "{protocol}");
     }
 }

@@ -14,15 +14,8 @@ fn a_valid_traceparent_is_continued_with_a_span_of_our_own() {
         format!("cc-{TRACE}-1234567890123456-01-"),
         format!("cc-{TRACE}-1234567890123456-01-what-the-future-will-be-like"),
     ] {
-        let trace = TraceContext::of(&headers(&[
-            ("traceparent", &traceparent),
-            ("tracestate", "foo=1"),
-        ]));
-        assert_eq!(
-            (trace.trace_id, trace.parent_id),
-            (ID, Some(0x1234567890123456)),
-            "{traceparent}"
-        );
+        let trace = TraceContext::of(&headers(&[("traceparent", &traceparent), ("tracestate", "foo=1")]));
+        assert_eq!((trace.trace_id, trace.parent_id), (ID, Some(0x1234567890123456)), "{traceparent}");
         assert_eq!(trace.tracestate.as_ref().unwrap(), "foo=1");
         let sent = trace.traceparent();
         assert!(sent.to_str().unwrap().starts_with(&format!("00-{TRACE}-")));
@@ -68,11 +61,7 @@ fn an_invalid_traceparent_starts_a_new_trace_and_drops_tracestate() {
             ("x-trace-id", TRACE),
         ]));
         assert_ne!(trace.trace_id, ID, "{traceparent}");
-        assert_eq!(
-            (trace.parent_id, trace.tracestate),
-            (None, None),
-            "{traceparent}"
-        );
+        assert_eq!((trace.parent_id, trace.tracestate), (None, None), "{traceparent}");
         assert_eq!(trace.flags, 0x03, "a random id of ours, recorded");
     }
 }
@@ -88,29 +77,16 @@ fn two_traceparents_or_a_tracestate_alone_start_a_new_trace() {
 
 #[test]
 fn known_flags_are_passed_on_and_reserved_ones_are_not() {
-    for (sent, passed) in [
-        ("00", 0),
-        ("01", 1),
-        ("02", 2),
-        ("03", 3),
-        ("ff", 3),
-        ("04", 0),
-    ] {
+    for (sent, passed) in [("00", 0), ("01", 1), ("02", 2), ("03", 3), ("ff", 3), ("04", 0)] {
         let traceparent = format!("00-{TRACE}-1234567890123456-{sent}");
-        assert_eq!(
-            TraceContext::of(&headers(&[("traceparent", &traceparent)])).flags,
-            passed
-        );
+        assert_eq!(TraceContext::of(&headers(&[("traceparent", &traceparent)])).flags, passed);
     }
 }
 
 #[test]
 fn a_trace_id_header_counts_only_without_traceparent_and_when_valid() {
     check_given(TRACE, Some(ID));
-    check_given(
-        "ABCDEF78-9012-3456-7890-123456789012",
-        Some(0xabcdef78901234567890123456789012),
-    );
+    check_given("ABCDEF78-9012-3456-7890-123456789012", Some(0xabcdef78901234567890123456789012));
     check_given("abcdef789012-3456-7890-1234-56789012", None);
     check_given(&"0".repeat(32), None);
     check_given("00000000-0000-0000-0000-000000000000", None);
@@ -122,11 +98,7 @@ fn a_trace_id_header_counts_only_without_traceparent_and_when_valid() {
 
 #[track_caller]
 fn check_given(text: &str, expected: Option<u128>) {
-    assert_eq!(
-        given_trace_id(&headers(&[("x-trace-id", text)])),
-        expected,
-        "{text}"
-    );
+    assert_eq!(given_trace_id(&headers(&[("x-trace-id", text)])), expected, "{text}");
 }
 
 fn headers(fields: &[(&'static str, &str)]) -> HeaderMap {

@@ -32,40 +32,28 @@ fn nearly_requests() -> impl Strategy<Value = Vec<u8>> {
         "0\r\n\r\n",
         "X:",
     ]);
-    let change = (
-        any::<prop::sample::Index>(),
-        prop::sample::select(b"\r\n\0 :;0aA\t,\x80".to_vec()),
-        0..3u8,
-    );
-    (
-        prop::collection::vec(piece, 1..6),
-        prop::collection::vec(change, 0..4),
-    )
-        .prop_map(|(pieces, changes)| {
-            let mut bytes = pieces.concat().into_bytes();
-            for (place, byte, how) in changes {
-                let at = place.index(bytes.len());
-                match how {
-                    0 => bytes[at] = byte,
-                    1 => bytes.insert(at, byte),
-                    _ => drop(bytes.remove(at)),
-                }
-                if bytes.is_empty() {
-                    bytes.push(byte);
-                }
+    let change = (any::<prop::sample::Index>(), prop::sample::select(b"\r\n\0 :;0aA\t,\x80".to_vec()), 0..3u8);
+    (prop::collection::vec(piece, 1..6), prop::collection::vec(change, 0..4)).prop_map(|(pieces, changes)| {
+        let mut bytes = pieces.concat().into_bytes();
+        for (place, byte, how) in changes {
+            let at = place.index(bytes.len());
+            match how {
+                0 => bytes[at] = byte,
+                1 => bytes.insert(at, byte),
+                _ => drop(bytes.remove(at)),
             }
-            bytes
-        })
+            if bytes.is_empty() {
+                bytes.push(byte);
+            }
+        }
+        bytes
+    })
 }
 
 /// Sends `input` to hyper through the reader in pieces of `piece` bytes. Gives how many
 /// requests hyper saw, how many heads the reader counted, and what hyper answered.
 fn through_hyper(input: &[u8], piece: usize) -> (u64, u64, String) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     runtime.block_on(async {
         let progress = Arc::new(Progress::default());
         let (mut client, server) = tokio::io::duplex(piece);
@@ -78,9 +66,7 @@ fn through_hyper(input: &[u8], piece: usize) -> (u64, u64, String) {
             }
         });
         let io = TokioIo::new(Framed::new(server, progress.clone()));
-        let serving = http1::Builder::new()
-            .header_read_timeout(None)
-            .serve_connection(io, service);
+        let serving = http1::Builder::new().header_read_timeout(None).serve_connection(io, service);
         let (mut from_server, mut to_server) = tokio::io::split(&mut client);
         let mut answers = Vec::new();
         let talking = async {
@@ -95,11 +81,7 @@ fn through_hyper(input: &[u8], piece: usize) -> (u64, u64, String) {
         };
         // After a refused head nothing moves any more: time runs only then.
         let _ = tokio::time::timeout(Duration::from_secs(1), talking).await;
-        (
-            seen.load(SeqCst),
-            progress.heads(),
-            String::from_utf8(answers).unwrap(),
-        )
+        (seen.load(SeqCst), progress.heads(), String::from_utf8(answers).unwrap())
     })
 }
 

@@ -11,10 +11,7 @@ async fn a_permit_is_held_to_the_last_byte_and_a_full_gateway_sheds_at_once() {
 
     let shed = send(&gateway, request("GET /")).await;
     assert_eq!(shed.headers()["retry-after"], "1");
-    assert_eq!(
-        sentence(shed, 503).await,
-        "The gateway is overloaded; try again shortly"
-    );
+    assert_eq!(sentence(shed, 503).await, "The gateway is overloaded; try again shortly");
 
     assert_eq!(text(first).await.unwrap(), "hello");
     assert_eq!(gateway.in_flight(), 1);
@@ -25,18 +22,9 @@ async fn a_permit_is_held_to_the_last_byte_and_a_full_gateway_sheds_at_once() {
 
 #[tokio::test]
 async fn an_exempt_route_is_served_when_everything_else_is_shed() {
-    let health = Entry {
-        exempt: true,
-        ..entry("/health", Methods::Any, hello())
-    };
-    let gateway = Gateway::new(
-        table(vec![health, entry("/{*rest}", Methods::Any, hello())]),
-        settings(),
-    );
-    let _full = [
-        send(&gateway, request("GET /")).await,
-        send(&gateway, request("GET /")).await,
-    ];
+    let health = Entry { exempt: true, ..entry("/health", Methods::Any, hello()) };
+    let gateway = Gateway::new(table(vec![health, entry("/{*rest}", Methods::Any, hello())]), settings());
+    let _full = [send(&gateway, request("GET /")).await, send(&gateway, request("GET /")).await];
     assert_eq!(send(&gateway, request("GET /health")).await.status(), 200);
     assert_eq!(send(&gateway, request("GET /")).await.status(), 503);
     assert_eq!(gateway.in_flight(), 2);
@@ -46,17 +34,11 @@ async fn an_exempt_route_is_served_when_everything_else_is_shed() {
 async fn a_silent_service_is_a_504_at_the_deadline_of_the_route() {
     let mut slow = entry("/slow", Methods::Any, silent());
     slow.route.timeout = Some(Duration::from_secs(30));
-    let gateway = Gateway::new(
-        table(vec![slow, entry("/{*rest}", Methods::Any, silent())]),
-        settings(),
-    );
+    let gateway = Gateway::new(table(vec![slow, entry("/{*rest}", Methods::Any, silent())]), settings());
     for (path, seconds) in [("/slow", 30), ("/other", 10)] {
         let started = Instant::now();
         let response = send(&gateway, request(&format!("GET {path}"))).await;
-        assert_eq!(
-            sentence(response, 504).await,
-            "The service did not answer in time"
-        );
+        assert_eq!(sentence(response, 504).await, "The service did not answer in time");
         assert_eq!(started.elapsed().as_secs(), seconds);
     }
     assert_eq!(gateway.in_flight(), 0);
@@ -79,9 +61,7 @@ async fn the_deadline_ends_a_body_that_stalls_and_one_that_never_ends() {
     let gateway = gateway(service(|request| {
         Ok(Response::new(match request.uri().path() {
             "/stalls" => stream(&["half"], false),
-            _ => Body::new(StreamBody::new(futures_util::stream::repeat_with(|| {
-                Ok(Frame::data(Bytes::from("more")))
-            }))),
+            _ => Body::new(StreamBody::new(futures_util::stream::repeat_with(|| Ok(Frame::data(Bytes::from("more")))))),
         }))
     }));
     let stalled = text(send(&gateway, request("GET /stalls")).await).await;
@@ -90,10 +70,7 @@ async fn the_deadline_ends_a_body_that_stalls_and_one_that_never_ends() {
     let mut endless = send(&gateway, request("GET /endless")).await.into_body();
     assert!(endless.frame().await.unwrap().is_ok());
     tokio::time::advance(Duration::from_secs(10)).await;
-    assert!(matches!(
-        endless.frame().await,
-        Some(Err(BodyError::DeadlineExceeded))
-    ));
+    assert!(matches!(endless.frame().await, Some(Err(BodyError::DeadlineExceeded))));
     assert_eq!(gateway.in_flight(), 0);
 }
 
@@ -102,10 +79,7 @@ async fn a_declared_length_over_the_limit_is_a_413_that_no_service_sees() {
     let seen = Seen::default();
     let gateway = gateway(recording(&seen));
     let large = request("POST /").map(|_none| Full::new(Bytes::from("more than ten")));
-    assert_eq!(
-        sentence(send(&gateway, large).await, 413).await,
-        "The request body is over the limit of 10 bytes"
-    );
+    assert_eq!(sentence(send(&gateway, large).await, 413).await, "The request body is over the limit of 10 bytes");
     assert_eq!(seen.lock().unwrap().len(), 0);
 }
 
@@ -117,45 +91,26 @@ async fn a_streamed_body_over_the_limit_is_a_413_whatever_the_service_says() {
                 Ok(_) => StatusCode::OK,
                 Err(_) => StatusCode::INTERNAL_SERVER_ERROR,
             };
-            Ok(Response::builder()
-                .status(status)
-                .body(body::empty())
-                .unwrap())
+            Ok(Response::builder().status(status).body(body::empty()).unwrap())
         })
     };
     let mut roomy = entry("/roomy", Methods::Any, reading);
     roomy.route.body_limit_bytes = Some(12);
-    let gateway = Gateway::new(
-        table(vec![roomy, entry("/{*rest}", Methods::Any, reading)]),
-        settings(),
-    );
+    let gateway = Gateway::new(table(vec![roomy, entry("/{*rest}", Methods::Any, reading)]), settings());
     for (path, status) in [("/", 413), ("/roomy", 200)] {
-        let large =
-            request(&format!("POST {path}")).map(|_none| stream(&["123456", "123456"], true));
+        let large = request(&format!("POST {path}")).map(|_none| stream(&["123456", "123456"], true));
         assert_eq!(send(&gateway, large).await.status(), status);
     }
 }
 
 #[tokio::test]
 async fn a_replaced_table_and_limit_hold_from_the_next_request() {
-    let gateway = gateway(service(|_request| {
-        Ok(Response::new(stream(&["old"], true)))
-    }));
+    let gateway = gateway(service(|_request| Ok(Response::new(stream(&["old"], true)))));
     let old = send(&gateway, request("GET /")).await;
     let replaced = service(|_request| Ok(Response::new(body::full("new"))));
-    let one = Settings {
-        requests_max: NonZeroUsize::MIN,
-        ..settings()
-    };
+    let one = Settings { requests_max: NonZeroUsize::MIN, ..settings() };
     gateway.replace(table(vec![entry("/{*rest}", Methods::Any, replaced)]), one);
-    assert_eq!(
-        send(&gateway, request("GET /")).await.status(),
-        503,
-        "the old request fills the new limit"
-    );
+    assert_eq!(send(&gateway, request("GET /")).await.status(), 503, "the old request fills the new limit");
     assert_eq!(text(old).await.unwrap(), "old");
-    assert_eq!(
-        text(send(&gateway, request("GET /")).await).await.unwrap(),
-        "new"
-    );
+    assert_eq!(text(send(&gateway, request("GET /")).await).await.unwrap(), "new");
 }

@@ -28,10 +28,7 @@ impl Lines {
         let start = || {
             let lines = Self::default();
             let writer = lines.clone();
-            let log = tracing_subscriber::fmt()
-                .json()
-                .flatten_event(true)
-                .with_max_level(tracing::Level::DEBUG);
+            let log = tracing_subscriber::fmt().json().flatten_event(true).with_max_level(tracing::Level::DEBUG);
             log.with_writer(move || writer.clone()).init();
             lines
         };
@@ -42,8 +39,7 @@ impl Lines {
     fn only(&self, target: &str, trace_id: &str) -> serde_json::Value {
         let bytes = self.0.lock().unwrap().clone();
         let lines = serde_json::Deserializer::from_slice(&bytes).into_iter::<serde_json::Value>();
-        let ours =
-            |event: &serde_json::Value| event["target"] == target && event["traceId"] == trace_id;
+        let ours = |event: &serde_json::Value| event["target"] == target && event["traceId"] == trace_id;
         let mut events: Vec<_> = lines.map(Result::unwrap).filter(ours).collect();
         assert_eq!(events.len(), 1, "{events:?}");
         events.remove(0)
@@ -54,10 +50,7 @@ impl Lines {
 async fn each_request_is_one_access_event_without_its_query() {
     let lines = Lines::listen();
     let trace_id = "a".repeat(32);
-    let gateway = Gateway::new(
-        table(vec![entry("/users/{id}", Methods::Any, hello())]),
-        settings(),
-    );
+    let gateway = Gateway::new(table(vec![entry("/users/{id}", Methods::Any, hello())]), settings());
     let sent = format!("GET /users/7?token=canary\nx-request-id: r-1\nx-trace-id: {trace_id}");
     text(send(&gateway, request(&sent)).await).await.unwrap();
 
@@ -72,10 +65,7 @@ async fn each_request_is_one_access_event_without_its_query() {
     ] {
         assert_eq!(event[name], value, "{event}");
     }
-    assert_eq!(
-        (event["status"].as_u64(), event["complete"].as_bool()),
-        (Some(200), Some(true))
-    );
+    assert_eq!((event["status"].as_u64(), event["complete"].as_bool()), (Some(200), Some(true)));
     assert!(event["durationMs"].is_f64() && event["spanId"].as_str().unwrap().len() == 16);
     assert!(!event.to_string().contains("canary"));
 }
@@ -91,32 +81,17 @@ async fn a_client_that_leaves_early_is_logged_as_gone() {
         assert!(futures_util::poll!(&mut waiting).is_pending());
     }
     let event = lines.only("access", &trace_id);
-    assert_eq!(
-        (event["status"].as_u64(), event["complete"].as_bool()),
-        (Some(499), Some(false))
-    );
+    assert_eq!((event["status"].as_u64(), event["complete"].as_bool()), (Some(499), Some(false)));
 }
 
 #[tokio::test]
 async fn a_trap_is_a_warning_with_its_reason_and_trace_id() {
     let lines = Lines::listen();
     let trace_id = "c".repeat(32);
-    let trapped = |_request| {
-        Err(DispatchError::Trapped {
-            service: "users".into(),
-            reason: "out of bounds".into(),
-        })
-    };
-    send(
-        &gateway(service(trapped)),
-        request(&format!("GET /\nx-trace-id: {trace_id}")),
-    )
-    .await;
+    let trapped = |_request| Err(DispatchError::Trapped { service: "users".into(), reason: "out of bounds".into() });
+    send(&gateway(service(trapped)), request(&format!("GET /\nx-trace-id: {trace_id}"))).await;
     let event = lines.only("gateway::error", &trace_id);
-    assert_eq!(
-        (event["level"].as_str(), event["status"].as_u64()),
-        (Some("WARN"), Some(502))
-    );
+    assert_eq!((event["level"].as_str(), event["status"].as_u64()), (Some("WARN"), Some(502)));
     assert_eq!(event["error"], "service `users` trapped: out of bounds");
 }
 

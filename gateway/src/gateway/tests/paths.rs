@@ -6,24 +6,13 @@ use super::*;
 
 /// The routes that answer with their own name and the path they received.
 fn named_routes() -> Gateway {
-    let names = [
-        "/{*rest}",
-        "/public/{*rest}",
-        "/public/a",
-        "/admin",
-        "/admin/{id}",
-        "/a.b/{x}/c",
-        "/caf%C3%A9",
-    ];
+    let names = ["/{*rest}", "/public/{*rest}", "/public/a", "/admin", "/admin/{id}", "/a.b/{x}/c", "/caf%C3%A9"];
     let entries = names.map(|name| {
         entry(
             name,
             Methods::Any,
             service(move |request: Request<Body>| {
-                Ok(Response::new(body::full(format!(
-                    "{name} {}",
-                    request.uri().path()
-                ))))
+                Ok(Response::new(body::full(format!("{name} {}", request.uri().path()))))
             }),
         )
     });
@@ -32,10 +21,7 @@ fn named_routes() -> Gateway {
 
 /// `None` if the gateway refuses the path.
 fn reached(runtime: &tokio::runtime::Runtime, gateway: &Gateway, path: &str) -> Option<String> {
-    let request = Request::get(path)
-        .header("host", "a")
-        .body(Full::default())
-        .ok()?;
+    let request = Request::get(path).header("host", "a").body(Full::default()).ok()?;
     runtime.block_on(async {
         let response = send(gateway, request).await;
         match response.status() {
@@ -96,10 +82,7 @@ async fn a_path_without_a_normal_form_is_a_400_and_reaches_nothing() {
     let gateway = gateway(recording(&seen));
     for path in ["/a/../b", "/%2e%2e/b", "/a//b", "/a%2fb", "/a;b", "/a%00"] {
         let response = send(&gateway, request(&format!("GET {path}"))).await;
-        assert!(
-            sentence(response, 400).await.starts_with("The path must"),
-            "{path}"
-        );
+        assert!(sentence(response, 400).await.starts_with("The path must"), "{path}");
     }
     assert_eq!(seen.lock().unwrap().len(), 0);
 }
@@ -107,10 +90,6 @@ async fn a_path_without_a_normal_form_is_a_400_and_reaches_nothing() {
 #[tokio::test]
 async fn the_query_is_forwarded_byte_for_byte() {
     let seen = Seen::default();
-    send(
-        &gateway(recording(&seen)),
-        request("GET /%61?b=%2e%2E&&c=%41;"),
-    )
-    .await;
+    send(&gateway(recording(&seen)), request("GET /%61?b=%2e%2E&&c=%41;")).await;
     assert_eq!(seen.lock().unwrap()[0].0.uri, "/a?b=%2e%2E&&c=%41;");
 }
