@@ -36,7 +36,11 @@ const TABLE: &str = "CREATE TABLE IF NOT EXISTS public.archipel_migrations \
 #[derive(Debug, thiserror::Error)]
 pub enum MigrateError {
     #[error("cannot read migrations from `{path}`")]
-    Read { path: PathBuf, #[source] source: io::Error },
+    Read {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
     #[error("`{path}` is larger than {} MiB", FILE_BYTES_MAX >> 20)]
     TooLarge { path: PathBuf },
     #[error("`{path}` is no UTF-8 text")]
@@ -86,9 +90,12 @@ async fn run(client: &Client, folder: &Path, files: &[File]) -> Result<Vec<Strin
     client.batch_execute(LOCK_TIMEOUT).await.map_err(history)?;
     // Released with the session.
     let locked = client.execute("SELECT pg_advisory_lock($1)", &[&LOCK]).await;
-    locked.map_err(|error| if error.code().is_some_and(|code| code.code() == "55P03") { MigrateError::Locked } else { history(error) })?;
+    locked.map_err(|error| {
+        if error.code().is_some_and(|code| code.code() == "55P03") { MigrateError::Locked } else { history(error) }
+    })?;
     client.batch_execute(TABLE).await.map_err(history)?;
-    let rows = client.query("SELECT name, sha256 FROM public.archipel_migrations ORDER BY name COLLATE \"C\"", &[]).await;
+    let rows =
+        client.query("SELECT name, sha256 FROM public.archipel_migrations ORDER BY name COLLATE \"C\"", &[]).await;
     let rows = rows.map_err(history)?;
     let applied = rows.iter().map(|row| Ok(Applied { name: row.try_get(0)?, sha256: row.try_get(1)? }));
     let applied: Vec<_> = applied.collect::<Result<_, _>>().map_err(history)?;
@@ -172,7 +179,10 @@ fn transaction_keyword(sql: &str) -> Option<String> {
     let mut starts = true;
     for token in tokens(sql) {
         match token {
-            Token::Word(word) if starts && ["commit", "rollback", "abort"].iter().any(|keyword| word.eq_ignore_ascii_case(keyword)) => {
+            Token::Word(word)
+                if starts
+                    && ["commit", "rollback", "abort"].iter().any(|keyword| word.eq_ignore_ascii_case(keyword)) =>
+            {
                 return Some(word.to_ascii_uppercase());
             }
             _ => starts = token == Token::Symbol(';'),
@@ -183,7 +193,9 @@ fn transaction_keyword(sql: &str) -> Option<String> {
 
 fn line_of(error: &tokio_postgres::Error, sql: &str) -> usize {
     match error.as_db_error().and_then(|db| db.position()) {
-        Some(ErrorPosition::Original(position)) => 1 + sql.chars().take(*position as usize).filter(|c| *c == '\n').count(),
+        Some(ErrorPosition::Original(position)) => {
+            1 + sql.chars().take(*position as usize).filter(|c| *c == '\n').count()
+        }
         _ => 1,
     }
 }
@@ -208,10 +220,17 @@ mod tests {
     fn new_files_come_last_and_applied_ones_never_change() {
         let files = [file("1.sql", "a"), file("2.sql", "b"), file("3.sql", "c")];
         assert_eq!(names(pending(Path::new("m"), &files, &[was("1.sql", "a")])), ["2.sql", "3.sql"]);
-        assert!(matches!(pending(Path::new("m"), &files, &[was("1.sql", "x")]), Err(MigrateError::Changed { path }) if path == Path::new("m/1.sql")));
-        assert!(matches!(pending(Path::new("m"), &files, &[was("0.sql", "x")]), Err(MigrateError::Missing { name, .. }) if name == "0.sql"));
+        assert!(
+            matches!(pending(Path::new("m"), &files, &[was("1.sql", "x")]), Err(MigrateError::Changed { path }) if path == Path::new("m/1.sql"))
+        );
+        assert!(
+            matches!(pending(Path::new("m"), &files, &[was("0.sql", "x")]), Err(MigrateError::Missing { name, .. }) if name == "0.sql")
+        );
         let error = pending(Path::new("m"), &files, &[was("1.sql", "a"), was("3.sql", "c")]).err().unwrap();
-        assert_eq!(error.to_string(), "`m/2.sql` comes before `3.sql`, which is applied already; rename it so that it comes last");
+        assert_eq!(
+            error.to_string(),
+            "`m/2.sql` comes before `3.sql`, which is applied already; rename it so that it comes last"
+        );
     }
 
     #[test]

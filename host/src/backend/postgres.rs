@@ -9,7 +9,7 @@ mod batch;
 mod client;
 mod connection;
 mod decode;
-mod encode;
+pub(crate) mod encode;
 pub(crate) mod endpoint;
 mod error;
 mod frame;
@@ -79,13 +79,31 @@ pub enum StartError {
     #[error("cannot start the private PostgreSQL")]
     Server(#[from] ServerError),
     #[error("cannot prepare database `{database}`")]
-    Roles { database: Arc<str>, #[source] source: RolesError },
+    Roles {
+        database: Arc<str>,
+        #[source]
+        source: RolesError,
+    },
     #[error("`postgres.{database}.url` cannot be used")]
-    Url { database: Arc<str>, #[source] source: EndpointError },
-    #[error("the server of `postgres.{database}.url` cannot be used; is it running, and are host, port, role and password right?")]
-    Unreachable { database: Arc<str>, #[source] source: ConnectError },
+    Url {
+        database: Arc<str>,
+        #[source]
+        source: EndpointError,
+    },
+    #[error(
+        "the server of `postgres.{database}.url` cannot be used; is it running, and are host, port, role and password right?"
+    )]
+    Unreachable {
+        database: Arc<str>,
+        #[source]
+        source: ConnectError,
+    },
     #[error("the migrations of database `{database}` failed")]
-    Migrate { database: Arc<str>, #[source] source: MigrateError },
+    Migrate {
+        database: Arc<str>,
+        #[source]
+        source: MigrateError,
+    },
 }
 
 /// What is happening during the start, for a terminal.
@@ -118,8 +136,13 @@ impl Databases {
         environment: &Environment,
         progress: &(dyn Fn(Progress<'_>) + Send + Sync),
     ) -> Result<Self, StartError> {
-        let mut started =
-            Self { pools: BTreeMap::new(), checks: BTreeMap::new(), sites: Vec::new(), server: None, warnings: Vec::new() };
+        let mut started = Self {
+            pools: BTreeMap::new(),
+            checks: BTreeMap::new(),
+            sites: Vec::new(),
+            server: None,
+            warnings: Vec::new(),
+        };
         let embedded: usize = databases
             .values()
             .filter(|settings| matches!(settings.place, DatabasePlace::Embedded))
@@ -197,15 +220,22 @@ impl Databases {
         let owner = server.endpoint(&roles.database, &roles.owner.role, &roles.owner.password);
         migrate_to(name, &owner, settings, progress).await?;
         server::grant_tables(server, &roles).await.map_err(refused)?;
-        let services = roles.services.iter().map(|(grant, access)| {
-            (grant.clone(), server.endpoint(&roles.database, &access.role, &access.password))
-        });
+        let services = roles
+            .services
+            .iter()
+            .map(|(grant, access)| (grant.clone(), server.endpoint(&roles.database, &access.role, &access.password)));
         self.open(name, settings, services.collect(), owner);
         Ok(())
     }
 
     /// Makes the pools of one database; all share its bound.
-    fn open(&mut self, name: &Arc<str>, settings: &DatabaseSettings, services: Vec<(DatabaseGrant, Endpoint)>, check: Endpoint) {
+    fn open(
+        &mut self,
+        name: &Arc<str>,
+        settings: &DatabaseSettings,
+        services: Vec<(DatabaseGrant, Endpoint)>,
+        check: Endpoint,
+    ) {
         let bounds = Bounds { rows_max: settings.rows_max, bytes_max: settings.bytes_max };
         let site = Site::new(settings.connections_max.get(), settings.wait, bounds);
         let pool = |site: &Arc<Site>, endpoint: Endpoint, mode| Pool {

@@ -58,7 +58,10 @@ fn candidates(environment: &Environment) -> Result<Vec<Binaries>, BinariesError>
         };
     }
     let path = environment.path.as_deref().unwrap_or(OsStr::new(""));
-    let mut found: Vec<_> = std::env::split_paths(path).filter(|folder| folder.is_absolute()).filter_map(|folder| in_folder(&folder)).collect();
+    let mut found: Vec<_> = std::env::split_paths(path)
+        .filter(|folder| folder.is_absolute())
+        .filter_map(|folder| in_folder(&folder))
+        .collect();
     found.extend(distribution());
     Ok(found)
 }
@@ -66,11 +69,13 @@ fn candidates(environment: &Environment) -> Result<Vec<Binaries>, BinariesError>
 /// Newest first.
 fn distribution() -> Vec<Binaries> {
     let Ok(versions) = std::fs::read_dir(DISTRIBUTIONS) else { return Vec::new() };
-    let mut versions: Vec<_> = versions
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok())
-        .collect();
+    let mut versions: Vec<_> =
+        versions.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok()).collect();
     versions.sort_unstable_by(|a, b| b.cmp(a));
-    versions.into_iter().filter_map(|version| in_folder(&Path::new(DISTRIBUTIONS).join(version.to_string()).join("bin"))).collect()
+    versions
+        .into_iter()
+        .filter_map(|version| in_folder(&Path::new(DISTRIBUTIONS).join(version.to_string()).join("bin")))
+        .collect()
 }
 
 fn in_folder(folder: &Path) -> Option<Binaries> {

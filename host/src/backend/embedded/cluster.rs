@@ -22,8 +22,14 @@ const SOCKET_FOLDER_BYTES_MAX: usize = 80;
 #[derive(Debug, thiserror::Error)]
 pub enum ClusterError {
     #[error("cannot write `{path}`")]
-    Write { path: PathBuf, #[source] source: io::Error },
-    #[error("the account `{account}`, under which PostgreSQL runs, cannot reach `{path}`; set `host.data` to a folder such as /var/lib/archipel")]
+    Write {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error(
+        "the account `{account}`, under which PostgreSQL runs, cannot reach `{path}`; set `host.data` to a folder such as /var/lib/archipel"
+    )]
     OutOfReach { account: String, path: PathBuf },
     #[error("`initdb` failed: {0}")]
     Initdb(String),

@@ -19,7 +19,11 @@ pub struct DataFolder {
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
     #[error("cannot write to `{path}`; make it writable or set `host.data` to another folder")]
-    NotWritable { path: PathBuf, #[source] source: io::Error },
+    NotWritable {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
     #[error("another host (pid {pid}) uses `{path}`; stop it or set `host.data` to another folder")]
     InUse { path: PathBuf, pid: String },
 }

@@ -29,8 +29,8 @@ use super::{
 };
 use crate::backend::postgres::endpoint::Endpoint;
 
-pub use super::{binaries::BinariesError, cluster::ClusterError, roles::RolesError};
 pub(crate) use super::roles::{grant_tables, prepare};
+pub use super::{binaries::BinariesError, cluster::ClusterError, roles::RolesError};
 
 /// Recovery after a crash replays at most the log of the last checkpoint.
 const START_TIMEOUT: Duration = Duration::from_secs(120);
@@ -59,8 +59,14 @@ pub enum ServerError {
     #[error("no account to run PostgreSQL under")]
     Account(#[source] io::Error),
     #[error("cannot run `{program}`")]
-    Run { program: PathBuf, #[source] source: io::Error },
-    #[error("a PostgreSQL (pid {pid}) of an earlier host still runs on `{cluster}` and does not stop; end it and start again")]
+    Run {
+        program: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error(
+        "a PostgreSQL (pid {pid}) of an earlier host still runs on `{cluster}` and does not stop; end it and start again"
+    )]
     Left { pid: u32, cluster: PathBuf },
     #[error("PostgreSQL did not start; its last words: {0}")]
     Died(String),
@@ -70,7 +76,11 @@ pub enum ServerError {
 
 impl Server {
     /// Starts the server for `sessions_max` sessions of pools, making its data first if needed.
-    pub async fn start(folder: &DataFolder, environment: &Environment, sessions_max: usize) -> Result<Self, ServerError> {
+    pub async fn start(
+        folder: &DataFolder,
+        environment: &Environment,
+        sessions_max: usize,
+    ) -> Result<Self, ServerError> {
         let account = Account::choose().map_err(ServerError::Account)?;
         let cluster = folder.path().join("postgres");
         let binaries = binaries::find(environment, &cluster)?;
@@ -148,7 +158,9 @@ impl Launch {
     async fn stop(&self, mut child: Child) {
         let stopped = self.pg_ctl_stop("fast").await;
         if !stopped {
-            tracing::warn!("the private PostgreSQL did not stop in time; killing it, it will recover at the next start");
+            tracing::warn!(
+                "the private PostgreSQL did not stop in time; killing it, it will recover at the next start"
+            );
             // It may have ended by itself meanwhile.
             let _ = child.start_kill();
         }
@@ -259,7 +271,10 @@ impl Launch {
 
     async fn pg_ctl_stop(&self, mode: &str) -> bool {
         let mut command = Command::new(self.binaries.folder.join("pg_ctl"));
-        self.account.take_over(&mut command).args(["stop", "-w", "-s", "-t", STOP_SECONDS, "-m", mode, "-D"]).arg(&self.cluster);
+        self.account
+            .take_over(&mut command)
+            .args(["stop", "-w", "-s", "-t", STOP_SECONDS, "-m", mode, "-D"])
+            .arg(&self.cluster);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         command.status().await.is_ok_and(|status| status.success())
     }

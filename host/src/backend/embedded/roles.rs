@@ -14,7 +14,7 @@ use tokio_postgres::Client;
 
 use super::postgres::Server;
 use crate::{
-    backend::postgres::endpoint::ConnectError,
+    backend::postgres::{encode::hidden, endpoint::ConnectError},
     grant::{DatabaseGrant, Granted, Mode},
     manifest::Secret,
 };
@@ -61,7 +61,8 @@ pub(crate) async fn prepare(
     let mut services = BTreeMap::new();
     for grant in grants {
         let grant = grant.get();
-        services.insert(grant.clone(), access(bounded(&format!("db_{name}:{}:{}", grant.service, suffix(grant.mode))))?);
+        services
+            .insert(grant.clone(), access(bounded(&format!("db_{name}:{}:{}", grant.service, suffix(grant.mode))))?);
     }
     let roles = DatabaseRoles { database, owner, services };
 
@@ -81,7 +82,10 @@ pub(crate) async fn grant_tables(server: &Server, roles: &DatabaseRoles) -> Resu
     let owner = literal(&quoted(&roles.owner.role));
     let schemas = session
         .client
-        .query(&format!("SELECT nspname FROM pg_namespace WHERE nspname = 'public' OR nspowner = {owner}::regrole"), &[])
+        .query(
+            &format!("SELECT nspname FROM pg_namespace WHERE nspname = 'public' OR nspowner = {owner}::regrole"),
+            &[],
+        )
         .await?;
     let mut sql = String::new();
     for schema in schemas {
@@ -89,7 +93,11 @@ pub(crate) async fn grant_tables(server: &Server, roles: &DatabaseRoles) -> Resu
         for (grant, access) in &roles.services {
             let role = quoted(&access.role);
             let (tables, sequences) = rights(grant.mode);
-            write!(sql, "GRANT USAGE ON SCHEMA {schema} TO {role}; GRANT {tables} ON ALL TABLES IN SCHEMA {schema} TO {role};").expect("a string");
+            write!(
+                sql,
+                "GRANT USAGE ON SCHEMA {schema} TO {role}; GRANT {tables} ON ALL TABLES IN SCHEMA {schema} TO {role};"
+            )
+            .expect("a string");
             if let Some(sequences) = sequences {
                 write!(sql, "GRANT {sequences} ON ALL SEQUENCES IN SCHEMA {schema} TO {role};").expect("a string");
             }
@@ -110,7 +118,8 @@ pub(crate) async fn grant_tables(server: &Server, roles: &DatabaseRoles) -> Resu
 
 async fn lock_out_all(client: &Client, roles: &DatabaseRoles) -> Result<(), RolesError> {
     let prefix = format!("{}:", roles.database);
-    let known = client.query("SELECT rolname FROM pg_roles WHERE starts_with(rolname, $1) AND rolcanlogin", &[&prefix]).await?;
+    let known =
+        client.query("SELECT rolname FROM pg_roles WHERE starts_with(rolname, $1) AND rolcanlogin", &[&prefix]).await?;
     let mut sql = String::new();
     for role in known {
         write!(sql, "ALTER ROLE {} NOLOGIN;", quoted(role.try_get::<_, &str>(0)?)).expect("a string");
@@ -118,7 +127,12 @@ async fn lock_out_all(client: &Client, roles: &DatabaseRoles) -> Result<(), Role
     Ok(client.batch_execute(&sql).await?)
 }
 
-async fn make_roles(client: &Client, roles: &DatabaseRoles, sessions_max: usize, statement_timeout: Duration) -> Result<(), RolesError> {
+async fn make_roles(
+    client: &Client,
+    roles: &DatabaseRoles,
+    sessions_max: usize,
+    statement_timeout: Duration,
+) -> Result<(), RolesError> {
     let mut sql = String::new();
     for access in roles.services.values().chain([&roles.owner]) {
         let (name, role) = (literal(&access.role), quoted(&access.role));
@@ -126,9 +140,8 @@ async fn make_roles(client: &Client, roles: &DatabaseRoles, sessions_max: usize,
             sql,
             "DO $do$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = {name}) THEN CREATE ROLE {role}; END IF; END $do$;\
              ALTER ROLE {role} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOINHERIT NOREPLICATION NOBYPASSRLS \
-             CONNECTION LIMIT {limit} PASSWORD {password};",
+             CONNECTION LIMIT {limit};",
             limit = sessions_max + sessions_max / 4 + 4,
-            password = literal(access.password.reveal()),
         )
         .expect("a string");
     }
@@ -142,14 +155,31 @@ async fn make_roles(client: &Client, roles: &DatabaseRoles, sessions_max: usize,
         )
         .expect("a string");
     }
-    Ok(client.batch_execute(&sql).await?)
+    client.batch_execute(&sql).await?;
+    for access in roles.services.values().chain([&roles.owner]) {
+        set_password(client, access).await?;
+    }
+    Ok(())
+}
+
+/// The password goes as a hidden parameter: the driver can log the texts of statements.
+async fn set_password(client: &Client, access: &Access) -> Result<(), RolesError> {
+    let keep = "SELECT pg_catalog.set_config('archipel.password', $1, false)";
+    client.execute_raw(keep, [hidden(access.password.reveal())]).await?;
+    let role = literal(&access.role);
+    let set = format!(
+        "DO $do$ BEGIN EXECUTE format('ALTER ROLE %I PASSWORD %L', {role}, current_setting('archipel.password')); END $do$"
+    );
+    Ok(client.batch_execute(&set).await?)
 }
 
 async fn make_database(client: &Client, roles: &DatabaseRoles) -> Result<(), RolesError> {
     let exists = client.query("SELECT FROM pg_database WHERE datname = $1", &[&roles.database]).await?;
     let (database, owner) = (quoted(&roles.database), quoted(&roles.owner.role));
     if exists.is_empty() {
-        client.batch_execute(&format!("CREATE DATABASE {database} OWNER {owner} TEMPLATE template0 ENCODING 'UTF8'")).await?;
+        client
+            .batch_execute(&format!("CREATE DATABASE {database} OWNER {owner} TEMPLATE template0 ENCODING 'UTF8'"))
+            .await?;
     }
     let mut sql = format!(
         "REVOKE ALL ON DATABASE {database} FROM PUBLIC; REVOKE ALL ON DATABASE postgres, template1 FROM PUBLIC; GRANT ALL ON DATABASE {database} TO {owner};"
@@ -181,7 +211,8 @@ fn hardening(roles: &DatabaseRoles) -> String {
         )
         .expect("a string");
         if let Some(sequences) = sequences {
-            write!(sql, "ALTER DEFAULT PRIVILEGES FOR ROLE {owner} GRANT {sequences} ON SEQUENCES TO {role};").expect("a string");
+            write!(sql, "ALTER DEFAULT PRIVILEGES FOR ROLE {owner} GRANT {sequences} ON SEQUENCES TO {role};")
+                .expect("a string");
         }
     }
     sql

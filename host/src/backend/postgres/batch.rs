@@ -21,7 +21,10 @@ pub(super) struct Batch<'a> {
 }
 
 impl<'a> Batch<'a> {
-    pub(super) fn new(items: &'a [BatchItem], permitted: impl Fn(&str) -> Result<Statement, Error>) -> Result<Self, Error> {
+    pub(super) fn new(
+        items: &'a [BatchItem],
+        permitted: impl Fn(&str) -> Result<Statement, Error>,
+    ) -> Result<Self, Error> {
         if items.len() > BATCH_MAX {
             return Err(Error::Refused(format!("a batch has at most {BATCH_MAX} statements")));
         }

@@ -60,7 +60,8 @@ impl Pool {
             return Ok(Vec::new());
         }
         let mut lease = within(deadline, self.site.lend(&self.role)).await?;
-        within(self.cut(deadline), async { batch::run_alone(&mut lease, &batch).await.map_err(Failure::into_error) }).await
+        within(self.cut(deadline), async { batch::run_alone(&mut lease, &batch).await.map_err(Failure::into_error) })
+            .await
     }
 
     /// Starts a transaction on a connection of its own.

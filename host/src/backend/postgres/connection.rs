@@ -184,7 +184,8 @@ impl Connection {
     ) -> Result<Vec<u64>, (usize, Failure)> {
         let mut encoded = Vec::with_capacity(items.len());
         for (place, (prepared, params)) in items.iter().enumerate() {
-            let values = encode(params, prepared.statement.params()).map_err(|error| (place, Failure::Harmless(error)))?;
+            let values =
+                encode(params, prepared.statement.params()).map_err(|error| (place, Failure::Harmless(error)))?;
             encoded.push((&prepared.statement, values));
         }
         for (prepared, _) in items {

@@ -64,8 +64,12 @@ fn typed(bytes: &[u8], stored: &Type) -> Option<Value> {
         Type::JSONB => Value::Json(text(bytes.strip_prefix(&[1])?)?),
         Type::UUID_ARRAY => Value::UuidArray(each(bytes, |item| Some(u128::from_be_bytes(item.try_into().ok()?)))?),
         Type::INT8_ARRAY => Value::Int64Array(each(bytes, |item| Some(i64::from_be_bytes(item.try_into().ok()?)))?),
-        Type::INT4_ARRAY => Value::Int64Array(each(bytes, |item| Some(i32::from_be_bytes(item.try_into().ok()?).into()))?),
-        Type::INT2_ARRAY => Value::Int64Array(each(bytes, |item| Some(i16::from_be_bytes(item.try_into().ok()?).into()))?),
+        Type::INT4_ARRAY => {
+            Value::Int64Array(each(bytes, |item| Some(i32::from_be_bytes(item.try_into().ok()?).into()))?)
+        }
+        Type::INT2_ARRAY => {
+            Value::Int64Array(each(bytes, |item| Some(i16::from_be_bytes(item.try_into().ok()?).into()))?)
+        }
         // A function called for its effect.
         Type::VOID => Value::Null,
         _ => return textual(bytes, stored),

@@ -122,7 +122,8 @@ impl Endpoint {
         let (client, driver) = match self.tls_to(place) {
             None => {
                 let stream = Bounded::new(socket, message_max, 0, oversized.clone());
-                let (client, connection) = config.ssl_mode(SslMode::Disable).connect_raw(stream, NoTls).await.map_err(refusal)?;
+                let (client, connection) =
+                    config.ssl_mode(SslMode::Disable).connect_raw(stream, NoTls).await.map_err(refusal)?;
                 (client, drive(connection))
             }
             Some((tls, mode, name)) => {
@@ -169,7 +170,9 @@ impl Endpoint {
         }
         match self.config.get_hosts().get(place) {
             Some(Host::Tcp(name)) => tcp(TcpStream::connect((name.clone(), port)).await?),
-            Some(Host::Unix(folder)) => Ok(Socket::Unix(UnixStream::connect(folder.join(format!(".s.PGSQL.{port}"))).await?)),
+            Some(Host::Unix(folder)) => {
+                Ok(Socket::Unix(UnixStream::connect(folder.join(format!(".s.PGSQL.{port}"))).await?))
+            }
             None => Err(io::ErrorKind::NotFound.into()),
         }
     }
@@ -197,11 +200,15 @@ fn tcp(stream: TcpStream) -> io::Result<Socket> {
     Ok(Socket::Tcp(stream))
 }
 
-fn connector<S>(config: &ClientConfig, name: &str) -> Result<<MakeRustlsConnect as MakeTlsConnect<S>>::TlsConnect, ConnectError>
+fn connector<S>(
+    config: &ClientConfig,
+    name: &str,
+) -> Result<<MakeRustlsConnect as MakeTlsConnect<S>>::TlsConnect, ConnectError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    MakeTlsConnect::<S>::make_tls_connect(&mut MakeRustlsConnect::new(config.clone()), name).map_err(|_| ConnectError::Handshake)
+    MakeTlsConnect::<S>::make_tls_connect(&mut MakeRustlsConnect::new(config.clone()), name)
+        .map_err(|_| ConnectError::Handshake)
 }
 
 fn refusal(error: tokio_postgres::Error) -> ConnectError {
@@ -218,7 +225,8 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let driving = async move { while let Some(Ok(_notice)) = std::future::poll_fn(|cx| connection.poll_message(cx)).await {} };
+    let driving =
+        async move { while let Some(Ok(_notice)) = std::future::poll_fn(|cx| connection.poll_message(cx)).await {} };
     tokio::spawn(driving).abort_handle()
 }
 

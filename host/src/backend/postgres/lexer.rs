@@ -35,7 +35,9 @@ fn next(sql: &str) -> Option<(Token<'_>, &str)> {
             Some(after) => (Token::Literal, after),
             None => (Token::Literal, sql[1..].trim_start_matches(|c: char| c.is_ascii_digit())),
         },
-        '0'..='9' => (Token::Literal, sql.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || c == '.' || c == '_')),
+        '0'..='9' => {
+            (Token::Literal, sql.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || c == '.' || c == '_'))
+        }
         _ if starts_word(first) => word(sql),
         symbol => (Token::Symbol(symbol), &sql[symbol.len_utf8()..]),
     })
@@ -49,7 +51,9 @@ fn word(sql: &str) -> (Token<'_>, &str) {
         ("e" | "E", Some(b'\'')) => (Token::Literal, quoted(&after[1..], '\'', true)),
         ("b" | "B" | "x" | "X" | "n" | "N", Some(b'\'')) => (Token::Literal, quoted(&after[1..], '\'', false)),
         ("u" | "U", Some(b'&')) if after[1..].starts_with('\'') => (Token::Literal, quoted(&after[2..], '\'', false)),
-        ("u" | "U", Some(b'&')) if after[1..].starts_with('"') => (Token::QuotedIdentifier, quoted(&after[2..], '"', false)),
+        ("u" | "U", Some(b'&')) if after[1..].starts_with('"') => {
+            (Token::QuotedIdentifier, quoted(&after[2..], '"', false))
+        }
         _ => (Token::Word(word), after),
     }
 }
@@ -148,7 +152,8 @@ mod tests {
 
     #[track_caller]
     fn check(sql: &str, words: &[&str]) {
-        let found: Vec<_> = tokens(sql).filter_map(|token| if let Token::Word(word) = token { Some(word) } else { None }).collect();
+        let found: Vec<_> =
+            tokens(sql).filter_map(|token| if let Token::Word(word) = token { Some(word) } else { None }).collect();
         assert_eq!(found, words, "{sql}");
     }
 }

@@ -31,7 +31,10 @@ pub(super) fn print(bytes: &[u8]) -> Option<String> {
     let weight = i32::from(i16::from_be_bytes(weight));
     // Places without a digit are zeros: before the first, after the last.
     let digit = |place: i32| {
-        usize::try_from(weight - place).ok().and_then(|index| digits.get(index)).map_or(0, |word| u16::from_be_bytes(*word))
+        usize::try_from(weight - place)
+            .ok()
+            .and_then(|index| digits.get(index))
+            .map_or(0, |word| u16::from_be_bytes(*word))
     };
     print_whole(&mut text, weight, digit);
     print_fraction(&mut text, usize::from(u16::from_be_bytes(scale)), digit);

@@ -20,7 +20,8 @@ pub(super) async fn add(
     progress: &(dyn Fn(Progress<'_>) + Send + Sync),
 ) -> Result<(), StartError> {
     let DatabasePlace::External { url, url_read, tls } = &settings.place else { return Ok(()) };
-    let usable = |url| Endpoint::from_url(url, *tls).map_err(|source| StartError::Url { database: name.clone(), source });
+    let usable =
+        |url| Endpoint::from_url(url, *tls).map_err(|source| StartError::Url { database: name.clone(), source });
     let endpoint = usable(url)?;
     let reading = match url_read {
         Some(url) => usable(url)?,
@@ -32,7 +33,8 @@ pub(super) async fn add(
             migrate_to(name, &endpoint, settings, progress).await?;
         }
         Err(error) if settings.optional => {
-            let text = format!("database `{name}` is optional and not available now, its migrations were not run: {error}");
+            let text =
+                format!("database `{name}` is optional and not available now, its migrations were not run: {error}");
             databases.warnings.push(text);
         }
         Err(source) => return Err(StartError::Unreachable { database: name.clone(), source }),
@@ -61,7 +63,11 @@ async fn inspect(endpoint: &Endpoint) -> Result<Seen, super::ConnectError> {
     let row = session.client.query_one(sql, &[]).await.map_err(|_| super::ConnectError::Handshake)?;
     Ok(Seen {
         superuser: row.try_get(0).unwrap_or(false),
-        sessions_max: row.try_get::<_, i64>(1).ok().and_then(|number| usize::try_from(number).ok()).unwrap_or(usize::MAX),
+        sessions_max: row
+            .try_get::<_, i64>(1)
+            .ok()
+            .and_then(|number| usize::try_from(number).ok())
+            .unwrap_or(usize::MAX),
     })
 }
 

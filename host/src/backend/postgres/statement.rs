@@ -93,7 +93,12 @@ fn is_plain(sql: &str, effect: Effect) -> bool {
             // `SELECT … INTO` makes a table, maybe a temporary one.
             (Token::Word(word), _) if effect == Effect::Query && word.eq_ignore_ascii_case("into") => false,
             // SELECT … FOR UPDATE takes locks that end with the transaction; still, it is no read.
-            (Token::Word(word), _) if effect == Effect::Query && (word.eq_ignore_ascii_case("update") || word.eq_ignore_ascii_case("share")) => false,
+            (Token::Word(word), _)
+                if effect == Effect::Query
+                    && (word.eq_ignore_ascii_case("update") || word.eq_ignore_ascii_case("share")) =>
+            {
+                false
+            }
             // `"f"(…)`: a quoted name may be any function.
             (Token::Symbol('('), [before, Token::QuotedIdentifier]) => names_a_table(before),
             (Token::Symbol('('), [before, Token::Word(word)]) => {
@@ -121,9 +126,25 @@ mod tests {
     #[test]
     fn what_belongs_to_the_transaction_or_the_session_is_refused() {
         for sql in [
-            "begin", " ;COMMIT", "/* /* */ */ Rollback", "-- x\nSET ROLE x", "(savepoint a)", "reset all", "LISTEN x",
-            "prepare x as select 1", "execute x", "deallocate all", "discard all", "copy t to stdout", "START TRANSACTION",
-            "end", "abort", "release a", "fetch 1 from c", "declare c cursor with hold for select 1", "vacuum",
+            "begin",
+            " ;COMMIT",
+            "/* /* */ */ Rollback",
+            "-- x\nSET ROLE x",
+            "(savepoint a)",
+            "reset all",
+            "LISTEN x",
+            "prepare x as select 1",
+            "execute x",
+            "deallocate all",
+            "discard all",
+            "copy t to stdout",
+            "START TRANSACTION",
+            "end",
+            "abort",
+            "release a",
+            "fetch 1 from c",
+            "declare c cursor with hold for select 1",
+            "vacuum",
         ] {
             assert!(matches!(classify(sql), Err(Error::Refused(_))), "{sql}");
         }

@@ -15,7 +15,11 @@ use crate::manifest::TlsMode;
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     #[error("cannot read certificates from `{path}` (sslrootcert)")]
-    Roots { path: PathBuf, #[source] source: rustls_pki_types::pem::Error },
+    Roots {
+        path: PathBuf,
+        #[source]
+        source: rustls_pki_types::pem::Error,
+    },
     #[error("`{path}` (sslrootcert) holds no certificate that can be trusted")]
     NoRoots { path: PathBuf },
     #[error("TLS cannot be set up")]

@@ -150,7 +150,11 @@ impl Transaction {
         Ok(())
     }
 
-    async fn run<T>(&self, deadline: Instant, statement: impl AsyncFn(&mut Lease) -> Result<T, Failure>) -> Result<T, Error> {
+    async fn run<T>(
+        &self,
+        deadline: Instant,
+        statement: impl AsyncFn(&mut Lease) -> Result<T, Failure>,
+    ) -> Result<T, Error> {
         let (mut lease, abandoned_to) = self.state().speak(self.level)?;
         let cut = cut(self.shared.statement_timeout, deadline);
         // A dropped or late future takes the lease with it: the transaction is over.

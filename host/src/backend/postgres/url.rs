@@ -34,7 +34,9 @@ pub(super) fn parse(url: &str, tls: TlsMode) -> Result<Parsed, UrlError> {
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         match pair.split_once('=') {
             Some(("sslmode", word)) => mode = stricter(tls, word)?,
-            Some(("sslrootcert", path)) => roots = Some(PathBuf::from(percent_decoded(path).ok_or(UrlError::Malformed)?)),
+            Some(("sslrootcert", path)) => {
+                roots = Some(PathBuf::from(percent_decoded(path).ok_or(UrlError::Malformed)?))
+            }
             _ => rest.push(pair),
         }
     }
@@ -98,7 +100,9 @@ mod tests {
 
     #[test]
     fn a_bad_url_is_refused_without_being_repeated() {
-        for url in ["postgres://u:hunter2@db/shop?nonsense=1", "postgres:///shop", "postgres://u:hunter2@db?sslmode=maybe"] {
+        for url in
+            ["postgres://u:hunter2@db/shop?nonsense=1", "postgres:///shop", "postgres://u:hunter2@db?sslmode=maybe"]
+        {
             let error = parse(url, TlsMode::Prefer).map(|_| ()).unwrap_err();
             assert!(!format!("{error} {error:?}").contains("hunter2"));
         }

@@ -18,7 +18,11 @@ async fn killed_connections_fail_their_own_requests_only() {
     assert_eq!(shop.count(kill).await, 4);
     assert!(matches!(running.await, Err(Error::Unavailable(_))), "it may have written, so it is not sent again");
     for _ in 0..20 {
-        assert_eq!(pool.query("SELECT count(*) FROM items", &[], soon()).await.unwrap().rows.len(), 1, "a plain query is");
+        assert_eq!(
+            pool.query("SELECT count(*) FROM items", &[], soon()).await.unwrap().rows.len(),
+            1,
+            "a plain query is"
+        );
     }
     shop.databases.stop().await;
 }
@@ -56,7 +60,11 @@ async fn a_full_pool_says_so_after_its_wait_and_serves_again() {
     let begun = Instant::now();
     assert_eq!(pool.query("SELECT 1", &[], soon()).await, Err(Error::Overloaded));
     assert!((Duration::from_millis(500)..Duration::from_millis(1200)).contains(&begun.elapsed()));
-    assert_eq!(shop.reader().query("SELECT 1", &[], soon()).await, Err(Error::Overloaded), "the bound is the database's");
+    assert_eq!(
+        shop.reader().query("SELECT 1", &[], soon()).await,
+        Err(Error::Overloaded),
+        "the bound is the database's"
+    );
     assert!(shop.databases.check("shop").await.is_ok(), "a full pool is no dead server");
     held.clear();
     assert_eq!(pool.one("SELECT 1").await, Value::Int32(1));

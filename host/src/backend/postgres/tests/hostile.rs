@@ -51,7 +51,8 @@ async fn a_service_runs_no_program_reads_no_file_and_changes_no_schema() {
     }
     // Only a warning, but nothing is given.
     pool.execute("GRANT ALL ON items TO PUBLIC", &[], soon()).await.unwrap();
-    let public = "SELECT count(*) FROM information_schema.role_table_grants WHERE grantee = 'PUBLIC' AND table_name = 'items'";
+    let public =
+        "SELECT count(*) FROM information_schema.role_table_grants WHERE grantee = 'PUBLIC' AND table_name = 'items'";
     assert_eq!(shop.count(public).await, 0);
     let session = shop.superuser().await;
     let other: i32 = session.client.query_one("SELECT pg_backend_pid()", &[]).await.unwrap().get(0);

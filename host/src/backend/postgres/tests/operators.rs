@@ -62,7 +62,8 @@ impl Operators {
     async fn databases(&self, role: &str) -> Result<Databases, StartError> {
         let place = DatabasePlace::External { url: self.url(role, ""), url_read: None, tls: TlsMode::Prefer };
         let folder = DataFolder::open(&self.place.path().join("hosts")).unwrap();
-        start(&folder, DatabaseSettings { place, migrations: Some(migrations(self.place.path(), &[])), ..settings() }).await
+        start(&folder, DatabaseSettings { place, migrations: Some(migrations(self.place.path(), &[])), ..settings() })
+            .await
     }
 }
 

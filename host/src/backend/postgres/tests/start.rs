@@ -44,7 +44,16 @@ async fn migrations_run_once_in_order_and_history_is_never_rewritten() {
     let error = begin(place.path(), &[changed, second]).await.err().unwrap();
     assert!(matches!(error, StartError::Migrate { source: MigrateError::Changed { .. }, .. }));
     let databases = begin(place.path(), &[first, second]).await.unwrap();
-    assert_eq!(sqlstate(databases.pool(&grant("reader", "shop", Mode::Read)).unwrap().query("SELECT * FROM half", &[], soon()).await), "42P01");
+    assert_eq!(
+        sqlstate(
+            databases
+                .pool(&grant("reader", "shop", Mode::Read))
+                .unwrap()
+                .query("SELECT * FROM half", &[], soon())
+                .await
+        ),
+        "42P01"
+    );
     databases.stop().await;
 }
 

@@ -11,8 +11,13 @@ async fn statements_take_parameters_and_report_what_happened() {
     assert_eq!(rows.rows, [vec![text("cup"), price.clone()]]);
     assert_eq!((rows.columns[1].name.as_str(), rows.columns[1].type_name.as_str()), ("price", "numeric"));
 
-    let Err(Error::Db(error)) = pool.execute(insert, &[text("cup"), price], soon()).await else { panic!("a duplicate") };
-    assert_eq!((error.sqlstate.as_str(), error.constraint.as_deref(), error.table.as_deref()), ("23505", Some("items_name_key"), Some("items")));
+    let Err(Error::Db(error)) = pool.execute(insert, &[text("cup"), price], soon()).await else {
+        panic!("a duplicate")
+    };
+    assert_eq!(
+        (error.sqlstate.as_str(), error.constraint.as_deref(), error.table.as_deref()),
+        ("23505", Some("items_name_key"), Some("items"))
+    );
     let Err(Error::Db(error)) = pool.query("SELECT nothing FROM items", &[], soon()).await else { panic!("no column") };
     assert_eq!((error.sqlstate.as_str(), error.position), ("42703", Some(8)));
     let outcome = pool.query("SELECT $1::int4", &[text("x")], soon()).await;

@@ -45,7 +45,13 @@ async fn every_kind_of_value_goes_in_and_comes_out_unchanged() {
         assert!(matches!(pool.one(&format!("SELECT {odd}")).await, Value::Raw(..)), "{odd}");
     }
     // Text stands for what is written as text.
-    let rows = pool.query("SELECT $1::date, $2::numeric, $3::uuid", &[text("1970-01-02"), text("1e2"), text("00000000-0000-0000-0000-000000000005")], soon()).await;
+    let rows = pool
+        .query(
+            "SELECT $1::date, $2::numeric, $3::uuid",
+            &[text("1970-01-02"), text("1e2"), text("00000000-0000-0000-0000-000000000005")],
+            soon(),
+        )
+        .await;
     assert_eq!(rows.unwrap().rows[0], [Value::Date(1), Value::Numeric("100".to_owned()), Value::Uuid(5)]);
     shop.databases.stop().await;
 }
@@ -57,11 +63,18 @@ async fn a_numeric_of_any_shape_is_printed_as_the_server_prints_it() {
     let mut random = fastrand::Rng::with_seed(7);
     let samples: Vec<Option<String>> = (0..900)
         .map(|_| {
-            let digits = |random: &mut fastrand::Rng, most| (0..random.usize(0..most)).map(|_| if random.bool() { '0' } else { random.digit(10) }).collect::<String>();
+            let digits = |random: &mut fastrand::Rng, most| {
+                (0..random.usize(0..most))
+                    .map(|_| if random.bool() { '0' } else { random.digit(10) })
+                    .collect::<String>()
+            };
             let sign = if random.bool() { "-" } else { "" };
             Some(format!("{sign}{}1{}.{}", digits(&mut random, 9), digits(&mut random, 14), digits(&mut random, 18)))
         })
-        .chain(["NaN", "Infinity", "-Infinity", "0", "0.0000", "1e100", "1e-100", "0.00001000"].map(|text| Some(text.to_owned())))
+        .chain(
+            ["NaN", "Infinity", "-Infinity", "0", "0.0000", "1e100", "1e-100", "0.00001000"]
+                .map(|text| Some(text.to_owned())),
+        )
         .collect();
     let sql = "SELECT n, n::text, n / 100000, (n / 100000)::text FROM unnest($1::numeric[]) n";
     let rows = pool.query(sql, &[Value::TextArray(samples)], soon()).await.unwrap().rows;
