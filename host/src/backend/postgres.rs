@@ -4,6 +4,7 @@
 //! errors. Which statements may be sent is `statement`'s decision, what a connection must be like
 //! before it is lent again is `pool`'s. Start at [`Databases::start`] and [`Pool::query`].
 
+mod answer;
 mod array;
 mod batch;
 mod client;
@@ -56,7 +57,7 @@ use crate::{
     grant::{DatabaseGrant, Granted, Mode},
     manifest::{DatabasePlace, DatabaseSettings},
 };
-use connection::Bounds;
+use answer::Bounds;
 use endpoint::Endpoint;
 use pool::Site;
 
