@@ -168,7 +168,7 @@ fn frames(frames: &[&'static str], end: Result<(), BodyError>) -> Body {
     if let Err(error) = end {
         sender.abort(error);
     }
-    body.boxed_unsync()
+    body.boxed_unsync().into()
 }
 
 /// Waits until `ready` says so.

@@ -8,6 +8,7 @@ mod account;
 mod binaries;
 mod cluster;
 mod folder;
+mod log;
 pub mod postgres;
 mod roles;
 

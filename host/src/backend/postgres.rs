@@ -4,12 +4,13 @@
 //! errors. Which statements may be sent is `statement`'s decision, what a connection must be like
 //! before it is lent again is `pool`'s. Start at [`Databases::start`] and [`Pool::query`].
 
+mod answer;
 mod array;
 mod batch;
 mod client;
 mod connection;
 mod decode;
-mod encode;
+pub(crate) mod encode;
 pub(crate) mod endpoint;
 mod error;
 mod exchange;
@@ -57,7 +58,7 @@ use crate::{
     grant::{DatabaseGrant, Granted, Mode},
     manifest::{DatabasePlace, DatabaseSettings},
 };
-use connection::Bounds;
+use answer::Bounds;
 use endpoint::Endpoint;
 use pool::Site;
 

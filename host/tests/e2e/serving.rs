@@ -118,10 +118,15 @@ fn an_answer_cut_short_never_looks_whole() {
     for path in ["/trap-after-head", "/spin-after-head", "/length?says=100&sends=10"] {
         let mut connection = Connection::open(host.gateway);
         connection.request("GET", path, &[], b"");
-        if let Some(answer) = connection.answer(false) {
-            assert!(!answer.whole || answer.status >= 500, "{path}: {answer:?}");
+        match connection.answer(false) {
+            // The host saw it before the head was sent.
+            Some(answer) if answer.status >= 500 => assert!(answer.whole),
+            Some(answer) => {
+                assert!(!answer.whole, "{path}: {answer:?}");
+                assert!(connection.closed(), "{path}: the connection goes on");
+            }
+            None => assert!(connection.closed(), "{path}: the connection goes on"),
         }
-        assert!(connection.closed(), "{path}: the connection goes on");
     }
     assert_eq!(host.get("/").status, 200);
 }

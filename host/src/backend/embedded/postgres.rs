@@ -5,17 +5,15 @@
 //! does.
 
 use std::{
-    collections::VecDeque,
     fs, io,
     path::{Path, PathBuf},
     process::Stdio,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
 use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, BufReader},
-    process::{Child, ChildStderr, Command},
+    process::{Child, Command},
     sync::oneshot,
     task::JoinHandle,
     time::Instant,
@@ -26,6 +24,7 @@ use super::{
     account::Account,
     binaries::{self, Binaries},
     cluster::{self, SUPERUSER},
+    log::{self, LastLines},
 };
 use crate::backend::postgres::endpoint::Endpoint;
 
@@ -39,8 +38,6 @@ const RESTART_PAUSE: Duration = Duration::from_millis(200);
 const STOP_SECONDS: &str = "20";
 /// Sessions beside the pools': checks, migrations, and those that are just ending.
 const SPARE_SESSIONS: usize = 20;
-const LOG_LINE_BYTES_MAX: u64 = 4096;
-const LAST_LINES: usize = 5;
 
 /// A running private PostgreSQL. Dropping it kills the process; its data stays whole.
 pub struct Server {
@@ -135,8 +132,6 @@ struct Running {
     last_lines: LastLines,
 }
 
-type LastLines = Arc<Mutex<VecDeque<String>>>;
-
 impl Launch {
     /// Watches over the process until it shall stop.
     async fn keep(self, mut running: Running, mut stopping: oneshot::Receiver<()>) {
@@ -195,8 +190,7 @@ impl Launch {
             tokio::select! {
                 () = pause => {}
                 _ = running.child.wait() => {
-                    let lines = lock(&running.last_lines).iter().cloned().collect::<Vec<_>>();
-                    return Err(ServerError::Died(lines.join(" / ")));
+                    return Err(ServerError::Died(running.last_lines.joined()));
                 }
             }
         }
@@ -214,8 +208,8 @@ impl Launch {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0).kill_on_drop(true);
         let mut child = command.spawn().map_err(|source| ServerError::Run { program, source })?;
         let last_lines = LastLines::default();
-        if let Some(log) = child.stderr.take() {
-            tokio::spawn(forward(log, last_lines.clone()));
+        if let Some(stderr) = child.stderr.take() {
+            tokio::spawn(log::forward(stderr, last_lines.clone()));
         }
         Ok(Running { child, last_lines })
     }
@@ -293,25 +287,6 @@ fn runs_on(pid: u32, cluster: &Path) -> bool {
     match Path::new("/proc/self").exists() {
         true => fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|folder| folder == cluster),
         false => true,
-    }
-}
-
-/// Brings the server's log into ours, line by line, each cut at a bound.
-async fn forward(log: ChildStderr, last_lines: LastLines) {
-    let mut log = BufReader::new(log);
-    let mut line = Vec::new();
-    while let Ok(1..) = (&mut log).take(LOG_LINE_BYTES_MAX).read_until(b'\n', &mut line).await {
-        let text = String::from_utf8_lossy(&line).trim_end().to_owned();
-        line.clear();
-        match text.starts_with("FATAL") || text.starts_with("PANIC") {
-            true => tracing::warn!(target: "postgres", "{text}"),
-            false => tracing::debug!(target: "postgres", "{text}"),
-        }
-        let mut lines = lock(&last_lines);
-        lines.push_back(text);
-        if lines.len() > LAST_LINES {
-            lines.pop_front();
-        }
     }
 }
 

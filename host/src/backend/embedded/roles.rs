@@ -14,7 +14,7 @@ use tokio_postgres::Client;
 
 use super::postgres::Server;
 use crate::{
-    backend::postgres::endpoint::ConnectError,
+    backend::postgres::{encode::hidden, endpoint::ConnectError},
     grant::{DatabaseGrant, Granted, Mode},
     manifest::Secret,
 };
@@ -140,9 +140,8 @@ async fn make_roles(
             sql,
             "DO $do$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = {name}) THEN CREATE ROLE {role}; END IF; END $do$;\
              ALTER ROLE {role} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOINHERIT NOREPLICATION NOBYPASSRLS \
-             CONNECTION LIMIT {limit} PASSWORD {password};",
+             CONNECTION LIMIT {limit};",
             limit = sessions_max + sessions_max / 4 + 4,
-            password = literal(access.password.reveal()),
         )
         .expect("a string");
     }
@@ -156,7 +155,22 @@ async fn make_roles(
         )
         .expect("a string");
     }
-    Ok(client.batch_execute(&sql).await?)
+    client.batch_execute(&sql).await?;
+    for access in roles.services.values().chain([&roles.owner]) {
+        set_password(client, access).await?;
+    }
+    Ok(())
+}
+
+/// The password goes as a hidden parameter: the driver can log the texts of statements.
+async fn set_password(client: &Client, access: &Access) -> Result<(), RolesError> {
+    let keep = "SELECT pg_catalog.set_config('archipel.password', $1, false)";
+    client.execute_raw(keep, [hidden(access.password.reveal())]).await?;
+    let role = literal(&access.role);
+    let set = format!(
+        "DO $do$ BEGIN EXECUTE format('ALTER ROLE %I PASSWORD %L', {role}, current_setting('archipel.password')); END $do$"
+    );
+    Ok(client.batch_execute(&set).await?)
 }
 
 async fn make_database(client: &Client, roles: &DatabaseRoles) -> Result<(), RolesError> {

@@ -10,7 +10,7 @@ use lru::LruCache;
 use tokio_postgres::RowStream;
 
 use super::{
-    decode,
+    answer::{Answer, Bounds},
     encode::encode,
     endpoint::{ConnectError, Endpoint, Session},
     error::{Error, Failure},
@@ -21,8 +21,6 @@ use super::{
 
 /// Prepared statements kept for each connection; the least recently used one is closed.
 const STATEMENTS_MAX: NonZeroUsize = NonZeroUsize::new(100).expect("100 is not 0");
-/// What a cell costs in the host beside its bytes.
-const CELL_BYTES: u64 = 24;
 /// Headroom over `bytes_max` for one message, so that reports always fit.
 const MESSAGE_SLACK_BYTES: u64 = 64 << 10;
 
@@ -30,13 +28,6 @@ const MESSAGE_SLACK_BYTES: u64 = 64 << 10;
 /// valid (`DISCARD ALL` without `DEALLOCATE`).
 const RESET: &str = "CLOSE ALL; RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; UNLISTEN *; \
                      SELECT pg_catalog.pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES";
-
-/// How large an answer may be. A row counts its bytes and 24 for each cell.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Bounds {
-    pub(super) rows_max: u32,
-    pub(super) bytes_max: u64,
-}
 
 pub(super) struct Connection {
     session: Session,
@@ -240,36 +231,19 @@ impl Connection {
     /// which goes on after it.
     async fn read(&mut self, stream: RowStream, prepared: &Prepared) -> Result<Rows, Failure> {
         let may_stop = prepared.kind.effect == Effect::Query && !self.in_transaction;
-        let mut rows = Vec::new();
-        let mut bytes = 0_u64;
-        let mut over = None;
+        let mut answer = Answer::new(self.bounds);
         let mut stream = pin!(stream);
         while let Some(row) = stream.next().await {
             let row = row.map_err(|error| self.failure(&error))?;
-            if over.is_some() {
-                continue;
-            }
-            bytes += row.raw_size_bytes() as u64 + CELL_BYTES * row.len() as u64;
-            if rows.len() >= self.bounds.rows_max as usize {
-                over = Some(Error::TooLarge(self.bounds.rows_max.into()));
-            } else if bytes > self.bounds.bytes_max {
-                over = Some(Error::TooLarge(self.bounds.bytes_max));
-            }
-            match over.take() {
+            match answer.push(&row) {
                 // Still busy: the pool cancels it.
-                Some(error) if may_stop => return Err(Failure::Lost(error)),
-                Some(error) => {
-                    rows = Vec::new();
-                    over = Some(error);
-                }
-                None => rows.push(decode::row(&row).map_err(Failure::Answered)?),
+                Err(error) if may_stop => return Err(Failure::Lost(error)),
+                Err(_) | Ok(()) => {}
             }
         }
         self.busy = false;
-        match over {
-            Some(error) => Err(Failure::Harmless(error)),
-            None => Ok(Rows { columns: prepared.columns.clone(), rows }),
-        }
+        let rows = answer.rows().map_err(Failure::Harmless)?;
+        Ok(Rows { columns: prepared.columns.clone(), rows })
     }
 
     fn settled<T>(&mut self, outcome: Result<T, tokio_postgres::Error>) -> Result<T, Failure> {

@@ -17,7 +17,7 @@ use super::{
 };
 
 /// A parameter in the form it is sent in. `Debug` prints nothing: it may be a secret.
-pub(super) struct Encoded {
+pub(crate) struct Encoded {
     format: Format,
     bytes: Option<Vec<u8>>,
 }
@@ -140,6 +140,11 @@ pub(super) fn binary(bytes: impl Into<Vec<u8>>) -> Encoded {
 /// The server reads it as it reads a literal.
 pub(super) fn as_text(content: String) -> Encoded {
     Encoded { format: Format::Text, bytes: Some(content.into_bytes()) }
+}
+
+/// A text parameter of our own that nothing may print.
+pub(crate) fn hidden(content: &str) -> Encoded {
+    as_text(content.to_owned())
 }
 
 pub(super) fn mismatch(given: &str, expected: &Type) -> String {

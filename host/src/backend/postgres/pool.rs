@@ -17,7 +17,8 @@ use tokio::{
 };
 
 use super::{
-    connection::{Bounds, Condition, Connection},
+    answer::Bounds,
+    connection::{Condition, Connection},
     endpoint::Endpoint,
     error::Error,
 };

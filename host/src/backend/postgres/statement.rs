@@ -62,11 +62,13 @@ pub(super) fn classify(sql: &str) -> Result<Statement, Error> {
         return Err(Error::Refused(format!("{first} may not be sent as a statement; {instead}")));
     }
     let effect = match first.as_str() {
-        "SELECT" | "VALUES" | "TABLE" => Effect::Query,
+        // SELECT … FOR UPDATE locks rows, and TABLE … FOR SHARE does.
+        "SELECT" | "VALUES" | "TABLE" if !has_word(sql, &["update", "share"]) => Effect::Query,
+        "SELECT" | "VALUES" | "TABLE" => Effect::Change,
         "INSERT" | "UPDATE" | "DELETE" | "MERGE" | "WITH" => Effect::Change,
         _ => Effect::Other,
     };
-    let plain = effect != Effect::Other && is_plain(sql, effect);
+    let plain = effect != Effect::Other && is_plain(sql);
     Ok(Statement { effect, plain })
 }
 
@@ -86,18 +88,13 @@ fn instead_of(keyword: &str) -> Option<&'static str> {
     })
 }
 
-fn is_plain(sql: &str, effect: Effect) -> bool {
+fn is_plain(sql: &str) -> bool {
     let mut previous = [Token::Symbol(';'); 2];
     for token in tokens(sql) {
         let plain = match (token, previous) {
-            // `SELECT … INTO` makes a table, maybe a temporary one.
-            (Token::Word(word), _) if effect == Effect::Query && word.eq_ignore_ascii_case("into") => false,
-            // SELECT … FOR UPDATE takes locks that end with the transaction; still, it is no read.
-            (Token::Word(word), _)
-                if effect == Effect::Query
-                    && (word.eq_ignore_ascii_case("update") || word.eq_ignore_ascii_case("share")) =>
-            {
-                false
+            // `SELECT … INTO` makes a table, maybe a temporary one, also at the end of a WITH.
+            (Token::Word(word), [_, before]) if is(word, "into") => {
+                matches!(before, Token::Word(before) if is(before, "insert") || is(before, "merge"))
             }
             // `"f"(…)`: a quoted name may be any function.
             (Token::Symbol('('), [before, Token::QuotedIdentifier]) => names_a_table(before),
@@ -116,7 +113,15 @@ fn is_plain(sql: &str, effect: Effect) -> bool {
 
 /// `INSERT INTO users (id)`: the word before the parenthesis is no function.
 fn names_a_table(before: Token<'_>) -> bool {
-    matches!(before, Token::Word(word) if word.eq_ignore_ascii_case("into"))
+    matches!(before, Token::Word(word) if is(word, "into"))
+}
+
+fn has_word(sql: &str, words: &[&str]) -> bool {
+    tokens(sql).any(|token| matches!(token, Token::Word(word) if words.iter().any(|wanted| is(word, wanted))))
+}
+
+fn is(word: &str, keyword: &str) -> bool {
+    word.eq_ignore_ascii_case(keyword)
 }
 
 #[cfg(test)]
@@ -162,6 +167,8 @@ mod tests {
             "select 'set_config(' || x, cast(a as numeric(10, 2)), b::varchar(3) from t join u using (id)",
             "insert into \"users\" (id) values (gen_random_uuid())",
             "with recent as (select 1) select * from recent",
+            "select * from users where id = $1 for update",
+            "merge into users using news on true when matched then do nothing",
         ] {
             assert!(classify(sql).unwrap().plain, "{sql}");
         }
@@ -179,6 +186,8 @@ mod tests {
             "select my.lower('x')",
             "select currval('s'), nextval('s')",
             "select 1 into temp t",
+            "with x as (select 1) select * into temp t from x",
+            "with x as (insert into a values (1) returning 1) select * into t from x",
             "create temp table t (a int)",
             "do $$ begin end $$",
             "call p()",

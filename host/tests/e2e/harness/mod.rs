@@ -4,5 +4,5 @@ mod host;
 mod http;
 mod log;
 
-pub use host::{Host, component};
+pub use host::Host;
 pub use http::{Answer, Connection, exchange};
