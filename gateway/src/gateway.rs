@@ -14,7 +14,10 @@ use crate::{
     access::{Asked, Record},
     admission::{InFlight, Permit},
     authority::Authority,
-    body::{self, Body, BodyError, Fault, Held},
+    body::{
+        self, Body, BodyError, Fault, Held,
+        pace::{Pace, Paced},
+    },
     connection::{Handler, Peer, Scheme},
     context::{RequestContext, TraceContext, new_request_id, request_id},
     dispatch::{AnsweredBy, Dispatched},
@@ -39,6 +42,7 @@ struct Snapshot {
 
 impl Handler for Gateway {
     async fn handle(&self, peer: Peer, request: Request<hyper::body::Incoming>) -> Response<Body> {
+        let request = request.map(|body| Paced::new(body, Pace::default()));
         Self::handle(self, peer.address, peer.scheme == Scheme::Https, request).await
     }
 

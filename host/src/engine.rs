@@ -11,7 +11,7 @@ use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig, Wasm
 mod clock;
 mod memory;
 
-pub use clock::{Clock, TICK};
+pub use clock::Clock;
 pub use memory::{GuestMemory, Reservation};
 
 /// How large the engine must be; worked out from a manifest by `serve`.

@@ -18,7 +18,7 @@ use serde::Serialize;
 mod cached;
 mod pages;
 
-pub use cached::{Cached, Probe};
+pub use cached::Cached;
 pub use pages::{Page, Pages, json};
 
 const CHECK_TIMEOUT: Duration = Duration::from_secs(1);

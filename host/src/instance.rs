@@ -18,7 +18,6 @@ use crate::{
         stdio::{GuestStream, Output},
     },
     engine::{Clock, Engine, Reservation},
-    grant::Grants,
     manifest::ServiceSettings,
 };
 
@@ -52,8 +51,7 @@ pub struct Instance {
     pub output: Arc<Output>,
     /// Requests it has finished.
     pub served: u32,
-    clock: Arc<Clock>,
-    freed: FreedOnDrop,
+    _freed: FreedOnDrop,
 }
 
 /// What makes instances of one service differ from those of another.
@@ -69,10 +67,6 @@ impl Blueprint {
     pub fn new(engine: Engine, settings: Arc<ServiceSettings>, databases: Arc<Databases>) -> Self {
         let env = settings.env.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
         Self { engine, settings, databases, env, hooks: NoWayOut::new() }
-    }
-
-    pub fn grants(&self) -> &Arc<Grants> {
-        &self.settings.grants
     }
 
     /// An empty store with all its bounds; nothing has been instantiated in it yet.
@@ -95,7 +89,7 @@ impl Blueprint {
         store.set_epoch_deadline(1);
         let ticking = budget.clone();
         store.epoch_deadline_callback(move |_| ticking.at_tick());
-        Seat { store, budget, output, clock: engine.clock.clone(), freed: FreedOnDrop(engine.clone()) }
+        Seat { store, budget, output, _freed: FreedOnDrop(engine.clone()) }
     }
 
     fn wasi(&self, output: &Arc<Output>) -> WasiCtx {
@@ -117,14 +111,13 @@ pub struct Seat {
     pub store: Store<InstanceState>,
     pub budget: Arc<Budget>,
     pub output: Arc<Output>,
-    clock: Arc<Clock>,
-    freed: FreedOnDrop,
+    _freed: FreedOnDrop,
 }
 
 impl Seat {
     pub fn instance(self, proxy: Proxy) -> Instance {
-        let Self { store, budget, output, clock, freed } = self;
-        Instance { store, proxy, budget, output, served: 0, clock, freed }
+        let Self { store, budget, output, _freed } = self;
+        Instance { store, proxy, budget, output, served: 0, _freed }
     }
 
     /// Why memory was refused, if it was.
@@ -148,10 +141,6 @@ impl Instance {
     pub fn end(&mut self) {
         self.output.end();
         self.served = self.served.saturating_add(1);
-    }
-
-    pub fn now(&self) -> u64 {
-        self.clock.now()
     }
 
     pub fn refusal(&self) -> Option<Refusal> {

@@ -2,6 +2,8 @@
 //!
 //! Start at `cli.rs` for what a user can say, at `serve.rs` for what happens then.
 
+#![allow(unreachable_pub, reason = "in a binary `pub` says what a module offers to the others")]
+
 use std::{io::Write, process::ExitCode};
 
 use clap::Parser;

@@ -96,10 +96,6 @@ impl Service {
         Self { name, gate, current: ArcSwap::new(version), breaker: Breaker::default() }
     }
 
-    pub fn name(&self) -> &Arc<str> {
-        &self.name
-    }
-
     pub fn version(&self) -> Arc<Version> {
         self.current.load_full()
     }

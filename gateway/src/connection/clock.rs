@@ -66,22 +66,40 @@ impl<T: PartialEq> Since<T> {
     }
 }
 
-/// When a client that does not take what is written has had enough time.
+/// The slowest that a client may read while an answer waits for it.
+const READ_BYTES_PER_SECOND: u32 = 1024;
+
+/// When a client that does not take what is written, or hardly, has had enough time.
+///
+/// Blocked writes use up `max`, bytes that move restore it at the slowest pace: silence is
+/// cut after `max`, and a client that takes a byte now and then is not kept for ever.
 pub(super) struct WriteStall {
-    last: Since<Option<u64>>,
     max: Duration,
+    left: Duration,
+    written: u64,
+    blocked_since: Option<Instant>,
 }
 
 impl WriteStall {
     pub(super) fn new(max: Duration) -> Self {
-        Self { last: Since::now(None), max }
+        Self { max, left: max, written: 0, blocked_since: None }
     }
 
+    /// The moment to give up, if nothing changes; `None` while writes are not blocked.
     pub(super) fn deadline(&mut self, state: &State) -> Option<Instant> {
-        if !state.is_write_blocked() {
-            return None;
+        let moved = state.written() - self.written;
+        let is_blocked = state.is_write_blocked();
+        if (moved > 0 || !is_blocked)
+            && let Some(since) = self.blocked_since.take()
+        {
+            self.left = self.left.saturating_sub(since.elapsed());
         }
-        Some(self.last.look(Some(state.written())) + self.max)
+        self.written += moved;
+        if moved > 0 && self.left < self.max {
+            let restored = Duration::from_secs(moved) / READ_BYTES_PER_SECOND;
+            self.left = self.max.min(self.left + restored);
+        }
+        is_blocked.then(|| *self.blocked_since.get_or_insert_with(Instant::now) + self.left)
     }
 }
 
@@ -117,5 +135,41 @@ pub(super) fn nearer(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> 
     match (a, b) {
         (Some(a), Some(b)) => Some(a.min(b)),
         (a, b) => a.or(b),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAX: Duration = Duration::from_secs(30);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_takes_a_byte_now_and_then_is_given_up() {
+        let (state, mut stall) = (State::default(), WriteStall::new(MAX));
+        let started = Instant::now();
+        assert_eq!(stall.deadline(&state), None);
+        while started.elapsed() < MAX * 2 {
+            state.write_blocked();
+            let next_bytes = Instant::now() + Duration::from_secs(1);
+            let gives_up = stall.deadline(&state).expect("writes are blocked");
+            if gives_up < next_bytes {
+                return;
+            }
+            tokio::time::advance(Duration::from_secs(1)).await;
+            state.wrote(10);
+        }
+        panic!("kept after twice the time");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_keeps_the_pace_may_block_as_long_as_it_needs() {
+        let (state, mut stall) = (State::default(), WriteStall::new(MAX));
+        for _ in 0..100 {
+            state.write_blocked();
+            assert_eq!(stall.deadline(&state), Some(Instant::now() + MAX));
+            tokio::time::advance(Duration::from_secs(20)).await;
+            state.wrote(20 * 1024);
+        }
     }
 }

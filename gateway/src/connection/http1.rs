@@ -103,8 +103,8 @@ pub(super) async fn serve<H: Handler>(
             return Poll::Pending;
         }
         Poll::Ready(match now_waiting {
-            Waiting::Head => End::Refused(Fault::HeadTooSlow),
-            Waiting::First | Waiting::Next { .. } => End::Dropped("idle"),
+            Waiting::Head if !state.is_shut() => End::Refused(Fault::HeadTooSlow),
+            Waiting::Head | Waiting::First | Waiting::Next { .. } => End::Dropped("idle"),
             Waiting::Answers => End::Dropped("the client does not read"),
         })
     })
@@ -140,7 +140,8 @@ async fn finish<H: Handler>(
         }
         End::Dropped(why) => {
             tracing::debug!(client = %peer.address, why, "connection closed");
-            if state.started() > state.ended() {
+            // Part of an answer may be out, and the close may be all that would end it.
+            if progress.heads() > state.answered() {
                 transport.reset_on_close();
             }
         }

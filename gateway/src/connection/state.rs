@@ -40,7 +40,7 @@ impl State {
         self.cut.load(Relaxed)
     }
 
-    /// Grows with every write that moved bytes.
+    /// Bytes taken by the socket.
     pub(super) fn written(&self) -> u64 {
         self.written.load(Relaxed)
     }
@@ -65,8 +65,8 @@ impl State {
         self.looks_whole.store(true, Relaxed);
     }
 
-    pub(super) fn wrote(&self) {
-        self.written.fetch_add(1, Relaxed);
+    pub(super) fn wrote(&self, bytes: usize) {
+        self.written.fetch_add(bytes as u64, Relaxed);
         self.write_blocked.store(false, Relaxed);
     }
 

@@ -1,5 +1,6 @@
 //! Promises of a connection, kept over real sockets with a closure-like handler.
 
+mod ending;
 mod h2;
 mod http1;
 mod limits;

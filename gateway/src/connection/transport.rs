@@ -67,10 +67,10 @@ impl Transport {
         let _ = tcp.set_zero_linger();
     }
 
-    fn note<T>(&self, poll: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+    fn note(&self, poll: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match &poll {
             Poll::Pending => self.state.write_blocked(),
-            Poll::Ready(_) => self.state.wrote(),
+            Poll::Ready(written) => self.state.wrote(*written.as_ref().unwrap_or(&0)),
         }
         poll
     }

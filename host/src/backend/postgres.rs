@@ -37,14 +37,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub use batch::BATCH_MAX;
 pub use client::{BatchItem, Pool};
 pub use endpoint::{ConnectError, EndpointError};
 pub use error::{DbError, Error};
-pub use statement::STATEMENT_BYTES_MAX;
-pub use tls::TlsError;
 pub use transaction::{Isolation, Transaction, TxOptions};
-pub use url::UrlError;
 pub use value::{Column, Rows, Value};
 
 use super::{

@@ -16,7 +16,6 @@ use crate::{
 
 mod convert;
 
-#[expect(missing_docs, reason = "generated from the WIT, which carries the documentation")]
 mod bindings {
     wasmtime::component::bindgen!({
         path: "../wit",

@@ -32,6 +32,7 @@ pub(super) fn run(file: &Path, output: Output) -> anyhow::Result<ExitCode> {
         return refused(&missing, output);
     }
     let _telemetry = telemetry::start(environment.get("ARCHIPEL_LOG").map_or("info", String::as_str))?;
+    tracing::info!(file = %loaded.manifest.file.display(), digest = loaded.digest, "starting");
     for warning in &loaded.warnings {
         tracing::warn!(file = %warning.file.display(), "{warning}");
     }

@@ -13,7 +13,7 @@ use std::{
 use wasmtime::EngineWeak;
 
 /// The length of one tick; also the resolution of every CPU and wall-clock limit of a guest.
-pub const TICK: Duration = Duration::from_millis(1);
+const TICK: Duration = Duration::from_millis(1);
 
 /// Counts ticks since the engine was made. Reading it costs one load.
 #[derive(Debug, Default)]

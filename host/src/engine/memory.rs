@@ -17,10 +17,6 @@ impl GuestMemory {
         Self { used: AtomicU64::new(0), max: max_bytes }
     }
 
-    pub fn used_bytes(&self) -> u64 {
-        self.used.load(Ordering::Relaxed)
-    }
-
     fn take(&self, bytes: u64) -> bool {
         self.used
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
@@ -75,7 +71,7 @@ mod tests {
         assert!(!two.grow(50), "60 + 50 is over 100");
         assert!(two.grow(40));
         drop(one);
-        assert_eq!(account.used_bytes(), 40);
+        assert_eq!(account.used.load(Ordering::Relaxed), 40);
         assert!(two.grow(60));
     }
 }

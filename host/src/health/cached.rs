@@ -7,7 +7,7 @@ use tokio::sync::Mutex;
 use super::{CHECK_TIMEOUT, Check, Status};
 
 /// Asks one dependency once. The text of a failure is for the log.
-pub type Probe = Box<dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>> + Send + Sync>;
+type Probe = Box<dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>> + Send + Sync>;
 
 /// One dependency of one service.
 pub struct Cached {

@@ -2,7 +2,7 @@
 
 use std::{error::Error, io};
 
-use gateway::{listener::BindError, router::Conflict, tls::TlsError};
+use gateway::{listener::BindError, tls::TlsError};
 
 use crate::{
     backend::{embedded::FolderError, postgres},
@@ -29,18 +29,11 @@ pub enum StartError {
     /// Every service that cannot be deployed, a line each.
     #[error("{}", lines(.0))]
     Deploy(Vec<DeployError>),
-    #[error(
-        "a route of the manifest is one of the host's own (`/health`, `/health/live`, `/health/ready`, `/openapi.json`); choose another path"
-    )]
-    OwnPage(Vec<Conflict>),
+    /// Routes that are one of the host's own pages, by their keys.
+    #[error("{} is a path of the host itself (`/health`, `/health/live`, `/health/ready`, `/openapi.json`); choose another", .0.join(", "))]
+    OwnPages(Vec<String>),
     #[error("cannot start the thread of the admin listener")]
     Thread(#[source] io::Error),
-}
-
-impl From<Vec<Conflict>> for StartError {
-    fn from(conflicts: Vec<Conflict>) -> Self {
-        Self::OwnPage(conflicts)
-    }
 }
 
 fn lines(errors: &[DeployError]) -> String {

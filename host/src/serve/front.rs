@@ -9,11 +9,12 @@ use gateway::{
     gateway::{Gateway, Settings},
     listener,
     route::{Methods, Route},
-    router::{Conflict, Entry, RouteTable},
+    router::{Entry, RouteTable},
     tls::{Tls, TlsError},
 };
 use http::{Method, Request, StatusCode};
 
+use super::StartError;
 use crate::{
     admin,
     deploy::Generation,
@@ -33,9 +34,10 @@ pub(super) fn gateway(
     manifest: &Manifest,
     generation: &Generation,
     health: &Arc<Health>,
-) -> Result<Gateway, Vec<Conflict>> {
+) -> Result<Gateway, StartError> {
     let mut entries: Vec<Entry> = admin::health_pages(health).into_iter().map(own).collect();
     entries.push(own(("/openapi.json", Arc::new(Document(generation.openapi.clone())))));
+    let own_pages = entries.len();
     for settings in &manifest.routes {
         let deployed = generation.services.get(&settings.service).expect("a checked route names a service");
         entries.push(Entry {
@@ -53,7 +55,12 @@ pub(super) fn gateway(
         timeout: of.timeout,
         requests_max: of.requests_max,
     };
-    Ok(Gateway::new(RouteTable::new(entries)?, settings))
+    let table = RouteTable::new(entries).map_err(|conflicts| {
+        // The manifest's own routes were compared when it was loaded.
+        let taken = conflicts.iter().filter_map(|conflict| conflict.second.checked_sub(own_pages));
+        StartError::OwnPages(taken.map(|index| manifest.routes[index].key.clone()).collect())
+    })?;
+    Ok(Gateway::new(table, settings))
 }
 
 /// The admin listener's pages, for its own `Host` only.

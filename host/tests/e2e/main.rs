@@ -4,6 +4,7 @@
 //! HTTP by hand, so that what is on the wire is what is asserted.
 
 #![allow(unreachable_pub, reason = "a test binary has no outside")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a failing test may panic, and prints what it measured")]
 
 mod harness;
 mod serving;

@@ -82,11 +82,6 @@ impl Pool {
         Ok(Transaction::new(lease, self.mode, self.statement_timeout))
     }
 
-    /// Connections of the whole database that are in use, for metrics.
-    pub fn in_use(&self) -> usize {
-        self.site.in_use()
-    }
-
     async fn run<E: Exchange>(&self, kind: Statement, deadline: Instant, exchange: E) -> Result<E::Answer, Error> {
         let mut lease = within(deadline, self.site.lend(&self.role)).await?;
         let first = within(self.cut(deadline), async { Ok(exchange.on(&mut lease).await) }).await?;

@@ -1,4 +1,4 @@
-use super::*;
+use super::{super::batch::BATCH_MAX, *};
 
 #[tokio::test]
 async fn statements_take_parameters_and_report_what_happened() {
