@@ -6,7 +6,7 @@
 use std::{num::NonZeroUsize, sync::Arc};
 
 use tokio::sync::{Notify, Semaphore};
-use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig, WasmFeatures};
+use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig, WasmFeatures};
 
 mod clock;
 mod memory;
@@ -112,14 +112,20 @@ const SWITCHED_OFF: WasmFeatures = WasmFeatures::THREADS
 /// A component built by rustc has one module with code and two or three small adapters.
 const MODULES_PER_COMPONENT: u32 = 32;
 const TABLE_ELEMENTS_MAX: usize = 100_000;
-/// What a freed slot may keep of its memory, so that the next instance faults no pages in.
-const KEEP_RESIDENT_MAX_BYTES: u64 = 1 << 20;
+/// What a freed slot may keep of its memory, so that the next instance faults no pages in. Only
+/// pages that were written are kept and cleared, where the kernel can tell which (PAGEMAP_SCAN,
+/// Linux 6.7).
+const KEEP_RESIDENT_MAX_BYTES: u64 = 4 << 20;
+/// The same on older kernels, where all of it must be cleared each time.
+const KEEP_RESIDENT_BLIND_BYTES: u64 = 64 << 10;
 const TABLE_KEEP_RESIDENT_BYTES: usize = 64 << 10;
 
 fn pooled(settings: EngineSettings) -> Config {
     let slots = settings.instances_max.max(1);
     // Kept memory is the host's too: never more than a quarter of what guests may have.
-    let keep = (settings.guest_memory_bytes / 4 / u64::from(slots)).min(KEEP_RESIDENT_MAX_BYTES);
+    let seeing = PoolingAllocationConfig::is_pagemap_scan_available();
+    let keep_max = if seeing { KEEP_RESIDENT_MAX_BYTES } else { KEEP_RESIDENT_BLIND_BYTES };
+    let keep = (settings.guest_memory_bytes / 4 / u64::from(slots)).min(keep_max);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(slots)
         .total_core_instances(slots.saturating_mul(4))
@@ -133,7 +139,8 @@ fn pooled(settings: EngineSettings) -> Config {
         .max_memory_size(usize::try_from(settings.instance_memory_max_bytes).unwrap_or(usize::MAX))
         .table_elements(TABLE_ELEMENTS_MAX)
         .linear_memory_keep_resident(usize::try_from(keep).unwrap_or(0) & !0xfff)
-        .table_keep_resident(TABLE_KEEP_RESIDENT_BYTES);
+        .table_keep_resident(TABLE_KEEP_RESIDENT_BYTES)
+        .pagemap_scan(Enabled::Auto);
     let mut config = features();
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     config
