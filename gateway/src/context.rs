@@ -30,6 +30,8 @@ pub struct RequestContext {
     pub request_id: HeaderValue,
     /// The socket's other end, not a forwarded address.
     pub downstream: SocketAddr,
+    /// The client's connection is encrypted.
+    pub https: bool,
     pub received: Instant,
     /// When the answer's last byte must have been sent.
     pub deadline: Instant,

@@ -92,6 +92,7 @@ impl Gateway {
             trace,
             request_id,
             downstream,
+            https,
             received,
             deadline: received + timeout,
             hops: 0,

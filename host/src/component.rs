@@ -10,7 +10,6 @@ use std::{
 
 use crate::{
     capability::{self, Requirement},
-    engine::Engine,
     grant::Grants,
 };
 
@@ -102,7 +101,7 @@ impl Component {
         service: Arc<str>,
         path: &Path,
         build: Option<&str>,
-        engine: &Engine,
+        engine: &wasmtime::Engine,
         artifacts: Option<&Artifacts>,
     ) -> Result<Self, ComponentError> {
         let bytes = read(path, build)?;
@@ -113,8 +112,8 @@ impl Component {
             None => (compile(engine, &bytes, path)?, false),
         };
         let ty = compiled.component_type();
-        let imports = ty.imports(&engine.wasm).map(|(name, _)| name.to_owned()).collect();
-        let exports: Vec<String> = ty.exports(&engine.wasm).map(|(name, _)| name.to_owned()).collect();
+        let imports = ty.imports(engine).map(|(name, _)| name.to_owned()).collect();
+        let exports: Vec<String> = ty.exports(engine).map(|(name, _)| name.to_owned()).collect();
         Ok(Self { service, digest, size_bytes: bytes.len() as u64, compiled, imports, exports, sections, cached })
     }
 
@@ -166,7 +165,11 @@ fn check(path: &Path, bytes: &[u8]) -> Result<Sections, ComponentError> {
         .map_err(|error| ComponentError::NotAComponent { path: path.to_owned(), reason: error.to_string() })
 }
 
-fn compile(engine: &Engine, bytes: &[u8], path: &Path) -> Result<wasmtime::component::Component, ComponentError> {
-    wasmtime::component::Component::from_binary(&engine.wasm, bytes)
+fn compile(
+    engine: &wasmtime::Engine,
+    bytes: &[u8],
+    path: &Path,
+) -> Result<wasmtime::component::Component, ComponentError> {
+    wasmtime::component::Component::from_binary(engine, bytes)
         .map_err(|error| ComponentError::Compile { path: path.to_owned(), reason: format!("{error:#}") })
 }

@@ -138,7 +138,7 @@ async fn load(
     let (of, engine) = (settings.clone(), engine.clone());
     let compiling = tokio::task::spawn_blocking(move || {
         let component =
-            Component::load(of.name.clone(), &of.component, of.build.as_deref(), &engine, Some(&artifacts))?;
+            Component::load(of.name.clone(), &of.component, of.build.as_deref(), &engine.wasm, Some(&artifacts))?;
         component.check_handler(&of.component)?;
         Ok(component)
     });

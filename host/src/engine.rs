@@ -9,9 +9,11 @@ use tokio::sync::{Notify, Semaphore};
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig, WasmFeatures};
 
 mod clock;
+mod idle;
 mod memory;
 
 pub use clock::Clock;
+pub use idle::{GiveUp, IdleInstances};
 pub use memory::{GuestMemory, Reservation};
 
 /// How large the engine must be; worked out from a manifest by `serve`.
@@ -38,6 +40,8 @@ pub struct Engine {
     pub heavy: Arc<Semaphore>,
     /// Told whenever an instance is dropped, for those who wait for a slot or for memory.
     pub freed: Arc<Notify>,
+    /// Instances that wait for their next request; given up when others need the room.
+    pub idle: Arc<IdleInstances>,
 }
 
 /// The host could not set up its engine.
@@ -52,7 +56,8 @@ impl Engine {
     /// small (a `ulimit -v`, a small virtual machine) instances are allocated one by one
     /// instead, which costs several times the CPU a request; the log says so.
     pub fn new(settings: EngineSettings) -> Result<Self, EngineError> {
-        let wasm = match wasmtime::Engine::new(&pooled(settings)) {
+        let keep = Keep::of(settings);
+        let wasm = match wasmtime::Engine::new(&pooled(settings, keep)) {
             Ok(engine) => engine,
             Err(error) => {
                 tracing::warn!(
@@ -67,22 +72,17 @@ impl Engine {
         Ok(Self {
             wasm,
             clock,
-            memory: Arc::new(GuestMemory::new(settings.guest_memory_bytes)),
+            memory: Arc::new(GuestMemory::new(settings.guest_memory_bytes - keep.all_slots_bytes)),
             heavy: Arc::new(Semaphore::new((settings.workers.get() / 2).max(1))),
             freed: Arc::new(Notify::new()),
+            idle: Arc::default(),
         })
     }
+}
 
-    /// For work on components without running them (`check`, `inspect`): no slots, no clock to
-    /// speak of, and artifacts that a running host can use.
-    pub fn for_tools() -> Result<Self, EngineError> {
-        Self::new(EngineSettings {
-            instances_max: 4,
-            instance_memory_max_bytes: 64 << 20,
-            guest_memory_bytes: 256 << 20,
-            workers: NonZeroUsize::MIN,
-        })
-    }
+/// An engine for looking at components without running them (`check`, `inspect`).
+pub fn compiler() -> Result<wasmtime::Engine, EngineError> {
+    wasmtime::Engine::new(&features()).map_err(|error| EngineError(error.into()))
 }
 
 /// What every engine of ours has in common; decides the compatibility of cached artifacts.
@@ -109,8 +109,10 @@ const SWITCHED_OFF: WasmFeatures = WasmFeatures::THREADS
     .union(WasmFeatures::MEMORY64)
     .union(WasmFeatures::STACK_SWITCHING);
 
-/// A component built by rustc has one module with code and two or three small adapters.
+/// Core modules of one component: rustc makes one with code and two or three small adapters.
 const MODULES_PER_COMPONENT: u32 = 32;
+const TABLES_PER_COMPONENT: u32 = 32;
+const MEMORIES_PER_COMPONENT: u32 = 2;
 const TABLE_ELEMENTS_MAX: usize = 100_000;
 /// What a freed slot may keep of its memory, so that the next instance faults no pages in. Only
 /// pages that were written are kept and cleared, where the kernel can tell which (PAGEMAP_SCAN,
@@ -120,25 +122,39 @@ const KEEP_RESIDENT_MAX_BYTES: u64 = 4 << 20;
 const KEEP_RESIDENT_BLIND_BYTES: u64 = 64 << 10;
 const TABLE_KEEP_RESIDENT_BYTES: usize = 64 << 10;
 
-fn pooled(settings: EngineSettings) -> Config {
+/// Memory that slots keep between instances. It is guests' memory: at most a quarter of it.
+#[derive(Debug, Clone, Copy)]
+struct Keep {
+    slot_bytes: u64,
+    all_slots_bytes: u64,
+}
+
+impl Keep {
+    fn of(settings: EngineSettings) -> Self {
+        let slots = u64::from(settings.instances_max.max(1) * MEMORIES_PER_COMPONENT);
+        let seeing = PoolingAllocationConfig::is_pagemap_scan_available();
+        let max = if seeing { KEEP_RESIDENT_MAX_BYTES } else { KEEP_RESIDENT_BLIND_BYTES };
+        let slot_bytes = (settings.guest_memory_bytes / 4 / slots).min(max) & !0xfff;
+        Self { slot_bytes, all_slots_bytes: slot_bytes * slots }
+    }
+}
+
+fn pooled(settings: EngineSettings, keep: Keep) -> Config {
     let slots = settings.instances_max.max(1);
-    // Kept memory is the host's too: never more than a quarter of what guests may have.
-    let seeing = PoolingAllocationConfig::is_pagemap_scan_available();
-    let keep_max = if seeing { KEEP_RESIDENT_MAX_BYTES } else { KEEP_RESIDENT_BLIND_BYTES };
-    let keep = (settings.guest_memory_bytes / 4 / u64::from(slots)).min(keep_max);
     let mut pool = PoolingAllocationConfig::new();
+    // Whatever one component may have, every instance may: no service takes another's slots.
     pool.total_component_instances(slots)
-        .total_core_instances(slots.saturating_mul(4))
-        .total_memories(slots.saturating_mul(2))
-        .total_tables(slots.saturating_mul(4))
+        .total_core_instances(slots.saturating_mul(MODULES_PER_COMPONENT))
+        .total_memories(slots.saturating_mul(MEMORIES_PER_COMPONENT))
+        .total_tables(slots.saturating_mul(TABLES_PER_COMPONENT))
         .total_stacks(slots)
         .max_core_instances_per_component(MODULES_PER_COMPONENT)
-        .max_memories_per_component(8)
-        .max_tables_per_component(32)
+        .max_memories_per_component(MEMORIES_PER_COMPONENT)
+        .max_tables_per_component(TABLES_PER_COMPONENT)
         .max_unused_warm_slots(slots)
         .max_memory_size(usize::try_from(settings.instance_memory_max_bytes).unwrap_or(usize::MAX))
         .table_elements(TABLE_ELEMENTS_MAX)
-        .linear_memory_keep_resident(usize::try_from(keep).unwrap_or(0) & !0xfff)
+        .linear_memory_keep_resident(usize::try_from(keep.slot_bytes).unwrap_or(0))
         .table_keep_resident(TABLE_KEEP_RESIDENT_BYTES)
         .pagemap_scan(Enabled::Auto);
     let mut config = features();

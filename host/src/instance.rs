@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use tokio::sync::Notify;
 use wasmtime::{Store, component::ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView, p2::bindings::Proxy};
@@ -17,7 +18,7 @@ use crate::{
         postgres::DatabaseView,
         stdio::{GuestStream, Output},
     },
-    engine::{Clock, Engine, Reservation},
+    engine::{Engine, Reservation},
     manifest::ServiceSettings,
 };
 
@@ -29,7 +30,9 @@ pub use limiter::{Limiter, Refusal};
 
 /// Bytes that may be copied into the host in one call of it.
 const HOSTCALL_BYTES_MAX: usize = 8 << 20;
-const HANDLES_MAX: usize = 10_000;
+/// Also bounds what the host keeps for a guest: a handle may stand for a header map, or for two
+/// pieces of a body.
+const HANDLES_MAX: usize = 1_000;
 const HEADERS_MAX_BYTES: usize = 64 << 10;
 const RANDOM_MAX_BYTES: u64 = 64 << 10;
 
@@ -51,6 +54,8 @@ pub struct Instance {
     pub output: Arc<Output>,
     /// Requests it has finished.
     pub served: u32,
+    /// Its last request left nothing behind that others would miss: no open transaction, no body.
+    pub tidy: bool,
     _freed: FreedOnDrop,
 }
 
@@ -89,7 +94,7 @@ impl Blueprint {
         store.set_epoch_deadline(1);
         let ticking = budget.clone();
         store.epoch_deadline_callback(move |_| ticking.at_tick());
-        Seat { store, budget, output, _freed: FreedOnDrop(engine.clone()) }
+        Seat { store, budget, output, freed: engine.freed.clone() }
     }
 
     fn wasi(&self, output: &Arc<Output>) -> WasiCtx {
@@ -111,13 +116,13 @@ pub struct Seat {
     pub store: Store<InstanceState>,
     pub budget: Arc<Budget>,
     pub output: Arc<Output>,
-    _freed: FreedOnDrop,
+    freed: Arc<Notify>,
 }
 
 impl Seat {
     pub fn instance(self, proxy: Proxy) -> Instance {
-        let Self { store, budget, output, _freed } = self;
-        Instance { store, proxy, budget, output, served: 0, _freed }
+        let Self { store, budget, output, freed } = self;
+        Instance { store, proxy, budget, output, served: 0, tidy: true, _freed: FreedOnDrop(freed) }
     }
 
     /// Why memory was refused, if it was.
@@ -129,8 +134,7 @@ impl Seat {
 impl Instance {
     /// The next request is `scope`'s: its clock starts, its output is its own.
     pub fn begin(&mut self, scope: &Scope) {
-        let wall = Clock::ticks(scope.deadline.saturating_duration_since(std::time::Instant::now()));
-        self.budget.arm(Clock::ticks(scope.cpu), wall);
+        scope.arm(&self.budget);
         self.output.begin(scope.trace_id);
         let state = self.store.data_mut();
         state.databases.begin(scope.deadline);
@@ -140,11 +144,19 @@ impl Instance {
 
     pub fn end(&mut self) {
         self.output.end();
+        self.tidy = !self.store.data().databases.has_open_transactions();
         self.served = self.served.saturating_add(1);
     }
 
     pub fn refusal(&self) -> Option<Refusal> {
         self.store.data().limiter.refusal()
+    }
+}
+
+impl Scope {
+    /// Starts the request's clocks.
+    pub fn arm(&self, budget: &Budget) {
+        budget.arm(self.cpu, self.deadline.saturating_duration_since(std::time::Instant::now()));
     }
 }
 
@@ -158,11 +170,11 @@ pub struct Scope {
 
 /// Wakes those who wait for a slot or for memory. Declared last in its owners, so that the store
 /// is gone by then.
-struct FreedOnDrop(Engine);
+struct FreedOnDrop(Arc<Notify>);
 
 impl Drop for FreedOnDrop {
     fn drop(&mut self) {
-        self.0.freed.notify_waiters();
+        self.0.notify_waiters();
     }
 }
 

@@ -11,7 +11,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use gateway::listener;
+use gateway::{
+    listener::{self, Listeners},
+    tls::Tls,
+};
 use tokio::task::JoinHandle;
 
 use crate::{
@@ -60,27 +63,44 @@ pub struct Running {
 
 /// Starts everything `manifest` describes, or nothing.
 pub async fn start(manifest: Manifest, surroundings: Surroundings) -> Result<Running, StartError> {
-    let gateway_sockets = listener::bind(&manifest.gateway.listen)?;
-    let admin_sockets = listener::bind(&[manifest.admin_listen])?;
-    let tls = front::tls(&manifest.gateway)?;
-
+    let sockets = Sockets {
+        gateway: listener::bind(&manifest.gateway.listen)?,
+        admin: listener::bind(&[manifest.admin_listen])?,
+        tls: front::tls(&manifest.gateway)?,
+    };
     let data = DataFolder::open(&manifest.host.data)?;
     let databases = Arc::new(databases(&manifest, &data, &surroundings).await?);
-    let generation = match prepare(&manifest, &databases, &surroundings.watch).await {
-        Ok(generation) => Arc::new(generation),
+    match start_services(manifest, surroundings, sockets, databases.clone(), data).await {
+        Ok(running) => Ok(running),
         Err(error) => {
             databases.stop().await;
-            return Err(error);
+            Err(error)
         }
-    };
+    }
+}
 
+/// What is bound before anything is started: an address in use is found out at once.
+struct Sockets {
+    gateway: Listeners,
+    admin: Listeners,
+    tls: Option<Tls>,
+}
+
+async fn start_services(
+    manifest: Manifest,
+    surroundings: Surroundings,
+    sockets: Sockets,
+    databases: Arc<Databases>,
+    data: DataFolder,
+) -> Result<Running, StartError> {
+    let generation = Arc::new(prepare(&manifest, &databases, &surroundings.watch).await?);
     let health = Arc::new(Health::new(probes::of(&manifest, &generation, &databases)));
     let gateway = Arc::new(front::gateway(&manifest, &generation, &health)?);
-    let admin_address = admin_sockets.addresses().next().expect("one address was bound");
+    let admin_address = sockets.admin.addresses().next().expect("one address was bound");
     let admin = Arc::new(front::admin(admin_address, &health));
     Ok(Running {
-        gateway: listening::here(gateway_sockets, gateway, front::listening(&manifest.gateway, tls)),
-        admin: listening::apart(admin_sockets, admin, front::admin_listening()).map_err(StartError::Thread)?,
+        admin: listening::apart(sockets.admin, admin, front::admin_listening()).map_err(StartError::Thread)?,
+        gateway: listening::here(sockets.gateway, gateway, front::listening(&manifest.gateway, sockets.tls)),
         housekeeping: tokio::spawn(housekeeping(generation.clone())),
         manifest,
         databases,

@@ -21,6 +21,7 @@ use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
 use crate::{
     component::Component,
+    engine::GiveUp,
     instance::{Blueprint, Instance, InstanceState, Scope},
     manifest::Limits,
 };
@@ -29,11 +30,12 @@ mod answer;
 mod breaker;
 mod gate;
 mod run;
+mod upload;
 mod warm;
 
 pub use breaker::Breaker;
 
-use answer::Answer;
+use answer::Work;
 use gate::Gate;
 use run::{Failure, GuestRun};
 use warm::Warm;
@@ -43,7 +45,7 @@ pub struct Service {
     name: Arc<str>,
     current: ArcSwap<Version>,
     gate: Gate,
-    breaker: Breaker,
+    breaker: Arc<Breaker>,
 }
 
 /// One build of a service's component, linked and ready; requests in flight keep theirs.
@@ -53,7 +55,7 @@ pub struct Version {
     pub component: Arc<Component>,
     pre: ProxyPre<InstanceState>,
     blueprint: Blueprint,
-    warm: Warm,
+    warm: Arc<Warm>,
 }
 
 impl Version {
@@ -65,14 +67,11 @@ impl Version {
         linker: &wasmtime::component::Linker<InstanceState>,
     ) -> wasmtime::Result<Self> {
         let pre = ProxyPre::new(linker.instantiate_pre(&component.compiled)?)?;
+        let warm = Arc::new(Warm::new(blueprint.settings.limits.reuse));
+        let keeper: Arc<dyn GiveUp> = warm.clone();
+        blueprint.engine.idle.add(Arc::downgrade(&keeper));
         let label = format!("{}+{}", blueprint.settings.version, component.digest.short());
-        Ok(Self {
-            label: http::HeaderValue::try_from(label)?,
-            warm: Warm::new(blueprint.settings.limits.reuse),
-            component,
-            pre,
-            blueprint,
-        })
+        Ok(Self { label: http::HeaderValue::try_from(label)?, warm, component, pre, blueprint })
     }
 
     /// One instance on trial: proves that the component starts within its limits.
@@ -80,8 +79,13 @@ impl Version {
         let limits = &self.blueprint.settings.limits;
         let scope = Scope { trace_id: 0, deadline: Instant::now() + limits.timeout, cpu: limits.cpu };
         let instance = run::instantiate(self, scope).await?;
-        self.warm.keep(instance);
+        self.keep(instance);
         Ok(())
+    }
+
+    /// An instance goes back if it may serve again, and is dropped if not.
+    fn keep(&self, instance: Instance) {
+        self.warm.keep(instance);
     }
 
     fn limits(&self) -> &Limits {
@@ -93,7 +97,7 @@ impl Service {
     pub fn new(name: Arc<str>, version: Arc<Version>) -> Self {
         let limits = version.limits();
         let gate = Gate::new(limits.concurrency, limits.queue_length, limits.queue_wait);
-        Self { name, gate, current: ArcSwap::new(version), breaker: Breaker::default() }
+        Self { name, gate, current: ArcSwap::new(version), breaker: Arc::default() }
     }
 
     pub fn version(&self) -> Arc<Version> {
@@ -113,33 +117,31 @@ impl Service {
             return Err(DispatchError::Overloaded { service: self.name.clone() });
         };
         let scope = Scope { trace_id: cx.trace.trace_id, deadline, cpu: version.limits().cpu };
-        let outcome = async {
-            let instance = match version.warm.take() {
-                Some(instance) => instance,
-                None => run::instantiate(&version, scope).await?,
-            };
-            let run = GuestRun::start(instance, scope, request).map_err(Failure::from)?;
-            answer::head(run, version.clone(), permit).await
+        let head_only = request.method() == http::Method::HEAD;
+        let started = match self.instance(&version, scope).await {
+            Ok(instance) => GuestRun::start(instance, scope, cx.https, request).map_err(Failure::from),
+            Err(failure) => Err(failure),
         };
-        match outcome.await {
-            Ok(answer) => {
-                admitted.succeeded();
-                Ok(self.marked(answer, &version))
-            }
+        let run = match started {
+            Ok(run) => run,
             Err(failure) => {
-                if failure.is_the_guests() {
-                    admitted.failed();
-                }
-                Err(failure.into_dispatch_error(self.name.clone()))
+                admitted.failed_if(failure.is_the_guests());
+                return Err(failure.into_dispatch_error(self.name.clone()));
             }
-        }
-    }
-
-    fn marked(&self, answer: Answer, version: &Version) -> Response<Body> {
-        let mut response = answer.response;
+        };
+        let work = Work { run, version: version.clone(), permit, admitted, head_only };
+        let answered = answer::head(work).await;
+        let mut response = answered.map_err(|failure| failure.into_dispatch_error(self.name.clone()))?;
         let mark = AnsweredBy { service: self.name.clone(), version: version.label.clone() };
         response.extensions_mut().insert(mark);
-        response
+        Ok(response)
+    }
+
+    async fn instance(&self, version: &Arc<Version>, scope: Scope) -> Result<Instance, Failure> {
+        match version.warm.take() {
+            Some(instance) => Ok(instance),
+            None => run::instantiate(version, scope).await,
+        }
     }
 
     fn unavailable(&self, reason: String) -> DispatchError {
@@ -155,8 +157,3 @@ impl Dispatch for Service {
 
 /// How long an instance that could not be made for want of room is waited for.
 const ROOM_WAIT: Duration = Duration::from_millis(250);
-
-/// An instance goes back only if its request left it in order.
-fn recycle(version: &Version, instance: Instance) {
-    version.warm.keep(instance);
-}

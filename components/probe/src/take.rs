@@ -9,7 +9,7 @@ use crate::call::{Call, wait};
 
 const MEBIBYTE: usize = 1 << 20;
 
-/// Allocates and touches `mib` MiB, and tells how many it got.
+/// Allocates and touches `mib` MiB, holds it for `ms`, and tells how many it got.
 pub(crate) fn grow(call: Call) {
     let asked = call.number("mib", 1);
     let mut got = Vec::new();
@@ -21,6 +21,7 @@ pub(crate) fn grow(call: Call) {
         block.resize(MEBIBYTE, 1_u8);
         got.push(block);
     }
+    wait(call.number("ms", 0));
     let got = std::hint::black_box(got).len();
     call.json(&json!({ "asked": asked, "got": got }));
 }

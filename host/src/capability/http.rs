@@ -3,6 +3,9 @@
 
 use wasmtime_wasi_http::{Error, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpHooks};
 
+/// Of each body that a guest has begun, the host holds at most two pieces of this size.
+const BODY_CHUNK_MAX_BYTES: usize = 16 << 10;
+
 /// The hooks of a service that may reach nobody.
 #[derive(Clone)]
 pub struct NoWayOut {
@@ -22,6 +25,10 @@ type Sent = Result<(http::Response<WasiBody>, IoWork), Error>;
 impl WasiHttpHooks for NoWayOut {
     fn forbidden_header_filter(&mut self) -> ForbiddenHeaderFilter {
         self.forbidden.clone()
+    }
+
+    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
+        BODY_CHUNK_MAX_BYTES
     }
 
     fn send_request(

@@ -10,7 +10,7 @@ use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 use self::bindings::archipel::postgres::{client, types};
 use crate::{
     backend::postgres::{Databases, Pool, Transaction},
-    grant::Grants,
+    grant::{Denied, Grants},
     instance::InstanceState,
 };
 
@@ -34,11 +34,15 @@ pub struct DatabaseView {
     grants: Arc<Grants>,
     databases: Arc<Databases>,
     deadline: Instant,
+    /// Each open transaction holds one more of it.
+    open: Arc<()>,
+    /// A refusal is logged once for each request.
+    told: bool,
 }
 
 /// The view during one host call.
 pub struct DatabaseCtx<'a> {
-    view: &'a DatabaseView,
+    view: &'a mut DatabaseView,
     table: &'a mut ResourceTable,
 }
 
@@ -47,7 +51,11 @@ pub struct DatabaseCtx<'a> {
 pub struct OpenDatabase(Arc<Pool>);
 
 /// A transaction a guest holds. Dropping it rolls back, whatever the reason.
-pub struct OpenTransaction(Option<Transaction>);
+pub struct OpenTransaction {
+    transaction: Transaction,
+    /// Counts it as open, for whoever decides whether an instance may be used again.
+    _open: Arc<()>,
+}
 
 struct HasDatabases;
 
@@ -61,18 +69,40 @@ pub fn add_to_linker(linker: &mut Linker<InstanceState>) -> wasmtime::Result<()>
 
 impl DatabaseView {
     pub fn new(grants: Arc<Grants>, databases: Arc<Databases>) -> Self {
-        Self { grants, databases, deadline: Instant::now() }
+        Self { grants, databases, deadline: Instant::now(), open: Arc::default(), told: false }
     }
 
     /// Calls from now on must end by `deadline`.
     pub fn begin(&mut self, deadline: Instant) {
         self.deadline = deadline;
+        self.told = false;
     }
 
-    pub fn with<'a>(&'a self, table: &'a mut ResourceTable) -> DatabaseCtx<'a> {
+    /// Whether the last request left a transaction open.
+    pub fn has_open_transactions(&self) -> bool {
+        Arc::strong_count(&self.open) > 1
+    }
+
+    pub fn with<'a>(&'a mut self, table: &'a mut ResourceTable) -> DatabaseCtx<'a> {
         DatabaseCtx { view: self, table }
     }
 }
+
+impl DatabaseCtx<'_> {
+    fn tell(&mut self, denied: &Denied) {
+        if !std::mem::replace(&mut self.view.told, true) {
+            tracing::warn!(service = %denied.service, "{denied}");
+        }
+    }
+
+    fn opened(&mut self, transaction: Transaction) -> Answer<Resource<OpenTransaction>> {
+        let open = OpenTransaction { transaction, _open: self.view.open.clone() };
+        Ok(Ok(self.table.push(open)?))
+    }
+}
+
+/// As long as a name in a manifest may be.
+const NAME_MAX_BYTES: usize = 63;
 
 type Answer<T> = wasmtime::Result<Result<T, types::Error>>;
 
@@ -80,26 +110,25 @@ impl types::Host for DatabaseCtx<'_> {}
 
 impl client::Host for DatabaseCtx<'_> {
     async fn commit(&mut self, tx: Resource<OpenTransaction>) -> Answer<()> {
-        match self.table.delete(tx)?.0 {
-            Some(transaction) => Ok(transaction.commit(self.view.deadline).await.map_err(convert::error)),
-            None => Ok(Err(types::Error::Closed)),
-        }
+        let transaction = self.table.delete(tx)?.transaction;
+        Ok(transaction.commit(self.view.deadline).await.map_err(convert::error))
     }
 
     async fn rollback(&mut self, tx: Resource<OpenTransaction>) -> Answer<()> {
-        match self.table.delete(tx)?.0 {
-            Some(transaction) => Ok(transaction.rollback(self.view.deadline).await.map_err(convert::error)),
-            None => Ok(Err(types::Error::Closed)),
-        }
+        let transaction = self.table.delete(tx)?.transaction;
+        Ok(transaction.rollback(self.view.deadline).await.map_err(convert::error))
     }
 }
 
 impl client::HostDatabase for DatabaseCtx<'_> {
     async fn open(&mut self, name: String) -> Answer<Resource<OpenDatabase>> {
+        if name.len() > NAME_MAX_BYTES {
+            return Ok(Err(types::Error::AccessDenied("no database has so long a name".into())));
+        }
         let granted = match self.view.grants.postgres(&name) {
             Ok(granted) => granted,
             Err(denied) => {
-                tracing::warn!(service = %denied.service, "{denied}");
+                self.tell(&denied);
                 return Ok(Err(types::Error::AccessDenied(name)));
             }
         };
@@ -137,7 +166,7 @@ impl client::HostDatabase for DatabaseCtx<'_> {
     ) -> Answer<Resource<OpenTransaction>> {
         let pool = self.table.get(&db)?.0.clone();
         match pool.begin(convert::options(options), self.view.deadline).await {
-            Ok(transaction) => Ok(Ok(self.table.push(OpenTransaction(Some(transaction)))?)),
+            Ok(transaction) => self.opened(transaction),
             Err(error) => Ok(Err(convert::error(error))),
         }
     }
@@ -156,14 +185,14 @@ impl client::HostTransaction for DatabaseCtx<'_> {
         params: Vec<types::Value>,
     ) -> Answer<types::Rows> {
         let deadline = self.view.deadline;
-        let Some(transaction) = &mut self.table.get_mut(&tx)?.0 else { return Ok(Err(types::Error::Closed)) };
+        let transaction = &self.table.get(&tx)?.transaction;
         let answer = transaction.query(&sql, &convert::values(params), deadline).await;
         Ok(answer.map(convert::rows).map_err(convert::error))
     }
 
     async fn execute(&mut self, tx: Resource<OpenTransaction>, sql: String, params: Vec<types::Value>) -> Answer<u64> {
         let deadline = self.view.deadline;
-        let Some(transaction) = &mut self.table.get_mut(&tx)?.0 else { return Ok(Err(types::Error::Closed)) };
+        let transaction = &self.table.get(&tx)?.transaction;
         Ok(transaction.execute(&sql, &convert::values(params), deadline).await.map_err(convert::error))
     }
 
@@ -173,15 +202,15 @@ impl client::HostTransaction for DatabaseCtx<'_> {
         items: Vec<(String, Vec<types::Value>)>,
     ) -> Answer<Vec<u64>> {
         let deadline = self.view.deadline;
-        let Some(transaction) = &mut self.table.get_mut(&tx)?.0 else { return Ok(Err(types::Error::Closed)) };
+        let transaction = &self.table.get(&tx)?.transaction;
         Ok(transaction.batch(&convert::items(items), deadline).await.map_err(convert::error))
     }
 
     async fn savepoint(&mut self, tx: Resource<OpenTransaction>) -> Answer<Resource<OpenTransaction>> {
         let deadline = self.view.deadline;
-        let Some(transaction) = &mut self.table.get_mut(&tx)?.0 else { return Ok(Err(types::Error::Closed)) };
+        let transaction = &self.table.get(&tx)?.transaction;
         match transaction.savepoint(deadline).await {
-            Ok(inner) => Ok(Ok(self.table.push(OpenTransaction(Some(inner)))?)),
+            Ok(inner) => self.opened(inner),
             Err(error) => Ok(Err(convert::error(error))),
         }
     }

@@ -17,6 +17,8 @@ use wasmtime_wasi::{
 
 /// What one request may print, both streams together; the rest is cut with a note.
 const REQUEST_MAX_BYTES: usize = 64 << 10;
+/// What a line of the log costs besides its text.
+const LINE_COST_BYTES: usize = 256;
 /// A longer line is logged in pieces of this size.
 const LINE_MAX_BYTES: usize = 4 << 10;
 
@@ -69,17 +71,12 @@ impl Output {
 
     fn write(&self, stream: Stream, bytes: &[u8]) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let room = REQUEST_MAX_BYTES - state.taken;
-        let taken = &bytes[..bytes.len().min(room)];
-        state.taken += taken.len();
-        if taken.len() < bytes.len() && !state.cut {
-            state.cut = true;
-            tracing::warn!(
-                target: "guest", service = %self.service, traceId = %format_args!("{:032x}", state.trace_id),
-                limit_bytes = REQUEST_MAX_BYTES, "output cut: the request printed more than its limit"
-            );
-        }
-        for piece in taken.split_inclusive(|byte| *byte == b'\n') {
+        for piece in bytes.split_inclusive(|byte| *byte == b'\n').flat_map(|line| line.chunks(LINE_MAX_BYTES)) {
+            let cost = piece.len() + if piece.ends_with(b"\n") { LINE_COST_BYTES } else { 0 };
+            if state.taken + cost > REQUEST_MAX_BYTES {
+                return self.cut(&mut state);
+            }
+            state.taken += cost;
             let trace_id = state.trace_id;
             let line = state.buffer(stream);
             line.extend_from_slice(piece);
@@ -88,6 +85,18 @@ impl Output {
                 self.log(trace_id, stream, line.strip_suffix(b"\n").unwrap_or(&line));
             }
         }
+    }
+
+    /// Says once for each request that the rest is not logged.
+    fn cut(&self, state: &mut State) {
+        if !std::mem::replace(&mut state.cut, true) {
+            tracing::warn!(
+                target: "guest", service = %self.service, traceId = %format_args!("{:032x}", state.trace_id),
+                limit_bytes = REQUEST_MAX_BYTES, "output cut: the request printed more than its limit"
+            );
+        }
+        // Whatever else it prints is not looked at.
+        state.taken = REQUEST_MAX_BYTES;
     }
 
     fn log(&self, trace_id: u128, stream: Stream, line: &[u8]) {
@@ -193,6 +202,7 @@ mod tests {
         output.begin(1);
         for _ in 0..1000 {
             output.write(Stream::Stdout, &[b'x'; 1000]);
+            output.write(Stream::Stderr, b"\n\n\n\n");
         }
         let state = output.state.lock().expect("not poisoned");
         assert_eq!(state.taken, REQUEST_MAX_BYTES);

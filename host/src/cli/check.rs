@@ -8,7 +8,7 @@ use super::{Output, run::environment};
 use crate::{
     component::Component,
     deploy::missing_needs,
-    engine::Engine,
+    engine,
     manifest::{Loaded, Manifest, ServiceSettings},
     problem::{Problem, Problems},
 };
@@ -27,7 +27,7 @@ pub(super) fn check(file: &Path, output: Output) -> anyhow::Result<ExitCode> {
         Ok(loaded) => loaded,
         Err(problems) => return refused(&problems, output),
     };
-    let engine = Engine::for_tools()?;
+    let engine = engine::compiler()?;
     let services = loaded.manifest.services.values();
     let problems = services.flat_map(|service| component_problems(&loaded, service, &engine)).collect();
     let problems = Problems::new(file, problems);
@@ -48,7 +48,7 @@ pub(super) fn check(file: &Path, output: Output) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn component_problems(loaded: &Loaded, service: &ServiceSettings, engine: &Engine) -> Vec<Problem> {
+fn component_problems(loaded: &Loaded, service: &ServiceSettings, engine: &wasmtime::Engine) -> Vec<Problem> {
     let key = |last: &str| format!("services.{}.{last}", service.name);
     let component = Component::load(service.name.clone(), &service.component, service.build.as_deref(), engine, None);
     let component = component.and_then(|component| component.check_handler(&service.component).map(|()| component));

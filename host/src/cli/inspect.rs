@@ -8,7 +8,7 @@ use super::Output;
 use crate::{
     capability::{Requirement, requirement},
     component::Component,
-    engine::Engine,
+    engine,
 };
 
 #[derive(Serialize)]
@@ -38,7 +38,7 @@ struct Import {
 }
 
 pub(super) fn inspect(file: &Path, output: Output) -> anyhow::Result<ExitCode> {
-    let engine = Engine::for_tools()?;
+    let engine = engine::compiler()?;
     let component = Component::load("component".into(), file, None, &engine, None)?;
     let found = Inspection::of(file, component);
     match output.json {

@@ -1,6 +1,11 @@
 //! `archipel run`: start, say what runs, log, and stop in order at a signal.
 
-use std::{path::Path, process::ExitCode, sync::Arc, time::Instant};
+use std::{
+    path::Path,
+    process::ExitCode,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anyhow::Context;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -19,6 +24,8 @@ pub(super) fn environment() -> Environment {
     };
     std::env::vars_os().filter_map(unicode).collect()
 }
+
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 
 pub(super) fn run(file: &Path, output: Output) -> anyhow::Result<ExitCode> {
     let began = Instant::now();
@@ -40,7 +47,8 @@ pub(super) fn run(file: &Path, output: Output) -> anyhow::Result<ExitCode> {
     let surroundings = Surroundings { environment, watch: Arc::new(progress), began };
     let runtime = tokio::runtime::Builder::new_multi_thread().thread_name("archipel").enable_all().build()?;
     let code = runtime.block_on(live(loaded.manifest, surroundings, output));
-    runtime.shutdown_background();
+    // Time for what was told to end: the private servers of a start that was broken off.
+    runtime.shutdown_timeout(SHUTDOWN_TIMEOUT);
     code
 }
 

@@ -10,7 +10,7 @@ use std::{
     fs::{self, DirBuilder, File, OpenOptions},
     hash::{DefaultHasher, Hash, Hasher},
     io::{self, Read, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     time::SystemTime,
 };
@@ -19,10 +19,9 @@ use ring::{
     hmac,
     rand::{SecureRandom, SystemRandom},
 };
-use wasmtime::component::Component;
+use wasmtime::{Engine, component::Component};
 
 use super::{ComponentError, Digest};
-use crate::engine::Engine;
 
 /// A folder of compiled components.
 pub struct Artifacts {
@@ -63,20 +62,19 @@ impl Artifacts {
         if let Some(component) = self.load(engine, &file) {
             return Ok((component, true));
         }
-        let compiled = engine.wasm.precompile_component(wasm);
-        let artifact = compiled
-            .map_err(|error| ComponentError::Compile { path: path.to_owned(), reason: format!("{error:#}") })?;
+        let failed =
+            |error: wasmtime::Error| ComponentError::Compile { path: path.to_owned(), reason: format!("{error:#}") };
+        let artifact = engine.precompile_component(wasm).map_err(failed)?;
         if let Err(error) = self.store(&file, &artifact) {
             tracing::warn!(%error, file = %file.display(), "cannot keep a compiled component; the next start compiles it again");
-        } else if let Some(component) = self.load(engine, &file) {
-            return Ok((component, false));
         }
-        Ok((super::compile(engine, wasm, path)?, false))
+        let component = deserialize(engine, &Ours(&artifact)).map_err(failed)?;
+        Ok((component, false))
     }
 
     fn file(&self, engine: &Engine, digest: &Digest) -> PathBuf {
         let mut settings = DefaultHasher::new();
-        engine.wasm.precompile_compatibility_hash().hash(&mut settings);
+        engine.precompile_compatibility_hash().hash(&mut settings);
         self.folder.join(format!("{digest}-{:016x}.cwasm", settings.finish()))
     }
 
@@ -87,10 +85,9 @@ impl Artifacts {
             tracing::warn!(file = %file.display(), "a compiled component is damaged or not ours; compiling it again");
             return None;
         }
-        drop(content);
         // Recently used ones are the last to be removed; a clock that cannot be set is no harm.
         let _ = File::open(file).and_then(|file| file.set_modified(SystemTime::now()));
-        match deserialize(engine, file) {
+        match deserialize(engine, &Ours(&content)) {
             Ok(component) => Some(component),
             Err(error) => {
                 tracing::warn!(file = %file.display(), error = %format!("{error:#}"), "cannot load a compiled component; compiling it again");
@@ -122,28 +119,53 @@ impl Artifacts {
             if total + bytes <= self.max_bytes {
                 break;
             }
-            fs::remove_file(&path)?;
-            fs::remove_file(path.with_extension("mac"))?;
+            remove(&path)?;
+            remove(&path.with_extension("mac"))?;
             total -= size;
         }
         Ok(())
     }
 }
 
+/// An artifact this host has just compiled, or whose MAC it has just verified.
+struct Ours<'a>(&'a [u8]);
+
 #[allow(
     unsafe_code,
     reason = "wasmtime can only promise safety for artifacts it made itself; see the top of this file"
 )]
-fn deserialize(engine: &Engine, file: &Path) -> wasmtime::Result<Component> {
-    // SAFETY: the file lies in a folder only this user can write to, and its MAC, made when this
-    // host compiled it, has just been verified.
-    unsafe { Component::deserialize_file(&engine.wasm, file) }
+fn deserialize(engine: &Engine, artifact: &Ours<'_>) -> wasmtime::Result<Component> {
+    // SAFETY: these very bytes were made by this host's own engine: just now, or earlier and
+    // verified since with a key that only this user can read.
+    unsafe { Component::deserialize(engine, artifact.0) }
 }
 
-/// Makes `folder` with mode 0700, and makes sure of it when it is there already.
+/// Makes `folder` with mode 0700, or makes sure that it is one and ours: whoever owned it could
+/// read the key and put artifacts into it.
 fn private_folder(folder: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    fs::set_permissions(folder, fs::Permissions::from_mode(0o700))
+    let found = fs::symlink_metadata(folder)?;
+    let ours = fs::metadata("/proc/self").map_or(found.uid(), |own| own.uid());
+    if !found.is_dir() || found.uid() != ours {
+        return Err(io::Error::other("it is a link or belongs to another user; remove it"));
+    }
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
+    // What a crash left behind of an artifact half written.
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "tmp") {
+            fs::remove_file(path)?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes a file that may be gone already.
+fn remove(file: &Path) -> io::Result<()> {
+    match fs::remove_file(file) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 fn key(file: &Path) -> io::Result<hmac::Key> {
@@ -180,7 +202,7 @@ mod tests {
     fn cache() -> (tempfile::TempDir, Artifacts, Engine) {
         let data = tempfile::tempdir().expect("a temporary folder");
         let artifacts = Artifacts::open(data.path(), 1 << 20).expect("opens");
-        (data, artifacts, Engine::for_tools().expect("an engine"))
+        (data, artifacts, crate::engine::compiler().expect("an engine"))
     }
 
     fn load(artifacts: &Artifacts, engine: &Engine) -> bool {

@@ -1,45 +1,45 @@
-//! One ticker for the engine: it advances the epoch that interrupts guests, and counts.
+//! The engine's time: one ticker advances the epoch that interrupts guests.
 
 use std::{
     io,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use wasmtime::EngineWeak;
 
-/// The length of one tick; also the resolution of every CPU and wall-clock limit of a guest.
+/// How often the epoch advances: the resolution of every limit of a running guest.
 const TICK: Duration = Duration::from_millis(1);
 
-/// Counts ticks since the engine was made. Reading it costs one load.
-#[derive(Debug, Default)]
-pub struct Clock(AtomicU64);
+/// Nanoseconds since the engine was made.
+#[derive(Debug)]
+pub struct Clock(Instant);
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self(Instant::now())
+    }
+}
 
 impl Clock {
     /// Starts the ticker thread; it ends by itself when the engine is gone.
     pub(super) fn start(engine: EngineWeak) -> io::Result<Arc<Self>> {
-        let clock = Arc::new(Self::default());
-        let ticking = clock.clone();
         thread::Builder::new().name("epoch".into()).spawn(move || {
-            loop {
-                thread::sleep(TICK);
-                let Some(engine) = engine.upgrade() else { return };
-                ticking.0.fetch_add(1, Ordering::Relaxed);
+            while let Some(engine) = engine.upgrade() {
                 engine.increment_epoch();
+                drop(engine);
+                thread::sleep(TICK);
             }
         })?;
-        Ok(clock)
+        Ok(Arc::default())
     }
 
     pub fn now(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+        u64::try_from(self.0.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 
-    /// How many ticks a duration is, at least one.
+    /// How many ticks of the epoch a duration is, at least one.
     pub fn ticks(duration: Duration) -> u64 {
         u64::try_from(duration.as_millis() / TICK.as_millis()).unwrap_or(u64::MAX).max(1)
     }

@@ -1,8 +1,8 @@
 //! A check whose result is remembered for a second.
 
-use std::{future::Future, pin::Pin, time::Instant};
+use std::{future::Future, pin::Pin, sync::Arc, time::Instant};
 
-use tokio::sync::Mutex;
+use tokio::{runtime::Handle, sync::Mutex};
 
 use super::{CHECK_TIMEOUT, Check, Status};
 
@@ -11,45 +11,65 @@ type Probe = Box<dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), String>> + S
 
 /// One dependency of one service.
 pub struct Cached {
+    check: Arc<Asking>,
+    /// The lock is the subject: one check at a time, and those who wait share its result.
+    last: Arc<Mutex<Option<(Instant, Check)>>>,
+    /// Where checks run, whoever asks: the runtime of the services, not that of a listener.
+    runtime: Handle,
+}
+
+struct Asking {
     probe: Probe,
     optional: bool,
-    /// The lock is the subject: one check at a time, and those who wait share its result.
-    last: Mutex<Option<(Instant, Check)>>,
 }
 
 impl Cached {
+    /// Needs a tokio runtime, which is the one its checks run on.
     pub fn new(
         optional: bool,
         probe: impl Fn() -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>> + Send + Sync + 'static,
     ) -> Self {
-        Self { probe: Box::new(probe), optional, last: Mutex::new(None) }
+        let check = Arc::new(Asking { probe: Box::new(probe), optional });
+        Self { check, last: Arc::default(), runtime: Handle::current() }
     }
 
-    /// The result, at most a second old. Cancel safe.
+    /// The result, at most a second old. Cancel safe: a check that has begun goes on and is
+    /// remembered, so that impatient probes cause no more checks than patient ones.
     pub async fn result(&self) -> Check {
-        let mut last = self.last.lock().await;
-        match &*last {
-            Some((at, check)) if at.elapsed() < CHECK_TIMEOUT => check.clone(),
-            _ => {
-                let check = self.ask().await;
-                *last = Some((Instant::now(), check.clone()));
-                check
-            }
+        let mut last = self.last.clone().lock_owned().await;
+        if let Some((at, check)) = &*last
+            && at.elapsed() < CHECK_TIMEOUT
+        {
+            return check.clone();
         }
+        let asking = self.check.clone();
+        let asked = self.runtime.spawn(async move {
+            let check = asking.ask().await;
+            *last = Some((Instant::now(), check.clone()));
+            check
+        });
+        asked.await.unwrap_or_else(|_broken| self.check.failed(None, "the check broke off"))
     }
+}
 
+impl Asking {
     async fn ask(&self) -> Check {
         let began = Instant::now();
         let answer = tokio::time::timeout(CHECK_TIMEOUT, (self.probe)()).await;
         let latency = Some((began.elapsed().as_secs_f64() * 1e6).round() / 1e3);
-        let (reason, message) = match answer {
-            Ok(Ok(())) => return Check { status: Status::Healthy, latency, message: None },
-            Ok(Err(reason)) => (reason, "not available"),
-            Err(_elapsed) => ("no answer within 1 s".into(), "no answer within 1 s"),
-        };
-        tracing::debug!(reason, "health check failed");
+        match answer {
+            Ok(Ok(())) => Check { status: Status::Healthy, latency, message: None },
+            Ok(Err(reason)) => {
+                tracing::debug!(reason, "health check failed");
+                self.failed(latency, "not available")
+            }
+            Err(_elapsed) => self.failed(latency, "no answer within 1 s"),
+        }
+    }
+
+    fn failed(&self, latency: Option<f64>, message: &str) -> Check {
         let status = if self.optional { Status::Degraded } else { Status::Unhealthy };
-        Check { status, latency, message: Some(message.into()) }
+        Check { status, latency, message: Some(message.to_owned()) }
     }
 }
 
@@ -75,7 +95,7 @@ mod tests {
         assert_eq!(asked.load(Ordering::Relaxed), 1);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_dependency_that_hangs_is_unhealthy_after_a_second() {
         let check = Cached::new(false, || Box::pin(std::future::pending()));
         assert_eq!(check.result().await.status, Status::Unhealthy);

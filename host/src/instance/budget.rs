@@ -4,9 +4,12 @@
 //! take: what it waits in host calls costs it nothing. The engine's epoch interrupts it; the
 //! callback asks [`Budget::at_tick`] what to do. Nothing here looks at what the guest does.
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicU64, Ordering::Relaxed},
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
 };
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -14,13 +17,13 @@ use wasmtime::UpdateDeadline;
 
 use crate::engine::Clock;
 
-/// Ticks a guest runs before it yields while it is new: short, so that many that start at once
+/// What a guest runs before it yields while it is new: short, so that many that start at once
 /// delay a neighbour little.
-const LIGHT_SLICE: u64 = 2;
-/// Ticks a guest runs before it yields once it holds a heavy permit.
-const HEAVY_SLICE: u64 = 5;
-/// Ticks of CPU after which a guest goes on only under a heavy permit.
-const LIGHT_MAX: u64 = 10;
+const LIGHT_SLICE: Duration = Duration::from_millis(2);
+/// What a guest runs before it yields once it holds a heavy permit.
+const HEAVY_SLICE: Duration = Duration::from_millis(5);
+/// CPU after which a guest goes on only under a heavy permit.
+const LIGHT_MAX: Duration = Duration::from_millis(10);
 
 /// Why the host stopped a guest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -31,16 +34,17 @@ pub enum Stopped {
     Deadline,
 }
 
-/// The CPU and the wall clock of the request an instance is working on.
+/// The CPU and the wall clock of the request an instance is working on. All times are
+/// nanoseconds of the engine's clock.
 #[derive(Debug)]
 pub struct Budget {
     clock: Arc<Clock>,
     heavy: Arc<Semaphore>,
     /// Held while running past [`LIGHT_MAX`], given back whenever a poll ends.
     permit: Mutex<Option<OwnedSemaphorePermit>>,
-    /// The tick at which the current poll began.
+    /// When the current turn began: a poll, or what came after a yield within one.
     running_since: AtomicU64,
-    /// Ticks used in earlier polls of this request.
+    /// Used in earlier turns of this request.
     spent: AtomicU64,
     cpu_max: AtomicU64,
     deadline: AtomicU64,
@@ -59,11 +63,11 @@ impl Budget {
         }
     }
 
-    /// A new request begins: nothing is spent yet. `cpu` and `wall` are in ticks from now.
-    pub fn arm(&self, cpu: u64, wall: u64) {
+    /// A new request begins: nothing is spent yet. `wall` counts from now.
+    pub fn arm(&self, cpu: Duration, wall: Duration) {
         self.spent.store(0, Relaxed);
-        self.cpu_max.store(cpu, Relaxed);
-        self.deadline.store(self.clock.now().saturating_add(wall), Relaxed);
+        self.cpu_max.store(nanos(cpu), Relaxed);
+        self.deadline.store(self.clock.now().saturating_add(nanos(wall)), Relaxed);
     }
 
     /// A poll of the guest begins on this thread.
@@ -73,81 +77,110 @@ impl Budget {
 
     /// The poll has ended: the guest waits, or is done.
     pub fn pause(&self) {
-        let ran = self.clock.now().saturating_sub(self.running_since.load(Relaxed));
-        let spent = self.spent.load(Relaxed) + ran;
-        self.spent.store(spent, Relaxed);
-        if spent >= LIGHT_MAX {
+        if self.bill() >= nanos(LIGHT_MAX) {
             self.permit.lock().unwrap_or_else(PoisonError::into_inner).take();
         }
+    }
+
+    /// Adds the turn that ends now to what is spent, and begins another.
+    fn bill(&self) -> u64 {
+        let now = self.clock.now();
+        let ran = now.saturating_sub(self.running_since.swap(now, Relaxed));
+        self.spent.fetch_add(ran, Relaxed).saturating_add(ran)
     }
 
     /// What becomes of a guest that is running when its epoch deadline passes.
     pub fn at_tick(self: &Arc<Self>) -> wasmtime::Result<UpdateDeadline> {
         let now = self.clock.now();
         let ran = now.saturating_sub(self.running_since.load(Relaxed));
-        let spent = self.spent.load(Relaxed) + ran;
+        let spent = self.spent.load(Relaxed).saturating_add(ran);
         if now >= self.deadline.load(Relaxed) {
             return Err(Stopped::Deadline.into());
         }
         if spent > self.cpu_max.load(Relaxed) {
             return Err(Stopped::Cpu.into());
         }
-        let slice = if spent < LIGHT_MAX { LIGHT_SLICE } else { HEAVY_SLICE };
-        if ran < slice {
+        let light = spent < nanos(LIGHT_MAX);
+        let slice = if light { LIGHT_SLICE } else { HEAVY_SLICE };
+        let left = nanos(slice).saturating_sub(ran);
+        if left > 0 && (light || self.has_permit()) {
             // It was parked in a host call while the epoch moved on.
-            return Ok(UpdateDeadline::Continue(slice - ran));
+            return Ok(UpdateDeadline::Continue(Clock::ticks(Duration::from_nanos(left))));
         }
         let turn = self.clone();
-        Ok(UpdateDeadline::YieldCustom(slice, Box::pin(async move { turn.next_turn().await })))
+        let next = Box::pin(async move { turn.next_turn().await });
+        Ok(UpdateDeadline::YieldCustom(Clock::ticks(slice), next))
     }
 
     /// Ends when it is this guest's turn again. Cancel safe.
     async fn next_turn(&self) {
         tokio::task::yield_now().await;
-        if self.spent.load(Relaxed) < LIGHT_MAX {
-            return;
+        if self.bill() >= nanos(LIGHT_MAX) {
+            // Closed never: the engine owns the semaphore and outlives every instance.
+            let permit = self.heavy.clone().acquire_owned().await.ok();
+            *self.permit.lock().unwrap_or_else(PoisonError::into_inner) = permit;
         }
-        // Closed never: the engine owns the semaphore and outlives every instance.
-        if let Ok(permit) = self.heavy.clone().acquire_owned().await {
-            *self.permit.lock().unwrap_or_else(PoisonError::into_inner) = Some(permit);
-        }
+        self.resume();
     }
+
+    fn has_permit(&self) -> bool {
+        self.permit.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const LONG: Duration = Duration::from_secs(1000);
+
     fn budget() -> Arc<Budget> {
-        Arc::new(Budget::new(Arc::default(), Arc::new(Semaphore::new(1))))
+        let budget = Budget::new(Arc::default(), Arc::new(Semaphore::new(1)));
+        budget.arm(LONG, LONG);
+        budget.resume();
+        Arc::new(budget)
     }
 
     #[test]
     fn a_guest_past_its_cpu_limit_is_stopped() {
         let budget = budget();
-        budget.arm(3, 1000);
-        budget.resume();
-        budget.spent.store(4, Relaxed);
+        budget.arm(Duration::from_millis(3), LONG);
+        budget.spent.store(nanos(Duration::from_millis(4)), Relaxed);
         let error = budget.at_tick().err().expect("stopped");
         assert_eq!(error.downcast_ref::<Stopped>(), Some(&Stopped::Cpu));
     }
 
     #[test]
-    fn a_guest_that_was_parked_goes_on_without_yielding() {
+    fn a_guest_past_its_deadline_is_stopped() {
         let budget = budget();
-        budget.arm(1000, 1000);
-        budget.resume();
-        assert!(matches!(budget.at_tick(), Ok(UpdateDeadline::Continue(LIGHT_SLICE))));
+        budget.arm(LONG, Duration::ZERO);
+        let error = budget.at_tick().err().expect("stopped");
+        assert_eq!(error.downcast_ref::<Stopped>(), Some(&Stopped::Deadline));
+    }
+
+    #[test]
+    fn a_new_guest_that_was_parked_goes_on_without_yielding() {
+        assert!(matches!(budget().at_tick(), Ok(UpdateDeadline::Continue(_))));
+    }
+
+    #[test]
+    fn a_heavy_guest_that_parks_often_needs_a_permit_each_time() {
+        let budget = budget();
+        budget.spent.store(nanos(LIGHT_MAX), Relaxed);
+        assert!(matches!(budget.at_tick(), Ok(UpdateDeadline::YieldCustom(..))));
     }
 
     #[test]
     fn the_heavy_permit_is_given_back_when_the_guest_waits() {
         let budget = budget();
-        budget.arm(1000, 1000);
-        budget.spent.store(LIGHT_MAX, Relaxed);
-        budget.resume();
+        budget.spent.store(nanos(LIGHT_MAX), Relaxed);
         let permit = budget.heavy.clone().try_acquire_owned().expect("free");
         *budget.permit.lock().expect("not poisoned") = Some(permit);
+        assert!(matches!(budget.at_tick(), Ok(UpdateDeadline::Continue(_))), "it may use its slice");
         budget.pause();
         assert_eq!(budget.heavy.available_permits(), 1);
     }

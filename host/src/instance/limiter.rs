@@ -5,6 +5,7 @@ use wasmtime::ResourceLimiter;
 use crate::engine::Reservation;
 
 const TABLE_ELEMENTS_MAX: usize = 100_000;
+const TABLE_ELEMENT_BYTES: u64 = 8;
 const INSTANCES_MAX: usize = 32;
 const TABLES_MAX: usize = 64;
 const MEMORIES_MAX: usize = 16;
@@ -18,7 +19,7 @@ pub enum Refusal {
     Host,
 }
 
-/// Counts all linear memories of a store together. A refusal makes `memory.grow` answer -1.
+/// Counts all linear memories and tables of a store together. A refusal makes `memory.grow` answer -1.
 #[derive(Debug)]
 pub struct Limiter {
     memory_max: u64,
@@ -40,22 +41,30 @@ impl Limiter {
     }
 }
 
-impl ResourceLimiter for Limiter {
-    fn memory_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
-        let more = desired.saturating_sub(current) as u64;
+impl Limiter {
+    /// Takes the growth from both accounts, or from neither.
+    fn charge(&mut self, current: usize, desired: usize, bytes_each: u64) -> bool {
+        let more = (desired.saturating_sub(current) as u64).saturating_mul(bytes_each);
         let refusal = if self.reservation.bytes().saturating_add(more) > self.memory_max {
             Refusal::Instance
         } else if self.reservation.grow(more) {
-            return Ok(true);
+            return true;
         } else {
             Refusal::Host
         };
         self.refusal = Some(refusal);
-        Ok(false)
+        false
+    }
+}
+
+impl ResourceLimiter for Limiter {
+    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(maximum.is_none_or(|maximum| desired <= maximum) && self.charge(current, desired, 1))
     }
 
-    fn table_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
-        Ok(desired <= TABLE_ELEMENTS_MAX)
+    fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        let allowed = maximum.is_none_or(|maximum| desired <= maximum) && desired <= TABLE_ELEMENTS_MAX;
+        Ok(allowed && self.charge(current, desired, TABLE_ELEMENT_BYTES))
     }
 
     fn instances(&self) -> usize {

@@ -24,8 +24,7 @@ pub(super) fn here(listeners: Listeners, gateway: Arc<Gateway>, settings: Settin
     Listening { addresses, drain, thread: None }
 }
 
-/// Binds and accepts on a thread and a runtime of its own. `gateway` is made once the address
-/// is known.
+/// Accepts on a thread and a runtime of its own.
 pub(super) fn apart(listeners: Listeners, gateway: Arc<Gateway>, settings: Settings) -> std::io::Result<Listening> {
     let (addresses, drain) = (listeners.addresses().collect(), Drain::new());
     let listeners = listeners.into_std()?;

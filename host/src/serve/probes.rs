@@ -86,6 +86,7 @@ fn context() -> RequestContext {
         },
         request_id: HeaderValue::from_static("health-check"),
         downstream: ([127, 0, 0, 1], 0).into(),
+        https: false,
         received: now,
         deadline: now + Duration::from_secs(1),
         hops: 0,

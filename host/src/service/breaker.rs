@@ -5,7 +5,7 @@
 
 use std::{
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     time::{Duration, Instant},
@@ -32,8 +32,10 @@ enum State {
     Open {
         until: Instant,
     },
-    /// One request is out to see whether the service has recovered.
-    Probing,
+    /// One request is out to see whether the service has recovered; another goes if it takes long.
+    Probing {
+        until: Instant,
+    },
 }
 
 /// Why a request is not let through.
@@ -44,8 +46,8 @@ pub struct BreakerOpen;
 /// A request that was let through; its outcome moves the breaker. Dropped without an outcome
 /// (the client went away) it counts as neither, and a probe is given back.
 #[derive(Debug)]
-pub struct Admitted<'a> {
-    breaker: &'a Breaker,
+pub struct Admitted {
+    breaker: Arc<Breaker>,
     probe: bool,
     decided: bool,
 }
@@ -65,19 +67,19 @@ impl State {
 impl Breaker {
     /// # Errors
     /// [`BreakerOpen`] while the service is given a rest.
-    pub fn admit(&self) -> Result<Admitted<'_>, BreakerOpen> {
-        let admitted = |probe| Ok(Admitted { breaker: self, probe, decided: false });
+    pub fn admit(self: &Arc<Self>) -> Result<Admitted, BreakerOpen> {
+        let admitted = |probe| Ok(Admitted { breaker: self.clone(), probe, decided: false });
         if !self.watching.load(Relaxed) {
             return admitted(false);
         }
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         match *state {
             State::Closed { .. } => admitted(false),
-            State::Open { until } if Instant::now() >= until => {
-                *state = State::Probing;
+            State::Open { until } | State::Probing { until } if Instant::now() >= until => {
+                *state = State::Probing { until: Instant::now() + OPEN };
                 admitted(true)
             }
-            State::Open { .. } | State::Probing => Err(BreakerOpen),
+            State::Open { .. } | State::Probing { .. } => Err(BreakerOpen),
         }
     }
 
@@ -88,7 +90,7 @@ impl Breaker {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         match &mut *state {
-            State::Probing if probe => {
+            State::Probing { .. } if probe => {
                 *state = if failed { State::Open { until: now + OPEN } } else { State::fresh() };
                 self.watching.store(failed, Relaxed);
             }
@@ -103,15 +105,22 @@ impl Breaker {
                     *state = State::Open { until: now + OPEN };
                 }
             }
-            State::Open { .. } | State::Probing => {}
+            State::Open { .. } | State::Probing { .. } => {}
         }
     }
 }
 
-impl Admitted<'_> {
+impl Admitted {
     pub fn succeeded(mut self) {
         self.decided = true;
         self.breaker.record(false, self.probe);
+    }
+
+    /// Failed, if the service is to blame; else it counts as neither.
+    pub fn failed_if(self, blamed: bool) {
+        if blamed {
+            self.failed();
+        }
     }
 
     pub fn failed(mut self) {
@@ -120,7 +129,7 @@ impl Admitted<'_> {
     }
 }
 
-impl Drop for Admitted<'_> {
+impl Drop for Admitted {
     fn drop(&mut self) {
         if self.probe && !self.decided {
             let mut state = self.breaker.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -133,7 +142,7 @@ impl Drop for Admitted<'_> {
 mod tests {
     use super::*;
 
-    fn fail(breaker: &Breaker, times: u32) {
+    fn fail(breaker: &Arc<Breaker>, times: u32) {
         for _ in 0..times {
             breaker.admit().expect("closed").failed();
         }
@@ -145,7 +154,7 @@ mod tests {
 
     #[test]
     fn half_of_twenty_failing_opens_it() {
-        let breaker = Breaker::default();
+        let breaker = Arc::new(Breaker::default());
         fail(&breaker, 10);
         for _ in 0..9 {
             breaker.admit().expect("closed").succeeded();
@@ -156,7 +165,7 @@ mod tests {
 
     #[test]
     fn fewer_failures_than_half_never_open_it() {
-        let breaker = Breaker::default();
+        let breaker = Arc::new(Breaker::default());
         for _ in 0..100 {
             fail(&breaker, 1);
             breaker.admit().expect("closed").succeeded();
@@ -167,7 +176,7 @@ mod tests {
 
     #[test]
     fn one_probe_decides_after_the_rest() {
-        let breaker = Breaker::default();
+        let breaker = Arc::new(Breaker::default());
         fail(&breaker, 20);
         rest(&breaker);
         let probe = breaker.admit().expect("the probe");
@@ -178,7 +187,7 @@ mod tests {
 
     #[test]
     fn a_probe_that_went_away_is_replaced() {
-        let breaker = Breaker::default();
+        let breaker = Arc::new(Breaker::default());
         fail(&breaker, 20);
         rest(&breaker);
         drop(breaker.admit().expect("the probe"));

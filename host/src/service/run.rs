@@ -12,19 +12,18 @@ use std::{
     time::Instant,
 };
 
-use gateway::{
-    body::{Body, BodyError},
-    dispatch::DispatchError,
-};
+use gateway::{body::Body, dispatch::DispatchError};
 use http::{Request, Response};
-use http_body_util::BodyExt;
 use wasmtime::PoolConcurrencyLimitError;
 use wasmtime_wasi_http::{
-    Error as WasiError, WasiBody, WasiHttpView,
+    WasiBody, WasiHttpView,
     p2::bindings::http::types::{ErrorCode, Scheme},
 };
 
-use super::{ROOM_WAIT, Version};
+use super::{
+    ROOM_WAIT, Version,
+    upload::{Upload, Watched},
+};
 use crate::instance::{Budget, Instance, Refusal, Scope, Stopped};
 
 /// Why a guest gave no answer, or no whole one.
@@ -42,12 +41,14 @@ pub enum Failure {
     NoAnswer(String),
     #[error("it ran past its deadline while it waited")]
     DeadlineExceeded,
+    #[error("{0}; its client was slow or went away")]
+    Downstream(Box<Failure>),
 }
 
 impl Failure {
     /// Whether the component is to blame, for the breaker.
     pub(super) fn is_the_guests(&self) -> bool {
-        !matches!(self, Self::NoRoom(_))
+        !matches!(self, Self::NoRoom(_) | Self::Downstream(_))
     }
 
     pub(super) fn into_dispatch_error(self, service: Arc<str>) -> DispatchError {
@@ -57,6 +58,7 @@ impl Failure {
             Self::Stopped(_) | Self::DeadlineExceeded => DispatchError::TimedOut { service, reason },
             Self::Trapped(_) | Self::Panicked(_) => DispatchError::Trapped { service, reason },
             Self::NoAnswer(_) => DispatchError::InvalidAnswer { service, reason },
+            Self::Downstream(failure) => failure.into_dispatch_error(service),
         }
     }
 }
@@ -74,14 +76,19 @@ impl From<wasmtime::Error> for Failure {
 ///
 /// Cancel safe: a store that is half made is dropped.
 pub(super) async fn instantiate(version: &Arc<Version>, scope: Scope) -> Result<Instance, Failure> {
+    let engine = &version.blueprint.engine;
     let until = scope.deadline.min(Instant::now() + ROOM_WAIT);
     loop {
-        let freed = version.blueprint.engine.freed.notified();
+        // Made before the attempt, so that no instance freed meanwhile is missed.
+        let freed = engine.freed.notified();
         let no_room = match try_instantiate(version, scope).await {
             Err(Failure::NoRoom(reason)) => reason,
             decided => return decided,
         };
-        if tokio::time::timeout_at(until.into(), freed).await.is_err() {
+        if engine.idle.give_up() && Instant::now() < until {
+            continue;
+        }
+        if tokio::time::timeout_at(until.into(), freed).await.is_err() || Instant::now() >= until {
             return Err(Failure::NoRoom(no_room));
         }
     }
@@ -89,12 +96,14 @@ pub(super) async fn instantiate(version: &Arc<Version>, scope: Scope) -> Result<
 
 async fn try_instantiate(version: &Arc<Version>, scope: Scope) -> Result<Instance, Failure> {
     let mut seat = version.blueprint.store();
-    let wall = crate::engine::Clock::ticks(scope.deadline.saturating_duration_since(Instant::now()));
-    seat.budget.arm(crate::engine::Clock::ticks(scope.cpu), wall);
+    scope.arm(&seat.budget);
     seat.output.begin(scope.trace_id);
     let budget = seat.budget.clone();
-    let made = Guarded::new(Box::pin(version.pre.instantiate_async(&mut seat.store)), budget).await?;
-    match made {
+    let making = Guarded::new(Box::pin(version.pre.instantiate_async(&mut seat.store)), budget);
+    let Ok(made) = tokio::time::timeout_at(scope.deadline.into(), making).await else {
+        return Err(Failure::DeadlineExceeded);
+    };
+    match made? {
         Ok(proxy) => Ok(seat.instance(proxy)),
         Err(error) if error.is::<PoolConcurrencyLimitError>() => Err(Failure::NoRoom(error.to_string())),
         Err(error) => match seat.refusal() {
@@ -111,6 +120,7 @@ type Working = Pin<Box<dyn Future<Output = (Instance, wasmtime::Result<()>)> + S
 pub(super) struct GuestRun {
     working: Guarded<Working>,
     head: Arc<HeadSlot>,
+    upload: Arc<Upload>,
     pub(super) deadline: Instant,
 }
 
@@ -119,15 +129,18 @@ type HeadSlot = Mutex<Option<Head>>;
 
 impl GuestRun {
     /// Hands the request to the instance; the guest runs when this is polled.
-    pub(super) fn start(mut instance: Instance, scope: Scope, request: Request<Body>) -> wasmtime::Result<Self> {
+    pub(super) fn start(
+        mut instance: Instance,
+        scope: Scope,
+        https: bool,
+        request: Request<Body>,
+    ) -> wasmtime::Result<Self> {
         instance.begin(&scope);
         let head = Arc::new(HeadSlot::default());
         let budget = instance.budget.clone();
-        let scheme = match request.uri().scheme_str() {
-            Some("https") => Scheme::Https,
-            _ => Scheme::Http,
-        };
-        let request = request.map(|body| body.map_err(into_wasi));
+        let scheme = if https { Scheme::Https } else { Scheme::Http };
+        let upload = Arc::new(Upload::default());
+        let request = request.map(|body| Watched::new(body, upload.clone()));
         let mut http = instance.store.data_mut().http();
         let incoming = http.new_incoming_request(scheme, request)?;
         let slot = head.clone();
@@ -140,21 +153,36 @@ impl GuestRun {
             instance.end();
             (instance, result)
         });
-        Ok(Self { working: Guarded::new(working, budget), head, deadline: scope.deadline })
+        Ok(Self { working: Guarded::new(working, budget), head, upload, deadline: scope.deadline })
     }
 
     /// Lets the guest run. Ready when it has returned: with its instance, in order, or with the
     /// reason why there is none.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Instance, Failure>> {
-        let (instance, result) = match Pin::new(&mut self.working).poll(cx) {
+        let (mut instance, result) = match Pin::new(&mut self.working).poll(cx) {
             Poll::Pending => return Poll::Pending,
-            Poll::Ready(Err(failure)) => return Poll::Ready(Err(failure)),
+            Poll::Ready(Err(failure)) => return Poll::Ready(Err(self.blamed(failure))),
             Poll::Ready(Ok(finished)) => finished,
         };
         Poll::Ready(match result {
-            Ok(()) => Ok(instance),
-            Err(error) => Err(explained(error, instance.refusal())),
+            Ok(()) => {
+                instance.tidy &= !self.upload.is_held();
+                Ok(instance)
+            }
+            Err(error) => Err(self.blamed(explained(error, instance.refusal()))),
         })
+    }
+
+    /// Its deadline has passed while it waited.
+    pub(super) fn late(&self) -> Failure {
+        self.blamed(Failure::DeadlineExceeded)
+    }
+
+    fn blamed(&self, failure: Failure) -> Failure {
+        match self.upload.is_to_blame() {
+            true => Failure::Downstream(Box::new(failure)),
+            false => failure,
+        }
     }
 
     /// The head, once the guest has set it; `None` before that and after it was taken.
@@ -169,14 +197,6 @@ fn explained(error: wasmtime::Error, refusal: Option<Refusal>) -> Failure {
     match (Failure::from(error), refusal) {
         (Failure::Trapped(trap), Some(refusal)) => Failure::Trapped(format!("{refusal}; then: {trap}")),
         (failure, _) => failure,
-    }
-}
-
-fn into_wasi(error: BodyError) -> WasiError {
-    match error {
-        BodyError::TooLarge { limit } => WasiError::HttpRequestBodySize(Some(limit)),
-        BodyError::TooSlow | BodyError::DeadlineExceeded => WasiError::ConnectionReadTimeout,
-        BodyError::Cut(_) => WasiError::HttpRequestDenied,
     }
 }
 

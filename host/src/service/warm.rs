@@ -5,7 +5,7 @@ use std::{
     time::Instant,
 };
 
-use crate::{instance::Instance, manifest::Reuse};
+use crate::{engine::GiveUp, instance::Instance, manifest::Reuse};
 
 /// The idle instances of one version; empty for ever where instances are not reused.
 pub(super) struct Warm {
@@ -37,7 +37,7 @@ impl Warm {
     /// Keeps an instance that may serve again; drops it otherwise.
     pub(super) fn keep(&self, instance: Instance) {
         let Reuse::Warm { requests_max, .. } = self.reuse else { return };
-        if instance.served >= requests_max.get() {
+        if instance.served >= requests_max.get() || !instance.tidy {
             return;
         }
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
@@ -54,5 +54,12 @@ impl Warm {
         let expired: Vec<Idle> = idle.drain(..expired).collect();
         drop(idle);
         drop(expired);
+    }
+}
+
+impl GiveUp for Warm {
+    fn give_up(&self) -> bool {
+        let given = std::mem::take(&mut *self.idle.lock().unwrap_or_else(PoisonError::into_inner));
+        !given.is_empty()
     }
 }

@@ -1,0 +1,173 @@
+//! A body and the guest that is still writing it.
+
+use std::{
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use gateway::body::BodyError;
+use http_body::Frame;
+use tokio::task::JoinHandle;
+use wasmtime_wasi_http::WasiBody;
+
+use super::{Timer, Work, poll_here};
+use crate::{
+    instance::Instance,
+    service::{
+        Version,
+        breaker::Admitted,
+        gate::Permit,
+        run::{Failure, GuestRun},
+    },
+};
+
+/// Empty frames a guest may write in a row before its answer is given up (GHSA-f8mm).
+const EMPTY_FRAMES_MAX: u32 = 1_000;
+
+pub(super) struct Streaming {
+    guest: Arc<Mutex<Guest>>,
+    body: WasiBody,
+    /// Wakes a body that waits for a guest past its deadline.
+    timer: Timer,
+    deadline: std::time::Instant,
+    /// Ends the guest at its deadline when nobody polls this: a client that stopped reading.
+    watchdog: JoinHandle<()>,
+    version: Arc<Version>,
+    empty_frames: u32,
+}
+
+enum Guest {
+    Running {
+        run: Box<GuestRun>,
+        admitted: Admitted,
+        _permit: Permit,
+    },
+    /// It has returned well; its instance is kept until the body has ended, because a body that
+    /// the guest left open ends as if it were whole once its store is gone.
+    Returned(Box<Instance>, Admitted),
+    /// Its deadline passed while nobody looked.
+    Late,
+    Gone,
+}
+
+type Polled = Poll<Option<Result<Frame<Bytes>, BodyError>>>;
+
+impl Streaming {
+    pub(super) fn new(work: Work, body: WasiBody) -> Self {
+        let Work { run, version, permit, admitted, .. } = work;
+        let deadline = run.deadline;
+        let guest = Arc::new(Mutex::new(Guest::Running { run: Box::new(run), admitted, _permit: permit }));
+        let watched = guest.clone();
+        let watchdog = tokio::spawn(async move {
+            tokio::time::sleep_until(deadline.into()).await;
+            let mut guest = lock(&watched);
+            if matches!(*guest, Guest::Running { .. }) {
+                *guest = Guest::Late;
+            }
+        });
+        Self { guest, body, timer: Timer::default(), deadline, watchdog, version, empty_frames: 0 }
+    }
+
+    /// Lets the guest go on.
+    fn drive(&mut self, cx: &mut Context<'_>) -> Result<(), Failure> {
+        let mut guest = lock(&self.guest);
+        match &mut *guest {
+            Guest::Running { run, .. } => match run.poll(cx) {
+                Poll::Pending => Ok(()),
+                Poll::Ready(Err(failure)) => Err(failure),
+                Poll::Ready(Ok(instance)) => {
+                    if let Guest::Running { admitted, .. } = std::mem::replace(&mut *guest, Guest::Gone) {
+                        *guest = Guest::Returned(Box::new(instance), admitted);
+                    }
+                    Ok(())
+                }
+            },
+            Guest::Late => Err(Failure::DeadlineExceeded),
+            Guest::Returned(..) | Guest::Gone => Ok(()),
+        }
+    }
+
+    /// The body has ended: the answer is whole once the guest has returned, too.
+    fn ended(&mut self, cx: &mut Context<'_>) -> Polled {
+        let mut guest = lock(&self.guest);
+        match std::mem::replace(&mut *guest, Guest::Gone) {
+            Guest::Returned(instance, admitted) => {
+                self.version.keep(*instance);
+                admitted.succeeded();
+            }
+            Guest::Gone | Guest::Late => {}
+            running @ Guest::Running { .. } => {
+                *guest = running;
+                drop(guest);
+                return self.waiting(cx);
+            }
+        }
+        Poll::Ready(None)
+    }
+
+    fn waiting(&mut self, cx: &mut Context<'_>) -> Polled {
+        let guest = lock(&self.guest);
+        let failure = match &*guest {
+            Guest::Running { run, .. } if self.timer.poll_passed(self.deadline, cx) => run.late(),
+            Guest::Running { .. } => return Poll::Pending,
+            Guest::Late => Failure::DeadlineExceeded,
+            Guest::Returned(..) | Guest::Gone => Failure::NoAnswer("it returned without finishing its body".into()),
+        };
+        drop(guest);
+        self.cut(&failure)
+    }
+
+    /// Ends the guest and the answer with it; whoever sends the answer logs the reason.
+    fn cut(&mut self, failure: &Failure) -> Polled {
+        let guest = std::mem::replace(&mut *lock(&self.guest), Guest::Gone);
+        if let Guest::Running { admitted, .. } | Guest::Returned(_, admitted) = guest {
+            admitted.failed_if(failure.is_the_guests());
+        }
+        let service = &self.version.component.service;
+        Poll::Ready(Some(Err(BodyError::Cut(format!("service `{service}`: {failure}")))))
+    }
+}
+
+impl http_body::Body for Streaming {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
+        loop {
+            if let Err(failure) = self.drive(cx) {
+                return self.cut(&failure);
+            }
+            match poll_here(&mut self.body, cx) {
+                Poll::Ready(Some(Ok(frame))) if frame.data_ref().is_some_and(Bytes::is_empty) => {
+                    self.empty_frames += 1;
+                    if self.empty_frames > EMPTY_FRAMES_MAX {
+                        return self.cut(&Failure::NoAnswer("it wrote too many empty pieces".into()));
+                    }
+                }
+                Poll::Ready(Some(Ok(frame))) => {
+                    self.empty_frames = 0;
+                    return Poll::Ready(Some(Ok(frame)));
+                }
+                Poll::Ready(Some(Err(error))) => {
+                    return self.cut(&Failure::NoAnswer(format!("its body failed: {error}")));
+                }
+                Poll::Ready(None) => return self.ended(cx),
+                Poll::Pending => return self.waiting(cx),
+            }
+        }
+    }
+}
+
+impl Drop for Streaming {
+    fn drop(&mut self) {
+        self.watchdog.abort();
+        // The watchdog's handle on it may live a moment longer; the guest ends now.
+        *lock(&self.guest) = Guest::Gone;
+    }
+}
+
+fn lock(guest: &Mutex<Guest>) -> MutexGuard<'_, Guest> {
+    guest.lock().unwrap_or_else(PoisonError::into_inner)
+}
