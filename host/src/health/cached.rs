@@ -1,20 +1,20 @@
 //! A check whose result is remembered for a second.
 
-use std::{future::Future, pin::Pin, time::Instant};
+use std::{future::Future, pin::Pin, sync::Arc, time::Instant};
 
 use tokio::sync::Mutex;
 
 use super::{CHECK_TIMEOUT, Check, Status};
 
 /// Asks one dependency once. The text of a failure is for the log.
-type Probe = Box<dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>> + Send + Sync>;
+type Probe = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>> + Send + Sync>;
 
 /// One dependency of one service.
 pub struct Cached {
     probe: Probe,
     optional: bool,
     /// The lock is the subject: one check at a time, and those who wait share its result.
-    last: Mutex<Option<(Instant, Check)>>,
+    last: Arc<Mutex<Option<(Instant, Check)>>>,
 }
 
 impl Cached {
@@ -22,43 +22,49 @@ impl Cached {
         optional: bool,
         probe: impl Fn() -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>> + Send + Sync + 'static,
     ) -> Self {
-        Self { probe: Box::new(probe), optional, last: Mutex::new(None) }
+        Self { probe: Arc::new(probe), optional, last: Arc::default() }
     }
 
-    /// The result, at most a second old. Cancel safe.
+    /// The result, at most a second old. Cancel safe: a check goes on, on a task of its own, when
+    /// whoever wanted it hangs up, and the next one to ask gets its result.
     pub async fn result(&self) -> Check {
-        let mut last = self.last.lock().await;
+        let mut last = self.last.clone().lock_owned().await;
         match &*last {
             Some((at, check)) if at.elapsed() < CHECK_TIMEOUT => check.clone(),
             _ => {
-                let check = self.ask().await;
-                *last = Some((Instant::now(), check.clone()));
-                check
+                let (probe, optional) = (self.probe.clone(), self.optional);
+                let asked = tokio::spawn(async move {
+                    let check = ask(&probe, optional).await;
+                    *last = Some((Instant::now(), check.clone()));
+                    check
+                });
+                asked.await.unwrap_or_else(|_panicked| failed(optional, None, "the check itself failed"))
             }
         }
     }
+}
 
-    async fn ask(&self) -> Check {
-        let began = Instant::now();
-        let answer = tokio::time::timeout(CHECK_TIMEOUT, (self.probe)()).await;
-        let latency = Some((began.elapsed().as_secs_f64() * 1e6).round() / 1e3);
-        let (reason, message) = match answer {
-            Ok(Ok(())) => return Check { status: Status::Healthy, latency, message: None },
-            Ok(Err(reason)) => (reason, "not available"),
-            Err(_elapsed) => ("no answer within 1 s".into(), "no answer within 1 s"),
-        };
-        tracing::debug!(reason, "health check failed");
-        let status = if self.optional { Status::Degraded } else { Status::Unhealthy };
-        Check { status, latency, message: Some(message.into()) }
-    }
+async fn ask(probe: &Probe, optional: bool) -> Check {
+    let began = Instant::now();
+    let answer = tokio::time::timeout(CHECK_TIMEOUT, probe()).await;
+    let latency = Some((began.elapsed().as_secs_f64() * 1e6).round() / 1e3);
+    let (reason, message) = match answer {
+        Ok(Ok(())) => return Check { status: Status::Healthy, latency, message: None },
+        Ok(Err(reason)) => (reason, "not available"),
+        Err(_elapsed) => ("no answer within 1 s".into(), "no answer within 1 s"),
+    };
+    tracing::debug!(reason, "health check failed");
+    failed(optional, latency, message)
+}
+
+fn failed(optional: bool, latency: Option<f64>, message: &str) -> Check {
+    let status = if optional { Status::Degraded } else { Status::Unhealthy };
+    Check { status, latency, message: Some(message.into()) }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    };
+    use std::sync::atomic::{AtomicU32, Ordering};
 
     use super::*;
 
@@ -75,7 +81,32 @@ mod tests {
         assert_eq!(asked.load(Ordering::Relaxed), 1);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
+    async fn a_prober_that_hangs_up_makes_nobody_ask_again() {
+        let asked = Arc::new(AtomicU32::new(0));
+        let answer = Arc::new(tokio::sync::Notify::new());
+        let (counter, answered) = (asked.clone(), answer.clone());
+        let check = Cached::new(false, move || {
+            counter.fetch_add(1, Ordering::Relaxed);
+            let answered = answered.clone();
+            Box::pin(async move {
+                answered.notified().await;
+                Ok(())
+            })
+        });
+        for _ in 0..10 {
+            tokio::select! {
+                biased;
+                _ = check.result() => panic!("nobody has answered yet"),
+                () = tokio::task::yield_now() => {}
+            }
+        }
+        answer.notify_one();
+        assert_eq!(check.result().await.status, Status::Healthy);
+        assert_eq!(asked.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test]
     async fn a_dependency_that_hangs_is_unhealthy_after_a_second() {
         let check = Cached::new(false, || Box::pin(std::future::pending()));
         assert_eq!(check.result().await.status, Status::Unhealthy);
