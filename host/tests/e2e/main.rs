@@ -6,5 +6,10 @@
 #![allow(unreachable_pub, reason = "a test binary has no outside")]
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a failing test may panic, and prints what it measured")]
 
+mod envelope;
 mod harness;
+mod health;
+mod openapi;
+mod pages;
 mod serving;
+mod users;
