@@ -119,7 +119,7 @@ impl Gateway {
     /// The answer to something that never became a request, with its `Content-Length`.
     pub fn refused(&self, status: StatusCode, message: &str) -> Response<Bytes> {
         let trace = TraceContext::start();
-        let mut response = refusal(status, message, &trace);
+        let mut response = refusal(status, &sentence(message), &trace);
         let length = response.body().len();
         headers::mark_refusal(response.headers_mut(), &trace, new_request_id());
         response.headers_mut().insert(CONTENT_LENGTH, length.into());
@@ -187,6 +187,12 @@ impl<'a> Started<'a> {
         }
         Ok(answered.map_err(|_elapsed| GatewayError::DeadlineExceeded)??)
     }
+}
+
+/// What an error says of itself, as a client reads sentences: with a capital.
+fn sentence(message: &str) -> String {
+    let mut characters = message.chars();
+    characters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(characters).collect()
 }
 
 /// Cleans a service's answer and refuses one that is no valid HTTP; with it comes the length

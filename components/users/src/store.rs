@@ -19,10 +19,11 @@ impl Store {
 
     pub(crate) fn insert(&self, new: NewUser) -> Result<User, Error> {
         let now = Timestamp::now();
-        let sql = "insert into users (id, email, name, created_at, updated_at) values ($1, $2, $3, $4, $4)
-                   returning id, email, name, created_at, updated_at";
+        let sql = "insert into users (id, email, email_key, name, created_at, updated_at)
+                   values ($1, $2, $3, $4, $5, $5) returning id, email, name, created_at, updated_at";
+        let key = email_key(&new.email);
         self.0
-            .query_one(sql, params![new_id(now), new.email, new.name, now])
+            .query_one(sql, params![new_id(now), new.email, key, new.name, now])
             .map_err(taken)
     }
 
@@ -49,13 +50,14 @@ impl Store {
 
     /// `updated_at` moves by a millisecond at least, the smallest step that a client can see.
     pub(crate) fn update(&self, id: Uuid, changes: Changes) -> Result<Option<User>, Error> {
-        let sql = "update users set email = coalesce($2, email), name = coalesce($3, name),
-                   updated_at = greatest($4, updated_at + interval '1 millisecond') where id = $1
-                   returning id, email, name, created_at, updated_at";
+        let sql = "update users set email = coalesce($2, email), email_key = coalesce($3, email_key),
+                   name = coalesce($4, name), updated_at = greatest($5, updated_at + interval '1 millisecond')
+                   where id = $1 returning id, email, name, created_at, updated_at";
+        let key = changes.email.as_deref().map(email_key);
         self.0
             .query_optional(
                 sql,
-                params![id, changes.email, changes.name, Timestamp::now()],
+                params![id, changes.email, key, changes.name, Timestamp::now()],
             )
             .map_err(taken)
     }
@@ -67,6 +69,11 @@ impl Store {
             .execute("delete from users where id = $1", params![id])?
             > 0)
     }
+}
+
+/// What two emails that are the same person's have in common.
+fn email_key(email: &str) -> String {
+    email.to_lowercase()
 }
 
 fn taken(error: postgres::Error) -> Error {

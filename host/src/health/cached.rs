@@ -75,10 +75,7 @@ impl Asking {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    };
+    use std::sync::atomic::{AtomicU32, Ordering};
 
     use super::*;
 
@@ -92,6 +89,31 @@ mod tests {
         });
         let probes = (0..1000).map(|_| check.result());
         futures_util::future::join_all(probes).await;
+        assert_eq!(asked.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test]
+    async fn a_prober_that_hangs_up_makes_nobody_ask_again() {
+        let asked = Arc::new(AtomicU32::new(0));
+        let answer = Arc::new(tokio::sync::Notify::new());
+        let (counter, answered) = (asked.clone(), answer.clone());
+        let check = Cached::new(false, move || {
+            counter.fetch_add(1, Ordering::Relaxed);
+            let answered = answered.clone();
+            Box::pin(async move {
+                answered.notified().await;
+                Ok(())
+            })
+        });
+        for _ in 0..10 {
+            tokio::select! {
+                biased;
+                _ = check.result() => panic!("nobody has answered yet"),
+                () = tokio::task::yield_now() => {}
+            }
+        }
+        answer.notify_one();
+        assert_eq!(check.result().await.status, Status::Healthy);
         assert_eq!(asked.load(Ordering::Relaxed), 1);
     }
 

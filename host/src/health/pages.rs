@@ -7,6 +7,7 @@ use gateway::{
     body::{self, Body},
     context::RequestContext,
     dispatch::{Dispatch, Dispatched},
+    error::envelope,
 };
 use http::{Request, Response, StatusCode, header};
 use serde::Serialize;
@@ -31,7 +32,7 @@ pub struct Pages {
 }
 
 impl Dispatch for Pages {
-    fn dispatch(&self, _: Arc<RequestContext>, request: Request<Body>) -> Dispatched<'_> {
+    fn dispatch(&self, cx: Arc<RequestContext>, request: Request<Body>) -> Dispatched<'_> {
         Box::pin(async move {
             Ok(match self.page {
                 Page::Live => json(StatusCode::OK, &Alive { status: "alive" }),
@@ -40,7 +41,7 @@ impl Dispatch for Pages {
                     let name = request.uri().path().rsplit('/').next().unwrap_or_default();
                     match self.health.service(name).await {
                         Some(found) => report(&found),
-                        None => json(StatusCode::NOT_FOUND, &NoService { error: "no service of that name" }),
+                        None => no_service(&cx),
                     }
                 }
             })
@@ -53,9 +54,9 @@ struct Alive {
     status: &'static str,
 }
 
-#[derive(Serialize)]
-struct NoService {
-    error: &'static str,
+/// An error, and so in the envelope of all errors.
+fn no_service(cx: &RequestContext) -> Response<Body> {
+    document(StatusCode::NOT_FOUND, envelope("No service has this name", &cx.trace))
 }
 
 fn report(report: &Report) -> Response<Body> {
@@ -69,7 +70,11 @@ fn report(report: &Report) -> Response<Body> {
 /// A small JSON document that is no envelope: health, OpenAPI.
 pub fn json(status: StatusCode, document: &impl Serialize) -> Response<Body> {
     let text = serde_json::to_vec(document).expect("our own documents are valid JSON");
-    let mut response = Response::new(body::full(Bytes::from(text)));
+    self::document(status, text.into())
+}
+
+fn document(status: StatusCode, text: Bytes) -> Response<Body> {
+    let mut response = Response::new(body::full(text));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));

@@ -7,5 +7,10 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a failing test may panic, and prints what it measured")]
 
 mod bounds;
+mod envelope;
 mod harness;
+mod health;
+mod openapi;
+mod pages;
 mod serving;
+mod users;

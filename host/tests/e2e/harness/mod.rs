@@ -3,6 +3,11 @@
 mod host;
 mod http;
 mod log;
+mod postgres;
+mod shared;
+pub mod shop;
 
 pub use host::Host;
 pub use http::{Answer, Connection, exchange};
+pub use postgres::Postgres;
+pub use shared::Shared;

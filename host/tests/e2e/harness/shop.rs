@@ -1,0 +1,128 @@
+//! The shop of `manifests/shop.toml`, on data of its own, and what its contract says of every
+//! answer.
+
+use std::{
+    fs::{Permissions, set_permissions},
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::{Answer, Host};
+
+/// `gateway` and `database` are lines for their tables of the manifest.
+#[track_caller]
+pub fn shop(gateway: &str, database: &str) -> Host {
+    Host::running_in(open_folder(), &manifest(gateway, database))
+}
+
+pub fn manifest(gateway: &str, database: &str) -> String {
+    let migrations = Path::new(env!("CARGO_MANIFEST_DIR")).join("../components/users/migrations");
+    let migrations = migrations.canonicalize().unwrap();
+    format!(
+        r#"
+[gateway]
+listen = "127.0.0.1:0"
+{gateway}
+
+[postgres.users]
+migrations = "{}"
+{database}
+
+[services.users]
+component = "COMPONENTS/users.wasm"
+version = "1.0.0"
+limits = {{ memory = "64MiB", reuse = {{ requests = 128, idle = "10s" }} }}
+permissions = {{ postgres = {{ users = "read-write" }} }}
+
+[[routes]]
+path = "/api/users/{{*rest}}"
+service = "users"
+public = true
+"#,
+        migrations.display()
+    )
+}
+
+/// A folder that other accounts can pass through: PostgreSQL does not run as root.
+pub fn open_folder() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    set_permissions(folder.path(), Permissions::from_mode(0o711)).unwrap();
+    folder
+}
+
+/// An email that no other test has.
+pub fn email(who: &str) -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    format!("{who}{}@example.com", NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Creates a user and gives back its `data`.
+#[track_caller]
+pub fn user(host: &Host, email: &str, name: &str) -> Value {
+    let answer = host.json("POST", "/api/users", &json!({"email": email, "name": name}));
+    data(&answer, 201)
+}
+
+/// The `data` of a success of this status, whose envelope is right.
+#[track_caller]
+pub fn data(answer: &Answer, status: u16) -> Value {
+    let mut envelope = envelope(answer, status);
+    assert_eq!(envelope["success"], true);
+    envelope["data"].take()
+}
+
+/// An error of this status with exactly this sentence, whose envelope is right.
+#[track_caller]
+pub fn refused(answer: &Answer, status: u16, sentence: &str) {
+    assert_eq!(envelope(answer, status)["error"], sentence);
+}
+
+/// The envelope of an answer, checked against every promise that holds for all of them.
+#[track_caller]
+pub fn envelope(answer: &Answer, status: u16) -> Value {
+    assert_eq!(answer.status, status, "{}", answer.text());
+    assert!(answer.whole);
+    assert_eq!(answer.header("content-type"), Some("application/json"));
+    let envelope = answer.json();
+    let success = status < 400;
+    let fields: Vec<&str> = envelope.as_object().expect("an object").keys().map(String::as_str).collect();
+    let mut expected = vec![if success { "data" } else { "error" }, "success", "timestamp", "traceId"];
+    expected.sort_unstable();
+    assert_eq!(fields, expected, "{envelope}");
+    assert_eq!(envelope["success"], success);
+    if !success {
+        let sentence = envelope["error"].as_str().expect("a sentence");
+        assert!(sentence.starts_with(|first: char| first.is_uppercase()), "{sentence}");
+        for inside in ["select ", "insert ", "update ", "sqlstate", "panicked", "/work", "/tmp", ".rs", "wasm"] {
+            assert!(!sentence.to_lowercase().contains(inside), "`{inside}` in `{sentence}`");
+        }
+    }
+    let age = Timestamp::now().duration_since(moment(&envelope["timestamp"])).as_secs();
+    assert!((-5..60).contains(&age), "{envelope}");
+    assert_eq!(envelope["traceId"].as_str(), Some(trace_id(answer)));
+    envelope
+}
+
+/// The trace id of an answer's head: 32 digits in lower case, not all zero.
+#[track_caller]
+pub fn trace_id(answer: &Answer) -> &str {
+    let id = answer.header("x-trace-id").expect("a trace id");
+    let digits = id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    assert!(id.len() == 32 && digits && id.bytes().any(|byte| byte != b'0'), "{id}");
+    assert!(answer.header("x-request-id").is_some_and(|id| !id.is_empty()), "{answer:?}");
+    id
+}
+
+/// A time as the contract writes it: RFC 3339, UTC, milliseconds, `Z`.
+#[track_caller]
+pub fn moment(text: &Value) -> Timestamp {
+    let text = text.as_str().expect("a time");
+    let shape: String = text.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
+    assert_eq!(shape, "0000-00-00T00:00:00.000Z", "{text}");
+    text.parse().unwrap()
+}

@@ -1,0 +1,174 @@
+//! The OpenAPI document says what the service does: real answers are held against it.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use crate::harness::{
+    Answer, Host,
+    shop::{email, shop},
+};
+
+#[test]
+fn the_document_describes_exactly_what_is_served() {
+    let host = shop("", "");
+    let answer = host.get("/openapi.json");
+    assert_eq!((answer.status, answer.header("content-type")), (200, Some("application/json")));
+    let document = answer.json();
+    assert!(document["openapi"].as_str().is_some_and(|version| version.starts_with("3.1.")), "{document}");
+    assert!(document["info"]["title"].is_string() && document["info"]["version"].is_string());
+    every_reference_leads_somewhere(&document, &document);
+
+    let described: BTreeSet<(&str, &str)> = operations(&document).collect();
+    let routes = [
+        ("/api/users", "get"),
+        ("/api/users", "post"),
+        ("/api/users/{id}", "get"),
+        ("/api/users/{id}", "put"),
+        ("/api/users/{id}", "delete"),
+    ];
+    assert_eq!(described, routes.into());
+    for path in ["/api/users", "/api/users/{id}"] {
+        for method in ["get", "post", "put", "patch", "delete"] {
+            let served = host.json(&method.to_uppercase(), &path.replace("{id}", "7"), &json!({})).status != 405;
+            assert_eq!(served, described.contains(&(path, method)), "{method} {path}");
+        }
+    }
+    answers_are_as_described(&host, &document);
+}
+
+fn answers_are_as_described(host: &Host, document: &Value) {
+    let body = json!({"email": email("ada"), "name": "Ada"});
+    let created = host.json("POST", "/api/users", &body);
+    let ada = created.header("location").expect("where it is").to_owned();
+    host.json("POST", "/api/users", &json!({"email": email("bob"), "name": "Bob"}));
+    let unknown = "/api/users/0190b5a2-7c3e-7d4f-8a1b-2c3d4e5f6071";
+    let big = json!({"name": "n".repeat(2 << 20)});
+    let plain = |method: &str, path: &str| host.send(method, path, &[("content-type", "text/plain")], b"{}");
+    let (list, one) = ("/api/users", "/api/users/{id}");
+    let answers = [
+        ("post", list, 201, created),
+        ("post", list, 400, host.json("POST", list, &json!({}))),
+        ("post", list, 409, host.json("POST", list, &body)),
+        ("post", list, 413, host.json("POST", list, &big)),
+        ("post", list, 415, plain("POST", list)),
+        ("get", list, 200, host.get("/api/users?limit=1")),
+        ("get", list, 200, host.get(list)),
+        ("get", list, 400, host.get("/api/users?limit=0")),
+        ("get", one, 200, host.get(&ada)),
+        ("get", one, 400, host.get("/api/users/7")),
+        ("get", one, 404, host.get(unknown)),
+        ("put", one, 200, host.json("PUT", &ada, &json!({"name": "Ada L."}))),
+        ("put", one, 400, host.json("PUT", &ada, &json!({}))),
+        ("put", one, 404, host.json("PUT", unknown, &json!({"name": "N"}))),
+        ("put", one, 409, {
+            let taken = json!({"email": email("taken"), "name": "T"});
+            host.json("POST", list, &taken);
+            host.json("PUT", &ada, &json!({"email": taken["email"]}))
+        }),
+        ("put", one, 413, host.json("PUT", &ada, &big)),
+        ("put", one, 415, plain("PUT", &ada)),
+        ("delete", one, 204, host.send("DELETE", &ada, &[], b"")),
+        ("delete", one, 400, host.send("DELETE", "/api/users/7", &[], b"")),
+        ("delete", one, 404, host.send("DELETE", &ada, &[], b"")),
+    ];
+    for (method, path, status, answer) in answers {
+        assert_eq!(answer.status, status, "{method} {path}: {}", answer.text());
+        is_described(document, &document["paths"][path][method], &answer, &format!("{method} {path} {status}"));
+    }
+}
+
+fn operations(document: &Value) -> impl Iterator<Item = (&str, &str)> {
+    let paths = document["paths"].as_object().expect("paths").iter();
+    paths.flat_map(|(path, item)| {
+        let methods = item.as_object().expect("methods").keys().filter(|key| *key != "parameters");
+        methods.map(move |method| (path.as_str(), method.as_str()))
+    })
+}
+
+#[track_caller]
+fn is_described(document: &Value, operation: &Value, answer: &Answer, what: &str) {
+    let described = &operation["responses"][answer.status.to_string()];
+    assert!(described.is_object(), "{what} is not described");
+    let response = followed(document, described);
+    for (name, header) in response["headers"].as_object().into_iter().flatten() {
+        let value = answer.header(&name.to_lowercase());
+        assert!(value.is_some() || name == "X-Next-Cursor", "{what} has no `{name}`");
+        if header["schema"]["type"] == "integer" {
+            assert!(value.is_some_and(|value| value.parse::<u64>().is_ok()), "{what}: {name} is {value:?}");
+        }
+    }
+    match response["content"].as_object() {
+        None => assert!(answer.body.is_empty(), "{what} has a body"),
+        Some(content) => {
+            let media_type = answer.header("content-type").expect("a type");
+            assert_matches(document, &content[media_type]["schema"], &answer.json(), what);
+        }
+    }
+}
+
+fn followed<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
+    match value["$ref"].as_str() {
+        Some(reference) => {
+            let pointer = reference.strip_prefix('#').expect("a reference into the document");
+            document.pointer(pointer).unwrap_or_else(|| panic!("{reference} leads nowhere"))
+        }
+        None => value,
+    }
+}
+
+fn every_reference_leads_somewhere(document: &Value, part: &Value) {
+    followed(document, part);
+    match part {
+        Value::Array(items) => items.iter().for_each(|item| every_reference_leads_somewhere(document, item)),
+        Value::Object(fields) => fields.values().for_each(|field| every_reference_leads_somewhere(document, field)),
+        _ => {}
+    }
+}
+
+/// As much of JSON Schema as the document uses; a word that is not known here fails the test.
+#[track_caller]
+fn assert_matches(document: &Value, schema: &Value, value: &Value, at: &str) {
+    for (word, wanted) in schema.as_object().unwrap_or_else(|| panic!("{at} has no schema")) {
+        let text = || value.as_str().unwrap_or_else(|| panic!("{at} is no string: {value}"));
+        match word.as_str() {
+            "$ref" => assert_matches(document, followed(document, schema), value, at),
+            "allOf" => wanted.as_array().unwrap().iter().for_each(|all| assert_matches(document, all, value, at)),
+            "type" => assert_eq!(kind(value), wanted, "{at}: {value}"),
+            "const" => assert_eq!(value, wanted, "{at}"),
+            "required" => {
+                let is_there = |name: &Value| value.get(name.as_str().unwrap()).is_some();
+                assert!(wanted.as_array().unwrap().iter().all(is_there), "{at}: {value} has not all of {wanted}");
+            }
+            "properties" => {
+                for (name, schema) in wanted.as_object().unwrap() {
+                    if let Some(value) = value.get(name) {
+                        assert_matches(document, schema, value, &format!("{at} {name}"));
+                    }
+                }
+            }
+            "items" => value.as_array().unwrap().iter().for_each(|item| assert_matches(document, wanted, item, at)),
+            "minLength" => assert!(text().chars().count() as u64 >= wanted.as_u64().unwrap(), "{at}: {value}"),
+            "maxLength" => assert!(text().chars().count() as u64 <= wanted.as_u64().unwrap(), "{at}: {value}"),
+            "format" if wanted == "uuid" => drop(text().parse::<uuid::Uuid>().expect(at)),
+            "format" if wanted == "date-time" => drop(text().parse::<jiff::Timestamp>().expect(at)),
+            "pattern" if wanted == "^[0-9a-f]{32}$" => {
+                let digits = text().bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+                assert!(digits && text().len() == 32, "{at}: {value}");
+            }
+            "description" => {}
+            other => panic!("{at}: `{other}` is not known to this test"),
+        }
+    }
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    }
+}
