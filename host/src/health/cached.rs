@@ -75,7 +75,7 @@ mod tests {
         assert_eq!(asked.load(Ordering::Relaxed), 1);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_dependency_that_hangs_is_unhealthy_after_a_second() {
         let check = Cached::new(false, || Box::pin(std::future::pending()));
         assert_eq!(check.result().await.status, Status::Unhealthy);

@@ -88,9 +88,9 @@ mod tests {
         assert_eq!(gate.waiting.load(Relaxed), 0);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn nobody_waits_longer_than_the_queue_allows() {
-        let gate = gate(1, Duration::from_millis(250));
+        let gate = gate(1, Duration::from_millis(20));
         let _first = gate.enter(soon()).await.expect("free");
         assert!(gate.enter(soon()).await.is_none());
     }
