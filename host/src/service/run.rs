@@ -123,10 +123,7 @@ impl GuestRun {
         instance.begin(&scope);
         let head = Arc::new(HeadSlot::default());
         let budget = instance.budget.clone();
-        let scheme = match request.uri().scheme_str() {
-            Some("https") => Scheme::Https,
-            _ => Scheme::Http,
-        };
+        let scheme = scheme(&request);
         let request = request.map(|body| body.map_err(into_wasi));
         let mut http = instance.store.data_mut().http();
         let incoming = http.new_incoming_request(scheme, request)?;
@@ -162,6 +159,13 @@ impl GuestRun {
         let head = self.head.lock().unwrap_or_else(PoisonError::into_inner).take()?;
         Some(head.map_err(|code| Failure::NoAnswer(format!("it answered with the error {code:?}"))))
     }
+}
+
+/// The connection's, as the gateway found it: the target of HTTP/1 has none, that of HTTP/2 is the
+/// client's word.
+fn scheme(request: &Request<Body>) -> Scheme {
+    let encrypted = request.headers().get("x-forwarded-proto").is_some_and(|scheme| scheme == "https");
+    if encrypted { Scheme::Https } else { Scheme::Http }
 }
 
 /// A trap after memory was refused is most likely its consequence; the log says both.
