@@ -6,5 +6,12 @@
 #![allow(unreachable_pub, reason = "a test binary has no outside")]
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a failing test may panic, and prints what it measured")]
 
+mod edge;
+mod floods;
 mod harness;
+mod http2;
+mod overload;
+mod secrets;
 mod serving;
+mod shutdown;
+mod tls;
