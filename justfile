@@ -51,6 +51,11 @@ bench WHAT *ARGS: _compiler (component 'hello')
     cargo build --release -p host -p bench
     '{{ host_target }}/release/bench' "$@"
 
+# Feed the HTTP/1 reader nonsense for a while: just fuzz 600 (seconds a target; needs a nightly compiler and cargo-fuzz)
+fuzz SECONDS='60': _fuzzers
+    cd gateway && cargo +nightly fuzz run framing -- -max_total_time="$1" -max_len=4096
+    cd gateway && mkdir -p fuzz/corpus/framing_then_hyper && cargo +nightly fuzz run framing_then_hyper fuzz/corpus/framing_then_hyper fuzz/corpus/framing -- -max_total_time="$1" -max_len=2048
+
 # Build the host's release binary
 release: _compiler
     cargo build --release -p host
@@ -75,6 +80,10 @@ _compiler:
 
 _linters:
     scripts/setup.sh linters
+
+_fuzzers:
+    @cargo +nightly --version >/dev/null 2>&1 || { echo 'just fuzz needs a nightly compiler: rustup toolchain install nightly' >&2; exit 1; }
+    @cargo fuzz --version >/dev/null 2>&1 || { echo 'just fuzz needs cargo-fuzz: cargo install cargo-fuzz' >&2; exit 1; }
 
 _fmt-check: _linters
     cargo fmt --all -- --check

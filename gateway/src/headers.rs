@@ -81,6 +81,7 @@ pub(crate) fn clean_request(headers: &mut HeaderMap) {
 pub(crate) fn clean_answer(headers: &mut HeaderMap) {
     let ours = [X_SERVICE, X_SERVICE_VERSION, X_TRACE_ID, X_REQUEST_ID];
     strip(headers, |name| is_identity(name) || ours.iter().any(|ours| ours == name));
+    headers.remove(TE); // it asks a server for something
 }
 
 /// Removes the hop-by-hop fields, as every hop must in both directions.

@@ -2,12 +2,14 @@
 //!
 //! Decides the shape of a line and where it goes; what is worth a line is decided where it
 //! happens. Lines are written by a thread of their own with a bounded queue: a reader that stops
-//! reading costs lines (counted), never requests.
+//! reading costs lines (counted), never requests. Libraries are heard from warnings up: what they
+//! tell below that holds heads of requests and parameters of queries.
 
 use std::io::{self, IsTerminal};
 
+use tracing::{Level, Metadata, Subscriber, subscriber::set_global_default};
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing_subscriber::{EnvFilter, filter::filter_fn, fmt, layer::SubscriberExt};
 
 mod json;
 
@@ -20,10 +22,10 @@ pub struct Telemetry {
 }
 
 /// Starts logging to standard output. `filter` is in the syntax of `tracing-subscriber`
-/// (`info`, `info,gateway=debug`).
+/// (`info`, `info,gateway=debug`); it speaks of our own lines.
 ///
 /// # Errors
-/// When `filter` cannot be understood.
+/// When `filter` cannot be understood, or logging has been started already.
 pub fn start(filter: &str) -> Result<Telemetry, anyhow::Error> {
     let filter = EnvFilter::try_new(filter).map_err(|error| {
         anyhow::anyhow!("ARCHIPEL_LOG is `{filter}`: {error}; write `info` or `info,gateway=debug`")
@@ -32,12 +34,62 @@ pub fn start(filter: &str) -> Result<Telemetry, anyhow::Error> {
     let terminal = stdout.is_terminal();
     let buffered = io::BufWriter::with_capacity(64 << 10, stdout);
     let (writer, guard) = NonBlockingBuilder::default().buffered_lines_limit(LINES_MAX).lossy(true).finish(buffered);
-    let registry = tracing_subscriber::registry().with(filter);
+    let registry = tracing_subscriber::registry().with(filter).with(filter_fn(tells_no_secrets));
     if terminal {
         let colours = std::env::var_os("NO_COLOR").is_none();
-        registry.with(fmt::layer().compact().with_target(false).with_ansi(colours).with_writer(writer)).init();
+        listen(registry.with(fmt::layer().compact().with_target(false).with_ansi(colours).with_writer(writer)))?;
     } else {
-        registry.with(fmt::layer().event_format(json::Lines).with_ansi(false).with_writer(writer)).init();
+        listen(registry.with(fmt::layer().event_format(json::Lines).with_ansi(false).with_writer(writer)))?;
     }
     Ok(Telemetry { _writer: guard })
+}
+
+/// Only what speaks `tracing` is heard: of the libraries that use `log`, the PostgreSQL client
+/// tells parameters and passwords, and the compiler two million lines for a component.
+fn listen(subscriber: impl Subscriber + Send + Sync) -> Result<(), anyhow::Error> {
+    Ok(set_global_default(subscriber)?)
+}
+
+/// The targets of our own lines: two crates, and three that are no module's name.
+const OURS: [&str; 5] = ["archipel", "gateway", "access", "guest", "postgres"];
+
+fn tells_no_secrets(line: &Metadata<'_>) -> bool {
+    let krate = line.target().split("::").next().unwrap_or_default();
+    *line.level() <= Level::WARN || OURS.contains(&krate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn libraries_are_heard_from_warnings_up() {
+        fn told(tell: fn()) -> bool {
+            let lines = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+            let writer = lines.clone();
+            let layer = fmt::layer().with_writer(move || Lines(writer.clone()));
+            let subscriber = tracing_subscriber::registry().with(filter_fn(tells_no_secrets)).with(layer);
+            tracing::subscriber::with_default(subscriber, tell);
+            let told = !lines.lock().unwrap().is_empty();
+            told
+        }
+        assert!(told(|| tracing::trace!("ours")));
+        assert!(told(|| tracing::debug!(target: "gateway::error", "ours")));
+        assert!(told(|| tracing::info!(target: "access", "ours")));
+        assert!(told(|| tracing::warn!(target: "h2::server", "a warning")));
+        assert!(!told(|| tracing::info!(target: "h2::server", "theirs")));
+        assert!(!told(|| tracing::trace!(target: "gatewayish", "theirs")));
+    }
+
+    struct Lines(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+
+    impl io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
 }

@@ -35,7 +35,7 @@ fn a_client_cannot_say_who_it_is_or_where_it_comes_from() {
 fn a_service_cannot_set_the_gateways_marks() {
     check(
         clean_answer,
-        "x-service: 1\nx-service-version: 1\nx-trace-id: 1\nx-request-id: 1\nx-user-id: 1\nconnection: keep-alive\ntransfer-encoding: chunked\nset-cookie: a\nlocation: /",
+        "x-service: 1\nx-service-version: 1\nx-trace-id: 1\nx-request-id: 1\nx-user-id: 1\nconnection: keep-alive\ntransfer-encoding: chunked\nte: trailers\nset-cookie: a\nlocation: /",
         "location: /\nset-cookie: a",
     );
 }

@@ -7,10 +7,17 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a failing test may panic, and prints what it measured")]
 
 mod bounds;
+mod edge;
 mod envelope;
+mod floods;
 mod harness;
 mod health;
+mod http2;
 mod openapi;
+mod overload;
 mod pages;
+mod secrets;
 mod serving;
+mod shutdown;
+mod tls;
 mod users;

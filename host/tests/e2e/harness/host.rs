@@ -36,6 +36,13 @@ pub fn component(name: &str) -> PathBuf {
     file
 }
 
+/// The manifest of [`Host::probe`].
+pub fn probe(lines: &str) -> String {
+    format!(
+        "[services.probe]\ncomponent = \"COMPONENTS/probe.wasm\"\n{lines}\n[[routes]]\npath = \"/{{*rest}}\"\nservice = \"probe\"\npublic = true\n"
+    )
+}
+
 impl Host {
     /// Starts a host whose manifest has `rest` after the addresses, and waits until it is ready.
     /// `COMPONENTS` in `rest` stands for the folder of the built components.
@@ -56,14 +63,17 @@ impl Host {
     /// A service `probe` with these lines in its table, behind every path, public.
     #[track_caller]
     pub fn probe(lines: &str) -> Self {
-        Self::running(&format!(
-            "[services.probe]\ncomponent = \"COMPONENTS/probe.wasm\"\n{lines}\n[[routes]]\npath = \"/{{*rest}}\"\nservice = \"probe\"\npublic = true\n"
-        ))
+        Self::running(&probe(lines))
     }
 
     pub fn start(folder: TempDir, rest: &str) -> Result<Self, Failed> {
+        Self::start_with(folder, rest, &[])
+    }
+
+    /// The same with these variables in the host's environment.
+    pub fn start_with(folder: TempDir, rest: &str, environment: &[(&str, &str)]) -> Result<Self, Failed> {
         let manifest = write_manifest(folder.path(), rest);
-        let mut child = archipel().arg("run").arg(manifest).spawn().unwrap();
+        let mut child = archipel().envs(environment.iter().copied()).arg("run").arg(manifest).spawn().unwrap();
         let log = Log::follow(child.stdout.take().unwrap());
         let errors = Log::follow(child.stderr.take().unwrap());
         let ready = |line: &str| serde_json::from_str::<Value>(line).ok().filter(|line| line["listening"].is_object());
@@ -101,6 +111,29 @@ impl Host {
 
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Memory that the process holds now.
+    pub fn memory_mib(&self) -> u64 {
+        self.memory("VmRSS:")
+    }
+
+    /// The most that it has ever held.
+    pub fn memory_peak_mib(&self) -> u64 {
+        self.memory("VmHWM:")
+    }
+
+    fn memory(&self, key: &str) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(key)).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
+    }
+
+    /// CPU time that the process has used, in hundredths of a second.
+    pub fn cpu_ticks(&self) -> u64 {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.id())).unwrap();
+        let after_name = stat.rsplit(')').next().unwrap();
+        after_name.split_whitespace().skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap()).sum()
     }
 
     /// Sends a signal by name (`TERM`, `KILL`).
@@ -159,7 +192,7 @@ pub fn write_manifest(folder: &Path, rest: &str) -> PathBuf {
 }
 
 #[track_caller]
-fn wait(child: &mut Child) -> ExitStatus {
+pub fn wait(child: &mut Child) -> ExitStatus {
     let deadline = Instant::now() + PATIENCE;
     loop {
         if let Some(status) = child.try_wait().unwrap() {

@@ -48,6 +48,34 @@ pub fn exchange(to: SocketAddr, method: &str, path: &str, headers: &[(&str, &str
     connection.answer(method == "HEAD").expect("an answer")
 }
 
+/// A request that a guest is at work on: its answer has begun and goes on for as long as asked.
+pub struct Held {
+    connection: Connection,
+    answer: Answer,
+}
+
+impl Held {
+    #[track_caller]
+    pub fn open(to: SocketAddr, milliseconds: u32) -> Self {
+        Self::with(to, &format!("/stream?chunks=2&size=1&ms={milliseconds}"))
+    }
+
+    #[track_caller]
+    pub fn with(to: SocketAddr, path: &str) -> Self {
+        let mut connection = Connection::open(to);
+        connection.request("GET", path, &[], b"");
+        let answer = connection.begin().expect("an answer begins");
+        assert_eq!(answer.status, 200, "{answer:?}");
+        Self { connection, answer }
+    }
+
+    /// Whether the answer came whole.
+    pub fn ends_whole(mut self) -> bool {
+        self.connection.finish(&mut self.answer);
+        self.answer.whole
+    }
+}
+
 /// A connection that says what a test wants it to say.
 pub struct Connection {
     stream: BufReader<TcpStream>,
@@ -83,11 +111,21 @@ impl Connection {
 
     /// The next answer; `None` when the connection closed before its head.
     pub fn answer(&mut self, head_only: bool) -> Option<Answer> {
-        let (status, headers) = self.head().ok()?;
-        let mut answer = Answer { status, headers, body: Vec::new(), whole: true };
-        if head_only || status == 204 || status == 304 {
-            return Some(answer);
+        let mut answer = self.begin()?;
+        if !head_only && !matches!(answer.status, 204 | 304) {
+            self.finish(&mut answer);
         }
+        Some(answer)
+    }
+
+    /// The head of the next answer, with no body yet.
+    pub fn begin(&mut self) -> Option<Answer> {
+        let (status, headers) = self.head().ok()?;
+        Some(Answer { status, headers, body: Vec::new(), whole: true })
+    }
+
+    /// The body of an answer begun.
+    pub fn finish(&mut self, answer: &mut Answer) {
         let read = match (answer.header("transfer-encoding"), answer.header("content-length")) {
             (Some("chunked"), _) => self.chunks(&mut answer.body),
             (_, Some(length)) => {
@@ -98,7 +136,6 @@ impl Connection {
             _ => self.stream.read_to_end(&mut answer.body).map(drop),
         };
         answer.whole = read.is_ok();
-        Some(answer)
     }
 
     /// True when the other side has closed and sent nothing more.

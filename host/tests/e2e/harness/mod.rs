@@ -1,13 +1,14 @@
 //! A host of one's own for each test, and what to ask it.
 
+mod external;
+pub mod h2;
 mod host;
 mod http;
 mod log;
-mod postgres;
 mod shared;
 pub mod shop;
 
-pub use host::Host;
-pub use http::{Answer, Connection, exchange};
-pub use postgres::Postgres;
+pub use external::Postgres;
+pub use host::{Host, archipel, probe, wait, write_manifest};
+pub use http::{Answer, Connection, Held, exchange};
 pub use shared::Shared;
