@@ -14,7 +14,7 @@ use crate::{
     backend::postgres::Databases,
     capability::{
         http::NoWayOut,
-        postgres::DatabaseView,
+        postgres::{self, DatabaseView},
         stdio::{GuestStream, Output},
     },
     engine::{Clock, Engine, Reservation},
@@ -138,8 +138,10 @@ impl Instance {
         self.store.set_hostcall_fuel(HOSTCALL_BYTES_MAX);
     }
 
+    /// What the request left open ends with it, also in an instance that is reused.
     pub fn end(&mut self) {
         self.output.end();
+        postgres::roll_back_all(&mut self.store.data_mut().table);
         self.served = self.served.saturating_add(1);
     }
 

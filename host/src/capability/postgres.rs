@@ -46,7 +46,8 @@ pub struct DatabaseCtx<'a> {
 #[derive(Clone)]
 pub struct OpenDatabase(Arc<Pool>);
 
-/// A transaction a guest holds. Dropping it rolls back, whatever the reason.
+/// A transaction a guest holds; empty once its request has ended. Dropping it rolls back, whatever
+/// the reason.
 pub struct OpenTransaction(Option<Transaction>);
 
 struct HasDatabases;
@@ -72,6 +73,12 @@ impl DatabaseView {
     pub fn with<'a>(&'a self, table: &'a mut ResourceTable) -> DatabaseCtx<'a> {
         DatabaseCtx { view: self, table }
     }
+}
+
+/// Ends the transactions a guest has left open; its handles to them answer `closed`.
+pub fn roll_back_all(table: &mut ResourceTable) {
+    let transactions = table.iter_mut().filter_map(|entry| entry.downcast_mut::<OpenTransaction>());
+    transactions.for_each(|transaction| transaction.0 = None);
 }
 
 type Answer<T> = wasmtime::Result<Result<T, types::Error>>;
