@@ -1,8 +1,9 @@
 //! `archipel run` with a manifest made for one test, on free ports, with data of its own.
 
 use std::{
-    fs,
+    fs::{self, Permissions},
     net::SocketAddr,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     thread,
@@ -41,7 +42,7 @@ impl Host {
     /// `COMPONENTS` in `rest` stands for the folder of the built components.
     #[track_caller]
     pub fn running(rest: &str) -> Self {
-        Self::running_in(tempfile::tempdir().unwrap(), rest)
+        Self::running_in(place(), rest)
     }
 
     /// The same in a folder that is there already: its data is found again.
@@ -62,14 +63,19 @@ impl Host {
     }
 
     pub fn start(folder: TempDir, rest: &str) -> Result<Self, Failed> {
+        Self::start_with(folder, rest, &[])
+    }
+
+    /// The same with these variables in its environment.
+    pub fn start_with(folder: TempDir, rest: &str, environment: &[(&str, &str)]) -> Result<Self, Failed> {
         let manifest = write_manifest(folder.path(), rest);
-        let mut child = archipel().arg("run").arg(manifest).spawn().unwrap();
+        let mut child = archipel().arg("run").arg(manifest).envs(environment.iter().copied()).spawn().unwrap();
         let log = Log::follow(child.stdout.take().unwrap());
         let errors = Log::follow(child.stderr.take().unwrap());
         let ready = |line: &str| serde_json::from_str::<Value>(line).ok().filter(|line| line["listening"].is_object());
         let Some(report) = log.find(ready) else {
             let status = wait(&mut child);
-            return Err(Failed { status, errors: errors.text(), log: log.text() });
+            return Err(Failed { status, errors: errors.text(), log: log.text(), folder });
         };
         let address = |value: &Value| value.as_str().unwrap().parse().unwrap();
         Ok(Self {
@@ -115,12 +121,25 @@ impl Host {
         wait(&mut self.child)
     }
 
+    /// Where it keeps everything, unless its manifest says otherwise.
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join(".archipel")
+    }
+
+    /// Kills the host as a power cut would, and gives back its folder.
+    #[track_caller]
+    pub fn killed(mut self) -> TempDir {
+        self.child.kill().unwrap();
+        self.ended();
+        std::mem::replace(&mut self.folder, place())
+    }
+
     /// Ends the host in order and gives back its folder, for a second start.
     #[track_caller]
     pub fn stop(mut self) -> TempDir {
         self.signal("TERM");
         assert!(self.ended().success(), "stopped in order");
-        std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap())
+        std::mem::replace(&mut self.folder, place())
     }
 }
 
@@ -138,6 +157,14 @@ pub struct Failed {
     pub status: ExitStatus,
     pub errors: String,
     pub log: String,
+    pub folder: TempDir,
+}
+
+/// A folder that the account of a private server can pass through.
+pub fn place() -> TempDir {
+    let place = tempfile::tempdir().unwrap();
+    fs::set_permissions(place.path(), Permissions::from_mode(0o711)).unwrap();
+    place
 }
 
 /// The binary, with an environment of its own.

@@ -3,6 +3,8 @@
 mod host;
 mod http;
 mod log;
+mod postgres;
 
-pub use host::Host;
+pub use host::{Failed, Host, place};
 pub use http::{Answer, Connection, exchange};
+pub use postgres::{Server, Session, postmaster};
