@@ -142,6 +142,7 @@ impl Instance {
         self.store.set_hostcall_fuel(HOSTCALL_BYTES_MAX);
     }
 
+    /// What the request left open ends with it, also in an instance that is reused.
     pub fn end(&mut self) {
         self.output.end();
         self.tidy = !self.store.data().databases.has_open_transactions();

@@ -51,6 +51,7 @@ fn follow(path: &str, order: &Order) -> Option<Result<Value, Error>> {
         "/pg/savepoint" => savepoint,
         "/pg/begin-and-trap" => begin_and_trap,
         "/pg/begin-and-hang" => begin_and_hang,
+        "/pg/begin-and-spin" => begin_and_spin,
         "/pg/begin-and-return" => begin_and_return,
         _ => return None,
     };
@@ -122,6 +123,15 @@ fn begin_and_hang(database: &Database, order: &Order) -> Result<Value, Error> {
     run(&transaction, &order.items);
     loop {
         std::thread::sleep(std::time::Duration::from_secs(60));
+    }
+}
+
+/// Computes with the transaction open until its share of the processor is used up.
+fn begin_and_spin(database: &Database, order: &Order) -> Result<Value, Error> {
+    let transaction = database.begin(order.options)?;
+    run(&transaction, &order.items);
+    loop {
+        std::hint::black_box(&transaction);
     }
 }
 

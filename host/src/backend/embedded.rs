@@ -7,6 +7,7 @@
 mod account;
 mod binaries;
 mod cluster;
+mod entry;
 mod folder;
 mod log;
 pub mod postgres;

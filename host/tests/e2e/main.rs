@@ -8,14 +8,17 @@
 
 mod bounds;
 mod edge;
+mod embedded;
 mod envelope;
 mod floods;
 mod harness;
 mod health;
 mod http2;
 mod openapi;
+mod operators;
 mod overload;
 mod pages;
+mod postgres;
 mod secrets;
 mod serving;
 mod shutdown;

@@ -7,10 +7,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use tokio::process::Command;
 use uuid::Uuid;
 
-use super::{account::Account, binaries::Binaries};
+use super::{account::Account, binaries::Binaries, entry::Entry};
 
 /// The role of the host itself.
 pub(super) const SUPERUSER: &str = "archipel";
@@ -28,26 +27,25 @@ pub enum ClusterError {
         source: io::Error,
     },
     #[error(
-        "the account `{account}`, under which PostgreSQL runs, cannot reach `{path}`; set `host.data` to a folder such as /var/lib/archipel"
+        "the account `{account}`, under which PostgreSQL runs, cannot enter `{closed}` and so not reach `{path}`; let it pass (`chmod o+x {closed}`), or set `host.data` to a folder such as /var/lib/archipel"
     )]
-    OutOfReach { account: String, path: PathBuf },
+    OutOfReach { account: String, path: PathBuf, closed: PathBuf },
     #[error("`initdb` failed: {0}")]
     Initdb(String),
 }
 
 /// Makes the data folder if it is missing. A half-made one of a killed host is thrown away.
-pub(super) async fn ensure(cluster: &Path, binaries: &Binaries, account: &Account) -> Result<(), ClusterError> {
+pub(super) async fn ensure(cluster: &Path, binaries: &Binaries, account: &Account) -> Result<Entry, ClusterError> {
     if !cluster.join("PG_VERSION").exists() {
         let half = cluster.with_extension("new");
         if half.exists() {
             fs::remove_dir_all(&half).map_err(writing(&half))?;
         }
         make_private(&half, account).map_err(writing(&half))?;
-        reachable(&half, account).await?;
-        initdb(&half, binaries, account).await?;
+        initdb(&Entry::find(&half, account).await?, binaries, account).await?;
         fs::rename(&half, cluster).map_err(writing(cluster))?;
     }
-    reachable(cluster, account).await?;
+    let entry = Entry::find(cluster, account).await?;
     // Only the host, by its system account, and roles with this start's passwords get in.
     let access = format!("local all {SUPERUSER} peer map=host\nlocal all all scram-sha-256\n");
     let names = format!("host {} {SUPERUSER}\n", account.host_name);
@@ -55,7 +53,7 @@ pub(super) async fn ensure(cluster: &Path, binaries: &Binaries, account: &Accoun
         let path = cluster.join(file);
         fs::write(&path, content).map_err(writing(&path))?;
     }
-    Ok(())
+    Ok(entry)
 }
 
 /// A folder for the socket: short, unguessable, and closed to all but the server and the host.
@@ -86,23 +84,14 @@ fn make_private(folder: &Path, account: &Account) -> io::Result<()> {
     account.own(folder)
 }
 
-async fn reachable(folder: &Path, account: &Account) -> Result<(), ClusterError> {
-    let mut test = Command::new("test");
-    let status = account.take_over(&mut test).arg("-w").arg(folder).status().await.map_err(writing(folder))?;
-    match status.success() {
-        true => Ok(()),
-        false => Err(ClusterError::OutOfReach { account: account.name.clone(), path: folder.to_owned() }),
-    }
-}
-
-async fn initdb(folder: &Path, binaries: &Binaries, account: &Account) -> Result<(), ClusterError> {
+async fn initdb(entry: &Entry, binaries: &Binaries, account: &Account) -> Result<(), ClusterError> {
+    let program = binaries.folder.join("initdb");
     let mut last = String::new();
     // Not every system has the first; the second is everywhere and lower-cases ASCII only.
     for locale in ["C.UTF-8", "C"] {
-        let mut command = Command::new(binaries.folder.join("initdb"));
-        account.take_over(&mut command).arg("-D").arg(folder);
-        command.args(["-U", SUPERUSER, "-E", "UTF8", "-A", "reject", "--locale", locale]);
-        let output = command.output().await.map_err(writing(folder))?;
+        let mut command = entry.command(&program, account);
+        command.arg("-D").arg(entry.name()).args(["-U", SUPERUSER, "-E", "UTF8", "-A", "reject", "--locale", locale]);
+        let output = command.output().await.map_err(writing(&program))?;
         if output.status.success() {
             return Ok(());
         }

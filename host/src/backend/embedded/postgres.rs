@@ -12,18 +12,14 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    process::{Child, Command},
-    sync::oneshot,
-    task::JoinHandle,
-    time::Instant,
-};
+use tokio::{process::Child, sync::oneshot, task::JoinHandle, time::Instant};
 
 use super::{
     DataFolder, Environment,
     account::Account,
     binaries::{self, Binaries},
     cluster::{self, SUPERUSER},
+    entry::Entry,
     log::{self, LastLines},
 };
 use crate::backend::postgres::endpoint::Endpoint;
@@ -81,9 +77,9 @@ impl Server {
         let account = Account::choose().map_err(ServerError::Account)?;
         let cluster = folder.path().join("postgres");
         let binaries = binaries::find(environment, &cluster)?;
-        cluster::ensure(&cluster, &binaries, &account).await?;
+        let entry = cluster::ensure(&cluster, &binaries, &account).await?;
         let socket = cluster::socket_folder(environment.runtime.as_deref(), &account)?;
-        let launch = Launch { binaries, account, cluster, socket: socket.clone(), sessions_max };
+        let launch = Launch { binaries, account, cluster, entry, socket: socket.clone(), sessions_max };
         launch.end_left_behind().await?;
         let running = launch.launch_until_ready().await?;
         let (stop, stopping) = oneshot::channel();
@@ -123,6 +119,7 @@ struct Launch {
     binaries: Binaries,
     account: Account,
     cluster: PathBuf,
+    entry: Entry,
     socket: PathBuf,
     sessions_max: usize,
 }
@@ -199,13 +196,13 @@ impl Launch {
 
     fn launch(&self) -> Result<Running, ServerError> {
         let program = self.binaries.folder.join("postgres");
-        let mut command = Command::new(&program);
-        self.account.take_over(&mut command).arg("-D").arg(&self.cluster);
+        let mut command = self.entry.command(&program, &self.account);
+        command.arg("-D").arg(self.entry.name());
         for setting in self.settings() {
             command.arg("-c").arg(setting);
         }
         // A group of its own: ctrl-C in a terminal is for the host, which stops it in order.
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0).kill_on_drop(true);
+        command.stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0).kill_on_drop(true);
         let mut child = command.spawn().map_err(|source| ServerError::Run { program, source })?;
         let last_lines = LastLines::default();
         if let Some(stderr) = child.stderr.take() {
@@ -264,12 +261,9 @@ impl Launch {
     }
 
     async fn pg_ctl_stop(&self, mode: &str) -> bool {
-        let mut command = Command::new(self.binaries.folder.join("pg_ctl"));
-        self.account
-            .take_over(&mut command)
-            .args(["stop", "-w", "-s", "-t", STOP_SECONDS, "-m", mode, "-D"])
-            .arg(&self.cluster);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut command = self.entry.command(&self.binaries.folder.join("pg_ctl"), &self.account);
+        command.args(["stop", "-w", "-s", "-t", STOP_SECONDS, "-m", mode, "-D"]).arg(self.entry.name());
+        command.stdout(Stdio::null()).stderr(Stdio::null());
         command.status().await.is_ok_and(|status| status.success())
     }
 }

@@ -74,7 +74,7 @@ impl Pool {
             Ok(()) => {}
             // Nothing of the transaction exists yet, so a dead connection is no loss.
             Err(Failure::Lost(_)) => {
-                lease = within(deadline, self.site.lend_new(&self.role)).await?;
+                lease = within(deadline, lease.renewed()).await?;
                 within(self.cut(deadline), async { lease.begin(&sql).await.map_err(Failure::into_error) }).await?;
             }
             Err(failure) => return Err(failure.into_error()),
@@ -90,7 +90,7 @@ impl Pool {
             // Raised before anything ran.
             Err(Failure::StalePlan(_)) => {}
             Err(Failure::Lost(Error::Unavailable(_))) if kind.is_repeatable() => {
-                lease = within(deadline, self.site.lend_new(&self.role)).await?;
+                lease = within(deadline, lease.renewed()).await?;
             }
             Err(failure) => return Err(failure.into_error()),
         }

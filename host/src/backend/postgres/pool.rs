@@ -71,12 +71,6 @@ impl Site {
         }
     }
 
-    /// Lends a connection that was opened just now.
-    pub(super) async fn lend_new(self: &Arc<Self>, role: &Arc<Endpoint>) -> Result<Lease, Error> {
-        let place = self.place().await?;
-        self.open(role, place).await
-    }
-
     /// Lends nothing any more and closes what is idle.
     pub(super) fn close(&self) {
         self.places.close();
@@ -142,6 +136,16 @@ pub(super) struct Lease {
     held: Option<(Connection, OwnedSemaphorePermit)>,
     role: Arc<Endpoint>,
     site: Arc<Site>,
+}
+
+impl Lease {
+    /// The same place with a connection opened just now, for one that broke. Waiting for a place
+    /// here would be waiting for others that do the same.
+    pub(super) async fn renewed(mut self) -> Result<Self, Error> {
+        let (broken, place) = self.held.take().expect("emptied only here and by drop");
+        drop(broken);
+        self.site.open(&self.role, place).await
+    }
 }
 
 impl Deref for Lease {

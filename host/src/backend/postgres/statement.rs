@@ -53,13 +53,21 @@ pub(super) fn classify(sql: &str) -> Result<Statement, Error> {
     if sql.contains('\0') {
         return Err(Error::Refused("the statement holds a NUL character".to_owned()));
     }
-    let first = tokens(sql).find_map(|token| match token {
+    let mut words = tokens(sql).filter_map(|token| match token {
         Token::Word(word) => Some(word.to_ascii_uppercase()),
         _ => None,
     });
-    let first = first.unwrap_or_default();
+    let first = words.next().unwrap_or_default();
     if let Some(instead) = instead_of(&first) {
         return Err(Error::Refused(format!("{first} may not be sent as a statement; {instead}")));
+    }
+    if matches!(first.as_str(), "ALTER" | "DROP") {
+        let second = words.next().unwrap_or_default();
+        // PostgreSQL lets every role change its own password and settings, and give its rights
+        // away; both would outlive the request.
+        if matches!(second.as_str(), "ROLE" | "USER" | "GROUP" | "OWNED") {
+            return Err(Error::Refused(format!("{first} {second} may not be sent; roles belong to the host")));
+        }
     }
     let effect = match first.as_str() {
         // SELECT … FOR UPDATE locks rows, and TABLE … FOR SHARE does.
@@ -150,6 +158,9 @@ mod tests {
             "fetch 1 from c",
             "declare c cursor with hold for select 1",
             "vacuum",
+            "alter role x set work_mem = 1",
+            "ALTER /* */ USER x PASSWORD 'y'",
+            "drop owned by x",
         ] {
             assert!(matches!(classify(sql), Err(Error::Refused(_))), "{sql}");
         }

@@ -1,8 +1,9 @@
 //! `archipel run` with a manifest made for one test, on free ports, with data of its own.
 
 use std::{
-    fs,
+    fs::{self, Permissions},
     net::SocketAddr,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     thread,
@@ -48,7 +49,7 @@ impl Host {
     /// `COMPONENTS` in `rest` stands for the folder of the built components.
     #[track_caller]
     pub fn running(rest: &str) -> Self {
-        Self::running_in(tempfile::tempdir().unwrap(), rest)
+        Self::running_in(place(), rest)
     }
 
     /// The same in a folder that is there already: its data is found again.
@@ -79,7 +80,7 @@ impl Host {
         let ready = |line: &str| serde_json::from_str::<Value>(line).ok().filter(|line| line["listening"].is_object());
         let Some(report) = log.find(ready) else {
             let status = wait(&mut child);
-            return Err(Failed { status, errors: errors.text(), log: log.text() });
+            return Err(Failed { status, errors: errors.text(), log: log.text(), folder });
         };
         let address = |value: &Value| value.as_str().unwrap().parse().unwrap();
         Ok(Self {
@@ -148,12 +149,25 @@ impl Host {
         wait(&mut self.child)
     }
 
+    /// Where it keeps everything, unless its manifest says otherwise.
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join(".archipel")
+    }
+
+    /// Kills the host as a power cut would, and gives back its folder.
+    #[track_caller]
+    pub fn killed(mut self) -> TempDir {
+        self.child.kill().unwrap();
+        self.ended();
+        std::mem::replace(&mut self.folder, place())
+    }
+
     /// Ends the host in order and gives back its folder, for a second start.
     #[track_caller]
     pub fn stop(mut self) -> TempDir {
         self.signal("TERM");
         assert!(self.ended().success(), "stopped in order");
-        std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap())
+        std::mem::replace(&mut self.folder, place())
     }
 }
 
@@ -171,6 +185,14 @@ pub struct Failed {
     pub status: ExitStatus,
     pub errors: String,
     pub log: String,
+    pub folder: TempDir,
+}
+
+/// A folder that the account of a private server can pass through.
+pub fn place() -> TempDir {
+    let place = tempfile::tempdir().unwrap();
+    fs::set_permissions(place.path(), Permissions::from_mode(0o711)).unwrap();
+    place
 }
 
 /// The binary, with an environment of its own.

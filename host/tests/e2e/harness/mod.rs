@@ -5,10 +5,12 @@ pub mod h2;
 mod host;
 mod http;
 mod log;
+mod postgres;
 mod shared;
 pub mod shop;
 
 pub use external::Postgres;
-pub use host::{Host, archipel, probe, wait, write_manifest};
+pub use host::{Failed, Host, archipel, place, probe, wait, write_manifest};
 pub use http::{Answer, Connection, Held, exchange};
+pub use postgres::{Server, Session, postmaster};
 pub use shared::Shared;

@@ -10,6 +10,7 @@ async fn a_service_runs_no_program_reads_no_file_and_changes_no_schema() {
         "COPY items FROM '/etc/passwd'",
         "SET ROLE \"db_shop:owner\"",
         "SET SESSION AUTHORIZATION archipel",
+        "ALTER ROLE \"db_shop:writer:rw\" SUPERUSER",
     ] {
         let outcome = pool.execute(refused, &[], soon()).await;
         assert!(matches!(outcome, Err(Error::Refused(_))), "{refused}: {outcome:?}");
@@ -30,7 +31,6 @@ async fn a_service_runs_no_program_reads_no_file_and_changes_no_schema() {
         "CREATE SCHEMA mine",
         "CREATE FUNCTION public.f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
         "ALTER TABLE items ADD COLUMN mine text",
-        "ALTER ROLE \"db_shop:writer:rw\" SUPERUSER",
         "DROP TABLE items",
         "TRUNCATE items",
         "CREATE INDEX ON items (price)",

@@ -1,0 +1,172 @@
+//! A database on an operator's server, by URL; and migrations, which are the same everywhere.
+
+use std::{
+    fs,
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::harness::{Failed, Host, Server, place};
+
+const FIRST: &str = "create table items (id int primary key);";
+
+/// `probe-pg` on this URL, which comes from a variable so that it is in no file.
+fn manifest(database: &str) -> String {
+    format!(
+        "[postgres.shop]\nurl = {{ env = \"SHOP_URL\" }}\nmigrations = \"migrations\"\n{database}\n\
+         [services.probe]\ncomponent = \"COMPONENTS/probe_pg.wasm\"\npermissions = {{ postgres = {{ shop = \"read-write\" }} }}\n\
+         [[routes]]\npath = \"/{{*rest}}\"\nservice = \"probe\"\npublic = true\n"
+    )
+}
+
+fn with_migrations(files: &[(&str, &str)]) -> TempDir {
+    let folder = place();
+    fs::create_dir(folder.path().join("migrations")).unwrap();
+    files.iter().for_each(|(name, sql)| fs::write(folder.path().join("migrations").join(name), sql).unwrap());
+    folder
+}
+
+fn start(folder: TempDir, database: &str, url: &str) -> Result<Host, Failed> {
+    Host::start_with(folder, &manifest(database), &[("SHOP_URL", url)])
+}
+
+#[track_caller]
+fn started(outcome: Result<Host, Failed>) -> Host {
+    outcome.unwrap_or_else(|failed| panic!("the host did not start: {}", failed.errors))
+}
+
+#[track_caller]
+fn refused(outcome: Result<Host, Failed>, server: &Server, words: &[&str]) -> Failed {
+    let Err(failed) = outcome else { panic!("the host started") };
+    assert_eq!(failed.status.code(), Some(1));
+    for word in words {
+        assert!(failed.errors.contains(word), "`{word}` is not in: {}", failed.errors);
+    }
+    silent(server, &failed.errors);
+    silent(server, &failed.log);
+    failed
+}
+
+/// Neither password nor address is told.
+#[track_caller]
+fn silent(server: &Server, text: &str) {
+    for secret in server.secrets() {
+        assert!(!text.contains(&secret), "{text}");
+    }
+}
+
+fn query(host: &Host, sql: &str) -> Value {
+    host.json("POST", "/pg/query", &json!({ "database": "shop", "sql": sql })).json()
+}
+
+#[test]
+fn an_operators_server_is_used_with_the_tls_that_was_asked_for() {
+    let server = Server::start();
+    let files = [("1.sql", FIRST)];
+    let url = server.url("plain", "?sslmode=require&sslrootcert=ROOTS");
+    let host = started(start(with_migrations(&files), "", &url));
+    let told = query(&host, "select ssl from pg_stat_ssl where pid = pg_backend_pid()");
+    assert_eq!(told["rows"], json!([[{ "boolean": true }]]), "{told}");
+    silent(&server, &host.log.text());
+    let folder = host.stop();
+
+    // Refusals, each on the data of the host before.
+    let others = server.url("plain", "?sslmode=require&sslrootcert=OTHERS");
+    let folder = refused(start(folder, "", &others), &server, &["`postgres.shop.url`", "TLS"]).folder;
+    let nobody = server.url("plain", "");
+    let folder = refused(start(folder, "tls = \"require\"", &nobody), &server, &["`postgres.shop.url`", "TLS"]).folder;
+    let missing = server.url("plain", "?sslmode=require&sslrootcert=/nowhere.pem");
+    let folder = refused(start(folder, "", &missing), &server, &["`/nowhere.pem`", "sslrootcert"]).folder;
+    let wrong = server.url("plain", "").replace("canary-password", "wrong");
+    let folder = refused(start(folder, "", &wrong), &server, &["`postgres.shop.url`", "password", "28P01"]).folder;
+
+    let boss = started(start(folder, "", &server.url("boss", "")));
+    boss.log.expect_line("the role of `postgres.shop.url` is a superuser");
+    silent(&server, &boss.log.text());
+}
+
+#[test]
+fn a_server_that_is_not_there_is_named_at_start_and_waited_for_afterwards() {
+    let mut server = Server::start();
+    let files = [("1.sql", FIRST)];
+    let url = server.url("plain", "");
+    let host = started(start(with_migrations(&files), "", &url));
+    assert_eq!(query(&host, "select count(*) from items")["rows"], json!([[{ "int64": 0 }]]));
+    server.stop();
+    let told = query(&host, "select count(*) from items");
+    assert_eq!(told["error"]["variant"], "unavailable", "{told}");
+    refused(start(with_migrations(&files), "", &url), &server, &["`postgres.shop.url`", "is it running"]);
+    let optional = started(start(with_migrations(&files), "optional = true", &url));
+    optional.log.expect_line("is optional and not available now");
+    drop(optional);
+
+    server.start_again();
+    // From the moment the server takes sessions.
+    drop(server.session("shop"));
+    let began = Instant::now();
+    while !query(&host, "select count(*) from items")["error"].is_null() {
+        assert!(began.elapsed() < Duration::from_secs(10), "the host does not find its server again");
+        thread::park_timeout(Duration::from_millis(10));
+    }
+    println!("server restarted: back after {:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+}
+
+#[test]
+fn migrations_run_once_and_a_history_that_does_not_fit_is_refused_and_changes_nothing() {
+    let server = Server::start();
+    let url = server.url("plain", "");
+    let folder =
+        started(start(with_migrations(&[("1.sql", FIRST), ("2.sql", "insert into items values (1);")]), "", &url))
+            .stop();
+    let look = server.session("shop");
+    let state = "SELECT concat_ws(' ', (SELECT count(*) FROM items), (SELECT string_agg(relname, ',' ORDER BY relname) \
+                 FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace), \
+                 (SELECT string_agg(name || sha256 || at, ',' ORDER BY name) FROM archipel_migrations))";
+    let before = look.text(state);
+    assert!(before.starts_with("1 archipel_migrations,items 1.sql"), "{before}");
+    let folder = started(start(folder, "", &url)).stop();
+    assert_eq!(look.text(state), before, "a second start runs nothing again");
+
+    let write = |folder: &TempDir, name: &str, sql: &str| fs::write(migration(folder, name), sql).unwrap();
+    write(&folder, "1.sql", "create table other (id int);");
+    let folder =
+        refused(start(folder, "", &url), &server, &["1.sql` was changed after it was applied", "restore it"]).folder;
+    fs::remove_file(migration(&folder, "1.sql")).unwrap();
+    let folder = refused(start(folder, "", &url), &server, &["`1.sql` was applied", "restore the file"]).folder;
+    write(&folder, "1.sql", FIRST);
+    write(&folder, "0.sql", "create table early (id int);");
+    let folder = refused(start(folder, "", &url), &server, &["0.sql` comes before `2.sql`", "rename it"]).folder;
+    fs::remove_file(migration(&folder, "0.sql")).unwrap();
+    write(&folder, "3.sql", "create table half (id int);\ninsert into half values (1);\nselect nonsense;");
+    let folder = refused(start(folder, "", &url), &server, &["3.sql` failed at line 3", "nonsense"]).folder;
+    assert_eq!(look.text(state), before, "no refusal has changed anything");
+    write(&folder, "3.sql", "create table whole (id int);");
+    drop(started(start(folder, "", &url)));
+    assert!(look.text(state).contains("whole"));
+}
+
+fn migration(folder: &TempDir, name: &str) -> std::path::PathBuf {
+    Path::new(folder.path()).join("migrations").join(name)
+}
+
+#[test]
+fn two_hosts_that_start_at_once_migrate_one_database_once() {
+    let server = Server::start();
+    let url = server.url("plain", "");
+    // Slow, so that both certainly meet.
+    let files = [("1.sql", FIRST), ("2.sql", "select pg_sleep(1); insert into items values (1);")];
+    let hosts: Vec<Host> = thread::scope(|scope| {
+        let starting: Vec<_> =
+            (0..2).map(|_| scope.spawn(|| started(start(with_migrations(&files), "", &url)))).collect();
+        starting.into_iter().map(|host| host.join().unwrap()).collect()
+    });
+    for host in &hosts {
+        assert_eq!(query(host, "select count(*) from items")["rows"], json!([[{ "int64": 1 }]]));
+    }
+    assert_eq!(server.session("shop").count("SELECT count(*) FROM archipel_migrations"), 2);
+}
