@@ -23,14 +23,15 @@ struct Checked {
 }
 
 pub(super) fn check(file: &Path, output: Output) -> anyhow::Result<ExitCode> {
-    let loaded = match Manifest::load(file, &environment()) {
-        Ok(loaded) => loaded,
+    let (loaded, problems) = match Manifest::examine(file, &environment()) {
+        Ok(examined) => examined,
         Err(problems) => return refused(&problems, output),
     };
     let engine = Engine::for_tools()?;
-    let services = loaded.manifest.services.values();
-    let problems = services.flat_map(|service| component_problems(&loaded, service, &engine)).collect();
-    let problems = Problems::new(file, problems);
+    // What is wrong with a component whose own table has mistakes may be due to these.
+    let judged = loaded.manifest.services.values().filter(|service| !has_mistakes(service, &problems));
+    let components = judged.flat_map(|service| component_problems(&loaded, service, &engine));
+    let problems = Problems::new(file, problems.iter().cloned().chain(components).collect());
     if !problems.is_empty() {
         return refused(&problems, output);
     }
@@ -46,6 +47,12 @@ pub(super) fn check(file: &Path, output: Output) -> anyhow::Result<ExitCode> {
         false => output.text(&checked.to_text())?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn has_mistakes(service: &ServiceSettings, problems: &Problems) -> bool {
+    let table = format!("services.{}", service.name);
+    let within = |key: &str| key.strip_prefix(&table).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+    problems.iter().any(|problem| within(&problem.key))
 }
 
 fn component_problems(loaded: &Loaded, service: &ServiceSettings, engine: &Engine) -> Vec<Problem> {

@@ -6,5 +6,8 @@
 #![allow(unreachable_pub, reason = "a test binary has no outside")]
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a failing test may panic, and prints what it measured")]
 
+mod cli;
 mod harness;
+mod house;
+mod refusals;
 mod serving;

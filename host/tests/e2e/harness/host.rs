@@ -28,12 +28,11 @@ pub struct Host {
     pub folder: TempDir,
 }
 
-/// A component as `just build` made it.
-pub fn component(name: &str) -> PathBuf {
+/// The folder of the components that `just build` made.
+pub fn components() -> PathBuf {
     let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../components/target/wasm32-wasip2/release");
-    let file = built.join(format!("{name}.wasm"));
-    assert!(file.is_file(), "{} is missing: run `just build` first", file.display());
-    file
+    assert!(built.join("hello.wasm").is_file(), "no components in {}: run `just build` first", built.display());
+    built.canonicalize().unwrap()
 }
 
 impl Host {
@@ -69,7 +68,9 @@ impl Host {
         let ready = |line: &str| serde_json::from_str::<Value>(line).ok().filter(|line| line["listening"].is_object());
         let Some(report) = log.find(ready) else {
             let status = wait(&mut child);
-            return Err(Failed { status, errors: errors.text(), log: log.text() });
+            let (errors, log) = (errors.ended(), log.ended());
+            let json = serde_json::from_str(&log).ok();
+            return Err(Failed { status, errors, log, json });
         };
         let address = |value: &Value| value.as_str().unwrap().parse().unwrap();
         Ok(Self {
@@ -138,6 +139,8 @@ pub struct Failed {
     pub status: ExitStatus,
     pub errors: String,
     pub log: String,
+    /// Its standard output, where that was one JSON document.
+    pub json: Option<Value>,
 }
 
 /// The binary, with an environment of its own.
@@ -149,8 +152,7 @@ pub fn archipel() -> Command {
 }
 
 pub fn write_manifest(folder: &Path, rest: &str) -> PathBuf {
-    let components = component("hello").parent().unwrap().canonicalize().unwrap();
-    let rest = rest.replace("COMPONENTS", components.to_str().unwrap());
+    let rest = rest.replace("COMPONENTS", components().to_str().unwrap());
     let head = if rest.contains("[gateway]") { "" } else { "[gateway]\nlisten = \"127.0.0.1:0\"\n" };
     let text = format!("name = \"test\"\n{head}[admin]\nlisten = \"127.0.0.1:0\"\n{rest}");
     let file = folder.join("manifest.toml");
@@ -159,7 +161,7 @@ pub fn write_manifest(folder: &Path, rest: &str) -> PathBuf {
 }
 
 #[track_caller]
-fn wait(child: &mut Child) -> ExitStatus {
+pub fn wait(child: &mut Child) -> ExitStatus {
     let deadline = Instant::now() + PATIENCE;
     loop {
         if let Some(status) = child.try_wait().unwrap() {

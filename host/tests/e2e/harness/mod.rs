@@ -1,8 +1,11 @@
 //! A host of one's own for each test, and what to ask it.
 
+mod command;
 mod host;
 mod http;
 mod log;
+pub mod spoilt;
 
-pub use host::Host;
+pub use command::Command;
+pub use host::{Failed, Host, archipel, components, write_manifest};
 pub use http::{Answer, Connection, exchange};
