@@ -78,9 +78,18 @@ impl Checked {
         for warning in &self.warnings {
             text.push_str(&format!("warning: {warning}\n"));
         }
-        text.push_str(&format!("{}: {} services, {} routes, no mistakes\n", self.manifest, self.services, self.routes));
+        text.push_str(&format!(
+            "{}: {}, {}, no mistakes\n",
+            self.manifest,
+            count(self.services, "service"),
+            count(self.routes, "route")
+        ));
         text
     }
+}
+
+fn count(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
 /// Prints the mistakes: as JSON to a pipe, as text to standard error on a terminal.

@@ -178,7 +178,7 @@ fn one_file_is_unsafe_one_reads_the_environment_and_only_main_ends_the_process()
     nobody_names("host", &[], &["env::var", "env::vars", "env::var_os", "env::vars_os"], &["cli/run.rs"]);
     for krate in ["host", "gateway"] {
         nobody_names(krate, &[], &["process::exit", "process::abort", "static mut"], &[]);
-        nobody_names(krate, &[], &["println", "eprintln", "print", "eprint"], &["main.rs", "cli"]);
+        nobody_names(krate, &[], &["println!", "eprintln!", "print!", "eprint!"], &["main.rs", "cli"]);
     }
 }
 
@@ -194,8 +194,9 @@ fn only_the_gateways_table_makes_a_status_of_a_failure() {
 fn every_source_file_opens_with_what_it_decides() {
     for krate in ["gateway", "host", "bench"] {
         for path in files_under(&root().join(krate).join("src"), "rs") {
+            let is_test = path.components().any(|part| part.as_os_str() == "tests");
             let text = fs::read_to_string(&path).unwrap();
-            assert!(text.starts_with("//!"), "{} has no header", path.display());
+            assert!(is_test || text.starts_with("//!"), "{} has no header", path.display());
         }
     }
 }

@@ -78,7 +78,7 @@ fn a_component_that_is_too_large_is_refused_unread() {
 #[test]
 fn a_missing_component_names_the_command_that_builds_it() {
     let failed = refused(&service("nowhere.wasm", "build = \"just component it\""));
-    says(&failed, &["6:13 services.it.component", "nowhere.wasm", "build it with `just component it`"]);
+    says(&failed, &["7:13 services.it.component", "nowhere.wasm", "build it with `just component it`"]);
 }
 
 #[test]
@@ -148,21 +148,21 @@ service = "its"
         &failed,
         &[
             "manifest.toml has ",
-            "8:1 services.it.versoin",
+            "9:1 services.it.versoin",
             "did you mean `version`?",
-            "9:22 services.it.limits.timeout",
+            "10:22 services.it.limits.timeout",
         ],
     );
-    says(&failed, &["services.it.limits.memory", "12:8 routes[0].path", "13:11 routes[0].service"]);
+    says(&failed, &["services.it.limits.memory", "13:8 routes[0].path", "14:11 routes[0].service"]);
     let json = failed.json.expect("a document for the pipe");
     assert_eq!(json["count"].as_u64(), Some(places.len() as u64));
-    assert_eq!(json["problems"][0]["line"], 8);
+    assert_eq!(json["problems"][0]["line"], 9);
 }
 
 #[test]
 fn a_key_of_a_later_feature_is_refused_and_never_ignored() {
     let failed = refused(&service("COMPONENTS/hello.wasm", "permissions = { net = [\"api.example.com:443\"] }"));
-    says(&failed, &["7:17 services.it.permissions.net", "not yet supported (outbound network access)"]);
+    says(&failed, &["8:17 services.it.permissions.net", "not yet supported (outbound network access)"]);
     let with_auth = service("COMPONENTS/hello.wasm", "").replace("public = true", "auth = \"main\"");
     says(&refused(&with_auth), &["routes[0].auth", "not yet supported (authentication)"]);
 }
