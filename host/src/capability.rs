@@ -4,8 +4,10 @@
 //! [`requirement`] is the one table from imported interfaces to what a manifest must say.
 
 use wasmtime::component::Linker;
+use wasmtime_wasi::WasiView;
+use wasmtime_wasi_http::WasiHttpView;
 
-use crate::instance::InstanceState;
+use self::postgres::PostgresView;
 
 pub mod http;
 pub mod postgres;
@@ -52,7 +54,9 @@ pub fn requirement(import: &str) -> Requirement {
 
 /// A linker with everything the host offers. What a component may use of it was decided before,
 /// by comparing its imports with its grants; what it may reach is decided at each call.
-pub fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<InstanceState>> {
+///
+/// `T` is what a store holds; `instance` supplies the views that the capabilities ask for.
+pub fn linker<T: WasiView + WasiHttpView + PostgresView>(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<T>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;

@@ -17,7 +17,7 @@ use crate::{
     capability,
     component::{Artifacts, Component, ComponentError, Missing},
     engine::Engine,
-    instance::Blueprint,
+    instance::{Blueprint, InstanceState},
     manifest::{Manifest, ServiceSettings},
     openapi,
     service::{Service, Version},
@@ -161,7 +161,7 @@ async fn load(
 async fn start(
     blueprint: Blueprint,
     component: Component,
-    linker: &wasmtime::component::Linker<crate::instance::InstanceState>,
+    linker: &wasmtime::component::Linker<InstanceState>,
 ) -> Result<Service, DeployError> {
     let service = blueprint.settings.name.clone();
     let version = Version::new(blueprint, Arc::new(component), linker)

@@ -15,7 +15,7 @@ use crate::{
     backend::postgres::Databases,
     capability::{
         http::NoWayOut,
-        postgres::DatabaseView,
+        postgres::{DatabaseCtx, DatabaseView, PostgresView},
         stdio::{GuestStream, Output},
     },
     engine::{Engine, Reservation},
@@ -191,8 +191,8 @@ fn http_context() -> WasiHttpCtx {
     http
 }
 
-impl InstanceState {
-    pub fn databases(&mut self) -> crate::capability::postgres::DatabaseCtx<'_> {
+impl PostgresView for InstanceState {
+    fn databases(&mut self) -> DatabaseCtx<'_> {
         self.databases.with(&mut self.table)
     }
 }

@@ -22,11 +22,11 @@ pub struct Telemetry {
 }
 
 /// Starts logging to standard output. `filter` is in the syntax of `tracing-subscriber`
-/// (`info`, `info,gateway=debug`); it speaks of our own lines.
+/// (`info`, `info,gateway=debug`); it speaks of our own lines. `colours` concerns a terminal only.
 ///
 /// # Errors
 /// When `filter` cannot be understood, or logging has been started already.
-pub fn start(filter: &str) -> Result<Telemetry, anyhow::Error> {
+pub fn start(filter: &str, colours: bool) -> Result<Telemetry, anyhow::Error> {
     let filter = EnvFilter::try_new(filter).map_err(|error| {
         anyhow::anyhow!("ARCHIPEL_LOG is `{filter}`: {error}; write `info` or `info,gateway=debug`")
     })?;
@@ -36,7 +36,6 @@ pub fn start(filter: &str) -> Result<Telemetry, anyhow::Error> {
     let (writer, guard) = NonBlockingBuilder::default().buffered_lines_limit(LINES_MAX).lossy(true).finish(buffered);
     let registry = tracing_subscriber::registry().with(filter).with(filter_fn(tells_no_secrets));
     if terminal {
-        let colours = std::env::var_os("NO_COLOR").is_none();
         listen(registry.with(fmt::layer().compact().with_target(false).with_ansi(colours).with_writer(writer)))?;
     } else {
         listen(registry.with(fmt::layer().event_format(json::Lines).with_ansi(false).with_writer(writer)))?;

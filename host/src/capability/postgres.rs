@@ -11,7 +11,6 @@ use self::bindings::archipel::postgres::{client, types};
 use crate::{
     backend::postgres::{Databases, Pool, Transaction},
     grant::{Denied, Grants},
-    instance::InstanceState,
 };
 
 mod convert;
@@ -63,8 +62,13 @@ impl HasData for HasDatabases {
     type Data<'a> = DatabaseCtx<'a>;
 }
 
-pub fn add_to_linker(linker: &mut Linker<InstanceState>) -> wasmtime::Result<()> {
-    client::add_to_linker::<_, HasDatabases>(linker, InstanceState::databases)
+/// What a store must hold for its guest to reach databases.
+pub trait PostgresView: Send + 'static {
+    fn databases(&mut self) -> DatabaseCtx<'_>;
+}
+
+pub fn add_to_linker<T: PostgresView>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+    client::add_to_linker::<_, HasDatabases>(linker, T::databases)
 }
 
 impl DatabaseView {

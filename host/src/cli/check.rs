@@ -23,14 +23,15 @@ struct Checked {
 }
 
 pub(super) fn check(file: &Path, output: Output) -> anyhow::Result<ExitCode> {
-    let loaded = match Manifest::load(file, &environment()) {
-        Ok(loaded) => loaded,
+    let (loaded, problems) = match Manifest::examine(file, &environment()) {
+        Ok(examined) => examined,
         Err(problems) => return refused(&problems, output),
     };
     let engine = engine::compiler()?;
-    let services = loaded.manifest.services.values();
-    let problems = services.flat_map(|service| component_problems(&loaded, service, &engine)).collect();
-    let problems = Problems::new(file, problems);
+    // What is wrong with a component whose own table has mistakes may be due to these.
+    let judged = loaded.manifest.services.values().filter(|service| !has_mistakes(service, &problems));
+    let components = judged.flat_map(|service| component_problems(&loaded, service, &engine));
+    let problems = Problems::new(file, problems.iter().cloned().chain(components).collect());
     if !problems.is_empty() {
         return refused(&problems, output);
     }
@@ -46,6 +47,12 @@ pub(super) fn check(file: &Path, output: Output) -> anyhow::Result<ExitCode> {
         false => output.text(&checked.to_text())?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn has_mistakes(service: &ServiceSettings, problems: &Problems) -> bool {
+    let table = format!("services.{}", service.name);
+    let within = |key: &str| key.strip_prefix(&table).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+    problems.iter().any(|problem| within(&problem.key))
 }
 
 fn component_problems(loaded: &Loaded, service: &ServiceSettings, engine: &wasmtime::Engine) -> Vec<Problem> {
@@ -71,9 +78,18 @@ impl Checked {
         for warning in &self.warnings {
             text.push_str(&format!("warning: {warning}\n"));
         }
-        text.push_str(&format!("{}: {} services, {} routes, no mistakes\n", self.manifest, self.services, self.routes));
+        text.push_str(&format!(
+            "{}: {}, {}, no mistakes\n",
+            self.manifest,
+            count(self.services, "service"),
+            count(self.routes, "route")
+        ));
         text
     }
+}
+
+fn count(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
 /// Prints the mistakes: as JSON to a pipe, as text to standard error on a terminal.

@@ -38,7 +38,8 @@ pub(super) fn run(file: &Path, output: Output) -> anyhow::Result<ExitCode> {
     if !missing.is_empty() {
         return refused(&missing, output);
     }
-    let _telemetry = telemetry::start(environment.get("ARCHIPEL_LOG").map_or("info", String::as_str))?;
+    let filter = environment.get("ARCHIPEL_LOG").map_or("info", String::as_str);
+    let _telemetry = telemetry::start(filter, !environment.contains_key("NO_COLOR"))?;
     tracing::info!(file = %loaded.manifest.file.display(), digest = loaded.digest, "starting");
     for warning in &loaded.warnings {
         tracing::warn!(file = %warning.file.display(), "{warning}");

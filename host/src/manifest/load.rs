@@ -42,7 +42,18 @@ impl Manifest {
     /// # Errors
     /// Every mistake in all of these files.
     pub fn load(path: &Path, env: &Environment) -> Result<Loaded, Problems> {
-        Files::read(path).and_then(|files| check(files, path, env)).map_err(|problems| Problems::new(path, problems))
+        let (loaded, problems) = Self::examine(path, env)?;
+        if problems.is_empty() { Ok(loaded) } else { Err(problems) }
+    }
+
+    /// What can be made out of `path`, right or not, and every mistake in it: for a tool that
+    /// goes on looking. Nothing may run of it unless there are none.
+    ///
+    /// # Errors
+    /// When the manifest itself cannot be read as TOML.
+    pub fn examine(path: &Path, env: &Environment) -> Result<(Loaded, Problems), Problems> {
+        let (loaded, problems) = check(Files::read(path).map_err(|problems| Problems::new(path, problems))?, path, env);
+        Ok((loaded, Problems::new(path, problems)))
     }
 
     /// The JSON Schema (2020-12) of a manifest, for editors.
@@ -77,7 +88,7 @@ impl Loaded {
 }
 
 /// Checks the contents of all files together. The manifest's own source is the first.
-fn check(files: Files, path: &Path, env: &Environment) -> Result<Loaded, Vec<Problem>> {
+fn check(files: Files, path: &Path, env: &Environment) -> (Loaded, Vec<Problem>) {
     let Files { sources, raw, includes, folder, whole, digest, problems, warnings } = files;
     let mut check = Check { env, folder, whole, reserved: BTreeSet::new(), problems, warnings };
     let root = sources[0].root();
@@ -109,14 +120,11 @@ fn check(files: Files, path: &Path, env: &Environment) -> Result<Loaded, Vec<Pro
     check::unused(&mut check, &service_keys, &routes);
 
     let Check { folder, problems, warnings, .. } = check;
-    if !problems.is_empty() {
-        return Err(problems);
-    }
     let file = path.file_name().map_or(folder.clone(), |name| folder.join(name));
     let routes = routes.into_iter().map(|(_, route)| route).collect();
     let manifest = Manifest { name, file, gateway, admin_listen, host, databases, services, routes };
     let warnings = Problems::new(path, warnings).iter().cloned().collect();
-    Ok(Loaded { manifest, warnings, digest, file: path.into(), places: places(&sources) })
+    (Loaded { manifest, warnings, digest, file: path.into(), places: places(&sources) }, problems)
 }
 
 /// The tables of all files together, by name.

@@ -7,18 +7,21 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a failing test may panic, and prints what it measured")]
 
 mod bounds;
+mod cli;
 mod edge;
 mod embedded;
 mod envelope;
 mod floods;
 mod harness;
 mod health;
+mod house;
 mod http2;
 mod openapi;
 mod operators;
 mod overload;
 mod pages;
 mod postgres;
+mod refusals;
 mod secrets;
 mod serving;
 mod shutdown;

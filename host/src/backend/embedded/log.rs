@@ -43,10 +43,31 @@ pub(super) async fn forward(log: ChildStderr, last_lines: LastLines) {
     while let Ok(1..) = (&mut log).take(LINE_BYTES_MAX).read_until(b'\n', &mut line).await {
         let text = String::from_utf8_lossy(&line).trim_end().to_owned();
         line.clear();
-        match text.starts_with("FATAL") || text.starts_with("PANIC") {
+        match is_alarming(&text) {
             true => tracing::warn!(target: "postgres", "{text}"),
             false => tracing::debug!(target: "postgres", "{text}"),
         }
         last_lines.push(text);
+    }
+}
+
+/// A server says FATAL also to us when we ask whether it is up yet, and to sessions that it ends
+/// when we stop it.
+fn is_alarming(line: &str) -> bool {
+    const EXPECTED: [&str; 3] =
+        ["the database system is starting up", "the database system is shutting down", "due to administrator command"];
+    (line.starts_with("FATAL") || line.starts_with("PANIC")) && !EXPECTED.iter().any(|text| line.contains(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_start_and_a_stop_in_order_alarm_nobody() {
+        assert!(!is_alarming("FATAL:  the database system is starting up"));
+        assert!(!is_alarming("LOG:  database system is ready to accept connections"));
+        assert!(is_alarming("FATAL:  could not open shared memory segment"));
+        assert!(is_alarming("PANIC:  could not write to file"));
     }
 }

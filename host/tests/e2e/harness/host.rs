@@ -29,12 +29,11 @@ pub struct Host {
     pub folder: TempDir,
 }
 
-/// A component as `just build` made it.
-pub fn component(name: &str) -> PathBuf {
+/// The folder of the components that `just build` made.
+pub fn components() -> PathBuf {
     let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../components/target/wasm32-wasip2/release");
-    let file = built.join(format!("{name}.wasm"));
-    assert!(file.is_file(), "{} is missing: run `just build` first", file.display());
-    file
+    assert!(built.join("hello.wasm").is_file(), "no components in {}: run `just build` first", built.display());
+    built.canonicalize().unwrap()
 }
 
 /// The manifest of [`Host::probe`].
@@ -80,7 +79,9 @@ impl Host {
         let ready = |line: &str| serde_json::from_str::<Value>(line).ok().filter(|line| line["listening"].is_object());
         let Some(report) = log.find(ready) else {
             let status = wait(&mut child);
-            return Err(Failed { status, errors: errors.text(), log: log.text(), folder });
+            let (errors, log) = (errors.ended(), log.ended());
+            let json = serde_json::from_str(&log).ok();
+            return Err(Failed { status, errors, log, json, folder });
         };
         let address = |value: &Value| value.as_str().unwrap().parse().unwrap();
         Ok(Self {
@@ -185,6 +186,8 @@ pub struct Failed {
     pub status: ExitStatus,
     pub errors: String,
     pub log: String,
+    /// Its standard output, where that was one JSON document.
+    pub json: Option<Value>,
     pub folder: TempDir,
 }
 
@@ -204,8 +207,7 @@ pub fn archipel() -> Command {
 }
 
 pub fn write_manifest(folder: &Path, rest: &str) -> PathBuf {
-    let components = component("hello").parent().unwrap().canonicalize().unwrap();
-    let rest = rest.replace("COMPONENTS", components.to_str().unwrap());
+    let rest = rest.replace("COMPONENTS", components().to_str().unwrap());
     let head = if rest.contains("[gateway]") { "" } else { "[gateway]\nlisten = \"127.0.0.1:0\"\n" };
     let text = format!("name = \"test\"\n{head}[admin]\nlisten = \"127.0.0.1:0\"\n{rest}");
     let file = folder.join("manifest.toml");

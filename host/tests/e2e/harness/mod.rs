@@ -1,5 +1,6 @@
 //! A host of one's own for each test, and what to ask it.
 
+mod command;
 mod external;
 pub mod h2;
 mod host;
@@ -8,9 +9,11 @@ mod log;
 mod postgres;
 mod shared;
 pub mod shop;
+pub mod spoilt;
 
+pub use command::Command;
 pub use external::Postgres;
-pub use host::{Failed, Host, archipel, place, probe, wait, write_manifest};
+pub use host::{Failed, Host, archipel, components, place, probe, wait, write_manifest};
 pub use http::{Answer, Connection, Held, exchange};
 pub use postgres::{Server, Session, postmaster};
 pub use shared::Shared;

@@ -1,0 +1,256 @@
+//! The commands: what a pipe gets, what a terminal gets, what each one promises.
+
+use std::{fs, net::TcpListener, path::Path};
+
+use serde_json::{Value, json};
+
+use crate::harness::{Command, Host, archipel, components, write_manifest};
+
+fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
+fn shop() -> String {
+    repository().join("manifests/shop.toml").to_str().unwrap().to_owned()
+}
+
+fn wasm(name: &str) -> String {
+    components().join(format!("{name}.wasm")).to_str().unwrap().to_owned()
+}
+
+#[test]
+fn check_finds_the_shipped_manifests_right_and_leaves_nothing_behind() {
+    for name in ["shop", "hello"] {
+        let file = repository().join(format!("manifests/{name}.toml"));
+        let data = repository().join("manifests/.archipel");
+        let before = data.exists();
+        let checked = Command::new(&["check", file.to_str().unwrap()]).json();
+        assert_eq!(checked["ok"], true);
+        assert_eq!(data.exists(), before, "no side effects");
+    }
+}
+
+#[test]
+fn check_reports_the_mistakes_of_a_manifest_and_of_its_components_together() {
+    let folder = tempfile::tempdir().unwrap();
+    let rest = r#"
+[gateway]
+timeout = "5"
+listen = "127.0.0.1:0"
+[services.net]
+component = "COMPONENTS/probe_net.wasm"
+[services.gone]
+component = "gone.wasm"
+build = "just component gone"
+[services.users]
+component = "COMPONENTS/users.wasm"
+permissions = { postgres = { users = "read" } }
+[postgres.users]
+"#;
+    let file = write_manifest(folder.path(), rest);
+    let done = Command::new(&["check", file.to_str().unwrap()]).done();
+    assert_eq!(done.code, 1);
+    let document: Value = serde_json::from_str(&done.output).expect("one JSON document on standard output");
+    let problems = document["problems"].as_array().unwrap();
+    let found = |key: &str, text: &str| {
+        let right = |problem: &&Value| problem["key"] == key && problem["message"].as_str().unwrap().contains(text);
+        let problem = problems.iter().find(right).unwrap_or_else(|| panic!("no {key} with {text} in {document:#}"));
+        assert!(problem["line"].is_u64() && problem["column"].is_u64(), "{problem}");
+    };
+    found("gateway.timeout", "unit");
+    found("services.net.component", "outgoing-handler");
+    found("services.gone.component", "just component gone");
+    found("services.users.permissions", "users = \"read-write\"");
+    assert!(done.errors.contains("has 4 problems"), "the reason on standard error: {}", done.errors);
+    assert!(!folder.path().join(".archipel").exists(), "no side effects");
+}
+
+#[test]
+fn inspect_says_what_a_component_is_and_needs() {
+    let users = Command::new(&["inspect", &wasm("users")]).json();
+    assert!(users["digest"].as_str().unwrap().starts_with("sha256:"));
+    assert_eq!(users["wasi"], "0.2");
+    assert!(users["needs"].as_str().unwrap().contains("postgres = { users = \"read-write\" }"));
+    assert_eq!((&users["hasOpenapi"], &users["runnable"]), (&json!(true), &json!(true)));
+    let imports = users["imports"].as_array().unwrap();
+    let postgres = imports.iter().find(|import| import["interface"] == "archipel:postgres/client@0.1.0").unwrap();
+    assert_eq!(postgres["grant"], "postgres = { NAME = \"read-write\" }");
+
+    let plain = Command::new(&["inspect", &wasm("plain")]).json();
+    assert_eq!((&plain["runnable"], &plain["needs"]), (&json!(true), &Value::Null));
+    assert!(plain["imports"].as_array().unwrap().iter().all(|import| import["grant"] == ""), "{plain:#}");
+    assert_eq!(Command::new(&["inspect", &wasm("probe_net")]).json()["runnable"], false);
+
+    let folder = tempfile::tempdir().unwrap();
+    let recorded = folder.path().join("recorded.wasm");
+    fs::write(&recorded, b"\0asm\x0d\0\x01\0\0\x1f\x09producers\x01\x08language\x01\x04Rust\x041.95").unwrap();
+    let recorded = Command::new(&["inspect", recorded.to_str().unwrap()]).json();
+    assert_eq!((&recorded["language"], &recorded["runnable"]), (&json!("Rust 1.95"), &json!(false)));
+    let module = folder.path().join("module.wasm");
+    fs::write(&module, b"\0asm\x01\0\0\0").unwrap();
+    assert!(Command::new(&["inspect", module.to_str().unwrap()]).refused().contains("core module"));
+    assert!(Command::new(&["inspect", "/nowhere.wasm"]).refused().contains("cannot read component `/nowhere.wasm`"));
+}
+
+/// Whether `value` has only keys that `schema` has, and all it requires.
+fn follows(schema: &Value, value: &Value, at: &str) {
+    if let Some(branches) = schema["anyOf"].as_array() {
+        let shape = |schema: &&Value| (schema["type"] == "object") == value.is_object();
+        return follows(branches.iter().find(shape).expect("a branch of its shape"), value, at);
+    }
+    match value {
+        Value::Object(object) => {
+            for required in schema["required"].as_array().into_iter().flatten() {
+                assert!(object.contains_key(required.as_str().unwrap()), "{at} has no {required}");
+            }
+            for (key, value) in object {
+                let of_name = Some(&schema["additionalProperties"]).filter(|schema| schema.is_object());
+                let child = schema["properties"].get(key).or(of_name);
+                follows(
+                    child.unwrap_or_else(|| panic!("{at}.{key} is not in the schema")),
+                    value,
+                    &format!("{at}.{key}"),
+                );
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| follows(&schema["items"], item, at)),
+        _ => {}
+    }
+}
+
+#[test]
+fn schema_describes_the_shipped_manifests() {
+    let schema = Command::new(&["schema"]).json();
+    assert_eq!(schema["title"], "Archipel manifest");
+    for name in ["shop", "hello"] {
+        let text = fs::read_to_string(repository().join(format!("manifests/{name}.toml"))).unwrap();
+        let manifest: toml::Table = text.parse().unwrap();
+        follows(&schema, &serde_json::to_value(manifest).unwrap(), name);
+    }
+}
+
+#[test]
+fn healthcheck_exits_0_for_a_healthy_host_and_1_for_anything_else() {
+    let host = Host::probe("");
+    let ready = |address| format!("http://{address}/health/ready");
+    for address in [host.gateway, host.admin] {
+        assert_eq!(Command::new(&["healthcheck", &ready(address)]).done().code, 0);
+    }
+    let missing = Command::new(&["healthcheck", &format!("http://{}/health/nothing", host.admin)]).refused();
+    assert!(missing.contains("answered 404"), "{missing}");
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    assert!(Command::new(&["healthcheck", &ready(closed)]).refused().contains("is `archipel run` running?"));
+    assert!(Command::new(&["healthcheck", "https://127.0.0.1/"]).refused().contains("must be an http:// URL"));
+}
+
+#[test]
+fn every_command_has_help_with_an_example() {
+    for command in [&[][..], &["run"], &["check"], &["inspect"], &["healthcheck"], &["schema"]] {
+        let done = Command::new(&[command, &["--help"]].concat()).done();
+        assert_eq!(done.code, 0, "{command:?}");
+        assert!(done.output.contains("Example:\n  archipel"), "{}", done.output);
+    }
+    assert!(Command::new(&["--version"]).done().output.starts_with("archipel "));
+}
+
+/// What `archipel` prints on a terminal, made by `script`; `None` where there is none.
+fn on_a_terminal(arguments: &[&str], environment: &[(&str, &str)]) -> Option<String> {
+    let binary = archipel().get_program().to_str().unwrap().to_owned();
+    let line = [&[binary.as_str()], arguments].concat().join(" ");
+    let mut script = std::process::Command::new("script");
+    script.args(["-qec", &line, "/dev/null"]).envs(environment.iter().copied()).stdin(std::process::Stdio::null());
+    let output = script.output().ok()?;
+    Some(String::from_utf8_lossy(&output.stdout).replace("\r\n", "\n"))
+}
+
+#[test]
+fn a_terminal_gets_tables_and_json_where_asked() {
+    let inspect = wasm("plain");
+    let Some(table) = on_a_terminal(&["inspect", &inspect], &[("NO_COLOR", "1")]) else { return };
+    assert!(table.contains("wasi:http  0.2") && !table.contains('{') && !table.contains('\u{1b}'), "{table}");
+    let json = on_a_terminal(&["inspect", &inspect, "--json"], &[]).expect("ran before");
+    assert!(serde_json::from_str::<Value>(&json).is_ok(), "{json}");
+    let checked = on_a_terminal(&["check", &shop()], &[]).expect("ran before");
+    assert!(checked.contains("shop.toml: 1 service, 1 route, no mistakes"), "{checked}");
+}
+
+const TWO: &str = r#"
+[services.hello]
+component = "COMPONENTS/hello.wasm"
+[services.plain]
+component = "COMPONENTS/plain.wasm"
+[[routes]]
+path = "/"
+service = "hello"
+public = true
+[[routes]]
+path = "/plain"
+service = "plain"
+public = true
+"#;
+
+#[track_caller]
+fn cached(host: &Host) -> Vec<bool> {
+    host.report["services"].as_array().unwrap().iter().map(|service| service["cached"].as_bool().unwrap()).collect()
+}
+
+#[test]
+fn a_second_start_compiles_nothing_and_a_damaged_artifact_is_compiled_again() {
+    let first = Host::running(TWO);
+    assert_eq!(cached(&first), [false, false]);
+    let second = Host::running_in(first.stop(), TWO);
+    assert_eq!(cached(&second), [true, true]);
+
+    let folder = second.stop();
+    let artifacts = fs::read_dir(folder.path().join(".archipel/artifacts")).unwrap().map(|entry| entry.unwrap().path());
+    for file in artifacts.filter(|path| path.extension().is_some_and(|extension| extension == "cwasm")) {
+        let mut content = fs::read(&file).unwrap();
+        let middle = content.len() / 2;
+        content[middle] ^= 1;
+        fs::write(&file, content).unwrap();
+    }
+    let third = Host::running_in(folder, TWO);
+    assert_eq!(cached(&third), [false, false], "never loaded");
+    third.log.expect_line("damaged or not ours");
+    assert_eq!(third.get("/plain").status, 200);
+}
+
+/// The rows of docs/manifest.md, one for each key of the schema.
+fn rows(schema: &Value, key: &str, rows: &mut Vec<String>) {
+    for (name, child) in schema["properties"].as_object().into_iter().flatten() {
+        let key = if key.is_empty() { name.clone() } else { format!("{key}.{name}") };
+        let default = match &child["default"] {
+            Value::Null | Value::Array(_) | Value::Object(_) => String::new(),
+            Value::String(text) => format!("`\"{text}\"`"),
+            other => format!("`{other}`"),
+        };
+        let description = child["description"].as_str().unwrap_or_default().replace('\n', " ");
+        rows.push(format!("| `{key}` | {default} | {description} |"));
+        rows_below(child, &key, rows);
+    }
+}
+
+fn rows_below(schema: &Value, key: &str, all: &mut Vec<String>) {
+    if schema["additionalProperties"].is_object() {
+        rows(&schema["additionalProperties"], &format!("{key}.NAME"), all);
+    }
+    if schema["items"].is_object() {
+        rows(&schema["items"], &format!("{key}[]"), all);
+    }
+    rows(&json!({ "properties": schema["properties"] }), key, all);
+    schema["anyOf"].as_array().into_iter().flatten().for_each(|branch| rows_below(branch, key, all));
+}
+
+#[test]
+fn the_manifests_reference_has_every_key_that_exists_and_no_other() {
+    let mut expected = Vec::new();
+    rows(&Command::new(&["schema"]).json(), "", &mut expected);
+    expected.sort();
+    expected.dedup();
+    let text = fs::read_to_string(repository().join("docs/manifest.md")).unwrap();
+    let (_, reference) = text.split_once("\n## Reference\n").expect("a reference");
+    let mut written: Vec<String> =
+        reference.lines().filter(|line| line.starts_with("| `")).map(str::to_owned).collect();
+    written.sort();
+    assert_eq!(written, expected, "write this into docs/manifest.md:\n{}", expected.join("\n"));
+}
