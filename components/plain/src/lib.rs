@@ -22,10 +22,7 @@ impl Guest for Plain {
 
         let stream = body.write().expect("taken once");
         // A path is at most 8 KiB and one such write 4 KiB.
-        let sent = text
-            .as_bytes()
-            .chunks(4096)
-            .try_for_each(|part| stream.blocking_write_and_flush(part));
+        let sent = text.as_bytes().chunks(4096).try_for_each(|part| stream.blocking_write_and_flush(part));
         drop(stream);
         if sent.is_ok() {
             // An error here is the downstream's going away; there is nobody left to tell.

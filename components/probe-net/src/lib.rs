@@ -29,10 +29,8 @@ fn answer(request: Request) -> Response {
 
 /// Gets `url` and tells status and body.
 fn fetch(query: &Query) -> Result<String, ErrorCode> {
-    let (scheme, rest) = query
-        .get("url")
-        .and_then(|url| url.split_once("://"))
-        .ok_or(ErrorCode::HttpRequestUriInvalid)?;
+    let (scheme, rest) =
+        query.get("url").and_then(|url| url.split_once("://")).ok_or(ErrorCode::HttpRequestUriInvalid)?;
     let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     let scheme = match scheme {
         "http" => Scheme::Http,
@@ -44,9 +42,7 @@ fn fetch(query: &Query) -> Result<String, ErrorCode> {
     request.set_method(&Method::Get).map_err(invalid)?;
     request.set_scheme(Some(&scheme)).map_err(invalid)?;
     request.set_authority(Some(authority)).map_err(invalid)?;
-    request
-        .set_path_with_query(Some(if path.is_empty() { "/" } else { path }))
-        .map_err(invalid)?;
+    request.set_path_with_query(Some(if path.is_empty() { "/" } else { path })).map_err(invalid)?;
 
     let pending = outgoing_handler::handle(request, None)?;
     pending.subscribe().block();

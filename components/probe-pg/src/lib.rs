@@ -61,29 +61,19 @@ fn follow(path: &str, order: &Order) -> Option<Result<Value, Error>> {
 /// `{database, sql, params}`.
 fn query(database: &Database, order: &Order) -> Result<Value, Error> {
     let Statement { sql, params } = order.first();
-    database
-        .query(sql, params)
-        .map(|rows| value::tell_rows(&rows))
+    database.query(sql, params).map(|rows| value::tell_rows(&rows))
 }
 
 /// `{database, sql, params}`.
 fn execute(database: &Database, order: &Order) -> Result<Value, Error> {
     let Statement { sql, params } = order.first();
-    database
-        .execute(sql, params)
-        .map(|changed| json!({ "changed": changed }))
+    database.execute(sql, params).map(|changed| json!({ "changed": changed }))
 }
 
 /// `{database, items: [{sql, params}]}`.
 fn batch(database: &Database, order: &Order) -> Result<Value, Error> {
-    let items: Vec<_> = order
-        .items
-        .iter()
-        .map(|item| (item.sql.clone(), item.params.clone()))
-        .collect();
-    database
-        .batch(&items)
-        .map(|changed| json!({ "changed": changed }))
+    let items: Vec<_> = order.items.iter().map(|item| (item.sql.clone(), item.params.clone())).collect();
+    database.batch(&items).map(|changed| json!({ "changed": changed }))
 }
 
 /// `{database, items, options?, end: "commit" | "rollback" | "drop"}`: each item's rows or
@@ -144,9 +134,7 @@ fn begin_and_return(database: &Database, order: &Order) -> Result<Value, Error> 
 }
 
 fn run(transaction: &Transaction, items: &[Statement]) -> Vec<Value> {
-    let results = items
-        .iter()
-        .map(|item| transaction.query(&item.sql, &item.params));
+    let results = items.iter().map(|item| transaction.query(&item.sql, &item.params));
     let told = results.map(|result| match result {
         Ok(rows) => value::tell_rows(&rows),
         Err(refused) => error::tell(&refused),

@@ -43,27 +43,19 @@ impl Order {
 
     /// The only statement of an order that has one; an empty one is the server's to refuse.
     pub(crate) fn first(&self) -> &Statement {
-        const NONE: &Statement = &Statement {
-            sql: String::new(),
-            params: Vec::new(),
-        };
+        const NONE: &Statement = &Statement { sql: String::new(), params: Vec::new() };
         self.items.first().unwrap_or(NONE)
     }
 }
 
 fn statements(items: &Json) -> Result<Vec<Statement>, String> {
-    items.as_array().map_or(Ok(Vec::new()), |items| {
-        items.iter().map(statement).collect()
-    })
+    items.as_array().map_or(Ok(Vec::new()), |items| items.iter().map(statement).collect())
 }
 
 fn statement(item: &Json) -> Result<Statement, String> {
     let params = item["params"].as_array().map_or(&[][..], Vec::as_slice);
     Ok(Statement {
-        sql: item["sql"]
-            .as_str()
-            .ok_or("a statement without `sql`")?
-            .to_owned(),
+        sql: item["sql"].as_str().ok_or("a statement without `sql`")?.to_owned(),
         params: params.iter().map(value::read).collect::<Result<_, _>>()?,
     })
 }
@@ -79,9 +71,5 @@ fn options(options: &Json) -> Result<Option<TxOptions>, String> {
         Some(other) => return Err(format!("no isolation is called `{other}`")),
     };
     let flag = |name: &str| options[name].as_bool().unwrap_or(false);
-    Ok(Some(TxOptions {
-        isolation,
-        read_only: flag("readOnly"),
-        deferrable: flag("deferrable"),
-    }))
+    Ok(Some(TxOptions { isolation, read_only: flag("readOnly"), deferrable: flag("deferrable") }))
 }

@@ -15,11 +15,7 @@ pub(crate) fn tell_rows(rows: &Rows) -> Json {
         .iter()
         .map(|column| json!({ "name": column.name, "oid": column.oid, "type": column.type_name }))
         .collect();
-    let rows: Vec<Vec<Json>> = rows
-        .rows
-        .iter()
-        .map(|row| row.values.iter().map(tell).collect())
-        .collect();
+    let rows: Vec<Vec<Json>> = rows.rows.iter().map(|row| row.values.iter().map(tell).collect()).collect();
     json!({ "columns": columns, "rows": rows })
 }
 
@@ -44,10 +40,7 @@ fn tell(value: &Value) -> Json {
         Value::TextArray(values) => json!({ "text-array": values }),
         Value::Int64Array(values) => json!({ "int64-array": values }),
         Value::UuidArray(values) => {
-            let values: Vec<_> = values
-                .iter()
-                .map(|value| value.as_ref().map(uuid))
-                .collect();
+            let values: Vec<_> = values.iter().map(|value| value.as_ref().map(uuid)).collect();
             json!({ "uuid-array": values })
         }
         Value::Raw((oid, bytes)) => json!({ "raw": [oid, bytes] }),
@@ -67,10 +60,7 @@ pub(crate) fn read(json: &Json) -> Result<Value, String> {
             Some(value) => Some(i32::try_from(value).map_or(Value::Int64(value), Value::Int32)),
             None => number.as_f64().map(Value::Float64),
         },
-        Json::Object(members) => members
-            .iter()
-            .next()
-            .and_then(|(name, value)| named(name, value)),
+        Json::Object(members) => members.iter().next().and_then(|(name, value)| named(name, value)),
         Json::Array(_) => None,
     };
     value.ok_or_else(|| format!("no value can be made of {json}"))
@@ -111,30 +101,16 @@ fn text(json: &Json) -> Option<String> {
 }
 
 fn bytes(json: &Json) -> Option<Vec<u8>> {
-    json.as_array()?
-        .iter()
-        .map(|byte| byte.as_u64()?.try_into().ok())
-        .collect()
+    json.as_array()?.iter().map(|byte| byte.as_u64()?.try_into().ok()).collect()
 }
 
 fn pair(json: &Json) -> Option<(u64, u64)> {
-    json.as_str()?
-        .parse()
-        .ok()
-        .map(|uuid: Uuid| uuid.as_u64_pair())
+    json.as_str()?.parse().ok().map(|uuid: Uuid| uuid.as_u64_pair())
 }
 
 fn array<T>(json: &Json, item: impl Fn(&Json) -> Option<T>) -> Option<Vec<Option<T>>> {
     let items = json.as_array()?.iter();
-    items
-        .map(|json| {
-            if json.is_null() {
-                Some(None)
-            } else {
-                item(json).map(Some)
-            }
-        })
-        .collect()
+    items.map(|json| if json.is_null() { Some(None) } else { item(json).map(Some) }).collect()
 }
 
 #[cfg(test)]
@@ -167,17 +143,9 @@ mod tests {
     #[test]
     fn a_plain_value_becomes_the_nearest_type_and_nonsense_none() {
         assert_eq!(tell(&read(&json!(7)).unwrap()), json!({ "int32": 7 }));
-        assert_eq!(
-            tell(&read(&json!(3_000_000_000_i64)).unwrap()),
-            json!({ "int64": 3_000_000_000_i64 })
-        );
+        assert_eq!(tell(&read(&json!(3_000_000_000_i64)).unwrap()), json!({ "int64": 3_000_000_000_i64 }));
         assert_eq!(tell(&read(&json!(0.5)).unwrap()), json!({ "float64": 0.5 }));
-        for json in [
-            json!([1]),
-            json!({}),
-            json!({ "int16": 70_000 }),
-            json!({ "integer": 1 }),
-        ] {
+        for json in [json!([1]), json!({}), json!({ "int16": 70_000 }), json!({ "integer": 1 })] {
             assert!(read(&json).is_err(), "{json}");
         }
     }

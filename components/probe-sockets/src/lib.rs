@@ -42,9 +42,6 @@ fn connect(query: &Query) -> std::io::Result<String> {
 /// Sends `send` as one datagram to `to`.
 fn send(query: &Query) -> std::io::Result<String> {
     let socket = UdpSocket::bind("127.0.0.1:0")?;
-    let sent = socket.send_to(
-        query.get("send").unwrap_or("probe").as_bytes(),
-        query.get("to").unwrap_or_default(),
-    )?;
+    let sent = socket.send_to(query.get("send").unwrap_or("probe").as_bytes(), query.get("to").unwrap_or_default())?;
     Ok(format!("sent {sent} bytes\n"))
 }

@@ -67,9 +67,7 @@ pub(crate) fn empty_writes(call: Call) {
 pub(crate) fn length(call: Call) {
     let (says, sends) = (call.number("says", 10), call.number("sends", 5));
     let headers = Fields::new();
-    headers
-        .set("content-length", &[says.to_string().into_bytes()])
-        .expect("a guest may say a length");
+    headers.set("content-length", &[says.to_string().into_bytes()]).expect("a guest may say a length");
     let body = call.head(headers);
     // Too much is refused at once, too little at the end: the test looks from outside.
     let _ = body.write(&filler(sends));
@@ -80,11 +78,7 @@ pub(crate) fn length(call: Call) {
 pub(crate) fn status(call: Call) {
     let code = u16::try_from(call.number("code", 200)).expect("a status code");
     let bodiless = matches!(code, 100..200 | 204 | 304);
-    call.send(if bodiless {
-        Response::empty(code)
-    } else {
-        Response::text(code, "as asked\n")
-    });
+    call.send(if bodiless { Response::empty(code) } else { Response::text(code, "as asked\n") });
 }
 
 /// A header of `name` with `value`, or how the host refused it.

@@ -4,17 +4,14 @@ use sdk::{
     Query, Response,
     bindings::wasi::{
         clocks::monotonic_clock,
-        http::types::{
-            Fields, IncomingBody, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam,
-        },
+        http::types::{Fields, IncomingBody, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam},
         io::streams::{InputStream, OutputStream, StreamError},
     },
 };
 
 /// Every parameter that some behaviour takes.
-const PARAMETERS: [&str; 12] = [
-    "bytes", "chunks", "code", "lines", "mib", "ms", "n", "name", "says", "sends", "size", "value",
-];
+const PARAMETERS: [&str; 12] =
+    ["bytes", "chunks", "code", "lines", "mib", "ms", "n", "name", "says", "sends", "size", "value"];
 
 pub(crate) struct Call {
     pub(crate) request: IncomingRequest,
@@ -28,12 +25,7 @@ impl Call {
         let target = request.path_with_query().unwrap_or_default();
         let (path, query) = target.split_once('?').unwrap_or((&target, ""));
         let query = Query::parse(query, &PARAMETERS).expect("a test knows the parameters");
-        Self {
-            path: path.to_owned(),
-            query,
-            request,
-            out,
-        }
+        Self { path: path.to_owned(), query, request, out }
     }
 
     pub(crate) fn path(&self) -> &str {
@@ -45,8 +37,7 @@ impl Call {
     }
 
     pub(crate) fn number(&self, name: &str, absent: u64) -> u64 {
-        self.parameter(name)
-            .map_or(absent, |text| text.parse().expect("a number"))
+        self.parameter(name).map_or(absent, |text| text.parse().expect("a number"))
     }
 
     pub(crate) fn text(self, status: u16, text: &str) {
@@ -67,11 +58,7 @@ impl Call {
         let body = response.body().expect("taken once");
         ResponseOutparam::set(self.out, Ok(response));
         let stream = body.write().expect("taken once");
-        Body {
-            stream,
-            body,
-            _request: self.request,
-        }
+        Body { stream, body, _request: self.request }
     }
 }
 
@@ -85,9 +72,7 @@ pub(crate) struct Body {
 impl Body {
     /// Writes and waits until it is on its way.
     pub(crate) fn write(&self, bytes: &[u8]) -> Result<(), StreamError> {
-        bytes
-            .chunks(4096)
-            .try_for_each(|part| self.stream.blocking_write_and_flush(part))
+        bytes.chunks(4096).try_for_each(|part| self.stream.blocking_write_and_flush(part))
     }
 
     pub(crate) fn write_nothing(&self) -> Result<(), StreamError> {
@@ -111,10 +96,7 @@ pub(crate) struct Upload {
 impl Upload {
     pub(crate) fn of(request: &IncomingRequest) -> Self {
         let body = request.consume().expect("taken once");
-        Self {
-            stream: body.stream().expect("taken once"),
-            _body: body,
-        }
+        Self { stream: body.stream().expect("taken once"), _body: body }
     }
 
     /// The next bytes, at most so many; nothing at the end, an error if it broke before.

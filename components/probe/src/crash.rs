@@ -28,11 +28,7 @@ pub(crate) fn recurse(call: Call) {
 }
 
 fn deeper(depth: u64) -> u64 {
-    if black_box(depth) == u64::MAX {
-        depth
-    } else {
-        black_box(deeper(depth + 1)) + 1
-    }
+    if black_box(depth) == u64::MAX { depth } else { black_box(deeper(depth + 1)) + 1 }
 }
 
 pub(crate) fn trap_after_head(call: Call) {
@@ -42,9 +38,7 @@ pub(crate) fn trap_after_head(call: Call) {
 
 /// For `ms` milliseconds, or for ever.
 pub(crate) fn spin(call: Call) {
-    let Some(milliseconds) = call.parameter("ms") else {
-        for_ever()
-    };
+    let Some(milliseconds) = call.parameter("ms") else { for_ever() };
     let wanted = Duration::from_millis(milliseconds.parse().expect("a number"));
     let start = Instant::now();
     while start.elapsed() < wanted {
@@ -62,8 +56,7 @@ pub(crate) fn spin_after_head(call: Call) {
 
 fn begin(call: Call) -> Body {
     let body = call.head(Fields::new());
-    body.write(b"the beginning of an answer")
-        .expect("somebody listens");
+    body.write(b"the beginning of an answer").expect("somebody listens");
     body
 }
 

@@ -27,8 +27,7 @@ pub(crate) fn files(call: Call) {
         Ok(done) => json!({ "ok": done }),
         Err(error) => json!({ "error": error.to_string() }),
     };
-    let listed =
-        |path: &str| fs::read_dir(path).map(|entries| format!("{} entries", entries.count()));
+    let listed = |path: &str| fs::read_dir(path).map(|entries| format!("{} entries", entries.count()));
     call.json(&json!({
         "list /": told(listed("/")),
         "list .": told(listed(".")),
@@ -49,12 +48,8 @@ pub(crate) fn counter(call: Call) {
 pub(crate) fn echo(call: Call) {
     let body = Upload::of(&call.request).all().ok();
     let request = &call.request;
-    let headers: Vec<Value> = request
-        .headers()
-        .entries()
-        .iter()
-        .map(|(name, value)| json!([name, String::from_utf8_lossy(value)]))
-        .collect();
+    let headers: Vec<Value> =
+        request.headers().entries().iter().map(|(name, value)| json!([name, String::from_utf8_lossy(value)])).collect();
     let told = json!({
         "method": method(request.method()),
         "scheme": request.scheme().map(scheme),

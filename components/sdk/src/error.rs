@@ -57,9 +57,7 @@ impl Error {
             Self::NotFound(sentence) | Self::Conflict(sentence) => sentence,
             Self::MethodNotAllowed { .. } => "This path does not take this method; see `Allow`",
             Self::TooLarge => "The request body is too large",
-            Self::UnsupportedMediaType => {
-                "Send the body as JSON, with `Content-Type: application/json`"
-            }
+            Self::UnsupportedMediaType => "Send the body as JSON, with `Content-Type: application/json`",
             Self::Internal(_) => "The service failed; quote the trace id when you report it",
             Self::Unavailable(_) => "The service is not available now; try again later",
             Self::Timeout => "The service did not finish in time; try again later",
@@ -89,9 +87,7 @@ impl From<postgres::Error> for Error {
     fn from(error: postgres::Error) -> Self {
         let reason = postgres::reason(&error);
         match error {
-            postgres::Error::Unavailable(_) | postgres::Error::Overloaded => {
-                Self::Unavailable(reason)
-            }
+            postgres::Error::Unavailable(_) | postgres::Error::Overloaded => Self::Unavailable(reason),
             postgres::Error::Timeout => Self::Timeout,
             postgres::Error::Db(db) => match db.sqlstate.get(..2) {
                 _ if db.sqlstate == "57014" => Self::Timeout, // query_canceled
@@ -170,9 +166,6 @@ mod tests {
 
     #[test]
     fn unavailable_says_when_to_come_back() {
-        assert_eq!(
-            Error::Unavailable(String::new()).header(),
-            Some(("retry-after", "1"))
-        );
+        assert_eq!(Error::Unavailable(String::new()).header(), Some(("retry-after", "1")));
     }
 }

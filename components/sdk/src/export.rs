@@ -5,9 +5,7 @@
 use crate::{
     Method, Request, Response, Source,
     bindings::wasi::{
-        http::types::{
-            self, Fields, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam,
-        },
+        http::types::{self, Fields, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam},
         io::streams::{OutputStream, StreamError},
     },
     error::log,
@@ -56,10 +54,7 @@ macro_rules! section {
         const _: () = {
             const TEXT: &[u8] = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), $file));
 
-            #[allow(
-                unsafe_code,
-                reason = "a custom section is data that no code refers to"
-            )]
+            #[allow(unsafe_code, reason = "a custom section is data that no code refers to")]
             #[cfg_attr(target_family = "wasm", unsafe(link_section = $name))]
             #[used]
             static SECTION: [u8; TEXT.len()] = *TEXT.first_chunk().expect("its own length");
@@ -69,10 +64,7 @@ macro_rules! section {
 
 /// A request as it came from the host.
 pub fn receive(request: IncomingRequest) -> Request {
-    Request::new(Incoming {
-        headers: None,
-        request,
-    })
+    Request::new(Incoming { headers: None, request })
 }
 
 /// The fields are in the order in which they must be dropped: children before the request.
@@ -95,27 +87,18 @@ impl Source for Incoming {
     }
 
     fn target(&self) -> String {
-        self.request
-            .path_with_query()
-            .unwrap_or_else(|| "/".to_owned())
+        self.request.path_with_query().unwrap_or_else(|| "/".to_owned())
     }
 
     fn header(&mut self, name: &str) -> Vec<Vec<u8>> {
         let request = &self.request;
-        self.headers
-            .get_or_insert_with(|| request.headers())
-            .get(name)
+        self.headers.get_or_insert_with(|| request.headers()).get(name)
     }
 
     fn body(&mut self, bytes_max: usize) -> Result<Vec<u8>, crate::Error> {
         let broken = || crate::Error::bad_request("The request body ended early");
-        let body = self
-            .request
-            .consume()
-            .map_err(|()| crate::Error::internal("the body was read twice"))?;
-        let stream = body
-            .stream()
-            .map_err(|()| crate::Error::internal("the body was read twice"))?;
+        let body = self.request.consume().map_err(|()| crate::Error::internal("the body was read twice"))?;
+        let stream = body.stream().map_err(|()| crate::Error::internal("the body was read twice"))?;
         let mut bytes = Vec::new();
         loop {
             match stream.blocking_read(CHUNK_BYTES) {
@@ -152,12 +135,11 @@ pub fn send(response: Response, out: ResponseOutparam) {
 }
 
 fn head(response: &Response) -> Result<OutgoingResponse, String> {
-    let fields = Fields::from_list(&response.headers)
-        .map_err(|error| format!("the answer's headers are refused: {error:?}"))?;
+    let fields =
+        Fields::from_list(&response.headers).map_err(|error| format!("the answer's headers are refused: {error:?}"))?;
     let head = OutgoingResponse::new(fields);
     if response.status != 200 {
-        head.set_status_code(response.status)
-            .map_err(|()| format!("{} is no status code", response.status))?;
+        head.set_status_code(response.status).map_err(|()| format!("{} is no status code", response.status))?;
     }
     Ok(head)
 }

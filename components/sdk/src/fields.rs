@@ -28,24 +28,14 @@ impl Fields {
         let members = match json::parse(body).map_err(refused)? {
             Json::Object(members) => members,
             other => {
-                return Err(Error::bad_request(format!(
-                    "The body must be a JSON object, not {}",
-                    other.kind()
-                )));
+                return Err(Error::bad_request(format!("The body must be a JSON object, not {}", other.kind())));
             }
         };
         match members.keys().find(|name| !known.contains(&name.as_str())) {
             None => Ok(Self(members)),
             Some(name) => {
-                let known = known
-                    .iter()
-                    .map(|name| format!("`{name}`"))
-                    .collect::<Vec<_>>()
-                    .join(", ");
-                Err(Error::bad_request(format!(
-                    "Field `{}` is unknown; there are {known}",
-                    quoted(name)
-                )))
+                let known = known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+                Err(Error::bad_request(format!("Field `{}` is unknown; there are {known}", quoted(name))))
             }
         }
     }
@@ -59,10 +49,7 @@ impl Fields {
         match self.get(name) {
             None => Ok(None),
             Some(Json::Text(text)) => Ok(Some(text.trim())),
-            Some(other) => Err(Error::bad_request(format!(
-                "Field `{name}` must be a string, not {}",
-                other.kind()
-            ))),
+            Some(other) => Err(Error::bad_request(format!("Field `{name}` must be a string, not {}", other.kind()))),
         }
     }
 }
@@ -73,9 +60,7 @@ pub fn within(field: &str, text: &str, characters: RangeInclusive<usize>) -> Res
         return Ok(text.to_owned());
     }
     let (least, most) = characters.into_inner();
-    Err(Error::bad_request(format!(
-        "Field `{field}` must be {least} to {most} characters long"
-    )))
+    Err(Error::bad_request(format!("Field `{field}` must be {least} to {most} characters long")))
 }
 
 fn refused(refused: Refused) -> Error {
@@ -113,46 +98,19 @@ mod tests {
 
     #[test]
     fn a_refused_body_is_a_400_that_names_the_field() {
-        check(
-            b"",
-            "The body is not valid JSON: expected a value at byte 0",
-        );
-        check(
-            b"{\"email\"}",
-            "The body is not valid JSON: expected `:` at byte 8",
-        );
+        check(b"", "The body is not valid JSON: expected a value at byte 0");
+        check(b"{\"email\"}", "The body is not valid JSON: expected `:` at byte 8");
         check(b"[]", "The body must be a JSON object, not an array");
         check(b"null", "The body must be a JSON object, not null");
-        check(
-            br#"{"nmae":"x"}"#,
-            "Field `nmae` is unknown; there are `email`, `name`",
-        );
+        check(br#"{"nmae":"x"}"#, "Field `nmae` is unknown; there are `email`, `name`");
         check(br#"{"name":"x","name":"y"}"#, "Field `name` is given twice");
-        check(
-            br#"{"name":7}"#,
-            "Field `name` must be a string, not a number",
-        );
-        check(
-            br#"{"email":null}"#,
-            "Field `email` must be a string, not null",
-        );
-        check(
-            br#"{"name":"a\u0000"}"#,
-            "Field `name` holds a NUL character",
-        );
+        check(br#"{"name":7}"#, "Field `name` must be a string, not a number");
+        check(br#"{"email":null}"#, "Field `email` must be a string, not null");
+        check(br#"{"name":"a\u0000"}"#, "Field `name` holds a NUL character");
         check(b"{\"name\":\"\xc3\"}", "The body is not valid UTF-8");
-        check(
-            "[".repeat(40).as_bytes(),
-            "The body is nested more than 32 levels deep",
-        );
+        check("[".repeat(40).as_bytes(), "The body is nested more than 32 levels deep");
         let long = format!("{{\"{}\":1}}", "é".repeat(1000));
-        check(
-            long.as_bytes(),
-            &format!(
-                "Field `{}` is unknown; there are `email`, `name`",
-                "é".repeat(40)
-            ),
-        );
+        check(long.as_bytes(), &format!("Field `{}` is unknown; there are `email`, `name`", "é".repeat(40)));
     }
 
     #[test]
@@ -160,16 +118,11 @@ mod tests {
         let fields = Fields::parse("{\"name\":\" \\u3000Zoë \\n\"}".as_bytes(), &["name"]).unwrap();
         assert_eq!(fields.text("name"), Ok(Some("Zoë")));
         assert_eq!(fields.text("email"), Ok(None));
-        assert_eq!(
-            within("name", &"é".repeat(255), 1..=255),
-            Ok("é".repeat(255))
-        );
+        assert_eq!(within("name", &"é".repeat(255), 1..=255), Ok("é".repeat(255)));
         assert!(within("name", &"é".repeat(256), 1..=255).is_err());
         assert_eq!(
             within("name", "", 1..=255),
-            Err(Error::bad_request(
-                "Field `name` must be 1 to 255 characters long"
-            ))
+            Err(Error::bad_request("Field `name` must be 1 to 255 characters long"))
         );
     }
 }

@@ -18,9 +18,7 @@ impl<F: Fn(&mut Request) -> Answer + 'static> Handler<()> for F {
 impl<A: FromSegment, F: Fn(&mut Request, A) -> Answer + 'static> Handler<(A,)> for F {
     fn call(&self, request: &mut Request, parameters: &[&str]) -> Answer {
         let [segment] = parameters else {
-            return Err(Error::internal(
-                "a handler takes one parameter and its path has not one",
-            ));
+            return Err(Error::internal("a handler takes one parameter and its path has not one"));
         };
         self(request, A::from_segment(segment)?)
     }
@@ -39,16 +37,11 @@ impl FromSegment for Uuid {
 
 impl FromSegment for String {
     fn from_segment(segment: &str) -> Result<Self, Error> {
-        percent_decode(segment)
-            .ok_or_else(|| Error::bad_request("The path is not percent-encoded UTF-8"))
+        percent_decode(segment).ok_or_else(|| Error::bad_request("The path is not percent-encoded UTF-8"))
     }
 }
 
 /// A UUID in its usual form and no other (RFC 9562, section 4), in either case.
 pub(crate) fn hyphenated(text: &str) -> Option<Uuid> {
-    if text.len() == 36 {
-        Uuid::try_parse(text).ok()
-    } else {
-        None
-    }
+    if text.len() == 36 { Uuid::try_parse(text).ok() } else { None }
 }

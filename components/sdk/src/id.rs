@@ -27,10 +27,7 @@ mod tests {
     #[test]
     fn an_id_is_a_version_7_uuid_of_its_time() {
         // The example of RFC 9562, appendix A.6: 2022-02-22T19:22:22.000Z.
-        let id = from_parts(
-            Timestamp::from_micros(1_645_557_742_000_000),
-            0x18C4_DC0C_0C07_398F,
-        );
+        let id = from_parts(Timestamp::from_micros(1_645_557_742_000_000), 0x18C4_DC0C_0C07_398F);
         assert_eq!(id.to_string(), "017f22e2-79b0-7000-98c4-dc0c0c07398f");
         assert_eq!(id.get_version_num(), 7);
         assert_eq!(id.get_variant(), uuid::Variant::RFC4122);
@@ -38,9 +35,7 @@ mod tests {
 
     #[test]
     fn ids_sort_by_time_within_a_millisecond() {
-        let ids: Vec<_> = (0..2000)
-            .map(|micros| from_parts(Timestamp::from_micros(micros), random::u64()))
-            .collect();
+        let ids: Vec<_> = (0..2000).map(|micros| from_parts(Timestamp::from_micros(micros), random::u64())).collect();
         assert!(ids.is_sorted_by(|a, b| a < b));
     }
 }

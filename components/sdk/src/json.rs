@@ -130,11 +130,7 @@ impl Parser<'_> {
     }
 
     fn word(&mut self) -> Result<Json, Refused> {
-        for (word, value) in [
-            ("null", Json::Null),
-            ("true", Json::Boolean(true)),
-            ("false", Json::Boolean(false)),
-        ] {
+        for (word, value) in [("null", Json::Null), ("true", Json::Boolean(true)), ("false", Json::Boolean(false))] {
             if self.text[self.at..].starts_with(word) {
                 self.at += word.len();
                 return Ok(value);
@@ -164,11 +160,7 @@ impl Parser<'_> {
         while matches!(self.peek(), Some(b'0'..=b'9')) {
             self.at += 1;
         }
-        if self.at == start {
-            Err(self.expected("a digit"))
-        } else {
-            Ok(())
-        }
+        if self.at == start { Err(self.expected("a digit")) } else { Ok(()) }
     }
 
     fn string(&mut self) -> Result<String, Refused> {
@@ -253,10 +245,7 @@ impl Parser<'_> {
     }
 
     fn expected(&self, expected: &'static str) -> Refused {
-        Refused::Syntax {
-            expected,
-            at: self.at,
-        }
+        Refused::Syntax { expected, at: self.at }
     }
 }
 
@@ -264,9 +253,7 @@ impl Refused {
     /// The innermost key wins: it is the one to look at.
     fn within(self, key: &str) -> Self {
         match self {
-            Self::Nul { field: None } => Self::Nul {
-                field: Some(key.to_owned()),
-            },
+            Self::Nul { field: None } => Self::Nul { field: Some(key.to_owned()) },
             other => other,
         }
     }

@@ -52,9 +52,10 @@ impl Page {
             (Some(_), Some(_)) => {
                 return Err(Error::bad_request("Give `cursor` or `offset`, not both"));
             }
-            (Some(cursor), None) => Start::After(hyphenated(cursor).ok_or_else(|| {
-                Error::bad_request("Query parameter `cursor` must be an `X-Next-Cursor`")
-            })?),
+            (Some(cursor), None) => Start::After(
+                hyphenated(cursor)
+                    .ok_or_else(|| Error::bad_request("Query parameter `cursor` must be an `X-Next-Cursor`"))?,
+            ),
             (None, offset) => Start::Offset(offset.unwrap_or(0)),
         };
         Ok(Self { limit, start })
@@ -72,20 +73,12 @@ impl Page {
         let more = rows.len() > limit;
         rows.truncate(limit);
         let next = if more { rows.last().map(id) } else { None };
-        List {
-            items: rows,
-            total,
-            next,
-        }
+        List { items: rows, total, next }
     }
 }
 
 /// A number in plain digits.
-fn number(
-    query: &Query,
-    name: &str,
-    range: std::ops::RangeInclusive<u32>,
-) -> Result<Option<u32>, Error> {
+fn number(query: &Query, name: &str, range: std::ops::RangeInclusive<u32>) -> Result<Option<u32>, Error> {
     let Some(text) = query.get(name) else {
         return Ok(None);
     };
@@ -94,9 +87,7 @@ fn number(
         Ok(number) if digits && range.contains(&number) => Ok(Some(number)),
         _ => {
             let (least, most) = range.into_inner();
-            Err(Error::bad_request(format!(
-                "Query parameter `{name}` must be a whole number from {least} to {most}"
-            )))
+            Err(Error::bad_request(format!("Query parameter `{name}` must be a whole number from {least} to {most}")))
         }
     }
 }
@@ -109,13 +100,8 @@ mod tests {
 
     #[track_caller]
     fn check(query: &str, expected: Option<(u32, Start)>) {
-        let page =
-            Query::parse(query, &Page::PARAMETERS).and_then(|query| Page::from_query(&query));
-        assert_eq!(
-            page.ok(),
-            expected.map(|(limit, start)| Page { limit, start }),
-            "{query}"
-        );
+        let page = Query::parse(query, &Page::PARAMETERS).and_then(|query| Page::from_query(&query));
+        assert_eq!(page.ok(), expected.map(|(limit, start)| Page { limit, start }), "{query}");
     }
 
     #[test]
@@ -146,28 +132,11 @@ mod tests {
 
     #[test]
     fn the_next_cursor_is_the_last_shown_id_and_absent_at_the_end() {
-        let page = Page {
-            limit: 2,
-            start: Start::Offset(0),
-        };
+        let page = Page { limit: 2, start: Start::Offset(0) };
         let ids = |count: u128| (1..=count).map(Uuid::from_u128).collect::<Vec<_>>();
         assert_eq!(page.rows(), 3);
-        assert_eq!(
-            page.list(ids(3), 9, |id| *id),
-            List {
-                items: ids(2),
-                total: 9,
-                next: Some(Uuid::from_u128(2))
-            }
-        );
+        assert_eq!(page.list(ids(3), 9, |id| *id), List { items: ids(2), total: 9, next: Some(Uuid::from_u128(2)) });
         assert_eq!(page.list(ids(2), 2, |id| *id).next, None);
-        assert_eq!(
-            page.list(ids(0), 0, |id| *id),
-            List {
-                items: vec![],
-                total: 0,
-                next: None
-            }
-        );
+        assert_eq!(page.list(ids(0), 0, |id| *id), List { items: vec![], total: 0, next: None });
     }
 }

@@ -26,10 +26,7 @@ impl Database {
     }
 
     /// Runs `work` in a transaction: committed if it succeeds, rolled back if it fails.
-    pub fn transaction<T, E: From<Error>>(
-        &self,
-        work: impl FnOnce(&Transaction) -> Result<T, E>,
-    ) -> Result<T, E> {
+    pub fn transaction<T, E: From<Error>>(&self, work: impl FnOnce(&Transaction) -> Result<T, E>) -> Result<T, E> {
         let transaction = Transaction(self.0.begin(None)?);
         let done = work(&transaction)?;
         client::commit(transaction.0)?;
@@ -47,15 +44,7 @@ pub trait Statements {
 
     fn query<T: FromRow>(&self, sql: &str, params: &[Value]) -> Result<Vec<T>, Error> {
         let rows = self.rows(sql, params)?;
-        rows.rows
-            .iter()
-            .map(|row| {
-                T::from_row(&Row {
-                    columns: &rows.columns,
-                    values: &row.values,
-                })
-            })
-            .collect()
+        rows.rows.iter().map(|row| T::from_row(&Row { columns: &rows.columns, values: &row.values })).collect()
     }
 
     /// The first row, if there is one.
@@ -65,8 +54,7 @@ pub trait Statements {
 
     /// The first row; none is an error.
     fn query_one<T: FromRow>(&self, sql: &str, params: &[Value]) -> Result<T, Error> {
-        self.query_optional(sql, params)?
-            .ok_or_else(|| Error::Other("the statement gave no row".to_owned()))
+        self.query_optional(sql, params)?.ok_or_else(|| Error::Other("the statement gave no row".to_owned()))
     }
 }
 
@@ -99,19 +87,11 @@ pub struct Row<'a> {
 impl Row<'_> {
     /// The value of a column. One that is missing, or of another type, is an error that says so.
     pub fn get<T: FromValue>(&self, column: &str) -> Result<T, Error> {
-        let at = self
-            .columns
-            .iter()
-            .position(|candidate| candidate.name == column);
+        let at = self.columns.iter().position(|candidate| candidate.name == column);
         let value = at.and_then(|at| self.values.get(at));
-        let value =
-            value.ok_or_else(|| Error::Other(format!("the answer has no column `{column}`")))?;
-        T::from_value(value).ok_or_else(|| {
-            Error::Other(format!(
-                "column `{column}` cannot be read as {}",
-                std::any::type_name::<T>()
-            ))
-        })
+        let value = value.ok_or_else(|| Error::Other(format!("the answer has no column `{column}`")))?;
+        T::from_value(value)
+            .ok_or_else(|| Error::Other(format!("column `{column}` cannot be read as {}", std::any::type_name::<T>())))
     }
 }
 
@@ -127,10 +107,7 @@ impl<T: FromValue> FromRow for Single<T> {
     fn from_row(row: &Row<'_>) -> Result<Self, Error> {
         match row.columns {
             [column] => row.get(&column.name).map(Self),
-            columns => Err(Error::Other(format!(
-                "expected one column, not {}",
-                columns.len()
-            ))),
+            columns => Err(Error::Other(format!("expected one column, not {}", columns.len()))),
         }
     }
 }
@@ -167,44 +144,25 @@ mod tests {
     use super::*;
 
     fn column(name: &str) -> Column {
-        Column {
-            name: name.to_owned(),
-            oid: 0,
-            type_name: String::new(),
-        }
+        Column { name: name.to_owned(), oid: 0, type_name: String::new() }
     }
 
     #[test]
     fn a_row_is_read_by_name_and_type() {
         let columns = [column("id"), column("name"), column("age")];
-        let values = [
-            Value::Uuid((1, 2)),
-            Value::Text("Ada".to_owned()),
-            Value::Null,
-        ];
-        let row = Row {
-            columns: &columns,
-            values: &values,
-        };
+        let values = [Value::Uuid((1, 2)), Value::Text("Ada".to_owned()), Value::Null];
+        let row = Row { columns: &columns, values: &values };
         assert_eq!(row.get::<Uuid>("id").unwrap(), Uuid::from_u64_pair(1, 2));
         assert_eq!(row.get::<String>("name").unwrap(), "Ada");
         assert_eq!(row.get::<Option<i32>>("age").unwrap(), None);
         assert!(matches!(row.get::<i32>("age"), Err(Error::Other(text)) if text.contains("`age`")));
-        assert!(
-            matches!(row.get::<i32>("size"), Err(Error::Other(text)) if text.contains("no column `size`"))
-        );
+        assert!(matches!(row.get::<i32>("size"), Err(Error::Other(text)) if text.contains("no column `size`")));
     }
 
     #[test]
     fn a_single_value_wants_a_single_column() {
-        let (columns, values) = (
-            [column("count"), column("x")],
-            [Value::Int64(7), Value::Null],
-        );
-        let row = |count: usize| Row {
-            columns: &columns[..count],
-            values: &values[..count],
-        };
+        let (columns, values) = ([column("count"), column("x")], [Value::Int64(7), Value::Null]);
+        let row = |count: usize| Row { columns: &columns[..count], values: &values[..count] };
         assert_eq!(Single::<i64>::from_row(&row(1)).unwrap().0, 7);
         assert!(Single::<i64>::from_row(&row(2)).is_err());
     }

@@ -24,14 +24,10 @@ impl Query {
                 )));
             }
             if value.is_empty() {
-                return Err(Error::bad_request(format!(
-                    "Query parameter `{name}` is empty"
-                )));
+                return Err(Error::bad_request(format!("Query parameter `{name}` is empty")));
             }
             if parameters.iter().any(|(earlier, _)| *earlier == name) {
-                return Err(Error::bad_request(format!(
-                    "Query parameter `{name}` is given twice"
-                )));
+                return Err(Error::bad_request(format!("Query parameter `{name}` is given twice")));
             }
             parameters.push((name, value));
         }
@@ -39,19 +35,14 @@ impl Query {
     }
 
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.as_str())
+        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 }
 
 /// Undoes percent-encoding and `+`, once.
 fn decode(text: &str) -> Result<String, Error> {
     let malformed = || Error::bad_request("The query is not percent-encoded UTF-8");
-    percent_decode(&text.replace('+', " "))
-        .filter(|text| !text.contains('\0'))
-        .ok_or_else(malformed)
+    percent_decode(&text.replace('+', " ")).filter(|text| !text.contains('\0')).ok_or_else(malformed)
 }
 
 /// Undoes percent-encoding, once; nothing if it is malformed or no UTF-8.
@@ -73,12 +64,7 @@ mod tests {
 
     #[track_caller]
     fn check(query: &str, expected: Option<&[(&str, &str)]>) {
-        let expected = expected.map(|pairs| {
-            pairs
-                .iter()
-                .map(|(a, b)| ((*a).to_owned(), (*b).to_owned()))
-                .collect()
-        });
+        let expected = expected.map(|pairs| pairs.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect());
         let parsed = Query::parse(query, &["limit", "q"]).ok();
         assert_eq!(parsed, expected.map(Query), "{query}");
     }

@@ -30,11 +30,7 @@ impl Reply {
 
     /// 204.
     pub fn no_content() -> Answer {
-        Ok(Self {
-            status: 204,
-            headers: Vec::new(),
-            data: None,
-        })
+        Ok(Self { status: 204, headers: Vec::new(), data: None })
     }
 
     /// 200, with `X-Total-Count`, and `X-Next-Cursor` if there is more.
@@ -54,13 +50,8 @@ impl Reply {
     }
 
     fn with(status: u16, data: &impl Serialize) -> Answer {
-        let data = serde_json::to_string(data)
-            .map_err(|error| Error::internal(format!("no JSON: {error}")))?;
-        Ok(Self {
-            status,
-            headers: Vec::new(),
-            data: Some(data),
-        })
+        let data = serde_json::to_string(data).map_err(|error| Error::internal(format!("no JSON: {error}")))?;
+        Ok(Self { status, headers: Vec::new(), data: Some(data) })
     }
 }
 
@@ -72,17 +63,10 @@ pub(crate) fn respond(answer: Answer, trace_id: &str, now: Timestamp) -> Respons
                 None => Response::empty(reply.status),
                 Some(data) => Response::json(
                     reply.status,
-                    format!(
-                        r#"{{"success":true,"data":{data},"timestamp":"{now}","traceId":"{trace_id}"}}"#
-                    ),
+                    format!(r#"{{"success":true,"data":{data},"timestamp":"{now}","traceId":"{trace_id}"}}"#),
                 ),
             };
-            reply
-                .headers
-                .iter()
-                .fold(response, |response, (name, value)| {
-                    response.header(name, value)
-                })
+            reply.headers.iter().fold(response, |response, (name, value)| response.header(name, value))
         }
         Err(error) => {
             if let Some(reason) = error.reason() {
@@ -91,16 +75,9 @@ pub(crate) fn respond(answer: Answer, trace_id: &str, now: Timestamp) -> Respons
             let sentence = serde_json::Value::from(error.sentence());
             let response = Response::json(
                 error.status(),
-                format!(
-                    r#"{{"success":false,"error":{sentence},"timestamp":"{now}","traceId":"{trace_id}"}}"#
-                ),
+                format!(r#"{{"success":false,"error":{sentence},"timestamp":"{now}","traceId":"{trace_id}"}}"#),
             );
-            error
-                .header()
-                .into_iter()
-                .fold(response, |response, (name, value)| {
-                    response.header(name, value)
-                })
+            error.header().into_iter().fold(response, |response, (name, value)| response.header(name, value))
         }
     }
 }
@@ -114,11 +91,7 @@ mod tests {
     fn sent(answer: Answer) -> (u16, Vec<(String, String)>, String) {
         let response = respond(answer, TRACE, Timestamp::from_micros(0));
         let text = |bytes| String::from_utf8(bytes).unwrap();
-        let headers = response
-            .headers
-            .into_iter()
-            .map(|(name, value)| (name, text(value)))
-            .collect();
+        let headers = response.headers.into_iter().map(|(name, value)| (name, text(value))).collect();
         (response.status, headers, text(response.body))
     }
 
@@ -128,9 +101,7 @@ mod tests {
         assert_eq!(status, 201);
         assert_eq!(
             body,
-            format!(
-                r#"{{"success":true,"data":["a"],"timestamp":"1970-01-01T00:00:00.000Z","traceId":"{TRACE}"}}"#
-            )
+            format!(r#"{{"success":true,"data":["a"],"timestamp":"1970-01-01T00:00:00.000Z","traceId":"{TRACE}"}}"#)
         );
         assert!(headers.contains(&("location".to_owned(), "/api/users/7".to_owned())));
         assert!(headers.contains(&("content-type".to_owned(), "application/json".to_owned())));
@@ -156,11 +127,7 @@ mod tests {
 
     #[test]
     fn a_list_says_how_many_there_are_and_where_to_go_on() {
-        let list = List {
-            items: vec![1],
-            total: 7,
-            next: Some(Uuid::nil()),
-        };
+        let list = List { items: vec![1], total: 7, next: Some(Uuid::nil()) };
         let (_, headers, body) = sent(Reply::list(&list));
         assert!(body.contains(r#""data":[1]"#));
         assert!(headers.contains(&("x-total-count".to_owned(), "7".to_owned())));

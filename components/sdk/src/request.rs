@@ -36,9 +36,7 @@ pub struct Request {
 
 impl Request {
     pub fn new(source: impl Source + 'static) -> Self {
-        Self {
-            source: Box::new(source),
-        }
+        Self { source: Box::new(source) }
     }
 
     pub fn method(&self) -> Method {
@@ -75,10 +73,7 @@ impl Request {
 
     /// The JSON body as a `T`; 415, 413 or 400 if it is none.
     pub fn json<T: FromJson>(&mut self) -> Result<T, Error> {
-        if !self
-            .header("content-type")
-            .is_some_and(|value| is_json(&value))
-        {
+        if !self.header("content-type").is_some_and(|value| is_json(&value)) {
             return Err(Error::UnsupportedMediaType);
         }
         let body = self.body()?;
@@ -89,13 +84,9 @@ impl Request {
 /// `application/json`, with no parameter but `charset=utf-8` (RFC 9110, section 8.3.1).
 fn is_json(content_type: &str) -> bool {
     let mut parts = content_type.split(';').map(str::trim);
-    parts
-        .next()
-        .is_some_and(|media_type| media_type.eq_ignore_ascii_case("application/json"))
+    parts.next().is_some_and(|media_type| media_type.eq_ignore_ascii_case("application/json"))
         && parts.all(|parameter| {
-            ["charset=utf-8", "charset=\"utf-8\""]
-                .iter()
-                .any(|utf8| parameter.eq_ignore_ascii_case(utf8))
+            ["charset=utf-8", "charset=\"utf-8\""].iter().any(|utf8| parameter.eq_ignore_ascii_case(utf8))
         })
 }
 
@@ -121,29 +112,16 @@ pub(crate) mod test {
         }
 
         fn header(&mut self, name: &str) -> Vec<Vec<u8>> {
-            self.headers
-                .iter()
-                .filter(|(key, _)| *key == name)
-                .map(|(_, value)| value.as_bytes().to_vec())
-                .collect()
+            self.headers.iter().filter(|(key, _)| *key == name).map(|(_, value)| value.as_bytes().to_vec()).collect()
         }
 
         fn body(&mut self, bytes_max: usize) -> Result<Vec<u8>, Error> {
-            if self.body.len() > bytes_max {
-                Err(Error::TooLarge)
-            } else {
-                Ok(self.body.as_bytes().to_vec())
-            }
+            if self.body.len() > bytes_max { Err(Error::TooLarge) } else { Ok(self.body.as_bytes().to_vec()) }
         }
     }
 
     pub(crate) fn request(method: Method, target: &'static str) -> Written {
-        Written {
-            method,
-            target,
-            headers: vec![],
-            body: "",
-        }
+        Written { method, target, headers: vec![], body: "" }
     }
 }
 
@@ -176,15 +154,9 @@ mod tests {
         ];
         for (content_type, read) in table {
             let mut written = request(Method::Post, "/");
-            written
-                .headers
-                .extend(content_type.map(|value| ("content-type", value)));
+            written.headers.extend(content_type.map(|value| ("content-type", value)));
             written.body = r#"{"name":"Ada"}"#;
-            let expected = if read {
-                Ok(Name("Ada".to_owned()))
-            } else {
-                Err(Error::UnsupportedMediaType)
-            };
+            let expected = if read { Ok(Name("Ada".to_owned())) } else { Err(Error::UnsupportedMediaType) };
             assert_eq!(Request::new(written).json(), expected, "{content_type:?}");
         }
     }
@@ -192,22 +164,13 @@ mod tests {
     #[test]
     fn two_content_types_are_none() {
         let mut written = request(Method::Post, "/");
-        written.headers = vec![
-            ("content-type", "application/json"),
-            ("content-type", "application/json"),
-        ];
-        assert_eq!(
-            Request::new(written).json::<Name>(),
-            Err(Error::UnsupportedMediaType)
-        );
+        written.headers = vec![("content-type", "application/json"), ("content-type", "application/json")];
+        assert_eq!(Request::new(written).json::<Name>(), Err(Error::UnsupportedMediaType));
     }
 
     #[test]
     fn the_path_ends_at_the_query() {
-        assert_eq!(
-            Request::new(request(Method::Get, "/a/b?c=/d?e")).path(),
-            "/a/b"
-        );
+        assert_eq!(Request::new(request(Method::Get, "/a/b?c=/d?e")).path(), "/a/b");
         assert_eq!(Request::new(request(Method::Get, "/a")).path(), "/a");
     }
 }

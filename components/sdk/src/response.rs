@@ -11,19 +11,11 @@ pub struct Response {
 impl Response {
     /// No body and no headers: 204 and its like.
     pub fn empty(status: u16) -> Self {
-        Self {
-            status,
-            headers: Vec::new(),
-            body: Vec::new(),
-        }
+        Self { status, headers: Vec::new(), body: Vec::new() }
     }
 
     pub fn text(status: u16, body: &str) -> Self {
-        Self::with(
-            status,
-            "text/plain; charset=utf-8",
-            body.as_bytes().to_vec(),
-        )
+        Self::with(status, "text/plain; charset=utf-8", body.as_bytes().to_vec())
     }
 
     /// `body` must be JSON.
@@ -33,20 +25,15 @@ impl Response {
 
     pub fn with(status: u16, content_type: &str, body: Vec<u8>) -> Self {
         let length = body.len().to_string();
-        Self {
-            status,
-            headers: Vec::new(),
-            body,
-        }
-        .header("content-type", content_type)
-        .header("content-length", &length)
+        Self { status, headers: Vec::new(), body }
+            .header("content-type", content_type)
+            .header("content-length", &length)
     }
 
     /// Adds a header; `name` is lower case.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
-        self.headers
-            .push((name.to_owned(), value.as_bytes().to_vec()));
+        self.headers.push((name.to_owned(), value.as_bytes().to_vec()));
         self
     }
 }

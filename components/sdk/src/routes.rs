@@ -22,11 +22,7 @@ impl Routes {
 
     /// Adds a path: `/api/users/{id}`.
     #[must_use]
-    pub fn at(
-        mut self,
-        pattern: &'static str,
-        methods: impl FnOnce(PathRoutes) -> PathRoutes,
-    ) -> Self {
+    pub fn at(mut self, pattern: &'static str, methods: impl FnOnce(PathRoutes) -> PathRoutes) -> Self {
         self.0.push((pattern, methods(PathRoutes::default())));
         self
     }
@@ -42,9 +38,7 @@ impl Routes {
 
     /// Each path with its methods, for a test that compares them with a document.
     pub fn list(&self) -> impl Iterator<Item = (&'static str, String)> {
-        self.0
-            .iter()
-            .map(|(pattern, path)| (*pattern, path.allow()))
+        self.0.iter().map(|(pattern, path)| (*pattern, path.allow()))
     }
 
     fn dispatch(&self, method: Method, request: &mut Request) -> Answer {
@@ -56,11 +50,7 @@ impl Routes {
             .filter(|(pattern, _)| matches(pattern, &segments))
             .max_by_key(|(pattern, _)| literals(pattern))
             .ok_or(Error::NotFound("There is nothing at this path"))?;
-        let endpoint = routes
-            .endpoint(method)
-            .ok_or_else(|| Error::MethodNotAllowed {
-                allow: routes.allow(),
-            })?;
+        let endpoint = routes.endpoint(method).ok_or_else(|| Error::MethodNotAllowed { allow: routes.allow() })?;
         let parameters: Vec<&str> = pattern
             .split('/')
             .zip(&segments)
@@ -98,23 +88,13 @@ impl PathRoutes {
     }
 
     fn on<P>(mut self, method: Method, handler: impl Handler<P>) -> Self {
-        self.0.push((
-            method,
-            Box::new(move |request, parameters| handler.call(request, parameters)),
-        ));
+        self.0.push((method, Box::new(move |request, parameters| handler.call(request, parameters))));
         self
     }
 
     fn endpoint(&self, method: Method) -> Option<&Endpoint> {
-        let wanted = if method == Method::Head {
-            Method::Get
-        } else {
-            method
-        };
-        self.0
-            .iter()
-            .find(|(method, _)| *method == wanted)
-            .map(|(_, endpoint)| endpoint)
+        let wanted = if method == Method::Head { Method::Get } else { method };
+        self.0.iter().find(|(method, _)| *method == wanted).map(|(_, endpoint)| endpoint)
     }
 
     /// The value of `Allow`: `GET, HEAD, POST`.
@@ -135,13 +115,7 @@ impl PathRoutes {
 fn matches(pattern: &str, segments: &[&str]) -> bool {
     let mut segments = segments.iter();
     let same = |part: &str| {
-        segments.next().is_some_and(|segment| {
-            if is_parameter(part) {
-                !segment.is_empty()
-            } else {
-                part == *segment
-            }
-        })
+        segments.next().is_some_and(|segment| if is_parameter(part) { !segment.is_empty() } else { part == *segment })
     };
     pattern.split('/').all(same) && segments.next().is_none()
 }
@@ -165,19 +139,14 @@ mod tests {
     fn routes() -> Routes {
         Routes::new()
             .at("/users", |path| {
-                path.get(|_: &mut Request| Reply::ok(&"list"))
-                    .post(|_: &mut Request| Reply::ok(&"new"))
+                path.get(|_: &mut Request| Reply::ok(&"list")).post(|_: &mut Request| Reply::ok(&"new"))
             })
             .at("/users/{id}", |path| {
                 path.get(|_: &mut Request, id: Uuid| Reply::ok(&id))
                     .delete(|_: &mut Request, _: Uuid| Reply::no_content())
             })
-            .at("/users/me", |path| {
-                path.get(|_: &mut Request| Reply::ok(&"me"))
-            })
-            .at("/files/{name}", |path| {
-                path.get(|_: &mut Request, name: String| Reply::ok(&name))
-            })
+            .at("/users/me", |path| path.get(|_: &mut Request| Reply::ok(&"me")))
+            .at("/files/{name}", |path| path.get(|_: &mut Request, name: String| Reply::ok(&name)))
     }
 
     #[track_caller]
@@ -200,44 +169,26 @@ mod tests {
             200,
             "\"017f22e2-79b0-7cc3-98c4-dc0c0c07398f\"",
         );
-        check(
-            Method::Delete,
-            "/users/017f22e2-79b0-7cc3-98c4-dc0c0c07398f",
-            204,
-            "",
-        );
+        check(Method::Delete, "/users/017f22e2-79b0-7cc3-98c4-dc0c0c07398f", 204, "");
     }
 
     #[test]
     fn an_unknown_path_is_404_and_an_unknown_method_405() {
-        for target in [
-            "/",
-            "/users/",
-            "/usersx",
-            "/users/me/x",
-            "//users",
-            "/Users",
-        ] {
+        for target in ["/", "/users/", "/usersx", "/users/me/x", "//users", "/Users"] {
             check(Method::Get, target, 404, "There is nothing at this path");
         }
         for method in [Method::Patch, Method::Other] {
             let response = routes().answer(Request::new(request(method, "/users/7")));
             assert_eq!(response.status, 405);
-            assert!(
-                response
-                    .headers
-                    .contains(&("allow".to_owned(), b"GET, HEAD, DELETE".to_vec()))
-            );
+            assert!(response.headers.contains(&("allow".to_owned(), b"GET, HEAD, DELETE".to_vec())));
         }
     }
 
     #[test]
     fn a_malformed_id_is_400() {
-        for id in [
-            "/users/7",
-            "/users/017f22e279b07cc398c4dc0c0c07398f",
-            "/users/{017f22e2-79b0-7cc3-98c4-dc0c0c07398}",
-        ] {
+        for id in
+            ["/users/7", "/users/017f22e279b07cc398c4dc0c0c07398f", "/users/{017f22e2-79b0-7cc3-98c4-dc0c0c07398}"]
+        {
             check(Method::Get, id, 400, "not a UUID");
         }
         check(Method::Get, "/files/%ff", 400, "percent-encoded");

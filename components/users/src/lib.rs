@@ -21,9 +21,7 @@ fn answer(request: Request) -> Response {
 fn routes() -> Routes {
     Routes::new()
         .at("/api/users", |path| path.get(list).post(create))
-        .at("/api/users/{id}", |path| {
-            path.get(read).put(change).delete(delete)
-        })
+        .at("/api/users/{id}", |path| path.get(read).put(change).delete(delete))
 }
 
 fn list(request: &mut Request) -> Answer {
@@ -66,8 +64,7 @@ mod tests {
     #[test]
     fn the_openapi_document_has_exactly_the_routes_that_exist() {
         let document: Value = serde_json::from_str(include_str!("../openapi.json")).unwrap();
-        let paths: BTreeMap<String, Map<String, Value>> =
-            serde_json::from_value(document["paths"].clone()).unwrap();
+        let paths: BTreeMap<String, Map<String, Value>> = serde_json::from_value(document["paths"].clone()).unwrap();
         let documented: Methods = paths
             .into_iter()
             .map(|(path, item)| {

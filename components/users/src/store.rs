@@ -22,9 +22,7 @@ impl Store {
         let sql = "insert into users (id, email, email_key, name, created_at, updated_at)
                    values ($1, $2, $3, $4, $5, $5) returning id, email, name, created_at, updated_at";
         let key = email_key(&new.email);
-        self.0
-            .query_one(sql, params![new_id(now), new.email, key, new.name, now])
-            .map_err(taken)
+        self.0.query_one(sql, params![new_id(now), new.email, key, new.name, now]).map_err(taken)
     }
 
     pub(crate) fn find(&self, id: Uuid) -> Result<Option<User>, Error> {
@@ -54,20 +52,12 @@ impl Store {
                    name = coalesce($4, name), updated_at = greatest($5, updated_at + interval '1 millisecond')
                    where id = $1 returning id, email, name, created_at, updated_at";
         let key = changes.email.as_deref().map(email_key);
-        self.0
-            .query_optional(
-                sql,
-                params![id, changes.email, key, changes.name, Timestamp::now()],
-            )
-            .map_err(taken)
+        self.0.query_optional(sql, params![id, changes.email, key, changes.name, Timestamp::now()]).map_err(taken)
     }
 
     /// Whether there was one.
     pub(crate) fn delete(&self, id: Uuid) -> Result<bool, Error> {
-        Ok(self
-            .0
-            .execute("delete from users where id = $1", params![id])?
-            > 0)
+        Ok(self.0.execute("delete from users where id = $1", params![id])? > 0)
     }
 }
 
@@ -77,9 +67,5 @@ fn email_key(email: &str) -> String {
 }
 
 fn taken(error: postgres::Error) -> Error {
-    if error.is_unique(EMAIL_KEY) {
-        Error::Conflict("Email already exists")
-    } else {
-        error.into()
-    }
+    if error.is_unique(EMAIL_KEY) { Error::Conflict("Email already exists") } else { error.into() }
 }

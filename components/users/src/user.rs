@@ -49,10 +49,9 @@ impl FromJson for NewUser {
 
     fn from_json(fields: &Fields) -> Result<Self, Error> {
         match (fields.text("email")?, fields.text("name")?) {
-            (Some(given), Some(called)) if !given.is_empty() && !called.is_empty() => Ok(Self {
-                email: email(given)?,
-                name: name(called)?,
-            }),
+            (Some(given), Some(called)) if !given.is_empty() && !called.is_empty() => {
+                Ok(Self { email: email(given)?, name: name(called)? })
+            }
             _ => Err(Error::bad_request("Email and name are required")),
         }
     }
@@ -65,9 +64,7 @@ impl FromJson for Changes {
         let email = fields.text("email")?.map(email).transpose()?;
         let name = fields.text("name")?.map(name).transpose()?;
         if email.is_none() && name.is_none() {
-            return Err(Error::bad_request(
-                "There is nothing to change: give `email`, `name` or both",
-            ));
+            return Err(Error::bad_request("There is nothing to change: give `email`, `name` or both"));
         }
         Ok(Self { email, name })
     }
@@ -79,11 +76,7 @@ fn name(text: &str) -> Result<String, Error> {
 
 fn email(text: &str) -> Result<String, Error> {
     let text = within("email", text, 1..=255)?;
-    if is_email(&text) {
-        Ok(text)
-    } else {
-        Err(Error::bad_request("Invalid email format"))
-    }
+    if is_email(&text) { Ok(text) } else { Err(Error::bad_request("Invalid email format")) }
 }
 
 /// Whether mail could go there: something, one `@`, and a domain with a dot, without spaces or
@@ -110,40 +103,22 @@ mod tests {
 
     #[track_caller]
     fn refused<T: FromJson + std::fmt::Debug>(body: &str, sentence: &str) {
-        assert_eq!(
-            parse::<T>(body).unwrap_err(),
-            Error::bad_request(sentence),
-            "{body}"
-        );
+        assert_eq!(parse::<T>(body).unwrap_err(), Error::bad_request(sentence), "{body}");
     }
 
     #[test]
     fn a_new_user_has_an_email_and_a_name_trimmed_and_otherwise_as_given() {
         let new = parse::<NewUser>(r#"{"email":" Ada@Example.com ","name":"\tAda Lovelace"}"#);
-        assert_eq!(
-            new,
-            Ok(NewUser {
-                email: "Ada@Example.com".to_owned(),
-                name: "Ada Lovelace".to_owned()
-            })
-        );
+        assert_eq!(new, Ok(NewUser { email: "Ada@Example.com".to_owned(), name: "Ada Lovelace".to_owned() }));
     }
 
     #[test]
     fn what_is_missing_is_said_before_what_is_wrong() {
-        for body in [
-            "{}",
-            r#"{"email":"a@b.co"}"#,
-            r#"{"name":"A"}"#,
-            r#"{"email":"a@b.co","name":"  "}"#,
-        ] {
+        for body in ["{}", r#"{"email":"a@b.co"}"#, r#"{"name":"A"}"#, r#"{"email":"a@b.co","name":"  "}"#] {
             refused::<NewUser>(body, "Email and name are required");
         }
         refused::<NewUser>(r#"{"email":"ada","name":"Ada"}"#, "Invalid email format");
-        refused::<NewUser>(
-            r#"{"email":"a@b.co","name":7}"#,
-            "Field `name` must be a string, not a number",
-        );
+        refused::<NewUser>(r#"{"email":"a@b.co","name":7}"#, "Field `name` must be a string, not a number");
         refused::<NewUser>(
             r#"{"email":"a@b.co","name":"A","password":"x"}"#,
             "Field `password` is unknown; there are `email`, `name`",
@@ -152,8 +127,7 @@ mod tests {
 
     #[test]
     fn a_text_is_at_most_255_characters() {
-        let body =
-            |email: String, name: String| format!(r#"{{"email":"{email}","name":"{name}"}}"#);
+        let body = |email: String, name: String| format!(r#"{{"email":"{email}","name":"{name}"}}"#);
         let domain = "@example.com";
         let local = "é".repeat(255 - domain.len());
         assert!(parse::<NewUser>(&body(format!("{local}{domain}"), "é".repeat(255))).is_ok());
@@ -169,37 +143,17 @@ mod tests {
 
     #[test]
     fn a_change_needs_at_least_one_field() {
-        refused::<Changes>(
-            "{}",
-            "There is nothing to change: give `email`, `name` or both",
-        );
-        refused::<Changes>(
-            r#"{"name":" "}"#,
-            "Field `name` must be 1 to 255 characters long",
-        );
+        refused::<Changes>("{}", "There is nothing to change: give `email`, `name` or both");
+        refused::<Changes>(r#"{"name":" "}"#, "Field `name` must be 1 to 255 characters long");
         refused::<Changes>(r#"{"email":"x"}"#, "Invalid email format");
-        refused::<Changes>(
-            r#"{"name":null}"#,
-            "Field `name` must be a string, not null",
-        );
-        assert_eq!(
-            parse::<Changes>(r#"{"name":"A"}"#),
-            Ok(Changes {
-                email: None,
-                name: Some("A".to_owned())
-            })
-        );
+        refused::<Changes>(r#"{"name":null}"#, "Field `name` must be a string, not null");
+        assert_eq!(parse::<Changes>(r#"{"name":"A"}"#), Ok(Changes { email: None, name: Some("A".to_owned()) }));
         assert!(parse::<Changes>(r#"{"name":"A","email":"a@b.co"}"#).is_ok());
     }
 
     #[test]
     fn an_email_is_judged_by_its_shape() {
-        for good in [
-            "a@b.co",
-            "first.last+tag@sub.example.com",
-            "Zoë@exämple.org",
-            "o'hara@x.y",
-        ] {
+        for good in ["a@b.co", "first.last+tag@sub.example.com", "Zoë@exämple.org", "o'hara@x.y"] {
             assert!(is_email(good), "{good}");
         }
         for bad in [

@@ -10,10 +10,7 @@ fn converted(json: &Json) -> Value {
         Json::Number(text) => serde_json::from_str(text).unwrap(),
         Json::Text(text) => Value::from(text.as_str()),
         Json::Array(items) => items.iter().map(converted).collect(),
-        Json::Object(members) => members
-            .iter()
-            .map(|(key, value)| (key.clone(), converted(value)))
-            .collect(),
+        Json::Object(members) => members.iter().map(|(key, value)| (key.clone(), converted(value))).collect(),
     }
 }
 
@@ -66,10 +63,7 @@ fn what_is_json_is_read_and_what_is_not_is_refused() {
         assert!(parse(text.as_bytes()).is_ok(), "{text}");
     }
     for text in bad {
-        assert!(
-            matches!(parse(text.as_bytes()), Err(Refused::Syntax { .. })),
-            "{text}"
-        );
+        assert!(matches!(parse(text.as_bytes()), Err(Refused::Syntax { .. })), "{text}");
         assert!(serde_json::from_str::<Value>(text).is_err(), "{text}");
     }
 }
@@ -77,29 +71,15 @@ fn what_is_json_is_read_and_what_is_not_is_refused() {
 #[test]
 fn the_shop_s_own_rules_hold() {
     assert_eq!(parse(b"{\"a\":\"\xff\"}"), Err(Refused::Encoding));
-    assert_eq!(
-        parse(br#"{"a":1,"\u0061":2}"#),
-        Err(Refused::Duplicate("a".to_owned()))
-    );
-    assert_eq!(
-        parse(br#"[{"b":{"c":1,"c":1}}]"#),
-        Err(Refused::Duplicate("c".to_owned()))
-    );
-    assert_eq!(
-        parse(br#"{"a":["x\u0000"]}"#),
-        Err(Refused::Nul {
-            field: Some("a".to_owned())
-        })
-    );
+    assert_eq!(parse(br#"{"a":1,"\u0061":2}"#), Err(Refused::Duplicate("a".to_owned())));
+    assert_eq!(parse(br#"[{"b":{"c":1,"c":1}}]"#), Err(Refused::Duplicate("c".to_owned())));
+    assert_eq!(parse(br#"{"a":["x\u0000"]}"#), Err(Refused::Nul { field: Some("a".to_owned()) }));
     assert_eq!(parse(b"\"\0\""), Err(Refused::Nul { field: None }));
     let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
     assert!(parse(nested(32).as_bytes()).is_ok());
     assert_eq!(parse(nested(33).as_bytes()), Err(Refused::Depth));
     assert_eq!(parse("[".repeat(1_000_000).as_bytes()), Err(Refused::Depth));
-    assert_eq!(
-        parse(b"19.990000000000000000001"),
-        Ok(Json::Number("19.990000000000000000001".to_owned()))
-    );
+    assert_eq!(parse(b"19.990000000000000000001"), Ok(Json::Number("19.990000000000000000001".to_owned())));
 }
 
 fn document() -> impl Strategy<Value = Value> {

@@ -182,10 +182,7 @@ mod tests {
     fn only_what_loses_nothing_is_converted() {
         assert_eq!(i64::from_value(&Value::Int16(7)), Some(7));
         assert_eq!(i32::from_value(&Value::Int64(7)), None);
-        assert_eq!(
-            String::from_value(&Value::Numeric("19.90".to_owned())),
-            Some("19.90".to_owned())
-        );
+        assert_eq!(String::from_value(&Value::Numeric("19.90".to_owned())), Some("19.90".to_owned()));
         assert_eq!(String::from_value(&Value::Null), None);
         assert_eq!(Timestamp::from_value(&Value::Timestamp(7)), None);
     }
