@@ -79,7 +79,7 @@ impl Host {
         let ready = |line: &str| serde_json::from_str::<Value>(line).ok().filter(|line| line["listening"].is_object());
         let Some(report) = log.find(ready) else {
             let status = wait(&mut child);
-            return Err(Failed { status, errors: errors.text(), log: log.text() });
+            return Err(Failed { status, errors: errors.whole(), log: log.whole() });
         };
         let address = |value: &Value| value.as_str().unwrap().parse().unwrap();
         Ok(Self {

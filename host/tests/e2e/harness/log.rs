@@ -72,6 +72,12 @@ impl Log {
         self.find(wanted).unwrap_or_else(|| panic!("no line with {name}={value} in:\n{}", self.text()))
     }
 
+    /// All of it, once the stream has ended.
+    pub fn whole(&self) -> String {
+        self.find(|_| None::<()>);
+        self.text()
+    }
+
     pub fn text(&self) -> String {
         self.0.0.lock().unwrap().lines.join("\n")
     }
