@@ -1,11 +1,12 @@
 //! The one body type of the gateway and the ways a body can fail.
 //!
 //! A [`Body`] that is already whole costs no allocation; a streamed one costs one. What an answer
-//! holds until its last byte is in `body/held`, the limit of a request's body in `body/limited`.
+//! holds until its last byte is in `body/held`, the limit of a request's body in `body/limited`, which of them are waited for in `body/small`.
 
 mod held;
 mod limited;
 pub mod pace;
+mod small;
 
 use std::{
     error::Error,

@@ -20,7 +20,7 @@ use crate::{
     },
     connection::{Handler, Peer, Scheme},
     context::{RequestContext, TraceContext, new_request_id, request_id},
-    dispatch::{AnsweredBy, Dispatched},
+    dispatch::{AnsweredBy, DispatchError, Dispatched},
     error::{GatewayError, refusal},
     headers, path,
     router::{Entry, RouteTable},
@@ -174,7 +174,11 @@ impl<'a> Started<'a> {
     {
         let (body, fault) = body::limited(body, limit)?;
         headers::forward(&mut head, cx, https);
-        let answer = entry.dispatch.dispatch(cx.clone(), Request::from_parts(head, body));
+        let request = Request::from_parts(head, body);
+        let answer = match request.body().is_small() {
+            true => Box::pin(once_whole(entry, cx.clone(), request)),
+            false => entry.dispatch.dispatch(cx.clone(), request),
+        };
         Ok(Self { answer, fault })
     }
 
@@ -193,6 +197,18 @@ impl<'a> Started<'a> {
 fn sentence(message: &str) -> String {
     let mut characters = message.chars();
     characters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(characters).collect()
+}
+
+/// Asks the service when the request's small body is here: a client that dribbles occupies nobody.
+async fn once_whole(
+    entry: &Entry,
+    cx: Arc<RequestContext>,
+    request: Request<Body>,
+) -> Result<Response<Body>, DispatchError> {
+    let (head, body) = request.into_parts();
+    let whole = timeout_at(cx.deadline.into(), body.whole()).await;
+    let body = whole.map_err(|_elapsed| BodyError::TooSlow)??;
+    entry.dispatch.dispatch(cx, Request::from_parts(head, body)).await
 }
 
 /// Cleans a service's answer and refuses one that is no valid HTTP; with it comes the length

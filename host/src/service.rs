@@ -36,7 +36,7 @@ mod warm;
 pub use breaker::Breaker;
 
 use answer::Work;
-use gate::Gate;
+use gate::{Arrival, Gate};
 use run::{Failure, GuestRun};
 use warm::Warm;
 
@@ -113,7 +113,8 @@ impl Service {
         let admitted = self.breaker.admit().map_err(|open| self.unavailable(open.to_string()))?;
         let version = self.version();
         let deadline = cx.deadline.min(Instant::now() + version.limits().timeout);
-        let Some(permit) = self.gate.enter(deadline).await else {
+        let body = if request.body().is_whole() { Arrival::Whole } else { Arrival::UnderWay };
+        let Some(permit) = self.gate.enter(body, deadline).await else {
             return Err(DispatchError::Overloaded { service: self.name.clone() });
         };
         let scope = Scope { trace_id: cx.trace.trace_id, deadline, cpu: version.limits().cpu };

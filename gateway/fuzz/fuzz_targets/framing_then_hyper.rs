@@ -38,7 +38,7 @@ async fn compare(piece: usize, bytes: &[u8]) {
         seen.set(seen.get() + 1);
         async {
             let _ = request.into_body().collect().await; // cut bodies are expected
-            Ok::<_, Infallible>(Response::new(Full::<Bytes>::from_static(b"x")))
+            Ok::<_, Infallible>(Response::new(Full::new(Bytes::from_static(b"x"))))
         }
     });
     let io = TokioIo::new(Framed::new(server, progress.clone()));

@@ -20,7 +20,7 @@ use http_body_util::{BodyExt, Full, StreamBody};
 
 use super::*;
 use crate::{
-    dispatch::{Dispatch, DispatchError},
+    dispatch::Dispatch,
     route::{Methods, Route},
 };
 

@@ -155,23 +155,25 @@ fn ten_times_the_load_gets_the_same_work_done_and_leaves_nothing_behind() {
 
 #[test]
 fn slow_clients_delay_only_themselves() {
-    let host = Host::probe("");
+    let host = Host::probe("limits = { concurrency = 64, queue = { length = 16, wait = \"250ms\" } }");
     let before = host.memory_mib();
     let mut slow: Vec<Connection> = (0..500)
         .map(|n| {
             let mut connection = Connection::open(host.gateway);
             match n % 5 {
-                // Few enough that the service still has room: each of these holds an instance.
-                0 => connection.write(b"POST /echo-body HTTP/1.1\r\nhost: a\r\ncontent-length: 1000\r\n\r\n"),
-                1 => {}
-                _ => connection.write(b"GET / HTTP/1.1\r\nhost: a\r\nx: "),
+                0 => {}
+                1 => connection.write(b"GET / HTTP/1.1\r\nhost: a\r\nx: "),
+                // More than there are places for.
+                2 => connection.write(b"POST /echo-body HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n"),
+                _ => connection.write(b"POST /echo-body HTTP/1.1\r\nhost: a\r\ncontent-length: 1000\r\n\r\n"),
             }
             connection
         })
         .collect();
     let mut waits = Vec::new();
     for _ in 0..10 {
-        slow.iter_mut().for_each(|connection| connection.write(b"x"));
+        // A byte of a field, of a body, of a chunk's size.
+        slow.iter_mut().for_each(|connection| connection.write(b"1"));
         for _ in 0..20 {
             let began = Instant::now();
             assert_eq!(host.get("/").status, 200);

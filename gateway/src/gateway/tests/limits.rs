@@ -114,3 +114,46 @@ async fn a_replaced_table_and_limit_hold_from_the_next_request() {
     assert_eq!(text(old).await.unwrap(), "old");
     assert_eq!(text(send(&gateway, request("GET /")).await).await.unwrap(), "new");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_small_body_occupies_nobody_until_it_is_whole() {
+    let seen = Seen::default();
+    let gateway = gateway(recording(&seen));
+    let never = http_body_util::channel::Channel::<Bytes, BodyError>::new(1);
+    let dribbling = Declared { length: 5, body: never.1 };
+    let began = Instant::now();
+    let answer = send(&gateway, request("POST /a").map(|_none| dribbling)).await;
+    assert_eq!((answer.status().as_u16(), began.elapsed().as_secs()), (408, 10));
+    assert!(seen.lock().unwrap().is_empty(), "its service was never asked");
+
+    let (mut sender, body) = http_body_util::channel::Channel::<Bytes, BodyError>::new(1);
+    sender.send_data("he".into()).await.unwrap();
+    let (answer, ()) =
+        tokio::join!(send(&gateway, request("POST /a").map(|_none| Declared { length: 5, body })), async move {
+            assert!(seen.lock().unwrap().is_empty());
+            sender.send_data("llo".into()).await.unwrap();
+        });
+    assert_eq!(answer.status(), 200);
+}
+
+/// A body that says how long it is going to be.
+struct Declared<B> {
+    length: u64,
+    body: B,
+}
+
+impl<B: http_body::Body<Data = Bytes> + Unpin> http_body::Body for Declared<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        std::pin::Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        http_body::SizeHint::with_exact(self.length)
+    }
+}

@@ -1,0 +1,34 @@
+//! Small request bodies are taken whole before their service is asked.
+//!
+//! A client that dribbles its body then holds a few bytes here and no instance there. Decides
+//! which bodies are small; their limit, pace and deadline are decided elsewhere. A body without
+//! a declared length is never waited for: its sender may want an answer before its end.
+
+use http_body::Body as _;
+use http_body_util::BodyExt;
+
+use super::{Body, BodyError, Inner, full};
+
+/// Bytes in a body that is waited for at most.
+const SMALL_MAX_BYTES: u64 = 64 * 1024;
+
+impl Body {
+    /// Whether it has still to come and is small enough to be waited for.
+    pub(crate) fn is_small(&self) -> bool {
+        matches!(self.inner, Inner::Stream(_)) && self.size_hint().exact().is_some_and(|size| size <= SMALL_MAX_BYTES)
+    }
+
+    /// Whether all of it is here, so that nobody who reads it has to wait for its sender.
+    pub fn is_whole(&self) -> bool {
+        matches!(self.inner, Inner::Empty | Inner::Full(_))
+    }
+
+    /// The same body once all of it is here.
+    pub(crate) async fn whole(self) -> Result<Self, BodyError> {
+        let collected = self.collect().await?;
+        match collected.trailers() {
+            None => Ok(full(collected.to_bytes())),
+            Some(_) => Ok(Self::new(collected.map_err(BodyError::from))),
+        }
+    }
+}
