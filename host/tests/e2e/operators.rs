@@ -10,7 +10,7 @@ use std::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::harness::{Failed, Host, Server, place};
+use crate::harness::{Failed, Host, Server, exchange, place};
 
 const FIRST: &str = "create table items (id int primary key);";
 
@@ -87,6 +87,7 @@ fn an_operators_server_is_used_with_the_tls_that_was_asked_for() {
     let boss = started(start(folder, "", &server.url("boss", "")));
     boss.log.expect_line("the role of `postgres.shop.url` is a superuser");
     silent(&server, &boss.log.text());
+    silent(&server, &boss.errors.text());
 }
 
 #[test]
@@ -99,6 +100,7 @@ fn a_server_that_is_not_there_is_named_at_start_and_waited_for_afterwards() {
     server.stop();
     let told = query(&host, "select count(*) from items");
     assert_eq!(told["error"]["variant"], "unavailable", "{told}");
+    readiness_becomes(&host, 503);
     refused(start(with_migrations(&files), "", &url), &server, &["`postgres.shop.url`", "is it running"]);
     let optional = started(start(with_migrations(&files), "optional = true", &url));
     optional.log.expect_line("is optional and not available now");
@@ -114,6 +116,17 @@ fn a_server_that_is_not_there_is_named_at_start_and_waited_for_afterwards() {
     }
     println!("server restarted: back after {:?}", began.elapsed());
     assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+    readiness_becomes(&host, 200);
+}
+
+/// The answer is kept for a second.
+#[track_caller]
+fn readiness_becomes(host: &Host, status: u16) {
+    let began = Instant::now();
+    while exchange(host.admin, "GET", "/health/ready", &[], b"").status != status {
+        assert!(began.elapsed() < Duration::from_secs(10), "readiness does not become {status}");
+        thread::park_timeout(Duration::from_millis(50));
+    }
 }
 
 #[test]

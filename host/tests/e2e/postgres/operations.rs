@@ -126,9 +126,13 @@ fn errors(shop: &Shop) {
 fn grants(shop: &Shop) {
     let answer = shop.ask("writer", "/pg/open", &json!({ "database": "other" }));
     assert_eq!(variant(&answer.json(), "access-denied")["text"], "other", "the name and nothing else");
-    let line = shop.host.log.expect_line("may not use the database `other`");
-    assert!(line.contains("postgres = { other = \\\"read-write\\\" }"), "{line}");
-    assert!(line.contains("services.writer.permissions"), "{line}");
+    let manifest = shop.host.folder.path().join("manifest.toml");
+    let line = format!(
+        "`writer` may not use the database `other`; to allow it, add `postgres = {{ other = \"read-write\" }}` to \
+         `services.writer.permissions` in {}",
+        manifest.display()
+    );
+    shop.host.log.expect_field("message", &line);
     let count = "select count(*) from items";
     assert_eq!(shop.query("reader", count, json!([]))["rows"], shop.query("writer", count, json!([]))["rows"]);
     for write in ["delete from items", "with gone as (delete from items returning 1) select * from gone"] {
