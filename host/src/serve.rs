@@ -66,16 +66,17 @@ pub async fn start(manifest: Manifest, surroundings: Surroundings) -> Result<Run
 
     let data = DataFolder::open(&manifest.host.data)?;
     let databases = Arc::new(databases(&manifest, &data, &surroundings).await?);
-    let generation = match prepare(&manifest, &databases, &surroundings.watch).await {
-        Ok(generation) => Arc::new(generation),
+    let prepared = prepare(&manifest, &databases, &surroundings.watch).await.and_then(|generation| {
+        let health = Arc::new(Health::new(probes::of(&manifest, &generation, &databases)));
+        Ok((Arc::new(front::gateway(&manifest, &generation, &health)?), health, Arc::new(generation)))
+    });
+    let (gateway, health, generation) = match prepared {
+        Ok(prepared) => prepared,
         Err(error) => {
             databases.stop().await;
             return Err(error);
         }
     };
-
-    let health = Arc::new(Health::new(probes::of(&manifest, &generation, &databases)));
-    let gateway = Arc::new(front::gateway(&manifest, &generation, &health)?);
     let admin_address = admin_sockets.addresses().next().expect("one address was bound");
     let admin = Arc::new(front::admin(admin_address, &health));
     Ok(Running {

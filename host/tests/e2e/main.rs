@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a failing test may panic, and prints what it measured")]
 
 mod cli;
+#[allow(dead_code, reason = "it offers what any subject may need")]
 mod harness;
 mod house;
 mod refusals;
