@@ -69,8 +69,7 @@ mod tests {
             let layer = fmt::layer().with_writer(move || Lines(writer.clone()));
             let subscriber = tracing_subscriber::registry().with(filter_fn(tells_no_secrets)).with(layer);
             tracing::subscriber::with_default(subscriber, tell);
-            let told = !lines.lock().unwrap().is_empty();
-            told
+            !lines.lock().unwrap().is_empty()
         }
         assert!(told(|| tracing::trace!("ours")));
         assert!(told(|| tracing::debug!(target: "gateway::error", "ours")));

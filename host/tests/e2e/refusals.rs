@@ -116,6 +116,14 @@ fn a_component_that_needs_more_than_granted_is_refused_and_its_database_stops() 
 }
 
 #[test]
+fn a_route_of_the_hosts_own_is_refused_and_the_database_stops() {
+    let lines = "permissions = { postgres = { users = \"read-write\" } }\n[postgres.users]";
+    let rest =
+        service("COMPONENTS/users.wasm", lines).replace("path = \"/\"", "path = \"/health/live\"\nmethods = [\"GET\"]");
+    says(&refused(&rest), &["routes[0]", "a path of the host itself", "choose another"]);
+}
+
+#[test]
 fn a_component_whose_start_fails_is_refused_before_anything_is_served() {
     let hello = fs::read(components().join("hello.wasm")).unwrap();
     says(
