@@ -87,7 +87,7 @@ impl GatewayError {
                 (StatusCode::GATEWAY_TIMEOUT, Level::WARN, "The service did not answer in time")
             }
             Self::Dispatch(D::Unavailable { .. }) => {
-                (StatusCode::SERVICE_UNAVAILABLE, Level::WARN, "The service is not available; try again shortly")
+                (StatusCode::SERVICE_UNAVAILABLE, Level::DEBUG, "The service is not available; try again shortly")
             }
             Self::Dispatch(D::Overloaded { .. }) => {
                 (StatusCode::SERVICE_UNAVAILABLE, Level::DEBUG, "The service is overloaded; try again shortly")

@@ -97,7 +97,8 @@ impl Service {
     pub fn new(name: Arc<str>, version: Arc<Version>) -> Self {
         let limits = version.limits();
         let gate = Gate::new(limits.concurrency, limits.queue_length, limits.queue_wait);
-        Self { name, gate, current: ArcSwap::new(version), breaker: Arc::default() }
+        let breaker = Arc::new(Breaker::new(name.clone()));
+        Self { name, gate, current: ArcSwap::new(version), breaker }
     }
 
     pub fn version(&self) -> Arc<Version> {

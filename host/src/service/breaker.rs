@@ -17,6 +17,7 @@ const OPEN: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub struct Breaker {
+    service: Arc<str>,
     /// False while everything goes well, so that a healthy service takes no lock.
     watching: AtomicBool,
     state: Mutex<State>,
@@ -52,12 +53,6 @@ pub struct Admitted {
     decided: bool,
 }
 
-impl Default for Breaker {
-    fn default() -> Self {
-        Self { watching: AtomicBool::new(false), state: Mutex::new(State::fresh()) }
-    }
-}
-
 impl State {
     fn fresh() -> Self {
         Self::Closed { since: Instant::now(), requests: 0, failures: 0 }
@@ -65,6 +60,10 @@ impl State {
 }
 
 impl Breaker {
+    pub fn new(service: Arc<str>) -> Self {
+        Self { service, watching: AtomicBool::new(false), state: Mutex::new(State::fresh()) }
+    }
+
     /// # Errors
     /// [`BreakerOpen`] while the service is given a rest.
     pub fn admit(self: &Arc<Self>) -> Result<Admitted, BreakerOpen> {
@@ -102,6 +101,8 @@ impl Breaker {
                 *failures += u32::from(failed);
                 self.watching.store(*failures > 0, Relaxed);
                 if *requests >= REQUESTS_MIN && *failures * 2 >= *requests {
+                    let (service, requests, failures) = (&self.service, *requests, *failures);
+                    tracing::warn!(%service, requests, failures, "most requests failed; the service rests for a second");
                     *state = State::Open { until: now + OPEN };
                 }
             }
@@ -154,7 +155,7 @@ mod tests {
 
     #[test]
     fn half_of_twenty_failing_opens_it() {
-        let breaker = Arc::new(Breaker::default());
+        let breaker = Arc::new(Breaker::new("test".into()));
         fail(&breaker, 10);
         for _ in 0..9 {
             breaker.admit().expect("closed").succeeded();
@@ -165,7 +166,7 @@ mod tests {
 
     #[test]
     fn fewer_failures_than_half_never_open_it() {
-        let breaker = Arc::new(Breaker::default());
+        let breaker = Arc::new(Breaker::new("test".into()));
         for _ in 0..100 {
             fail(&breaker, 1);
             breaker.admit().expect("closed").succeeded();
@@ -176,7 +177,7 @@ mod tests {
 
     #[test]
     fn one_probe_decides_after_the_rest() {
-        let breaker = Arc::new(Breaker::default());
+        let breaker = Arc::new(Breaker::new("test".into()));
         fail(&breaker, 20);
         rest(&breaker);
         let probe = breaker.admit().expect("the probe");
@@ -187,7 +188,7 @@ mod tests {
 
     #[test]
     fn a_probe_that_went_away_is_replaced() {
-        let breaker = Arc::new(Breaker::default());
+        let breaker = Arc::new(Breaker::new("test".into()));
         fail(&breaker, 20);
         rest(&breaker);
         drop(breaker.admit().expect("the probe"));

@@ -19,7 +19,7 @@ use tokio::{
 use super::{
     answer::Bounds,
     connection::{Condition, Connection},
-    endpoint::Endpoint,
+    endpoint::{ConnectError, Endpoint},
     error::Error,
 };
 
@@ -27,6 +27,8 @@ use super::{
 const IDLE_MAX: Duration = Duration::from_secs(300);
 /// How long rolling back and resetting may take before the connection is given up.
 const RESET_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often a server that cannot be reached is worth a line.
+const TELL_EVERY: Duration = Duration::from_secs(1);
 
 /// The connections of one database.
 pub(super) struct Site {
@@ -37,6 +39,8 @@ pub(super) struct Site {
     idle: Mutex<Vec<Idle>>,
     /// A connection may be dropped anywhere; its cleaning runs here.
     runtime: Handle,
+    /// When a failed connection was last logged.
+    told: Mutex<Option<Instant>>,
 }
 
 struct Idle {
@@ -55,6 +59,7 @@ impl Site {
             bounds,
             idle: Mutex::new(Vec::new()),
             runtime: Handle::current(),
+            told: Mutex::new(None),
         })
     }
 
@@ -108,9 +113,18 @@ impl Site {
         match Connection::open(role, self.bounds).await {
             Ok(connection) => Ok(self.lease(connection, role, place)),
             Err(error) => {
-                tracing::warn!(%error, "cannot connect to a database");
+                self.tell(&error);
                 Err(Error::Unavailable("no connection could be opened".to_owned()))
             }
+        }
+    }
+
+    /// At most once a second: every request of a service meets the same dead server.
+    fn tell(&self, error: &ConnectError) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.is_none_or(|at| at.elapsed() >= TELL_EVERY) {
+            *told = Some(Instant::now());
+            tracing::warn!(%error, "cannot connect to a database");
         }
     }
 
@@ -173,8 +187,10 @@ impl Drop for Lease {
             Condition::NeedsReset => {
                 self.site.runtime.spawn(async move {
                     let reset = tokio::time::timeout(RESET_TIMEOUT, connection.reset()).await;
-                    if let Ok(Ok(())) = reset {
-                        site.keep(connection, role);
+                    match reset {
+                        Ok(Ok(())) => site.keep(connection, role),
+                        // The server must have let go of it before its place is lent again.
+                        Ok(Err(_)) | Err(_) => connection.abandon().await,
                     }
                     drop(place);
                 });
