@@ -1,24 +1,23 @@
 //! Logs: one event a line. A pipe gets JSON, a terminal something to read.
 //!
 //! Decides the shape of a line and where it goes; what is worth a line is decided where it
-//! happens. Lines are written by a thread of their own with a bounded queue: a reader that stops
-//! reading costs lines (counted), never requests. Libraries are heard from warnings up: what they
+//! happens. `writer` keeps lines from costing requests: a reader that stops reading costs lines
+//! (counted). Libraries are heard from warnings up: what they
 //! tell below that holds heads of requests and parameters of queries.
 
 use std::io::{self, IsTerminal};
 
 use tracing::{Level, Metadata, Subscriber, subscriber::set_global_default};
-use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{EnvFilter, filter::filter_fn, fmt, layer::SubscriberExt};
 
 mod json;
+mod writer;
 
-/// Lines that may wait to be written before further ones are dropped.
-const LINES_MAX: usize = 16_384;
+use writer::{Flush, Lines};
 
 /// Writes what is left when dropped.
 pub struct Telemetry {
-    _writer: WorkerGuard,
+    _writer: Flush,
 }
 
 /// Starts logging to standard output. `filter` is in the syntax of `tracing-subscriber`
@@ -32,15 +31,14 @@ pub fn start(filter: &str, colours: bool) -> Result<Telemetry, anyhow::Error> {
     })?;
     let stdout = io::stdout();
     let terminal = stdout.is_terminal();
-    let buffered = io::BufWriter::with_capacity(64 << 10, stdout);
-    let (writer, guard) = NonBlockingBuilder::default().buffered_lines_limit(LINES_MAX).lossy(true).finish(buffered);
+    let (writer, flush) = Lines::to(stdout)?;
     let registry = tracing_subscriber::registry().with(filter).with(filter_fn(tells_no_secrets));
     if terminal {
         listen(registry.with(fmt::layer().compact().with_target(false).with_ansi(colours).with_writer(writer)))?;
     } else {
         listen(registry.with(fmt::layer().event_format(json::Lines).with_ansi(false).with_writer(writer)))?;
     }
-    Ok(Telemetry { _writer: guard })
+    Ok(Telemetry { _writer: flush })
 }
 
 /// Only what speaks `tracing` is heard: of the libraries that use `log`, the PostgreSQL client

@@ -1,0 +1,177 @@
+//! Log lines on their way out: gathered, and written by a thread of their own in large pieces.
+//!
+//! A line costs its writer a copy into memory. While there are lines, the thread writes every few
+//! milliseconds; without any it sleeps. What a reader that has stopped reading leaves no room for
+//! is dropped and counted, and the count is the next thing it reads.
+
+use std::{
+    io::{self, Write},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use tracing_subscriber::fmt::MakeWriter;
+
+/// What may wait to be written.
+const WAITING_MAX_BYTES: usize = 8 << 20;
+/// How long lines gather before they are written.
+const GATHER: Duration = Duration::from_millis(5);
+/// How long the last lines may take at the end.
+const LAST_LINES: Duration = Duration::from_secs(1);
+
+/// Where lines go; clones share one queue.
+#[derive(Clone)]
+pub(super) struct Lines(Arc<Shared>);
+
+struct Shared {
+    waiting: Mutex<Waiting>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Waiting {
+    text: Vec<u8>,
+    dropped: u64,
+    ended: bool,
+}
+
+/// Writes what is left when dropped.
+pub(super) struct Flush {
+    lines: Lines,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl Lines {
+    /// Starts the thread that writes to `output`.
+    pub(super) fn to(output: impl Write + Send + 'static) -> io::Result<(Self, Flush)> {
+        let shared = Shared { waiting: Mutex::default(), changed: Condvar::new() };
+        let lines = Self(Arc::new(shared));
+        let writing = lines.clone();
+        let thread = thread::Builder::new().name("log".into()).spawn(move || writing.run(output))?;
+        let flush = Flush { lines: lines.clone(), thread: Some(thread) };
+        Ok((lines, flush))
+    }
+
+    fn run(&self, mut output: impl Write) {
+        loop {
+            let Waiting { text, dropped, ended } = self.take();
+            // Nobody is left to tell when the output is gone.
+            let _ = output.write_all(&text);
+            if dropped > 0 {
+                let _ =
+                    writeln!(output, "{{\"level\":\"warn\",\"message\":\"log lines dropped\",\"lines\":{dropped}}}");
+            }
+            let _ = output.flush();
+            if ended {
+                return;
+            }
+            thread::sleep(GATHER);
+        }
+    }
+
+    /// Waits for lines, or for the end.
+    fn take(&self) -> Waiting {
+        let waiting = self.lock();
+        let idle = |waiting: &mut Waiting| waiting.text.is_empty() && waiting.dropped == 0 && !waiting.ended;
+        let mut waiting = self.0.changed.wait_while(waiting, idle).unwrap_or_else(PoisonError::into_inner);
+        let ended = waiting.ended;
+        Waiting { ended, ..std::mem::take(&mut *waiting) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Write for Lines {
+    /// Takes the whole line or none of it.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let mut waiting = self.lock();
+        if waiting.text.len() + line.len() > WAITING_MAX_BYTES {
+            waiting.dropped += 1;
+            return Ok(line.len());
+        }
+        let was_idle = waiting.text.is_empty();
+        waiting.text.extend_from_slice(line);
+        drop(waiting);
+        if was_idle {
+            self.0.changed.notify_one();
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Lines {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+impl Drop for Flush {
+    fn drop(&mut self) {
+        self.lines.lock().ended = true;
+        self.lines.0.changed.notify_one();
+        let until = Instant::now() + LAST_LINES;
+        let Some(thread) = self.thread.take() else { return };
+        // Not joined: a reader that has stopped reading must not keep the host from ending.
+        while !thread.is_finished() && Instant::now() < until {
+            thread::sleep(GATHER);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An output that can be read while it is written to, and that can stop.
+    #[derive(Clone, Default)]
+    struct Output(Arc<(Mutex<Vec<u8>>, Mutex<()>)>);
+
+    impl Write for Output {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let _going = self.0.1.lock();
+            self.0.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn every_line_is_written_in_order_and_the_last_ones_at_the_end() {
+        let output = Output::default();
+        let (mut lines, flush) = Lines::to(output.clone()).unwrap();
+        let wanted: Vec<u8> = (0..1000).flat_map(|n| format!("{n}\n").into_bytes()).collect();
+        for line in wanted.split_inclusive(|byte| *byte == b'\n') {
+            lines.write_all(line).unwrap();
+        }
+        drop(flush);
+        assert_eq!(*output.0.0.lock().unwrap(), wanted);
+    }
+
+    #[test]
+    fn a_reader_that_stopped_costs_lines_that_are_counted_and_bounded_memory() {
+        let output = Output::default();
+        let stopped = output.0.1.lock().unwrap();
+        let (mut lines, flush) = Lines::to(output.clone()).unwrap();
+        let line = vec![b'x'; 1 << 20];
+        for _ in 0..50 {
+            lines.write_all(&line).unwrap();
+            assert!(lines.lock().text.len() <= WAITING_MAX_BYTES);
+        }
+        drop(stopped);
+        drop(flush);
+        let text = String::from_utf8(output.0.0.lock().unwrap().clone()).unwrap();
+        assert!(text.contains("log lines dropped"), "{} bytes", text.len());
+    }
+}
