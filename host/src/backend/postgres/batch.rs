@@ -9,7 +9,7 @@ use super::{
     connection::Connection,
     error::{Error, Failure},
     pipeline::Scope,
-    statement::{Effect, Statement},
+    statement::{Effect, STATEMENT_BYTES_MAX, Statement},
 };
 
 /// Statements in one batch.
@@ -27,6 +27,11 @@ impl<'a> Batch<'a> {
     ) -> Result<Self, Error> {
         if items.len() > BATCH_MAX {
             return Err(Error::Refused(format!("a batch has at most {BATCH_MAX} statements")));
+        }
+        // Reading them is work that nothing interrupts.
+        if items.iter().map(|(sql, _)| sql.len()).sum::<usize>() > STATEMENT_BYTES_MAX {
+            let message = format!("the statements of a batch are together longer than {STATEMENT_BYTES_MAX} bytes");
+            return Err(Error::Refused(message));
         }
         let items = items.iter().map(|item| Ok((item, permitted(&item.0)?))).collect::<Result<_, Error>>()?;
         Ok(Self { items })

@@ -143,3 +143,11 @@ async fn an_answer_over_the_bounds_is_refused_and_costs_no_memory() {
     tx.commit(soon()).await.unwrap();
     shop.databases.stop().await;
 }
+
+#[tokio::test]
+async fn a_batch_of_more_text_than_one_statement_may_have_is_refused() {
+    let shop = Shop::open().await;
+    let long = " ".repeat(600 << 10);
+    let items = vec![(format!("SELECT 1{long}"), Vec::new()); 2];
+    assert!(matches!(shop.writer().batch(&items, soon()).await, Err(Error::Refused(_))));
+}
