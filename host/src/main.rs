@@ -33,21 +33,8 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             // Nothing is left to tell when standard error is gone.
-            let _ = writeln!(std::io::stderr(), "error: {}", chain(&error));
+            let _ = writeln!(std::io::stderr(), "error: {}", problem::chain(error.as_ref()));
             ExitCode::FAILURE
         }
     }
-}
-
-/// An error and its causes, each once.
-fn chain(error: &anyhow::Error) -> String {
-    let mut text = error.to_string();
-    for cause in error.chain().skip(1) {
-        let cause = cause.to_string();
-        if !text.contains(&cause) {
-            text.push_str(": ");
-            text.push_str(&cause);
-        }
-    }
-    text
 }

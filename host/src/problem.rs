@@ -4,6 +4,7 @@
 //! decides nothing: whoever finds a mistake writes its message.
 
 use std::{
+    error::Error,
     fmt,
     path::{Path, PathBuf},
 };
@@ -83,7 +84,22 @@ impl Problems {
     }
 }
 
-impl std::error::Error for Problems {}
+/// An error and its causes on one line, each text once.
+pub fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let told = cause.to_string();
+        if !text.contains(&told) {
+            text.push_str(": ");
+            text.push_str(&told);
+        }
+        next = cause.source();
+    }
+    text
+}
+
+impl Error for Problems {}
 
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,6 +1,6 @@
 //! Why the host did not start.
 
-use std::{error::Error, io};
+use std::io;
 
 use gateway::{listener::BindError, tls::TlsError};
 
@@ -9,6 +9,7 @@ use crate::{
     component::ArtifactsError,
     deploy::DeployError,
     engine::EngineError,
+    problem::chain,
 };
 
 /// One variant for each thing that is started. Nothing is left running.
@@ -38,16 +39,4 @@ pub enum StartError {
 
 fn lines(errors: &[DeployError]) -> String {
     errors.iter().map(|error| chain(error)).collect::<Vec<_>>().join("\n")
-}
-
-/// An error and its causes on one line.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(source) = cause {
-        text.push_str(": ");
-        text.push_str(&source.to_string());
-        cause = source.source();
-    }
-    text
 }
