@@ -11,8 +11,10 @@ use std::{
     time::Duration,
 };
 
+use crate::{auth::Access, limit::Limit};
+
 /// What holds for every request that its route does not decide itself.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Settings {
     /// Authorities this gateway answers for, with or without a port; empty: any.
     pub hosts: Vec<String>,
@@ -23,6 +25,10 @@ pub struct Settings {
     pub timeout: Duration,
     /// Requests in flight; one more is a 503.
     pub requests_max: NonZeroUsize,
+    /// Who is told that a route does not exist.
+    pub access: Access,
+    /// How often one address may ask, over all routes.
+    pub limit: Option<Arc<dyn Limit>>,
 }
 
 /// The count of requests in flight. The maximum may change from one request to the next.

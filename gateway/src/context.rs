@@ -7,12 +7,14 @@ mod trace;
 mod tracestate;
 
 use std::{
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     sync::Arc,
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
 use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::auth::Identity;
 
 pub use trace::TraceContext;
 pub(crate) use trace::{TRACEPARENT, TRACESTATE, X_TRACE_ID};
@@ -30,6 +32,8 @@ pub struct RequestContext {
     pub request_id: HeaderValue,
     /// The socket's other end, not a forwarded address.
     pub downstream: SocketAddr,
+    /// The client's own address, for limits and logs.
+    pub client: IpAddr,
     /// The client's connection is encrypted.
     pub https: bool,
     pub received: Instant,
@@ -37,6 +41,8 @@ pub struct RequestContext {
     pub deadline: Instant,
     /// Services a request has passed through; 0 from outside.
     pub hops: u8,
+    /// Whom the request's token speaks for.
+    pub identity: Option<Identity>,
     /// The service that made this call, if a service did.
     pub source_service: Option<Arc<str>>,
 }

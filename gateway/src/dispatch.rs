@@ -56,6 +56,10 @@ pub enum DispatchError {
     #[error("service `{service}` is at its concurrency limit")]
     Overloaded { service: Arc<str> },
 
+    /// The chain of calls that led here is as long as it may be.
+    #[error("service `{service}` was not called: the chain of calls is too long")]
+    TooManyHops { service: Arc<str> },
+
     /// It ran longer than its wall clock or CPU limit.
     #[error("service `{service}` did not answer in time: {reason}")]
     TimedOut { service: Arc<str>, reason: String },

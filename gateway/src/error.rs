@@ -13,6 +13,7 @@ use tracing::{Level, debug, warn};
 pub use envelope::envelope;
 
 use crate::{
+    auth::TokenError,
     authority::AuthorityError,
     body::{self, Body, BodyError},
     context::TraceContext,
@@ -38,6 +39,12 @@ pub enum GatewayError {
 
     #[error("`{host}` is none of the gateway's own hosts")]
     Misdirected { host: String },
+
+    #[error("too many requests; the next may come in {seconds} s")]
+    RateLimited { seconds: u32 },
+
+    #[error(transparent)]
+    Token(#[from] TokenError),
 
     #[error("no route has this host and path")]
     NoRoute,
@@ -74,6 +81,20 @@ impl GatewayError {
             Self::Misdirected { .. } => {
                 (StatusCode::MISDIRECTED_REQUEST, Level::DEBUG, "This gateway does not serve the requested host")
             }
+            Self::RateLimited { .. } => {
+                (StatusCode::TOO_MANY_REQUESTS, Level::DEBUG, "Too many requests; Retry-After says when to try again")
+            }
+            Self::Token(TokenError::Missing) => (
+                StatusCode::UNAUTHORIZED,
+                Level::DEBUG,
+                "A bearer token is required; send Authorization: Bearer <token>",
+            ),
+            Self::Token(TokenError::Refused(_)) => {
+                (StatusCode::UNAUTHORIZED, Level::DEBUG, "The token is not valid or has expired; log in again")
+            }
+            Self::Token(TokenError::NoKeys(_)) => {
+                (StatusCode::SERVICE_UNAVAILABLE, Level::WARN, "Tokens cannot be verified now; try again shortly")
+            }
             Self::NoRoute => (StatusCode::NOT_FOUND, Level::DEBUG, "No route has this path"),
             Self::MethodNotAllowed { .. } => (
                 StatusCode::METHOD_NOT_ALLOWED,
@@ -91,6 +112,9 @@ impl GatewayError {
             }
             Self::Dispatch(D::Overloaded { .. }) => {
                 (StatusCode::SERVICE_UNAVAILABLE, Level::DEBUG, "The service is overloaded; try again shortly")
+            }
+            Self::Dispatch(D::TooManyHops { .. }) => {
+                (StatusCode::LOOP_DETECTED, Level::WARN, "The chain of calls between services is too long")
             }
             Self::Dispatch(D::Trapped { .. }) => {
                 (StatusCode::BAD_GATEWAY, Level::WARN, "The service failed while it handled the request")
@@ -126,8 +150,11 @@ impl GatewayError {
             debug!(traceId = %trace, status = status_code, error = %Chain(self), "a request was refused");
         }
         let mut response = refusal(status, &title, trace).map(body::full);
-        if let Self::MethodNotAllowed { allow } = self {
-            response.headers_mut().insert(header::ALLOW, allow.clone());
+        let headers = response.headers_mut();
+        match self {
+            Self::MethodNotAllowed { allow } => _ = headers.insert(header::ALLOW, allow.clone()),
+            Self::RateLimited { seconds } => _ = headers.insert(header::RETRY_AFTER, (*seconds).into()),
+            _ => {}
         }
         response
     }
@@ -141,6 +168,9 @@ pub(crate) fn refusal(status: StatusCode, title: &str, trace: &TraceContext) -> 
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
         headers.insert(header::RETRY_AFTER, RETRY_AFTER);
+    }
+    if status == StatusCode::UNAUTHORIZED {
+        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
     response
 }

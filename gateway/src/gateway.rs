@@ -22,8 +22,9 @@ use crate::{
     context::{RequestContext, TraceContext, new_request_id, request_id},
     dispatch::{AnsweredBy, DispatchError, Dispatched},
     error::{GatewayError, refusal},
+    guard::Entrance,
     headers, path,
-    router::{Entry, RouteTable},
+    router::{Entry, NoMatch, RouteTable},
 };
 
 pub use crate::admission::Settings;
@@ -81,23 +82,32 @@ impl Gateway {
         let trace = TraceContext::of(&head.headers);
         let request_id = request_id(&head.headers);
 
-        let (entry, permit) = match self.admit(&now, &mut head) {
-            Ok((entry, permit)) => (Ok(entry), permit),
+        let (found, permit) = match self.admit(&now, &mut head) {
+            Ok((found, permit)) => (Ok(found), permit),
             Err(error) => (Err(error), None),
         };
-        let route = entry.as_ref().ok().map(|entry| &entry.route);
+        let route = found.as_ref().ok().and_then(|found| found.as_ref().ok()).map(|entry| &entry.route);
         let timeout = route.and_then(|route| route.timeout).unwrap_or(now.settings.timeout);
         let limit = route.and_then(|route| route.body_limit_bytes).unwrap_or(now.settings.body_limit_bytes);
-        let cx = Arc::new(RequestContext {
+        let mut cx = RequestContext {
             trace,
             request_id,
             downstream,
+            client: downstream.ip(),
             https,
             received,
             deadline: received + timeout,
             hops: 0,
+            identity: None,
             source_service: None,
-        });
+        };
+        let mut entrance = Entrance::default();
+        let entry = match found {
+            Ok(found) => entrance.pass(&now.settings, &cx, &head.headers, found).await,
+            Err(error) => Err(error),
+        };
+        cx.identity = entrance.identity;
+        let cx = Arc::new(cx);
         let record = asked.map(|asked| Record::new(asked, cx.clone(), entry.as_ref().ok().copied()));
         let mut held = Held::new(cx.clone(), permit, record);
 
@@ -112,6 +122,9 @@ impl Gateway {
         };
         let answered_by = response.extensions_mut().remove::<AnsweredBy>().filter(|_| now.settings.expose_version);
         headers::mark(response.headers_mut(), &cx, answered_by);
+        if let Some(quota) = entrance.quota {
+            quota.tell(response.headers_mut());
+        }
         held.answered(response.status(), owed);
         if is_head { without_body(response) } else { response }.map(|body| body.holding(held))
     }
@@ -128,26 +141,29 @@ impl Gateway {
 
     /// Permit first: when we are full, nothing but an exempt route is served or even answered
     /// with its own error.
-    fn admit<'a>(&self, now: &'a Snapshot, head: &mut Parts) -> Result<(&'a Entry, Option<Permit>), GatewayError> {
+    fn admit<'a>(&self, now: &'a Snapshot, head: &mut Parts) -> Result<(Found<'a>, Option<Permit>), GatewayError> {
         let permit = self.in_flight.admit(now.settings.requests_max);
         match (now.route(head), permit) {
-            (Ok(entry), _) if entry.exempt => Ok((entry, None)),
+            (Ok(Ok(entry)), _) if entry.exempt => Ok((Ok(entry), None)),
             (_, None) => Err(GatewayError::Overloaded),
-            (entry, permit) => Ok((entry?, permit)),
+            (found, permit) => Ok((found?, permit)),
         }
     }
 }
 
+/// The route of a well-formed request. That there is none is told only to those who may come in.
+type Found<'a> = Result<&'a Entry, NoMatch>;
+
 impl Snapshot {
     /// The route of a request, whose path is brought into normal form on the way.
-    fn route(&self, head: &mut Parts) -> Result<&Entry, GatewayError> {
+    fn route(&self, head: &mut Parts) -> Result<Found<'_>, GatewayError> {
         path::normalize(&mut head.uri)?;
         let authority = Authority::of(head)?;
         let hosts = &self.settings.hosts;
         if !hosts.is_empty() && !hosts.iter().any(|own| authority.is(own)) {
             return Err(GatewayError::Misdirected { host: authority.host.into_owned() });
         }
-        Ok(self.table.find(&authority.host, head.uri.path(), &head.method)?)
+        Ok(self.table.find(&authority.host, head.uri.path(), &head.method))
     }
 }
 

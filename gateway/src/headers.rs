@@ -21,6 +21,8 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_SERVICE: HeaderName = HeaderName::from_static("x-service");
+const X_USER_ID: HeaderName = HeaderName::from_static("x-user-id");
+const X_USER_ROLES: HeaderName = HeaderName::from_static("x-user-roles");
 const X_SERVICE_VERSION: HeaderName = HeaderName::from_static("x-service-version");
 
 /// Fields that belong to one connection, besides those that `Connection` names and `Proxy-*`.
@@ -47,7 +49,7 @@ const PROTECTED: [HeaderName; 14] = [
 ];
 
 /// Fields that [`forward`] adds at most.
-const FORWARDED_MAX: usize = 7;
+const FORWARDED_MAX: usize = 9;
 
 /// Makes a client's head into what its service receives.
 pub(crate) fn forward(head: &mut Parts, cx: &RequestContext, https: bool) {
@@ -63,7 +65,12 @@ pub(crate) fn forward(head: &mut Parts, cx: &RequestContext, https: bool) {
         headers.insert(X_FORWARDED_HOST, host);
     }
     headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(if https { "https" } else { "http" }));
-    headers.insert(X_FORWARDED_FOR, address_value(cx.downstream.ip()));
+    headers.insert(X_FORWARDED_FOR, address_value(cx.client));
+    if let Some(identity) = &cx.identity {
+        headers.remove(header::AUTHORIZATION); // what it proved is said below
+        headers.insert(X_USER_ID, identity.subject.clone());
+        identity.roles.clone().map(|roles| headers.insert(X_USER_ROLES, roles));
+    }
     headers.insert(X_REQUEST_ID, cx.request_id.clone());
     headers.insert(TRACEPARENT, cx.trace.traceparent());
     match &cx.trace.tracestate {

@@ -3,6 +3,7 @@
 
 mod access;
 mod admission;
+pub mod auth;
 pub mod authority;
 pub mod body;
 pub mod connection;
@@ -12,7 +13,9 @@ pub mod drain;
 pub mod error;
 pub mod framing;
 pub mod gateway;
+mod guard;
 pub mod headers;
+pub mod limit;
 pub mod listener;
 pub mod path;
 pub mod route;

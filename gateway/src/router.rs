@@ -17,7 +17,9 @@ use std::{collections::HashMap, sync::Arc};
 use http::{HeaderValue, Method};
 
 use crate::{
+    auth::Access,
     dispatch::Dispatch,
+    limit::Limit,
     route::{HostMatch, Methods, Route},
 };
 
@@ -29,8 +31,11 @@ use trie::Trie;
 pub struct Entry {
     pub route: Route,
     pub dispatch: Arc<dyn Dispatch>,
-    /// Never shed when the gateway is full: health and admin.
+    /// Never shed when the gateway is full, never limited, open to anybody: health and admin.
     pub exempt: bool,
+    pub access: Access,
+    /// Its own limit besides the gateway's: by subject, by address where there is none.
+    pub limit: Option<Arc<dyn Limit>>,
     /// What it leads to, as the access log calls it: a service's name.
     pub label: Arc<str>,
 }

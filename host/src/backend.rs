@@ -8,3 +8,10 @@
 pub mod embedded;
 pub mod migrate;
 pub mod postgres;
+
+use std::sync::Arc;
+
+/// Everything the host reaches on behalf of its services; started once, shared by all of them.
+pub struct Backends {
+    pub databases: Arc<postgres::Databases>,
+}

@@ -13,7 +13,7 @@ use std::{
 use tokio::{sync::Semaphore, task::JoinSet};
 
 use crate::{
-    backend::postgres::Databases,
+    backend::Backends,
     capability,
     component::{Artifacts, Component, ComponentError, Missing},
     engine::Engine,
@@ -90,7 +90,7 @@ pub trait Watch: Send + Sync + 'static {
 pub async fn prepare(
     manifest: &Manifest,
     engine: &Engine,
-    databases: &Arc<Databases>,
+    backends: &Arc<Backends>,
     artifacts: &Arc<Artifacts>,
     watch: &Arc<dyn Watch>,
 ) -> Result<Generation, Vec<DeployError>> {
@@ -99,7 +99,7 @@ pub async fn prepare(
     let mut loading = JoinSet::new();
     for settings in manifest.services.values() {
         let settings = Arc::new(settings.clone());
-        let (engine, databases, artifacts) = (engine.clone(), databases.clone(), artifacts.clone());
+        let (engine, backends, artifacts) = (engine.clone(), backends.clone(), artifacts.clone());
         let (linker, slots, watch) = (linker.clone(), slots.clone(), watch.clone());
         loading.spawn(async move {
             let _slot = slots.acquire_owned().await;
@@ -107,7 +107,7 @@ pub async fn prepare(
             let began = Instant::now();
             let component = load(&settings, &engine, artifacts).await?;
             let cached = component.cached;
-            let blueprint = Blueprint::new(engine, settings.clone(), databases);
+            let blueprint = Blueprint::new(engine, settings.clone(), backends);
             let service = start(blueprint, component, &linker).await?;
             watch.loaded(&settings.name, cached);
             Ok(Deployed { service: Arc::new(service), settings, start: began.elapsed() })

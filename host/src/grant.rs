@@ -28,7 +28,13 @@ pub struct Grants {
     service: Arc<str>,
     /// The file to edit, for messages.
     manifest: PathBuf,
-    postgres: BTreeMap<Arc<str>, Mode>,
+    permissions: Permissions,
+}
+
+/// What a manifest grants to one service, in checked form. The default is nothing.
+#[derive(Debug, Clone, Default)]
+pub struct Permissions {
+    pub postgres: BTreeMap<Arc<str>, Mode>,
 }
 
 /// How a service may use a database.
@@ -57,8 +63,8 @@ pub struct Denied {
 }
 
 impl Grants {
-    pub fn new(service: Arc<str>, manifest: PathBuf, postgres: BTreeMap<Arc<str>, Mode>) -> Self {
-        Self { service, manifest, postgres }
+    pub fn new(service: Arc<str>, manifest: PathBuf, permissions: Permissions) -> Self {
+        Self { service, manifest, permissions }
     }
 
     /// The file that grants, for messages.
@@ -68,13 +74,13 @@ impl Grants {
 
     /// The databases this service may use, by name.
     pub fn databases(&self) -> impl Iterator<Item = Granted<DatabaseGrant>> + '_ {
-        self.postgres.iter().map(|(database, mode)| self.granted(database, *mode))
+        self.permissions.postgres.iter().map(|(database, mode)| self.granted(database, *mode))
     }
 
     /// # Errors
     /// [`Denied`] when the manifest does not grant this database to this service.
     pub fn postgres(&self, database: &str) -> Result<Granted<DatabaseGrant>, Denied> {
-        match self.postgres.get_key_value(database) {
+        match self.permissions.postgres.get_key_value(database) {
             Some((database, mode)) => Ok(self.granted(database, *mode)),
             None => Err(Denied {
                 service: self.service.clone(),
@@ -96,7 +102,7 @@ mod tests {
 
     fn grants() -> Grants {
         let postgres = BTreeMap::from([("users".into(), Mode::ReadWrite), ("stats".into(), Mode::Read)]);
-        Grants::new("orders".into(), "manifests/shop.toml".into(), postgres)
+        Grants::new("orders".into(), "manifests/shop.toml".into(), Permissions { postgres })
     }
 
     #[test]
@@ -118,7 +124,7 @@ mod tests {
 
     #[test]
     fn a_service_without_grants_reaches_nothing() {
-        let none = Grants::new("a".into(), "a.toml".into(), BTreeMap::new());
+        let none = Grants::new("a".into(), "a.toml".into(), Permissions::default());
         assert_eq!(none.databases().count(), 0);
         assert!(none.postgres("users").is_err());
     }

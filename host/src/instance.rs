@@ -12,7 +12,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView, p2::bindings::Proxy};
 
 use crate::{
-    backend::postgres::Databases,
+    backend::Backends,
     capability::{
         http::NoWayOut,
         postgres::{DatabaseCtx, DatabaseView, PostgresView},
@@ -63,15 +63,15 @@ pub struct Instance {
 pub struct Blueprint {
     pub engine: Engine,
     pub settings: Arc<ServiceSettings>,
-    pub databases: Arc<Databases>,
+    pub backends: Arc<Backends>,
     env: Vec<(String, String)>,
     hooks: NoWayOut,
 }
 
 impl Blueprint {
-    pub fn new(engine: Engine, settings: Arc<ServiceSettings>, databases: Arc<Databases>) -> Self {
+    pub fn new(engine: Engine, settings: Arc<ServiceSettings>, backends: Arc<Backends>) -> Self {
         let env = settings.env.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-        Self { engine, settings, databases, env, hooks: NoWayOut::new() }
+        Self { engine, settings, backends, env, hooks: NoWayOut::new() }
     }
 
     /// An empty store with all its bounds; nothing has been instantiated in it yet.
@@ -85,7 +85,7 @@ impl Blueprint {
             hooks: self.hooks.clone(),
             table: table(),
             limiter: Limiter::new(self.settings.limits.memory_bytes, Reservation::new(engine.memory.clone())),
-            databases: DatabaseView::new(self.settings.grants.clone(), self.databases.clone()),
+            databases: DatabaseView::new(self.settings.grants.clone(), self.backends.databases.clone()),
         };
         let mut store = Store::new(&engine.wasm, state);
         store.limiter(|state| &mut state.limiter);

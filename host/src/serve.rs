@@ -19,6 +19,7 @@ use tokio::task::JoinHandle;
 
 use crate::{
     backend::{
+        Backends,
         embedded::{self, DataFolder},
         postgres::Databases,
     },
@@ -50,7 +51,7 @@ pub struct Surroundings {
 /// A host that accepts requests.
 pub struct Running {
     manifest: Manifest,
-    databases: Arc<Databases>,
+    backends: Arc<Backends>,
     generation: Arc<Generation>,
     health: Arc<Health>,
     gateway: Listening,
@@ -70,10 +71,11 @@ pub async fn start(manifest: Manifest, surroundings: Surroundings) -> Result<Run
     };
     let data = DataFolder::open(&manifest.host.data)?;
     let databases = Arc::new(databases(&manifest, &data, &surroundings).await?);
-    match start_services(manifest, surroundings, sockets, databases.clone(), data).await {
+    let backends = Arc::new(Backends { databases });
+    match start_services(manifest, surroundings, sockets, backends.clone(), data).await {
         Ok(running) => Ok(running),
         Err(error) => {
-            databases.stop().await;
+            backends.databases.stop().await;
             Err(error)
         }
     }
@@ -90,11 +92,11 @@ async fn start_services(
     manifest: Manifest,
     surroundings: Surroundings,
     sockets: Sockets,
-    databases: Arc<Databases>,
+    backends: Arc<Backends>,
     data: DataFolder,
 ) -> Result<Running, StartError> {
-    let generation = Arc::new(prepare(&manifest, &databases, &surroundings.watch).await?);
-    let health = Arc::new(Health::new(probes::of(&manifest, &generation, &databases)));
+    let generation = Arc::new(prepare(&manifest, &backends, &surroundings.watch).await?);
+    let health = Arc::new(Health::new(probes::of(&manifest, &generation, &backends.databases)));
     let gateway = Arc::new(front::gateway(&manifest, &generation, &health)?);
     let admin_address = sockets.admin.addresses().next().expect("one address was bound");
     let admin = Arc::new(front::admin(admin_address, &health));
@@ -103,7 +105,7 @@ async fn start_services(
         gateway: listening::here(sockets.gateway, gateway, front::listening(&manifest.gateway, sockets.tls)),
         housekeeping: tokio::spawn(housekeeping(generation.clone())),
         manifest,
-        databases,
+        backends,
         generation,
         health,
         began: surroundings.began,
@@ -118,7 +120,7 @@ impl Running {
         tokio::time::sleep(self.manifest.host.linger).await;
         let stragglers = self.gateway.stop(self.manifest.host.drain).await;
         self.housekeeping.abort();
-        self.databases.stop().await;
+        self.backends.databases.stop().await;
         self.admin.stop(Duration::ZERO).await;
         stragglers
     }
@@ -146,12 +148,12 @@ async fn databases(
 
 async fn prepare(
     manifest: &Manifest,
-    databases: &Arc<Databases>,
+    backends: &Arc<Backends>,
     watch: &Arc<dyn Watch>,
 ) -> Result<Generation, StartError> {
     let engine = Engine::new(engine_settings(manifest))?;
     let artifacts = Arc::new(Artifacts::open(&manifest.host.data, manifest.host.artifacts_max_bytes)?);
-    let generation = deploy::prepare(manifest, &engine, databases, &artifacts, watch).await;
+    let generation = deploy::prepare(manifest, &engine, backends, &artifacts, watch).await;
     generation.map_err(StartError::Deploy)
 }
 

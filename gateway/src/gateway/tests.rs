@@ -1,6 +1,7 @@
 //! Requests through the whole gateway, to services that are closures.
 
 mod answers;
+mod entrance;
 mod heads;
 mod limits;
 mod log;
@@ -20,6 +21,7 @@ use http_body_util::{BodyExt, Full, StreamBody};
 
 use super::*;
 use crate::{
+    auth::Access,
     dispatch::Dispatch,
     route::{Methods, Route},
 };
@@ -34,6 +36,8 @@ fn settings() -> Settings {
         body_limit_bytes: 10,
         timeout: Duration::from_secs(10),
         requests_max: NonZeroUsize::new(2).unwrap(),
+        access: Access::Public,
+        limit: None,
     }
 }
 
@@ -48,7 +52,8 @@ fn table(entries: Vec<Entry>) -> RouteTable {
 
 fn entry(path: &str, methods: Methods, service: impl Dispatch) -> Entry {
     let route = Route { host: None, path: path.parse().unwrap(), methods, timeout: None, body_limit_bytes: None };
-    Entry { route, dispatch: Arc::new(service), exempt: false, label: "service".into() }
+    let dispatch = Arc::new(service);
+    Entry { route, dispatch, exempt: false, access: Access::Public, limit: None, label: "service".into() }
 }
 
 /// A service that answers from its request at once.

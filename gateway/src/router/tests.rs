@@ -1,7 +1,7 @@
 //! The tables that show which route wins.
 
 use super::*;
-use crate::{body, context::RequestContext, dispatch::Dispatched};
+use crate::{auth::Access, body, context::RequestContext, dispatch::Dispatched};
 
 #[test]
 fn the_most_specific_path_wins_in_any_order() {
@@ -158,6 +158,8 @@ fn table(routes: &[&str]) -> RouteTable {
         route: route(text),
         dispatch: nowhere.clone(),
         exempt: false,
+        access: Access::Public,
+        limit: None,
         label: (*text).into(),
     });
     RouteTable::new(entries.collect()).unwrap_or_else(|conflicts| panic!("{conflicts:?}"))

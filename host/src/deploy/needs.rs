@@ -26,11 +26,12 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+    use crate::grant::Permissions;
 
     #[track_caller]
     fn check(needs: &str, granted: &[(&str, Mode)], lines: &[&str]) {
-        let granted: BTreeMap<_, _> = granted.iter().map(|(name, mode)| ((*name).into(), *mode)).collect();
-        let grants = Grants::new("users".into(), "shop.toml".into(), granted);
+        let postgres: BTreeMap<_, _> = granted.iter().map(|(name, mode)| ((*name).into(), *mode)).collect();
+        let grants = Grants::new("users".into(), "shop.toml".into(), Permissions { postgres });
         assert_eq!(missing_needs(Some(needs), &grants), lines);
     }
 

@@ -3,6 +3,7 @@
 use std::{num::NonZeroUsize, path::Path, sync::Arc, time::Duration};
 
 use gateway::{
+    auth::Access,
     body::Body,
     context::RequestContext,
     dispatch::{Dispatch, Dispatched},
@@ -44,6 +45,8 @@ pub(super) fn gateway(
             route: settings.route.clone(),
             dispatch: deployed.service.clone(),
             exempt: false,
+            access: Access::Public,
+            limit: None,
             label: settings.service.clone(),
         });
     }
@@ -54,6 +57,8 @@ pub(super) fn gateway(
         body_limit_bytes: of.body_limit_bytes,
         timeout: of.timeout,
         requests_max: of.requests_max,
+        access: Access::Public,
+        limit: None,
     };
     let table = RouteTable::new(entries).map_err(|conflicts| {
         // The manifest's own routes were compared when it was loaded.
@@ -73,6 +78,8 @@ pub(super) fn admin(address: std::net::SocketAddr, health: &Arc<Health>) -> Gate
         body_limit_bytes: ADMIN_BODY_MAX_BYTES,
         timeout: ADMIN_TIMEOUT,
         requests_max: ADMIN_CONNECTIONS_MAX,
+        access: Access::Public,
+        limit: None,
     };
     Gateway::new(RouteTable::new(entries).expect("our own pages do not clash"), settings)
 }
@@ -102,7 +109,7 @@ fn own((path, dispatch): (&'static str, Arc<dyn Dispatch>)) -> Entry {
         timeout: None,
         body_limit_bytes: None,
     };
-    Entry { route, dispatch, exempt: true, label: "gateway".into() }
+    Entry { route, dispatch, exempt: true, access: Access::Public, limit: None, label: "gateway".into() }
 }
 
 /// A JSON document that does not change while its generation runs.

@@ -86,10 +86,12 @@ fn context() -> RequestContext {
         },
         request_id: HeaderValue::from_static("health-check"),
         downstream: ([127, 0, 0, 1], 0).into(),
+        client: [127, 0, 0, 1].into(),
         https: false,
         received: now,
         deadline: now + Duration::from_secs(1),
         hops: 0,
+        identity: None,
         source_service: None,
     }
 }

@@ -18,7 +18,7 @@ use std::{
 
 use super::*;
 use crate::{
-    grant::Grants,
+    grant::{Grants, Permissions},
     manifest::{Secret, TlsMode},
 };
 
@@ -51,7 +51,9 @@ fn environment() -> Environment {
 
 fn grant(service: &str, database: &str, mode: Mode) -> Granted<DatabaseGrant> {
     let grants = BTreeMap::from([(Arc::from(database), mode)]);
-    Grants::new(Arc::from(service), PathBuf::from("shop.toml"), grants).postgres(database).unwrap()
+    Grants::new(Arc::from(service), PathBuf::from("shop.toml"), Permissions { postgres: grants })
+        .postgres(database)
+        .unwrap()
 }
 
 /// A folder that other accounts can pass through.

@@ -7,7 +7,7 @@ use std::{
 
 use super::{Check, environment::environment, limits::limits, name};
 use crate::{
-    grant::{Grants, Mode},
+    grant::{Grants, Mode, Permissions},
     manifest::{
         DatabasePlace, DatabaseSettings, HostSettings, ServiceSettings, defaults,
         raw::{Named, RawMode, RawService},
@@ -38,14 +38,16 @@ pub(in crate::manifest) fn service(
     }
     let version = raw.version.unwrap_or_else(|| defaults::VERSION.into());
     check.keep(&key.child("version"), version_is_right(&version));
-    let postgres = postgres(check, &key.child("permissions").child("postgres"), raw.permissions.postgres, around);
+    let permissions = Permissions {
+        postgres: postgres(check, &key.child("permissions").child("postgres"), raw.permissions.postgres, around),
+    };
     let health = raw.health.and_then(|raw| {
         let key = key.child("health").child("path");
         let path = check.required(&key, raw.path, "/health")?;
         check.keep(&key, health_path(path))
     });
     ServiceSettings {
-        grants: Arc::new(Grants::new(service.clone(), key.file().into(), postgres)),
+        grants: Arc::new(Grants::new(service.clone(), key.file().into(), permissions)),
         name: service,
         component: check.path(&component),
         build: raw.build,

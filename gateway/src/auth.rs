@@ -1,0 +1,150 @@
+//! Who is asking: bearer tokens (RFC 6750) and whom they speak for.
+//!
+//! Decides how a token travels and what an identity may hold. Whether a token is true is decided
+//! by a [`Verify`]; whether it is asked for at all by the route's [`Access`].
+
+use std::{fmt, future::Future, pin::Pin, sync::Arc};
+
+use http::{
+    HeaderMap, HeaderValue,
+    header::{AUTHORIZATION, GetAll},
+};
+
+/// Who may use a route.
+#[derive(Clone)]
+pub enum Access {
+    /// Anybody: no token is looked at.
+    Public,
+    /// Whoever has a token that this verifier accepts.
+    Token(Arc<dyn Verify>),
+}
+
+/// The future a [`Verify`] answers with.
+pub type Verified<'a> = Pin<Box<dyn Future<Output = Result<Identity, TokenError>> + Send + 'a>>;
+
+/// Tells a true token from any other text.
+pub trait Verify: Send + Sync + 'static {
+    /// Cancel safe. Ready at once unless keys must be fetched first.
+    fn verify<'a>(&'a self, token: &'a str) -> Verified<'a>;
+}
+
+/// Whom a verified token speaks for, in the form in which services are told.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// `X-User-Id`: visible ASCII, not empty.
+    pub subject: HeaderValue,
+    /// `X-User-Roles`: visible ASCII, comma-separated; none when there are no roles.
+    pub roles: Option<HeaderValue>,
+}
+
+/// Why a request has no identity. The text is for the log and never holds the token.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TokenError {
+    #[error("there is no `Authorization` header")]
+    Missing,
+
+    #[error("the token is refused: {0}")]
+    Refused(&'static str),
+
+    #[error("there are no keys to verify tokens with: {0}")]
+    NoKeys(String),
+}
+
+/// As long as a subject or a role may be.
+const NAME_BYTES_MAX: usize = 255;
+/// As many roles as one token may give.
+const ROLES_MAX: usize = 64;
+
+impl Identity {
+    /// # Errors
+    /// [`TokenError::Refused`] when the subject or a role cannot stand in a header unchanged.
+    pub fn new<'a>(subject: &str, roles: impl IntoIterator<Item = &'a str>) -> Result<Self, TokenError> {
+        let name =
+            |text: &str| (1..=NAME_BYTES_MAX).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
+        if !name(subject) {
+            return Err(TokenError::Refused("its subject cannot stand in a header"));
+        }
+        let mut list = String::new();
+        for (index, role) in roles.into_iter().enumerate() {
+            if index == ROLES_MAX || !name(role) || role.contains(',') {
+                return Err(TokenError::Refused("its roles cannot stand in a header"));
+            }
+            if index > 0 {
+                list.push(',');
+            }
+            list.push_str(role);
+        }
+        let value = |text: &str| HeaderValue::from_str(text).expect("checked to be visible ASCII");
+        Ok(Self { subject: value(subject), roles: (!list.is_empty()).then(|| value(&list)) })
+    }
+
+    /// The subject as text.
+    pub fn subject(&self) -> &str {
+        self.subject.to_str().expect("checked to be visible ASCII")
+    }
+}
+
+/// The roles only: who someone is does not belong in a debug print.
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Identity").field("roles", &self.roles).finish_non_exhaustive()
+    }
+}
+
+/// The one bearer token of a request.
+///
+/// # Errors
+/// [`TokenError::Missing`] without `Authorization`; [`TokenError::Refused`] when it is repeated or
+/// of another scheme.
+pub(crate) fn bearer(headers: &HeaderMap) -> Result<&str, TokenError> {
+    let value = only(headers.get_all(AUTHORIZATION))?;
+    let text = value.to_str().map_err(|_not_ascii| TokenError::Refused("`Authorization` is not ASCII"))?;
+    match text.split_once(' ') {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(token.trim_matches(' ')),
+        _ => Err(TokenError::Refused("`Authorization` is not of the scheme `Bearer`")),
+    }
+}
+
+fn only<'a>(values: GetAll<'a, HeaderValue>) -> Result<&'a HeaderValue, TokenError> {
+    let mut values = values.iter();
+    match (values.next(), values.next()) {
+        (None, _) => Err(TokenError::Missing),
+        (Some(value), None) => Ok(value),
+        (Some(_), Some(_)) => Err(TokenError::Refused("`Authorization` is repeated")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(values: &[&str], expected: Option<&str>) {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(AUTHORIZATION, HeaderValue::from_str(value).unwrap());
+        }
+        assert_eq!(bearer(&headers).ok(), expected, "{values:?}");
+    }
+
+    #[test]
+    fn one_authorization_header_of_the_scheme_bearer_carries_a_token() {
+        check(&["Bearer abc"], Some("abc"));
+        check(&["bearer  abc "], Some("abc"));
+        check(&[], None);
+        check(&["Basic abc"], None);
+        check(&["Bearer"], None);
+        check(&["Bearer abc", "Bearer abc"], None);
+    }
+
+    #[test]
+    fn an_identity_is_what_headers_can_carry() {
+        let admin = Identity::new("7", ["user", "admin"]).unwrap();
+        assert_eq!((admin.subject(), admin.roles.as_ref().unwrap().to_str().unwrap()), ("7", "user,admin"));
+        assert_eq!(Identity::new("7", []).unwrap().roles, None);
+        for (subject, role) in [("", "user"), ("a b", "user"), ("a\r\nb", "user"), ("7", "a,b"), ("7", ""), ("é", "a")]
+        {
+            assert!(Identity::new(subject, [role]).is_err(), "{subject:?} {role:?}");
+        }
+    }
+}
