@@ -7,9 +7,9 @@ mod trace;
 mod tracestate;
 
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::Arc,
-    time::{Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -45,6 +45,26 @@ pub struct RequestContext {
     pub identity: Option<Identity>,
     /// The service that made this call, if a service did.
     pub source_service: Option<Arc<str>>,
+}
+
+impl RequestContext {
+    /// A request of the host's own: a health check, a trial of a new build.
+    pub fn own(request_id: &'static str, timeout: Duration) -> Self {
+        let now = Instant::now();
+        let here = Ipv4Addr::LOCALHOST;
+        Self {
+            trace: TraceContext::start(),
+            request_id: HeaderValue::from_static(request_id),
+            downstream: (here, 0).into(),
+            client: here.into(),
+            https: false,
+            received: now,
+            deadline: now + timeout,
+            hops: 0,
+            identity: None,
+            source_service: None,
+        }
+    }
 }
 
 /// The client's `X-Request-Id` if it is one header of 1 to 128 visible ASCII characters, else a

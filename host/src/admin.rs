@@ -1,4 +1,4 @@
-//! The admin listener: health of the host and of each service.
+//! The admin listener: health of the host and of each service, and the admin API.
 //!
 //! A gateway of its own, on a thread of its own, so that it answers whatever guests do. It answers
 //! only to its own `Host`, so that no web page can reach it by renaming itself.
@@ -6,6 +6,14 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use gateway::dispatch::Dispatch;
+
+mod answer;
+mod api;
+mod status;
+mod token;
+
+pub use api::{ACTIONS, Api};
+pub use token::Tokens;
 
 use crate::health::{Health, Page, Pages};
 
@@ -22,6 +30,9 @@ pub fn service_page(health: &Arc<Health>) -> (&'static str, Arc<dyn Dispatch>) {
 
 /// What the `Host` header may be on a listener at `address`.
 pub fn own_hosts(address: SocketAddr) -> Vec<String> {
+    if address.ip().is_unspecified() {
+        return Vec::new(); // all of this machine's addresses, and only for those who have a token
+    }
     let port = address.port();
     let mut hosts = vec![address.to_string()];
     if address.ip().is_loopback() {

@@ -10,11 +10,16 @@ use std::{
 use clap::{Parser, Subcommand};
 use serde::Serialize;
 
+use self::admin::Admin;
+
+mod admin;
 mod check;
 mod healthcheck;
 mod inspect;
 mod progress;
 mod run;
+mod status;
+mod swap;
 
 /// Runs a microservice system of WebAssembly components, gateway included, in one process.
 #[derive(Debug, Parser)]
@@ -54,6 +59,40 @@ enum Command {
         wait: u64,
     },
 
+    /// Replaces a service's component in the running host, without losing a request.
+    #[command(
+        after_help = "Example:\n  archipel swap users components/target/wasm32-wasip2/release/users.wasm\n\nThe new build is compiled, compared with its grants, started and asked one smoke request before\nit is live. A build that fails any of it is refused, and what ran before goes on."
+    )]
+    Swap {
+        service: String,
+        file: PathBuf,
+        #[command(flatten)]
+        admin: Admin,
+    },
+
+    /// Makes the version before the live one live again, at once.
+    #[command(after_help = "Example:\n  archipel rollback users")]
+    Rollback {
+        service: String,
+        #[command(flatten)]
+        admin: Admin,
+    },
+
+    /// Shows what a service has run: version, time, outcome, and who asked for it.
+    #[command(after_help = "Example:\n  archipel versions users")]
+    Versions {
+        service: String,
+        #[command(flatten)]
+        admin: Admin,
+    },
+
+    /// Shows what runs: services, versions, permissions, traffic.
+    #[command(after_help = "Example:\n  archipel status")]
+    Status {
+        #[command(flatten)]
+        admin: Admin,
+    },
+
     /// Prints the manifest's JSON Schema, for editors.
     #[command(after_help = "Example:\n  archipel schema > archipel.schema.json")]
     Schema,
@@ -68,6 +107,10 @@ impl Cli {
             Command::Check { manifest } => check::check(&manifest, output),
             Command::Inspect { file } => inspect::inspect(&file, output),
             Command::Healthcheck { url, wait } => healthcheck::ask(&url, std::time::Duration::from_secs(wait)),
+            Command::Swap { service, file, admin } => swap::swap(&service, &file, &admin, output),
+            Command::Rollback { service, admin } => swap::rollback(&service, &admin, output),
+            Command::Versions { service, admin } => status::versions(&service, &admin, output),
+            Command::Status { admin } => status::status(&admin, output),
             Command::Schema => output.document(&crate::manifest::Manifest::schema()).map(|()| ExitCode::SUCCESS),
         }
     }

@@ -14,11 +14,16 @@ use crate::{
 };
 
 mod artifact;
+mod builds;
 mod digest;
+mod durable;
+mod history;
 mod sections;
 
 pub use artifact::{Artifacts, ArtifactsError};
+pub use builds::Builds;
 pub use digest::Digest;
+pub use history::{Entry, Histories, History, Outcome, Start};
 pub use sections::Sections;
 
 /// A component larger than this is refused unread.
@@ -93,6 +98,13 @@ pub enum Missing {
     Unknown { service: Arc<str>, import: String },
 }
 
+impl Missing {
+    /// Whether a line in the manifest would help.
+    pub fn is_grantable(&self) -> bool {
+        matches!(self, Self::Grant { .. })
+    }
+}
+
 impl Component {
     /// Reads, checks and compiles a file, or takes its compiled form from `artifacts`.
     ///
@@ -104,12 +116,24 @@ impl Component {
         engine: &wasmtime::Engine,
         artifacts: Option<&Artifacts>,
     ) -> Result<Self, ComponentError> {
-        let bytes = read(path, build)?;
-        let sections = check(path, &bytes)?;
-        let digest = Digest::of(&bytes);
+        Self::from_bytes(service, path, &read(path, build)?, engine, artifacts)
+    }
+
+    /// The same for bytes that are here already; `path` is what messages call them.
+    ///
+    /// Blocking, like [`Component::load`].
+    pub fn from_bytes(
+        service: Arc<str>,
+        path: &Path,
+        bytes: &[u8],
+        engine: &wasmtime::Engine,
+        artifacts: Option<&Artifacts>,
+    ) -> Result<Self, ComponentError> {
+        let sections = check(path, bytes)?;
+        let digest = Digest::of(bytes);
         let (compiled, cached) = match artifacts {
-            Some(artifacts) => artifacts.load_or_compile(engine, &digest, &bytes, path)?,
-            None => (compile(engine, &bytes, path)?, false),
+            Some(artifacts) => artifacts.load_or_compile(engine, &digest, bytes, path)?,
+            None => (compile(engine, bytes, path)?, false),
         };
         let ty = compiled.component_type();
         let imports = ty.imports(engine).map(|(name, _)| name.to_owned()).collect();
@@ -148,7 +172,8 @@ impl Component {
     }
 }
 
-fn read(path: &Path, build: Option<&str>) -> Result<Vec<u8>, ComponentError> {
+/// Reads a component's file.
+pub fn read(path: &Path, build: Option<&str>) -> Result<Vec<u8>, ComponentError> {
     let failed = |source| ComponentError::Read { path: path.to_owned(), build: build.map(str::to_owned), source };
     let size = fs::metadata(path).map_err(failed)?.len();
     if size > SIZE_MAX_BYTES {

@@ -1,7 +1,8 @@
-//! From a manifest to a generation: everything that runs together.
+//! From a manifest to a deployment: everything that runs together.
 //!
 //! All that can fail (read, compile, compare with grants, link, one trial instance) happens here,
-//! before anything is served; a generation exists whole or not at all.
+//! before anything is served; a deployment exists whole or not at all. How one build of it is
+//! replaced while it runs is in `deploy/swap`.
 
 use std::{
     collections::BTreeMap,
@@ -10,37 +11,69 @@ use std::{
     time::{Duration, Instant},
 };
 
+use arc_swap::ArcSwap;
 use tokio::{sync::Semaphore, task::JoinSet};
 
 use crate::{
-    backend::Backends,
-    capability,
-    component::{Artifacts, Component, ComponentError, Missing},
-    engine::Engine,
-    instance::{Blueprint, InstanceState},
+    component::{ComponentError, Missing},
     manifest::{Manifest, ServiceSettings},
     openapi,
-    service::{Service, Version},
+    service::Service,
 };
 
+mod lane;
+mod loader;
 mod needs;
+mod smoke;
+mod swap;
 
+pub use lane::Pending;
+pub use loader::{Loader, Origin};
 pub use needs::missing_needs;
+pub use swap::{Step, SwapError, Swapped};
 
-/// The longest a compilation may take before the component is refused.
-const COMPILE_TIMEOUT: Duration = Duration::from_secs(30);
+use lane::Lane;
 
-/// One deployed set of services.
-pub struct Generation {
+/// All services that run together, and what it takes to replace their builds.
+pub struct Deployment {
+    pub system: String,
     pub services: BTreeMap<Arc<str>, Deployed>,
-    pub openapi: serde_json::Value,
+    pub loader: Arc<Loader>,
+    openapi: ArcSwap<serde_json::Value>,
+}
+
+impl Deployment {
+    fn new(system: String, loader: Arc<Loader>, services: BTreeMap<Arc<str>, Deployed>) -> Self {
+        let openapi = ArcSwap::from_pointee(describe(&system, &services));
+        Self { system, services, loader, openapi }
+    }
+
+    /// One document for the builds that are live now.
+    pub fn openapi(&self) -> Arc<serde_json::Value> {
+        self.openapi.load_full()
+    }
+
+    /// A build has changed, and with it perhaps what it says of itself.
+    fn describe_anew(&self) {
+        self.openapi.store(Arc::new(describe(&self.system, &self.services)));
+    }
 }
 
 /// A service and how it came to run.
 pub struct Deployed {
     pub service: Arc<Service>,
     pub settings: Arc<ServiceSettings>,
+    /// What the start of the host ran.
+    pub origin: Origin,
     pub start: Duration,
+    lane: Lane,
+}
+
+impl Deployed {
+    /// Swaps that are on their way.
+    pub fn pending(&self) -> Pending {
+        self.lane.pending()
+    }
 }
 
 /// Why a service cannot be deployed. Whatever was running before is still running.
@@ -69,6 +102,13 @@ pub enum DeployError {
     #[error("service `{service}` does not start: {reason}")]
     Trial { service: Arc<str>, reason: String },
 
+    #[error("cannot remember what service `{service}` runs; `host.data` must be a folder this user can write to")]
+    History {
+        service: Arc<str>,
+        #[source]
+        source: std::io::Error,
+    },
+
     #[error("loading service `{service}` broke off")]
     Broken { service: Arc<str> },
 }
@@ -89,28 +129,23 @@ pub trait Watch: Send + Sync + 'static {
 /// Every service that cannot be deployed, not the first only.
 pub async fn prepare(
     manifest: &Manifest,
-    engine: &Engine,
-    backends: &Arc<Backends>,
-    artifacts: &Arc<Artifacts>,
+    loader: Loader,
     watch: &Arc<dyn Watch>,
-) -> Result<Generation, Vec<DeployError>> {
-    let linker = Arc::new(capability::linker(&engine.wasm).expect("our own interfaces do not clash"));
+) -> Result<Deployment, Vec<DeployError>> {
+    let loader = Arc::new(loader);
     let slots = Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from)));
     let mut loading = JoinSet::new();
     for settings in manifest.services.values() {
-        let settings = Arc::new(settings.clone());
-        let (engine, backends, artifacts) = (engine.clone(), backends.clone(), artifacts.clone());
-        let (linker, slots, watch) = (linker.clone(), slots.clone(), watch.clone());
+        let (settings, loader) = (Arc::new(settings.clone()), loader.clone());
+        let (slots, watch) = (slots.clone(), watch.clone());
         loading.spawn(async move {
             let _slot = slots.acquire_owned().await;
             watch.loading(&settings.name);
             let began = Instant::now();
-            let component = load(&settings, &engine, artifacts).await?;
-            let cached = component.cached;
-            let blueprint = Blueprint::new(engine, settings.clone(), backends);
-            let service = start(blueprint, component, &linker).await?;
-            watch.loaded(&settings.name, cached);
-            Ok(Deployed { service: Arc::new(service), settings, start: began.elapsed() })
+            let (version, origin) = loader.first(&settings).await?;
+            watch.loaded(&settings.name, version.component.cached);
+            let service = Arc::new(Service::new(settings.name.clone(), version));
+            Ok(Deployed { service, settings, origin, start: began.elapsed(), lane: Lane::default() })
         });
     }
     let mut services = BTreeMap::new();
@@ -123,58 +158,12 @@ pub async fn prepare(
         }
     }
     match problems.is_empty() {
-        true => Ok(Generation { openapi: describe(manifest, &services), services }),
+        true => Ok(Deployment::new(manifest.name.clone(), loader, services)),
         false => Err(problems),
     }
 }
 
-async fn load(
-    settings: &Arc<ServiceSettings>,
-    engine: &Engine,
-    artifacts: Arc<Artifacts>,
-) -> Result<Component, DeployError> {
-    let service = settings.name.clone();
-    let failed = |source| DeployError::Component { service: service.clone(), source };
-    let (of, engine) = (settings.clone(), engine.clone());
-    let compiling = tokio::task::spawn_blocking(move || {
-        let component =
-            Component::load(of.name.clone(), &of.component, of.build.as_deref(), &engine.wasm, Some(&artifacts))?;
-        component.check_handler(&of.component)?;
-        Ok(component)
-    });
-    let component = match tokio::time::timeout(COMPILE_TIMEOUT, compiling).await {
-        Ok(Ok(loaded)) => loaded.map_err(failed)?,
-        Ok(Err(_broken)) => return Err(DeployError::Broken { service }),
-        Err(_elapsed) => return Err(failed(ComponentError::CompileTimeout { path: settings.component.clone() })),
-    };
-    let missing = component.missing(&settings.grants);
-    if !missing.is_empty() {
-        return Err(DeployError::Missing { service, missing });
-    }
-    let lines = missing_needs(component.sections.permissions.as_deref(), &settings.grants);
-    if !lines.is_empty() {
-        return Err(DeployError::Needs { service, manifest: settings.grants.manifest().to_owned(), lines });
-    }
-    Ok(component)
-}
-
-async fn start(
-    blueprint: Blueprint,
-    component: Component,
-    linker: &wasmtime::component::Linker<InstanceState>,
-) -> Result<Service, DeployError> {
-    let service = blueprint.settings.name.clone();
-    let version = Version::new(blueprint, Arc::new(component), linker)
-        .map_err(|error| DeployError::Link { service: service.clone(), source: error.into() })?;
-    let version = Arc::new(version);
-    version
-        .try_start()
-        .await
-        .map_err(|failure| DeployError::Trial { service: service.clone(), reason: failure.to_string() })?;
-    Ok(Service::new(service, version))
-}
-
-fn describe(manifest: &Manifest, services: &BTreeMap<Arc<str>, Deployed>) -> serde_json::Value {
+fn describe(system: &str, services: &BTreeMap<Arc<str>, Deployed>) -> serde_json::Value {
     let versions: Vec<_> = services.values().map(|deployed| deployed.service.version()).collect();
     let parts: Vec<_> = versions
         .iter()
@@ -183,5 +172,5 @@ fn describe(manifest: &Manifest, services: &BTreeMap<Arc<str>, Deployed>) -> ser
             Some(openapi::Part { service: &version.component.service, document })
         })
         .collect();
-    openapi::merge(&manifest.name, env!("CARGO_PKG_VERSION"), &parts)
+    openapi::merge(system, env!("CARGO_PKG_VERSION"), &parts)
 }

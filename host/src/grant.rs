@@ -77,6 +77,15 @@ impl Grants {
         self.permissions.postgres.iter().map(|(database, mode)| self.granted(database, *mode))
     }
 
+    /// Every permission in a word or two, for people: `postgres users (read)`.
+    pub fn list(&self) -> Vec<String> {
+        let databases = self.permissions.postgres.iter().map(|(database, mode)| {
+            let mode = if *mode == Mode::Read { "read" } else { "read-write" };
+            format!("postgres {database} ({mode})")
+        });
+        databases.collect()
+    }
+
     /// # Errors
     /// [`Denied`] when the manifest does not grant this database to this service.
     pub fn postgres(&self, database: &str) -> Result<Granted<DatabaseGrant>, Denied> {

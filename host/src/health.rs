@@ -57,7 +57,8 @@ pub struct Report {
 
 /// What one service depends on.
 pub struct ServiceHealth {
-    pub version: String,
+    /// The version that is live when it is asked for.
+    pub version: Box<dyn Fn() -> String + Send + Sync>,
     /// By name: `postgres.users`, `self`.
     pub checks: Vec<(String, Arc<Cached>)>,
 }
@@ -100,7 +101,7 @@ impl Health {
         let each = service.checks.iter().map(|(key, check)| async move { (key.clone(), check.result().await) });
         let checks: BTreeMap<_, _> = futures_util::future::join_all(each).await.into_iter().collect();
         let status = worst(checks.values());
-        Some(self.report(name, service.version.clone(), status, checks))
+        Some(self.report(name, (service.version)(), status, checks))
     }
 
     fn report(&self, service: &str, version: String, status: Status, checks: BTreeMap<String, Check>) -> Report {
@@ -118,7 +119,7 @@ mod tests {
 
     fn health(services: &[(&str, Status)]) -> Health {
         let service = |status: Status| ServiceHealth {
-            version: "1".into(),
+            version: Box::new(|| "1".into()),
             checks: vec![(
                 "self".into(),
                 Arc::new(Cached::new(false, move || Box::pin(async move { failed(status) }))),

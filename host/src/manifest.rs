@@ -18,7 +18,8 @@ mod source;
 mod structure;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
+    fmt,
     net::SocketAddr,
     num::{NonZeroU32, NonZeroUsize},
     path::PathBuf,
@@ -36,7 +37,7 @@ pub struct Manifest {
     /// Absolute; for messages.
     pub file: PathBuf,
     pub gateway: GatewaySettings,
-    pub admin_listen: SocketAddr,
+    pub admin: AdminSettings,
     pub host: HostSettings,
     pub databases: BTreeMap<Arc<str>, DatabaseSettings>,
     pub services: BTreeMap<Arc<str>, ServiceSettings>,
@@ -56,6 +57,40 @@ pub struct GatewaySettings {
     pub timeout: Duration,
     pub connections_max: NonZeroUsize,
     pub requests_max: NonZeroUsize,
+}
+
+#[derive(Debug, Clone)]
+pub struct AdminSettings {
+    pub listen: SocketAddr,
+    /// By name. None is needed on a loopback address.
+    pub tokens: BTreeMap<Arc<str>, AdminToken>,
+}
+
+/// Who may change what runs.
+#[derive(Debug, Clone)]
+pub struct AdminToken {
+    pub secret: Secret,
+    pub may: BTreeSet<May>,
+}
+
+/// What a token is good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum May {
+    Read,
+    Swap,
+    Apply,
+}
+
+impl May {
+    pub const ALL: [Self; 3] = [Self::Read, Self::Swap, Self::Apply];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Swap => "swap",
+            Self::Apply => "apply",
+        }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -146,6 +181,22 @@ pub struct ServiceSettings {
     pub limits: Limits,
     /// The component's own health path.
     pub health_path: Option<String>,
+    /// What a new build must answer before it is live.
+    pub smoke: Smoke,
+}
+
+/// A request without headers and body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Smoke {
+    pub method: http::Method,
+    /// Path and query.
+    pub target: String,
+}
+
+impl fmt::Display for Smoke {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.method, self.target)
+    }
 }
 
 #[derive(Debug, Clone)]

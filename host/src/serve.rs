@@ -18,13 +18,14 @@ use gateway::{
 use tokio::task::JoinHandle;
 
 use crate::{
+    admin::Tokens,
     backend::{
         Backends,
         embedded::{self, DataFolder},
         postgres::Databases,
     },
-    component::Artifacts,
-    deploy::{self, Generation, Watch},
+    component::{Artifacts, Histories},
+    deploy::{self, Deployment, Loader, Watch},
     engine::{Engine, EngineSettings},
     health::Health,
     manifest::{Environment, Manifest},
@@ -48,11 +49,15 @@ pub struct Surroundings {
     pub began: Instant,
 }
 
+/// The file of the admin API's own token, under `data`.
+const ADMIN_TOKEN: &str = "admin-token";
+
 /// A host that accepts requests.
 pub struct Running {
     manifest: Manifest,
     backends: Arc<Backends>,
-    generation: Arc<Generation>,
+    deployment: Arc<Deployment>,
+    admin_token: Option<PathBuf>,
     health: Arc<Health>,
     gateway: Listening,
     admin: Listening,
@@ -66,7 +71,7 @@ pub struct Running {
 pub async fn start(manifest: Manifest, surroundings: Surroundings) -> Result<Running, StartError> {
     let sockets = Sockets {
         gateway: listener::bind(&manifest.gateway.listen)?,
-        admin: listener::bind(&[manifest.admin_listen])?,
+        admin: listener::bind(&[manifest.admin.listen])?,
         tls: front::tls(&manifest.gateway)?,
     };
     let data = DataFolder::open(&manifest.host.data)?;
@@ -95,18 +100,22 @@ async fn start_services(
     backends: Arc<Backends>,
     data: DataFolder,
 ) -> Result<Running, StartError> {
-    let generation = Arc::new(prepare(&manifest, &backends, &surroundings.watch).await?);
-    let health = Arc::new(Health::new(probes::of(&manifest, &generation, &backends.databases)));
-    let gateway = Arc::new(front::gateway(&manifest, &generation, &health)?);
+    let deployment = Arc::new(prepare(&manifest, &backends, &surroundings.watch).await?);
+    let health = Arc::new(Health::new(probes::of(&manifest, &deployment, &backends.databases)));
+    let gateway = Arc::new(front::gateway(&manifest, &deployment, &health)?);
     let admin_address = sockets.admin.addresses().next().expect("one address was bound");
-    let admin = Arc::new(front::admin(admin_address, &health));
+    let admin_token = admin_address.ip().is_loopback().then(|| data.path().join(ADMIN_TOKEN));
+    let local = admin_token.as_ref().map(|_| data.secret(ADMIN_TOKEN)).transpose().map_err(StartError::AdminToken)?;
+    let tokens = Tokens::new(&manifest.admin, local.as_deref());
+    let admin = Arc::new(front::admin(admin_address, &health, &deployment, tokens));
     Ok(Running {
         admin: listening::apart(sockets.admin, admin, front::admin_listening()).map_err(StartError::Thread)?,
         gateway: listening::here(sockets.gateway, gateway, front::listening(&manifest.gateway, sockets.tls)),
-        housekeeping: tokio::spawn(housekeeping(generation.clone())),
+        housekeeping: tokio::spawn(housekeeping(deployment.clone())),
         manifest,
         backends,
-        generation,
+        deployment,
+        admin_token,
         health,
         began: surroundings.began,
         _data: data,
@@ -150,11 +159,12 @@ async fn prepare(
     manifest: &Manifest,
     backends: &Arc<Backends>,
     watch: &Arc<dyn Watch>,
-) -> Result<Generation, StartError> {
+) -> Result<Deployment, StartError> {
     let engine = Engine::new(engine_settings(manifest))?;
-    let artifacts = Arc::new(Artifacts::open(&manifest.host.data, manifest.host.artifacts_max_bytes)?);
-    let generation = deploy::prepare(manifest, &engine, backends, &artifacts, watch).await;
-    generation.map_err(StartError::Deploy)
+    let artifacts = Artifacts::open(&manifest.host.data, manifest.host.artifacts_max_bytes)?;
+    let histories = Histories::open(&manifest.host.data).map_err(StartError::Histories)?;
+    let loader = Loader::new(engine, backends.clone(), artifacts, histories);
+    deploy::prepare(manifest, loader, watch).await.map_err(StartError::Deploy)
 }
 
 /// Slots beyond this are not reserved: the address space of one is more than 4 GiB.
@@ -174,10 +184,10 @@ fn engine_settings(manifest: &Manifest) -> EngineSettings {
 /// How often idle instances are looked for.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 
-async fn housekeeping(generation: Arc<Generation>) {
+async fn housekeeping(deployment: Arc<Deployment>) {
     let mut round = tokio::time::interval(HOUSEKEEPING);
     loop {
         round.tick().await;
-        generation.services.values().for_each(|deployed| deployed.service.drop_idle());
+        deployment.services.values().for_each(|deployed| deployed.service.drop_idle());
     }
 }

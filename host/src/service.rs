@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use gateway::{
     body::Body,
     context::RequestContext,
@@ -30,14 +30,17 @@ mod answer;
 mod breaker;
 mod gate;
 mod run;
+mod traffic;
 mod upload;
 mod warm;
 
 pub use breaker::Breaker;
+pub use traffic::Counts;
 
 use answer::Work;
 use gate::{Arrival, Gate};
 use run::{Failure, GuestRun};
+use traffic::Traffic;
 use warm::Warm;
 
 /// A component as the gateway sees it.
@@ -46,6 +49,9 @@ pub struct Service {
     current: ArcSwap<Version>,
     gate: Gate,
     breaker: Arc<Breaker>,
+    traffic: Traffic,
+    /// The version that was live before, ready to be so again.
+    previous: ArcSwapOption<Version>,
 }
 
 /// One build of a service's component, linked and ready; requests in flight keep theirs.
@@ -98,11 +104,49 @@ impl Service {
         let limits = version.limits();
         let gate = Gate::new(limits.concurrency, limits.queue_length, limits.queue_wait);
         let breaker = Arc::new(Breaker::new(name.clone()));
-        Self { name, gate, current: ArcSwap::new(version), breaker }
+        Self {
+            name,
+            gate,
+            current: ArcSwap::new(version),
+            breaker,
+            traffic: Traffic::default(),
+            previous: ArcSwapOption::empty(),
+        }
     }
 
     pub fn version(&self) -> Arc<Version> {
         self.current.load_full()
+    }
+
+    /// Makes `version` the live one, in one store: requests that start from now on run on it, those
+    /// in flight finish on theirs. Gives back the version that was live.
+    pub fn replace(&self, version: Arc<Version>) -> Arc<Version> {
+        version.warm.retire(false);
+        let old = self.current.swap(version);
+        self.breaker.reset();
+        old.warm.retire(true);
+        self.previous.store(Some(old.clone()));
+        old
+    }
+
+    /// The version that was live before this one.
+    pub fn previous(&self) -> Option<Arc<Version>> {
+        self.previous.load_full()
+    }
+
+    /// What it has answered so far, over all its versions.
+    pub fn counts(&self) -> Counts {
+        self.traffic.counts()
+    }
+
+    /// Requests that are in it now.
+    pub fn in_flight(&self) -> usize {
+        self.gate.inside()
+    }
+
+    /// Instances that wait for a request.
+    pub fn idle_instances(&self) -> usize {
+        self.current.load().warm.count()
     }
 
     /// Drops instances that have been idle for longer than `limits.reuse.idle`.
@@ -112,12 +156,12 @@ impl Service {
 
     async fn answer(&self, cx: Arc<RequestContext>, request: Request<Body>) -> Result<Response<Body>, DispatchError> {
         let admitted = self.breaker.admit().map_err(|open| self.unavailable(open.to_string()))?;
-        let version = self.version();
-        let deadline = cx.deadline.min(Instant::now() + version.limits().timeout);
+        let deadline = cx.deadline.min(Instant::now() + self.current.load().limits().timeout);
         let body = if request.body().is_whole() { Arrival::Whole } else { Arrival::UnderWay };
         let Some(permit) = self.gate.enter(body, deadline).await else {
             return Err(DispatchError::Overloaded { service: self.name.clone() });
         };
+        let version = self.version(); // after the queue: who waited there meets the newest one
         let scope = Scope { trace_id: cx.trace.trace_id, deadline, cpu: version.limits().cpu };
         let head_only = request.method() == http::Method::HEAD;
         let started = match self.instance(&version, scope).await {
@@ -153,7 +197,13 @@ impl Service {
 
 impl Dispatch for Service {
     fn dispatch(&self, cx: Arc<RequestContext>, request: Request<Body>) -> Dispatched<'_> {
-        Box::pin(self.answer(cx, request))
+        Box::pin(async move {
+            let began = Instant::now();
+            let answer = self.answer(cx, request).await;
+            let failed = answer.as_ref().map_or(true, |response| response.status().is_server_error());
+            self.traffic.record(began.elapsed(), failed);
+            answer
+        })
     }
 }
 

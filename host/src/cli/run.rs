@@ -25,6 +25,11 @@ pub(super) fn environment() -> Environment {
     std::env::vars_os().filter_map(unicode).collect()
 }
 
+/// The token of commands that talk to a running host.
+pub(super) fn admin_token() -> Option<String> {
+    std::env::var("ARCHIPEL_ADMIN_TOKEN").ok().filter(|token| !token.is_empty())
+}
+
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 
 pub(super) fn run(file: &Path, output: Output) -> anyhow::Result<ExitCode> {
@@ -93,17 +98,26 @@ fn print(report: &Report, output: Output) -> anyhow::Result<()> {
     if output.json {
         return output.line(report);
     }
-    let mut rows = vec![["SERVICE", "VERSION", "PERMISSIONS", "START"].map(str::to_owned).to_vec()];
+    let mut rows = vec![["SERVICE", "VERSION", "FROM", "PERMISSIONS", "START"].map(str::to_owned).to_vec()];
     rows.extend(report.services.iter().map(|service| {
         let permissions = if service.permissions.is_empty() { "none".into() } else { service.permissions.join(", ") };
         let cached = if service.cached { " (cached)" } else { "" };
-        vec![service.name.clone(), service.version.clone(), permissions, format!("{} ms{cached}", service.start_ms)]
+        vec![
+            service.name.clone(),
+            service.version.clone(),
+            service.source.to_string(),
+            permissions,
+            format!("{} ms{cached}", service.start_ms),
+        ]
     }));
     let mut text = format!("{} is ready after {} ms\n\n", report.name, report.start_ms);
     for address in &report.listening.gateway {
         text.push_str(&format!("  gateway  http://{address}\n"));
     }
     text.push_str(&format!("  admin    http://{}\n\n", report.listening.admin));
+    if let Some(file) = &report.admin_token {
+        text.push_str(&format!("  token of the admin API: {}\n\n", file.display()));
+    }
     super::table(&rows).lines().for_each(|line| text.push_str(&format!("  {line}\n")));
     text.push_str(&format!("\n  open to everybody, without a token: {}\n\n", report.public_routes.join(", ")));
     output.text(&text)

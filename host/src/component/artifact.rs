@@ -7,10 +7,9 @@
 //! project with unsafe code: wasmtime marks loading so for the reason above.
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions},
+    fs::{self, File},
     hash::{DefaultHasher, Hash, Hasher},
-    io::{self, Read, Write},
-    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
+    io::{self, Read},
     path::{Path, PathBuf},
     time::SystemTime,
 };
@@ -21,7 +20,10 @@ use ring::{
 };
 use wasmtime::{Engine, component::Component};
 
-use super::{ComponentError, Digest};
+use super::{
+    ComponentError, Digest,
+    durable::{private_folder, remove, write_whole},
+};
 
 /// A folder of compiled components.
 pub struct Artifacts {
@@ -140,34 +142,6 @@ fn deserialize(engine: &Engine, artifact: &Ours<'_>) -> wasmtime::Result<Compone
     unsafe { Component::deserialize(engine, artifact.0) }
 }
 
-/// Makes `folder` with mode 0700, or makes sure that it is one and ours: whoever owned it could
-/// read the key and put artifacts into it.
-fn private_folder(folder: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    let found = fs::symlink_metadata(folder)?;
-    let ours = fs::metadata("/proc/self").map_or(found.uid(), |own| own.uid());
-    if !found.is_dir() || found.uid() != ours {
-        return Err(io::Error::other("it is a link or belongs to another user; remove it"));
-    }
-    fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
-    // What a crash left behind of an artifact half written.
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "tmp") {
-            fs::remove_file(path)?;
-        }
-    }
-    Ok(())
-}
-
-/// Removes a file that may be gone already.
-fn remove(file: &Path) -> io::Result<()> {
-    match fs::remove_file(file) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
-}
-
 fn key(file: &Path) -> io::Result<hmac::Key> {
     let mut bytes = [0; 32];
     match File::open(file).and_then(|mut file| file.read_exact(&mut bytes)) {
@@ -179,18 +153,6 @@ fn key(file: &Path) -> io::Result<hmac::Key> {
         Err(error) => return Err(error),
     }
     Ok(hmac::Key::new(hmac::HMAC_SHA256, &bytes))
-}
-
-/// Writes beside the file and renames: a reader sees all of it or nothing.
-fn write_whole(file: &Path, content: &[u8]) -> io::Result<()> {
-    let mut name = file.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{:08x}.tmp", fastrand::u32(..)));
-    let beside = file.with_file_name(name);
-    let mut options = OpenOptions::new();
-    let mut written = options.write(true).create_new(true).mode(0o600).open(&beside)?;
-    written.write_all(content)?;
-    written.sync_all()?;
-    fs::rename(&beside, file)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! theirs; whoever started them throws everything away when there are problems. Files named in
 //! a manifest are looked at for existence only.
 
+mod admin;
 mod database;
 mod environment;
 mod gateway;
@@ -21,8 +22,9 @@ use std::{
 };
 
 pub(super) use self::{
+    admin::admin,
     database::database,
-    gateway::{admin_listen, gateway},
+    gateway::gateway,
     host::host,
     route::{conflicts, route, unused},
     service::{Surroundings, service},

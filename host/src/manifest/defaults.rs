@@ -24,6 +24,7 @@ pub(crate) const STATEMENT_TIMEOUT: Time = Time::seconds(3);
 pub(crate) const ROWS_MAX: u64 = 10_000;
 pub(crate) const BYTES_MAX: Size = Size::mib(16);
 
+pub(crate) const SMOKE: &str = "GET /";
 pub(crate) const VERSION: &str = "0.0.0";
 pub(crate) const WASI: &str = "0.2";
 pub(crate) const MEMORY: Size = Size::mib(64);

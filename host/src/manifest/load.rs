@@ -94,7 +94,7 @@ fn check(files: Files, path: &Path, env: &Environment) -> (Loaded, Vec<Problem>)
     let root = sources[0].root();
     let name = check.system_name(&root.child("name"), raw.name);
     let gateway = check::gateway(&mut check, &root.child("gateway"), raw.gateway);
-    let admin_listen = check::admin_listen(&mut check, &root.child("admin"), raw.admin, &gateway);
+    let admin = check::admin(&mut check, &root.child("admin"), raw.admin, &gateway);
     let host = check::host(&mut check, &root.child("host"), raw.host);
 
     let own = RawInclude { postgres: raw.postgres, services: raw.services, routes: raw.routes };
@@ -122,7 +122,7 @@ fn check(files: Files, path: &Path, env: &Environment) -> (Loaded, Vec<Problem>)
     let Check { folder, problems, warnings, .. } = check;
     let file = path.file_name().map_or(folder.clone(), |name| folder.join(name));
     let routes = routes.into_iter().map(|(_, route)| route).collect();
-    let manifest = Manifest { name, file, gateway, admin_listen, host, databases, services, routes };
+    let manifest = Manifest { name, file, gateway, admin, host, databases, services, routes };
     let warnings = Problems::new(path, warnings).iter().cloned().collect();
     (Loaded { manifest, warnings, digest, file: path.into(), places: places(&sources) }, problems)
 }

@@ -121,9 +121,34 @@ pub(crate) struct RawTls {
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RawAdmin {
-    /// The loopback address of health, metrics and status.
+    /// The address of health, status and swaps. One that is not loopback needs `tokens`.
     #[schemars(extend("default" = defaults::ADMIN_LISTEN))]
     pub(crate) listen: Option<String>,
+    /// Who may change what runs, by name. On a loopback address there is one more, `local`, in the
+    /// file `admin-token` under `data`.
+    #[serde(default)]
+    pub(crate) tokens: Named<RawAdminToken>,
+}
+
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawAdminToken {
+    /// A variable of the host's environment that holds the token.
+    pub(crate) env: Option<String>,
+    /// A file that holds the token; a newline at its end is dropped.
+    pub(crate) file: Option<String>,
+    /// `read`, `swap`, `apply`.
+    #[schemars(required, extend("examples" = [["read", "swap"]]))]
+    pub(crate) may: Option<Vec<RawMay>>,
+}
+
+// The variants carry no comments: the schema lists their words only.
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum RawMay {
+    Read,
+    Swap,
+    Apply,
 }
 
 #[derive(Default, Deserialize, JsonSchema)]

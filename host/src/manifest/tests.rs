@@ -83,7 +83,7 @@ fn the_defaults_are_those_of_the_reference() {
     assert!(gateway.tls.is_none() && gateway.h2c && gateway.hosts.is_empty() && gateway.expose_version);
     assert_eq!((gateway.body_limit_bytes, gateway.timeout), (2 << 20, Duration::from_secs(10)));
     assert_eq!((gateway.connections_max.get(), gateway.requests_max.get()), (4096, 1024));
-    assert_eq!(manifest.admin_listen, "127.0.0.1:3900".parse().unwrap());
+    assert_eq!(manifest.admin.listen, "127.0.0.1:3900".parse().unwrap());
     assert!(manifest.host.data.is_absolute() && manifest.host.data.ends_with(".archipel"));
     assert_eq!((manifest.host.drain, manifest.host.linger), (Duration::from_secs(30), Duration::ZERO));
     assert_eq!(manifest.host.artifacts_max_bytes, 1 << 30);

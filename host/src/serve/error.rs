@@ -27,6 +27,10 @@ pub enum StartError {
     Engine(#[from] EngineError),
     #[error(transparent)]
     Artifacts(#[from] ArtifactsError),
+    #[error("cannot open the history of what ran; `host.data` must be a folder this user can write to")]
+    Histories(#[source] io::Error),
+    #[error("cannot make the admin token; `host.data` must be a folder this user can write to")]
+    AdminToken(#[source] io::Error),
     /// Every service that cannot be deployed, a line each.
     #[error("{}", lines(.0))]
     Deploy(Vec<DeployError>),

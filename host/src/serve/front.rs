@@ -1,6 +1,11 @@
 //! What the two listeners show: the manifest's routes and the host's own pages.
 
-use std::{num::NonZeroUsize, path::Path, sync::Arc, time::Duration};
+use std::{
+    num::NonZeroUsize,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use gateway::{
     auth::Access,
@@ -15,32 +20,35 @@ use gateway::{
 };
 use http::{Method, Request, StatusCode};
 
+use tokio::runtime::Handle;
+
 use super::StartError;
 use crate::{
-    admin,
-    deploy::Generation,
+    admin::{self, Api, Tokens},
+    deploy::Deployment,
     health::{self, Health},
     manifest::{GatewaySettings, Manifest},
 };
 
 const ADMIN_CONNECTIONS_MAX: NonZeroUsize = NonZeroUsize::new(256).expect("not zero");
-const ADMIN_TIMEOUT: Duration = Duration::from_secs(10);
+/// A swap compiles for up to 30 s, and may wait for another one before.
+const ADMIN_TIMEOUT: Duration = Duration::from_secs(120);
 const ADMIN_BODY_MAX_BYTES: u64 = 64 << 20;
 
-/// The gateway of a generation.
+/// The gateway of a deployment.
 ///
 /// # Errors
 /// A route of the manifest that is one of the host's own pages.
 pub(super) fn gateway(
     manifest: &Manifest,
-    generation: &Generation,
+    deployment: &Arc<Deployment>,
     health: &Arc<Health>,
 ) -> Result<Gateway, StartError> {
     let mut entries: Vec<Entry> = admin::health_pages(health).into_iter().map(own).collect();
-    entries.push(own(("/openapi.json", Arc::new(Document(generation.openapi.clone())))));
+    entries.push(own(("/openapi.json", Arc::new(Document(deployment.clone())))));
     let own_pages = entries.len();
     for settings in &manifest.routes {
-        let deployed = generation.services.get(&settings.service).expect("a checked route names a service");
+        let deployed = deployment.services.get(&settings.service).expect("a checked route names a service");
         entries.push(Entry {
             route: settings.route.clone(),
             dispatch: deployed.service.clone(),
@@ -68,17 +76,30 @@ pub(super) fn gateway(
     Ok(Gateway::new(table, settings))
 }
 
-/// The admin listener's pages, for its own `Host` only.
-pub(super) fn admin(address: std::net::SocketAddr, health: &Arc<Health>) -> Gateway {
+/// The admin listener's pages and its API, for its own `Host` only.
+pub(super) fn admin(
+    address: std::net::SocketAddr,
+    health: &Arc<Health>,
+    deployment: &Arc<Deployment>,
+    tokens: Tokens,
+) -> Gateway {
     let mut entries: Vec<Entry> = admin::health_pages(health).into_iter().map(own).collect();
     entries.push(own(admin::service_page(health)));
+    let access = Access::Token(Arc::new(tokens));
+    let (runtime, started) = (Handle::current(), Instant::now());
+    entries.extend(admin::ACTIONS.into_iter().map(|(path, method, action)| {
+        let api = Api { action, deployment: deployment.clone(), runtime: runtime.clone(), started };
+        let mut entry = own((path, Arc::new(api)));
+        entry.route.methods = Methods::Only(vec![method]);
+        Entry { exempt: false, access: access.clone(), ..entry }
+    }));
     let settings = Settings {
         hosts: admin::own_hosts(address),
         expose_version: false,
         body_limit_bytes: ADMIN_BODY_MAX_BYTES,
         timeout: ADMIN_TIMEOUT,
         requests_max: ADMIN_CONNECTIONS_MAX,
-        access: Access::Public,
+        access,
         limit: None,
     };
     Gateway::new(RouteTable::new(entries).expect("our own pages do not clash"), settings)
@@ -112,11 +133,11 @@ fn own((path, dispatch): (&'static str, Arc<dyn Dispatch>)) -> Entry {
     Entry { route, dispatch, exempt: true, access: Access::Public, limit: None, label: "gateway".into() }
 }
 
-/// A JSON document that does not change while its generation runs.
-struct Document(serde_json::Value);
+/// The OpenAPI document of the builds that are live.
+struct Document(Arc<Deployment>);
 
 impl Dispatch for Document {
     fn dispatch(&self, _: Arc<RequestContext>, _: Request<Body>) -> Dispatched<'_> {
-        Box::pin(async { Ok(health::json(StatusCode::OK, &self.0)) })
+        Box::pin(async { Ok(health::json(StatusCode::OK, &*self.0.openapi())) })
     }
 }

@@ -1,21 +1,13 @@
 //! Which checks a service's health is made of: what it was granted, and a path of its own.
 
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use gateway::{
-    body,
-    context::{RequestContext, TraceContext},
-    dispatch::Dispatch,
-};
-use http::{HeaderValue, Request};
+use gateway::{body, context::RequestContext, dispatch::Dispatch};
+use http::Request;
 
 use crate::{
     backend::postgres::Databases,
-    deploy::{Deployed, Generation},
+    deploy::{Deployed, Deployment},
     health::{Cached, ServiceHealth},
     manifest::Manifest,
 };
@@ -23,7 +15,7 @@ use crate::{
 /// A check for each database, shared by the services that were granted it.
 pub(super) fn of(
     manifest: &Manifest,
-    generation: &Generation,
+    deployment: &Deployment,
     databases: &Arc<Databases>,
 ) -> BTreeMap<Arc<str>, ServiceHealth> {
     let shared: BTreeMap<Arc<str>, Arc<Cached>> = manifest
@@ -42,10 +34,11 @@ pub(super) fn of(
         if let Some(path) = &deployed.settings.health_path {
             checks.push(("self".to_owned(), Arc::new(own_path(path.clone(), deployed))));
         }
-        let version = deployed.service.version().label.to_str().unwrap_or_default().to_owned();
+        let service = deployed.service.clone();
+        let version = Box::new(move || service.version().label.to_str().unwrap_or_default().to_owned());
         ServiceHealth { version, checks }
     };
-    generation.services.iter().map(|(name, deployed)| (name.clone(), health(deployed))).collect()
+    deployment.services.iter().map(|(name, deployed)| (name.clone(), health(deployed))).collect()
 }
 
 fn database(name: Arc<str>, optional: bool, databases: Arc<Databases>) -> Cached {
@@ -55,6 +48,9 @@ fn database(name: Arc<str>, optional: bool, databases: Arc<Databases>) -> Cached
     })
 }
 
+/// What a check of a component's own path may take.
+const TIMEOUT: Duration = Duration::from_secs(1);
+
 /// `services.NAME.health.path`: anything but an answer below 400 is unhealthy.
 fn own_path(path: String, deployed: &Deployed) -> Cached {
     let service = deployed.service.clone();
@@ -63,7 +59,7 @@ fn own_path(path: String, deployed: &Deployed) -> Cached {
         Box::pin(async move {
             let request = Request::get(&*path).header(http::header::HOST, "health.internal").body(body::empty());
             let request = request.map_err(|error| error.to_string())?;
-            let answer = service.dispatch(Arc::new(context()), request).await;
+            let answer = service.dispatch(Arc::new(RequestContext::own("health-check", TIMEOUT)), request).await;
             let status = answer.map_err(|error| error.to_string())?.status();
             match status.as_u16() {
                 ..400 => Ok(()),
@@ -71,27 +67,4 @@ fn own_path(path: String, deployed: &Deployed) -> Cached {
             }
         })
     })
-}
-
-/// A check comes from nobody's request.
-fn context() -> RequestContext {
-    let now = Instant::now();
-    RequestContext {
-        trace: TraceContext {
-            trace_id: fastrand::u128(1..),
-            span_id: fastrand::u64(1..),
-            parent_id: None,
-            flags: 0,
-            tracestate: None,
-        },
-        request_id: HeaderValue::from_static("health-check"),
-        downstream: ([127, 0, 0, 1], 0).into(),
-        client: [127, 0, 0, 1].into(),
-        https: false,
-        received: now,
-        deadline: now + Duration::from_secs(1),
-        hops: 0,
-        identity: None,
-        source_service: None,
-    }
 }

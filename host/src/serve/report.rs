@@ -1,11 +1,11 @@
 //! What runs and where, as `run` prints it when everything is ready.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, path::PathBuf};
 
 use serde::Serialize;
 
 use super::Running;
-use crate::grant::Mode;
+use crate::deploy::Origin;
 
 /// The whole of it; one JSON line in a pipe.
 #[derive(Debug, Serialize)]
@@ -16,6 +16,9 @@ pub struct Report {
     #[serde(rename = "startMs")]
     pub start_ms: u64,
     pub services: Vec<ServiceRow>,
+    /// Where the token of the admin API is; none where the manifest names all tokens.
+    #[serde(rename = "adminToken", skip_serializing_if = "Option::is_none")]
+    pub admin_token: Option<PathBuf>,
     /// Routes that need no token.
     #[serde(rename = "publicRoutes")]
     pub public_routes: Vec<String>,
@@ -34,18 +37,21 @@ pub struct ServiceRow {
     pub permissions: Vec<String>,
     #[serde(rename = "startMs")]
     pub start_ms: u64,
+    /// The manifest's file, or what was swapped in before the restart.
+    pub source: Origin,
     /// Its compiled form was there from an earlier start.
     pub cached: bool,
 }
 
 impl Running {
     pub fn report(&self) -> Report {
-        let services = self.generation.services.values().map(|deployed| {
+        let services = self.deployment.services.values().map(|deployed| {
             let version = deployed.service.version();
             ServiceRow {
                 name: deployed.settings.name.to_string(),
                 version: version.label.to_str().unwrap_or_default().to_owned(),
                 permissions: permissions(deployed),
+                source: deployed.origin,
                 start_ms: millis(deployed.start),
                 cached: version.component.cached,
             }
@@ -55,18 +61,15 @@ impl Running {
             listening: Addresses { gateway: self.gateway.addresses.clone(), admin: self.admin.addresses[0] },
             start_ms: millis(self.began.elapsed()),
             services: services.collect(),
+            admin_token: self.admin_token.clone(),
             public_routes: self.manifest.routes.iter().map(|route| route.route.path.to_string()).collect(),
         }
     }
 }
 
 fn permissions(deployed: &crate::deploy::Deployed) -> Vec<String> {
-    let databases = deployed.settings.grants.databases().map(|granted| {
-        let database = granted.get();
-        let mode = if database.mode == Mode::Read { "read" } else { "read-write" };
-        format!("postgres {} ({mode})", database.database)
-    });
-    databases.chain(deployed.settings.env.keys().map(|name| format!("env {name}"))).collect()
+    let variables = deployed.settings.env.keys().map(|name| format!("env {name}"));
+    deployed.settings.grants.list().into_iter().chain(variables).collect()
 }
 
 fn millis(duration: std::time::Duration) -> u64 {

@@ -82,6 +82,12 @@ impl Breaker {
         }
     }
 
+    /// Forgets everything: the service is another one now.
+    pub fn reset(&self) {
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = State::fresh();
+        self.watching.store(false, Relaxed);
+    }
+
     fn record(&self, failed: bool, probe: bool) {
         if !failed && !self.watching.load(Relaxed) {
             return;

@@ -16,6 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// `limits.concurrency` and `limits.queue`.
 pub(super) struct Gate {
+    places: usize,
     permits: Arc<Semaphore>,
     /// For bodies that are still under way; each needs a place of `permits`, too.
     uploads: Arc<Semaphore>,
@@ -40,12 +41,18 @@ pub(super) struct Permit {
 impl Gate {
     pub(super) fn new(concurrency: NonZeroU32, queue_max: u32, wait_max: Duration) -> Self {
         Self {
+            places: concurrency.get() as usize,
             permits: Arc::new(Semaphore::new(concurrency.get() as usize)),
             uploads: Arc::new(Semaphore::new(concurrency.get().div_ceil(2) as usize)),
             waiting: AtomicU32::new(0),
             queue_max,
             wait_max,
         }
+    }
+
+    /// How many are in.
+    pub(super) fn inside(&self) -> usize {
+        self.places - self.permits.available_permits()
     }
 
     /// `None` when the service is full and the queue is full, or no place came free in time.

@@ -1,7 +1,10 @@
 //! Instances that wait for their next request.
 
 use std::{
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::Instant,
 };
 
@@ -11,6 +14,8 @@ use crate::{engine::GiveUp, instance::Instance, manifest::Reuse};
 pub(super) struct Warm {
     reuse: Reuse,
     idle: Mutex<Vec<Idle>>,
+    /// Another version is live: what comes back is dropped.
+    retired: AtomicBool,
 }
 
 struct Idle {
@@ -23,7 +28,7 @@ const IDLE_MAX: usize = 64;
 
 impl Warm {
     pub(super) fn new(reuse: Reuse) -> Self {
-        Self { reuse, idle: Mutex::default() }
+        Self { reuse, idle: Mutex::default(), retired: AtomicBool::new(false) }
     }
 
     /// The most recently used one: its memory is the likeliest to be in the cache.
@@ -37,13 +42,25 @@ impl Warm {
     /// Keeps an instance that may serve again; drops it otherwise.
     pub(super) fn keep(&self, instance: Instance) {
         let Reuse::Warm { requests_max, .. } = self.reuse else { return };
-        if instance.served >= requests_max.get() || !instance.tidy {
+        if instance.served >= requests_max.get() || !instance.tidy || self.retired.load(Relaxed) {
             return;
         }
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() < IDLE_MAX {
             idle.push(Idle { instance, since: Instant::now() });
         }
+    }
+
+    /// Keeps nothing from now on, or keeps again.
+    pub(super) fn retire(&self, retired: bool) {
+        self.retired.store(retired, Relaxed);
+        if retired {
+            self.give_up();
+        }
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
     pub(super) fn drop_idle(&self) {

@@ -25,5 +25,6 @@ mod refusals;
 mod secrets;
 mod serving;
 mod shutdown;
+mod swap;
 mod tls;
 mod users;

@@ -1,11 +1,13 @@
 //! The host's `data` folder: made, locked, writable, or a clear refusal.
 
 use std::{
-    fs::{DirBuilder, File, OpenOptions, TryLockError},
+    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
     io::{self, Read, Seek, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
+
+use ring::rand::{SecureRandom, SystemRandom};
 
 /// A `data` folder that this host alone uses, as long as this lives.
 #[derive(Debug)]
@@ -44,6 +46,26 @@ impl DataFolder {
         }
         write_pid(&mut lock).map_err(refused)?;
         Ok(Self { path, _lock: lock })
+    }
+
+    /// A secret text of the host's own in the file `name` (0600): made on first use, then the same.
+    pub fn secret(&self, name: &str) -> io::Result<String> {
+        let file = self.path.join(name);
+        if let Ok(found) = fs::read_to_string(&file)
+            && found.trim().len() >= 32
+        {
+            return Ok(found.trim().to_owned());
+        }
+        let mut bytes = [0; 32];
+        SystemRandom::new().fill(&mut bytes).map_err(|_| io::Error::other("no random numbers"))?;
+        let text = hex::encode(bytes);
+        let beside = self.path.join(format!("{name}.tmp"));
+        let _left_by_a_crash = fs::remove_file(&beside);
+        let mut written = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
+        writeln!(written, "{text}")?;
+        written.sync_all()?;
+        fs::rename(beside, file)?;
+        Ok(text)
     }
 
     /// Absolute, without links.

@@ -1,4 +1,4 @@
-//! `[gateway]` and `[admin]`: addresses, certificates, authorities.
+//! `[gateway]`: addresses, certificates, authorities.
 
 use std::{net::SocketAddr, num::NonZeroUsize};
 
@@ -7,7 +7,7 @@ use gateway::authority::Authority;
 use super::Check;
 use crate::manifest::{
     GatewaySettings, TlsFiles, defaults,
-    raw::{OneOrMore, RawAdmin, RawGateway, RawTls},
+    raw::{OneOrMore, RawGateway, RawTls},
     source::Key,
 };
 
@@ -54,7 +54,7 @@ fn listen(check: &mut Check<'_>, key: &Key<'_>, raw: Option<OneOrMore>) -> Vec<S
     addresses
 }
 
-fn address(text: &str) -> Result<SocketAddr, String> {
+pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
     if let Ok(address) = text.parse() {
         return Ok(address);
     }
@@ -66,7 +66,7 @@ fn address(text: &str) -> Result<SocketAddr, String> {
 }
 
 /// Whether only one of two sockets can be bound. Port 0 is another port each time.
-fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
+pub(super) fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
     let same_family = a.is_ipv4() == b.is_ipv4();
     let same_ip = a.ip() == b.ip() || same_family && (a.ip().is_unspecified() || b.ip().is_unspecified());
     a.port() != 0 && a.port() == b.port() && same_ip
@@ -108,33 +108,4 @@ fn authority(text: &str) -> Result<String, String> {
         }
         Err(_) => Err(format!("`{text}` is no host; {example}")),
     }
-}
-
-/// Until admin tokens exist, whoever reaches this address may do everything there.
-pub(in crate::manifest) fn admin_listen(
-    check: &mut Check<'_>,
-    key: &Key<'_>,
-    raw: RawAdmin,
-    gateway: &GatewaySettings,
-) -> SocketAddr {
-    let key = key.child("listen");
-    let default = defaults::ADMIN_LISTEN.parse().expect("our own default is an address");
-    let written = raw.listen.as_deref().unwrap_or(defaults::ADMIN_LISTEN);
-    let listen = check.keep(&key, address(written)).unwrap_or(default);
-    if !listen.ip().is_loopback() {
-        let port = listen.port();
-        check.wrong(
-            &key,
-            format_args!(
-                "`{listen}` is not loopback, and admin tokens are not yet supported; write `127.0.0.1:{port}`"
-            ),
-        );
-    }
-    if let Some(other) = gateway.listen.iter().find(|other| overlap(**other, listen)) {
-        check.wrong(
-            &key,
-            format_args!("`{listen}` is already taken by `{other}` of `gateway.listen`; choose another port"),
-        );
-    }
-    listen
 }

@@ -36,6 +36,17 @@ pub(crate) struct RawService {
     pub(crate) limits: RawLimits,
     /// How to ask the component itself whether it is well.
     pub(crate) health: Option<RawHealth>,
+    /// How a new build goes live.
+    #[serde(default)]
+    pub(crate) swap: RawSwap,
+}
+
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawSwap {
+    /// The request that a new build must answer, with anything but 5xx, before it is live.
+    #[schemars(extend("default" = defaults::SMOKE))]
+    pub(crate) smoke: Option<String>,
 }
 
 #[derive(Default, Deserialize, JsonSchema)]

@@ -1,5 +1,6 @@
 //! A host of one's own for each test, and what to ask it.
 
+pub mod admin;
 mod command;
 mod external;
 pub mod h2;

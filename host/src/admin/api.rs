@@ -1,0 +1,148 @@
+//! The admin API: what runs, and replacing it while it runs.
+//!
+//! Works on the runtime of the guests, not on the admin's own thread: a swap compiles, and a build
+//! on trial is a guest. A swap that has begun goes on when its client leaves.
+
+use std::{sync::Arc, time::Instant};
+
+use bytes::Bytes;
+use gateway::{
+    body::Body,
+    context::RequestContext,
+    dispatch::{Dispatch, DispatchError, Dispatched},
+};
+use http::{
+    Request, Response, StatusCode,
+    header::{CONTENT_TYPE, ORIGIN},
+};
+use http_body_util::BodyExt;
+use serde_json::json;
+use tokio::runtime::Handle;
+
+use super::{answer, status, token::permitted};
+use crate::{
+    deploy::{Deployment, SwapError, Swapped},
+    manifest::May,
+};
+
+/// What an address of the API does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    Status,
+    Service,
+    Versions,
+    Swap,
+    Rollback,
+}
+
+/// All of the API by path: what it does, with which method.
+pub const ACTIONS: [(&str, http::Method, Action); 5] = [
+    ("/v1/status", http::Method::GET, Action::Status),
+    ("/v1/services/{name}", http::Method::GET, Action::Service),
+    ("/v1/services/{name}/versions", http::Method::GET, Action::Versions),
+    ("/v1/services/{name}/swap", http::Method::POST, Action::Swap),
+    ("/v1/services/{name}/rollback", http::Method::POST, Action::Rollback),
+];
+
+/// One address of the API.
+pub struct Api {
+    pub action: Action,
+    pub deployment: Arc<Deployment>,
+    /// Where guests run.
+    pub runtime: Handle,
+    pub started: Instant,
+}
+
+impl Dispatch for Api {
+    fn dispatch(&self, cx: Arc<RequestContext>, request: Request<Body>) -> Dispatched<'_> {
+        Box::pin(self.answer(cx, request))
+    }
+}
+
+impl Api {
+    async fn answer(&self, cx: Arc<RequestContext>, request: Request<Body>) -> Result<Response<Body>, DispatchError> {
+        if request.headers().contains_key(ORIGIN) {
+            let error = "Pages of a browser may not use the admin API";
+            return Ok(answer::refused(&cx, StatusCode::FORBIDDEN, error));
+        }
+        let may = if matches!(self.action, Action::Swap | Action::Rollback) { May::Swap } else { May::Read };
+        let Some(by) = permitted(&cx, may) else {
+            let error = format!("The token may not `{}`; `admin.tokens.NAME.may` says what it may", may.as_str());
+            return Ok(answer::refused(&cx, StatusCode::FORBIDDEN, &error));
+        };
+        let name: Arc<str> = request.uri().path().split('/').nth(3).unwrap_or_default().into();
+        match self.action {
+            Action::Status => Ok(answer::ok(&cx, &status::host(&self.deployment, self.started.elapsed()))),
+            Action::Service => Ok(self.about(&cx, &name)),
+            Action::Versions => Ok(self.versions(&cx, &name)),
+            Action::Rollback => Ok(self.rollback(&cx, name, by).await),
+            Action::Swap => self.swap(&cx, name, by, request).await,
+        }
+    }
+
+    fn about(&self, cx: &RequestContext, name: &str) -> Response<Body> {
+        match self.deployment.services.get(name) {
+            Some(deployed) => answer::ok(cx, &status::service(&self.deployment, deployed)),
+            None => no_service(cx, name),
+        }
+    }
+
+    fn versions(&self, cx: &RequestContext, name: &str) -> Response<Body> {
+        match self.deployment.services.contains_key(name) {
+            true => answer::ok(cx, &status::versions(&self.deployment.loader.histories.of(name))),
+            false => no_service(cx, name),
+        }
+    }
+
+    async fn rollback(&self, cx: &RequestContext, name: Arc<str>, by: Arc<str>) -> Response<Body> {
+        let deployment = self.deployment.clone();
+        let work = self.runtime.spawn(async move { deployment.rollback(&name, &by).await });
+        outcome(cx, work.await)
+    }
+
+    async fn swap(
+        &self,
+        cx: &RequestContext,
+        name: Arc<str>,
+        by: Arc<str>,
+        request: Request<Body>,
+    ) -> Result<Response<Body>, DispatchError> {
+        if !self.deployment.services.contains_key(&name) {
+            return Ok(no_service(cx, &name));
+        }
+        let is_wasm = |value: &http::HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"application/wasm");
+        if !request.headers().get(CONTENT_TYPE).is_some_and(is_wasm) {
+            let error = "A build is sent as `Content-Type: application/wasm`";
+            return Ok(answer::refused(cx, StatusCode::UNSUPPORTED_MEDIA_TYPE, error));
+        }
+        let wasm: Bytes = request.into_body().collect().await?.to_bytes();
+        let deployment = self.deployment.clone();
+        let work = self.runtime.spawn(async move { deployment.swap(&name, wasm, &by).await });
+        Ok(outcome(cx, work.await))
+    }
+}
+
+fn no_service(cx: &RequestContext, name: &str) -> Response<Body> {
+    answer::not_swapped(cx, &SwapError::NoService { service: name.to_owned() })
+}
+
+fn outcome(cx: &RequestContext, outcome: Result<Result<Swapped, SwapError>, tokio::task::JoinError>) -> Response<Body> {
+    match outcome {
+        Ok(Ok(swapped)) => answer::ok(
+            cx,
+            &json!({
+                "service": &*swapped.service,
+                "version": swapped.version,
+                "replaced": swapped.replaced,
+                "cached": swapped.cached,
+                "tookMs": swapped.took.as_micros() as f64 / 1000.0,
+            }),
+        ),
+        Ok(Err(error)) => answer::not_swapped(cx, &error),
+        Err(_broken) => answer::refused(
+            cx,
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "The swap broke off; the log says why, and what ran before still runs",
+        ),
+    }
+}

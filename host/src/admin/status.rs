@@ -1,0 +1,55 @@
+//! What runs now, as `GET /v1/status` and `GET /v1/services/{name}` tell it.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::{
+    component::History,
+    deploy::{Deployed, Deployment},
+};
+
+pub(super) fn host(deployment: &Deployment, uptime: Duration) -> Value {
+    json!({
+        "name": deployment.system,
+        "version": env!("CARGO_PKG_VERSION"),
+        "uptime": uptime.as_secs(),
+        "services": deployment.services.values().map(|deployed| service(deployment, deployed)).collect::<Vec<_>>(),
+    })
+}
+
+pub(super) fn service(deployment: &Deployment, deployed: &Deployed) -> Value {
+    let version = deployed.service.version();
+    let history = deployment.loader.histories.of(&deployed.settings.name);
+    let counts = deployed.service.counts();
+    let micros = |latency: Option<Duration>| latency.map(|latency| latency.as_micros() as f64 / 1000.0);
+    let source = if history.live() == history.file { "manifest" } else { "swap" };
+    json!({
+        "name": &*deployed.settings.name,
+        "version": version.label.to_str().unwrap_or_default(),
+        "digest": version.component.digest,
+        "source": source,
+        "component": deployed.settings.component,
+        "permissions": deployed.settings.grants.list(),
+        "requests": counts.requests,
+        "errors": counts.errors,
+        "inFlight": deployed.service.in_flight(),
+        "latencyMs": { "p50": micros(counts.p50), "p99": micros(counts.p99) },
+        "idleInstances": deployed.service.idle_instances(),
+        "memoryLimitBytes": deployed.settings.limits.memory_bytes,
+        "swap": deployed.pending(),
+        "rollback": history.previous().map(|digest| format!("{}+{}", deployed.settings.version, digest.short())),
+    })
+}
+
+/// Newest first.
+pub(super) fn versions(history: &History) -> Value {
+    let live = history.live();
+    let last = history.entries.iter().rposition(|entry| Some(entry.digest) == live && entry.outcome.is_live());
+    let entry = |(index, entry)| {
+        let mut entry = json!(entry);
+        entry["live"] = (Some(index) == last).into();
+        entry
+    };
+    history.entries.iter().enumerate().map(entry).rev().collect()
+}

@@ -1,0 +1,156 @@
+//! Talking to a running host: its admin API, from the command line.
+//!
+//! Decides where the token comes from: `ARCHIPEL_ADMIN_TOKEN`, else the file that `run` wrote under
+//! the `data` of a manifest in this folder or one below it.
+
+use std::{
+    fs,
+    io::IsTerminal,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context, bail};
+use bytes::Bytes;
+use clap::Args;
+use http::{Method, Request, StatusCode, header};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper_util::rt::TokioIo;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::Value;
+
+/// How long the host may take: it may compile, and wait for another swap before.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(150);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const ANSWER_MAX_BYTES: usize = 16 << 20;
+/// Where `run` writes the token, under a manifest's folder with the default `host.data`.
+const TOKEN_FILE: &str = ".archipel/admin-token";
+
+/// How to reach the host; the same for every command that talks to one.
+#[derive(Debug, Args)]
+pub(super) struct Admin {
+    /// The host's admin address.
+    #[arg(long = "admin", value_name = "URL", env = "ARCHIPEL_ADMIN", default_value = "http://127.0.0.1:3900")]
+    url: String,
+}
+
+/// What the host said.
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) document: Value,
+}
+
+impl Admin {
+    pub(super) fn get(&self, path: &str) -> anyhow::Result<Answer> {
+        self.call(Method::GET, path, None, "")
+    }
+
+    /// Sends a request and waits for the answer; a terminal sees `doing` meanwhile.
+    pub(super) fn call(
+        &self,
+        method: Method,
+        path: &str,
+        wasm: Option<Vec<u8>>,
+        doing: &str,
+    ) -> anyhow::Result<Answer> {
+        let spinner = spinner(doing);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let wasm = wasm.map(Bytes::from);
+        let mut answer = None;
+        for token in self.tokens()? {
+            let asked = self.ask(&method, path, wasm.clone(), &token);
+            let asked = runtime.block_on(async { tokio::time::timeout(ANSWER_TIMEOUT, asked).await });
+            let asked = asked.with_context(|| format!("`{}` did not answer within {ANSWER_TIMEOUT:?}", self.url))??;
+            let refused = asked.status == StatusCode::UNAUTHORIZED;
+            answer = Some(asked);
+            if !refused {
+                break;
+            }
+        }
+        spinner.finish_and_clear();
+        answer.with_context(|| {
+            format!(
+                "there is no admin token; set ARCHIPEL_ADMIN_TOKEN to the content of `admin-token` in the host's data \
+                 folder (`archipel run` prints where), or go to the folder of its manifest, where `{TOKEN_FILE}` is found"
+            )
+        })
+    }
+
+    fn tokens(&self) -> anyhow::Result<Vec<String>> {
+        if let Some(token) = super::run::admin_token() {
+            return Ok(vec![token.trim().to_owned()]);
+        }
+        let mut files = vec![PathBuf::from(TOKEN_FILE)];
+        if let Ok(folders) = fs::read_dir(".") {
+            files.extend(folders.flatten().take(1000).map(|folder| folder.path().join(TOKEN_FILE)));
+        }
+        let read = |file: &PathBuf| fs::read_to_string(file).ok().map(|text| text.trim().to_owned());
+        Ok(files.iter().filter_map(read).filter(|token| !token.is_empty()).collect())
+    }
+
+    async fn ask(&self, method: &Method, path: &str, wasm: Option<Bytes>, token: &str) -> anyhow::Result<Answer> {
+        let url = &self.url;
+        let uri: http::Uri = url.parse().with_context(|| format!("`{url}` is no URL"))?;
+        let (Some("http"), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
+            bail!("`{url}` must be an http:// URL, such as http://127.0.0.1:3900");
+        };
+        let address = (authority.host().trim_matches(['[', ']']), authority.port_u16().unwrap_or(80));
+        let connecting = tokio::time::timeout(CONNECT_TIMEOUT, tokio::net::TcpStream::connect(address));
+        let stream =
+            connecting.await.map_err(anyhow::Error::from).and_then(|connected| Ok(connected?)).with_context(|| {
+                format!("nothing answers at `{url}`; is `archipel run` running, with this admin address?")
+            })?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        let driver = tokio::spawn(connection);
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::HOST, authority.as_str())
+            .header(header::AUTHORIZATION, format!("Bearer {token}"));
+        if wasm.is_some() {
+            request = request.header(header::CONTENT_TYPE, "application/wasm");
+        }
+        let sent = sender.send_request(request.body(Full::new(wasm.unwrap_or_default()))?).await;
+        let answer = sent.with_context(|| format!("`{url}` broke off"))?;
+        let status = answer.status();
+        let body = Limited::new(answer.into_body(), ANSWER_MAX_BYTES).collect().await;
+        let body = body.map_err(|error| anyhow::anyhow!("`{url}` broke off its answer: {error}"))?.to_bytes();
+        driver.abort();
+        let document = serde_json::from_slice(&body).with_context(|| {
+            format!("`{url}` answered {status} with something else than JSON; is it a host's admin address?")
+        })?;
+        Ok(Answer { status, document })
+    }
+}
+
+impl Answer {
+    /// The `data` of a success.
+    ///
+    /// # Errors
+    /// What the host said of a refusal, with the lines that would allow it.
+    pub(super) fn data(mut self) -> anyhow::Result<Value> {
+        if self.status.is_success() {
+            return Ok(self.document["data"].take());
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            bail!("the host does not know this admin token; `archipel run` prints where its own is");
+        }
+        bail!("{}", self.document["error"].as_str().unwrap_or("the host refused without a reason"))
+    }
+}
+
+/// A build to send.
+pub(super) fn wasm(file: &Path) -> anyhow::Result<Vec<u8>> {
+    let read = crate::component::read(file, None);
+    Ok(read?)
+}
+
+fn spinner(doing: &str) -> ProgressBar {
+    if doing.is_empty() || !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{spinner} {msg} {elapsed}").expect("our own template is valid");
+    let spinner = ProgressBar::new_spinner().with_style(style).with_message(doing.to_owned());
+    spinner.enable_steady_tick(Duration::from_millis(100));
+    spinner
+}

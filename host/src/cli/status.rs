@@ -1,0 +1,66 @@
+//! `archipel status` and `archipel versions`.
+
+use std::process::ExitCode;
+
+use serde_json::Value;
+
+use super::{Output, admin::Admin, table};
+
+pub(super) fn status(admin: &Admin, output: Output) -> anyhow::Result<ExitCode> {
+    let status = admin.get("/v1/status")?.data()?;
+    if output.json {
+        output.document(&status)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let header = ["SERVICE", "VERSION", "FROM", "PERMISSIONS", "REQUESTS", "ERRORS", "P50", "P99", "IN FLIGHT"];
+    let mut rows = vec![header.map(str::to_owned).to_vec()];
+    rows.extend(list(&status["services"]).map(row));
+    let (name, uptime) = (word(&status["name"]), &status["uptime"]);
+    output.text(&format!("{name}, up for {uptime} s\n\n{}", table(&rows)))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn row(service: &Value) -> Vec<String> {
+    let permissions: Vec<String> = list(&service["permissions"]).map(word).collect();
+    let permissions = if permissions.is_empty() { "none".to_owned() } else { permissions.join(", ") };
+    let millis = |value: &Value| value.as_f64().map_or("-".to_owned(), |millis| format!("≤ {millis} ms"));
+    let latency = &service["latencyMs"];
+    vec![
+        word(&service["name"]),
+        word(&service["version"]),
+        word(&service["source"]),
+        permissions,
+        service["requests"].to_string(),
+        service["errors"].to_string(),
+        millis(&latency["p50"]),
+        millis(&latency["p99"]),
+        service["inFlight"].to_string(),
+    ]
+}
+
+pub(super) fn versions(service: &str, admin: &Admin, output: Output) -> anyhow::Result<ExitCode> {
+    let versions = admin.get(&format!("/v1/services/{service}/versions"))?.data()?;
+    if output.json {
+        output.document(&versions)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut rows = vec![["", "VERSION", "AT", "OUTCOME", "BY", "REASON"].map(str::to_owned).to_vec()];
+    rows.extend(list(&versions).map(|entry| {
+        let live = if entry["live"] == true { "live" } else { "" };
+        let reason = word(&entry["reason"]).lines().next().unwrap_or_default().to_owned();
+        let mut row = vec![live.to_owned()];
+        row.extend(["version", "at", "outcome", "by"].map(|key| word(&entry[key])));
+        row.push(reason);
+        row
+    }));
+    output.text(&table(&rows))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn list(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
+}
+
+fn word(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}

@@ -1,0 +1,181 @@
+//! From bytes to a version that could go live: compiled, compared with its grants, linked, started
+//! once. The same for a start of the host and for a swap; nothing here makes anything live.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use wasmtime::component::Linker;
+
+use super::{DeployError, missing_needs};
+use crate::{
+    backend::Backends,
+    component::{self, Artifacts, Component, ComponentError, Digest, Entry, Histories, Outcome, Start},
+    engine::Engine,
+    instance::{Blueprint, InstanceState},
+    manifest::ServiceSettings,
+    service::Version,
+};
+
+/// The longest a compilation may take before the component is refused.
+const COMPILE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Which build a start of the host ran.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// The file that the manifest names.
+    Manifest,
+    /// The build that was swapped in last, before the restart.
+    Swap,
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Manifest => "manifest",
+            Self::Swap => "swap",
+        })
+    }
+}
+
+/// What every build needs to become a version.
+pub struct Loader {
+    engine: Engine,
+    linker: Linker<InstanceState>,
+    backends: Arc<Backends>,
+    artifacts: Arc<Artifacts>,
+    pub histories: Arc<Histories>,
+}
+
+impl Loader {
+    pub fn new(engine: Engine, backends: Arc<Backends>, artifacts: Artifacts, histories: Histories) -> Self {
+        let linker = crate::capability::linker(&engine.wasm).expect("our own interfaces do not clash");
+        Self { engine, linker, backends, artifacts: Arc::new(artifacts), histories: Arc::new(histories) }
+    }
+
+    /// The version that a start of the host runs: the manifest's file, or what was swapped in since
+    /// that file was loaded. A swapped build that does not start any more gives way to the file.
+    pub async fn first(&self, settings: &Arc<ServiceSettings>) -> Result<(Arc<Version>, Origin), DeployError> {
+        let wasm = self.read(settings).await?;
+        let file = Digest::of(&wasm);
+        if let Start::Swapped(digest) = self.histories.of(&settings.name).start(file) {
+            match self.again(settings, digest).await {
+                Ok(version) => return Ok((version, Origin::Swap)),
+                Err(error) => {
+                    let error = crate::problem::chain(&error);
+                    tracing::error!(service = %settings.name, build = digest.short(), %error, "the build that was swapped in last does not run any more; running the manifest's file");
+                }
+            }
+        }
+        let version = self.version(settings, &settings.component, wasm.clone()).await?;
+        let entry = entry(&version, Outcome::Started, "manifest", None);
+        self.remember(settings, Some(wasm), move |history| {
+            if history.file != Some(file) || history.live() != Some(file) {
+                history.note(entry);
+            }
+            history.file = Some(file);
+            history.advance(file);
+        })
+        .await?;
+        Ok((version, Origin::Manifest))
+    }
+
+    /// A build that ran before.
+    pub async fn again(&self, settings: &Arc<ServiceSettings>, digest: Digest) -> Result<Arc<Version>, DeployError> {
+        let histories = self.histories.clone();
+        let found = tokio::task::spawn_blocking(move || histories.build(&digest)).await;
+        let gone = || {
+            let source = std::io::Error::other(format!("the build {} is gone or damaged", digest.short()));
+            DeployError::History { service: settings.name.clone(), source }
+        };
+        let wasm = found.ok().flatten().ok_or_else(gone)?;
+        self.version(settings, Path::new("the kept build"), wasm.into()).await
+    }
+
+    /// Everything that can be found out about a build before it takes a request. `path` is what
+    /// messages call it.
+    pub async fn version(
+        &self,
+        settings: &Arc<ServiceSettings>,
+        path: &Path,
+        wasm: Bytes,
+    ) -> Result<Arc<Version>, DeployError> {
+        let service = settings.name.clone();
+        let component = self.compile(&service, path, wasm).await?;
+        let missing = component.missing(&settings.grants);
+        if !missing.is_empty() {
+            return Err(DeployError::Missing { service, missing });
+        }
+        let lines = missing_needs(component.sections.permissions.as_deref(), &settings.grants);
+        if !lines.is_empty() {
+            return Err(DeployError::Needs { service, manifest: settings.grants.manifest().to_owned(), lines });
+        }
+        let blueprint = Blueprint::new(self.engine.clone(), settings.clone(), self.backends.clone());
+        let version = Version::new(blueprint, Arc::new(component), &self.linker)
+            .map_err(|error| DeployError::Link { service: service.clone(), source: error.into() })?;
+        let version = Arc::new(version);
+        let started = version.try_start().await;
+        started.map_err(|failure| DeployError::Trial { service, reason: failure.to_string() })?;
+        Ok(version)
+    }
+
+    async fn read(&self, settings: &Arc<ServiceSettings>) -> Result<Bytes, DeployError> {
+        let of = settings.clone();
+        let reading = tokio::task::spawn_blocking(move || component::read(&of.component, of.build.as_deref()));
+        match reading.await {
+            Ok(read) => read
+                .map(Bytes::from)
+                .map_err(|source| DeployError::Component { service: settings.name.clone(), source }),
+            Err(_broken) => Err(DeployError::Broken { service: settings.name.clone() }),
+        }
+    }
+
+    async fn compile(&self, service: &Arc<str>, path: &Path, wasm: Bytes) -> Result<Component, DeployError> {
+        let failed = |source| DeployError::Component { service: service.clone(), source };
+        let (of, at, engine, artifacts) =
+            (service.clone(), path.to_owned(), self.engine.clone(), self.artifacts.clone());
+        let compiling = tokio::task::spawn_blocking(move || {
+            let component = Component::from_bytes(of, &at, &wasm, &engine.wasm, Some(&artifacts))?;
+            component.check_handler(&at)?;
+            Ok(component)
+        });
+        match tokio::time::timeout(COMPILE_TIMEOUT, compiling).await {
+            Ok(Ok(loaded)) => loaded.map_err(failed),
+            Ok(Err(_broken)) => Err(DeployError::Broken { service: service.clone() }),
+            Err(_elapsed) => Err(failed(ComponentError::CompileTimeout { path: path.to_owned() })),
+        }
+    }
+
+    /// Changes a service's history, on disk before anything else.
+    pub async fn remember(
+        &self,
+        settings: &ServiceSettings,
+        build: Option<Bytes>,
+        change: impl FnOnce(&mut component::History) + Send + 'static,
+    ) -> Result<(), DeployError> {
+        let service = settings.name.clone();
+        let (histories, of) = (self.histories.clone(), service.clone());
+        let writing = tokio::task::spawn_blocking(move || histories.change(&of, build.as_deref(), change));
+        match writing.await {
+            Ok(written) => written.map_err(|source| DeployError::History { service, source }),
+            Err(_broken) => Err(DeployError::Broken { service }),
+        }
+    }
+}
+
+/// What a history says of `version`.
+pub(super) fn entry(version: &Version, outcome: Outcome, by: &str, reason: Option<String>) -> Entry {
+    Entry {
+        version: version.label.to_str().unwrap_or_default().to_owned(),
+        digest: version.component.digest,
+        at: now(),
+        outcome,
+        by: by.to_owned(),
+        reason,
+    }
+}
+
+/// RFC 3339, UTC, milliseconds.
+pub(super) fn now() -> String {
+    format!("{:.3}", jiff::Timestamp::now())
+}
