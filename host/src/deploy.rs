@@ -102,6 +102,13 @@ pub enum DeployError {
     #[error("service `{service}` does not start: {reason}")]
     Trial { service: Arc<str>, reason: String },
 
+    #[error("cannot prepare the databases of service `{service}`")]
+    Migrate {
+        service: Arc<str>,
+        #[source]
+        source: crate::backend::postgres::StartError,
+    },
+
     #[error("cannot remember what service `{service}` runs; `host.data` must be a folder this user can write to")]
     History {
         service: Arc<str>,

@@ -9,10 +9,12 @@ use tokio::sync::{Notify, Semaphore};
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig, WasmFeatures};
 
 mod clock;
+mod compilers;
 mod idle;
 mod memory;
 
 pub use clock::Clock;
+pub use compilers::Compilers;
 pub use idle::{GiveUp, IdleInstances};
 pub use memory::{GuestMemory, Reservation};
 

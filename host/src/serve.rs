@@ -26,7 +26,7 @@ use crate::{
     },
     component::{Artifacts, Histories},
     deploy::{self, Deployment, Loader, Watch},
-    engine::{Engine, EngineSettings},
+    engine::{Compilers, Engine, EngineSettings},
     health::Health,
     manifest::{Environment, Manifest},
 };
@@ -163,7 +163,8 @@ async fn prepare(
     let engine = Engine::new(engine_settings(manifest))?;
     let artifacts = Artifacts::open(&manifest.host.data, manifest.host.artifacts_max_bytes)?;
     let histories = Histories::open(&manifest.host.data).map_err(StartError::Histories)?;
-    let loader = Loader::new(engine, backends.clone(), artifacts, histories);
+    let compilers = Compilers::start().map_err(StartError::Compilers)?;
+    let loader = Loader::new(engine, backends.clone(), compilers, artifacts, histories);
     deploy::prepare(manifest, loader, watch).await.map_err(StartError::Deploy)
 }
 

@@ -33,6 +33,7 @@ mod value;
 
 use std::{
     collections::BTreeMap,
+    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -68,7 +69,17 @@ pub struct Databases {
     checks: BTreeMap<Arc<str>, Pool>,
     sites: Vec<Arc<Site>>,
     server: Option<Server>,
+    /// Databases with migrations, for those that come with a new build.
+    owners: BTreeMap<Arc<str>, Owner>,
     warnings: Vec<String>,
+}
+
+/// Who changes the tables of a database.
+struct Owner {
+    endpoint: Endpoint,
+    migrations: PathBuf,
+    /// Of the private server: whom new tables must be granted to.
+    roles: Option<server::DatabaseRoles>,
 }
 
 /// Why a manifest's databases cannot be used. Nothing keeps running.
@@ -139,6 +150,7 @@ impl Databases {
             checks: BTreeMap::new(),
             sites: Vec::new(),
             server: None,
+            owners: BTreeMap::new(),
             warnings: Vec::new(),
         };
         let embedded: usize = databases
@@ -187,6 +199,19 @@ impl Databases {
         }
     }
 
+    /// Applies the migrations that its folder has got since the start; gives back how many.
+    /// Does nothing for a database without a folder.
+    pub async fn migrate(&self, database: &str) -> Result<usize, StartError> {
+        let Some((name, owner)) = self.owners.get_key_value(database) else { return Ok(0) };
+        let applied = migrate::migrate(&owner.endpoint, &owner.migrations).await;
+        let applied = applied.map_err(|source| StartError::Migrate { database: name.clone(), source })?;
+        if let (Some(roles), Some(server), false) = (&owner.roles, &self.server, applied.is_empty()) {
+            let granted = server::grant_tables(server, roles).await;
+            granted.map_err(|source| StartError::Roles { database: name.clone(), source })?;
+        }
+        Ok(applied.len())
+    }
+
     /// What an operator should know: a superuser's URL, a server with too few sessions.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
@@ -222,7 +247,12 @@ impl Databases {
             .services
             .iter()
             .map(|(grant, access)| (grant.clone(), server.endpoint(&roles.database, &access.role, &access.password)));
-        self.open(name, settings, services.collect(), owner);
+        let services = services.collect();
+        if let Some(folder) = &settings.migrations {
+            let (endpoint, migrations) = (owner.clone(), folder.clone());
+            self.owners.insert(name.clone(), Owner { endpoint, migrations, roles: Some(roles) });
+        }
+        self.open(name, settings, services, owner);
         Ok(())
     }
 

@@ -10,7 +10,7 @@ use super::{DeployError, missing_needs};
 use crate::{
     backend::Backends,
     component::{self, Artifacts, Component, ComponentError, Digest, Entry, Histories, Outcome, Start},
-    engine::Engine,
+    engine::{Compilers, Engine},
     instance::{Blueprint, InstanceState},
     manifest::ServiceSettings,
     service::Version,
@@ -44,13 +44,21 @@ pub struct Loader {
     linker: Linker<InstanceState>,
     backends: Arc<Backends>,
     artifacts: Arc<Artifacts>,
+    compilers: Arc<Compilers>,
     pub histories: Arc<Histories>,
 }
 
 impl Loader {
-    pub fn new(engine: Engine, backends: Arc<Backends>, artifacts: Artifacts, histories: Histories) -> Self {
+    pub fn new(
+        engine: Engine,
+        backends: Arc<Backends>,
+        compilers: Compilers,
+        artifacts: Artifacts,
+        histories: Histories,
+    ) -> Self {
         let linker = crate::capability::linker(&engine.wasm).expect("our own interfaces do not clash");
-        Self { engine, linker, backends, artifacts: Arc::new(artifacts), histories: Arc::new(histories) }
+        let (compilers, artifacts, histories) = (Arc::new(compilers), Arc::new(artifacts), Arc::new(histories));
+        Self { engine, linker, backends, artifacts, compilers, histories }
     }
 
     /// The version that a start of the host runs: the manifest's file, or what was swapped in since
@@ -94,29 +102,51 @@ impl Loader {
 
     /// Everything that can be found out about a build before it takes a request. `path` is what
     /// messages call it.
-    pub async fn version(
+    async fn version(
         &self,
         settings: &Arc<ServiceSettings>,
         path: &Path,
         wasm: Bytes,
     ) -> Result<Arc<Version>, DeployError> {
-        let service = settings.name.clone();
-        let component = self.compile(&service, path, wasm).await?;
-        let missing = component.missing(&settings.grants);
-        if !missing.is_empty() {
-            return Err(DeployError::Missing { service, missing });
-        }
-        let lines = missing_needs(component.sections.permissions.as_deref(), &settings.grants);
-        if !lines.is_empty() {
-            return Err(DeployError::Needs { service, manifest: settings.grants.manifest().to_owned(), lines });
-        }
+        let component = self.component(settings, path, wasm).await?;
+        self.start(settings, component).await
+    }
+
+    /// Compiled, and nothing in it needs more than the manifest grants.
+    pub async fn component(
+        &self,
+        settings: &ServiceSettings,
+        path: &Path,
+        wasm: Bytes,
+    ) -> Result<Component, DeployError> {
+        let component = self.compile(&settings.name, path, wasm).await?;
+        permitted(&component, settings)?;
+        Ok(component)
+    }
+
+    /// Linked, and started once within its limits.
+    pub async fn start(
+        &self,
+        settings: &Arc<ServiceSettings>,
+        component: Component,
+    ) -> Result<Arc<Version>, DeployError> {
+        let service = || settings.name.clone();
         let blueprint = Blueprint::new(self.engine.clone(), settings.clone(), self.backends.clone());
         let version = Version::new(blueprint, Arc::new(component), &self.linker)
-            .map_err(|error| DeployError::Link { service: service.clone(), source: error.into() })?;
+            .map_err(|error| DeployError::Link { service: service(), source: error.into() })?;
         let version = Arc::new(version);
         let started = version.try_start().await;
-        started.map_err(|failure| DeployError::Trial { service, reason: failure.to_string() })?;
+        started.map_err(|failure| DeployError::Trial { service: service(), reason: failure.to_string() })?;
         Ok(version)
+    }
+
+    /// Brings the databases of a service to what its new build expects, as their owners.
+    pub async fn migrate(&self, settings: &ServiceSettings) -> Result<(), DeployError> {
+        for granted in settings.grants.databases() {
+            let migrated = self.backends.databases.migrate(&granted.get().database).await;
+            migrated.map_err(|source| DeployError::Migrate { service: settings.name.clone(), source })?;
+        }
+        Ok(())
     }
 
     async fn read(&self, settings: &Arc<ServiceSettings>) -> Result<Bytes, DeployError> {
@@ -134,8 +164,10 @@ impl Loader {
         let failed = |source| DeployError::Component { service: service.clone(), source };
         let (of, at, engine, artifacts) =
             (service.clone(), path.to_owned(), self.engine.clone(), self.artifacts.clone());
+        let compilers = self.compilers.clone();
         let compiling = tokio::task::spawn_blocking(move || {
-            let component = Component::from_bytes(of, &at, &wasm, &engine.wasm, Some(&artifacts))?;
+            let compile = || Component::from_bytes(of, &at, &wasm, &engine.wasm, Some(&artifacts));
+            let component = compilers.run(compile)?;
             component.check_handler(&at)?;
             Ok(component)
         });
@@ -160,6 +192,20 @@ impl Loader {
             Ok(written) => written.map_err(|source| DeployError::History { service, source }),
             Err(_broken) => Err(DeployError::Broken { service }),
         }
+    }
+}
+
+/// Compares a component with what its manifest grants: its imports, then its own word.
+fn permitted(component: &Component, settings: &ServiceSettings) -> Result<(), DeployError> {
+    let service = settings.name.clone();
+    let missing = component.missing(&settings.grants);
+    if !missing.is_empty() {
+        return Err(DeployError::Missing { service, missing });
+    }
+    let lines = missing_needs(component.sections.permissions.as_deref(), &settings.grants);
+    match lines.is_empty() {
+        true => Ok(()),
+        false => Err(DeployError::Needs { service, manifest: settings.grants.manifest().to_owned(), lines }),
     }
 }
 

@@ -1,6 +1,6 @@
 //! A new build goes live while the host runs.
 //!
-//! Everything that can fail comes first: compile, compare with grants, link, one trial instance, one
+//! Everything that can fail comes first: compile, compare with grants, migrate, link, one trial instance, one
 //! smoke request, the history on disk. Then one store. A step that fails changes nothing.
 
 use std::{
@@ -43,6 +43,8 @@ pub enum Step {
     Compile,
     /// It needs more than it was granted.
     Permissions,
+    /// The migrations of its databases fail.
+    Migrate,
     /// It does not start.
     Start,
     /// Its first answer was bad.
@@ -56,6 +58,7 @@ impl Step {
         match self {
             Self::Compile => "compile",
             Self::Permissions => "permissions",
+            Self::Migrate => "migrate",
             Self::Start => "start",
             Self::Smoke => "smoke",
             Self::History => "history",
@@ -97,6 +100,7 @@ impl SwapError {
             Self::Deploy(DeployError::Component { .. } | DeployError::Missing { .. } | DeployError::Link { .. }) => {
                 Step::Compile
             }
+            Self::Deploy(DeployError::Migrate { .. }) => Step::Migrate,
             Self::Deploy(DeployError::Trial { .. } | DeployError::Broken { .. }) => Step::Start,
             Self::Deploy(DeployError::History { .. }) => Step::History,
         })
@@ -114,7 +118,9 @@ impl Deployment {
             let turn = enter(deployed, &label).await?;
             let began = Instant::now();
             let path = Path::new("the new build");
-            let version = self.loader.version(&deployed.settings, path, wasm.clone()).await?;
+            let component = self.loader.component(&deployed.settings, path, wasm.clone()).await?;
+            self.loader.migrate(&deployed.settings).await?;
+            let version = self.loader.start(&deployed.settings, component).await?;
             smoke(&version, &deployed.settings.smoke).await.map_err(|reason| SwapError::Smoke { reason })?;
             let noted = entry(&version, Outcome::Swapped, by, None);
             let advance = move |history: &mut crate::component::History| {

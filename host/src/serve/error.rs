@@ -27,6 +27,8 @@ pub enum StartError {
     Engine(#[from] EngineError),
     #[error(transparent)]
     Artifacts(#[from] ArtifactsError),
+    #[error("cannot start the threads that compile")]
+    Compilers(#[source] rayon::ThreadPoolBuildError),
     #[error("cannot open the history of what ran; `host.data` must be a folder this user can write to")]
     Histories(#[source] io::Error),
     #[error("cannot make the admin token; `host.data` must be a folder this user can write to")]

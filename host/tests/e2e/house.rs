@@ -166,7 +166,7 @@ fn a_capability_opens_no_socket_and_reads_no_file() {
 
 #[test]
 fn files_are_read_only_where_the_house_says() {
-    let readers = ["manifest/", "component", "backend/migrate", "backend/embedded", "backend/postgres/"];
+    let readers = ["manifest/", "component", "cli/admin.rs", "backend/migrate", "backend/embedded", "backend/postgres/"];
     nobody_names("host", &[], &["fs", "File"], &readers);
     nobody_names("gateway", &[], &["fs", "File"], &["tls.rs"]);
 }
@@ -277,6 +277,10 @@ const SHOWN: &[(&str, &str)] = &[
     ("just run manifests/hello.toml", "cli: the manifest is checked; serving: `run`"),
     ("curl -i http://127.0.0.1:3000/", "serving: the same request"),
     ("archipel inspect components/target/wasm32-wasip2/release/users.wasm", "cli"),
+    ("archipel swap users components/target/wasm32-wasip2/release/users.wasm", "swap"),
+    ("archipel rollback users", "swap"),
+    ("archipel versions users", "swap"),
+    ("archipel status", "swap"),
     ("archipel check manifests/shop.toml", "cli"),
     ("archipel run manifests/shop.toml", "the demo's script"),
     ("archipel healthcheck --wait 60 http://127.0.0.1:3000/health/ready", "cli; the demo's script"),

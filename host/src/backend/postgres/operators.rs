@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::{Databases, Progress, StartError, endpoint::Endpoint, migrate_to};
+use super::{Databases, Owner, Progress, StartError, endpoint::Endpoint, migrate_to};
 use crate::{
     grant::{DatabaseGrant, Granted, Mode},
     manifest::{DatabasePlace, DatabaseSettings},
@@ -47,7 +47,12 @@ pub(super) async fn add(
         };
         (grant, endpoint)
     });
-    databases.open(name, settings, services.collect(), endpoint);
+    let services = services.collect();
+    if let Some(folder) = &settings.migrations {
+        let (endpoint, migrations) = (endpoint.clone(), folder.clone());
+        databases.owners.insert(name.clone(), Owner { endpoint, migrations, roles: None });
+    }
+    databases.open(name, settings, services, endpoint);
     Ok(())
 }
 
