@@ -18,7 +18,8 @@ use clap::ValueEnum;
 use crate::{
     cores::Cores,
     latency::Latencies,
-    load, process,
+    load::{self, Target},
+    process,
     report::{Measured, Report, Round},
     server::{Server, free_address},
 };
@@ -86,7 +87,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         }
         drop(servers);
         let native = measured.iter().find(|subject| subject.name == Subject::Native.name());
-        Report::new(&measured, native, options.connections, options.seconds, &cores).print(options.json)
+        Report::new("hello", "native", &measured, native, options.connections, options.seconds, &cores).print(options.json)
     })
 }
 
@@ -102,7 +103,7 @@ async fn start(options: &Options, cores: &Cores, folder: &Path) -> anyhow::Resul
             Subject::Fresh | Subject::Warm => archipel(options, cores, subject, address, folder)?,
         };
         let server = Server::start(subject.name(), address, command).await?;
-        let answer = load::once(address, "/").await.context(subject.name())?;
+        let answer = load::once(&Target::new(address, "/")).await.context(subject.name())?;
         ensure!(answer.status == 200, "{} answers {}, not 200", subject.name(), answer.status);
         body_bytes = Some(answer.body_bytes);
         let place = if subject == Subject::Native { 0 } else { measured.len() };
@@ -113,8 +114,8 @@ async fn start(options: &Options, cores: &Cores, folder: &Path) -> anyhow::Resul
 }
 
 async fn one_round(options: &Options, subject: &mut Measured, server: &Server) -> anyhow::Result<()> {
-    let body_bytes = subject.body_bytes;
-    let load = |duration| load::run(server.address, options.connections, duration, body_bytes);
+    let (target, body_bytes) = (Target::new(server.address, "/"), subject.body_bytes);
+    let load = |duration| load::run(&target, options.connections, duration, body_bytes);
     load(WARM_UP).await?;
     let before = process::cpu(server.pid())?;
     let outcome = load(Duration::from_secs(options.seconds.get().into())).await?;
@@ -143,11 +144,7 @@ fn archipel(
     listen: SocketAddr,
     folder: &Path,
 ) -> anyhow::Result<Command> {
-    let binary = match &options.archipel {
-        Some(path) => path.clone(),
-        None => std::env::current_exe()?.with_file_name("archipel"),
-    };
-    ensure!(binary.is_file(), "`{}` is missing; `just bench hello` builds it", binary.display());
+    let binary = binary(options.archipel.as_deref())?;
     let component = fs::canonicalize(&options.component)
         .with_context(|| format!("`{}` is missing; `just component hello` builds it", options.component.display()))?;
     let folder = folder.join(if subject == Subject::Warm { "warm" } else { "fresh" });
@@ -157,6 +154,16 @@ fn archipel(
     let mut command = cores.server_command(&binary);
     command.arg("run").arg(file);
     Ok(command)
+}
+
+/// The host's binary: the one that was named, or the one beside this program.
+pub(crate) fn binary(named: Option<&Path>) -> anyhow::Result<PathBuf> {
+    let binary = match named {
+        Some(path) => path.to_owned(),
+        None => std::env::current_exe()?.with_file_name("archipel"),
+    };
+    ensure!(binary.is_file(), "`{}` is missing; `just bench hello` builds it", binary.display());
+    Ok(binary)
 }
 
 /// One service behind one route. Data goes beside the manifest, so each subject has its own.

@@ -31,12 +31,31 @@ pub(crate) struct Outcome {
     pub(crate) took: Duration,
 }
 
-/// Sends `GET /` over `connections` for `duration`, and waits for the answers under way.
+/// A `GET`, as it is sent again and again.
+#[derive(Debug, Clone)]
+pub(crate) struct Target {
+    pub(crate) to: SocketAddr,
+    pub(crate) path: String,
+    /// Whole lines, each with its end.
+    pub(crate) headers: String,
+}
+
+impl Target {
+    pub(crate) fn new(to: SocketAddr, path: &str) -> Self {
+        Self { to, path: path.to_owned(), headers: String::new() }
+    }
+
+    pub(crate) fn with_token(self, token: &str) -> Self {
+        Self { headers: format!("authorization: Bearer {token}\r\n"), ..self }
+    }
+}
+
+/// Asks for `target` over `connections` for `duration`, and waits for the answers under way.
 ///
 /// # Errors
 /// When a connection breaks or an answer is not a 200 of `body_bytes`.
 pub(crate) async fn run(
-    to: SocketAddr,
+    target: &Target,
     connections: NonZeroU32,
     duration: Duration,
     body_bytes: usize,
@@ -44,7 +63,7 @@ pub(crate) async fn run(
     let start = Instant::now();
     let mut tasks = JoinSet::new();
     for _ in 0..connections.get() {
-        tasks.spawn(one_connection(to, start + duration, body_bytes));
+        tasks.spawn(one_connection(target.clone(), start + duration, body_bytes));
     }
     let mut latencies = Latencies::new();
     while let Some(ended) = tasks.join_next().await {
@@ -53,14 +72,15 @@ pub(crate) async fn run(
     Ok(Outcome { latencies, took: start.elapsed() })
 }
 
-/// Sends one `GET path` on a connection of its own.
-pub(crate) async fn once(to: SocketAddr, path: &str) -> anyhow::Result<Answer> {
-    Connection::open(to, path).await?.exchange().await
+/// Asks once, on a connection of its own.
+pub(crate) async fn once(target: &Target) -> anyhow::Result<Answer> {
+    Connection::open(target).await?.exchange().await
 }
 
-async fn one_connection(to: SocketAddr, end: Instant, body_bytes: usize) -> anyhow::Result<Latencies> {
+async fn one_connection(target: Target, end: Instant, body_bytes: usize) -> anyhow::Result<Latencies> {
+    let to = target.to;
     let mut latencies = Latencies::new();
-    let mut connection = Connection::open(to, "/").await?;
+    let mut connection = Connection::open(&target).await?;
     let mut sent = Instant::now();
     while sent < end {
         let answer = connection.exchange().await?;
@@ -81,13 +101,14 @@ struct Connection {
 }
 
 impl Connection {
-    async fn open(to: SocketAddr, path: &str) -> anyhow::Result<Self> {
+    async fn open(target: &Target) -> anyhow::Result<Self> {
+        let Target { to, path, headers } = target;
         let stream = timeout(ANSWER_TIMEOUT, TcpStream::connect(to))
             .await
             .with_context(|| format!("{to} does not accept connections"))?
             .with_context(|| format!("cannot connect to {to}"))?;
         stream.set_nodelay(true)?;
-        let request = format!("GET {path} HTTP/1.1\r\nhost: {to}\r\n\r\n").into_bytes();
+        let request = format!("GET {path} HTTP/1.1\r\nhost: {to}\r\n{headers}\r\n").into_bytes();
         Ok(Self { stream, request, buffer: Vec::with_capacity(4096) })
     }
 

@@ -11,8 +11,10 @@ mod latency;
 mod load;
 mod native;
 mod process;
+mod proxy;
 mod report;
 mod server;
+mod shop;
 
 use std::process::ExitCode;
 
@@ -34,6 +36,11 @@ struct Cli {
 enum What {
     /// Hello, world: native hyper, a fresh instance for each request, a reused one.
     Hello(hello::Options),
+    /// The shop: reading a user and a profile with a token, in one process and over two HTTP hops.
+    Shop(shop::Options),
+    /// The gateway of two hops by itself; `shop` starts it.
+    #[command(hide = true)]
+    Proxy(proxy::Options),
     /// The native peer by itself; `hello` starts it.
     #[command(hide = true)]
     Native(native::Options),
@@ -43,6 +50,8 @@ enum What {
 fn main() -> ExitCode {
     let done = match Cli::parse().what {
         What::Hello(options) => hello::run(&options),
+        What::Shop(options) => shop::run(&options),
+        What::Proxy(options) => proxy::run(&options),
         What::Native(options) => native::run(&options),
     };
     if let Err(error) = done {

@@ -36,6 +36,8 @@ impl Measured {
 #[derive(Serialize)]
 pub(crate) struct Report {
     bench: &'static str,
+    /// What the ratios are against.
+    base: &'static str,
     rounds: usize,
     seconds: NonZeroU32,
     connections: NonZeroU32,
@@ -64,6 +66,8 @@ struct Row {
 impl Report {
     /// Ratios are against `native`, which is one of `measured` or absent.
     pub(crate) fn new(
+        bench: &'static str,
+        base: &'static str,
         measured: &[Measured],
         native: Option<&Measured>,
         connections: NonZeroU32,
@@ -71,7 +75,8 @@ impl Report {
         cores: &Cores,
     ) -> Self {
         Self {
-            bench: "hello",
+            bench,
+            base,
             rounds: measured.first().map_or(0, |subject| subject.rounds.len()),
             seconds,
             connections,
@@ -94,18 +99,19 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { bench, rounds, seconds, connections, cores, .. } = self;
+        let Self { bench, base, rounds, seconds, connections, cores, .. } = self;
+        let ratio = format!("× {base}");
         writeln!(f, "{bench}: {rounds} rounds of {seconds} s, {connections} connections, {cores}\n")?;
         writeln!(
             f,
-            "{:<18}{:>10}{:>10}{:>10}{:>10}{:>8}{:>8}{:>10}",
-            "", "CPU µs", "median", "× native", "req/s", "p50 µs", "p99 µs", "PSS MiB"
+            "{:<24}{:>10}{:>10}{:>14}{:>10}{:>8}{:>8}{:>10}",
+            "", "CPU µs", "median", ratio, "req/s", "p50 µs", "p99 µs", "PSS MiB"
         )?;
         for row in &self.subjects {
             let ratio = row.ratio_median.map_or("-".to_owned(), |ratio| format!("{ratio:.2}"));
             writeln!(
                 f,
-                "{:<18}{:>10.1}{:>10.1}{ratio:>10}{:>10.0}{:>8}{:>8}{:>10.1}",
+                "{:<24}{:>10.1}{:>10.1}{ratio:>14}{:>10.0}{:>8}{:>8}{:>10.1}",
                 row.name,
                 row.cpu_us_min,
                 row.cpu_us_median,

@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::{Context, bail};
 
-use crate::load;
+use crate::load::{self, Target};
 
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
 const END_TIMEOUT: Duration = Duration::from_secs(40);
@@ -57,7 +57,7 @@ impl Server {
             if let Some(status) = self.child.try_wait()? {
                 bail!("{} ended with {status} before it was ready; it said:\n{}", self.name, self.said());
             }
-            if load::once(self.address, "/health/ready").await.is_ok_and(|a| a.status == 200) {
+            if load::once(&Target::new(self.address, "/health/ready")).await.is_ok_and(|a| a.status == 200) {
                 return Ok(());
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
