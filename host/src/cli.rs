@@ -20,6 +20,7 @@ mod progress;
 mod run;
 mod status;
 mod swap;
+mod token;
 
 /// Runs a microservice system of WebAssembly components, gateway included, in one process.
 #[derive(Debug, Parser)]
@@ -92,6 +93,10 @@ enum Command {
         #[command(flatten)]
         admin: Admin,
     },
+    /// Makes and reads tokens.
+    #[command(after_help = "Example:\n  archipel token sign manifests/shop.toml --sub 7 --role admin")]
+    #[command(subcommand)]
+    Token(token::Token),
 
     /// Prints the manifest's JSON Schema, for editors.
     #[command(after_help = "Example:\n  archipel schema > archipel.schema.json")]
@@ -111,6 +116,7 @@ impl Cli {
             Command::Rollback { service, admin } => swap::rollback(&service, &admin, output),
             Command::Versions { service, admin } => status::versions(&service, &admin, output),
             Command::Status { admin } => status::status(&admin, output),
+            Command::Token(token) => token.execute(output, self.json),
             Command::Schema => output.document(&crate::manifest::Manifest::schema()).map(|()| ExitCode::SUCCESS),
         }
     }

@@ -22,6 +22,7 @@ use crate::{
     backend::{
         Backends,
         embedded::{self, DataFolder},
+        identity::Identities,
         postgres::Databases,
     },
     component::{Artifacts, Histories},
@@ -75,8 +76,9 @@ pub async fn start(manifest: Manifest, surroundings: Surroundings) -> Result<Run
         tls: front::tls(&manifest.gateway)?,
     };
     let data = DataFolder::open(&manifest.host.data)?;
+    let identity = Arc::new(Identities::open(&manifest.issuers, data.path())?);
     let databases = Arc::new(databases(&manifest, &data, &surroundings).await?);
-    let backends = Arc::new(Backends { databases });
+    let backends = Arc::new(Backends { databases, identity });
     match start_services(manifest, surroundings, sockets, backends.clone(), data).await {
         Ok(running) => Ok(running),
         Err(error) => {
@@ -102,7 +104,7 @@ async fn start_services(
 ) -> Result<Running, StartError> {
     let deployment = Arc::new(prepare(&manifest, &backends, &surroundings.watch).await?);
     let health = Arc::new(Health::new(probes::of(&manifest, &deployment, &backends.databases)));
-    let gateway = Arc::new(front::gateway(&manifest, &deployment, &health)?);
+    let gateway = Arc::new(front::gateway(&manifest, &deployment, &health, &backends.identity)?);
     let admin_address = sockets.admin.addresses().next().expect("one address was bound");
     let admin_token = admin_address.ip().is_loopback().then(|| data.path().join(ADMIN_TOKEN));
     let local = admin_token.as_ref().map(|_| data.secret(ADMIN_TOKEN)).transpose().map_err(StartError::AdminToken)?;

@@ -119,6 +119,7 @@ fn print(report: &Report, output: Output) -> anyhow::Result<()> {
         text.push_str(&format!("  token of the admin API: {}\n\n", file.display()));
     }
     super::table(&rows).lines().for_each(|line| text.push_str(&format!("  {line}\n")));
-    text.push_str(&format!("\n  open to everybody, without a token: {}\n\n", report.public_routes.join(", ")));
+    let public = if report.public_routes.is_empty() { "nothing".into() } else { report.public_routes.join(", ") };
+    text.push_str(&format!("\n  open to everybody, without a token: {public}\n\n"));
     output.text(&text)
 }

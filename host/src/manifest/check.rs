@@ -5,6 +5,7 @@
 //! a manifest are looked at for existence only.
 
 mod admin;
+mod auth;
 mod database;
 mod environment;
 mod gateway;
@@ -21,8 +22,10 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
+pub use self::auth::{key_document, ttl};
 pub(super) use self::{
     admin::admin,
+    auth::{Auths, GatewayAuth, auth},
     database::database,
     gateway::gateway,
     host::host,

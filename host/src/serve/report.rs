@@ -5,7 +5,10 @@ use std::{net::SocketAddr, path::PathBuf};
 use serde::Serialize;
 
 use super::Running;
-use crate::deploy::Origin;
+use crate::{
+    deploy::Origin,
+    manifest::{Access, Manifest},
+};
 
 /// The whole of it; one JSON line in a pipe.
 #[derive(Debug, Serialize)]
@@ -62,9 +65,14 @@ impl Running {
             start_ms: millis(self.began.elapsed()),
             services: services.collect(),
             admin_token: self.admin_token.clone(),
-            public_routes: self.manifest.routes.iter().map(|route| route.route.path.to_string()).collect(),
+            public_routes: public_routes(&self.manifest),
         }
     }
+}
+
+fn public_routes(manifest: &Manifest) -> Vec<String> {
+    let public = manifest.routes.iter().filter(|route| route.access == Access::Public);
+    public.map(|route| route.route.path.to_string()).collect()
 }
 
 fn permissions(deployed: &crate::deploy::Deployed) -> Vec<String> {
