@@ -1,11 +1,13 @@
-//! What the host itself talks to on behalf of guests: databases, and the servers it starts for
-//! them.
+//! What the host itself talks to on behalf of guests: databases and the servers it starts for
+//! them, the services of this host, the outside.
 //!
 //! A backend knows SQL and sockets; it never sees WIT or wasmtime types, and does nothing on a
 //! guest's behalf without a [`Granted`](crate::grant::Granted) that says it may. Start at
 //! [`postgres::Databases`].
 
+pub mod directory;
 pub mod embedded;
+pub mod http;
 pub mod migrate;
 pub mod postgres;
 
@@ -14,4 +16,8 @@ use std::sync::Arc;
 /// Everything the host reaches on behalf of its services; started once, shared by all of them.
 pub struct Backends {
     pub databases: Arc<postgres::Databases>,
+    /// The services that others call.
+    pub directory: Arc<directory::Directory>,
+    /// The way to the outside.
+    pub outbound: http::Outbound,
 }

@@ -93,6 +93,9 @@ pub enum Missing {
     Unknown { service: Arc<str>, import: String },
 }
 
+/// Either of them lets a component send requests at all.
+const OUTGOING_LINES: &str = "net = [\"HOST:PORT\"]` or `call = [\"SERVICE\"]";
+
 impl Component {
     /// Reads, checks and compiles a file, or takes its compiled form from `artifacts`.
     ///
@@ -137,6 +140,13 @@ impl Component {
                 service: service.clone(),
                 import: import.clone(),
                 line: "postgres = { NAME = \"read-write\" }",
+                manifest: grants.manifest().to_owned(),
+            }),
+            Requirement::Outgoing if grants.has_net() || grants.callees().next().is_some() => None,
+            Requirement::Outgoing => Some(Missing::Grant {
+                service: service.clone(),
+                import: import.clone(),
+                line: OUTGOING_LINES,
                 manifest: grants.manifest().to_owned(),
             }),
             Requirement::NotYet { permission } => {

@@ -10,6 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use gateway::call::Callee;
 use tokio::{sync::Semaphore, task::JoinSet};
 
 use crate::{
@@ -96,6 +97,7 @@ pub async fn prepare(
 ) -> Result<Generation, Vec<DeployError>> {
     let linker = Arc::new(capability::linker(&engine.wasm).expect("our own interfaces do not clash"));
     let slots = Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from)));
+    let body_limit = manifest.gateway.body_limit_bytes;
     let mut loading = JoinSet::new();
     for settings in manifest.services.values() {
         let settings = Arc::new(settings.clone());
@@ -107,7 +109,7 @@ pub async fn prepare(
             let began = Instant::now();
             let component = load(&settings, &engine, artifacts).await?;
             let cached = component.cached;
-            let blueprint = Blueprint::new(engine, settings.clone(), backends);
+            let blueprint = Blueprint::new(engine, settings.clone(), backends, body_limit);
             let service = start(blueprint, component, &linker).await?;
             watch.loaded(&settings.name, cached);
             Ok(Deployed { service: Arc::new(service), settings, start: began.elapsed() })
@@ -123,7 +125,11 @@ pub async fn prepare(
         }
     }
     match problems.is_empty() {
-        true => Ok(Generation { openapi: describe(manifest, &services), services }),
+        true => {
+            let callee = |(name, deployed): (&Arc<str>, &Deployed)| Callee::new(name.clone(), deployed.service.clone());
+            backends.directory.replace(services.iter().map(callee));
+            Ok(Generation { openapi: describe(manifest, &services), services })
+        }
         false => Err(problems),
     }
 }

@@ -4,13 +4,18 @@
 //! Nothing in this module performs I/O. A decision that says yes is a [`Granted`] value, which
 //! the backends demand; a decision that says no names the line that would allow it.
 
+pub mod call;
+mod denial;
 pub mod env;
+pub mod net;
 
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
 };
+
+pub use denial::{Denial, Fix};
 
 /// Something that has passed its grant check. Only this module can make one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +40,10 @@ pub struct Grants {
 #[derive(Debug, Clone, Default)]
 pub struct Permissions {
     pub postgres: BTreeMap<Arc<str>, Mode>,
+    /// Services it may call.
+    pub call: BTreeMap<Arc<str>, call::CallScope>,
+    /// What it may reach outside.
+    pub net: net::NetPermission,
 }
 
 /// How a service may use a database.
@@ -102,7 +111,7 @@ mod tests {
 
     fn grants() -> Grants {
         let postgres = BTreeMap::from([("users".into(), Mode::ReadWrite), ("stats".into(), Mode::Read)]);
-        Grants::new("orders".into(), "manifests/shop.toml".into(), Permissions { postgres })
+        Grants::new("orders".into(), "manifests/shop.toml".into(), Permissions { postgres, ..Permissions::default() })
     }
 
     #[test]

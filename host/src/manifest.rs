@@ -73,6 +73,8 @@ pub struct HostSettings {
     /// All instances of all services together.
     pub guest_memory_bytes: u64,
     pub artifacts_max_bytes: u64,
+    /// Services may have `net = true`.
+    pub allow_unrestricted: bool,
 }
 
 /// A database by name: where it is and its bounds.

@@ -6,7 +6,7 @@
 
 use std::{
     num::NonZeroUsize,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -21,6 +21,7 @@ use crate::{
     backend::{
         Backends,
         embedded::{self, DataFolder},
+        http::Outbound,
         postgres::Databases,
     },
     component::Artifacts,
@@ -69,9 +70,11 @@ pub async fn start(manifest: Manifest, surroundings: Surroundings) -> Result<Run
         admin: listener::bind(&[manifest.admin_listen])?,
         tls: front::tls(&manifest.gateway)?,
     };
+    let roots = surroundings.environment.get("SSL_CERT_FILE").map(Path::new);
+    let outbound = Outbound::new(roots)?;
     let data = DataFolder::open(&manifest.host.data)?;
     let databases = Arc::new(databases(&manifest, &data, &surroundings).await?);
-    let backends = Arc::new(Backends { databases });
+    let backends = Arc::new(Backends { databases, directory: Arc::default(), outbound });
     match start_services(manifest, surroundings, sockets, backends.clone(), data).await {
         Ok(running) => Ok(running),
         Err(error) => {

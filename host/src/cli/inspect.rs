@@ -91,13 +91,14 @@ impl Inspection {
 }
 
 fn runnable(requirement: Requirement) -> bool {
-    matches!(requirement, Requirement::Nothing | Requirement::Postgres)
+    matches!(requirement, Requirement::Nothing | Requirement::Postgres | Requirement::Outgoing)
 }
 
 fn grant(requirement: Requirement) -> String {
     match requirement {
         Requirement::Nothing => String::new(),
         Requirement::Postgres => "postgres = { NAME = \"read-write\" }".into(),
+        Requirement::Outgoing => "net = [\"HOST:PORT\"] or call = [\"SERVICE\"]".into(),
         Requirement::NotYet { permission } => format!("{permission}: not yet supported"),
         Requirement::Unknown => "not offered by this host".into(),
     }

@@ -9,6 +9,7 @@ mod environment;
 mod gateway;
 mod host;
 mod limits;
+mod reach;
 mod route;
 mod service;
 

@@ -4,6 +4,7 @@
 //! editor shows. Everything is optional here, so that a file with one mistake can still be read
 //! as a whole; what must be written is `required` in the schema and checked in `check`.
 
+mod reach;
 mod service;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+pub(crate) use self::reach::{RawCall, RawNet};
 pub(crate) use self::service::{RawEnv, RawLimits, RawMode, RawReuse, RawService};
 use super::{
     defaults,
@@ -144,6 +146,9 @@ pub(crate) struct RawHost {
     /// The cache of compiled components under `data`.
     #[schemars(extend("default" = defaults::ARTIFACTS_MAX))]
     pub(crate) artifacts_max: Option<Size>,
+    /// Whether a service may have `net = true`. For development only.
+    #[schemars(extend("default" = false))]
+    pub(crate) allow_unrestricted: Option<bool>,
 }
 
 #[derive(Default, Deserialize, JsonSchema)]

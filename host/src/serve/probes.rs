@@ -39,6 +39,8 @@ pub(super) fn of(
                 Some((format!("postgres.{name}"), shared.get(name)?.clone()))
             })
             .collect();
+        let callees = deployed.settings.grants.callees();
+        checks.extend(callees.map(|name| (format!("call.{name}"), Arc::new(callee(name, generation)))));
         if let Some(path) = &deployed.settings.health_path {
             checks.push(("self".to_owned(), Arc::new(own_path(path.clone(), deployed))));
         }
@@ -52,6 +54,20 @@ fn database(name: Arc<str>, optional: bool, databases: Arc<Databases>) -> Cached
     Cached::new(optional, move || {
         let (name, databases) = (name.clone(), databases.clone());
         Box::pin(async move { databases.check(&name).await.map(drop).map_err(|error| error.to_string()) })
+    })
+}
+
+/// A called service's own state, not that of what it depends on: does it run, does it take
+/// requests.
+fn callee(name: &Arc<str>, generation: &Generation) -> Cached {
+    let service = generation.services.get(name).map(|deployed| deployed.service.clone());
+    Cached::new(false, move || {
+        let told = match &service {
+            Some(service) if service.is_resting() => Err("most of its requests failed".to_owned()),
+            Some(_) => Ok(()),
+            None => Err("it does not run".to_owned()),
+        };
+        Box::pin(std::future::ready(told))
     })
 }
 

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{Check, environment::environment, limits::limits, name};
+use super::{Check, environment::environment, limits::limits, name, reach};
 use crate::{
     grant::{Grants, Mode, Permissions},
     manifest::{
@@ -22,6 +22,8 @@ pub(in crate::manifest) struct Surroundings<'a> {
     pub(in crate::manifest) databases: &'a BTreeMap<Arc<str>, DatabaseSettings>,
     /// Every name that is written, also where its table has mistakes.
     pub(in crate::manifest) database_names: &'a BTreeSet<Arc<str>>,
+    /// The same of services.
+    pub(in crate::manifest) service_names: &'a BTreeSet<Arc<str>>,
 }
 
 pub(in crate::manifest) fn service(
@@ -38,8 +40,11 @@ pub(in crate::manifest) fn service(
     }
     let version = raw.version.unwrap_or_else(|| defaults::VERSION.into());
     check.keep(&key.child("version"), version_is_right(&version));
+    let of = key.child("permissions");
     let permissions = Permissions {
-        postgres: postgres(check, &key.child("permissions").child("postgres"), raw.permissions.postgres, around),
+        postgres: postgres(check, &of.child("postgres"), raw.permissions.postgres, around),
+        call: reach::call(check, &of.child("call"), raw.permissions.call, around.service_names),
+        net: reach::net(check, &of.child("net"), raw.permissions.net, around.host.allow_unrestricted),
     };
     let health = raw.health.and_then(|raw| {
         let key = key.child("health").child("path");

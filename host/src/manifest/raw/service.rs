@@ -8,7 +8,7 @@ use super::{
         defaults,
         quantity::{Size, Time},
     },
-    Named,
+    Named, RawCall, RawNet,
 };
 
 #[derive(Default, Deserialize, JsonSchema)]
@@ -47,6 +47,11 @@ pub(crate) struct RawPermissions {
     pub(crate) postgres: Named<RawMode>,
     /// Variables of the host's environment it sees: names, or prefixes like `FEATURE_*`.
     pub(crate) env: Option<RawEnv>,
+    /// Where it may dial out: `["api.example.com:443", "*.example.dev", "10.2.0.0/16:8080"]`.
+    pub(crate) net: Option<RawNet>,
+    /// Services it may call at `http://NAME.internal`, whole: `["users"]`; or only for some
+    /// requests: `{ products = ["POST /api/products/*/reserve"] }`.
+    pub(crate) call: Option<RawCall>,
     /// Never: a component starts no program.
     #[schemars(extend("const" = false))]
     pub(crate) run: Option<bool>,
