@@ -21,6 +21,7 @@ use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
 
 pub(crate) use held::Held;
 pub(crate) use limited::{Fault, limited};
+pub(crate) use small::SMALL_MAX_BYTES;
 
 /// Empty data frames after which a body is given up: they cost the receiver memory and time and
 /// carry nothing (GHSA-f8mm).

@@ -44,6 +44,11 @@ pub struct AnsweredBy {
     pub version: http::HeaderValue,
 }
 
+/// When the answer's head must be there, where that is sooner than the deadline: a caller puts it
+/// into the request's extensions. Later than that is the implementor's failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AnswerBy(pub std::time::Instant);
+
 /// Why a dispatch has no answer. `error` maps each to a status; the text is for the log and
 /// never reaches a client.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +56,10 @@ pub enum DispatchError {
     /// Nothing can serve it now: not started, a breaker is open, a dependency is down.
     #[error("service `{service}` is not available: {reason}")]
     Unavailable { service: Arc<str>, reason: String },
+
+    /// Too many of its requests failed; for a moment it gets none. Asking again would not help.
+    #[error("service `{service}` rests: too many of its requests failed")]
+    Resting { service: Arc<str> },
 
     /// Its concurrency and its queue are full.
     #[error("service `{service}` is at its concurrency limit")]

@@ -107,7 +107,7 @@ impl GatewayError {
             Self::DeadlineExceeded | Self::Dispatch(D::TimedOut { .. }) => {
                 (StatusCode::GATEWAY_TIMEOUT, Level::WARN, "The service did not answer in time")
             }
-            Self::Dispatch(D::Unavailable { .. }) => {
+            Self::Dispatch(D::Unavailable { .. } | D::Resting { .. }) => {
                 (StatusCode::SERVICE_UNAVAILABLE, Level::DEBUG, "The service is not available; try again shortly")
             }
             Self::Dispatch(D::Overloaded { .. }) => {
@@ -138,6 +138,19 @@ impl GatewayError {
     /// A client's mistake is not our alarm.
     pub fn level(&self) -> Level {
         self.row().1
+    }
+
+    /// Whether the same request may have another answer in a moment, and nothing was done yet or
+    /// may be done again: 502 and 503, but neither a timeout nor a service that rests.
+    pub(crate) fn is_passing(&self) -> bool {
+        use DispatchError as D;
+        match self {
+            Self::InvalidAnswer(_) => true,
+            Self::Dispatch(
+                D::Unavailable { .. } | D::Overloaded { .. } | D::Trapped { .. } | D::InvalidAnswer { .. },
+            ) => true,
+            _ => false,
+        }
     }
 
     /// Logs the whole chain and gives the client's answer.

@@ -229,7 +229,7 @@ async fn once_whole(
 
 /// Cleans a service's answer and refuses one that is no valid HTTP; with it comes the length
 /// that its body must have.
-fn checked(mut response: Response<Body>, is_head: bool) -> Result<(Response<Body>, Option<u64>), GatewayError> {
+pub(crate) fn checked(mut response: Response<Body>, is_head: bool) -> Result<(Response<Body>, Option<u64>), GatewayError> {
     let status = response.status();
     if status.is_informational() {
         return Err(GatewayError::InvalidAnswer(format!("its status is {status}").into()));
@@ -256,7 +256,7 @@ fn checked(mut response: Response<Body>, is_head: bool) -> Result<(Response<Body
 }
 
 /// The same headers as for `GET` (RFC 9110 9.3.2), and nothing else.
-fn without_body(mut response: Response<Body>) -> Response<Body> {
+pub(crate) fn without_body(mut response: Response<Body>) -> Response<Body> {
     if let Some(size) = http_body::Body::size_hint(response.body()).exact()
         && size > 0
     {

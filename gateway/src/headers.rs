@@ -21,6 +21,7 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_SERVICE: HeaderName = HeaderName::from_static("x-service");
+const X_SOURCE_SERVICE: HeaderName = HeaderName::from_static("x-source-service");
 const X_USER_ID: HeaderName = HeaderName::from_static("x-user-id");
 const X_USER_ROLES: HeaderName = HeaderName::from_static("x-user-roles");
 const X_SERVICE_VERSION: HeaderName = HeaderName::from_static("x-service-version");
@@ -72,8 +73,33 @@ pub(crate) fn forward(head: &mut Parts, cx: &RequestContext, https: bool) {
         identity.roles.clone().map(|roles| headers.insert(X_USER_ROLES, roles));
     }
     headers.insert(X_REQUEST_ID, cx.request_id.clone());
-    headers.insert(TRACEPARENT, cx.trace.traceparent());
-    match &cx.trace.tracestate {
+    traced(headers, &cx.trace);
+}
+
+/// Makes a service's head into what the service it calls receives: `source` is who calls.
+pub(crate) fn call(head: &mut Parts, cx: &RequestContext, host: &HeaderValue, source: HeaderValue) {
+    clean_request(&mut head.headers);
+    let headers = &mut head.headers;
+    headers.insert(HOST, host.clone());
+    headers.insert(X_SOURCE_SERVICE, source);
+    if let Some(identity) = &cx.identity {
+        headers.insert(X_USER_ID, identity.subject.clone());
+        identity.roles.clone().map(|roles| headers.insert(X_USER_ROLES, roles));
+    }
+    headers.insert(X_REQUEST_ID, cx.request_id.clone());
+    traced(headers, &cx.trace);
+}
+
+/// Makes a service's headers into what may leave the host: nothing that says who someone is, and
+/// the trace of `trace`. An `Authorization` of its own passes.
+pub fn outbound(headers: &mut HeaderMap, trace: &TraceContext) {
+    clean_request(headers);
+    traced(headers, trace);
+}
+
+fn traced(headers: &mut HeaderMap, trace: &TraceContext) {
+    headers.insert(TRACEPARENT, trace.traceparent());
+    match &trace.tracestate {
         Some(state) => drop(headers.insert(TRACESTATE, state.clone())),
         None => drop(headers.remove(TRACESTATE)),
     }

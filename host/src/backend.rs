@@ -1,12 +1,14 @@
-//! What the host itself talks to on behalf of guests: databases, and the servers it starts for
-//! them.
+//! What the host itself talks to on behalf of guests: databases and the servers it starts for
+//! them, the services of this host, the outside.
 //!
 //! A backend knows SQL and sockets; it never sees WIT or wasmtime types, and does nothing on a
 //! guest's behalf without a [`Granted`](crate::grant::Granted) that says it may. Start at
 //! [`postgres::Databases`].
 
+pub mod directory;
 pub mod embedded;
 pub mod identity;
+pub mod http;
 pub mod migrate;
 pub mod postgres;
 
@@ -16,4 +18,8 @@ use std::sync::Arc;
 pub struct Backends {
     pub databases: Arc<postgres::Databases>,
     pub identity: Arc<identity::Identities>,
+    /// The services that others call.
+    pub directory: Arc<directory::Directory>,
+    /// The way to the outside.
+    pub outbound: http::Outbound,
 }

@@ -25,6 +25,8 @@ pub enum Requirement {
     Sign,
     /// `permissions.passwords`.
     Passwords,
+    /// Some place outside in `permissions.net`, or some service in `permissions.call`.
+    Outgoing,
     /// A permission that this version of the host cannot grant yet.
     NotYet { permission: &'static str },
     /// Nobody here offers it.
@@ -38,7 +40,7 @@ pub fn requirement(import: &str) -> Requirement {
     match (package, interface) {
         ("wasi:http", _) | ("wasi:sockets", _) if !version.starts_with("0.2.") => Requirement::Unknown,
         (_, "wasi:http/types") => Requirement::Nothing,
-        (_, "wasi:http/outgoing-handler") => Requirement::NotYet { permission: "net" },
+        (_, "wasi:http/outgoing-handler") => Requirement::Outgoing,
         ("wasi:sockets", _) => Requirement::NotYet { permission: "sockets" },
         ("wasi:cli" | "wasi:io" | "wasi:clocks" | "wasi:filesystem" | "wasi:random", _)
             if version.starts_with("0.2.") =>

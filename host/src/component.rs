@@ -98,6 +98,9 @@ pub enum Missing {
     Unknown { service: Arc<str>, import: String },
 }
 
+/// Either of them lets a component send requests at all.
+const OUTGOING_LINES: &str = "net = [\"HOST:PORT\"]` or `call = [\"SERVICE\"]";
+
 impl Missing {
     /// Whether a line in the manifest would help.
     pub fn is_grantable(&self) -> bool {
@@ -165,11 +168,13 @@ impl Component {
             Requirement::Postgres if grants.databases().next().is_some() => None,
             Requirement::Sign if grants.signs().is_some() => None,
             Requirement::Passwords if grants.passwords().is_ok() => None,
+            Requirement::Outgoing if grants.has_net() || grants.callees().next().is_some() => None,
             Requirement::Postgres => Some(grant(import, "postgres = { NAME = \"read-write\" }")),
             Requirement::Sign => {
                 Some(grant(import, "sign = { auth = \"NAME\", roles = [\"ROLE\"], ttl_max = \"1h\" }"))
             }
             Requirement::Passwords => Some(grant(import, "passwords = true")),
+            Requirement::Outgoing => Some(grant(import, OUTGOING_LINES)),
             Requirement::NotYet { permission } => {
                 Some(Missing::NotYet { service: service.clone(), import: import.clone(), permission })
             }

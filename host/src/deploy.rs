@@ -12,6 +12,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
+use gateway::call::Callee;
 use tokio::{sync::Semaphore, task::JoinSet};
 
 use crate::{
@@ -165,7 +166,11 @@ pub async fn prepare(
         }
     }
     match problems.is_empty() {
-        true => Ok(Deployment::new(manifest.name.clone(), loader, services)),
+        true => {
+            let callee = |(name, deployed): (&Arc<str>, &Deployed)| Callee::new(name.clone(), deployed.service.clone());
+            loader.directory().replace(services.iter().map(callee));
+            Ok(Deployment::new(manifest.name.clone(), loader, services))
+        }
         false => Err(problems),
     }
 }

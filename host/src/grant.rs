@@ -4,7 +4,10 @@
 //! Nothing in this module performs I/O. A decision that says yes is a [`Granted`] value, which
 //! the backends demand; a decision that says no names the line that would allow it.
 
+pub mod call;
+mod denial;
 pub mod env;
+pub mod net;
 
 use std::{
     collections::BTreeMap,
@@ -12,6 +15,8 @@ use std::{
     sync::Arc,
     time::Duration,
 };
+
+pub use denial::{Denial, Fix};
 
 /// Something that has passed its grant check. Only this module can make one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +43,10 @@ pub struct Permissions {
     pub postgres: BTreeMap<Arc<str>, Mode>,
     pub sign: Option<SignGrant>,
     pub passwords: bool,
+    /// Services it may call.
+    pub call: BTreeMap<Arc<str>, call::CallScope>,
+    /// What it may reach outside.
+    pub net: net::NetPermission,
 }
 
 /// Which tokens a service may have signed.

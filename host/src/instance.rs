@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use gateway::context::RequestContext;
 use tokio::sync::Notify;
 use wasmtime::{Store, component::ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
@@ -14,7 +15,7 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView, p2::binding
 use crate::{
     backend::Backends,
     capability::{
-        http::NoWayOut,
+        http::{Outgoing, Ways},
         identity::{IdentitiesView, IdentityView},
         postgres::{DatabaseCtx, DatabaseView, PostgresView},
         stdio::{GuestStream, Output},
@@ -41,7 +42,8 @@ const RANDOM_MAX_BYTES: u64 = 64 << 10;
 pub struct InstanceState {
     wasi: WasiCtx,
     http: WasiHttpCtx,
-    hooks: NoWayOut,
+    /// Before the table: see [`Outgoing`].
+    outgoing: Outgoing,
     table: ResourceTable,
     limiter: Limiter,
     databases: DatabaseView,
@@ -67,13 +69,22 @@ pub struct Blueprint {
     pub settings: Arc<ServiceSettings>,
     pub backends: Arc<Backends>,
     env: Vec<(String, String)>,
-    hooks: NoWayOut,
+    ways: Arc<Ways>,
 }
 
 impl Blueprint {
-    pub fn new(engine: Engine, settings: Arc<ServiceSettings>, backends: Arc<Backends>) -> Self {
+    /// `body_limit_bytes` bounds the bodies of calls to other services.
+    pub fn new(
+        engine: Engine,
+        settings: Arc<ServiceSettings>,
+        backends: Arc<Backends>,
+        body_limit_bytes: u64,
+    ) -> Self {
         let env = settings.env.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-        Self { engine, settings, backends, env, hooks: NoWayOut::new() }
+        let (grants, directory) = (settings.grants.clone(), backends.directory.clone());
+        let client = backends.outbound.client(grants.clone());
+        let ways = Arc::new(Ways::new(settings.name.clone(), grants, directory, client, body_limit_bytes));
+        Self { engine, settings, backends, env, ways }
     }
 
     /// An empty store with all its bounds; nothing has been instantiated in it yet.
@@ -84,7 +95,7 @@ impl Blueprint {
         let state = InstanceState {
             wasi: self.wasi(&output),
             http: http_context(),
-            hooks: self.hooks.clone(),
+            outgoing: Outgoing::new(self.ways.clone()),
             table: table(),
             limiter: Limiter::new(self.settings.limits.memory_bytes, Reservation::new(engine.memory.clone())),
             databases: DatabaseView::new(self.settings.grants.clone(), self.backends.databases.clone()),
@@ -135,13 +146,14 @@ impl Seat {
 }
 
 impl Instance {
-    /// The next request is `scope`'s: its clock starts, its output is its own.
-    pub fn begin(&mut self, scope: &Scope) {
+    /// The next request is `cx`, within `scope`: its clock starts, its output is its own.
+    pub fn begin(&mut self, scope: &Scope, cx: Arc<RequestContext>) {
         scope.arm(&self.budget);
         self.output.begin(scope.trace_id);
         let state = self.store.data_mut();
         state.databases.begin(scope.deadline);
         state.identities.begin(scope.deadline);
+        state.outgoing.begin(cx, scope.deadline);
         state.limiter.begin();
         self.store.set_hostcall_fuel(HOSTCALL_BYTES_MAX);
     }
@@ -149,7 +161,8 @@ impl Instance {
     /// What the request left open ends with it, also in an instance that is reused.
     pub fn end(&mut self) {
         self.output.end();
-        self.tidy = !self.store.data().databases.has_open_transactions();
+        let state = self.store.data_mut();
+        self.tidy = state.outgoing.end() && !state.databases.has_open_transactions();
         self.served = self.served.saturating_add(1);
     }
 
@@ -215,6 +228,6 @@ impl WasiView for InstanceState {
 
 impl WasiHttpView for InstanceState {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
-        WasiHttpCtxView { hooks: &mut self.hooks, table: &mut self.table, ctx: &mut self.http }
+        WasiHttpCtxView { hooks: &mut self.outgoing, table: &mut self.table, ctx: &mut self.http }
     }
 }

@@ -113,6 +113,8 @@ pub struct HostSettings {
     /// All instances of all services together.
     pub guest_memory_bytes: u64,
     pub artifacts_max_bytes: u64,
+    /// Services may have `net = true`.
+    pub allow_unrestricted: bool,
 }
 
 /// An issuer of tokens by name: what its tokens say and where its keys come from.

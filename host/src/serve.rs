@@ -6,7 +6,7 @@
 
 use std::{
     num::NonZeroUsize,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -22,6 +22,7 @@ use crate::{
     backend::{
         Backends,
         embedded::{self, DataFolder},
+        http::Outbound,
         identity::Identities,
         postgres::Databases,
     },
@@ -75,10 +76,12 @@ pub async fn start(manifest: Manifest, surroundings: Surroundings) -> Result<Run
         admin: listener::bind(&[manifest.admin.listen])?,
         tls: front::tls(&manifest.gateway)?,
     };
+    let roots = surroundings.environment.get("SSL_CERT_FILE").map(Path::new);
+    let outbound = Outbound::new(roots)?;
     let data = DataFolder::open(&manifest.host.data)?;
     let identity = Arc::new(Identities::open(&manifest.issuers, data.path())?);
     let databases = Arc::new(databases(&manifest, &data, &surroundings).await?);
-    let backends = Arc::new(Backends { databases, identity });
+    let backends = Arc::new(Backends { databases, identity, directory: Arc::default(), outbound });
     match start_services(manifest, surroundings, sockets, backends.clone(), data).await {
         Ok(running) => Ok(running),
         Err(error) => {
@@ -166,7 +169,7 @@ async fn prepare(
     let artifacts = Artifacts::open(&manifest.host.data, manifest.host.artifacts_max_bytes)?;
     let histories = Histories::open(&manifest.host.data).map_err(StartError::Histories)?;
     let compilers = Compilers::start().map_err(StartError::Compilers)?;
-    let loader = Loader::new(engine, backends.clone(), compilers, artifacts, histories);
+    let loader = Loader::new(engine, backends.clone(), compilers, artifacts, histories, manifest.gateway.body_limit_bytes);
     deploy::prepare(manifest, loader, watch).await.map_err(StartError::Deploy)
 }
 

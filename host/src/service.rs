@@ -14,7 +14,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use gateway::{
     body::Body,
     context::RequestContext,
-    dispatch::{AnsweredBy, Dispatch, DispatchError, Dispatched},
+    dispatch::{AnswerBy, AnsweredBy, Dispatch, DispatchError, Dispatched},
 };
 use http::{Request, Response};
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
@@ -155,17 +155,18 @@ impl Service {
     }
 
     async fn answer(&self, cx: Arc<RequestContext>, request: Request<Body>) -> Result<Response<Body>, DispatchError> {
-        let admitted = self.breaker.admit().map_err(|open| self.unavailable(open.to_string()))?;
+        let admitted = self.breaker.admit().map_err(|_open| DispatchError::Resting { service: self.name.clone() })?;
         let deadline = cx.deadline.min(Instant::now() + self.current.load().limits().timeout);
         let body = if request.body().is_whole() { Arrival::Whole } else { Arrival::UnderWay };
-        let Some(permit) = self.gate.enter(body, deadline).await else {
+        let entered_by = request.extensions().get::<AnswerBy>().map_or(deadline, |by| by.0.min(deadline));
+        let Some(permit) = self.gate.enter(body, entered_by).await else {
             return Err(DispatchError::Overloaded { service: self.name.clone() });
         };
         let version = self.version(); // after the queue: who waited there meets the newest one
         let scope = Scope { trace_id: cx.trace.trace_id, deadline, cpu: version.limits().cpu };
         let head_only = request.method() == http::Method::HEAD;
         let started = match self.instance(&version, scope).await {
-            Ok(instance) => GuestRun::start(instance, scope, cx.https, request).map_err(Failure::from),
+            Ok(instance) => GuestRun::start(instance, scope, cx, request).map_err(Failure::from),
             Err(failure) => Err(failure),
         };
         let run = match started {
@@ -190,8 +191,9 @@ impl Service {
         }
     }
 
-    fn unavailable(&self, reason: String) -> DispatchError {
-        DispatchError::Unavailable { service: self.name.clone(), reason }
+    /// Whether it gets no requests for a moment, because most of them failed.
+    pub fn is_resting(&self) -> bool {
+        self.breaker.is_open()
     }
 }
 

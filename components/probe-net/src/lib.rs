@@ -1,62 +1,48 @@
-//! The test guest that dials out: over WASI HTTP.
+//! The test guest that dials out: over WASI HTTP, to services of its host and to the outside.
 //!
 //! It tells what it got or how it was refused; whether it may is the host's to say.
 
+mod dial;
+mod proxy;
+
 use sdk::{
-    Query, Request, Response,
-    bindings::wasi::http::{
-        outgoing_handler,
-        types::{ErrorCode, Fields, IncomingResponse, Method, OutgoingRequest, Scheme},
+    Query, Response,
+    bindings::{
+        self,
+        exports::wasi::http::incoming_handler::{Guest, IncomingRequest, ResponseOutparam},
     },
 };
 
-sdk::handler!(answer);
+struct ProbeNet;
 
-fn answer(request: Request) -> Response {
-    let Ok(query) = request.query(&["url"]) else {
-        return Response::text(400, "the parameter is `url`\n");
-    };
-    let told = match request.path().as_str() {
-        "/" => Ok("probe-net\n".to_owned()),
-        "/fetch" => fetch(&query),
-        _ => return Response::text(404, "no such behaviour\n"),
-    };
-    match told {
-        Ok(text) => Response::text(200, &text),
-        Err(refused) => Response::text(403, &format!("{refused:?}\n")),
+bindings::export!(ProbeNet with_types_in sdk::bindings);
+
+/// Every parameter that some behaviour takes.
+const PARAMETERS: [&str; 10] =
+    ["url", "method", "headers", "body", "connect", "first", "between", "times", "then", "ms"];
+
+impl Guest for ProbeNet {
+    fn handle(request: IncomingRequest, out: ResponseOutparam) {
+        let target = request.path_with_query().unwrap_or_default();
+        let (path, query) = target.split_once('?').unwrap_or((&target, ""));
+        let query = Query::parse(query, &PARAMETERS).expect("a test knows the parameters");
+        let response = match path {
+            "/" => Response::text(200, "probe-net\n"),
+            // The plain way: 200 with status and body, or 403 with the error.
+            "/fetch" => dial::fetch(&query),
+            // Everything about each of `times` answers, or its error.
+            "/call" => dial::tell(&query),
+            // Sends a request's head and part of its body, then traps.
+            "/die" => dial::die(&query),
+            // Passes the request on and its answer back, piece by piece.
+            "/proxy" => return proxy::pass(&request, query.get("url").expect("`url`"), out),
+            // Passes the request on to itself.
+            "/circle" => {
+                let own = std::env::args().next().expect("its own name");
+                return proxy::pass(&request, &format!("http://{own}.internal/circle"), out);
+            }
+            _ => Response::text(404, "no such behaviour\n"),
+        };
+        sdk::send(response, out);
     }
-}
-
-/// Gets `url` and tells status and body.
-fn fetch(query: &Query) -> Result<String, ErrorCode> {
-    let (scheme, rest) =
-        query.get("url").and_then(|url| url.split_once("://")).ok_or(ErrorCode::HttpRequestUriInvalid)?;
-    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    let scheme = match scheme {
-        "http" => Scheme::Http,
-        "https" => Scheme::Https,
-        other => Scheme::Other(other.to_owned()),
-    };
-    let invalid = |()| ErrorCode::HttpRequestUriInvalid;
-    let request = OutgoingRequest::new(Fields::new());
-    request.set_method(&Method::Get).map_err(invalid)?;
-    request.set_scheme(Some(&scheme)).map_err(invalid)?;
-    request.set_authority(Some(authority)).map_err(invalid)?;
-    request.set_path_with_query(Some(if path.is_empty() { "/" } else { path })).map_err(invalid)?;
-
-    let pending = outgoing_handler::handle(request, None)?;
-    pending.subscribe().block();
-    let response = pending.get().expect("it is ready").expect("taken once")?;
-    Ok(format!("{} {}", response.status(), body(&response)))
-}
-
-/// As much of the body as arrives.
-fn body(response: &IncomingResponse) -> String {
-    let body = response.consume().expect("taken once");
-    let stream = body.stream().expect("taken once");
-    let mut bytes = Vec::new();
-    while let Ok(more) = stream.blocking_read(65_536) {
-        bytes.extend(more);
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }

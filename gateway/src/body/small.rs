@@ -10,7 +10,7 @@ use http_body_util::BodyExt;
 use super::{Body, BodyError, Inner, full};
 
 /// Bytes in a body that is waited for at most.
-const SMALL_MAX_BYTES: u64 = 64 * 1024;
+pub(crate) const SMALL_MAX_BYTES: u64 = 64 * 1024;
 
 impl Body {
     /// Whether it has still to come and is small enough to be waited for.
@@ -21,6 +21,15 @@ impl Body {
     /// Whether all of it is here, so that nobody who reads it has to wait for its sender.
     pub fn is_whole(&self) -> bool {
         matches!(self.inner, Inner::Empty | Inner::Full(_))
+    }
+
+    /// The same bytes once more, if all of them are here.
+    pub(crate) fn copy(&self) -> Option<Self> {
+        match &self.inner {
+            Inner::Empty => Some(super::empty()),
+            Inner::Full(bytes) => Some(full(bytes.clone())),
+            Inner::Stream(_) => None,
+        }
     }
 
     /// The same body once all of it is here.

@@ -1,28 +1,215 @@
-//! Outgoing HTTP of a component. No grant for it exists yet, so every request is refused here as
-//! well as by the import check: there is no second way out.
+//! Outgoing HTTP of a component: to services of this host, and to the outside.
+//!
+//! Each request is two steps: may it (the grant), send it (a callee, or the service's own
+//! client). Answers stream through a task of their own (`http/answer`), so that no guest ever
+//! pays for another's work. Every request of a guest comes through here: there is no second way
+//! out.
 
+mod answer;
+mod denied;
+mod upload;
+
+use std::{
+    future::ready,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use gateway::{call::Caller, context::RequestContext, headers};
+use http::{Method, Request};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime_wasi_http::{Error, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpHooks};
+
+use crate::{
+    backend::{
+        directory::Directory,
+        http::{Client, SendError, Timeouts},
+    },
+    grant::{
+        Denial, Fix, Grants,
+        net::{Scheme, Target},
+    },
+};
+use answer::{Answered, IoWork, Waits};
+use denied::Denials;
+use upload::{Alive, upload};
 
 /// Of each body that a guest has begun, the host holds at most two pieces of this size.
 const BODY_CHUNK_MAX_BYTES: usize = 16 << 10;
+/// Requests of one guest that are under way at once: each may keep 64 KiB for another try.
+const IN_FLIGHT_MAX: usize = 64;
 
-/// The hooks of a service that may reach nobody.
-#[derive(Clone)]
-pub struct NoWayOut {
-    forbidden: ForbiddenHeaderFilter,
+/// The ways out of one service.
+pub struct Ways {
+    pub service: Arc<str>,
+    pub grants: Arc<Grants>,
+    pub directory: Arc<Directory>,
+    pub client: Client,
+    /// Bytes in the body of a call.
+    pub body_limit_bytes: u64,
+    pub denials: Denials,
 }
 
-impl NoWayOut {
-    pub fn new() -> Self {
-        let forbidden = wasmtime_wasi_http::DEFAULT_FORBIDDEN_HEADERS;
-        Self { forbidden: std::sync::Arc::new(move |name| forbidden.contains(name)) }
+impl Ways {
+    pub fn new(
+        service: Arc<str>,
+        grants: Arc<Grants>,
+        directory: Arc<Directory>,
+        client: Client,
+        body_limit_bytes: u64,
+    ) -> Self {
+        Self { service, grants, directory, client, body_limit_bytes, denials: Denials::default() }
     }
 }
 
-type IoWork = Box<dyn Future<Output = Result<(), Error>> + Send>;
-type Sent = Result<(http::Response<WasiBody>, IoWork), Error>;
+/// What an instance holds to send requests. Dropped before the instance's table, so that a body
+/// which breaks off with its guest never looks complete.
+pub struct Outgoing {
+    forbidden: ForbiddenHeaderFilter,
+    ways: Arc<Ways>,
+    serving: Option<Serving>,
+}
 
-impl WasiHttpHooks for NoWayOut {
+/// The request that the instance is working on.
+struct Serving {
+    cx: Arc<RequestContext>,
+    deadline: Instant,
+    in_flight: Arc<Semaphore>,
+    alive: Alive,
+}
+
+/// A request that may be sent, and what it needs for that.
+struct Sending {
+    ways: Arc<Ways>,
+    cx: Arc<RequestContext>,
+    deadline: Instant,
+    alive: Alive,
+    permit: OwnedSemaphorePermit,
+    options: RequestOptions,
+}
+
+impl Outgoing {
+    pub fn new(ways: Arc<Ways>) -> Self {
+        let forbidden = wasmtime_wasi_http::DEFAULT_FORBIDDEN_HEADERS;
+        Self { forbidden: Arc::new(move |name| forbidden.contains(name)), ways, serving: None }
+    }
+
+    /// Requests from now on are made on behalf of `cx` and end by `deadline`.
+    pub fn begin(&mut self, cx: Arc<RequestContext>, deadline: Instant) {
+        let in_flight = Arc::new(Semaphore::new(IN_FLIGHT_MAX));
+        self.serving = Some(Serving { cx, deadline, in_flight, alive: Alive::default() });
+    }
+
+    /// The request is over; true when nothing it sent is still under way.
+    pub fn end(&mut self) -> bool {
+        self.serving.take().is_none_or(|serving| serving.in_flight.available_permits() == IN_FLIGHT_MAX)
+    }
+
+    fn sending(&self, options: Option<RequestOptions>) -> Result<Sending, Error> {
+        let serving = self.serving.as_ref().ok_or(Error::HttpRequestDenied)?;
+        let permit = serving.in_flight.clone().try_acquire_owned().map_err(|_full| Error::ConnectionLimitReached)?;
+        Ok(Sending {
+            ways: self.ways.clone(),
+            cx: serving.cx.clone(),
+            deadline: serving.deadline,
+            alive: serving.alive.clone(),
+            permit,
+            options: options.unwrap_or_default(),
+        })
+    }
+
+    fn started(&self, request: Request<WasiBody>, options: Option<RequestOptions>) -> Result<Answering, Error> {
+        if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
+            return Err(Error::HttpRequestMethodInvalid);
+        }
+        let scheme = if request.uri().scheme_str() == Some("http") { Scheme::Http } else { Scheme::Https };
+        let authority = request.uri().authority().ok_or(Error::HttpRequestUriInvalid)?;
+        let target = Target::new(scheme, authority.as_str()).map_err(|invalid| {
+            tracing::debug!(service = %self.ways.service, %invalid, "a request has no valid target");
+            Error::HttpRequestUriInvalid
+        })?;
+        let sending = self.sending(options)?;
+        match target.callee().map(str::to_owned) {
+            Some(callee) => sending.call(&callee, &target, request),
+            None => sending.dial(&target, request),
+        }
+    }
+}
+
+impl Drop for Outgoing {
+    fn drop(&mut self) {
+        if let Some(serving) = &self.serving {
+            serving.alive.end();
+        }
+    }
+}
+
+type Answering = Box<dyn Future<Output = Answered> + Send>;
+
+impl Sending {
+    /// To a service of this host.
+    fn call(self, callee: &str, target: &Target, mut request: Request<WasiBody>) -> Result<Answering, Error> {
+        if target.scheme != Scheme::Http || !target.has_usual_port() {
+            return Err(self.denied(Denial {
+                service: self.ways.service.clone(),
+                target: format!("{}://{target}", target.scheme),
+                rule: "a service of this host has no port and no TLS".into(),
+                fix: Fix::Other("write `http://NAME.internal/`"),
+            }));
+        }
+        gateway::path::normalize(request.uri_mut()).map_err(|_invalid| Error::HttpRequestUriInvalid)?;
+        let granted = self.ways.grants.call(callee, request.method(), request.uri().path());
+        let granted = granted.map_err(|denial| self.denied(denial))?;
+        let callee = self.ways.directory.find(&granted).ok_or(Error::DestinationUnavailable)?;
+        let caller = Caller {
+            service: self.ways.service.clone(),
+            serving: self.cx.clone(),
+            deadline: self.deadline,
+            head_timeout: self.options.first_byte_timeout,
+            body_limit_bytes: self.ways.body_limit_bytes,
+        };
+        let waits = self.waits();
+        let request = request.map(|body| upload(body, self.alive));
+        Ok(Box::new(async move { Ok(answer::answered(callee.call(&caller, request).await, waits, self.permit)) }))
+    }
+
+    /// To the outside.
+    fn dial(self, target: &Target, mut request: Request<WasiBody>) -> Result<Answering, Error> {
+        let granted = self.ways.grants.net(target).map_err(|denial| self.denied(denial))?;
+        headers::outbound(request.headers_mut(), &self.cx.trace.child());
+        let timeouts = Timeouts {
+            connect: self.options.connect_timeout,
+            first_byte: self.options.first_byte_timeout,
+            deadline: self.deadline,
+        };
+        let waits = self.waits();
+        let request = request.map(|body| upload(body, self.alive.clone()));
+        Ok(Box::new(async move {
+            match self.ways.client.send(&granted, request, timeouts).await {
+                Ok(mut response) => {
+                    headers::strip_hop_by_hop(response.headers_mut());
+                    Ok(answer::answered(response, waits, self.permit))
+                }
+                Err(SendError::Denied(denial)) => Err(self.denied(*denial)),
+                Err(error) => {
+                    tracing::debug!(service = %self.ways.service, traceId = %self.cx.trace, %error, "an outbound request failed");
+                    Err(into_wasi(error))
+                }
+            }
+        }))
+    }
+
+    fn waits(&self) -> Waits {
+        Waits { between: self.options.between_bytes_timeout.unwrap_or(Duration::MAX), deadline: self.deadline }
+    }
+
+    fn denied(&self, denial: Denial) -> Error {
+        self.ways.denials.tell(&denial, &self.cx.trace);
+        Error::HttpRequestDenied
+    }
+}
+
+impl WasiHttpHooks for Outgoing {
     fn forbidden_header_filter(&mut self) -> ForbiddenHeaderFilter {
         self.forbidden.clone()
     }
@@ -33,10 +220,29 @@ impl WasiHttpHooks for NoWayOut {
 
     fn send_request(
         &mut self,
-        _request: http::Request<WasiBody>,
-        _options: Option<RequestOptions>,
-        _io: IoWork,
-    ) -> Box<dyn Future<Output = Sent> + Send> {
-        Box::new(std::future::ready(Err(Error::HttpRequestDenied)))
+        request: Request<WasiBody>,
+        options: Option<RequestOptions>,
+        _errors_of_the_answer: IoWork,
+    ) -> Answering {
+        self.started(request, options).unwrap_or_else(|error| Box::new(ready(Err(error))))
+    }
+}
+
+/// Nothing internal: which of its own permissions or peers failed a guest, in WASI's words.
+fn into_wasi(error: SendError) -> Error {
+    match error {
+        SendError::Denied(_) => Error::HttpRequestDenied,
+        SendError::Dns(_) => Error::DnsError { rcode: None, info_code: None },
+        SendError::DnsTimeout => Error::DnsTimeout,
+        SendError::Refused => Error::ConnectionRefused,
+        SendError::ConnectTimeout => Error::ConnectionTimeout,
+        SendError::Unreachable(_) => Error::DestinationUnavailable,
+        SendError::Certificate(_) => Error::TlsCertificateError,
+        SendError::Tls(_) => Error::TlsProtocolError,
+        SendError::HeadTooLarge => Error::HttpResponseHeaderSectionSize(None),
+        SendError::ResponseTimeout => Error::HttpResponseTimeout,
+        SendError::Terminated => Error::ConnectionTerminated,
+        SendError::RequestBody | SendError::Protocol => Error::HttpProtocolError,
+        SendError::TooMany => Error::ConnectionLimitReached,
     }
 }

@@ -100,6 +100,7 @@ fn grant(requirement: Requirement) -> String {
         Requirement::Postgres => "postgres = { NAME = \"read-write\" }".into(),
         Requirement::Sign => "sign = { auth = \"NAME\", roles = [\"ROLE\"], ttl_max = \"1h\" }".into(),
         Requirement::Passwords => "passwords = true".into(),
+        Requirement::Outgoing => "net = [\"HOST:PORT\"] or call = [\"SERVICE\"]".into(),
         Requirement::NotYet { permission } => format!("{permission}: not yet supported"),
         Requirement::Unknown => "not offered by this host".into(),
     }

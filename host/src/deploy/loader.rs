@@ -8,7 +8,7 @@ use wasmtime::component::Linker;
 
 use super::{DeployError, missing_needs};
 use crate::{
-    backend::Backends,
+    backend::{Backends, directory::Directory},
     component::{self, Artifacts, Component, ComponentError, Digest, Entry, Histories, Outcome, Start},
     engine::{Compilers, Engine},
     instance::{Blueprint, InstanceState},
@@ -45,6 +45,8 @@ pub struct Loader {
     backends: Arc<Backends>,
     artifacts: Arc<Artifacts>,
     compilers: Arc<Compilers>,
+    /// Of the answers that a guest may be given by others.
+    body_limit_bytes: u64,
     pub histories: Arc<Histories>,
 }
 
@@ -55,10 +57,11 @@ impl Loader {
         compilers: Compilers,
         artifacts: Artifacts,
         histories: Histories,
+        body_limit_bytes: u64,
     ) -> Self {
         let linker = crate::capability::linker(&engine.wasm).expect("our own interfaces do not clash");
         let (compilers, artifacts, histories) = (Arc::new(compilers), Arc::new(artifacts), Arc::new(histories));
-        Self { engine, linker, backends, artifacts, compilers, histories }
+        Self { engine, linker, backends, artifacts, compilers, body_limit_bytes, histories }
     }
 
     /// The version that a start of the host runs: the manifest's file, or what was swapped in since
@@ -86,6 +89,11 @@ impl Loader {
         })
         .await?;
         Ok((version, Origin::Manifest))
+    }
+
+    /// The services that others call.
+    pub fn directory(&self) -> &Directory {
+        &self.backends.directory
     }
 
     /// A build that ran before.
@@ -131,7 +139,7 @@ impl Loader {
         component: Component,
     ) -> Result<Arc<Version>, DeployError> {
         let service = || settings.name.clone();
-        let blueprint = Blueprint::new(self.engine.clone(), settings.clone(), self.backends.clone());
+        let blueprint = Blueprint::new(self.engine.clone(), settings.clone(), self.backends.clone(), self.body_limit_bytes);
         let version = Version::new(blueprint, Arc::new(component), &self.linker)
             .map_err(|error| DeployError::Link { service: service(), source: error.into() })?;
         let version = Arc::new(version);

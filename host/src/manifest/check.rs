@@ -11,6 +11,7 @@ mod environment;
 mod gateway;
 mod host;
 mod limits;
+mod reach;
 mod route;
 mod service;
 

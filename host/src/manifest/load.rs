@@ -118,12 +118,18 @@ fn check(files: Files, path: &Path, env: &Environment) -> (Loaded, Vec<Problem>)
         .map(|(name, (key, raw))| (name, check::database(&mut check, &key, raw)))
         .collect();
     let database_names = written_names(&sources, "postgres");
-    let around = Surroundings { host: &host, databases: &databases, database_names: &database_names, auths: &auths };
+    let names = written_names(&sources, "services");
+    let around = Surroundings {
+        host: &host,
+        databases: &databases,
+        database_names: &database_names,
+        service_names: &names,
+        auths: &auths,
+    };
     let service_keys: Vec<Key<'_>> = parts.services.values().map(|(key, _)| key.clone()).collect();
     let services: BTreeMap<Arc<str>, ServiceSettings> = (parts.services.into_iter())
         .map(|(name, (key, raw))| (name, check::service(&mut check, &key, raw, &around)))
         .collect();
-    let names = written_names(&sources, "services");
     let routes: Vec<(Key<'_>, RouteSettings)> = (parts.routes.into_iter())
         .filter_map(|(key, raw)| {
             let route = check::route(
@@ -138,7 +144,7 @@ fn check(files: Files, path: &Path, env: &Environment) -> (Loaded, Vec<Problem>)
         })
         .collect();
     check::conflicts(&mut check, &routes);
-    check::unused(&mut check, &service_keys, &routes);
+    check::unused(&mut check, &service_keys, &services, &routes);
 
     let Check { folder, problems, warnings, .. } = check;
     let file = path.file_name().map_or(folder.clone(), |name| folder.join(name));

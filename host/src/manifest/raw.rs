@@ -5,6 +5,7 @@
 //! as a whole; what must be written is `required` in the schema and checked in `check`.
 
 mod auth;
+mod reach;
 mod service;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub(crate) use self::auth::{RawAlgorithm, RawAuth, RawKeys, RawSecret, RawSign};
+pub(crate) use self::reach::{RawCall, RawNet};
 pub(crate) use self::service::{RawEnv, RawLimits, RawMode, RawReuse, RawService};
 use super::{
     defaults,
@@ -176,6 +178,9 @@ pub(crate) struct RawHost {
     /// The cache of compiled components under `data`.
     #[schemars(extend("default" = defaults::ARTIFACTS_MAX))]
     pub(crate) artifacts_max: Option<Size>,
+    /// Whether a service may have `net = true`. For development only.
+    #[schemars(extend("default" = false))]
+    pub(crate) allow_unrestricted: Option<bool>,
 }
 
 #[derive(Default, Deserialize, JsonSchema)]

@@ -15,6 +15,9 @@ use crate::{
 /// One variant for each thing that is started. Nothing is left running.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
+    #[error("cannot make requests to the outside")]
+    Outbound(#[from] crate::backend::http::RootsError),
+
     #[error(transparent)]
     Listen(#[from] BindError),
     #[error(transparent)]

@@ -31,6 +31,8 @@ pub(super) fn of(
                 Some((format!("postgres.{name}"), shared.get(name)?.clone()))
             })
             .collect();
+        let callees = deployed.settings.grants.callees();
+        checks.extend(callees.map(|name| (format!("call.{name}"), Arc::new(callee(name, deployment)))));
         if let Some(path) = &deployed.settings.health_path {
             checks.push(("self".to_owned(), Arc::new(own_path(path.clone(), deployed))));
         }
@@ -48,6 +50,19 @@ fn database(name: Arc<str>, optional: bool, databases: Arc<Databases>) -> Cached
     })
 }
 
+/// A called service's own state, not that of what it depends on: does it run, does it take
+/// requests.
+fn callee(name: &Arc<str>, deployment: &Deployment) -> Cached {
+    let service = deployment.services.get(name).map(|deployed| deployed.service.clone());
+    Cached::new(false, move || {
+        let told = match &service {
+            Some(service) if service.is_resting() => Err("most of its requests failed".to_owned()),
+            Some(_) => Ok(()),
+            None => Err("it does not run".to_owned()),
+        };
+        Box::pin(std::future::ready(told))
+    })
+}
 /// What a check of a component's own path may take.
 const TIMEOUT: Duration = Duration::from_secs(1);
 

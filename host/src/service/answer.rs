@@ -87,7 +87,7 @@ fn poll_head(run: &mut GuestRun, timer: &mut Timer, cx: &mut Context<'_>) -> Pol
         (Some(Ok(head)), finished) => Poll::Ready(Ok((head, finished))),
         (Some(Err(failure)), _) => Poll::Ready(Err(failure)),
         (None, Some(_)) => Poll::Ready(Err(Failure::NoAnswer("it returned without setting a response".into()))),
-        (None, None) if timer.poll_passed(run.deadline, cx) => Poll::Ready(Err(run.late())),
+        (None, None) if timer.poll_passed(run.answer_by, cx) => Poll::Ready(Err(run.late())),
         (None, None) => Poll::Pending,
     }
 }

@@ -88,6 +88,14 @@ impl Breaker {
         self.watching.store(false, Relaxed);
     }
 
+    /// Whether requests are turned away; a probe may be out.
+    pub fn is_open(&self) -> bool {
+        if !self.watching.load(Relaxed) {
+            return false;
+        }
+        !matches!(*self.state.lock().unwrap_or_else(PoisonError::into_inner), State::Closed { .. })
+    }
+
     fn record(&self, failed: bool, probe: bool) {
         if !failed && !self.watching.load(Relaxed) {
             return;

@@ -12,7 +12,7 @@ use std::{
     time::Instant,
 };
 
-use gateway::{body::Body, dispatch::DispatchError};
+use gateway::{body::Body, context::RequestContext, dispatch::{AnswerBy, DispatchError}};
 use http::{Request, Response};
 use wasmtime::PoolConcurrencyLimitError;
 use wasmtime_wasi_http::{
@@ -122,6 +122,8 @@ pub(super) struct GuestRun {
     head: Arc<HeadSlot>,
     upload: Arc<Upload>,
     pub(super) deadline: Instant,
+    /// When its head must be there.
+    pub(super) answer_by: Instant,
 }
 
 type Head = Result<Response<WasiBody>, ErrorCode>;
@@ -132,13 +134,14 @@ impl GuestRun {
     pub(super) fn start(
         mut instance: Instance,
         scope: Scope,
-        https: bool,
+        cx: Arc<RequestContext>,
         request: Request<Body>,
     ) -> wasmtime::Result<Self> {
-        instance.begin(&scope);
+        let scheme = if cx.https { Scheme::Https } else { Scheme::Http };
+        let answer_by = request.extensions().get::<AnswerBy>().map_or(scope.deadline, |by| by.0.min(scope.deadline));
+        instance.begin(&scope, cx);
         let head = Arc::new(HeadSlot::default());
         let budget = instance.budget.clone();
-        let scheme = if https { Scheme::Https } else { Scheme::Http };
         let upload = Arc::new(Upload::default());
         let request = request.map(|body| Watched::new(body, upload.clone()));
         let mut http = instance.store.data_mut().http();
@@ -153,7 +156,8 @@ impl GuestRun {
             instance.end();
             (instance, result)
         });
-        Ok(Self { working: Guarded::new(working, budget), head, upload, deadline: scope.deadline })
+        let deadline = scope.deadline;
+        Ok(Self { working: Guarded::new(working, budget), head, upload, deadline, answer_by })
     }
 
     /// Lets the guest run. Ready when it has returned: with its instance, in order, or with the

@@ -51,7 +51,7 @@ fn environment() -> Environment {
 
 fn grant(service: &str, database: &str, mode: Mode) -> Granted<DatabaseGrant> {
     let grants = BTreeMap::from([(Arc::from(database), mode)]);
-    Grants::new(Arc::from(service), PathBuf::from("shop.toml"), Permissions { postgres: grants })
+    Grants::new(Arc::from(service), PathBuf::from("shop.toml"), Permissions { postgres: grants, ..Permissions::default() })
         .postgres(database)
         .unwrap()
 }

@@ -8,6 +8,7 @@ pub(in crate::manifest) fn host(check: &mut Check<'_>, key: &Key<'_>, raw: RawHo
         data: check.path(raw.data.as_deref().unwrap_or(defaults::DATA)),
         drain: check.within(&key.child("drain"), raw.drain, defaults::DRAIN, &defaults::PAUSES).get(),
         linger: check.within(&key.child("linger"), raw.linger, defaults::LINGER, &defaults::PAUSES).get(),
+        allow_unrestricted: raw.allow_unrestricted.unwrap_or(false),
         guest_memory_bytes: check.bytes(
             &key.child("guest_memory"),
             raw.guest_memory,

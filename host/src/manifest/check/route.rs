@@ -1,9 +1,12 @@
 //! `[[routes]]`: each by itself, then all together.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use super::{Auths, Check, GatewayAuth};
-use crate::manifest::{RouteSettings, defaults, raw::RawRoute, source::Key, structure::nearest};
+use crate::manifest::{RouteSettings, ServiceSettings, defaults, raw::RawRoute, source::Key, structure::nearest};
 use gateway::route::{Methods, Route};
 
 /// One route; none when it has mistakes. `label` is its place for messages of the running host.
@@ -87,9 +90,16 @@ pub(in crate::manifest) fn conflicts(check: &mut Check<'_>, routes: &[(Key<'_>, 
 }
 
 /// Warns of services that no route leads to.
-pub(in crate::manifest) fn unused(check: &mut Check<'_>, services: &[Key<'_>], routes: &[(Key<'_>, RouteSettings)]) {
-    let routed: BTreeSet<&str> = routes.iter().map(|(_, route)| route.service.as_ref()).collect();
-    for key in services.iter().filter(|key| !routed.contains(key.name())) {
-        check.warn(key, format_args!("no route leads to `{}`, so nothing can call it; add one", key.name()));
+pub(in crate::manifest) fn unused(
+    check: &mut Check<'_>,
+    keys: &[Key<'_>],
+    services: &BTreeMap<Arc<str>, ServiceSettings>,
+    routes: &[(Key<'_>, RouteSettings)],
+) {
+    let routed = routes.iter().map(|(_, route)| &route.service);
+    let called = services.values().flat_map(|service| service.grants.callees());
+    let used: BTreeSet<&str> = routed.chain(called).map(AsRef::as_ref).collect();
+    for key in keys.iter().filter(|key| !used.contains(key.name())) {
+        check.warn(key, format_args!("no route leads to `{}` and no service calls it; add a route", key.name()));
     }
 }

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{Check, auth::Auths, environment::environment, limits::limits, name};
+use super::{Check, auth::Auths, environment::environment, limits::limits, name, reach};
 use crate::{
     grant::{Grants, Mode, Permissions},
     manifest::{
@@ -23,6 +23,8 @@ pub(in crate::manifest) struct Surroundings<'a> {
     /// Every name that is written, also where its table has mistakes.
     pub(in crate::manifest) database_names: &'a BTreeSet<Arc<str>>,
     pub(in crate::manifest) auths: &'a Auths<'a>,
+    /// The same of services.
+    pub(in crate::manifest) service_names: &'a BTreeSet<Arc<str>>,
 }
 
 pub(in crate::manifest) fn service(
@@ -39,11 +41,13 @@ pub(in crate::manifest) fn service(
     }
     let version = raw.version.unwrap_or_else(|| defaults::VERSION.into());
     check.keep(&key.child("version"), version_is_right(&version));
-    let permissions_key = key.child("permissions");
+    let of = key.child("permissions");
     let permissions = Permissions {
-        postgres: postgres(check, &permissions_key.child("postgres"), raw.permissions.postgres, around),
-        sign: raw.permissions.sign.and_then(|raw| around.auths.sign(check, &permissions_key.child("sign"), raw)),
+        postgres: postgres(check, &of.child("postgres"), raw.permissions.postgres, around),
+        sign: raw.permissions.sign.and_then(|raw| around.auths.sign(check, &of.child("sign"), raw)),
         passwords: raw.permissions.passwords.unwrap_or(false),
+        call: reach::call(check, &of.child("call"), raw.permissions.call, around.service_names),
+        net: reach::net(check, &of.child("net"), raw.permissions.net, around.host.allow_unrestricted),
     };
     let health = raw.health.and_then(|raw| {
         let key = key.child("health").child("path");

@@ -8,7 +8,7 @@ use super::{
         defaults,
         quantity::{Size, Time},
     },
-    Named, RawSign,
+    Named, RawCall, RawNet, RawSign,
 };
 
 #[derive(Default, Deserialize, JsonSchema)]
@@ -63,6 +63,11 @@ pub(crate) struct RawPermissions {
     /// Whether it may have passwords hashed and compared by the host.
     #[schemars(extend("default" = false))]
     pub(crate) passwords: Option<bool>,
+    /// Where it may dial out: `["api.example.com:443", "*.example.dev", "10.2.0.0/16:8080"]`.
+    pub(crate) net: Option<RawNet>,
+    /// Services it may call at `http://NAME.internal`, whole: `["users"]`; or only for some
+    /// requests: `{ products = ["POST /api/products/*/reserve"] }`.
+    pub(crate) call: Option<RawCall>,
     /// Never: a component starts no program.
     #[schemars(extend("const" = false))]
     pub(crate) run: Option<bool>,

@@ -1,0 +1,212 @@
+//! A call from one service to another: [`Callee::call`].
+//!
+//! Decides what the callee is told of its caller, how long it may take, how long a chain of calls
+//! may be, and whether a call is tried again. Whether the caller may call at all was decided
+//! before; which component answers is the [`Dispatch`]'s business, here or on another host.
+
+mod kept;
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header::CONTENT_LENGTH, request::Parts};
+use tokio::time::timeout_at;
+
+use crate::{
+    body::{self, Body, BodyError, Fault, Held, SMALL_MAX_BYTES},
+    context::RequestContext,
+    dispatch::{AnswerBy, AnsweredBy, Dispatch, DispatchError},
+    error::GatewayError,
+    gateway::{checked, without_body},
+    headers,
+    retry::{self, Budget, TRIES_MAX, TRY_TIMEOUT},
+};
+use kept::Kept;
+
+/// How long a call may take in all, its retries and the answer's last byte included.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// Services that a chain of calls may pass through after the first.
+const HOPS_MAX: u8 = 8;
+/// What is added to a try's time before it is given up from outside, so that the callee is the
+/// one who notices that it is late, and is blamed for it.
+const GRACE: Duration = Duration::from_millis(50);
+
+/// A service as those see it who call it.
+pub struct Callee {
+    name: Arc<str>,
+    host: HeaderValue,
+    dispatch: Arc<dyn Dispatch>,
+    budget: Budget,
+}
+
+/// Who calls, and on whose behalf.
+#[derive(Clone)]
+pub struct Caller {
+    /// Becomes `X-Source-Service`.
+    pub service: Arc<str>,
+    /// The request it is serving.
+    pub serving: Arc<RequestContext>,
+    /// When the answer's last byte must be there.
+    pub deadline: Instant,
+    /// How long each try may take as far as the answer's head; not given: 2 s.
+    pub head_timeout: Option<Duration>,
+    pub body_limit_bytes: u64,
+}
+
+impl Callee {
+    /// The service `name`, reached by `dispatch`. Names are those of a manifest.
+    pub fn new(name: Arc<str>, dispatch: Arc<dyn Dispatch>) -> Self {
+        let host = HeaderValue::try_from(format!("{name}.internal")).expect("names are letters, digits and dashes");
+        Self { name, host, dispatch, budget: Budget::new() }
+    }
+
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// Never fails: a failure of the callee is the answer that the gateway would give for it.
+    ///
+    /// The path must be in normal form. Cancel safe: dropping the future, or the answer's body,
+    /// ends the callee's work. An answer's body that fails was cut short.
+    pub async fn call<B>(&self, caller: &Caller, request: Request<B>) -> Response<Body>
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BodyError>,
+    {
+        let now = Instant::now();
+        let try_timeout = caller.head_timeout.unwrap_or(TRY_TIMEOUT);
+        let serving = &*caller.serving;
+        let cx = RequestContext {
+            trace: serving.trace.child(),
+            received: now,
+            deadline: caller.deadline.min(now + TIMEOUT.max(try_timeout)),
+            hops: serving.hops.saturating_add(1),
+            source_service: Some(caller.service.clone()),
+            ..serving.clone()
+        };
+        let is_head = request.method() == Method::HEAD;
+        let answered = self.answered(&cx, caller, try_timeout, request).await;
+        let (answer, cx) = match answered {
+            Ok(answered) => answered,
+            Err(error) => (Err(error), Arc::new(cx)),
+        };
+        let (mut response, owed) = match answer {
+            Ok(answer) => answer,
+            Err(error) => (error.answer(&cx.trace), None),
+        };
+        let answered_by = response.extensions_mut().remove::<AnsweredBy>();
+        headers::mark(response.headers_mut(), &cx, answered_by);
+        let mut held = Held::new(cx, None, None);
+        held.answered(response.status(), owed);
+        if is_head { without_body(response) } else { response }.map(|body| body.holding(held))
+    }
+
+    /// The tries. An error outside of the pair: not even one was made.
+    async fn answered<B>(
+        &self,
+        cx: &RequestContext,
+        caller: &Caller,
+        try_timeout: Duration,
+        request: Request<B>,
+    ) -> Result<(Answer, Arc<RequestContext>), GatewayError>
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BodyError>,
+    {
+        if cx.hops > HOPS_MAX {
+            return Err(DispatchError::TooManyHops { service: self.name.clone() }.into());
+        }
+        let (mut head, body) = request.into_parts();
+        let source = HeaderValue::try_from(&*caller.service).expect("names are letters, digits and dashes");
+        headers::call(&mut head, cx, &self.host, source);
+        head.uri = Uri::from(head.uri.path_and_query().cloned().unwrap_or_else(|| "/".parse().expect("a path")));
+        let (body, fault) = body::limited(body, caller.body_limit_bytes)?;
+        let mut body = if is_small(&head) { whole(body, cx.deadline).await? } else { body };
+        let mut kept: Option<Kept> = None;
+        let may_retry = retry::is_idempotent(&head.method, &head.headers);
+        if may_retry && !body.is_whole() {
+            let (keeping, of_it) = kept::kept(body);
+            (body, kept) = (keeping, Some(of_it));
+        }
+        self.budget.sent();
+        let mut tried = 1;
+        loop {
+            let again = if may_retry { body.copy() } else { None };
+            let mut of_try = cx.clone();
+            of_try.trace.span_id = if tried == 1 { cx.trace.span_id } else { cx.trace.child().span_id };
+            let of_try = Arc::new(of_try);
+            let answer = self.tried(&of_try, try_timeout, clone(&head, &of_try), body, &fault).await;
+            let asked = match &answer {
+                Ok((response, _)) if !is_passing(response.status()) => None,
+                Ok((response, _)) => Some(retry::backoff(tried, Some(response.headers()))),
+                Err(error) if error.is_passing() => Some(retry::backoff(tried, None)),
+                Err(_) => None,
+            };
+            let Some(wait) = asked.filter(|wait| tried < TRIES_MAX && Instant::now() + *wait < cx.deadline) else {
+                return Ok((answer, of_try));
+            };
+            let Some(next) = again.or_else(|| kept.as_ref()?.again()) else { return Ok((answer, of_try)) };
+            if !may_retry || !self.budget.take() {
+                return Ok((answer, of_try));
+            }
+            drop(answer); // its body holds a place in the callee
+            tokio::time::sleep(wait).await;
+            (body, tried) = (next, tried + 1);
+        }
+    }
+
+    async fn tried(
+        &self,
+        cx: &Arc<RequestContext>,
+        try_timeout: Duration,
+        head: Parts,
+        body: Body,
+        fault: &Fault,
+    ) -> Answer {
+        let is_head = head.method == Method::HEAD;
+        let by = cx.deadline.min(Instant::now() + try_timeout);
+        let mut request = Request::from_parts(head, body);
+        request.extensions_mut().insert(AnswerBy(by));
+        let answered = timeout_at((by + GRACE).into(), self.dispatch.dispatch(cx.clone(), request)).await;
+        if let Some(error) = fault.get() {
+            return Err(error.clone().into());
+        }
+        checked(answered.map_err(|_elapsed| GatewayError::DeadlineExceeded)??, is_head)
+    }
+}
+
+/// A callee's answer with the length that its body must have.
+type Answer = Result<(Response<Body>, Option<u64>), GatewayError>;
+
+/// Statuses after which the same request may have another answer.
+fn is_passing(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 502 | 503)
+}
+
+/// The head of one try. Extensions are not copied: they are the host's.
+fn clone(head: &Parts, cx: &RequestContext) -> Parts {
+    let mut request = Request::new(());
+    *request.method_mut() = head.method.clone();
+    *request.uri_mut() = head.uri.clone();
+    *request.headers_mut() = head.headers.clone();
+    let (mut parts, ()) = request.into_parts();
+    parts.headers.insert(crate::context::TRACEPARENT, cx.trace.traceparent());
+    parts
+}
+
+/// Whether the declared length is one that is waited for.
+fn is_small(head: &Parts) -> bool {
+    let length = headers::content_length(&head.headers).ok().flatten();
+    length.is_some_and(|length| length <= SMALL_MAX_BYTES) && head.headers.contains_key(CONTENT_LENGTH)
+}
+
+async fn whole(body: Body, deadline: Instant) -> Result<Body, GatewayError> {
+    let whole = timeout_at(deadline.into(), body.whole()).await;
+    Ok(whole.map_err(|_elapsed| GatewayError::DeadlineExceeded)??)
+}
+
+#[cfg(test)]
+mod tests;
