@@ -172,6 +172,7 @@ fn manifest(subject: Subject, listen: SocketAddr, admin: SocketAddr, component: 
 
 [gateway]
 listen = "{listen}"
+limit = "off"
 
 [admin]
 listen = "{admin}"

@@ -3,15 +3,17 @@
 //!
 //! A backend knows SQL and sockets; it never sees WIT or wasmtime types, and does nothing on a
 //! guest's behalf without a [`Granted`](crate::grant::Granted) that says it may. Start at
-//! [`postgres::Databases`].
+//! [`postgres::Databases`] and [`redis::Stores`].
 
 pub mod embedded;
 pub mod migrate;
 pub mod postgres;
+pub mod redis;
 
 use std::sync::Arc;
 
 /// Everything the host reaches on behalf of its services; started once, shared by all of them.
 pub struct Backends {
     pub databases: Arc<postgres::Databases>,
+    pub redis: redis::Stores,
 }

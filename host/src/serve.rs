@@ -12,6 +12,7 @@ use std::{
 };
 
 use gateway::{
+    limit::SharedLimit,
     listener::{self, Listeners},
     tls::Tls,
 };
@@ -22,6 +23,7 @@ use crate::{
         Backends,
         embedded::{self, DataFolder},
         postgres::Databases,
+        redis::{self, Stores},
     },
     component::Artifacts,
     deploy::{self, Generation, Watch},
@@ -32,11 +34,13 @@ use crate::{
 
 mod error;
 mod front;
+mod limits;
 mod listening;
 mod probes;
 mod report;
 
 pub use error::StartError;
+use limits::Limits;
 use listening::Listening;
 pub use report::Report;
 
@@ -70,12 +74,11 @@ pub async fn start(manifest: Manifest, surroundings: Surroundings) -> Result<Run
         tls: front::tls(&manifest.gateway)?,
     };
     let data = DataFolder::open(&manifest.host.data)?;
-    let databases = Arc::new(databases(&manifest, &data, &surroundings).await?);
-    let backends = Arc::new(Backends { databases });
+    let backends = Arc::new(backends(&manifest, &data, &surroundings).await?);
     match start_services(manifest, surroundings, sockets, backends.clone(), data).await {
         Ok(running) => Ok(running),
         Err(error) => {
-            backends.databases.stop().await;
+            stop_backends(&backends).await;
             Err(error)
         }
     }
@@ -96,8 +99,11 @@ async fn start_services(
     data: DataFolder,
 ) -> Result<Running, StartError> {
     let generation = Arc::new(prepare(&manifest, &backends, &surroundings.watch).await?);
-    let health = Arc::new(Health::new(probes::of(&manifest, &generation, &backends.databases)));
-    let gateway = Arc::new(front::gateway(&manifest, &generation, &health)?);
+    let health = Arc::new(Health::new(
+        probes::of(&manifest, &generation, &backends.databases),
+        probes::own(&manifest, &backends),
+    ));
+    let gateway = Arc::new(front::gateway(&manifest, &generation, &health, &limits(&manifest, &backends))?);
     let admin_address = sockets.admin.addresses().next().expect("one address was bound");
     let admin = Arc::new(front::admin(admin_address, &health));
     Ok(Running {
@@ -120,21 +126,19 @@ impl Running {
         tokio::time::sleep(self.manifest.host.linger).await;
         let stragglers = self.gateway.stop(self.manifest.host.drain).await;
         self.housekeeping.abort();
-        self.backends.databases.stop().await;
+        stop_backends(&self.backends).await;
         self.admin.stop(Duration::ZERO).await;
         stragglers
     }
 }
 
-async fn databases(
-    manifest: &Manifest,
-    data: &DataFolder,
-    surroundings: &Surroundings,
-) -> Result<Databases, StartError> {
+/// Whatever is started before a failure is stopped.
+async fn backends(manifest: &Manifest, data: &DataFolder, surroundings: &Surroundings) -> Result<Backends, StartError> {
     let variable = |name: &str| surroundings.environment.get(name);
     let environment = embedded::Environment {
         path: variable("PATH").map(Into::into),
         postgres: variable("ARCHIPEL_POSTGRES").map(PathBuf::from),
+        redis: variable("ARCHIPEL_REDIS").map(PathBuf::from),
         runtime: variable("XDG_RUNTIME_DIR").map(PathBuf::from),
     };
     let grants: Vec<_> = manifest.services.values().flat_map(|service| service.grants.databases()).collect();
@@ -143,7 +147,26 @@ async fn databases(
     for warning in databases.warnings() {
         tracing::warn!("{warning}");
     }
-    Ok(databases)
+    match Stores::start(&manifest.redis, data, &environment).await {
+        Ok(redis) => Ok(Backends { databases: Arc::new(databases), redis }),
+        Err(error) => {
+            databases.stop().await;
+            Err(error.into())
+        }
+    }
+}
+
+async fn stop_backends(backends: &Backends) {
+    tokio::join!(backends.databases.stop(), backends.redis.stop());
+}
+
+/// Where limits are counted, if not in memory.
+fn limits(manifest: &Manifest, backends: &Backends) -> Limits {
+    let store = manifest.gateway.limit_store.as_deref().and_then(|name| backends.redis.get(name));
+    let shared = |store: &Arc<redis::Store>| -> Arc<dyn SharedLimit> {
+        Arc::new(redis::Limits::new(store.clone(), manifest.name.clone()))
+    };
+    Limits::new(store.map(shared))
 }
 
 async fn prepare(

@@ -7,8 +7,11 @@
 mod database;
 mod environment;
 mod gateway;
+mod gather;
 mod host;
+mod limiting;
 mod limits;
+mod redis;
 mod route;
 mod service;
 
@@ -24,6 +27,7 @@ pub(super) use self::{
     database::database,
     gateway::{admin_listen, gateway},
     host::host,
+    redis::{redis, redis_count},
     route::{conflicts, route, unused},
     service::{Surroundings, service},
 };

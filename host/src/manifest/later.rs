@@ -6,13 +6,9 @@
 /// What each key will be for; `*` is any name, `[]` any item.
 const LATER: &[(&str, &str)] = &[
     ("gateway.auth", "authentication"),
-    ("gateway.limit", "rate limits"),
-    ("gateway.limit_store", "rate limits"),
-    ("gateway.trusted_proxies", "trusted proxies"),
     ("admin.tokens", "admin tokens"),
     ("host.allow_unrestricted", "unrestricted network access"),
     ("secrets", "secrets"),
-    ("redis", "redis"),
     ("keyvalue", "key-value stores"),
     ("events", "events"),
     ("auth", "authentication"),
@@ -34,14 +30,12 @@ const LATER: &[(&str, &str)] = &[
     ("services.*.permissions.passwords", "password hashing"),
     ("services.*.permissions.sockets", "raw sockets"),
     ("services.*.permissions.use", "permission sets"),
-    ("routes[].gather", "gathering several answers"),
-    ("routes[].static", "static answers"),
     ("routes[].auth", "authentication"),
-    ("routes[].limit", "rate limits"),
 ];
 
 /// Asked for only where the key is not known: in an included file.
-const ELSEWHERE: &str = "belongs in the manifest itself; an included file may have `services`, `routes` and `postgres`";
+const ELSEWHERE: &str =
+    "belongs in the manifest itself; an included file may have `services`, `routes`, `postgres` and `redis`";
 
 /// Keys that stay refused, with what to do instead.
 const NEVER: &[(&str, &str)] = &[

@@ -5,7 +5,7 @@ use std::io;
 use gateway::{listener::BindError, tls::TlsError};
 
 use crate::{
-    backend::{embedded::FolderError, postgres},
+    backend::{embedded::FolderError, postgres, redis},
     component::ArtifactsError,
     deploy::DeployError,
     engine::EngineError,
@@ -23,6 +23,8 @@ pub enum StartError {
     Data(#[from] FolderError),
     #[error(transparent)]
     Databases(#[from] postgres::StartError),
+    #[error(transparent)]
+    Redis(#[from] redis::StartError),
     #[error(transparent)]
     Engine(#[from] EngineError),
     #[error(transparent)]

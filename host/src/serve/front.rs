@@ -7,7 +7,9 @@ use gateway::{
     body::Body,
     context::RequestContext,
     dispatch::{Dispatch, Dispatched},
+    fixed::Fixed,
     gateway::{Gateway, Settings},
+    gather::{Gather, Part},
     listener,
     route::{Methods, Route},
     router::{Entry, RouteTable},
@@ -15,12 +17,12 @@ use gateway::{
 };
 use http::{Method, Request, StatusCode};
 
-use super::StartError;
+use super::{StartError, limits::Limits};
 use crate::{
     admin,
     deploy::Generation,
     health::{self, Health},
-    manifest::{GatewaySettings, Manifest},
+    manifest::{GatewaySettings, Manifest, PartSettings, RouteSettings, Target},
 };
 
 const ADMIN_CONNECTIONS_MAX: NonZeroUsize = NonZeroUsize::new(256).expect("not zero");
@@ -35,19 +37,21 @@ pub(super) fn gateway(
     manifest: &Manifest,
     generation: &Generation,
     health: &Arc<Health>,
+    limits: &Limits,
 ) -> Result<Gateway, StartError> {
     let mut entries: Vec<Entry> = admin::health_pages(health).into_iter().map(own).collect();
-    entries.push(own(("/openapi.json", Arc::new(Document(generation.openapi.clone())))));
+    let document = own(("/openapi.json", Arc::new(Document(generation.openapi.clone()))));
+    entries.push(Entry { exempt: false, ..document }); // whoever reads it counts like anybody else
     let own_pages = entries.len();
     for settings in &manifest.routes {
-        let deployed = generation.services.get(&settings.service).expect("a checked route names a service");
+        let (dispatch, label) = target(settings, generation);
         entries.push(Entry {
             route: settings.route.clone(),
-            dispatch: deployed.service.clone(),
+            dispatch,
             exempt: false,
             access: Access::Public,
-            limit: None,
-            label: settings.service.clone(),
+            limit: settings.limit.map(|rate| limits.of(&format!("route {}", settings.route), rate)),
+            label,
         });
     }
     let of = &manifest.gateway;
@@ -58,7 +62,8 @@ pub(super) fn gateway(
         timeout: of.timeout,
         requests_max: of.requests_max,
         access: Access::Public,
-        limit: None,
+        limit: of.limit.map(|rate| limits.of("gateway", rate)),
+        trusted_proxies: of.trusted_proxies.clone(),
     };
     let table = RouteTable::new(entries).map_err(|conflicts| {
         // The manifest's own routes were compared when it was loaded.
@@ -66,6 +71,28 @@ pub(super) fn gateway(
         StartError::OwnPages(taken.map(|index| manifest.routes[index].key.clone()).collect())
     })?;
     Ok(Gateway::new(table, settings))
+}
+
+/// Who answers on a route, and what the access log calls it.
+fn target(settings: &RouteSettings, generation: &Generation) -> (Arc<dyn Dispatch>, Arc<str>) {
+    let service = |name: &Arc<str>| {
+        generation.services.get(name).expect("a checked route names services").service.clone() as Arc<dyn Dispatch>
+    };
+    match &settings.target {
+        Target::Service(name) => (service(name), name.clone()),
+        Target::Static(status) => (Arc::new(Fixed(*status)), "gateway".into()),
+        Target::Gather(parts) => {
+            let part = |part: &PartSettings| Part {
+                name: part.name.clone(),
+                service: part.service.clone(),
+                dispatch: service(&part.service),
+                from: part.from.clone(),
+                default: part.default.clone(),
+            };
+            let gather = Gather::new(settings.route.path.clone(), parts.iter().map(part).collect());
+            (Arc::new(gather), "gateway".into())
+        }
+    }
 }
 
 /// The admin listener's pages, for its own `Host` only.
@@ -80,6 +107,7 @@ pub(super) fn admin(address: std::net::SocketAddr, health: &Arc<Health>) -> Gate
         requests_max: ADMIN_CONNECTIONS_MAX,
         access: Access::Public,
         limit: None,
+        trusted_proxies: Vec::new(),
     };
     Gateway::new(RouteTable::new(entries).expect("our own pages do not clash"), settings)
 }

@@ -84,7 +84,7 @@ fn place(
 }
 
 /// Has been reported.
-struct Wrong;
+pub(super) struct Wrong;
 
 /// The text, from wherever it comes; none when it may be absent and is.
 fn secret(check: &mut Check<'_>, key: &Key<'_>, raw: RawText) -> Result<Option<Secret>, Wrong> {
@@ -95,7 +95,7 @@ fn secret(check: &mut Check<'_>, key: &Key<'_>, raw: RawText) -> Result<Option<S
     }
 }
 
-fn text(check: &mut Check<'_>, key: &Key<'_>, raw: RawText) -> Result<Option<String>, Wrong> {
+pub(super) fn text(check: &mut Check<'_>, key: &Key<'_>, raw: RawText) -> Result<Option<String>, Wrong> {
     match raw {
         RawText::Plain(text) => {
             if has_password(&text) {
