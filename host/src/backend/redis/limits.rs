@@ -3,7 +3,10 @@
 //! A request waits at most [`DRAW_TIMEOUT`] for an answer, and not at all during an outage. Keys
 //! end by themselves when their bucket is full again.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use gateway::limit::{Away, Balance, Drawn, Owner, Rate, SharedLimit};
 use redis::Script;
@@ -45,7 +48,7 @@ impl Limits {
 
     async fn ask(&self, limit: &str, rate: Rate, owner: &Owner) -> Result<Balance, Away> {
         let outage = &self.store.outage;
-        if !outage.is_worth_asking() {
+        if !outage.is_worth_asking(Instant::now()) {
             return Err(Away);
         }
         let mut call = self.draw.key(format!("archipel:limit:{}:{limit}:{owner}", self.system));
@@ -58,11 +61,11 @@ impl Limits {
                 Ok(Balance { accepted: accepted == 1, ahead: Duration::from_micros(ahead) })
             }
             Ok(Err(error)) => {
-                outage.failed(&error.to_string());
+                outage.failed(Instant::now(), &error.to_string());
                 Err(Away)
             }
             Err(_elapsed) => {
-                outage.failed("no answer within 50 ms");
+                outage.failed(Instant::now(), "no answer within 50 ms");
                 Err(Away)
             }
         }

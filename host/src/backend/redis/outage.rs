@@ -5,10 +5,8 @@
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
-
-use tokio::time::Instant;
 
 const FAILURES_MAX: u32 = 5;
 const PROBE_EVERY: Duration = Duration::from_secs(1);
@@ -37,13 +35,13 @@ impl Outage {
     }
 
     /// Whether to ask now. During an outage it is yes for one caller each second.
-    pub(super) fn is_worth_asking(&self) -> bool {
+    pub(super) fn is_worth_asking(&self, now: Instant) -> bool {
         let mut state = self.state();
         match state.probe_at {
             None => true,
-            Some(at) if at > Instant::now() => false,
+            Some(at) if at > now => false,
             Some(_) => {
-                state.probe_at = Some(Instant::now() + PROBE_EVERY);
+                state.probe_at = Some(now + PROBE_EVERY);
                 true
             }
         }
@@ -59,18 +57,18 @@ impl Outage {
         }
     }
 
-    pub(super) fn failed(&self, reason: &str) {
+    pub(super) fn failed(&self, now: Instant, reason: &str) {
         let mut state = self.state();
         state.failures = state.failures.saturating_add(1);
         let is_out = state.failures >= FAILURES_MAX;
         if is_out && state.probe_at.is_none() {
-            state.probe_at = Some(Instant::now() + PROBE_EVERY);
+            state.probe_at = Some(now + PROBE_EVERY);
         }
-        let is_news = state.told_at.is_none_or(|at| at.elapsed() >= TELL_EVERY);
+        let is_news = state.told_at.is_none_or(|at| now.saturating_duration_since(at) >= TELL_EVERY);
         let tell = !state.told && (is_out || is_news);
         if tell {
             state.told = true;
-            state.told_at = Some(Instant::now());
+            state.told_at = Some(now);
         }
         drop(state);
         if tell {
@@ -88,22 +86,19 @@ impl Outage {
 mod tests {
     use super::*;
 
-    #[tokio::test]
-    async fn after_five_failures_one_caller_a_second_asks() {
-        tokio::time::pause();
-        let outage = Outage::new("main".into());
+    #[test]
+    fn after_five_failures_one_caller_a_second_asks() {
+        let (outage, began) = (Outage::new("main".into()), Instant::now());
         for _ in 0..FAILURES_MAX {
-            assert!(outage.is_worth_asking());
-            outage.failed("a test");
+            assert!(outage.is_worth_asking(began));
+            outage.failed(began, "a test");
         }
-        assert!(!outage.is_worth_asking());
-        tokio::time::advance(PROBE_EVERY).await;
-        assert!(outage.is_worth_asking());
-        assert!(!outage.is_worth_asking(), "one asks, the others do not wait for it");
-        outage.failed("a test");
-        tokio::time::advance(PROBE_EVERY).await;
-        assert!(outage.is_worth_asking());
+        assert!(!outage.is_worth_asking(began));
+        assert!(outage.is_worth_asking(began + PROBE_EVERY));
+        assert!(!outage.is_worth_asking(began + PROBE_EVERY), "one asks, the others do not wait for it");
+        outage.failed(began + PROBE_EVERY, "a test");
+        assert!(outage.is_worth_asking(began + 2 * PROBE_EVERY));
         outage.answered();
-        assert!(outage.is_worth_asking() && outage.is_worth_asking());
+        assert!(outage.is_worth_asking(began) && outage.is_worth_asking(began));
     }
 }
