@@ -20,12 +20,13 @@ use http::{
     header::{ACCEPT, ACCEPT_LANGUAGE, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST},
 };
 use http_body_util::{BodyExt, Limited};
+use tracing::Level;
 
 use crate::{
     body::{self, Body},
     context::{RequestContext, TRACEPARENT},
     dispatch::{AnsweredBy, Dispatch, DispatchError, Dispatched},
-    error::success,
+    error::{GatewayError, success},
     route::PathPattern,
 };
 
@@ -103,10 +104,7 @@ impl Gather {
             let part = &self.parts[index];
             match answered {
                 Ok(data) => found[index] = Some(data),
-                Err(failure) if part.default.is_some() => {
-                    let reason = failure.reason();
-                    tracing::debug!(traceId = %cx.trace, part = part.name, reason, "a part of an answer is missing");
-                }
+                Err(failure) if part.default.is_some() => failure.tell(cx, &part.name),
                 Err(Failure::Answer(answer)) => return Ok(*answer),
                 Err(Failure::Error(error)) => return Err(error),
             }
@@ -206,10 +204,18 @@ impl Part {
 }
 
 impl Failure {
-    fn reason(&self) -> String {
-        match self {
-            Self::Answer(answer) => format!("it answered {}", answer.status().as_u16()),
-            Self::Error(error) => error.to_string(),
+    /// As loud as if it had been the whole answer.
+    fn tell(self, cx: &RequestContext, part: &str) {
+        let (level, reason) = match self {
+            Self::Answer(answer) => (Level::DEBUG, format!("it answered {}", answer.status().as_u16())),
+            Self::Error(error) => {
+                let error = GatewayError::from(error);
+                (error.level(), error.to_string())
+            }
+        };
+        match level {
+            Level::WARN => tracing::warn!(traceId = %cx.trace, part, reason, "a part of an answer is missing"),
+            _ => tracing::debug!(traceId = %cx.trace, part, reason, "a part of an answer is missing"),
         }
     }
 }

@@ -5,7 +5,6 @@
 //! uses it decides what to do without. What is asked of it is in files of their own.
 
 mod limits;
-mod outage;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -24,8 +23,6 @@ use crate::{
     manifest::{RedisPlace, RedisSettings},
     problem::chain,
 };
-use outage::Outage;
-
 pub use limits::Limits;
 
 /// To make one connection, and as long as a command may take that has no limit of its own.
@@ -48,7 +45,6 @@ pub struct Stores {
 pub struct Store {
     name: Arc<str>,
     connection: ConnectionManager,
-    outage: Outage,
 }
 
 /// Why a manifest's Redis servers cannot be used. Nothing keeps running.
@@ -146,7 +142,7 @@ impl Store {
             .set_concurrency_limit(IN_FLIGHT_MAX);
         let connection = ConnectionManager::new_lazy_with_config(client.clone(), config)?;
         tokio::spawn(first_contact(name.clone(), client, connection.clone()));
-        Ok(Self { outage: Outage::new(name.clone()), name, connection })
+        Ok(Self { name, connection })
     }
 
     pub fn name(&self) -> &str {

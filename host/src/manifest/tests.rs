@@ -4,6 +4,7 @@ mod database;
 mod environment;
 mod gateway;
 mod include;
+mod limiting;
 mod service;
 
 use std::{fs, path::Path};

@@ -3,6 +3,8 @@
 //! A request waits at most [`DRAW_TIMEOUT`] for an answer, and not at all during an outage. Keys
 //! end by themselves when their bucket is full again.
 
+mod outage;
+
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -12,6 +14,7 @@ use gateway::limit::{Away, Balance, Drawn, Owner, Rate, SharedLimit};
 use redis::Script;
 
 use super::Store;
+use outage::Outage;
 
 /// Half of what a request may ever wait for a Redis.
 const DRAW_TIMEOUT: Duration = Duration::from_millis(50);
@@ -39,15 +42,16 @@ pub struct Limits {
     /// Systems may share a Redis, but no buckets.
     system: String,
     draw: Script,
+    outage: Outage,
 }
 
 impl Limits {
     pub fn new(store: Arc<Store>, system: String) -> Self {
-        Self { store, system, draw: Script::new(DRAW) }
+        Self { outage: Outage::new(store.name.clone()), store, system, draw: Script::new(DRAW) }
     }
 
     async fn ask(&self, limit: &str, rate: Rate, owner: &Owner) -> Result<Balance, Away> {
-        let outage = &self.store.outage;
+        let outage = &self.outage;
         if !outage.is_worth_asking(Instant::now()) {
             return Err(Away);
         }
