@@ -179,6 +179,7 @@ fn manifest(subject: Subject, listen: SocketAddr, admin: SocketAddr, component: 
 
 [gateway]
 listen = "{listen}"
+limit = "off"
 
 [admin]
 listen = "{admin}"

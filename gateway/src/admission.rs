@@ -11,6 +11,8 @@ use std::{
     time::Duration,
 };
 
+use ipnet::IpNet;
+
 use crate::{auth::Access, limit::Limit};
 
 /// What holds for every request that its route does not decide itself.
@@ -29,6 +31,8 @@ pub struct Settings {
     pub access: Access,
     /// How often one address may ask, over all routes.
     pub limit: Option<Arc<dyn Limit>>,
+    /// Whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
 }
 
 /// The count of requests in flight. The maximum may change from one request to the next.

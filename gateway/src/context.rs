@@ -32,9 +32,9 @@ pub struct RequestContext {
     pub request_id: HeaderValue,
     /// The socket's other end, not a forwarded address.
     pub downstream: SocketAddr,
-    /// The client's own address, for limits and logs.
+    /// The client's own address, as far as trusted proxies are believed: for limits and services.
     pub client: IpAddr,
-    /// The client's connection is encrypted.
+    /// The client's connection is encrypted, as far as trusted proxies are believed.
     pub https: bool,
     pub received: Instant,
     /// When the answer's last byte must have been sent.

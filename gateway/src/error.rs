@@ -11,6 +11,7 @@ use http::{HeaderValue, Response, StatusCode, header};
 use tracing::{Level, debug, warn};
 
 pub use envelope::envelope;
+pub(crate) use envelope::success;
 
 use crate::{
     auth::TokenError,

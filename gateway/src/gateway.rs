@@ -18,6 +18,7 @@ use crate::{
         self, Body, BodyError, Fault, Held,
         pace::{Pace, Paced},
     },
+    client::Client,
     connection::{Handler, Peer, Scheme},
     context::{RequestContext, TraceContext, new_request_id, request_id},
     dispatch::{AnsweredBy, DispatchError, Dispatched},
@@ -81,6 +82,7 @@ impl Gateway {
         let is_head = head.method == Method::HEAD;
         let trace = TraceContext::of(&head.headers);
         let request_id = request_id(&head.headers);
+        let client = Client::of(downstream.ip(), https, &head.headers, &now.settings.trusted_proxies);
 
         let (found, permit) = match self.admit(&now, &mut head) {
             Ok((found, permit)) => (Ok(found), permit),
@@ -93,8 +95,8 @@ impl Gateway {
             trace,
             request_id,
             downstream,
-            client: downstream.ip(),
-            https,
+            client: client.address,
+            https: client.https,
             received,
             deadline: received + timeout,
             hops: 0,
@@ -111,7 +113,7 @@ impl Gateway {
         let record = asked.map(|asked| Record::new(asked, cx.clone(), entry.as_ref().ok().copied()));
         let mut held = Held::new(cx.clone(), permit, record);
 
-        let started = entry.and_then(|entry| Started::new(&cx, entry, limit, https, head, body));
+        let started = entry.and_then(|entry| Started::new(&cx, entry, limit, head, body));
         let answer = match started {
             Ok(started) => started.answer(cx.deadline).await,
             Err(error) => Err(error),
@@ -180,7 +182,6 @@ impl<'a> Started<'a> {
         cx: &Arc<RequestContext>,
         entry: &'a Entry,
         limit: u64,
-        https: bool,
         mut head: Parts,
         body: B,
     ) -> Result<Self, GatewayError>
@@ -189,7 +190,7 @@ impl<'a> Started<'a> {
         B::Error: Into<BodyError>,
     {
         let (body, fault) = body::limited(body, limit)?;
-        headers::forward(&mut head, cx, https);
+        headers::forward(&mut head, cx);
         let request = Request::from_parts(head, body);
         let answer = match request.body().is_small() {
             true => Box::pin(once_whole(entry, cx.clone(), request)),

@@ -53,7 +53,7 @@ const PROTECTED: [HeaderName; 14] = [
 const FORWARDED_MAX: usize = 9;
 
 /// Makes a client's head into what its service receives.
-pub(crate) fn forward(head: &mut Parts, cx: &RequestContext, https: bool) {
+pub(crate) fn forward(head: &mut Parts, cx: &RequestContext) {
     clean_request(&mut head.headers);
     head.headers.reserve(FORWARDED_MAX); // grows once rather than twice
     if !head.headers.contains_key(HOST)
@@ -65,7 +65,7 @@ pub(crate) fn forward(head: &mut Parts, cx: &RequestContext, https: bool) {
     if let Some(host) = headers.get(HOST).cloned() {
         headers.insert(X_FORWARDED_HOST, host);
     }
-    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(if https { "https" } else { "http" }));
+    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(if cx.https { "https" } else { "http" }));
     headers.insert(X_FORWARDED_FOR, address_value(cx.client));
     if let Some(identity) = &cx.identity {
         headers.remove(header::AUTHORIZATION); // what it proved is said below
@@ -199,7 +199,7 @@ fn is_identity(name: &str) -> bool {
     name.starts_with("x-user-") || name == "x-source-service"
 }
 
-/// No proxy is trusted, so no one but the gateway says where a request came from.
+/// What a trusted proxy said is in the context by now; nobody but the gateway tells a service.
 fn is_origin(name: &str) -> bool {
     name.starts_with("x-forwarded-") || matches!(name, "forwarded" | "x-real-ip")
 }

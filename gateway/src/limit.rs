@@ -2,9 +2,24 @@
 //!
 //! Decides what is counted and what a client is told of it. How it is counted is a [`Limit`]'s.
 
-use std::{future::Future, net::IpAddr, pin::Pin};
+mod memory;
+mod owner;
+mod rate;
+mod shared;
+
+use std::{
+    future::Future,
+    net::IpAddr,
+    pin::Pin,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
+
+pub use memory::{KEYS_MAX, Memory};
+pub use owner::Owner;
+pub use rate::{Rate, RateError};
+pub use shared::{Away, Balance, Drawn, SharedLimit, Store};
 
 const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
 const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
@@ -43,6 +58,20 @@ pub trait Limit: Send + Sync + 'static {
 }
 
 impl Quota {
+    /// What is left at `rate` when everything that was taken will be there again in `ahead`.
+    fn new(rate: Rate, ahead: Duration, accepted: bool) -> Self {
+        let (ahead, interval, burst) = (nanos(ahead), rate.interval_nanos(), rate.burst_nanos());
+        let left = burst.saturating_sub(ahead) / interval;
+        let missing = (ahead + interval).saturating_sub(burst);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self {
+            limit: rate.count(),
+            remaining: u32::try_from(left).unwrap_or(u32::MAX),
+            reset: (nanos(now) + ahead).div_ceil(SECOND),
+            retry_after: (!accepted).then(|| u32::try_from(missing.div_ceil(SECOND)).unwrap_or(u32::MAX).max(1)),
+        }
+    }
+
     /// The one that stops a client first.
     pub(crate) fn tighter(self, other: Option<Self>) -> Self {
         other
@@ -59,9 +88,34 @@ impl Quota {
     }
 }
 
+const SECOND: u64 = 1_000_000_000;
+
+/// Enough for 584 years.
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_quota_says_what_is_left_and_when_to_come_back() {
+        let rate: Rate = "60/min".parse().unwrap();
+        let seconds = Duration::from_secs;
+        let told = |ahead, accepted| {
+            let quota = Quota::new(rate, ahead, accepted);
+            (quota.limit, quota.remaining, quota.retry_after)
+        };
+        assert_eq!(told(seconds(1), true), (60, 59, None));
+        assert_eq!(told(seconds(60), true), (60, 0, None));
+        assert_eq!(told(seconds(60), false), (60, 0, Some(1)));
+        assert_eq!(told(Duration::from_millis(59_001), false), (60, 0, Some(1)), "never 0");
+        let hourly = Quota::new("1/h".parse().unwrap(), seconds(3600), false);
+        assert_eq!(hourly.retry_after, Some(3600));
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        assert!((now + 3599..=now + 3602).contains(&hourly.reset), "{} {now}", hourly.reset);
+    }
 
     #[test]
     fn the_tighter_quota_is_the_one_that_stops_a_client_first() {

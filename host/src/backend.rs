@@ -3,7 +3,7 @@
 //!
 //! A backend knows SQL and sockets; it never sees WIT or wasmtime types, and does nothing on a
 //! guest's behalf without a [`Granted`](crate::grant::Granted) that says it may. Start at
-//! [`postgres::Databases`].
+//! [`postgres::Databases`] and [`redis::Stores`].
 
 pub mod directory;
 pub mod embedded;
@@ -11,6 +11,7 @@ pub mod identity;
 pub mod http;
 pub mod migrate;
 pub mod postgres;
+pub mod redis;
 
 use std::sync::Arc;
 
@@ -22,4 +23,5 @@ pub struct Backends {
     pub directory: Arc<directory::Directory>,
     /// The way to the outside.
     pub outbound: http::Outbound,
+    pub redis: redis::Stores,
 }

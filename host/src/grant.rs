@@ -204,7 +204,7 @@ mod tests {
         let expected = DatabaseGrant { service: "orders".into(), database: "stats".into(), mode: Mode::Read };
         assert_eq!(granted.get(), &expected);
         let all: Vec<_> = grants().databases().map(|granted| granted.get().database.clone()).collect();
-        assert_eq!(all, ["stats".into(), "users".into()]);
+        assert_eq!(all, ["stats", "users"].map(Arc::<str>::from));
     }
 
     #[test]

@@ -68,11 +68,13 @@ pub struct Health {
     started: Instant,
     draining: AtomicBool,
     services: BTreeMap<Arc<str>, ServiceHealth>,
+    /// What the gateway itself depends on, by name: `redis.main`.
+    own: Vec<(String, Arc<Cached>)>,
 }
 
 impl Health {
-    pub fn new(services: BTreeMap<Arc<str>, ServiceHealth>) -> Self {
-        Self { started: Instant::now(), draining: AtomicBool::new(false), services }
+    pub fn new(services: BTreeMap<Arc<str>, ServiceHealth>, own: Vec<(String, Arc<Cached>)>) -> Self {
+        Self { started: Instant::now(), draining: AtomicBool::new(false), services, own }
     }
 
     /// From now on the host is not ready, whatever its services say.
@@ -80,14 +82,16 @@ impl Health {
         self.draining.store(true, Relaxed);
     }
 
-    /// The host as a whole: one check for each service. Takes at most as long as the slowest
+    /// The host as a whole: one check for each service, and the gateway's own. Takes at most as long as the slowest
     /// check, a second. Cancel safe.
     pub async fn host(&self) -> Report {
         let each = self.services.keys().map(|name| async move {
             let status = self.service(name).await.map_or(Status::Unhealthy, |report| report.status);
             (name.to_string(), Check { status, latency: None, message: None })
         });
-        let checks: BTreeMap<_, _> = futures_util::future::join_all(each).await.into_iter().collect();
+        let own = self.own.iter().map(|(name, check)| async move { (name.clone(), check.result().await) });
+        let (each, own) = tokio::join!(futures_util::future::join_all(each), futures_util::future::join_all(own));
+        let checks: BTreeMap<_, _> = each.into_iter().chain(own).collect();
         let status = match self.draining.load(Relaxed) {
             true => Status::ShuttingDown,
             false => worst(checks.values()),
@@ -125,7 +129,7 @@ mod tests {
                 Arc::new(Cached::new(false, move || Box::pin(async move { failed(status) }))),
             )],
         };
-        Health::new(services.iter().map(|(name, status)| ((*name).into(), service(*status))).collect())
+        Health::new(services.iter().map(|(name, status)| ((*name).into(), service(*status))).collect(), Vec::new())
     }
 
     fn failed(status: Status) -> Result<(), String> {

@@ -27,6 +27,10 @@ use std::{
     time::Duration,
 };
 
+use gateway::{gather::Template, limit::Rate};
+use http::StatusCode;
+use ipnet::IpNet;
+
 pub use self::check::{key_document, ttl};
 pub use self::load::{Environment, Loaded};
 use crate::grant::Grants;
@@ -43,6 +47,7 @@ pub struct Manifest {
     /// `[auth.NAME]`.
     pub issuers: BTreeMap<Arc<str>, AuthSettings>,
     pub databases: BTreeMap<Arc<str>, DatabaseSettings>,
+    pub redis: BTreeMap<Arc<str>, RedisSettings>,
     pub services: BTreeMap<Arc<str>, ServiceSettings>,
     pub routes: Vec<RouteSettings>,
 }
@@ -57,6 +62,11 @@ pub struct GatewaySettings {
     pub h2c: bool,
     /// Authorities this gateway answers for, lower case; empty: any.
     pub hosts: Vec<String>,
+    /// How often one address may ask; none: as often as it likes.
+    pub limit: Option<Rate>,
+    /// The Redis that counts limits for several hosts.
+    pub limit_store: Option<Arc<str>>,
+    pub trusted_proxies: Vec<IpNet>,
     pub expose_version: bool,
     pub body_limit_bytes: u64,
     pub timeout: Duration,
@@ -180,6 +190,20 @@ pub enum DatabasePlace {
     External { url: Secret, url_read: Option<Secret>, tls: TlsMode },
 }
 
+/// A Redis by name.
+#[derive(Debug, Clone)]
+pub struct RedisSettings {
+    pub place: RedisPlace,
+}
+
+#[derive(Debug, Clone)]
+pub enum RedisPlace {
+    /// A database of the private server that the host starts.
+    Embedded,
+    /// The operator's server.
+    External { url: Secret },
+}
+
 /// How a connection to an operator's PostgreSQL is protected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum TlsMode {
@@ -273,10 +297,42 @@ pub enum Reuse {
 #[derive(Debug, Clone)]
 pub struct RouteSettings {
     pub route: gateway::route::Route,
-    pub service: Arc<str>,
+    pub target: Target,
     pub access: Access,
+    /// Its own, besides the gateway's.
+    pub limit: Option<Rate>,
     /// Its place in the manifest, for messages: `routes[3]`.
     pub key: String,
+}
+
+/// What a route leads to.
+#[derive(Debug, Clone)]
+pub enum Target {
+    Service(Arc<str>),
+    /// One answer out of several.
+    Gather(Vec<PartSettings>),
+    Static(StatusCode),
+}
+
+/// A part of a gathered answer.
+#[derive(Debug, Clone)]
+pub struct PartSettings {
+    pub name: String,
+    pub service: Arc<str>,
+    pub from: Template,
+    pub default: Option<serde_json::Value>,
+}
+
+impl Target {
+    /// The services it leads to, some perhaps more than once.
+    pub fn services(&self) -> impl Iterator<Item = &Arc<str>> {
+        let (one, parts) = match self {
+            Self::Service(service) => (Some(service), &[][..]),
+            Self::Gather(parts) => (None, &parts[..]),
+            Self::Static(_) => (None, &[][..]),
+        };
+        one.into_iter().chain(parts.iter().map(|part| &part.service))
+    }
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use std::{
 };
 
 use gateway::{
+    limit::SharedLimit,
     listener::{self, Listeners},
     tls::Tls,
 };
@@ -25,6 +26,7 @@ use crate::{
         http::Outbound,
         identity::Identities,
         postgres::Databases,
+        redis::{self, Stores},
     },
     component::{Artifacts, Histories},
     deploy::{self, Deployment, Loader, Watch},
@@ -35,11 +37,13 @@ use crate::{
 
 mod error;
 mod front;
+mod limits;
 mod listening;
 mod probes;
 mod report;
 
 pub use error::StartError;
+use limits::Limits;
 use listening::Listening;
 pub use report::Report;
 
@@ -79,13 +83,11 @@ pub async fn start(manifest: Manifest, surroundings: Surroundings) -> Result<Run
     let roots = surroundings.environment.get("SSL_CERT_FILE").map(Path::new);
     let outbound = Outbound::new(roots)?;
     let data = DataFolder::open(&manifest.host.data)?;
-    let identity = Arc::new(Identities::open(&manifest.issuers, data.path())?);
-    let databases = Arc::new(databases(&manifest, &data, &surroundings).await?);
-    let backends = Arc::new(Backends { databases, identity, directory: Arc::default(), outbound });
+    let backends = Arc::new(backends(&manifest, &data, &surroundings, outbound).await?);
     match start_services(manifest, surroundings, sockets, backends.clone(), data).await {
         Ok(running) => Ok(running),
         Err(error) => {
-            backends.databases.stop().await;
+            stop_backends(&backends).await;
             Err(error)
         }
     }
@@ -106,8 +108,12 @@ async fn start_services(
     data: DataFolder,
 ) -> Result<Running, StartError> {
     let deployment = Arc::new(prepare(&manifest, &backends, &surroundings.watch).await?);
-    let health = Arc::new(Health::new(probes::of(&manifest, &deployment, &backends.databases)));
-    let gateway = Arc::new(front::gateway(&manifest, &deployment, &health, &backends.identity)?);
+    let health = Arc::new(Health::new(
+        probes::of(&manifest, &deployment, &backends.databases),
+        probes::own(&manifest, &backends),
+    ));
+    let limits = limits(&manifest, &backends);
+    let gateway = Arc::new(front::gateway(&manifest, &deployment, &health, &backends.identity, &limits)?);
     let admin_address = sockets.admin.addresses().next().expect("one address was bound");
     let admin_token = admin_address.ip().is_loopback().then(|| data.path().join(ADMIN_TOKEN));
     let local = admin_token.as_ref().map(|_| data.secret(ADMIN_TOKEN)).transpose().map_err(StartError::AdminToken)?;
@@ -134,21 +140,25 @@ impl Running {
         tokio::time::sleep(self.manifest.host.linger).await;
         let stragglers = self.gateway.stop(self.manifest.host.drain).await;
         self.housekeeping.abort();
-        self.backends.databases.stop().await;
+        stop_backends(&self.backends).await;
         self.admin.stop(Duration::ZERO).await;
         stragglers
     }
 }
 
-async fn databases(
+/// Whatever is started before a failure is stopped.
+async fn backends(
     manifest: &Manifest,
     data: &DataFolder,
     surroundings: &Surroundings,
-) -> Result<Databases, StartError> {
+    outbound: Outbound,
+) -> Result<Backends, StartError> {
+    let identity = Arc::new(Identities::open(&manifest.issuers, data.path())?);
     let variable = |name: &str| surroundings.environment.get(name);
     let environment = embedded::Environment {
         path: variable("PATH").map(Into::into),
         postgres: variable("ARCHIPEL_POSTGRES").map(PathBuf::from),
+        redis: variable("ARCHIPEL_REDIS").map(PathBuf::from),
         runtime: variable("XDG_RUNTIME_DIR").map(PathBuf::from),
     };
     let grants: Vec<_> = manifest.services.values().flat_map(|service| service.grants.databases()).collect();
@@ -157,7 +167,29 @@ async fn databases(
     for warning in databases.warnings() {
         tracing::warn!("{warning}");
     }
-    Ok(databases)
+    match Stores::start(&manifest.redis, data, &environment).await {
+        Ok(redis) => {
+            let (databases, directory) = (Arc::new(databases), Arc::default());
+            Ok(Backends { databases, identity, redis, directory, outbound })
+        }
+        Err(error) => {
+            databases.stop().await;
+            Err(error.into())
+        }
+    }
+}
+
+async fn stop_backends(backends: &Backends) {
+    tokio::join!(backends.databases.stop(), backends.redis.stop());
+}
+
+/// Where limits are counted, if not in memory.
+fn limits(manifest: &Manifest, backends: &Backends) -> Limits {
+    let store = manifest.gateway.limit_store.as_deref().and_then(|name| backends.redis.get(name));
+    let shared = |store: &Arc<redis::Store>| -> Arc<dyn SharedLimit> {
+        Arc::new(redis::Limits::new(store.clone(), manifest.name.clone()))
+    };
+    Limits::new(store.map(shared))
 }
 
 async fn prepare(

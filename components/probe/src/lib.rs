@@ -48,6 +48,7 @@ impl Guest for Probe {
             "/files" => tell::files(call),
             "/counter" => tell::counter(call),
             "/echo" => tell::echo(call),
+            "/data" => tell::data(call),
 
             "/echo-body" => answer::echo_body(call),
             "/slow-body" => answer::slow_body(call),

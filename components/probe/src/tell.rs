@@ -6,7 +6,10 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use sdk::bindings::wasi::http::types::{Method, Scheme};
+use sdk::{
+    Response,
+    bindings::wasi::http::types::{Method, Scheme},
+};
 use serde_json::{Value, json};
 
 use crate::call::{Call, Upload};
@@ -46,19 +49,30 @@ pub(crate) fn counter(call: Call) {
 
 /// The whole request; a body that broke is `null`.
 pub(crate) fn echo(call: Call) {
+    let told = request(&call);
+    call.json(&told);
+}
+
+/// An answer in the shop's envelope: `data` is `value` as it stands there, or what `/echo` tells.
+pub(crate) fn data(call: Call) {
+    let data = call.parameter("value").map_or_else(|| request(&call).to_string(), str::to_owned);
+    let status = u16::try_from(call.number("code", 200)).expect("a status code");
+    call.send(Response::json(status, format!("{{\"success\":{},\"data\":{data}}}", status < 400)));
+}
+
+fn request(call: &Call) -> Value {
     let body = Upload::of(&call.request).all().ok();
     let request = &call.request;
     let headers: Vec<Value> =
         request.headers().entries().iter().map(|(name, value)| json!([name, String::from_utf8_lossy(value)])).collect();
-    let told = json!({
+    json!({
         "method": method(request.method()),
         "scheme": request.scheme().map(scheme),
         "authority": request.authority(),
         "target": request.path_with_query(),
         "headers": headers,
         "body": body.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()),
-    });
-    call.json(&told);
+    })
 }
 
 fn method(method: Method) -> String {

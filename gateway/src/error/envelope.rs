@@ -1,4 +1,4 @@
-//! The JSON of every error answer: the envelope of the shop's contract.
+//! The JSON of every answer that is the gateway's own: the envelope of the shop's contract.
 //!
 //! Decides only its spelling. Written by hand around the one member that needs escaping.
 
@@ -11,6 +11,18 @@ pub fn envelope(error: &str, trace: &TraceContext) -> Bytes {
     let mut json = Vec::with_capacity(128 + error.len());
     json.extend_from_slice(br#"{"success":false,"error":"#);
     serde_json::to_writer(&mut json, error).expect("text is always JSON and a vector takes it");
+    ended(json, trace)
+}
+
+/// `{"success":true,"data":…,"timestamp":…,"traceId":…}` at this moment. `data` is JSON.
+pub(crate) fn success(data: &[u8], trace: &TraceContext) -> Bytes {
+    let mut json = Vec::with_capacity(128 + data.len());
+    json.extend_from_slice(br#"{"success":true,"data":"#);
+    json.extend_from_slice(data);
+    ended(json, trace)
+}
+
+fn ended(mut json: Vec<u8>, trace: &TraceContext) -> Bytes {
     json.extend_from_slice(br#","timestamp":""#);
     json.extend_from_slice(format!("{:.3}", jiff::Timestamp::now()).as_bytes());
     json.extend_from_slice(br#"","traceId":""#);

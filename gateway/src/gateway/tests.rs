@@ -38,6 +38,7 @@ fn settings() -> Settings {
         requests_max: NonZeroUsize::new(2).unwrap(),
         access: Access::Public,
         limit: None,
+        trusted_proxies: Vec::new(),
     }
 }
 

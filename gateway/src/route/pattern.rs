@@ -117,7 +117,7 @@ impl FromStr for PathPattern {
 }
 
 impl Segment {
-    fn name(&self) -> Option<&str> {
+    pub(crate) fn name(&self) -> Option<&str> {
         match self {
             Self::Literal(_) => None,
             Self::Name(name) | Self::Rest(name) => Some(name),

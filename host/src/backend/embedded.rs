@@ -2,7 +2,8 @@
 //!
 //! They keep everything under the host's `data` folder, listen on a unix socket only, run under
 //! another account when the host is root, and end with the host. One host at a time uses a
-//! folder: [`DataFolder`] is the proof. What comes out of a server is `postgres`'s business.
+//! folder: [`DataFolder`] is the proof. What comes out of a server is
+//! `backend/postgres`'s and `backend/redis`'s business.
 
 mod account;
 mod binaries;
@@ -10,7 +11,10 @@ mod cluster;
 mod entry;
 mod folder;
 mod log;
+pub(super) mod numbers;
 pub mod postgres;
+mod private;
+pub mod redis;
 mod roles;
 
 use std::{ffi::OsString, path::PathBuf};
@@ -24,6 +28,8 @@ pub struct Environment {
     pub path: Option<OsString>,
     /// `ARCHIPEL_POSTGRES`: the folder of its binaries, or the `postgres` program in it.
     pub postgres: Option<PathBuf>,
+    /// `ARCHIPEL_REDIS`: the `redis-server` program, or the folder it is in.
+    pub redis: Option<PathBuf>,
     /// `XDG_RUNTIME_DIR`, for sockets.
     pub runtime: Option<PathBuf>,
 }

@@ -9,9 +9,12 @@ mod auth;
 mod database;
 mod environment;
 mod gateway;
+mod gather;
 mod host;
+mod limiting;
 mod limits;
 mod reach;
+mod redis;
 mod route;
 mod service;
 
@@ -30,6 +33,7 @@ pub(super) use self::{
     database::database,
     gateway::gateway,
     host::host,
+    redis::{redis, redis_count},
     route::{conflicts, route, unused},
     service::{Surroundings, service},
 };

@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use super::quantity::{Size, Time};
 
 pub(crate) const GATEWAY_LISTEN: &str = "127.0.0.1:3000";
+pub(crate) const GATEWAY_LIMIT: &str = "100/min";
 pub(crate) const GATEWAY_BODY_LIMIT: Size = Size::mib(2);
 pub(crate) const GATEWAY_TIMEOUT: Time = Time::seconds(10);
 pub(crate) const GATEWAY_CONNECTIONS_MAX: u64 = 4096;

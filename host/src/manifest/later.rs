@@ -5,11 +5,7 @@
 
 /// What each key will be for; `*` is any name, `[]` any item.
 const LATER: &[(&str, &str)] = &[
-    ("gateway.limit", "rate limits"),
-    ("gateway.limit_store", "rate limits"),
-    ("gateway.trusted_proxies", "trusted proxies"),
     ("secrets", "secrets"),
-    ("redis", "redis"),
     ("keyvalue", "key-value stores"),
     ("events", "events"),
     ("permission-sets", "permission sets"),
@@ -27,13 +23,11 @@ const LATER: &[(&str, &str)] = &[
     ("services.*.permissions.secrets", "secrets"),
     ("services.*.permissions.sockets", "raw sockets"),
     ("services.*.permissions.use", "permission sets"),
-    ("routes[].gather", "gathering several answers"),
-    ("routes[].static", "static answers"),
-    ("routes[].limit", "rate limits"),
 ];
 
 /// Asked for only where the key is not known: in an included file.
-const ELSEWHERE: &str = "belongs in the manifest itself; an included file may have `services`, `routes` and `postgres`";
+const ELSEWHERE: &str =
+    "belongs in the manifest itself; an included file may have `services`, `routes`, `postgres` and `redis`";
 
 /// Keys that stay refused, with what to do instead.
 const NEVER: &[(&str, &str)] = &[

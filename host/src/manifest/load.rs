@@ -10,10 +10,10 @@ use std::{
 };
 
 use super::{
-    AuthSettings, DatabaseSettings, Manifest, RouteSettings, ServiceSettings,
+    AuthSettings, DatabaseSettings, Manifest, RedisSettings, RouteSettings, ServiceSettings,
     check::{self, Auths, Check, GatewayAuth, Surroundings},
     files::Files,
-    raw::{Named, RawDatabase, RawInclude, RawManifest, RawRoute, RawService},
+    raw::{Named, RawDatabase, RawInclude, RawManifest, RawRedis, RawRoute, RawService},
     schema,
     source::{self, Key, Source},
 };
@@ -93,12 +93,13 @@ fn check(files: Files, path: &Path, env: &Environment) -> (Loaded, Vec<Problem>)
     let mut check = Check { env, folder, whole, reserved: BTreeSet::new(), problems, warnings };
     let root = sources[0].root();
     let name = check.system_name(&root.child("name"), raw.name);
-    let gateway = check::gateway(&mut check, &root.child("gateway"), raw.gateway);
+    let redis_names = written_names(&sources, "redis");
+    let gateway = check::gateway(&mut check, &root.child("gateway"), raw.gateway, &redis_names);
     let admin = check::admin(&mut check, &root.child("admin"), raw.admin, &gateway);
     let (auth_root, auth_key) = (root.child("auth"), root.child("gateway").child("auth"));
     let host = check::host(&mut check, &root.child("host"), raw.host);
 
-    let own = RawInclude { postgres: raw.postgres, services: raw.services, routes: raw.routes };
+    let own = RawInclude { postgres: raw.postgres, redis: raw.redis, services: raw.services, routes: raw.routes };
     let parts = Parts::new(&mut check, &sources, std::iter::once(own).chain(includes));
     // Issuers and databases first: they say which variables no service may see.
     let auth_names = written_names(&sources[..1], "auth");
@@ -117,6 +118,9 @@ fn check(files: Files, path: &Path, env: &Environment) -> (Loaded, Vec<Problem>)
     let databases: BTreeMap<Arc<str>, DatabaseSettings> = (parts.databases.into_iter())
         .map(|(name, (key, raw))| (name, check::database(&mut check, &key, raw)))
         .collect();
+    let redis: BTreeMap<Arc<str>, RedisSettings> =
+        (parts.redis.into_iter()).map(|(name, (key, raw))| (name, check::redis(&mut check, &key, raw))).collect();
+    check::redis_count(&mut check, &root.child("redis"), &redis);
     let database_names = written_names(&sources, "postgres");
     let names = written_names(&sources, "services");
     let around = Surroundings {
@@ -149,7 +153,7 @@ fn check(files: Files, path: &Path, env: &Environment) -> (Loaded, Vec<Problem>)
     let Check { folder, problems, warnings, .. } = check;
     let file = path.file_name().map_or(folder.clone(), |name| folder.join(name));
     let routes = routes.into_iter().map(|(_, route)| route).collect();
-    let manifest = Manifest { name, file, gateway, admin, host, issuers, databases, services, routes };
+    let manifest = Manifest { name, file, gateway, admin, host, issuers, databases, redis, services, routes };
     let warnings = Problems::new(path, warnings).iter().cloned().collect();
     (Loaded { manifest, warnings, digest, file: path.into(), places: places(&sources) }, problems)
 }
@@ -157,16 +161,19 @@ fn check(files: Files, path: &Path, env: &Environment) -> (Loaded, Vec<Problem>)
 /// The tables of all files together, by name.
 struct Parts<'a> {
     databases: BTreeMap<Arc<str>, (Key<'a>, RawDatabase)>,
+    redis: BTreeMap<Arc<str>, (Key<'a>, RawRedis)>,
     services: BTreeMap<Arc<str>, (Key<'a>, RawService)>,
     routes: Vec<(Key<'a>, RawRoute)>,
 }
 
 impl<'a> Parts<'a> {
     fn new(check: &mut Check<'_>, sources: &'a [Source], files: impl Iterator<Item = RawInclude>) -> Self {
-        let mut parts = Self { databases: BTreeMap::new(), services: BTreeMap::new(), routes: Vec::new() };
+        let mut parts =
+            Self { databases: BTreeMap::new(), redis: BTreeMap::new(), services: BTreeMap::new(), routes: Vec::new() };
         for (source, file) in sources.iter().zip(files) {
             let root = source.root();
             add(check, &mut parts.databases, &root.child("postgres"), file.postgres);
+            add(check, &mut parts.redis, &root.child("redis"), file.redis);
             add(check, &mut parts.services, &root.child("services"), file.services);
             let routes = file.routes.into_iter().enumerate();
             parts.routes.extend(routes.map(|(index, raw)| (root.child("routes").item(index), raw)));

@@ -6,6 +6,8 @@
 
 mod auth;
 mod reach;
+mod gather;
+mod redis;
 mod service;
 
 use std::collections::BTreeMap;
@@ -15,6 +17,8 @@ use serde::Deserialize;
 
 pub(crate) use self::auth::{RawAlgorithm, RawAuth, RawKeys, RawSecret, RawSign};
 pub(crate) use self::reach::{RawCall, RawNet};
+pub(crate) use self::gather::{RawPart, RawPartFrom};
+pub(crate) use self::redis::RawRedis;
 pub(crate) use self::service::{RawEnv, RawLimits, RawMode, RawReuse, RawService};
 use super::{
     defaults,
@@ -32,8 +36,8 @@ pub(crate) struct RawManifest {
     /// The name of the system, in lower case: `shop`.
     #[schemars(required, extend("examples" = ["shop"]))]
     pub(crate) name: Option<String>,
-    /// Files with more `[services.*]`, `[[routes]]` and `[postgres.*]`, like `services/*.toml`.
-    /// Their paths are relative to this manifest too.
+    /// Files with more `[services.*]`, `[[routes]]`, `[postgres.*]` and `[redis.*]`, like
+    /// `services/*.toml`. Their paths are relative to this manifest too.
     #[schemars(extend("examples" = [["services/*.toml"]]))]
     #[serde(default)]
     pub(crate) include: Vec<String>,
@@ -52,6 +56,9 @@ pub(crate) struct RawManifest {
     /// Databases by name. Services ask for them by these names and never see an address.
     #[serde(default)]
     pub(crate) postgres: Named<RawDatabase>,
+    /// Redis servers by name.
+    #[serde(default)]
+    pub(crate) redis: Named<RawRedis>,
     /// Services by name: a component, its permissions and its limits.
     #[serde(default)]
     pub(crate) services: Named<RawService>,
@@ -67,6 +74,9 @@ pub(crate) struct RawInclude {
     /// Databases by name.
     #[serde(default)]
     pub(crate) postgres: Named<RawDatabase>,
+    /// Redis servers by name.
+    #[serde(default)]
+    pub(crate) redis: Named<RawRedis>,
     /// Services by name.
     #[serde(default)]
     pub(crate) services: Named<RawService>,
@@ -104,6 +114,19 @@ pub(crate) struct RawGateway {
     /// Requests in flight at once; more get 503.
     #[schemars(extend("default" = defaults::GATEWAY_REQUESTS_MAX))]
     pub(crate) requests_max: Option<u64>,
+    /// How often one client address may ask, over all routes: `100/min`, `10/s`, `1000/h`, or
+    /// `off`. Beyond it: 429. As many may come at once. IPv6 addresses count by /64.
+    #[schemars(extend("default" = defaults::GATEWAY_LIMIT))]
+    pub(crate) limit: Option<String>,
+    /// Where limits are counted for several hosts together: `redis.NAME`. Not written, and while
+    /// that Redis is away: in memory.
+    #[schemars(extend("examples" = ["redis.main"]))]
+    pub(crate) limit_store: Option<String>,
+    /// The proxies in front of this gateway, whose `X-Forwarded-For` is believed: addresses and
+    /// networks. None: nobody's.
+    #[schemars(extend("examples" = [["10.0.0.0/8", "::1"]]))]
+    #[serde(default)]
+    pub(crate) trusted_proxies: Vec<String>,
     /// Whether answers name the service and its version.
     #[schemars(extend("default" = true))]
     pub(crate) expose_version: Option<bool>,
@@ -256,8 +279,18 @@ pub(crate) struct RawRoute {
     #[schemars(extend("examples" = [["GET"]]))]
     pub(crate) methods: Option<Vec<String>>,
     /// The service that answers.
-    #[schemars(required)]
     pub(crate) service: Option<String>,
+    /// Instead of a service: an answer put together from several, by the names of its parts. Each
+    /// is `SERVICE:/path`, or `{ from, default }`; their `data` become members of its `data`.
+    #[schemars(extend("examples" = [{ "user": "users:/api/users/{id}" }]))]
+    pub(crate) gather: Option<Named<RawPart>>,
+    /// Instead of a service: always this status: 403, 404, 410, 451 or 503.
+    #[serde(rename = "static")]
+    pub(crate) fixed: Option<u64>,
+    /// How often one client may call it, besides the gateway's limit: one user on a route with a
+    /// token, one address on a public one.
+    #[schemars(extend("examples" = ["10/min"]))]
+    pub(crate) limit: Option<String>,
     /// Whether anybody may call it, without a token.
     #[schemars(extend("default" = false))]
     pub(crate) public: Option<bool>,

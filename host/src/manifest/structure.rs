@@ -92,6 +92,9 @@ impl Walk<'_> {
 
     /// The value as JSON, or a problem.
     fn value(&mut self, at: &At, value: &Spanned<DeValue<'_>>, schema: &Value) -> Option<Value> {
+        if is_anything(schema) {
+            return anything(value.get_ref()).map_err(|message| self.wrong(&at.path, message)).ok();
+        }
         let branches = schema["anyOf"].as_array().map_or(std::slice::from_ref(schema), Vec::as_slice);
         let kind = Kind::of(value.get_ref());
         let clean = match branches.iter().find(|branch| kind.fits(branch)) {
@@ -126,6 +129,36 @@ impl Walk<'_> {
     fn wrong(&mut self, path: &str, message: String) {
         let problem = self.source.key(path).problem(message);
         self.problems.push(problem);
+    }
+}
+
+/// Whether a schema only says what its value is for.
+fn is_anything(schema: &Value) -> bool {
+    ["type", "anyOf", "const", "enum", "properties"].iter().all(|rule| schema.get(rule).is_none())
+}
+
+/// A value as JSON, whatever it holds.
+fn anything(value: &DeValue<'_>) -> Result<Value, String> {
+    let number = |text: &str| text.replace('_', "").trim_start_matches('+').parse::<serde_json::Number>();
+    match value {
+        DeValue::String(text) => Ok(Value::from(text.as_ref())),
+        DeValue::Boolean(yes) => Ok(Value::from(*yes)),
+        DeValue::Integer(whole) if whole.radix() == 10 => {
+            number(whole.as_str()).map(Value::from).map_err(|_| format!("{} is out of range", whole.as_str()))
+        }
+        DeValue::Integer(whole) => whole_number(whole.as_str(), whole.radix()).map(Value::from),
+        DeValue::Float(fraction) => number(fraction.as_str())
+            .map(Value::from)
+            .map_err(|_| format!("`{}` is no number of JSON", fraction.as_str())),
+        DeValue::Datetime(_) => Err("is a date, which JSON does not have; write it as a text".into()),
+        DeValue::Array(items) => items.iter().map(|item| anything(item.get_ref())).collect(),
+        DeValue::Table(table) => {
+            let member = |(name, value): (&Spanned<_>, &Spanned<DeValue<'_>>)| {
+                let name: &std::borrow::Cow<'_, str> = name.get_ref();
+                Ok((name.to_string(), anything(value.get_ref())?))
+            };
+            table.iter().map(member).collect::<Result<Map<_, _>, String>>().map(Value::Object)
+        }
     }
 }
 

@@ -4,6 +4,7 @@ mod database;
 mod environment;
 mod gateway;
 mod include;
+mod limiting;
 mod service;
 
 use std::{fs, path::Path};
@@ -118,21 +119,20 @@ fn both_shipped_manifests_are_right_in_shape() {
 #[test]
 fn a_key_of_a_later_feature_is_refused_and_says_which() {
     let text = format!(
-        "[gateway]\nauth = 'main'\nlimit = '100/min'\n[auth.main]\nissuer = 'x'\n[redis.main]\n\
+        "[gateway]\nauth = 'main'\n[auth.main]\nissuer = 'x'\n[events]\n\
          {SERVICE}permissions = {{ net = ['a.b:443'], call = ['b'] }}\n[[routes]]\npath = '/'\npublic = true\n\
-         service = 'a'\nlimit = '1/s'\n[ceiling]\n"
+         service = 'a'\nauth = 'b'\n[ceiling]\n"
     );
     check(
         &text,
         &[
             "3:1 gateway.auth: not yet supported (authentication); remove it",
-            "4:1 gateway.limit: not yet supported (rate limits); remove it",
-            "5:2 auth: not yet supported (authentication); remove it",
-            "7:2 redis: not yet supported (redis); remove it",
-            "10:17 services.a.permissions.net: not yet supported (outbound network access); remove it",
-            "10:36 services.a.permissions.call: not yet supported (calls between services); remove it",
-            "15:1 routes[0].limit: not yet supported (rate limits); remove it",
-            "16:2 ceiling: a manifest cannot set its own ceiling: that is the operator's file, which is not yet supported; remove this table",
+            "4:2 auth: not yet supported (authentication); remove it",
+            "6:2 events: not yet supported (events); remove it",
+            "9:17 services.a.permissions.net: not yet supported (outbound network access); remove it",
+            "9:36 services.a.permissions.call: not yet supported (calls between services); remove it",
+            "14:1 routes[0].auth: not yet supported (authentication); remove it",
+            "15:2 ceiling: a manifest cannot set its own ceiling: that is the operator's file, which is not yet supported; remove this table",
         ],
     );
 }

@@ -5,7 +5,7 @@ use std::io;
 use gateway::{listener::BindError, tls::TlsError};
 
 use crate::{
-    backend::{embedded::FolderError, identity::IssuerError, postgres},
+    backend::{embedded::FolderError, identity::IssuerError, postgres, redis},
     component::ArtifactsError,
     deploy::DeployError,
     engine::EngineError,
@@ -28,6 +28,8 @@ pub enum StartError {
     Identities(#[from] IssuerError),
     #[error(transparent)]
     Databases(#[from] postgres::StartError),
+    #[error(transparent)]
+    Redis(#[from] redis::StartError),
     #[error(transparent)]
     Engine(#[from] EngineError),
     #[error(transparent)]

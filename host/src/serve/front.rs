@@ -12,7 +12,9 @@ use gateway::{
     body::Body,
     context::RequestContext,
     dispatch::{Dispatch, Dispatched},
+    fixed::Fixed,
     gateway::{Gateway, Settings},
+    gather::{Gather, Part},
     listener,
     route::{Methods, Route},
     router::{Entry, RouteTable},
@@ -22,13 +24,13 @@ use http::{HeaderValue, Method, Request, StatusCode, header};
 
 use tokio::runtime::Handle;
 
-use super::StartError;
+use super::{StartError, limits::Limits};
 use crate::{
     admin::{self, Api, Tokens},
     backend::identity::Identities,
     deploy::Deployment,
     health::{self, Health},
-    manifest::{self, GatewaySettings, Manifest},
+    manifest::{self, GatewaySettings, Manifest, PartSettings, RouteSettings, Target},
 };
 
 const ADMIN_CONNECTIONS_MAX: NonZeroUsize = NonZeroUsize::new(256).expect("not zero");
@@ -45,12 +47,13 @@ pub(super) fn gateway(
     deployment: &Arc<Deployment>,
     health: &Arc<Health>,
     identities: &Arc<Identities>,
+    limits: &Limits,
 ) -> Result<Gateway, StartError> {
     let mut entries: Vec<Entry> = admin::health_pages(health).into_iter().map(own).collect();
-    entries.push(own(("/openapi.json", Arc::new(Document(deployment.clone())))));
-    let keys = own(("/.well-known/jwks.json", Arc::new(PublicKeys(identities.clone()))));
     // Of the host, but counted and shed like any other.
-    entries.push(Entry { exempt: false, ..keys });
+    let document = own(("/openapi.json", Arc::new(Document(deployment.clone()))));
+    let keys = own(("/.well-known/jwks.json", Arc::new(PublicKeys(identities.clone()))));
+    entries.extend([document, keys].map(|entry| Entry { exempt: false, ..entry }));
     let own_pages = entries.len();
     let access = |access: &manifest::Access| match access {
         manifest::Access::Public => Access::Public,
@@ -59,14 +62,14 @@ pub(super) fn gateway(
         }
     };
     for settings in &manifest.routes {
-        let deployed = deployment.services.get(&settings.service).expect("a checked route names a service");
+        let (dispatch, label) = target(settings, deployment);
         entries.push(Entry {
             route: settings.route.clone(),
-            dispatch: deployed.service.clone(),
+            dispatch,
             exempt: false,
             access: access(&settings.access),
-            limit: None,
-            label: settings.service.clone(),
+            limit: settings.limit.map(|rate| limits.of(&format!("route {}", settings.route), rate)),
+            label,
         });
     }
     let of = &manifest.gateway;
@@ -77,7 +80,8 @@ pub(super) fn gateway(
         timeout: of.timeout,
         requests_max: of.requests_max,
         access: access(&of.auth.clone().map_or(manifest::Access::Public, manifest::Access::Token)),
-        limit: None,
+        limit: of.limit.map(|rate| limits.of("gateway", rate)),
+        trusted_proxies: of.trusted_proxies.clone(),
     };
     let table = RouteTable::new(entries).map_err(|conflicts| {
         // The manifest's own routes were compared when it was loaded.
@@ -85,6 +89,28 @@ pub(super) fn gateway(
         StartError::OwnPages(taken.map(|index| manifest.routes[index].key.clone()).collect())
     })?;
     Ok(Gateway::new(table, settings))
+}
+
+/// Who answers on a route, and what the access log calls it.
+fn target(settings: &RouteSettings, deployment: &Deployment) -> (Arc<dyn Dispatch>, Arc<str>) {
+    let service = |name: &Arc<str>| {
+        deployment.services.get(name).expect("a checked route names services").service.clone() as Arc<dyn Dispatch>
+    };
+    match &settings.target {
+        Target::Service(name) => (service(name), name.clone()),
+        Target::Static(status) => (Arc::new(Fixed(*status)), "gateway".into()),
+        Target::Gather(parts) => {
+            let part = |part: &PartSettings| Part {
+                name: part.name.clone(),
+                service: part.service.clone(),
+                dispatch: service(&part.service),
+                from: part.from.clone(),
+                default: part.default.clone(),
+            };
+            let gather = Gather::new(settings.route.path.clone(), parts.iter().map(part).collect());
+            (Arc::new(gather), "gateway".into())
+        }
+    }
 }
 
 /// The admin listener's pages and its API, for its own `Host` only.
@@ -112,6 +138,7 @@ pub(super) fn admin(
         requests_max: ADMIN_CONNECTIONS_MAX,
         access,
         limit: None,
+        trusted_proxies: Vec::new(),
     };
     Gateway::new(RouteTable::new(entries).expect("our own pages do not clash"), settings)
 }

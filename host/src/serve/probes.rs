@@ -6,7 +6,7 @@ use gateway::{body, context::RequestContext, dispatch::Dispatch};
 use http::Request;
 
 use crate::{
-    backend::postgres::Databases,
+    backend::{Backends, postgres::Databases, redis::Store},
     deploy::{Deployed, Deployment},
     health::{Cached, ServiceHealth},
     manifest::Manifest,
@@ -41,6 +41,20 @@ pub(super) fn of(
         ServiceHealth { version, checks }
     };
     deployment.services.iter().map(|(name, deployed)| (name.clone(), health(deployed))).collect()
+}
+
+/// What the gateway itself depends on. Without its Redis limits are counted in memory, so that it
+/// is degraded at most.
+pub(super) fn own(manifest: &Manifest, backends: &Backends) -> Vec<(String, Arc<Cached>)> {
+    let store = manifest.gateway.limit_store.as_deref().and_then(|name| backends.redis.get(name));
+    let check = |store: &Arc<Store>| {
+        let store = store.clone();
+        Cached::new(true, move || {
+            let store = store.clone();
+            Box::pin(async move { store.check().await.map_err(|error| error.to_string()) })
+        })
+    };
+    store.map(|store| (format!("redis.{}", store.name()), Arc::new(check(store)))).into_iter().collect()
 }
 
 fn database(name: Arc<str>, optional: bool, databases: Arc<Databases>) -> Cached {

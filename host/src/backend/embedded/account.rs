@@ -10,8 +10,8 @@ use std::{
     process::{Command, Output},
 };
 
-/// Accounts a root host gives its PostgreSQL to, in order.
-const UNPRIVILEGED: [&str; 2] = ["postgres", "nobody"];
+/// Whom a root host gives a server to when the server's own account is not there.
+const UNPRIVILEGED: &str = "nobody";
 
 #[derive(Debug, Clone)]
 pub(super) struct Account {
@@ -23,18 +23,22 @@ pub(super) struct Account {
 }
 
 impl Account {
-    /// The host's own account, or an unprivileged one when that is root. Blocks shortly.
-    pub(super) fn choose() -> io::Result<Self> {
+    /// The host's own account, or when that is root `servers` or another unprivileged one. Blocks
+    /// shortly.
+    pub(super) fn choose(servers: &str) -> io::Result<Self> {
         let host_name = id(&["-un"])?;
         if id(&["-u"])? != "0" {
             return Ok(Self { name: host_name.clone(), host_name, other: None });
         }
-        for name in UNPRIVILEGED {
+        for name in [servers, UNPRIVILEGED] {
             if let (Ok(uid), Ok(gid)) = (number(&["-u", name]), number(&["-g", name])) {
                 return Ok(Self { name: name.to_owned(), host_name, other: Some((uid, gid)) });
             }
         }
-        Err(io::Error::new(io::ErrorKind::NotFound, "the system has neither an account `postgres` nor `nobody`"))
+        Err(io::Error::new(
+            io::ErrorKind::NotFound,
+            format!("the system has neither an account `{servers}` nor `{UNPRIVILEGED}`"),
+        ))
     }
 
     /// Lets `command` run under this account, with an empty environment.

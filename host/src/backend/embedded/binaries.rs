@@ -1,4 +1,4 @@
-//! Finds an installed PostgreSQL.
+//! Finds an installed PostgreSQL and an installed Redis.
 
 use std::{
     ffi::OsStr,
@@ -11,6 +11,9 @@ use super::Environment;
 
 /// Where distributions keep versions side by side: a folder for each, `bin` in it.
 const DISTRIBUTIONS: &str = "/usr/lib/postgresql";
+const REDIS: &str = "redis-server";
+/// Where distributions and people put programs, also those that are not in a service's `PATH`.
+const USUAL: [&str; 4] = ["/usr/bin", "/usr/local/bin", "/usr/sbin", "/opt/homebrew/bin"];
 const NEEDED: [&str; 3] = ["postgres", "initdb", "pg_ctl"];
 
 /// A folder with the programs of one PostgreSQL.
@@ -33,6 +36,24 @@ pub enum BinariesError {
         "`{cluster}` was made by PostgreSQL {major}, which is not installed; install it, or move the data with `pg_upgrade`"
     )]
     OtherMajor { cluster: PathBuf, major: String },
+    #[error(
+        "Redis is not installed; install it (Debian: `apt install redis-server`), point ARCHIPEL_REDIS to its `redis-server`, or give the `[redis.NAME]` a `url`"
+    )]
+    NoRedis,
+    #[error("ARCHIPEL_REDIS is `{0}`, which is no `redis-server` and holds none")]
+    NoRedisThere(PathBuf),
+}
+
+/// `redis-server`, the first of: the given one, `PATH`, the usual folders.
+pub(super) fn redis(environment: &Environment) -> Result<PathBuf, BinariesError> {
+    if let Some(given) = &environment.redis {
+        let program = if given.is_dir() { given.join(REDIS) } else { given.clone() };
+        return if program.is_file() { Ok(program) } else { Err(BinariesError::NoRedisThere(given.clone())) };
+    }
+    let path = environment.path.as_deref().unwrap_or(OsStr::new(""));
+    let folders = std::env::split_paths(path).filter(|folder| folder.is_absolute());
+    let mut programs = folders.chain(USUAL.map(PathBuf::from)).map(|folder| folder.join(REDIS));
+    programs.find(|program| program.is_file()).ok_or(BinariesError::NoRedis)
 }
 
 /// The first of: the given one, `PATH`, the distribution's newest. A cluster that exists already
@@ -105,6 +126,12 @@ mod tests {
         let environment = Environment { postgres: Some("/nowhere".into()), ..Environment::default() };
         let error = find(&environment, Path::new("/nowhere")).unwrap_err();
         assert_eq!(error, BinariesError::NotThere("/nowhere".into()));
+    }
+
+    #[test]
+    fn a_wrong_hint_for_redis_is_named_too() {
+        let environment = Environment { redis: Some("/nowhere".into()), ..Environment::default() };
+        assert_eq!(redis(&environment).unwrap_err(), BinariesError::NoRedisThere("/nowhere".into()));
     }
 
     #[test]

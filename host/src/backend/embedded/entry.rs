@@ -12,7 +12,7 @@ use std::{
 
 use tokio::process::Command;
 
-use super::{account::Account, cluster::ClusterError};
+use super::{account::Account, private::PrivateError};
 
 /// The handle arrives as standard input and becomes descriptor 3, which children inherit.
 const WITH_HANDLE: &str = "exec \"$0\" \"$@\" 3<&0 </dev/null";
@@ -27,17 +27,17 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    pub(super) async fn find(folder: &Path, account: &Account) -> Result<Self, ClusterError> {
+    pub(super) async fn find(folder: &Path, account: &Account) -> Result<Self, PrivateError> {
         let by_path = Self { folder: folder.to_owned(), handle: None };
         if by_path.is_open(account).await {
             return Ok(by_path);
         }
-        let writing = |source| ClusterError::Write { path: folder.to_owned(), source };
+        let writing = |source| PrivateError::Write { path: folder.to_owned(), source };
         let by_handle = Self { handle: Some(File::open(folder).map_err(writing)?), ..by_path };
         if by_handle.is_open(account).await {
             return Ok(by_handle);
         }
-        Err(ClusterError::OutOfReach {
+        Err(PrivateError::OutOfReach {
             account: account.name.clone(),
             path: folder.to_owned(),
             closed: closed_above(folder, account).await,

@@ -5,10 +5,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, BufReader},
-    process::ChildStderr,
-};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 
 const LINE_BYTES_MAX: u64 = 4096;
 const LAST_LINES: usize = 5;
@@ -37,17 +34,22 @@ impl LastLines {
 }
 
 /// Brings the server's log into ours, line by line, each cut at a bound.
-pub(super) async fn forward(log: ChildStderr, last_lines: LastLines) {
+pub(super) async fn forward(log: impl AsyncRead + Unpin, last_lines: LastLines, tell: impl Fn(&str)) {
     let mut log = BufReader::new(log);
     let mut line = Vec::new();
     while let Ok(1..) = (&mut log).take(LINE_BYTES_MAX).read_until(b'\n', &mut line).await {
         let text = String::from_utf8_lossy(&line).trim_end().to_owned();
         line.clear();
-        match is_alarming(&text) {
-            true => tracing::warn!(target: "postgres", "{text}"),
-            false => tracing::debug!(target: "postgres", "{text}"),
-        }
+        tell(&text);
         last_lines.push(text);
+    }
+}
+
+/// A line of a private PostgreSQL.
+pub(super) fn of_postgres(line: &str) {
+    match is_alarming(line) {
+        true => tracing::warn!(target: "postgres", "{line}"),
+        false => tracing::debug!(target: "postgres", "{line}"),
     }
 }
 

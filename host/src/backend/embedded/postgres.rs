@@ -6,7 +6,7 @@
 
 use std::{
     fs, io,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::Stdio,
     sync::{Mutex, PoisonError},
     time::Duration,
@@ -21,6 +21,7 @@ use super::{
     cluster::{self, SUPERUSER},
     entry::Entry,
     log::{self, LastLines},
+    private::{self, PrivateError},
 };
 use crate::backend::postgres::endpoint::Endpoint;
 
@@ -49,6 +50,8 @@ pub enum ServerError {
     #[error(transparent)]
     Binaries(#[from] BinariesError),
     #[error(transparent)]
+    Private(#[from] PrivateError),
+    #[error(transparent)]
     Cluster(#[from] ClusterError),
     #[error("no account to run PostgreSQL under")]
     Account(#[source] io::Error),
@@ -75,11 +78,11 @@ impl Server {
         environment: &Environment,
         sessions_max: usize,
     ) -> Result<Self, ServerError> {
-        let account = Account::choose().map_err(ServerError::Account)?;
+        let account = Account::choose("postgres").map_err(ServerError::Account)?;
         let cluster = folder.path().join("postgres");
         let binaries = binaries::find(environment, &cluster)?;
         let entry = cluster::ensure(&cluster, &binaries, &account).await?;
-        let socket = cluster::socket_folder(environment.runtime.as_deref(), &account)?;
+        let socket = private::socket_folder(environment.runtime.as_deref(), &account)?;
         let launch = Launch { binaries, account, cluster, entry, socket: socket.clone(), sessions_max };
         launch.end_left_behind().await?;
         let running = launch.launch_until_ready().await?;
@@ -207,7 +210,7 @@ impl Launch {
         let mut child = command.spawn().map_err(|source| ServerError::Run { program, source })?;
         let last_lines = LastLines::default();
         if let Some(stderr) = child.stderr.take() {
-            tokio::spawn(log::forward(stderr, last_lines.clone()));
+            tokio::spawn(log::forward(stderr, last_lines.clone(), log::of_postgres));
         }
         Ok(Running { child, last_lines })
     }
@@ -248,13 +251,13 @@ impl Launch {
         let mut lines = text.lines();
         let pid = lines.next().and_then(|pid| pid.trim().parse::<u32>().ok());
         let socket = lines.nth(3).map(PathBuf::from);
-        if let Some(pid) = pid.filter(|pid| runs_on(*pid, &self.cluster)) {
+        if let Some(pid) = pid.filter(|pid| private::runs_on(*pid, &self.cluster)) {
             tracing::warn!(pid, "stopping the private PostgreSQL that an earlier host left behind");
             if !self.pg_ctl_stop("fast").await && !self.pg_ctl_stop("immediate").await {
                 return Err(ServerError::Left { pid, cluster: self.cluster.clone() });
             }
         }
-        if let Some(socket) = socket.filter(|socket| *socket != self.socket && cluster::is_socket_folder(socket)) {
+        if let Some(socket) = socket.filter(|socket| *socket != self.socket && private::is_socket_folder(socket)) {
             // Litter only; the folder may be gone since the machine started anew.
             let _ = fs::remove_dir_all(socket);
         }
@@ -273,15 +276,6 @@ impl Drop for Launch {
     fn drop(&mut self) {
         // Litter only.
         let _ = fs::remove_dir_all(&self.socket);
-    }
-}
-
-/// Whether this process is a server of this data and not a stranger with a number used again: a
-/// server's working folder is its data. Where that cannot be seen, `pg_ctl` decides.
-fn runs_on(pid: u32, cluster: &Path) -> bool {
-    match Path::new("/proc/self").exists() {
-        true => fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|folder| folder == cluster),
-        false => true,
     }
 }
 

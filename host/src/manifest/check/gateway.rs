@@ -1,17 +1,25 @@
 //! `[gateway]`: addresses, certificates, authorities.
 
-use std::{net::SocketAddr, num::NonZeroUsize};
+use std::{collections::BTreeSet, net::SocketAddr, num::NonZeroUsize, sync::Arc};
 
 use gateway::authority::Authority;
 
-use super::Check;
+use super::{
+    Check,
+    limiting::{gateway_limit, limit_store, trusted_proxies},
+};
 use crate::manifest::{
     GatewaySettings, TlsFiles, defaults,
     raw::{OneOrMore, RawGateway, RawTls},
     source::Key,
 };
 
-pub(in crate::manifest) fn gateway(check: &mut Check<'_>, key: &Key<'_>, raw: RawGateway) -> GatewaySettings {
+pub(in crate::manifest) fn gateway(
+    check: &mut Check<'_>,
+    key: &Key<'_>,
+    raw: RawGateway,
+    redis_names: &BTreeSet<Arc<str>>,
+) -> GatewaySettings {
     let mut count = |name, written, default| {
         let count = check.within(&key.child(name), written, default, &defaults::CONNECTIONS);
         NonZeroUsize::new(usize::try_from(count).unwrap_or(usize::MAX)).expect("the range starts at 1")
@@ -27,6 +35,9 @@ pub(in crate::manifest) fn gateway(check: &mut Check<'_>, key: &Key<'_>, raw: Ra
         tls: raw.tls.and_then(|raw| tls(check, &key.child("tls"), raw)),
         h2c: raw.h2c.unwrap_or(true),
         hosts: hosts(check, &key.child("hosts"), &raw.hosts),
+        limit: gateway_limit(check, &key.child("limit"), raw.limit.as_deref()),
+        limit_store: limit_store(check, &key.child("limit_store"), raw.limit_store.as_deref(), redis_names),
+        trusted_proxies: trusted_proxies(check, &key.child("trusted_proxies"), &raw.trusted_proxies),
         expose_version: raw.expose_version.unwrap_or(true),
         body_limit_bytes: body_limit,
         timeout: timeout.get(),

@@ -5,7 +5,11 @@ use std::{
     sync::Arc,
 };
 
-use super::{Auths, Check, GatewayAuth};
+use super::{
+    Auths, Check, GatewayAuth,
+    gather::{RawTarget, target},
+    limiting::route_limit,
+};
 use crate::manifest::{RouteSettings, ServiceSettings, defaults, raw::RawRoute, source::Key, structure::nearest};
 use gateway::route::{Methods, Route};
 
@@ -22,8 +26,10 @@ pub(in crate::manifest) fn route(
     let path_key = key.child("path");
     let path = check.required(&path_key, raw.path, "/{*rest}").and_then(|path| check.keep(&path_key, path.parse()));
     let host = raw.host.map(|host| check.keep(&key.child("host"), host.parse()));
-    let methods = raw.methods.and_then(|written| methods(check, &key.child("methods"), &written));
-    let service = service(check, &key.child("service"), raw.service, services);
+    let mut methods = raw.methods.and_then(|written| methods(check, &key.child("methods"), &written));
+    let target = RawTarget { service: raw.service, gather: raw.gather, fixed: raw.fixed };
+    let target = self::target(check, key, target, path.as_ref(), &mut methods, services);
+    let limit = route_limit(check, &key.child("limit"), raw.limit.as_deref());
     let timeout = raw.timeout.map(|time| {
         check.within(&key.child("timeout"), Some(time), defaults::GATEWAY_TIMEOUT, &defaults::TIMEOUTS).get()
     });
@@ -40,23 +46,23 @@ pub(in crate::manifest) fn route(
         timeout,
         body_limit_bytes: body_limit,
     };
-    Some(RouteSettings { route, service: service?, access, key: label })
+    Some(RouteSettings { route, target: target?, access, limit, key: label })
 }
 
-fn service(
+/// The service of this name, or a problem at `key`.
+pub(super) fn known_service(
     check: &mut Check<'_>,
     key: &Key<'_>,
-    raw: Option<String>,
+    name: &str,
     services: &BTreeSet<Arc<str>>,
 ) -> Option<Arc<str>> {
-    let name = check.required(key, raw, "NAME")?;
-    if let Some(service) = services.get(name.as_str()) {
+    if let Some(service) = services.get(name) {
         return Some(service.clone());
     }
     if !check.whole {
         return None;
     }
-    match nearest(&name, services.iter().map(AsRef::as_ref)) {
+    match nearest(name, services.iter().map(AsRef::as_ref)) {
         Some(meant) => check.wrong(key, format_args!("there is no service `{name}`; did you mean `{meant}`?")),
         None => check.wrong(key, format_args!("there is no service `{name}`; add `[services.{name}]`")),
     }
@@ -96,7 +102,7 @@ pub(in crate::manifest) fn unused(
     services: &BTreeMap<Arc<str>, ServiceSettings>,
     routes: &[(Key<'_>, RouteSettings)],
 ) {
-    let routed = routes.iter().map(|(_, route)| &route.service);
+    let routed = routes.iter().flat_map(|(_, route)| route.target.services());
     let called = services.values().flat_map(|service| service.grants.callees());
     let used: BTreeSet<&str> = routed.chain(called).map(AsRef::as_ref).collect();
     for key in keys.iter().filter(|key| !used.contains(key.name())) {

@@ -206,9 +206,17 @@ pub fn archipel() -> Command {
     command
 }
 
+/// A gateway without a limit of its own, unless the test writes one: all tests come from one
+/// address, and most of them ask more than 100 times a minute.
 pub fn write_manifest(folder: &Path, rest: &str) -> PathBuf {
     let rest = rest.replace("COMPONENTS", components().to_str().unwrap());
-    let head = if rest.contains("[gateway]") { "" } else { "[gateway]\nlisten = \"127.0.0.1:0\"\n" };
+    let is_limited = rest.lines().any(|line| line.starts_with("limit = "));
+    let off = if is_limited { "" } else { "limit = \"off\"\n" };
+    let rest = rest.replacen("[gateway]\n", &format!("[gateway]\n{off}"), 1);
+    let head = match rest.contains("[gateway]") {
+        true => String::new(),
+        false => format!("[gateway]\nlisten = \"127.0.0.1:0\"\n{off}"),
+    };
     let text = format!("name = \"test\"\n{head}[admin]\nlisten = \"127.0.0.1:0\"\n{rest}");
     let file = folder.join("manifest.toml");
     fs::write(&file, text).unwrap();

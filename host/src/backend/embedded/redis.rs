@@ -1,0 +1,287 @@
+//! One private Redis process for all names without a URL, from start to stop.
+//!
+//! It belongs to the host: started with it, started again if it dies, stopped with it. One that a
+//! killed host left behind is stopped first. What is written is in its append-only file within a
+//! second, or at once when that is asked for.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    process::Stdio,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::UnixStream,
+    process::{Child, Command},
+    sync::oneshot,
+    task::JoinHandle,
+    time::{Instant, timeout},
+};
+
+use super::{
+    DataFolder, Environment,
+    account::Account,
+    binaries::{self, BinariesError},
+    entry::Entry,
+    log::{self, LastLines},
+    numbers::DATABASES,
+    private::{self, PrivateError},
+};
+
+/// Reading back a large append-only file takes its time.
+const START_TIMEOUT: Duration = Duration::from_secs(120);
+/// A server that dies is started again after this long.
+const RESTART_PAUSE: Duration = Duration::from_millis(200);
+/// After this it is killed; what it wrote down a second before is kept.
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+const PING_TIMEOUT: Duration = Duration::from_secs(1);
+
+const SOCKET: &str = "redis.sock";
+const PID_FILE: &str = "redis.pid";
+/// In the data folder, which is the host's: the socket folder of the last start.
+const SOCKET_FILE: &str = "redis.socket";
+
+/// A running private Redis. Dropping it kills the process; what it wrote down is kept.
+pub struct Server {
+    socket: PathBuf,
+    stop: Mutex<Option<oneshot::Sender<()>>>,
+    keeper: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// Why there is no server.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    #[error(transparent)]
+    Binaries(#[from] BinariesError),
+    #[error(transparent)]
+    Private(#[from] PrivateError),
+    #[error("no account to run Redis under")]
+    Account(#[source] io::Error),
+    #[error("cannot run `{program}`")]
+    Run {
+        program: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error(
+        "a Redis (pid {pid}) of an earlier host still runs on `{folder}` and does not stop; end it and start again"
+    )]
+    Left { pid: u32, folder: PathBuf },
+    #[error("Redis did not start; its last words: {0}")]
+    Died(String),
+    #[error("Redis was not ready within {} s", START_TIMEOUT.as_secs())]
+    NotReady,
+}
+
+impl Server {
+    /// Starts the server and waits until it has read its data back. `fsync_always`: nothing is
+    /// acknowledged before it is on the disk, rather than within a second.
+    pub async fn start(data: &DataFolder, environment: &Environment, fsync_always: bool) -> Result<Self, ServerError> {
+        let account = Account::choose("redis").map_err(ServerError::Account)?;
+        let program = binaries::redis(environment)?;
+        let folder = data.path().join("redis");
+        if !folder.exists() {
+            private::make(&folder, &account)?;
+        }
+        let note = data.path().join(SOCKET_FILE);
+        end_left_behind(&folder, &note).await?;
+        let entry = Entry::find(&folder, &account).await?;
+        let sockets = private::socket_folder(environment.runtime.as_deref(), &account)?;
+        fs::write(&note, sockets.as_os_str().as_encoded_bytes()).map_err(private::writing(&note))?;
+        let socket = sockets.join(SOCKET);
+        let launch = Launch { program, account, entry, sockets, fsync_always };
+        let running = launch.launch_until_ready().await?;
+        let (stop, stopping) = oneshot::channel();
+        let keeper = tokio::spawn(launch.keep(running, stopping));
+        Ok(Self { socket, stop: Mutex::new(Some(stop)), keeper: Mutex::new(Some(keeper)) })
+    }
+
+    /// Writes everything down, ends the process and waits for that. A second call does nothing.
+    pub async fn stop(&self) {
+        let keeper = lock(&self.keeper).take();
+        // The keeper is gone only if the runtime ends, and the process with it.
+        let _ = lock(&self.stop).take().map(|stop| stop.send(()));
+        if let Some(keeper) = keeper {
+            let _ = keeper.await;
+        }
+    }
+
+    pub(crate) fn socket(&self) -> &Path {
+        &self.socket
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(keeper) = lock(&self.keeper).take() {
+            keeper.abort();
+        }
+    }
+}
+
+/// Everything that is needed to start it, again and again.
+struct Launch {
+    program: PathBuf,
+    account: Account,
+    entry: Entry,
+    sockets: PathBuf,
+    fsync_always: bool,
+}
+
+struct Running {
+    child: Child,
+    last_lines: LastLines,
+}
+
+impl Launch {
+    /// Watches over the process until it shall stop.
+    async fn keep(self, mut running: Running, mut stopping: oneshot::Receiver<()>) {
+        loop {
+            tokio::select! {
+                _ = &mut stopping => return self.stop(running.child).await,
+                status = running.child.wait() => tracing::error!(?status, "the private Redis ended; starting it again"),
+            }
+            running = loop {
+                tokio::select! {
+                    _ = &mut stopping => return,
+                    () = tokio::time::sleep(RESTART_PAUSE) => {}
+                }
+                match self.launch_until_ready().await {
+                    Ok(running) => break running,
+                    Err(error) => tracing::error!(%error, "the private Redis does not start"),
+                }
+            };
+        }
+    }
+
+    async fn stop(&self, mut child: Child) {
+        // It closes the connection instead of answering, or does not end, which is seen below.
+        let _ = say(&self.socket(), "SHUTDOWN").await;
+        if timeout(STOP_TIMEOUT, child.wait()).await.is_err() {
+            tracing::warn!("the private Redis did not stop in time; killing it");
+            // It may have ended by itself meanwhile.
+            let _ = child.start_kill();
+            let _ = child.wait().await;
+        }
+    }
+
+    async fn launch_until_ready(&self) -> Result<Running, ServerError> {
+        let deadline = Instant::now() + START_TIMEOUT;
+        let mut running = self.launch()?;
+        while Instant::now() < deadline {
+            // While it reads its file back it answers, but not with this.
+            if say(&self.socket(), "PING").await.is_ok_and(|answer| answer.starts_with("+PONG")) {
+                return Ok(running);
+            }
+            tokio::select! {
+                () = tokio::time::sleep(Duration::from_millis(10)) => {}
+                _ = running.child.wait() => return Err(ServerError::Died(running.last_lines.joined())),
+            }
+        }
+        Err(ServerError::NotReady)
+    }
+
+    fn launch(&self) -> Result<Running, ServerError> {
+        let mut command: Command = self.entry.command(&self.program, &self.account);
+        command.args(["--unixsocketperm", "700", "--dir"]).arg(self.entry.name());
+        command.arg("--unixsocket").arg(self.socket());
+        command.args(["--databases", &DATABASES.to_string()]);
+        command.args(["--appendfsync", if self.fsync_always { "always" } else { "everysec" }]);
+        for (name, value) in SETTINGS {
+            command.args([name, value]);
+        }
+        // A group of its own: ctrl-C in a terminal is for the host, which stops it in order.
+        command.stdout(Stdio::piped()).stderr(Stdio::null()).process_group(0).kill_on_drop(true);
+        let mut child = command.spawn().map_err(|source| ServerError::Run { program: self.program.clone(), source })?;
+        let last_lines = LastLines::default();
+        if let Some(stdout) = child.stdout.take() {
+            tokio::spawn(log::forward(stdout, last_lines.clone(), |line| tracing::debug!(target: "redis", "{line}")));
+        }
+        Ok(Running { child, last_lines })
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.sockets.join(SOCKET)
+    }
+}
+
+const SETTINGS: [(&str, &str); 13] = [
+    ("--port", "0"),
+    ("--protected-mode", "yes"),
+    ("--daemonize", "no"),
+    ("--pidfile", PID_FILE),
+    ("--logfile", ""),
+    ("--loglevel", "notice"),
+    ("--always-show-logo", "no"),
+    ("--save", ""),
+    ("--appendonly", "yes"),
+    // Full is an error for whoever writes: nothing is ever thrown away to make room.
+    ("--maxmemory", "0"),
+    ("--maxmemory-policy", "noeviction"),
+    ("--timeout", "0"),
+    ("--tcp-backlog", "128"),
+];
+
+impl Drop for Launch {
+    fn drop(&mut self) {
+        // Litter only.
+        let _ = fs::remove_dir_all(&self.sockets);
+    }
+}
+
+/// Stops a server that a killed host left behind on this data.
+async fn end_left_behind(folder: &Path, note: &Path) -> Result<(), ServerError> {
+    let sockets = fs::read_to_string(note).ok().map(PathBuf::from);
+    let sockets = sockets.filter(|sockets| private::is_socket_folder(sockets));
+    let pid = fs::read_to_string(folder.join(PID_FILE)).ok().and_then(|pid| pid.trim().parse::<u32>().ok());
+    if let Some(pid) = pid.filter(|pid| private::runs_on(*pid, folder)) {
+        tracing::warn!(pid, "stopping the private Redis that an earlier host left behind");
+        if let Some(sockets) = &sockets {
+            // Whether it stopped is seen below.
+            let _ = say(&sockets.join(SOCKET), "SHUTDOWN").await;
+        }
+        if !is_gone(pid, folder).await {
+            // The shell's own `kill`: there is no safe way to signal a process that is no child.
+            let _ = Command::new("/bin/sh").args(["-c", "kill -KILL \"$0\"", &pid.to_string()]).status().await;
+            if !is_gone(pid, folder).await {
+                return Err(ServerError::Left { pid, folder: folder.to_owned() });
+            }
+        }
+    }
+    if let Some(sockets) = sockets {
+        // Litter only; the folder may be gone since the machine started anew.
+        let _ = fs::remove_dir_all(sockets);
+    }
+    Ok(())
+}
+
+async fn is_gone(pid: u32, folder: &Path) -> bool {
+    let deadline = Instant::now() + STOP_TIMEOUT;
+    while private::runs_on(pid, folder) {
+        if Instant::now() > deadline {
+            return false;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    true
+}
+
+/// One inline command and the beginning of its answer.
+async fn say(socket: &Path, command: &str) -> io::Result<String> {
+    let exchange = async {
+        let mut stream = UnixStream::connect(socket).await?;
+        stream.write_all(format!("{command}\r\n").as_bytes()).await?;
+        let mut answer = [0; 64];
+        let read = stream.read(&mut answer).await?;
+        Ok(String::from_utf8_lossy(&answer[..read]).into_owned())
+    };
+    timeout(PING_TIMEOUT, exchange).await?
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    // Single assignments only: valid whatever panicked.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

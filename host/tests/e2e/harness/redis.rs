@@ -1,0 +1,93 @@
+//! Redis from outside: a server of a test's own, on a free port, and a host's private one.
+
+use std::{
+    fs,
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+    path::Path,
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+const PASSWORD: &str = "canary-redis-password";
+
+/// A server as an operator would run one: TCP and a password. It keeps nothing on disk.
+pub struct Redis {
+    child: Option<Child>,
+    port: u16,
+}
+
+impl Redis {
+    #[track_caller]
+    pub fn start() -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let mut redis = Self { child: None, port };
+        redis.start_again();
+        redis
+    }
+
+    /// On the same port, with nothing in it; waits until it answers.
+    #[track_caller]
+    pub fn start_again(&mut self) {
+        let mut command = Command::new("redis-server");
+        command.args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--save", "", "--dir", "/tmp"]);
+        command.args(["--requirepass", PASSWORD]).stdin(Stdio::null()).stdout(Stdio::null());
+        self.child = Some(command.spawn().unwrap());
+        let began = Instant::now();
+        while !answers(self.port) {
+            assert!(began.elapsed() < PATIENCE, "the Redis does not start");
+            thread::park_timeout(Duration::from_millis(5));
+        }
+    }
+
+    pub fn url(&self) -> String {
+        format!("redis://:{PASSWORD}@127.0.0.1:{}/3", self.port)
+    }
+
+    /// What must never be seen in a log.
+    pub fn secret(&self) -> &'static str {
+        PASSWORD
+    }
+
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+
+    /// Stops it without ending it, or lets it go on.
+    #[track_caller]
+    pub fn freeze(&self, frozen: bool) {
+        let id = self.child.as_ref().expect("runs").id().to_string();
+        let signal = if frozen { "-STOP" } else { "-CONT" };
+        assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn answers(port: u16) -> bool {
+    let exchange = || {
+        let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+        stream.set_read_timeout(Some(Duration::from_secs(1)))?;
+        stream.write_all(format!("AUTH {PASSWORD}\r\n").as_bytes())?;
+        let mut answer = [0; 3];
+        stream.read_exact(&mut answer).map(|()| answer == *b"+OK")
+    };
+    exchange().unwrap_or(false)
+}
+
+/// The pid of a host's private server.
+#[track_caller]
+pub fn redis_pid(data: &Path) -> String {
+    let file = data.join("redis/redis.pid");
+    let text = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    text.trim().to_owned()
+}
