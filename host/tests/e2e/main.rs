@@ -6,6 +6,7 @@
 #![allow(unreachable_pub, reason = "a test binary has no outside")]
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a failing test may panic, and prints what it measured")]
 
+mod accounts;
 mod bounds;
 mod cli;
 mod edge;
@@ -21,9 +22,11 @@ mod operators;
 mod overload;
 mod pages;
 mod postgres;
+mod products;
 mod refusals;
 mod secrets;
 mod serving;
 mod shutdown;
 mod tls;
 mod users;
+mod who;
