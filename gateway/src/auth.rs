@@ -1,7 +1,20 @@
 //! Who is asking: bearer tokens (RFC 6750) and whom they speak for.
 //!
 //! Decides how a token travels and what an identity may hold. Whether a token is true is decided
-//! by a [`Verify`]; whether it is asked for at all by the route's [`Access`].
+//! by a [`Verify`], which is a [`Verifier`] outside of tests; whether it is asked for at all by
+//! the route's [`Access`].
+
+mod algorithm;
+mod claims;
+mod json;
+pub mod jwks;
+mod jws;
+mod key;
+mod known;
+mod pem;
+mod signing;
+mod source;
+mod verifier;
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
@@ -9,6 +22,15 @@ use http::{
     HeaderMap, HeaderValue,
     header::{AUTHORIZATION, GetAll},
 };
+
+pub use algorithm::{Algorithm, UnknownAlgorithm};
+pub use claims::{Claims, Rules, now};
+pub use jws::TOKEN_BYTES_MAX;
+pub use key::{KeySet, SECRET_BYTES_MIN, VerifyingKey, WeakKey};
+pub use pem::{PemError, PemKey};
+pub use signing::{SigningError, SigningKey};
+pub use source::{KeySource, Keys, LOAD_TIMEOUT, Loading, Pace};
+pub use verifier::{Verifier, verify};
 
 /// Who may use a route.
 #[derive(Clone)]

@@ -6,6 +6,7 @@
 //! [`postgres::Databases`].
 
 pub mod embedded;
+pub mod identity;
 pub mod migrate;
 pub mod postgres;
 
@@ -14,4 +15,5 @@ use std::sync::Arc;
 /// Everything the host reaches on behalf of its services; started once, shared by all of them.
 pub struct Backends {
     pub databases: Arc<postgres::Databases>,
+    pub identity: Arc<identity::Identities>,
 }

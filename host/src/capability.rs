@@ -7,9 +7,10 @@ use wasmtime::component::Linker;
 use wasmtime_wasi::WasiView;
 use wasmtime_wasi_http::WasiHttpView;
 
-use self::postgres::PostgresView;
+use self::{identity::IdentitiesView, postgres::PostgresView};
 
 pub mod http;
+pub mod identity;
 pub mod postgres;
 pub mod stdio;
 
@@ -20,6 +21,10 @@ pub enum Requirement {
     Nothing,
     /// At least one database in `permissions.postgres`.
     Postgres,
+    /// `permissions.sign`.
+    Sign,
+    /// `permissions.passwords`.
+    Passwords,
     /// A permission that this version of the host cannot grant yet.
     NotYet { permission: &'static str },
     /// Nobody here offers it.
@@ -45,8 +50,8 @@ pub fn requirement(import: &str) -> Requirement {
             Requirement::NotYet { permission: "keyvalue" }
         }
         ("archipel:messaging", _) => Requirement::NotYet { permission: "publish" },
-        (_, "archipel:identity/tokens") => Requirement::NotYet { permission: "sign" },
-        (_, "archipel:identity/passwords") => Requirement::NotYet { permission: "passwords" },
+        (_, "archipel:identity/tokens") if version == "0.1.0" => Requirement::Sign,
+        (_, "archipel:identity/passwords") if version == "0.1.0" => Requirement::Passwords,
         (_, "wasi:config/store") => Requirement::NotYet { permission: "secrets" },
         _ => Requirement::Unknown,
     }
@@ -56,11 +61,14 @@ pub fn requirement(import: &str) -> Requirement {
 /// by comparing its imports with its grants; what it may reach is decided at each call.
 ///
 /// `T` is what a store holds; `instance` supplies the views that the capabilities ask for.
-pub fn linker<T: WasiView + WasiHttpView + PostgresView>(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<T>> {
+pub fn linker<T: WasiView + WasiHttpView + PostgresView + IdentitiesView>(
+    engine: &wasmtime::Engine,
+) -> wasmtime::Result<Linker<T>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
     postgres::add_to_linker(&mut linker)?;
+    identity::add_to_linker(&mut linker)?;
     Ok(linker)
 }
 

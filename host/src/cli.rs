@@ -15,6 +15,7 @@ mod healthcheck;
 mod inspect;
 mod progress;
 mod run;
+mod token;
 
 /// Runs a microservice system of WebAssembly components, gateway included, in one process.
 #[derive(Debug, Parser)]
@@ -54,6 +55,11 @@ enum Command {
         wait: u64,
     },
 
+    /// Makes and reads tokens.
+    #[command(after_help = "Example:\n  archipel token sign manifests/shop.toml --sub 7 --role admin")]
+    #[command(subcommand)]
+    Token(token::Token),
+
     /// Prints the manifest's JSON Schema, for editors.
     #[command(after_help = "Example:\n  archipel schema > archipel.schema.json")]
     Schema,
@@ -68,6 +74,7 @@ impl Cli {
             Command::Check { manifest } => check::check(&manifest, output),
             Command::Inspect { file } => inspect::inspect(&file, output),
             Command::Healthcheck { url, wait } => healthcheck::ask(&url, std::time::Duration::from_secs(wait)),
+            Command::Token(token) => token.execute(output, self.json),
             Command::Schema => output.document(&crate::manifest::Manifest::schema()).map(|()| ExitCode::SUCCESS),
         }
     }

@@ -130,15 +130,22 @@ impl Component {
     /// What it imports beyond its grants: all of it, not the first only.
     pub fn missing(&self, grants: &Grants) -> Vec<Missing> {
         let service = &self.service;
+        let grant = |import: &String, line| Missing::Grant {
+            service: service.clone(),
+            import: import.clone(),
+            line,
+            manifest: grants.manifest().to_owned(),
+        };
         let missing = |import: &String| match capability::requirement(import) {
             Requirement::Nothing => None,
             Requirement::Postgres if grants.databases().next().is_some() => None,
-            Requirement::Postgres => Some(Missing::Grant {
-                service: service.clone(),
-                import: import.clone(),
-                line: "postgres = { NAME = \"read-write\" }",
-                manifest: grants.manifest().to_owned(),
-            }),
+            Requirement::Sign if grants.signs().is_some() => None,
+            Requirement::Passwords if grants.passwords().is_ok() => None,
+            Requirement::Postgres => Some(grant(import, "postgres = { NAME = \"read-write\" }")),
+            Requirement::Sign => {
+                Some(grant(import, "sign = { auth = \"NAME\", roles = [\"ROLE\"], ttl_max = \"1h\" }"))
+            }
+            Requirement::Passwords => Some(grant(import, "passwords = true")),
             Requirement::NotYet { permission } => {
                 Some(Missing::NotYet { service: service.clone(), import: import.clone(), permission })
             }

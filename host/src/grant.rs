@@ -10,6 +10,7 @@ use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 /// Something that has passed its grant check. Only this module can make one.
@@ -35,7 +36,29 @@ pub struct Grants {
 #[derive(Debug, Clone, Default)]
 pub struct Permissions {
     pub postgres: BTreeMap<Arc<str>, Mode>,
+    pub sign: Option<SignGrant>,
+    pub passwords: bool,
 }
+
+/// Which tokens a service may have signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignGrant {
+    pub auth: Arc<str>,
+    pub roles: Vec<Arc<str>>,
+    pub ttl_max: Duration,
+}
+
+/// A token that may be signed, by the name of its issuer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signing {
+    pub auth: Arc<str>,
+    pub roles: Vec<String>,
+    pub ttl: Duration,
+}
+
+/// The use of password hashing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Passwords;
 
 /// How a service may use a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -91,6 +114,53 @@ impl Grants {
         }
     }
 
+    /// Whether a token of `auth` with these roles and this lifetime may be signed.
+    ///
+    /// # Errors
+    /// [`Denied`] with the whole line that would allow it.
+    pub fn sign(&self, auth: &str, roles: Vec<String>, ttl: Duration) -> Result<Granted<Signing>, Denied> {
+        let Some(grant) = self.permissions.sign.as_ref().filter(|grant| &*grant.auth == auth) else {
+            return Err(self.no_sign(format!("the signer `{auth}`"), auth, &roles, ttl));
+        };
+        let granted = |role: &String| grant.roles.iter().any(|granted| **granted == **role);
+        if let Some(role) = roles.iter().find(|role| !granted(role)) {
+            let mut all: Vec<String> = grant.roles.iter().map(ToString::to_string).collect();
+            all.push(role.clone());
+            return Err(self.no_sign(format!("the role `{role}` in tokens"), auth, &all, grant.ttl_max));
+        }
+        if ttl > grant.ttl_max {
+            let all: Vec<String> = grant.roles.iter().map(ToString::to_string).collect();
+            return Err(self.no_sign(format!("tokens valid for {} s", ttl.as_secs()), auth, &all, ttl));
+        }
+        Ok(Granted(Signing { auth: grant.auth.clone(), roles, ttl }))
+    }
+
+    fn no_sign(&self, what: String, auth: &str, roles: &[String], ttl_max: Duration) -> Denied {
+        let roles: Vec<String> = roles.iter().map(|role| format!("{role:?}")).collect();
+        let (roles, ttl) = (roles.join(", "), ttl_max.as_secs());
+        let line = format!("`sign = {{ auth = {auth:?}, roles = [{roles}], ttl_max = \"{ttl}s\" }}`");
+        Denied { service: self.service.clone(), what, line, manifest: self.manifest.clone() }
+    }
+
+    /// What may be signed at all.
+    pub fn signs(&self) -> Option<&SignGrant> {
+        self.permissions.sign.as_ref()
+    }
+
+    /// # Errors
+    /// [`Denied`] when the manifest does not grant it to this service.
+    pub fn passwords(&self) -> Result<Granted<Passwords>, Denied> {
+        match self.permissions.passwords {
+            true => Ok(Granted(Passwords)),
+            false => Err(Denied {
+                service: self.service.clone(),
+                what: "password hashing".into(),
+                line: "`passwords = true`".into(),
+                manifest: self.manifest.clone(),
+            }),
+        }
+    }
+
     fn granted(&self, database: &Arc<str>, mode: Mode) -> Granted<DatabaseGrant> {
         Granted(DatabaseGrant { service: self.service.clone(), database: database.clone(), mode })
     }
@@ -102,7 +172,7 @@ mod tests {
 
     fn grants() -> Grants {
         let postgres = BTreeMap::from([("users".into(), Mode::ReadWrite), ("stats".into(), Mode::Read)]);
-        Grants::new("orders".into(), "manifests/shop.toml".into(), Permissions { postgres })
+        Grants::new("orders".into(), "manifests/shop.toml".into(), Permissions { postgres, ..Permissions::default() })
     }
 
     #[test]

@@ -15,6 +15,7 @@ use crate::{
     backend::Backends,
     capability::{
         http::NoWayOut,
+        identity::{IdentitiesView, IdentityView},
         postgres::{DatabaseCtx, DatabaseView, PostgresView},
         stdio::{GuestStream, Output},
     },
@@ -44,6 +45,7 @@ pub struct InstanceState {
     table: ResourceTable,
     limiter: Limiter,
     databases: DatabaseView,
+    identities: IdentityView,
 }
 
 /// A component ready to take requests, one after the other.
@@ -86,6 +88,7 @@ impl Blueprint {
             table: table(),
             limiter: Limiter::new(self.settings.limits.memory_bytes, Reservation::new(engine.memory.clone())),
             databases: DatabaseView::new(self.settings.grants.clone(), self.backends.databases.clone()),
+            identities: IdentityView::new(self.settings.grants.clone(), self.backends.identity.clone()),
         };
         let mut store = Store::new(&engine.wasm, state);
         store.limiter(|state| &mut state.limiter);
@@ -138,6 +141,7 @@ impl Instance {
         self.output.begin(scope.trace_id);
         let state = self.store.data_mut();
         state.databases.begin(scope.deadline);
+        state.identities.begin(scope.deadline);
         state.limiter.begin();
         self.store.set_hostcall_fuel(HOSTCALL_BYTES_MAX);
     }
@@ -194,6 +198,12 @@ fn http_context() -> WasiHttpCtx {
 impl PostgresView for InstanceState {
     fn databases(&mut self) -> DatabaseCtx<'_> {
         self.databases.with(&mut self.table)
+    }
+}
+
+impl IdentitiesView for InstanceState {
+    fn identities(&mut self) -> &mut IdentityView {
+        &mut self.identities
     }
 }
 

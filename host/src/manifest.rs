@@ -26,6 +26,7 @@ use std::{
     time::Duration,
 };
 
+pub use self::check::{key_document, ttl};
 pub use self::load::{Environment, Loaded};
 use crate::grant::Grants;
 
@@ -38,6 +39,8 @@ pub struct Manifest {
     pub gateway: GatewaySettings,
     pub admin_listen: SocketAddr,
     pub host: HostSettings,
+    /// `[auth.NAME]`.
+    pub issuers: BTreeMap<Arc<str>, AuthSettings>,
     pub databases: BTreeMap<Arc<str>, DatabaseSettings>,
     pub services: BTreeMap<Arc<str>, ServiceSettings>,
     pub routes: Vec<RouteSettings>,
@@ -47,6 +50,8 @@ pub struct Manifest {
 pub struct GatewaySettings {
     /// At least one.
     pub listen: Vec<SocketAddr>,
+    /// Who is asked on every route that does not say; a name of `issuers`.
+    pub auth: Option<Arc<str>>,
     pub tls: Option<TlsFiles>,
     pub h2c: bool,
     /// Authorities this gateway answers for, lower case; empty: any.
@@ -73,6 +78,45 @@ pub struct HostSettings {
     /// All instances of all services together.
     pub guest_memory_bytes: u64,
     pub artifacts_max_bytes: u64,
+}
+
+/// An issuer of tokens by name: what its tokens say and where its keys come from.
+#[derive(Debug, Clone)]
+pub struct AuthSettings {
+    pub issuer: String,
+    pub audience: String,
+    pub leeway: Duration,
+    pub keys: KeySettings,
+}
+
+#[derive(Debug, Clone)]
+pub enum KeySettings {
+    /// Made by the host, under its `data`.
+    Generated,
+    /// A key set of others; absolute.
+    File(PathBuf),
+    /// A key set of others, fetched when it is needed.
+    Address(http::Uri),
+    /// A private key in PEM that can be used.
+    Private(Secret),
+    Public(gateway::auth::VerifyingKey),
+    /// Shared, at least 32 bytes.
+    Secret(Secret),
+}
+
+impl KeySettings {
+    /// Whether the host holds what signs.
+    pub fn can_sign(&self) -> bool {
+        matches!(self, Self::Generated | Self::Private(_) | Self::Secret(_))
+    }
+}
+
+/// Who may use a route.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Access {
+    Public,
+    /// Whoever has a token of this issuer; a name of `issuers`.
+    Token(Arc<str>),
 }
 
 /// A database by name: where it is and its bounds.
@@ -177,6 +221,7 @@ pub enum Reuse {
 pub struct RouteSettings {
     pub route: gateway::route::Route,
     pub service: Arc<str>,
+    pub access: Access,
     /// Its place in the manifest, for messages: `routes[3]`.
     pub key: String,
 }

@@ -21,6 +21,7 @@ use crate::{
     backend::{
         Backends,
         embedded::{self, DataFolder},
+        identity::Identities,
         postgres::Databases,
     },
     component::Artifacts,
@@ -70,8 +71,9 @@ pub async fn start(manifest: Manifest, surroundings: Surroundings) -> Result<Run
         tls: front::tls(&manifest.gateway)?,
     };
     let data = DataFolder::open(&manifest.host.data)?;
+    let identity = Arc::new(Identities::open(&manifest.issuers, data.path())?);
     let databases = Arc::new(databases(&manifest, &data, &surroundings).await?);
-    let backends = Arc::new(Backends { databases });
+    let backends = Arc::new(Backends { databases, identity });
     match start_services(manifest, surroundings, sockets, backends.clone(), data).await {
         Ok(running) => Ok(running),
         Err(error) => {
@@ -97,7 +99,7 @@ async fn start_services(
 ) -> Result<Running, StartError> {
     let generation = Arc::new(prepare(&manifest, &backends, &surroundings.watch).await?);
     let health = Arc::new(Health::new(probes::of(&manifest, &generation, &backends.databases)));
-    let gateway = Arc::new(front::gateway(&manifest, &generation, &health)?);
+    let gateway = Arc::new(front::gateway(&manifest, &generation, &health, &backends.identity)?);
     let admin_address = sockets.admin.addresses().next().expect("one address was bound");
     let admin = Arc::new(front::admin(admin_address, &health));
     Ok(Running {

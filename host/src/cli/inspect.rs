@@ -91,13 +91,15 @@ impl Inspection {
 }
 
 fn runnable(requirement: Requirement) -> bool {
-    matches!(requirement, Requirement::Nothing | Requirement::Postgres)
+    !matches!(requirement, Requirement::NotYet { .. } | Requirement::Unknown)
 }
 
 fn grant(requirement: Requirement) -> String {
     match requirement {
         Requirement::Nothing => String::new(),
         Requirement::Postgres => "postgres = { NAME = \"read-write\" }".into(),
+        Requirement::Sign => "sign = { auth = \"NAME\", roles = [\"ROLE\"], ttl_max = \"1h\" }".into(),
+        Requirement::Passwords => "passwords = true".into(),
         Requirement::NotYet { permission } => format!("{permission}: not yet supported"),
         Requirement::Unknown => "not offered by this host".into(),
     }

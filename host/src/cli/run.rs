@@ -105,6 +105,7 @@ fn print(report: &Report, output: Output) -> anyhow::Result<()> {
     }
     text.push_str(&format!("  admin    http://{}\n\n", report.listening.admin));
     super::table(&rows).lines().for_each(|line| text.push_str(&format!("  {line}\n")));
-    text.push_str(&format!("\n  open to everybody, without a token: {}\n\n", report.public_routes.join(", ")));
+    let public = if report.public_routes.is_empty() { "nothing".into() } else { report.public_routes.join(", ") };
+    text.push_str(&format!("\n  open to everybody, without a token: {public}\n\n"));
     output.text(&text)
 }

@@ -31,7 +31,8 @@ mod tests {
     #[track_caller]
     fn check(needs: &str, granted: &[(&str, Mode)], lines: &[&str]) {
         let postgres: BTreeMap<_, _> = granted.iter().map(|(name, mode)| ((*name).into(), *mode)).collect();
-        let grants = Grants::new("users".into(), "shop.toml".into(), Permissions { postgres });
+        let grants =
+            Grants::new("users".into(), "shop.toml".into(), Permissions { postgres, ..Permissions::default() });
         assert_eq!(missing_needs(Some(needs), &grants), lines);
     }
 

@@ -4,6 +4,7 @@
 //! theirs; whoever started them throws everything away when there are problems. Files named in
 //! a manifest are looked at for existence only.
 
+mod auth;
 mod database;
 mod environment;
 mod gateway;
@@ -20,7 +21,9 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
+pub use self::auth::{key_document, ttl};
 pub(super) use self::{
+    auth::{Auths, GatewayAuth, auth},
     database::database,
     gateway::{admin_listen, gateway},
     host::host,

@@ -24,6 +24,9 @@ pub(crate) const STATEMENT_TIMEOUT: Time = Time::seconds(3);
 pub(crate) const ROWS_MAX: u64 = 10_000;
 pub(crate) const BYTES_MAX: Size = Size::mib(16);
 
+pub(crate) const LEEWAY: Time = Time::seconds(30);
+pub(crate) const TTL_MAX: Time = Time::minutes(60);
+
 pub(crate) const VERSION: &str = "0.0.0";
 pub(crate) const WASI: &str = "0.2";
 pub(crate) const MEMORY: Size = Size::mib(64);
@@ -47,6 +50,9 @@ pub(crate) const ARTIFACTS: RangeInclusive<Size> = Size::mib(1)..=Size::gib(1024
 pub(crate) const CONNECTIONS: RangeInclusive<u64> = 1..=1_000_000;
 pub(crate) const DATABASE_CONNECTIONS: RangeInclusive<u64> = 1..=1000;
 pub(crate) const WAITS: RangeInclusive<Time> = Time::milliseconds(1)..=Time::minutes(1);
+pub(crate) const LEEWAYS: RangeInclusive<Time> = Time::seconds(0)..=Time::minutes(5);
+/// Up to thirty days.
+pub(crate) const TTLS: RangeInclusive<Time> = Time::seconds(1)..=Time::minutes(30 * 24 * 60);
 pub(crate) const ROWS: RangeInclusive<u64> = 1..=1_000_000;
 pub(crate) const RESULT_BYTES: RangeInclusive<Size> = Size::kib(1)..=Size::gib(1);
 pub(crate) const CONCURRENCIES: RangeInclusive<u64> = 1..=10_000;

@@ -5,7 +5,6 @@
 
 /// What each key will be for; `*` is any name, `[]` any item.
 const LATER: &[(&str, &str)] = &[
-    ("gateway.auth", "authentication"),
     ("gateway.limit", "rate limits"),
     ("gateway.limit_store", "rate limits"),
     ("gateway.trusted_proxies", "trusted proxies"),
@@ -15,7 +14,6 @@ const LATER: &[(&str, &str)] = &[
     ("redis", "redis"),
     ("keyvalue", "key-value stores"),
     ("events", "events"),
-    ("auth", "authentication"),
     ("permission-sets", "permission sets"),
     ("discovery", "discovery"),
     ("telemetry", "telemetry export"),
@@ -30,13 +28,10 @@ const LATER: &[(&str, &str)] = &[
     ("services.*.permissions.publish", "events"),
     ("services.*.permissions.subscribe", "events"),
     ("services.*.permissions.secrets", "secrets"),
-    ("services.*.permissions.sign", "authentication"),
-    ("services.*.permissions.passwords", "password hashing"),
     ("services.*.permissions.sockets", "raw sockets"),
     ("services.*.permissions.use", "permission sets"),
     ("routes[].gather", "gathering several answers"),
     ("routes[].static", "static answers"),
-    ("routes[].auth", "authentication"),
     ("routes[].limit", "rate limits"),
 ];
 
@@ -50,6 +45,7 @@ const NEVER: &[(&str, &str)] = &[
     ("gateway", ELSEWHERE),
     ("admin", ELSEWHERE),
     ("host", ELSEWHERE),
+    ("auth", ELSEWHERE),
     (
         "ceiling",
         "a manifest cannot set its own ceiling: that is the operator's file, which is not yet supported; remove this table",

@@ -10,8 +10,8 @@ use std::{
 };
 
 use super::{
-    DatabaseSettings, Manifest, RouteSettings, ServiceSettings,
-    check::{self, Check, Surroundings},
+    AuthSettings, DatabaseSettings, Manifest, RouteSettings, ServiceSettings,
+    check::{self, Auths, Check, GatewayAuth, Surroundings},
     files::Files,
     raw::{Named, RawDatabase, RawInclude, RawManifest, RawRoute, RawService},
     schema,
@@ -95,16 +95,30 @@ fn check(files: Files, path: &Path, env: &Environment) -> (Loaded, Vec<Problem>)
     let name = check.system_name(&root.child("name"), raw.name);
     let gateway = check::gateway(&mut check, &root.child("gateway"), raw.gateway);
     let admin_listen = check::admin_listen(&mut check, &root.child("admin"), raw.admin, &gateway);
+    let (auth_root, auth_key) = (root.child("auth"), root.child("gateway").child("auth"));
     let host = check::host(&mut check, &root.child("host"), raw.host);
 
     let own = RawInclude { postgres: raw.postgres, services: raw.services, routes: raw.routes };
     let parts = Parts::new(&mut check, &sources, std::iter::once(own).chain(includes));
-    // Databases first: they say which variables no service may see.
+    // Issuers and databases first: they say which variables no service may see.
+    let auth_names = written_names(&sources[..1], "auth");
+    let issuers: BTreeMap<Arc<str>, AuthSettings> = (raw.auth.into_iter())
+        .filter_map(|(name, raw)| Some((name.as_str().into(), check::auth(&mut check, &auth_root.child(&name), raw)?)))
+        .collect();
+    let auths = Auths { settings: &issuers, names: &auth_names };
+    let gateway_auth = match gateway.auth.clone() {
+        None if auth_key.is_written() => GatewayAuth::Wrong,
+        None => GatewayAuth::None,
+        Some(name) => match auths.of_gateway(&mut check, &auth_key, Some(name.to_string())) {
+            Some(name) => GatewayAuth::Named(name),
+            None => GatewayAuth::Wrong,
+        },
+    };
     let databases: BTreeMap<Arc<str>, DatabaseSettings> = (parts.databases.into_iter())
         .map(|(name, (key, raw))| (name, check::database(&mut check, &key, raw)))
         .collect();
     let database_names = written_names(&sources, "postgres");
-    let around = Surroundings { host: &host, databases: &databases, database_names: &database_names };
+    let around = Surroundings { host: &host, databases: &databases, database_names: &database_names, auths: &auths };
     let service_keys: Vec<Key<'_>> = parts.services.values().map(|(key, _)| key.clone()).collect();
     let services: BTreeMap<Arc<str>, ServiceSettings> = (parts.services.into_iter())
         .map(|(name, (key, raw))| (name, check::service(&mut check, &key, raw, &around)))
@@ -112,7 +126,14 @@ fn check(files: Files, path: &Path, env: &Environment) -> (Loaded, Vec<Problem>)
     let names = written_names(&sources, "services");
     let routes: Vec<(Key<'_>, RouteSettings)> = (parts.routes.into_iter())
         .filter_map(|(key, raw)| {
-            let route = check::route(&mut check, &key, label(&sources[0], key.file(), key.path()), raw, &names)?;
+            let route = check::route(
+                &mut check,
+                &key,
+                label(&sources[0], key.file(), key.path()),
+                raw,
+                &names,
+                (&auths, &gateway_auth),
+            )?;
             Some((key, route))
         })
         .collect();
@@ -122,7 +143,7 @@ fn check(files: Files, path: &Path, env: &Environment) -> (Loaded, Vec<Problem>)
     let Check { folder, problems, warnings, .. } = check;
     let file = path.file_name().map_or(folder.clone(), |name| folder.join(name));
     let routes = routes.into_iter().map(|(_, route)| route).collect();
-    let manifest = Manifest { name, file, gateway, admin_listen, host, databases, services, routes };
+    let manifest = Manifest { name, file, gateway, admin_listen, host, issuers, databases, services, routes };
     let warnings = Problems::new(path, warnings).iter().cloned().collect();
     (Loaded { manifest, warnings, digest, file: path.into(), places: places(&sources) }, problems)
 }

@@ -4,6 +4,7 @@
 //! editor shows. Everything is optional here, so that a file with one mistake can still be read
 //! as a whole; what must be written is `required` in the schema and checked in `check`.
 
+mod auth;
 mod service;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+pub(crate) use self::auth::{RawAlgorithm, RawAuth, RawKeys, RawSecret, RawSign};
 pub(crate) use self::service::{RawEnv, RawLimits, RawMode, RawReuse, RawService};
 use super::{
     defaults,
@@ -42,6 +44,9 @@ pub(crate) struct RawManifest {
     /// What all services share: the data folder, memory, how to stop.
     #[serde(default)]
     pub(crate) host: RawHost,
+    /// Issuers of tokens by name: what their tokens say and where their keys come from.
+    #[serde(default)]
+    pub(crate) auth: Named<RawAuth>,
     /// Databases by name. Services ask for them by these names and never see an address.
     #[serde(default)]
     pub(crate) postgres: Named<RawDatabase>,
@@ -74,6 +79,8 @@ pub(crate) struct RawGateway {
     /// The address to listen on, or several.
     #[schemars(extend("default" = defaults::GATEWAY_LISTEN))]
     pub(crate) listen: Option<OneOrMore>,
+    /// Whose tokens are asked for on every route that is not public: a name of `[auth]`.
+    pub(crate) auth: Option<String>,
     /// PEM files of the gateway's own certificate. Without them it speaks plain HTTP.
     pub(crate) tls: Option<RawTls>,
     /// Whether to speak HTTP/2 without TLS to those who start with it.
@@ -221,8 +228,11 @@ pub(crate) struct RawRoute {
     /// The service that answers.
     #[schemars(required)]
     pub(crate) service: Option<String>,
-    /// Whether anybody may call it. Must be true until authentication is supported.
+    /// Whether anybody may call it, without a token.
+    #[schemars(extend("default" = false))]
     pub(crate) public: Option<bool>,
+    /// Whose tokens are asked for, instead of `gateway.auth`: a name of `[auth]`.
+    pub(crate) auth: Option<String>,
     /// Instead of the gateway's.
     pub(crate) timeout: Option<Time>,
     /// Instead of the gateway's.

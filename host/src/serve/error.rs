@@ -5,7 +5,7 @@ use std::io;
 use gateway::{listener::BindError, tls::TlsError};
 
 use crate::{
-    backend::{embedded::FolderError, postgres},
+    backend::{embedded::FolderError, identity::IssuerError, postgres},
     component::ArtifactsError,
     deploy::DeployError,
     engine::EngineError,
@@ -22,6 +22,8 @@ pub enum StartError {
     #[error(transparent)]
     Data(#[from] FolderError),
     #[error(transparent)]
+    Identities(#[from] IssuerError),
+    #[error(transparent)]
     Databases(#[from] postgres::StartError),
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -31,7 +33,7 @@ pub enum StartError {
     #[error("{}", lines(.0))]
     Deploy(Vec<DeployError>),
     /// Routes that are one of the host's own pages, by their keys.
-    #[error("{} is a path of the host itself (`/health`, `/health/live`, `/health/ready`, `/openapi.json`); choose another", .0.join(", "))]
+    #[error("{} is a path of the host itself (`/health`, `/health/live`, `/health/ready`, `/openapi.json`, `/.well-known/jwks.json`); choose another", .0.join(", "))]
     OwnPages(Vec<String>),
     #[error("cannot start the thread of the admin listener")]
     Thread(#[source] io::Error),

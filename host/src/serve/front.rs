@@ -13,14 +13,15 @@ use gateway::{
     router::{Entry, RouteTable},
     tls::{Tls, TlsError},
 };
-use http::{Method, Request, StatusCode};
+use http::{HeaderValue, Method, Request, StatusCode, header};
 
 use super::StartError;
 use crate::{
     admin,
+    backend::identity::Identities,
     deploy::Generation,
     health::{self, Health},
-    manifest::{GatewaySettings, Manifest},
+    manifest::{self, GatewaySettings, Manifest},
 };
 
 const ADMIN_CONNECTIONS_MAX: NonZeroUsize = NonZeroUsize::new(256).expect("not zero");
@@ -35,17 +36,27 @@ pub(super) fn gateway(
     manifest: &Manifest,
     generation: &Generation,
     health: &Arc<Health>,
+    identities: &Arc<Identities>,
 ) -> Result<Gateway, StartError> {
     let mut entries: Vec<Entry> = admin::health_pages(health).into_iter().map(own).collect();
     entries.push(own(("/openapi.json", Arc::new(Document(generation.openapi.clone())))));
+    let keys = own(("/.well-known/jwks.json", Arc::new(PublicKeys(identities.clone()))));
+    // Of the host, but counted and shed like any other.
+    entries.push(Entry { exempt: false, ..keys });
     let own_pages = entries.len();
+    let access = |access: &manifest::Access| match access {
+        manifest::Access::Public => Access::Public,
+        manifest::Access::Token(issuer) => {
+            Access::Token(identities.verifier(issuer).expect("a checked route names an issuer"))
+        }
+    };
     for settings in &manifest.routes {
         let deployed = generation.services.get(&settings.service).expect("a checked route names a service");
         entries.push(Entry {
             route: settings.route.clone(),
             dispatch: deployed.service.clone(),
             exempt: false,
-            access: Access::Public,
+            access: access(&settings.access),
             limit: None,
             label: settings.service.clone(),
         });
@@ -57,7 +68,7 @@ pub(super) fn gateway(
         body_limit_bytes: of.body_limit_bytes,
         timeout: of.timeout,
         requests_max: of.requests_max,
-        access: Access::Public,
+        access: access(&of.auth.clone().map_or(manifest::Access::Public, manifest::Access::Token)),
         limit: None,
     };
     let table = RouteTable::new(entries).map_err(|conflicts| {
@@ -118,5 +129,22 @@ struct Document(serde_json::Value);
 impl Dispatch for Document {
     fn dispatch(&self, _: Arc<RequestContext>, _: Request<Body>) -> Dispatched<'_> {
         Box::pin(async { Ok(health::json(StatusCode::OK, &self.0)) })
+    }
+}
+
+/// The public keys of this host, as they are now.
+struct PublicKeys(Arc<Identities>);
+
+/// How long others may go on with what they fetched. A new key signs at once, so a verifier must
+/// ask again for a key it does not know.
+const KEYS_CACHED: HeaderValue = HeaderValue::from_static("public, max-age=300");
+
+impl Dispatch for PublicKeys {
+    fn dispatch(&self, _: Arc<RequestContext>, _: Request<Body>) -> Dispatched<'_> {
+        Box::pin(async {
+            let mut answer = health::json(StatusCode::OK, &self.0.published().await);
+            answer.headers_mut().insert(header::CACHE_CONTROL, KEYS_CACHED);
+            Ok(answer)
+        })
     }
 }

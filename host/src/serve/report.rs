@@ -5,7 +5,10 @@ use std::net::SocketAddr;
 use serde::Serialize;
 
 use super::Running;
-use crate::grant::Mode;
+use crate::{
+    grant::Mode,
+    manifest::{Access, Manifest},
+};
 
 /// The whole of it; one JSON line in a pipe.
 #[derive(Debug, Serialize)]
@@ -55,9 +58,14 @@ impl Running {
             listening: Addresses { gateway: self.gateway.addresses.clone(), admin: self.admin.addresses[0] },
             start_ms: millis(self.began.elapsed()),
             services: services.collect(),
-            public_routes: self.manifest.routes.iter().map(|route| route.route.path.to_string()).collect(),
+            public_routes: public_routes(&self.manifest),
         }
     }
+}
+
+fn public_routes(manifest: &Manifest) -> Vec<String> {
+    let public = manifest.routes.iter().filter(|route| route.access == Access::Public);
+    public.map(|route| route.route.path.to_string()).collect()
 }
 
 fn permissions(deployed: &crate::deploy::Deployed) -> Vec<String> {
@@ -66,7 +74,14 @@ fn permissions(deployed: &crate::deploy::Deployed) -> Vec<String> {
         let mode = if database.mode == Mode::Read { "read" } else { "read-write" };
         format!("postgres {} ({mode})", database.database)
     });
-    databases.chain(deployed.settings.env.keys().map(|name| format!("env {name}"))).collect()
+    let grants = &deployed.settings.grants;
+    let sign = grants.signs().map(|sign| match sign.roles.is_empty() {
+        true => format!("sign {}", sign.auth),
+        false => format!("sign {} ({})", sign.auth, sign.roles.join(", ")),
+    });
+    let passwords = grants.passwords().ok().map(|_granted| "passwords".to_owned());
+    let env = deployed.settings.env.keys().map(|name| format!("env {name}"));
+    databases.chain(sign).chain(passwords).chain(env).collect()
 }
 
 fn millis(duration: std::time::Duration) -> u64 {

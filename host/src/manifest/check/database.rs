@@ -127,7 +127,7 @@ fn text(check: &mut Check<'_>, key: &Key<'_>, raw: RawText) -> Result<Option<Str
     }
 }
 
-fn secret_file(path: &Path) -> Result<String, String> {
+pub(super) fn secret_file(path: &Path) -> Result<String, String> {
     let mut text = String::new();
     let read = File::open(path).and_then(|file| file.take(SECRET_FILE_MAX).read_to_string(&mut text));
     match read {

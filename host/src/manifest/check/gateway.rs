@@ -22,6 +22,7 @@ pub(in crate::manifest) fn gateway(check: &mut Check<'_>, key: &Key<'_>, raw: Ra
         check.bytes(&key.child("body_limit"), raw.body_limit, defaults::GATEWAY_BODY_LIMIT, &defaults::BODY_LIMITS);
     let timeout = check.within(&key.child("timeout"), raw.timeout, defaults::GATEWAY_TIMEOUT, &defaults::TIMEOUTS);
     GatewaySettings {
+        auth: raw.auth.map(Into::into),
         listen: listen(check, &key.child("listen"), raw.listen),
         tls: raw.tls.and_then(|raw| tls(check, &key.child("tls"), raw)),
         h2c: raw.h2c.unwrap_or(true),

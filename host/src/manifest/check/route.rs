@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use super::Check;
+use super::{Auths, Check, GatewayAuth};
 use crate::manifest::{RouteSettings, defaults, raw::RawRoute, source::Key, structure::nearest};
 use gateway::route::{Methods, Route};
 
@@ -13,12 +13,9 @@ pub(in crate::manifest) fn route(
     label: String,
     raw: RawRoute,
     services: &BTreeSet<Arc<str>>,
+    (auths, gateway): (&Auths<'_>, &GatewayAuth),
 ) -> Option<RouteSettings> {
-    if raw.public != Some(true) && (raw.public.is_some() || !key.child("public").is_written()) {
-        let message =
-            "authentication is not yet supported, so anybody could call this route; say so with `public = true`";
-        check.wrong(&key.child("public"), message);
-    }
+    let access = auths.of_route(check, key, (raw.public, raw.auth), gateway);
     let path_key = key.child("path");
     let path = check.required(&path_key, raw.path, "/{*rest}").and_then(|path| check.keep(&path_key, path.parse()));
     let host = raw.host.map(|host| check.keep(&key.child("host"), host.parse()));
@@ -40,7 +37,7 @@ pub(in crate::manifest) fn route(
         timeout,
         body_limit_bytes: body_limit,
     };
-    Some(RouteSettings { route, service: service?, key: label })
+    Some(RouteSettings { route, service: service?, access, key: label })
 }
 
 fn service(

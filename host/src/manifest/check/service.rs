@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{Check, environment::environment, limits::limits, name};
+use super::{Check, auth::Auths, environment::environment, limits::limits, name};
 use crate::{
     grant::{Grants, Mode, Permissions},
     manifest::{
@@ -22,6 +22,7 @@ pub(in crate::manifest) struct Surroundings<'a> {
     pub(in crate::manifest) databases: &'a BTreeMap<Arc<str>, DatabaseSettings>,
     /// Every name that is written, also where its table has mistakes.
     pub(in crate::manifest) database_names: &'a BTreeSet<Arc<str>>,
+    pub(in crate::manifest) auths: &'a Auths<'a>,
 }
 
 pub(in crate::manifest) fn service(
@@ -38,8 +39,11 @@ pub(in crate::manifest) fn service(
     }
     let version = raw.version.unwrap_or_else(|| defaults::VERSION.into());
     check.keep(&key.child("version"), version_is_right(&version));
+    let permissions_key = key.child("permissions");
     let permissions = Permissions {
-        postgres: postgres(check, &key.child("permissions").child("postgres"), raw.permissions.postgres, around),
+        postgres: postgres(check, &permissions_key.child("postgres"), raw.permissions.postgres, around),
+        sign: raw.permissions.sign.and_then(|raw| around.auths.sign(check, &permissions_key.child("sign"), raw)),
+        passwords: raw.permissions.passwords.unwrap_or(false),
     };
     let health = raw.health.and_then(|raw| {
         let key = key.child("health").child("path");

@@ -8,7 +8,7 @@ use super::{
         defaults,
         quantity::{Size, Time},
     },
-    Named,
+    Named, RawSign,
 };
 
 #[derive(Default, Deserialize, JsonSchema)]
@@ -47,6 +47,11 @@ pub(crate) struct RawPermissions {
     pub(crate) postgres: Named<RawMode>,
     /// Variables of the host's environment it sees: names, or prefixes like `FEATURE_*`.
     pub(crate) env: Option<RawEnv>,
+    /// Tokens signed by the host: by whose key, with which roles, for how long.
+    pub(crate) sign: Option<RawSign>,
+    /// Whether it may have passwords hashed and compared by the host.
+    #[schemars(extend("default" = false))]
+    pub(crate) passwords: Option<bool>,
     /// Never: a component starts no program.
     #[schemars(extend("const" = false))]
     pub(crate) run: Option<bool>,
