@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
-# A tour of the users service with curl: each command as one would type it, then the real answer.
+# A tour of the shop with curl: each command as one would type it, then the real answer.
 #
-# tour.sh URL
-# Ends with 1 when an answer's status, or what its body must hold, is not as promised.
+# tour.sh URL ADMIN-TOKEN
+# In a command, $ada and $admin stand for tokens: Ada's comes from her login, the other is given. Ends with 1 when an answer's status, or what its body must hold, is not as promised.
 set -euo pipefail
 
 url=$1
+admin=$2
+ada=
 step=0
 wrong=0
 answer= # head and body of the last answer
@@ -13,17 +15,21 @@ answer= # head and body of the last answer
 # visit TITLE STATUS TEXT CURL-ARGUMENTS…
 visit() {
     local title=$1 status=$2 text=$3 word got
+    local -a command=()
     shift 3
     step=$((step + 1))
     printf '\n%d. %s\n$ curl -i' "$step" "$title"
     for word in "$@"; do
         case $word in
+        *'$ada'* | *'$admin'*) printf ' "%s"' "$word" ;;
         *[!A-Za-z0-9_./:=@-]*) printf " '%s'" "$word" ;;
         *) printf ' %s' "$word" ;;
         esac
+        word=${word//'$ada'/$ada}
+        command+=("${word//'$admin'/$admin}")
     done
     printf '\n'
-    answer=$(curl -sS -i --max-time 10 "$@" 2>&1 | tr -d '\r') || true
+    answer=$(curl -sS -i --max-time 10 "${command[@]}" 2>&1 | tr -d '\r') || true
     printf '%s\n' "$answer"
     got=$(printf '%s\n' "$answer" | sed -n '1s/^HTTP[^ ]* \([0-9]*\).*/\1/p')
     if [[ $got != "$status" ]]; then
@@ -36,21 +42,41 @@ visit() {
     wrong=$((wrong + 1))
 }
 
+# field NAME: the text of a field of the last answer
+field() {
+    printf '%s\n' "$answer" | sed -n "s/.*\"$1\":\"\([^\"]*\)\".*/\1/p"
+}
+
 json='content-type: application/json'
+# shellcheck disable=SC2016 # they are shown as they are typed
+as_ada='authorization: Bearer $ada' as_admin='authorization: Bearer $admin'
 email="ada-$(date +%s)-$$@example.com"
 
-visit 'Create a user' 201 "$email" \
-    "$url/api/users" -H "$json" -d "{\"email\":\"$email\",\"name\":\"Ada Lovelace\"}"
+visit 'Without a token there is nothing to see' 401 'error' "$url/api/products"
+visit 'Register' 201 "$email" "$url/api/auth/register" -H "$json" \
+    -d "{\"email\":\"$email\",\"name\":\"Ada Lovelace\",\"password\":\"correct horse battery\"}"
 user=$url$(printf '%s\n' "$answer" | sed -n 's/^[Ll]ocation: *//p')
-visit 'Read it' 200 '"name":"Ada Lovelace"' "$user"
-visit 'List users, newest first' 200 "$email" "$url/api/users?limit=3"
-visit 'Change the name' 200 '"name":"Ada King"' -X PUT "$user" -H "$json" -d '{"name":"Ada King"}'
-visit 'The same email again' 409 'Email already exists' \
-    "$url/api/users" -H "$json" -d "{\"email\":\"$email\",\"name\":\"Somebody Else\"}"
-visit 'Not an email' 400 'Invalid email format' \
-    "$url/api/users" -H "$json" -d '{"email":"ada at example","name":"Ada"}'
-visit 'A user who does not exist' 404 'User not found' \
-    "$url/api/users/00000000-0000-7000-8000-000000000000"
+visit 'Log in; the token is $ada from here on' 200 '"tokenType":"Bearer"' "$url/api/auth/login" -H "$json" \
+    -d "{\"email\":\"$email\",\"password\":\"correct horse battery\"}"
+ada=$(field token)
+visit 'A wrong password' 401 'Invalid email or password' "$url/api/auth/login" -H "$json" \
+    -d "{\"email\":\"$email\",\"password\":\"wrong horse battery\"}"
+visit 'Read oneself' 200 '"name":"Ada Lovelace"' "$user" -H "$as_ada"
+visit 'Change the name' 200 '"name":"Ada King"' -X PUT "$user" -H "$as_ada" -H "$json" -d '{"name":"Ada King"}'
+visit 'Somebody else, whether there or not' 403 'error' \
+    "$url/api/users/00000000-0000-7000-8000-000000000000" -H "$as_ada"
+visit 'Customers make no products' 403 'error' "$url/api/products" -H "$as_ada" -H "$json" \
+    -d '{"name":"Tea","price":19.99,"inventory":100}'
+visit 'Admins do: archipel token sign made $admin' 201 '"price":19.99' "$url/api/products" -H "$as_admin" -H "$json" \
+    -d '{"name":"Tea","price":19.99,"inventory":100}'
+product=$url$(printf '%s\n' "$answer" | sed -n 's/^[Ll]ocation: *//p')
+visit 'Search the products, newest first' 200 '"name":"Tea"' "$url/api/products?q=TEA&limit=2" -H "$as_ada"
+visit 'A third decimal is no price' 400 'price' -X PUT "$product" -H "$as_admin" -H "$json" -d '{"price":19.999}'
+visit 'Stock is for the service orders, not even for admins' 403 'error' "$product/reserve" -H "$as_admin" -H "$json" \
+    -d '{"quantity":1,"orderId":"00000000-0000-7000-8000-000000000000"}'
+visit 'All users, for admins' 200 "$email" "$url/api/users?limit=3" -H "$as_admin"
+visit 'A user who does not exist, for admins' 404 'User not found' \
+    "$url/api/users/00000000-0000-7000-8000-000000000000" -H "$as_admin"
 
 printf '\ntour: %d of %d answers as promised\n' "$((step - wrong))" "$step"
 ((wrong == 0))

@@ -1,6 +1,8 @@
 //! What a handler may fail with, and what the client is told: the one table from failures to
 //! statuses. It never puts SQL, a stack or a host's word into an answer.
 
+use std::borrow::Cow;
+
 use crate::postgres;
 
 /// Why a request has no success. A client sees the status and [`Error::sentence`]; what else
@@ -9,6 +11,10 @@ use crate::postgres;
 pub enum Error {
     /// 400, with the sentence to send.
     BadRequest(String),
+    /// 401, with the sentence to send.
+    Unauthorized(&'static str),
+    /// 403.
+    Forbidden,
     /// 404, with the sentence to send: `User not found`.
     NotFound(&'static str),
     /// 405, with the value of `Allow`.
@@ -19,6 +25,8 @@ pub enum Error {
     TooLarge,
     /// 415.
     UnsupportedMediaType,
+    /// 429, with the sentence to send and the seconds to wait.
+    TooManyRequests { sentence: &'static str, retry_after: u32 },
     /// 500; the text is for the log.
     Internal(String),
     /// 503; the text is for the log.
@@ -28,6 +36,9 @@ pub enum Error {
 }
 
 impl Error {
+    /// What a client without an identity is told.
+    pub(crate) const NO_TOKEN: Self = Self::Unauthorized("Send a valid token: `Authorization: Bearer …`");
+
     pub fn bad_request(sentence: impl Into<String>) -> Self {
         Self::BadRequest(sentence.into())
     }
@@ -39,11 +50,14 @@ impl Error {
     pub fn status(&self) -> u16 {
         match self {
             Self::BadRequest(_) => 400,
+            Self::Unauthorized(_) => 401,
+            Self::Forbidden => 403,
             Self::NotFound(_) => 404,
             Self::MethodNotAllowed { .. } => 405,
             Self::Conflict(_) => 409,
             Self::TooLarge => 413,
             Self::UnsupportedMediaType => 415,
+            Self::TooManyRequests { .. } => 429,
             Self::Internal(_) => 500,
             Self::Unavailable(_) => 503,
             Self::Timeout => 504,
@@ -54,7 +68,9 @@ impl Error {
     pub fn sentence(&self) -> &str {
         match self {
             Self::BadRequest(sentence) => sentence,
-            Self::NotFound(sentence) | Self::Conflict(sentence) => sentence,
+            Self::Unauthorized(sentence) | Self::NotFound(sentence) | Self::Conflict(sentence) => sentence,
+            Self::TooManyRequests { sentence, .. } => sentence,
+            Self::Forbidden => "Your token does not allow this",
             Self::MethodNotAllowed { .. } => "This path does not take this method; see `Allow`",
             Self::TooLarge => "The request body is too large",
             Self::UnsupportedMediaType => "Send the body as JSON, with `Content-Type: application/json`",
@@ -65,10 +81,12 @@ impl Error {
     }
 
     /// The header that goes with the status, if one does.
-    pub(crate) fn header(&self) -> Option<(&'static str, &str)> {
+    pub(crate) fn header(&self) -> Option<(&'static str, Cow<'_, str>)> {
         match self {
-            Self::MethodNotAllowed { allow } => Some(("allow", allow)),
-            Self::Unavailable(_) => Some(("retry-after", "1")),
+            Self::MethodNotAllowed { allow } => Some(("allow", allow.into())),
+            Self::Unauthorized(_) => Some(("www-authenticate", "Bearer".into())),
+            Self::TooManyRequests { retry_after, .. } => Some(("retry-after", retry_after.to_string().into())),
+            Self::Unavailable(_) => Some(("retry-after", "1".into())),
             _ => None,
         }
     }
@@ -165,7 +183,15 @@ mod tests {
     }
 
     #[test]
-    fn unavailable_says_when_to_come_back() {
-        assert_eq!(Error::Unavailable(String::new()).header(), Some(("retry-after", "1")));
+    fn a_status_has_the_header_that_goes_with_it() {
+        let later = Error::TooManyRequests { sentence: "Later", retry_after: 900 };
+        for (error, status, header) in [
+            (Error::Unavailable(String::new()), 503, ("retry-after", "1")),
+            (later, 429, ("retry-after", "900")),
+            (Error::NO_TOKEN, 401, ("www-authenticate", "Bearer")),
+        ] {
+            assert_eq!(error.status(), status);
+            assert_eq!(error.header(), Some((header.0, header.1.into())));
+        }
     }
 }

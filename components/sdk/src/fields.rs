@@ -2,8 +2,11 @@
 
 use std::{collections::BTreeMap, ops::RangeInclusive};
 
+use uuid::Uuid;
+
 use crate::{
-    Error, Json,
+    Error, Json, Money, decimal,
+    handler::hyphenated,
     json::{self, Refused},
 };
 
@@ -46,12 +49,50 @@ impl Fields {
 
     /// A string, trimmed; nothing if the field is absent, which `null` is not.
     pub fn text(&self, name: &str) -> Result<Option<&str>, Error> {
+        Ok(self.verbatim(name)?.map(str::trim))
+    }
+
+    /// A string with the spaces around it, as a password may have them.
+    pub fn verbatim(&self, name: &str) -> Result<Option<&str>, Error> {
         match self.get(name) {
             None => Ok(None),
-            Some(Json::Text(text)) => Ok(Some(text.trim())),
-            Some(other) => Err(Error::bad_request(format!("Field `{name}` must be a string, not {}", other.kind()))),
+            Some(Json::Text(text)) => Ok(Some(text)),
+            Some(other) => Err(must_be(name, "a string", other)),
         }
     }
+
+    /// A whole number within a range, however it is written: `5` and `5.0` are the same.
+    pub fn whole(&self, name: &str, range: RangeInclusive<i32>) -> Result<Option<i32>, Error> {
+        let (least, most) = (range.start(), range.end());
+        let wanted = || format!("Field `{name}` must be a whole number from {least} to {most}");
+        self.number(name, |number| {
+            let whole = decimal::scaled(number, 0).and_then(|whole| i32::try_from(whole).ok());
+            whole.filter(|whole| range.contains(whole)).ok_or_else(|| Error::bad_request(wanted()))
+        })
+    }
+
+    /// An amount of money, given as a number.
+    pub fn money(&self, name: &str) -> Result<Option<Money>, Error> {
+        let wanted = || format!("Field `{name}` must be an amount from 0 to {} with at most two decimals", Money::MAX);
+        self.number(name, |number| Money::parse(number).ok_or_else(|| Error::bad_request(wanted())))
+    }
+
+    pub fn id(&self, name: &str) -> Result<Option<Uuid>, Error> {
+        let id = |text| hyphenated(text).ok_or_else(|| Error::bad_request(format!("Field `{name}` is not a UUID")));
+        self.text(name)?.map(id).transpose()
+    }
+
+    fn number<T>(&self, name: &str, read: impl FnOnce(&str) -> Result<T, Error>) -> Result<Option<T>, Error> {
+        match self.get(name) {
+            None => Ok(None),
+            Some(Json::Number(number)) => read(number).map(Some),
+            Some(other) => Err(must_be(name, "a number", other)),
+        }
+    }
+}
+
+fn must_be(name: &str, wanted: &str, other: &Json) -> Error {
+    Error::bad_request(format!("Field `{name}` must be {wanted}, not {}", other.kind()))
 }
 
 /// The text, if it is so many characters long.
@@ -111,6 +152,29 @@ mod tests {
         check("[".repeat(40).as_bytes(), "The body is nested more than 32 levels deep");
         let long = format!("{{\"{}\":1}}", "é".repeat(1000));
         check(long.as_bytes(), &format!("Field `{}` is unknown; there are `email`, `name`", "é".repeat(40)));
+    }
+
+    #[test]
+    fn numbers_money_and_ids_are_read_exactly_or_refused() {
+        let fields = |value: &str| Fields::parse(format!("{{\"n\":{value}}}").as_bytes(), &["n"]).unwrap();
+        for same in ["20", "20.0", "2e1"] {
+            assert_eq!(fields(same).whole("n", 0..=20), Ok(Some(20)));
+            assert_eq!(fields(same).money("n"), Ok(Money::parse("20")));
+        }
+        for refused in ["21", "-1", "0.5", "1e99", "99999999999", "\"5\"", "null", "[5]", "true"] {
+            assert!(fields(refused).whole("n", 0..=20).is_err(), "{refused}");
+        }
+        for refused in ["19.999", "1e99", "-1", "10000000", "\"5\"", "null", "{}"] {
+            assert!(fields(refused).money("n").is_err(), "{refused}");
+        }
+        assert_eq!(
+            fields("19.999").money("n"),
+            Err(Error::bad_request("Field `n` must be an amount from 0 to 9999999.99 with at most two decimals"))
+        );
+        assert_eq!(fields("\"7\"").id("n"), Err(Error::bad_request("Field `n` is not a UUID")));
+        assert!(fields("\"017f22e2-79b0-7cc3-98c4-dc0c0c07398f\"").id("n").unwrap().is_some());
+        assert_eq!(fields("1").whole("other", 0..=20), Ok(None));
+        assert_eq!(fields("\" a \"").verbatim("n"), Ok(Some(" a ")));
     }
 
     #[test]

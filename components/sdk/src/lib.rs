@@ -1,18 +1,22 @@
-//! Makes an Archipel service pleasant to write: routes, JSON, envelope, validation, PostgreSQL.
+//! Makes an Archipel service pleasant to write: routes, who may use them, JSON, envelope, validation,
+//! money, PostgreSQL, tokens and passwords.
 //!
 //! A service is one function from [`Request`] to [`Response`], exported by [`service!`]. This
-//! crate holds the rules that are the same for every service of the shop; it decides nothing
-//! about permission, which is the host's.
+//! crate holds the rules that are the same for every service of the shop, also who of the users may
+//! what ([`Who`]); what the service itself may is the host's to decide.
 //!
 //! Start at [`Routes`]; `users/src/lib.rs` shows the whole.
 
+mod decimal;
 mod error;
 mod export;
 mod fields;
 mod handler;
 mod id;
 mod json;
+mod money;
 mod page;
+pub mod passwords;
 pub mod postgres;
 mod query;
 mod random;
@@ -21,7 +25,9 @@ mod request;
 mod response;
 mod routes;
 mod time;
+pub mod tokens;
 mod trace;
+mod who;
 
 /// The bindings of `archipel:service/service`, for what this crate has no word for.
 #[allow(unsafe_code, unreachable_pub, reason = "generated from wit/")]
@@ -41,6 +47,7 @@ pub use fields::{Fields, FromJson, within};
 pub use handler::{FromSegment, Handler};
 pub use id::new_id;
 pub use json::Json;
+pub use money::Money;
 pub use page::{List, Page, Start};
 pub use query::Query;
 pub use reply::{Answer, Reply};
@@ -49,3 +56,4 @@ pub use response::Response;
 pub use routes::{PathRoutes, Routes};
 pub use time::Timestamp;
 pub use uuid::Uuid;
+pub use who::Who;

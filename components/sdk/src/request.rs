@@ -1,5 +1,7 @@
 //! A request as a handler sees it. Nothing is fetched from the host before it is asked for.
 
+use std::net::IpAddr;
+
 use crate::{Error, Fields, FromJson, Query, trace};
 
 /// The gateway's limit is the one that counts; this one keeps a misconfigured body from taking
@@ -60,6 +62,11 @@ impl Request {
     pub fn header(&mut self, name: &str) -> Option<String> {
         let [value] = <[_; 1]>::try_from(self.source.header(name)).ok()?;
         String::from_utf8(value).ok()
+    }
+
+    /// The client's address as the gateway believes it.
+    pub fn client(&mut self) -> Option<IpAddr> {
+        self.header("x-forwarded-for")?.parse().ok()
     }
 
     pub fn trace_id(&mut self) -> String {
@@ -166,6 +173,19 @@ mod tests {
         let mut written = request(Method::Post, "/");
         written.headers = vec![("content-type", "application/json"), ("content-type", "application/json")];
         assert_eq!(Request::new(written).json::<Name>(), Err(Error::UnsupportedMediaType));
+    }
+
+    #[test]
+    fn a_client_has_one_address() {
+        let client = |values: &[&'static str]| {
+            let mut written = request(Method::Get, "/");
+            written.headers = values.iter().map(|value| ("x-forwarded-for", *value)).collect();
+            Request::new(written).client()
+        };
+        assert_eq!(client(&["2001:db8::7"]), "2001:db8::7".parse().ok());
+        for none in [&[][..], &["192.0.2.1, 192.0.2.2"], &["192.0.2.1", "192.0.2.2"], &["unknown"]] {
+            assert_eq!(client(none), None);
+        }
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! Which handler answers: a small table from path and method to a function.
 //!
 //! `{name}` stands for one segment and arrives as the handler's second parameter, parsed. A
-//! literal segment beats `{name}`, segment by segment, wherever it stands in the table.
+//! literal segment beats `{name}`, segment by segment, wherever it stands in the table. Each method
+//! says [`Who`] may use it; that is decided before the handler is called.
 
-use crate::{Answer, Error, Handler, Method, Request, Response, Timestamp, reply::respond};
+use crate::{Answer, Error, Handler, Method, Request, Response, Timestamp, Who, reply::respond};
 
 type Endpoint = Box<dyn Fn(&mut Request, &[&str]) -> Answer>;
 
@@ -63,32 +64,36 @@ impl Routes {
 
 impl PathRoutes {
     #[must_use]
-    pub fn get<P>(self, handler: impl Handler<P>) -> Self {
-        self.on(Method::Get, handler)
+    pub fn get<P>(self, who: Who, handler: impl Handler<P>) -> Self {
+        self.on(Method::Get, who, handler)
     }
 
     #[must_use]
-    pub fn post<P>(self, handler: impl Handler<P>) -> Self {
-        self.on(Method::Post, handler)
+    pub fn post<P>(self, who: Who, handler: impl Handler<P>) -> Self {
+        self.on(Method::Post, who, handler)
     }
 
     #[must_use]
-    pub fn put<P>(self, handler: impl Handler<P>) -> Self {
-        self.on(Method::Put, handler)
+    pub fn put<P>(self, who: Who, handler: impl Handler<P>) -> Self {
+        self.on(Method::Put, who, handler)
     }
 
     #[must_use]
-    pub fn patch<P>(self, handler: impl Handler<P>) -> Self {
-        self.on(Method::Patch, handler)
+    pub fn patch<P>(self, who: Who, handler: impl Handler<P>) -> Self {
+        self.on(Method::Patch, who, handler)
     }
 
     #[must_use]
-    pub fn delete<P>(self, handler: impl Handler<P>) -> Self {
-        self.on(Method::Delete, handler)
+    pub fn delete<P>(self, who: Who, handler: impl Handler<P>) -> Self {
+        self.on(Method::Delete, who, handler)
     }
 
-    fn on<P>(mut self, method: Method, handler: impl Handler<P>) -> Self {
-        self.0.push((method, Box::new(move |request, parameters| handler.call(request, parameters))));
+    fn on<P>(mut self, method: Method, who: Who, handler: impl Handler<P>) -> Self {
+        let endpoint = move |request: &mut Request, parameters: &[&str]| {
+            who.admits(request, parameters)?;
+            handler.call(request, parameters)
+        };
+        self.0.push((method, Box::new(endpoint)));
         self
     }
 
@@ -139,14 +144,15 @@ mod tests {
     fn routes() -> Routes {
         Routes::new()
             .at("/users", |path| {
-                path.get(|_: &mut Request| Reply::ok(&"list")).post(|_: &mut Request| Reply::ok(&"new"))
+                path.get(Who::Anyone, |_: &mut Request| Reply::ok(&"list"))
+                    .post(Who::Anyone, |_: &mut Request| Reply::ok(&"new"))
             })
             .at("/users/{id}", |path| {
-                path.get(|_: &mut Request, id: Uuid| Reply::ok(&id))
-                    .delete(|_: &mut Request, _: Uuid| Reply::no_content())
+                path.get(Who::Anyone, |_: &mut Request, id: Uuid| Reply::ok(&id))
+                    .delete(Who::Anyone, |_: &mut Request, _: Uuid| Reply::no_content())
             })
-            .at("/users/me", |path| path.get(|_: &mut Request| Reply::ok(&"me")))
-            .at("/files/{name}", |path| path.get(|_: &mut Request, name: String| Reply::ok(&name)))
+            .at("/users/me", |path| path.get(Who::Anyone, |_: &mut Request| Reply::ok(&"me")))
+            .at("/files/{name}", |path| path.get(Who::Anyone, |_: &mut Request, name: String| Reply::ok(&name)))
     }
 
     #[track_caller]
@@ -192,6 +198,16 @@ mod tests {
             check(Method::Get, id, 400, "not a UUID");
         }
         check(Method::Get, "/files/%ff", 400, "percent-encoded");
+    }
+
+    #[test]
+    fn who_may_is_decided_before_the_handler_sees_anything() {
+        let routes = Routes::new()
+            .at("/stock/{id}", |path| path.post(Who::Admin, |_: &mut Request, _: Uuid| panic!("nobody may come here")));
+        let mut written = request(Method::Post, "/stock/7");
+        assert_eq!(routes.answer(Request::new(request(Method::Post, "/stock/7"))).status, 401);
+        written.headers.push(("x-user-id", "ada"));
+        assert_eq!(routes.answer(Request::new(written)).status, 403);
     }
 
     #[test]

@@ -1,9 +1,11 @@
-//! The users service: who there is. It keeps the database `users` and calls nobody.
+//! The users service: who there is, and who is who. It keeps the database `users` and calls nobody.
 
+mod account;
+mod attempts;
 mod store;
 mod user;
 
-use sdk::{Answer, Error, Page, Reply, Request, Response, Routes, Uuid};
+use sdk::{Answer, Error, Page, Reply, Request, Response, Routes, Uuid, Who};
 
 use crate::{
     store::Store,
@@ -20,8 +22,12 @@ fn answer(request: Request) -> Response {
 
 fn routes() -> Routes {
     Routes::new()
-        .at("/api/users", |path| path.get(list).post(create))
-        .at("/api/users/{id}", |path| path.get(read).put(change).delete(delete))
+        .at("/api/auth/register", |path| path.post(Who::Anyone, account::register))
+        .at("/api/auth/login", |path| path.post(Who::Anyone, account::login))
+        .at("/api/users", |path| path.get(Who::Admin, list).post(Who::Admin, create))
+        .at("/api/users/{id}", |path| {
+            path.get(Who::OwnerOrAdmin, read).put(Who::OwnerOrAdmin, change).delete(Who::OwnerOrAdmin, delete)
+        })
 }
 
 fn list(request: &mut Request) -> Answer {
@@ -29,9 +35,10 @@ fn list(request: &mut Request) -> Answer {
     Reply::list(&Store::open()?.list(&page)?)
 }
 
+/// Without a password: nobody can log in as this user.
 fn create(request: &mut Request) -> Answer {
     let new: NewUser = request.json()?;
-    let user = Store::open()?.insert(new)?;
+    let user = Store::open()?.insert(new, None)?;
     Reply::created(format!("/api/users/{}", user.id), &user)
 }
 

@@ -10,6 +10,14 @@ use crate::user::{Changes, NewUser, User};
 /// The index that keeps an email unique, whatever its case.
 const EMAIL_KEY: &str = "users_email_key";
 
+const TAKEN: Error = Error::Conflict("Email already exists");
+
+/// A user, and what is kept of the password; none if there is none.
+pub(crate) struct Account {
+    pub(crate) user: User,
+    pub(crate) password_hash: Option<String>,
+}
+
 pub(crate) struct Store(Database);
 
 impl Store {
@@ -17,12 +25,23 @@ impl Store {
         Ok(Self(Database::open("users")?))
     }
 
-    pub(crate) fn insert(&self, new: NewUser) -> Result<User, Error> {
+    pub(crate) fn database(&self) -> &Database {
+        &self.0
+    }
+
+    pub(crate) fn insert(&self, new: NewUser, password_hash: Option<String>) -> Result<User, Error> {
         let now = Timestamp::now();
-        let sql = "insert into users (id, email, email_key, name, created_at, updated_at)
-                   values ($1, $2, $3, $4, $5, $5) returning id, email, name, created_at, updated_at";
+        let sql = "insert into users (id, email, email_key, name, password_hash, created_at, updated_at)
+                   values ($1, $2, $3, $4, $5, $6, $6) returning id, email, name, created_at, updated_at";
         let key = email_key(&new.email);
-        self.0.query_one(sql, params![new_id(now), new.email, key, new.name, now]).map_err(taken)
+        self.0.query_one(sql, params![new_id(now), new.email, key, new.name, password_hash, now]).map_err(taken)
+    }
+
+    /// 409 if somebody has this email; [`Store::insert`] decides when two come at once.
+    pub(crate) fn expect_free(&self, email: &str) -> Result<(), Error> {
+        let sql = "select exists (select from users where email_key = $1) as taken";
+        let Single(found) = self.0.query_one(sql, params![email_key(email)])?;
+        if found { Err(TAKEN) } else { Ok(()) }
     }
 
     pub(crate) fn find(&self, id: Uuid) -> Result<Option<User>, Error> {
@@ -62,10 +81,10 @@ impl Store {
 }
 
 /// What two emails that are the same person's have in common.
-fn email_key(email: &str) -> String {
+pub(crate) fn email_key(email: &str) -> String {
     email.to_lowercase()
 }
 
 fn taken(error: postgres::Error) -> Error {
-    if error.is_unique(EMAIL_KEY) { Error::Conflict("Email already exists") } else { error.into() }
+    if error.is_unique(EMAIL_KEY) { TAKEN } else { error.into() }
 }

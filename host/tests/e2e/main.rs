@@ -6,6 +6,7 @@
 #![allow(unreachable_pub, reason = "a test binary has no outside")]
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a failing test may panic, and prints what it measured")]
 
+mod accounts;
 mod bounds;
 mod cli;
 mod edge;
@@ -24,6 +25,7 @@ mod overload;
 mod pages;
 mod postgres;
 mod redis;
+mod products;
 mod refusals;
 mod secrets;
 mod serving;
@@ -31,3 +33,4 @@ mod shutdown;
 mod swap;
 mod tls;
 mod users;
+mod who;

@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Answer, Host,
-    shop::{email, shop},
+    Answer, Host, exchange,
+    shop::{PASSWORD, email, member, with_products},
 };
 
 #[test]
 fn the_document_describes_exactly_what_is_served() {
-    let host = shop("", "");
+    let host = with_products("", "");
     let answer = host.get("/openapi.json");
     assert_eq!((answer.status, answer.header("content-type")), (200, Some("application/json")));
     let document = answer.json();
@@ -21,6 +21,15 @@ fn the_document_describes_exactly_what_is_served() {
 
     let described: BTreeSet<(&str, &str)> = operations(&document).collect();
     let routes = [
+        ("/api/auth/register", "post"),
+        ("/api/auth/login", "post"),
+        ("/api/products", "get"),
+        ("/api/products", "post"),
+        ("/api/products/{id}", "get"),
+        ("/api/products/{id}", "put"),
+        ("/api/products/{id}", "delete"),
+        ("/api/products/{id}/reserve", "post"),
+        ("/api/products/{id}/release", "post"),
         ("/api/users", "get"),
         ("/api/users", "post"),
         ("/api/users/{id}", "get"),
@@ -28,7 +37,7 @@ fn the_document_describes_exactly_what_is_served() {
         ("/api/users/{id}", "delete"),
     ];
     assert_eq!(described, routes.into());
-    for path in ["/api/users", "/api/users/{id}"] {
+    for path in routes.map(|(path, _)| path) {
         for method in ["get", "post", "put", "patch", "delete"] {
             let served = host.json(&method.to_uppercase(), &path.replace("{id}", "7"), &json!({})).status != 405;
             assert_eq!(served, described.contains(&(path, method)), "{method} {path}");
@@ -38,40 +47,74 @@ fn the_document_describes_exactly_what_is_served() {
 }
 
 fn answers_are_as_described(host: &Host, document: &Value) {
-    let body = json!({"email": email("ada"), "name": "Ada"});
-    let created = host.json("POST", "/api/users", &body);
-    let ada = created.header("location").expect("where it is").to_owned();
-    host.json("POST", "/api/users", &json!({"email": email("bob"), "name": "Bob"}));
-    let unknown = "/api/users/0190b5a2-7c3e-7d4f-8a1b-2c3d4e5f6071";
     let big = json!({"name": "n".repeat(2 << 20)});
     let plain = |method: &str, path: &str| host.send(method, path, &[("content-type", "text/plain")], b"{}");
-    let (list, one) = ("/api/users", "/api/users/{id}");
-    let answers = [
-        ("post", list, 201, created),
-        ("post", list, 400, host.json("POST", list, &json!({}))),
-        ("post", list, 409, host.json("POST", list, &body)),
-        ("post", list, 413, host.json("POST", list, &big)),
-        ("post", list, 415, plain("POST", list)),
-        ("get", list, 200, host.get("/api/users?limit=1")),
-        ("get", list, 200, host.get(list)),
-        ("get", list, 400, host.get("/api/users?limit=0")),
-        ("get", one, 200, host.get(&ada)),
-        ("get", one, 400, host.get("/api/users/7")),
-        ("get", one, 404, host.get(unknown)),
-        ("put", one, 200, host.json("PUT", &ada, &json!({"name": "Ada L."}))),
-        ("put", one, 400, host.json("PUT", &ada, &json!({}))),
-        ("put", one, 404, host.json("PUT", unknown, &json!({"name": "N"}))),
-        ("put", one, 409, {
-            let taken = json!({"email": email("taken"), "name": "T"});
-            host.json("POST", list, &taken);
-            host.json("PUT", &ada, &json!({"email": taken["email"]}))
-        }),
-        ("put", one, 413, host.json("PUT", &ada, &big)),
-        ("put", one, 415, plain("PUT", &ada)),
-        ("delete", one, 204, host.send("DELETE", &ada, &[], b"")),
-        ("delete", one, 400, host.send("DELETE", "/api/users/7", &[], b"")),
-        ("delete", one, 404, host.send("DELETE", &ada, &[], b"")),
+    let ada = member(host, &email("ada"));
+    let as_ada = |method: &str, path: &str| {
+        host.send(method, path, &[("authorization", &ada.authorization), ("content-type", "application/json")], b"{}")
+    };
+    let nobody = |method: &str, path: &str| exchange(host.gateway, method, path, &[], b"");
+    let (register, login) = ("/api/auth/register", "/api/auth/login");
+    let account = json!({"email": email("account"), "name": "A", "password": PASSWORD});
+    let session = json!({"email": account["email"], "password": PASSWORD});
+    let wrong = json!({"email": account["email"], "password": "wrong horse battery"});
+    let mut answers = vec![
+        ("post", register, 201, host.json("POST", register, &account)),
+        ("post", register, 400, host.json("POST", register, &json!({}))),
+        ("post", register, 409, host.json("POST", register, &account)),
+        ("post", register, 413, host.json("POST", register, &big)),
+        ("post", register, 415, plain("POST", register)),
+        ("post", login, 200, host.json("POST", login, &session)),
+        ("post", login, 400, host.json("POST", login, &json!({}))),
+        ("post", login, 401, host.json("POST", login, &wrong)),
     ];
+    let entries = [
+        ("/api/users", "/api/users/{id}", json!({"email": email("bob"), "name": "Bob"})),
+        ("/api/products", "/api/products/{id}", json!({"name": "Tea", "price": 19.99, "inventory": 5})),
+    ];
+    for (list, one, body) in entries {
+        let created = host.json("POST", list, &body);
+        let found = created.header("location").expect("where it is").to_owned();
+        let (unknown, malformed) = (format!("{list}/0190b5a2-7c3e-7d4f-8a1b-2c3d4e5f6071"), format!("{list}/7"));
+        let change = json!({"name": "N"});
+        host.json("POST", list, &json!({"name": "Coffee", "price": 1, "inventory": 1, "description": "Black"}));
+        answers.extend([
+            ("post", list, 201, created),
+            ("post", list, 400, host.json("POST", list, &json!({}))),
+            ("post", list, 401, nobody("POST", list)),
+            ("post", list, 403, as_ada("POST", list)),
+            ("post", list, 413, host.json("POST", list, &big)),
+            ("post", list, 415, plain("POST", list)),
+            ("get", list, 200, host.get(&format!("{list}?limit=1"))),
+            ("get", list, 200, host.get(list)),
+            ("get", list, 400, host.get(&format!("{list}?limit=0"))),
+            ("get", list, 401, nobody("GET", list)),
+            ("get", one, 200, host.get(&found)),
+            ("get", one, 400, host.get(&malformed)),
+            ("get", one, 401, nobody("GET", &found)),
+            ("get", one, 404, host.get(&unknown)),
+            ("put", one, 200, host.json("PUT", &found, &change)),
+            ("put", one, 400, host.json("PUT", &found, &json!({}))),
+            ("put", one, 403, as_ada("PUT", &found)),
+            ("put", one, 404, host.json("PUT", &unknown, &change)),
+            ("put", one, 413, host.json("PUT", &found, &big)),
+            ("put", one, 415, plain("PUT", &found)),
+            ("delete", one, 403, as_ada("DELETE", &found)),
+            ("delete", one, 204, host.send("DELETE", &found, &[], b"")),
+            ("delete", one, 400, host.send("DELETE", &malformed, &[], b"")),
+            ("delete", one, 404, host.send("DELETE", &found, &[], b"")),
+        ]);
+    }
+    let (list, one) = ("/api/users", "/api/users/{id}");
+    let taken = json!({"email": account["email"], "name": "T"});
+    let reserve = "/api/products/{id}/reserve";
+    answers.extend([
+        ("get", list, 403, as_ada("GET", list)),
+        ("post", list, 409, host.json("POST", list, &taken)),
+        ("put", one, 409, host.json("PUT", &ada.path, &json!({"email": taken["email"]}))),
+        ("post", reserve, 403, host.json("POST", &reserve.replace("{id}", "7"), &json!({}))),
+        ("post", reserve, 401, nobody("POST", &reserve.replace("{id}", "7"))),
+    ]);
     for (method, path, status, answer) in answers {
         assert_eq!(answer.status, status, "{method} {path}: {}", answer.text());
         is_described(document, &document["paths"][path][method], &answer, &format!("{method} {path} {status}"));
@@ -134,6 +177,7 @@ fn assert_matches(document: &Value, schema: &Value, value: &Value, at: &str) {
         match word.as_str() {
             "$ref" => assert_matches(document, followed(document, schema), value, at),
             "allOf" => wanted.as_array().unwrap().iter().for_each(|all| assert_matches(document, all, value, at)),
+            "type" if wanted == "integer" => assert!(value.is_i64(), "{at}: {value}"),
             "type" => assert_eq!(kind(value), wanted, "{at}: {value}"),
             "const" => assert_eq!(value, wanted, "{at}"),
             "required" => {
@@ -155,6 +199,12 @@ fn assert_matches(document: &Value, schema: &Value, value: &Value, at: &str) {
             "pattern" if wanted == "^[0-9a-f]{32}$" => {
                 let digits = text().bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
                 assert!(digits && text().len() == 32, "{at}: {value}");
+            }
+            "minimum" => assert!(value.as_f64().unwrap() >= wanted.as_f64().unwrap(), "{at}: {value}"),
+            "maximum" => assert!(value.as_f64().unwrap() <= wanted.as_f64().unwrap(), "{at}: {value}"),
+            "multipleOf" if *wanted == json!(0.01) => {
+                let decimals = value.to_string().split_once('.').map_or(0, |(_, decimals)| decimals.len());
+                assert!(decimals <= 2, "{at}: {value}");
             }
             "description" => {}
             other => panic!("{at}: `{other}` is not known to this test"),

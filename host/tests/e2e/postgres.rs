@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Connection, Host, Session, place};
+use crate::harness::{Answer, Connection, Host, Session, place, shop};
 
 mod deaths;
 mod hostile;

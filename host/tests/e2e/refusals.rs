@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use crate::harness::{Command, Failed, Host, components, spoilt, write_manifest};
+use crate::harness::{Command, Failed, Host, components, shop, spoilt, write_manifest};
 
 /// A service `it` made of `component`, which is put into the manifest's folder as `it.wasm`.
 #[track_caller]
@@ -105,9 +105,15 @@ fn an_interface_nobody_grants_is_named_with_the_line_that_would() {
     says(&refused_component(&unknown), &["`it` imports `acme:rob/", "archipel inspect"]);
 }
 
+/// Lines for a service that is the users component.
+fn users(grants: &str, database: &str) -> String {
+    let auth = "[auth.main]\nissuer = \"archipel\"\naudience = \"shop\"\nkeys = { generate = true }";
+    format!("permissions = {{ {grants} }}\n{auth}\n[postgres.users]\n{database}")
+}
+
 #[test]
 fn a_component_that_needs_more_than_granted_is_refused_and_its_database_stops() {
-    let lines = "permissions = { postgres = { users = \"read\" } }\n[postgres.users]";
+    let lines = &*users(&shop::GRANTS.replace("read-write", "read"), "");
     let failed = refused(&service("COMPONENTS/users.wasm", lines));
     says(
         &failed,
@@ -117,7 +123,7 @@ fn a_component_that_needs_more_than_granted_is_refused_and_its_database_stops() 
 
 #[test]
 fn a_route_of_the_hosts_own_is_refused_and_the_database_stops() {
-    let lines = "permissions = { postgres = { users = \"read-write\" } }\n[postgres.users]";
+    let lines = &*users(shop::GRANTS, "");
     let rest =
         service("COMPONENTS/users.wasm", lines).replace("path = \"/\"", "path = \"/health/live\"\nmethods = [\"GET\"]");
     says(&refused(&rest), &["routes[0]", "a path of the host itself", "choose another"]);
@@ -202,9 +208,7 @@ fn a_port_in_use_is_named_and_no_data_is_made() {
 #[test]
 fn a_database_that_does_not_answer_is_named_without_its_password() {
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let lines = format!(
-        "permissions = {{ postgres = {{ users = \"read-write\" }} }}\n[postgres.users]\nurl = \"postgres://me:canary-password@{closed}/users\""
-    );
+    let lines = users(shop::GRANTS, &format!("url = \"postgres://me:canary-password@{closed}/users\""));
     let failed = refused(&service("COMPONENTS/users.wasm", &lines));
     says(&failed, &["postgres.users.url", "is it running"]);
     assert!(!failed.errors.contains("canary-password") && !failed.log.contains("canary-password"));

@@ -12,32 +12,23 @@ use serde_json::json;
 use crate::harness::{
     Connection, Host,
     h2::{END_HEADERS, HEADERS, PREFACE, SETTINGS, field, frame, get},
+    shop,
 };
 
 const CANARY: &str = "canary";
-const USERS: &str = r#"
-[postgres.users]
-migrations = "COMPONENTS/../../../users/migrations"
-[services.users]
-component = "COMPONENTS/users.wasm"
-permissions = { postgres = { users = "read-write" } }
+const PROBE: &str = r#"
 [services.probe]
 component = "COMPONENTS/probe.wasm"
 env = { TOKEN = "canary-of-a-guest" }
 permissions = { env = ["TOKEN"] }
-[[routes]]
-path = "/api/users/{*rest}"
-service = "users"
-public = true
 [[routes]]
 path = "/{*rest}"
 service = "probe"
 public = true
 "#;
 
-const HEADERS_WITH_SECRETS: [(&str, &str); 5] = [
+const HEADERS_WITH_SECRETS: [(&str, &str); 4] = [
     ("content-type", "application/json"),
-    ("authorization", "Bearer canary-token"),
     ("cookie", "session=canary-cookie"),
     ("proxy-authorization", "Basic canary-proxy"),
     ("x-api-key", "canary-key"),
@@ -46,10 +37,15 @@ const HEADERS_WITH_SECRETS: [(&str, &str); 5] = [
 /// Everything that the host says to requests that hold secrets and go wrong in many ways.
 fn answers(host: &Host) -> Vec<String> {
     let user = json!({ "email": "canary@shop.test", "name": "canary-name" }).to_string();
-    // The one answer that holds what was sent: the user as stored.
-    assert_eq!(ask(host, "POST /api/users?x=canary-query", &user).0, 201);
+    let account = json!({ "email": "canary@shop.test", "name": "canary-name", "password": "canary-password" });
+    let (account, login) = (account.to_string(), r#"{"email":"Canary@shop.test","password":"canary-password"}"#);
+    // The answers that hold what was sent: the user as stored.
+    assert_eq!(ask(host, true, "POST /api/auth/register?x=canary-query", &account).0, 201);
+    assert_eq!(ask(host, true, "POST /api/auth/login?x=canary-query", login).0, 200);
     let mut requests = vec![
         ("POST /api/users".to_owned(), user.as_str()),
+        ("POST /api/auth/register".to_owned(), &*account),
+        ("POST /api/auth/login".to_owned(), "{\"email\":\"canary\",\"password\":\"canary-wrong-password\"}"),
         ("POST /api/users".to_owned(), "{\"canary-field\": \"canary-text"),
         ("GET /api/users?limit=canary-query".to_owned(), ""),
         ("GET /a#canary-fragment".to_owned(), ""),
@@ -58,14 +54,19 @@ fn answers(host: &Host) -> Vec<String> {
     for path in ["/panic", "/trap", "/trap-after-head", "/exit", "/no-answer", "/unknown", "/a/../x", "/a b"] {
         requests.push((format!("POST {path}?name=canary-query"), "canary-body"));
     }
-    requests.iter().map(|(start, body)| ask(host, start, body).1).chain(raw(host)).collect()
+    let asked = [true, false].into_iter().flat_map(|signed| {
+        requests.iter().map(move |(start, body)| ask(host, signed, start, body).1).collect::<Vec<_>>()
+    });
+    asked.chain(raw(host)).collect()
 }
 
-/// The status, and everything that was said.
-fn ask(host: &Host, start: &str, body: &str) -> (u16, String) {
+/// The status, and everything that was said; with the operator's token or with one that is none.
+fn ask(host: &Host, signed: bool, start: &str, body: &str) -> (u16, String) {
     let (method, target) = start.split_once(' ').expect("a method and a target");
     let mut connection = Connection::open(host.gateway);
-    connection.request(method, target, &HEADERS_WITH_SECRETS, body.as_bytes());
+    let forged = [&HEADERS_WITH_SECRETS[..], &[("authorization", "Bearer canary-token")]].concat();
+    let headers = if signed { host.signed(&HEADERS_WITH_SECRETS) } else { forged };
+    connection.request(method, target, &headers, body.as_bytes());
     let answer = connection.answer(false).expect("an answer");
     (answer.status, format!("{:?} {}", answer.headers, answer.text()))
 }
@@ -108,10 +109,11 @@ fn raw(host: &Host) -> Vec<String> {
 #[test]
 fn nothing_secret_is_logged_or_answered_at_any_level() {
     for level in ["info", "debug", "trace"] {
-        let folder = tempfile::tempdir().unwrap();
         let environment = [("ARCHIPEL_LOG", level), ("SECRET", "canary-in-the-environment")];
-        let mut host =
-            Host::start_with(folder, USERS, &environment).unwrap_or_else(|failed| panic!("{}", failed.errors));
+        let manifest = format!("{}{PROBE}", shop::manifest("", ""));
+        let started = Host::start_with(shop::open_folder(), &manifest, &environment);
+        let mut host = started.unwrap_or_else(|failed| panic!("{}", failed.errors)).as_admin();
+        let token = host.signed(&[])[0].1.strip_prefix("Bearer ").expect("a token").to_owned();
         for answer in answers(&host) {
             let hit = answer.match_indices(CANARY).next();
             assert!(hit.is_none(), "at {level}: {answer}");
@@ -120,7 +122,7 @@ fn nothing_secret_is_logged_or_answered_at_any_level() {
         host.signal("TERM");
         assert!(host.ended().success());
         let said = format!("{}\n{}", host.log.ended(), host.errors.ended());
-        let hits: Vec<&str> = said.lines().filter(|line| line.contains(CANARY)).collect();
+        let hits: Vec<&str> = said.lines().filter(|line| line.contains(CANARY) || line.contains(&token)).collect();
         assert!(hits.is_empty(), "at {level}: {hits:#?}");
         assert!(said.lines().count() > 10, "something was logged");
     }
@@ -128,7 +130,7 @@ fn nothing_secret_is_logged_or_answered_at_any_level() {
 
 #[test]
 fn the_password_of_a_database_is_never_told() {
-    let manifest = "[postgres.users]\nurl = { env = \"DATABASE\" }\n[services.users]\ncomponent = \"COMPONENTS/users.wasm\"\npermissions = { postgres = { users = \"read-write\" } }\n[[routes]]\npath = \"/{*rest}\"\nservice = \"users\"\npublic = true\n";
+    let manifest = shop::manifest("", "url = { env = \"DATABASE\" }");
     for url in [
         "postgres://canary-user:canary-password@127.0.0.1:1/canary-database",
         "postgres://canary-user:canary-password@127.0.0.1:notaport/things",
@@ -136,8 +138,9 @@ fn the_password_of_a_database_is_never_told() {
         "http://canary-user:canary-password@127.0.0.1/",
     ] {
         let environment = [("ARCHIPEL_LOG", "trace"), ("DATABASE", url)];
-        let said = match Host::start_with(tempfile::tempdir().unwrap(), manifest, &environment) {
+        let said = match Host::start_with(tempfile::tempdir().unwrap(), &manifest, &environment) {
             Ok(host) => {
+                let host = host.as_admin();
                 let answers = [host.get("/api/users").text(), host.get("/health").text()];
                 format!("{answers:?}\n{}\n{}\n{}", host.report, host.log.text(), host.errors.text())
             }

@@ -278,6 +278,7 @@ fn a_body_over_the_limit_is_413_whether_it_says_so_or_not() {
     refused(&host.send("POST", "/api/users", &[JSON], over.as_bytes()), 413, sentence);
     let mut connection = Connection::open(host.gateway);
     connection.write(b"POST /api/users HTTP/1.1\r\nhost: shop\r\ncontent-type: application/json\r\n");
+    host.signed(&[]).iter().for_each(|(name, value)| connection.write(format!("{name}: {value}\r\n").as_bytes()));
     connection.write(format!("transfer-encoding: chunked\r\n\r\n{:x}\r\n{over}\r\n0\r\n\r\n", over.len()).as_bytes());
     refused(&connection.answer(false).expect("an answer"), 413, sentence);
 }
@@ -339,10 +340,10 @@ fn head_is_get_without_a_body() {
     for path in ["/api/users?limit=1", &*found, UNKNOWN, "/api/users/7", "/nowhere", "/health/live", "/openapi.json"] {
         let get = host.get(path);
         let mut connection = Connection::open(host.gateway);
-        connection.request("HEAD", path, &[], b"");
+        connection.request("HEAD", path, &host.signed(&[]), b"");
         let head = connection.answer(true).expect("an answer");
         assert_eq!((head.status, differs(&head)), (get.status, differs(&get)), "{path}");
-        connection.request("GET", path, &[], b"");
+        connection.request("GET", path, &host.signed(&[]), b"");
         let next = connection.answer(false).expect("the connection goes on");
         assert_eq!(next.status, get.status, "{path}: nothing of a body came");
     }

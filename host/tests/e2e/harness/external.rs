@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use super::{log::Log, shop::open_folder};
 
-/// A server on a port of its own with a role and a database `shop`; ended with the test.
+/// A server on a port of its own with a role `shop` and databases `shop` and `products`; ended with the test.
 pub struct Postgres {
     port: u16,
     running: Option<(Child, Log)>,
@@ -34,13 +34,18 @@ impl Postgres {
         let mut server = Self { port, running: None, folder };
         server.statement("CREATE ROLE shop LOGIN");
         server.statement("CREATE DATABASE shop OWNER shop");
+        server.statement("CREATE DATABASE products OWNER shop");
         server.resume();
         server
     }
 
     /// A line for `[postgres.NAME]`.
     pub fn url(&self) -> String {
-        format!("url = \"postgres://shop@127.0.0.1:{}/shop\"\ntls = \"disable\"", self.port)
+        self.url_of("shop")
+    }
+
+    pub fn url_of(&self, database: &str) -> String {
+        format!("url = \"postgres://shop@127.0.0.1:{}/{database}\"\ntls = \"disable\"", self.port)
     }
 
     pub fn port(&self) -> u16 {

@@ -27,6 +27,8 @@ pub struct Host {
     /// What it printed when it was ready.
     pub report: Value,
     pub folder: TempDir,
+    /// What `get`, `send` and `json` say in `Authorization`, unless they are told what to say.
+    authorization: Option<String>,
 }
 
 /// The folder of the components that `just build` made.
@@ -92,7 +94,31 @@ impl Host {
             errors,
             report,
             folder,
+            authorization: None,
         })
+    }
+
+    /// The same host, asked by its operator from now on: with a token of the role `admin`.
+    #[track_caller]
+    pub fn as_admin(mut self) -> Self {
+        self.authorization = Some(format!("Bearer {}", self.token("operator", &["admin"])));
+        self
+    }
+
+    /// A token of this host's `[auth.main]`, as an operator makes one.
+    #[track_caller]
+    pub fn token(&self, subject: &str, roles: &[&str]) -> String {
+        let manifest = self.folder.path().join("manifest.toml");
+        let mut arguments = vec!["token", "sign", manifest.to_str().unwrap(), "--sub", subject, "--ttl", "1h"];
+        arguments.extend(roles.iter().flat_map(|role| ["--role", role]));
+        let signed = super::Command::new(&arguments).json();
+        signed["token"].as_str().expect("a token").to_owned()
+    }
+
+    /// These headers and the host's own `Authorization`, unless they have one.
+    pub fn signed<'a>(&'a self, headers: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+        let own = self.authorization.as_deref().filter(|_| headers.iter().all(|(name, _)| *name != "authorization"));
+        headers.iter().copied().chain(own.map(|own| ("authorization", own))).collect()
     }
 
     /// A GET on a connection of its own.
@@ -103,7 +129,7 @@ impl Host {
 
     #[track_caller]
     pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
-        exchange(self.gateway, method, path, headers, body)
+        exchange(self.gateway, method, path, &self.signed(headers), body)
     }
 
     #[track_caller]

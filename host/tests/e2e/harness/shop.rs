@@ -14,20 +14,32 @@ use tempfile::TempDir;
 
 use super::{Answer, Host};
 
-/// `gateway` and `database` are lines for their tables of the manifest.
+/// The users part of the shop, asked by its operator. `gateway` and `database` are lines for their
+/// tables of the manifest.
 #[track_caller]
 pub fn shop(gateway: &str, database: &str) -> Host {
-    Host::running_in(open_folder(), &manifest(gateway, database))
+    Host::running_in(open_folder(), &manifest(gateway, database)).as_admin()
+}
+
+/// Users and products, asked by the operator; the lines are for the databases of each.
+#[track_caller]
+pub fn with_products(users: &str, products: &str) -> Host {
+    let manifest = format!("{}{}", manifest("", users), products_part(products));
+    Host::running_in(open_folder(), &manifest).as_admin()
 }
 
 pub fn manifest(gateway: &str, database: &str) -> String {
-    let migrations = Path::new(env!("CARGO_MANIFEST_DIR")).join("../components/users/migrations");
-    let migrations = migrations.canonicalize().unwrap();
     format!(
         r#"
 [gateway]
 listen = "127.0.0.1:0"
+auth = "main"
 {gateway}
+
+[auth.main]
+issuer = "archipel"
+audience = "shop"
+keys = {{ generate = true }}
 
 [postgres.users]
 migrations = "{}"
@@ -37,15 +49,55 @@ migrations = "{}"
 component = "COMPONENTS/users.wasm"
 version = "1.0.0"
 limits = {{ memory = "64MiB", reuse = {{ requests = 128, idle = "10s" }} }}
-permissions = {{ postgres = {{ users = "read-write" }} }}
+permissions = {{ {GRANTS} }}
+
+[[routes]]
+path = "/api/auth/register"
+methods = ["POST"]
+service = "users"
+public = true
+
+[[routes]]
+path = "/api/auth/login"
+methods = ["POST"]
+service = "users"
+public = true
 
 [[routes]]
 path = "/api/users/{{*rest}}"
 service = "users"
-public = true
 "#,
-        migrations.display()
+        migrations("users")
     )
+}
+
+/// What the users service needs.
+pub const GRANTS: &str = r#"postgres = { users = "read-write" }, passwords = true, sign = { auth = "main", roles = ["user"], ttl_max = "1h" }"#;
+
+fn products_part(database: &str) -> String {
+    format!(
+        r#"
+[postgres.products]
+migrations = "{}"
+{database}
+
+[services.products]
+component = "COMPONENTS/products.wasm"
+version = "1.0.0"
+limits = {{ memory = "64MiB", reuse = {{ requests = 128, idle = "10s" }} }}
+permissions = {{ postgres = {{ products = "read-write" }} }}
+
+[[routes]]
+path = "/api/products/{{*rest}}"
+service = "products"
+"#,
+        migrations("products")
+    )
+}
+
+fn migrations(component: &str) -> String {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../components").join(component).join("migrations");
+    folder.canonicalize().unwrap().display().to_string()
 }
 
 /// A folder that other accounts can pass through: PostgreSQL does not run as root.
@@ -66,6 +118,36 @@ pub fn email(who: &str) -> String {
 pub fn user(host: &Host, email: &str, name: &str) -> Value {
     let answer = host.json("POST", "/api/users", &json!({"email": email, "name": name}));
     data(&answer, 201)
+}
+
+/// Somebody who has registered and logged in.
+pub struct Member {
+    pub id: String,
+    /// The path of the user.
+    pub path: String,
+    /// `Bearer …`.
+    pub authorization: String,
+}
+
+pub const PASSWORD: &str = "correct horse battery";
+
+/// Registers and logs in.
+#[track_caller]
+pub fn member(host: &Host, email: &str) -> Member {
+    let new = json!({"email": email, "name": "Member", "password": PASSWORD});
+    let user = data(&host.json("POST", "/api/auth/register", &new), 201);
+    let session = data(&login(host, email, PASSWORD), 200);
+    let id = user["id"].as_str().unwrap().to_owned();
+    Member {
+        path: format!("/api/users/{id}"),
+        id,
+        authorization: format!("Bearer {}", session["token"].as_str().unwrap()),
+    }
+}
+
+#[track_caller]
+pub fn login(host: &Host, email: &str, password: &str) -> Answer {
+    host.json("POST", "/api/auth/login", &json!({"email": email, "password": password}))
 }
 
 /// The `data` of a success of this status, whose envelope is right.

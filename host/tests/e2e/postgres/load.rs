@@ -11,14 +11,7 @@ const POOL: usize = 8;
 
 #[test]
 fn all_backends_killed_under_load_fail_their_own_requests_only() {
-    let migrations = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../components/users/migrations");
-    let host = Host::running(&format!(
-        "[postgres.users]\nconnections_max = {POOL}\nmigrations = \"{}\"\n\
-         [services.users]\ncomponent = \"COMPONENTS/users.wasm\"\nlimits = {{ reuse = {{ requests = 128, idle = \"10s\" }} }}\n\
-         permissions = {{ postgres = {{ users = \"read-write\" }} }}\n\
-         [[routes]]\npath = \"/api/users/{{*rest}}\"\nservice = \"users\"\npublic = true\n",
-        migrations.display()
-    ));
+    let host = Host::running(&shop::manifest("", &format!("connections_max = {POOL}"))).as_admin();
     let created = host.json("POST", "/api/users", &json!({ "email": "ada@example.com", "name": "Ada" }));
     let path = created.header("location").expect("a location").to_owned();
     let look = Session::inside(&host, "users");
@@ -30,7 +23,7 @@ fn all_backends_killed_under_load_fail_their_own_requests_only() {
                 let mut connection = Connection::open(host.gateway);
                 while !over.load(Relaxed) {
                     let began = Instant::now();
-                    connection.request("GET", &path, &[], b"");
+                    connection.request("GET", &path, &host.signed(&[]), b"");
                     let status = connection.answer(false).expect("an answer").status;
                     answers.lock().unwrap().push((Instant::now(), status));
                     // 25 a second on each of eight connections.

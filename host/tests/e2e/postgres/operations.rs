@@ -167,15 +167,12 @@ fn an_answer_over_its_bounds_is_too_large_and_a_late_statement_is_stopped_on_the
 #[test]
 fn a_full_pool_is_a_503_within_its_wait_and_serves_again() {
     let holder = "limits = { timeout = \"4s\" }\npermissions = { postgres = { users = \"read-write\" } }";
-    let migrations = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../components/users/migrations");
     let host = Host::running(&format!(
-        "[postgres.users]\nconnections_max = 1\nmigrations = \"{}\"\n\
-         [services.users]\ncomponent = \"COMPONENTS/users.wasm\"\npermissions = {{ postgres = {{ users = \"read-write\" }} }}\n\
-         [services.holder]\ncomponent = \"COMPONENTS/probe_pg.wasm\"\n{holder}\n\
-         [[routes]]\npath = \"/pg/{{*rest}}\"\nservice = \"holder\"\npublic = true\n\
-         [[routes]]\npath = \"/api/users/{{*rest}}\"\nservice = \"users\"\npublic = true\n",
-        migrations.display()
-    ));
+        "{}\n[services.holder]\ncomponent = \"COMPONENTS/probe_pg.wasm\"\n{holder}\n\
+         [[routes]]\npath = \"/pg/{{*rest}}\"\nservice = \"holder\"\npublic = true\n",
+        shop::manifest("", "connections_max = 1")
+    ))
+    .as_admin();
     let look = Session::inside(&host, "users");
     let mut held = Connection::open(host.gateway);
     let order = json!({ "database": "users", "items": [{ "sql": "select 1" }] }).to_string();

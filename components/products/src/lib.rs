@@ -1,0 +1,105 @@
+//! The products service: the catalogue and its stock. It keeps the database `products` and calls
+//! nobody.
+
+mod product;
+mod stock;
+mod store;
+
+use sdk::{Answer, Error, Page, Reply, Request, Response, Routes, Uuid, Who};
+
+use crate::{
+    product::{Changes, NewProduct},
+    stock::{Release, Reserve},
+    store::Store,
+};
+
+sdk::service!(answer);
+
+const NOT_FOUND: Error = Error::NotFound("Product not found");
+/// The service that may reserve and release.
+const ORDERS: Who = Who::Service("orders");
+
+fn answer(request: Request) -> Response {
+    routes().answer(request)
+}
+
+fn routes() -> Routes {
+    Routes::new()
+        .at("/api/products", |path| path.get(Who::AnyUser, list).post(Who::Admin, create))
+        .at("/api/products/{id}", |path| {
+            path.get(Who::AnyUser, read).put(Who::Admin, change).delete(Who::Admin, delete)
+        })
+        .at("/api/products/{id}/reserve", |path| path.post(ORDERS, reserve))
+        .at("/api/products/{id}/release", |path| path.post(ORDERS, release))
+}
+
+fn list(request: &mut Request) -> Answer {
+    let query = request.query(&["limit", "offset", "cursor", "q"])?;
+    let page = Page::from_query(&query)?;
+    Reply::list(&Store::open()?.list(&page, query.get("q"))?)
+}
+
+fn create(request: &mut Request) -> Answer {
+    let new: NewProduct = request.json()?;
+    let product = Store::open()?.insert(new)?;
+    Reply::created(format!("/api/products/{}", product.id), &product)
+}
+
+fn read(_request: &mut Request, id: Uuid) -> Answer {
+    let product = Store::open()?.find(id)?.ok_or(NOT_FOUND)?;
+    Reply::ok(&product)
+}
+
+fn change(request: &mut Request, id: Uuid) -> Answer {
+    let changes: Changes = request.json()?;
+    let product = Store::open()?.update(id, changes)?.ok_or(NOT_FOUND)?;
+    Reply::ok(&product)
+}
+
+fn delete(_request: &mut Request, id: Uuid) -> Answer {
+    if !Store::open()?.delete(id)? {
+        return Err(NOT_FOUND);
+    }
+    Reply::no_content()
+}
+
+/// Answers with the product as it is now: its price is the order's.
+fn reserve(request: &mut Request, id: Uuid) -> Answer {
+    let order: Reserve = request.json()?;
+    Reply::ok(&Store::open()?.reserve(id, &order)?)
+}
+
+fn release(request: &mut Request, id: Uuid) -> Answer {
+    let order: Release = request.json()?;
+    Reply::ok(&Store::open()?.release(id, &order)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use serde_json::{Map, Value};
+
+    type Methods = BTreeMap<String, BTreeSet<String>>;
+
+    #[test]
+    fn the_openapi_document_has_exactly_the_routes_that_exist() {
+        let document: Value = serde_json::from_str(include_str!("../openapi.json")).unwrap();
+        let paths: BTreeMap<String, Map<String, Value>> = serde_json::from_value(document["paths"].clone()).unwrap();
+        let documented: Methods = paths
+            .into_iter()
+            .map(|(path, item)| {
+                let methods = item.keys().filter(|key| *key != "parameters");
+                (path, methods.map(|method| method.to_uppercase()).collect())
+            })
+            .collect();
+        let existing: Methods = super::routes()
+            .list()
+            .map(|(path, allow)| {
+                let methods = allow.split(", ").filter(|method| *method != "HEAD");
+                (path.to_owned(), methods.map(str::to_owned).collect())
+            })
+            .collect();
+        assert_eq!(documented, existing);
+    }
+}

@@ -1,0 +1,102 @@
+//! Amounts of money: whole cents, exact from the client's text to the database and back.
+
+use std::fmt;
+
+use serde_json::value::RawValue;
+
+use crate::{
+    decimal,
+    postgres::{FromValue, Value},
+};
+
+/// 0 to 9999999.99. As text and in JSON the shortest form: `20`, `20.5`, `19.99`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Money(i64);
+
+impl Money {
+    pub const MAX: Self = Self(999_999_999);
+
+    /// Nothing if it is not within 0 and [`Money::MAX`].
+    pub fn from_cents(cents: i64) -> Option<Self> {
+        (0..=Self::MAX.0).contains(&cents).then_some(Self(cents))
+    }
+
+    pub const fn cents(self) -> i64 {
+        self.0
+    }
+
+    /// Reads a JSON number; nothing if it has more than two decimals or is out of range.
+    pub fn parse(number: &str) -> Option<Self> {
+        decimal::scaled(number, 2).and_then(Self::from_cents)
+    }
+}
+
+impl fmt::Display for Money {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.0 / 100, self.0 % 100) {
+            (whole, 0) => write!(f, "{whole}"),
+            (whole, cents) if cents % 10 == 0 => write!(f, "{whole}.{}", cents / 10),
+            (whole, cents) => write!(f, "{whole}.{cents:02}"),
+        }
+    }
+}
+
+/// As a number, by serde_json only: other formats see a private wrapper.
+impl serde::Serialize for Money {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let number = RawValue::from_string(self.to_string()).map_err(serde::ser::Error::custom)?;
+        number.serialize(serializer)
+    }
+}
+
+impl From<Money> for Value {
+    fn from(value: Money) -> Self {
+        Self::Numeric(value.to_string())
+    }
+}
+
+impl FromValue for Money {
+    fn from_value(value: &Value) -> Option<Self> {
+        match value {
+            Value::Numeric(number) => Self::parse(number),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn money_has_two_decimals_at_most_and_bounds() {
+        assert_eq!(Money::parse("9999999.99"), Some(Money::MAX));
+        assert_eq!(Money::parse("0"), Money::from_cents(0));
+        assert_eq!(Money::parse("20"), Money::parse("20.00"));
+        for refused in ["10000000", "9999999.991", "19.999", "1e99", "-0.01", "-1"] {
+            assert_eq!(Money::parse(refused), None, "{refused}");
+        }
+    }
+
+    #[test]
+    fn money_is_written_as_the_shortest_exact_number() {
+        for (cents, text) in [(0, "0"), (1, "0.01"), (10, "0.1"), (1999, "19.99"), (2000, "20"), (2050, "20.5")] {
+            let money = Money::from_cents(cents).unwrap();
+            assert_eq!(serde_json::to_string(&money).unwrap(), text);
+            assert_eq!(serde_json::to_string(&[money]).unwrap(), format!("[{text}]"));
+        }
+        assert_eq!(serde_json::to_string(&Money::MAX).unwrap(), "9999999.99");
+    }
+
+    proptest! {
+        #[test]
+        fn every_amount_comes_back_as_it_went(cents in 0..=999_999_999_i64) {
+            let money = Money::from_cents(cents).unwrap();
+            prop_assert_eq!(Money::parse(&money.to_string()), Some(money));
+            prop_assert_eq!(Money::parse(&format!("{}.{:02}", cents / 100, cents % 100)), Some(money));
+            prop_assert_eq!(Money::from_value(&money.into()), Some(money));
+        }
+    }
+}

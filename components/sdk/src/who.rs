@@ -1,0 +1,136 @@
+//! Who may: each route names it, and it is decided before the handler runs or the body is read.
+//!
+//! Who is asking comes from headers that only the host can set: `X-User-Id` and `X-User-Roles`
+//! from a token that the gateway verified, `X-Source-Service` on calls between services. A route
+//! cannot be written without a [`Who`], so nobody forgets one.
+
+use uuid::Uuid;
+
+use crate::{
+    Error, Request,
+    handler::{FromSegment as _, hyphenated},
+};
+
+/// The role that the operator gives.
+const ADMIN: &str = "admin";
+
+/// Who may use a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Who {
+    /// Anybody, without a token. The manifest's route must be public too.
+    Anyone,
+    /// Whoever has a token.
+    AnyUser,
+    /// The user whose id is the path's parameter, and admins. Somebody else's id is refused
+    /// before anybody looks whether it exists.
+    OwnerOrAdmin,
+    Admin,
+    /// This service and nobody else: no token is enough.
+    Service(&'static str),
+}
+
+impl Who {
+    /// 401 without any identity, 403 with one that is not enough, 400 for an owner's id that is
+    /// none.
+    pub(crate) fn admits(self, request: &mut Request, parameters: &[&str]) -> Result<(), Error> {
+        match self {
+            Self::Anyone => Ok(()),
+            Self::AnyUser => request.user_id().map(drop).ok_or(Error::NO_TOKEN),
+            Self::OwnerOrAdmin => {
+                request.user_id().ok_or(Error::NO_TOKEN)?;
+                let [segment] = parameters else {
+                    return Err(Error::internal("a route is its owner's and its path has not one parameter"));
+                };
+                request.may_act_for(Uuid::from_segment(segment)?)
+            }
+            Self::Admin => {
+                request.user_id().ok_or(Error::NO_TOKEN)?;
+                if request.is_admin() { Ok(()) } else { Err(Error::Forbidden) }
+            }
+            Self::Service(name) => match request.source_service() {
+                Some(source) if source == name => Ok(()),
+                None if request.user_id().is_none() => Err(Error::NO_TOKEN),
+                _ => Err(Error::Forbidden),
+            },
+        }
+    }
+}
+
+impl Request {
+    /// Whom the token speaks for: a user's id, or whatever name the operator signed.
+    pub fn user_id(&mut self) -> Option<String> {
+        self.header("x-user-id").filter(|id| !id.is_empty())
+    }
+
+    pub fn is_admin(&mut self) -> bool {
+        self.header("x-user-roles").is_some_and(|roles| roles.split(',').any(|role| role.trim() == ADMIN))
+    }
+
+    /// The service that calls, if a service does.
+    pub fn source_service(&mut self) -> Option<String> {
+        self.header("x-source-service").filter(|name| !name.is_empty())
+    }
+
+    /// For what is somebody's without its path saying so: that user and admins, else 403.
+    pub fn may_act_for(&mut self, user: Uuid) -> Result<(), Error> {
+        let id = self.user_id().ok_or(Error::NO_TOKEN)?;
+        if hyphenated(&id) == Some(user) || self.is_admin() { Ok(()) } else { Err(Error::Forbidden) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Method, request::test::request};
+
+    const ADA: &str = "017f22e2-79b0-7cc3-98c4-dc0c0c07398f";
+    const BOB: &str = "017f22e2-79b0-7cc3-98c4-dc0c0c073990";
+
+    /// The statuses of the five kinds of route, 200 for admitted, with `ADA` as the path's id.
+    #[track_caller]
+    fn check(headers: &[(&'static str, &'static str)], expected: [u16; 5]) {
+        let kinds = [Who::Anyone, Who::AnyUser, Who::OwnerOrAdmin, Who::Admin, Who::Service("orders")];
+        let statuses = kinds.map(|who| {
+            let mut written = request(Method::Get, "/");
+            written.headers = headers.to_vec();
+            who.admits(&mut Request::new(written), &[ADA]).map_or_else(|error| error.status(), |()| 200)
+        });
+        assert_eq!(statuses, expected, "{headers:?}");
+    }
+
+    #[test]
+    fn each_kind_of_route_admits_exactly_whom_it_names() {
+        check(&[], [200, 401, 401, 401, 401]);
+        check(&[("x-user-id", "")], [200, 401, 401, 401, 401]);
+        check(&[("x-user-roles", "admin")], [200, 401, 401, 401, 401]);
+        check(&[("x-user-id", ADA), ("x-user-roles", "user")], [200, 200, 200, 403, 403]);
+        check(&[("x-user-id", "017F22E2-79B0-7CC3-98C4-DC0C0C07398F")], [200, 200, 200, 403, 403]);
+        check(&[("x-user-id", BOB), ("x-user-roles", "user")], [200, 200, 403, 403, 403]);
+        check(&[("x-user-id", BOB), ("x-user-roles", "user,admin")], [200, 200, 200, 200, 403]);
+        check(&[("x-user-id", "ops"), ("x-user-roles", "admin")], [200, 200, 200, 200, 403]);
+        check(&[("x-source-service", "orders")], [200, 401, 401, 401, 200]);
+        check(&[("x-source-service", "users")], [200, 401, 401, 401, 403]);
+        check(&[("x-source-service", "orders"), ("x-user-id", BOB)], [200, 200, 403, 403, 200]);
+    }
+
+    #[test]
+    fn a_role_is_a_whole_word_and_an_identity_given_twice_is_none() {
+        check(&[("x-user-id", BOB), ("x-user-roles", "administrator,Admin,ad min")], [200, 200, 403, 403, 403]);
+        check(&[("x-user-id", ADA), ("x-user-id", BOB)], [200, 401, 401, 401, 401]);
+        check(&[("x-source-service", "orders"), ("x-source-service", "orders")], [200, 401, 401, 401, 401]);
+        check(&[("x-source-service", "orders,users")], [200, 401, 401, 401, 403]);
+    }
+
+    #[test]
+    fn a_malformed_id_is_nobody_s_and_an_unknown_one_somebody_else_s() {
+        let status = |id: &str, headers: &[(&'static str, &'static str)]| {
+            let mut written = request(Method::Get, "/");
+            written.headers = headers.to_vec();
+            Who::OwnerOrAdmin.admits(&mut Request::new(written), &[id]).map_err(|error| error.status())
+        };
+        assert_eq!(status("7", &[]), Err(401));
+        assert_eq!(status("7", &[("x-user-id", ADA)]), Err(400));
+        assert_eq!(status("00000000-0000-7000-8000-000000000000", &[("x-user-id", ADA)]), Err(403));
+        assert_eq!(status("7", &[("x-user-id", "7")]), Err(400));
+    }
+}
