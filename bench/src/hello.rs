@@ -87,7 +87,8 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         }
         drop(servers);
         let native = measured.iter().find(|subject| subject.name == Subject::Native.name());
-        Report::new("hello", "native", &measured, native, options.connections, options.seconds, &cores).print(options.json)
+        Report::new("hello", "native", &measured, native, options.connections, options.seconds, &cores)
+            .print(options.json)
     })
 }
 

@@ -8,9 +8,7 @@ use std::{net::SocketAddr, time::Duration};
 use anyhow::Context;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
-use hyper::{
-    Request, Response, Uri, body::Incoming, header::AUTHORIZATION, server::conn::http1, service::service_fn,
-};
+use hyper::{Request, Response, Uri, body::Incoming, header::AUTHORIZATION, server::conn::http1, service::service_fn};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::{TokioExecutor, TokioIo},

@@ -93,7 +93,8 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         drop((alone, behind, proxy));
         let measured: Vec<Measured> = subjects.into_iter().map(|subject| subject.measured).collect();
         for (bench, pair) in ["shop, user", "shop, profile"].into_iter().zip(measured.chunks(2)) {
-            let report = Report::new(bench, "one process", pair, pair.first(), options.connections, options.seconds, &cores);
+            let report =
+                Report::new(bench, "one process", pair, pair.first(), options.connections, options.seconds, &cores);
             report.print(options.json)?;
         }
         Ok(())
@@ -101,13 +102,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
 }
 
 impl Subject {
-    async fn new(
-        name: &'static str,
-        to: SocketAddr,
-        path: &str,
-        token: &str,
-        servers: &[u32],
-    ) -> anyhow::Result<Self> {
+    async fn new(name: &'static str, to: SocketAddr, path: &str, token: &str, servers: &[u32]) -> anyhow::Result<Self> {
         let target = Target::new(to, path).with_token(token);
         let answer = load::once(&target).await.context(name)?;
         ensure!(answer.status == 200, "{name} answers {}, not 200", answer.status);
@@ -131,7 +126,8 @@ impl Subject {
             requests_per_second: requests as f64 / outcome.took.as_secs_f64(),
         });
         self.measured.latencies.get_or_insert_with(Latencies::new).add(&outcome.latencies);
-        self.measured.pss_bytes = self.servers.iter().map(|pid| process::pss_bytes(*pid)).sum::<anyhow::Result<u64>>()?;
+        self.measured.pss_bytes =
+            self.servers.iter().map(|pid| process::pss_bytes(*pid)).sum::<anyhow::Result<u64>>()?;
         Ok(())
     }
 }

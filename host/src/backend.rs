@@ -7,8 +7,8 @@
 
 pub mod directory;
 pub mod embedded;
-pub mod identity;
 pub mod http;
+pub mod identity;
 pub mod migrate;
 pub mod postgres;
 pub mod redis;

@@ -201,7 +201,8 @@ async fn prepare(
     let artifacts = Artifacts::open(&manifest.host.data, manifest.host.artifacts_max_bytes)?;
     let histories = Histories::open(&manifest.host.data).map_err(StartError::Histories)?;
     let compilers = Compilers::start().map_err(StartError::Compilers)?;
-    let loader = Loader::new(engine, backends.clone(), compilers, artifacts, histories, manifest.gateway.body_limit_bytes);
+    let loader =
+        Loader::new(engine, backends.clone(), compilers, artifacts, histories, manifest.gateway.body_limit_bytes);
     deploy::prepare(manifest, loader, watch).await.map_err(StartError::Deploy)
 }
 

@@ -139,7 +139,8 @@ impl Loader {
         component: Component,
     ) -> Result<Arc<Version>, DeployError> {
         let service = || settings.name.clone();
-        let blueprint = Blueprint::new(self.engine.clone(), settings.clone(), self.backends.clone(), self.body_limit_bytes);
+        let blueprint =
+            Blueprint::new(self.engine.clone(), settings.clone(), self.backends.clone(), self.body_limit_bytes);
         let version = Version::new(blueprint, Arc::new(component), &self.linker)
             .map_err(|error| DeployError::Link { service: service(), source: error.into() })?;
         let version = Arc::new(version);

@@ -77,7 +77,8 @@ impl Grants {
     /// [`Denial`] names the rule, and the line that would allow it.
     pub fn net(&self, target: &Target) -> Result<Granted<Destination>, Denial> {
         let net = &self.permissions.net;
-        let denied = |rule: String, fix: Fix| Denial { service: self.service.clone(), target: target.to_string(), rule, fix };
+        let denied =
+            |rule: String, fix: Fix| Denial { service: self.service.clone(), target: target.to_string(), rule, fix };
         if let Some(entry) = net.deny.iter().find(|entry| entry.denies(target)) {
             return Err(denied(denied_by(entry), REMOVE_DENY));
         }
@@ -196,7 +197,10 @@ fn refused_address(found: &Target, entry: &NetPattern) -> Option<String> {
     let Place::Address(address) = found.place else { return None };
     let judged = special::judged(address);
     if let Some(range) = special::special(address).find(|range| !entry.opens(range)) {
-        return Some(format!("{judged} is special ({}), so only an entry for that very address or range opens it", range.what));
+        return Some(format!(
+            "{judged} is special ({}), so only an entry for that very address or range opens it",
+            range.what
+        ));
     }
     if entry.is_wildcard() && special::is_private(judged) {
         return Some(format!("{judged} is private, and \"{entry}\" is a wildcard"));

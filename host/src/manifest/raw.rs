@@ -5,8 +5,8 @@
 //! as a whole; what must be written is `required` in the schema and checked in `check`.
 
 mod auth;
-mod reach;
 mod gather;
+mod reach;
 mod redis;
 mod service;
 
@@ -16,8 +16,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub(crate) use self::auth::{RawAlgorithm, RawAuth, RawKeys, RawSecret, RawSign};
-pub(crate) use self::reach::{RawCall, RawNet};
 pub(crate) use self::gather::{RawPart, RawPartFrom};
+pub(crate) use self::reach::{RawCall, RawNet};
 pub(crate) use self::redis::RawRedis;
 pub(crate) use self::service::{RawEnv, RawLimits, RawMode, RawReuse, RawService};
 use super::{

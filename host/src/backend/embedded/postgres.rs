@@ -25,9 +25,9 @@ use super::{
 };
 use crate::backend::postgres::endpoint::Endpoint;
 
+pub(crate) use super::roles::DatabaseRoles;
 pub(crate) use super::roles::{grant_tables, prepare};
 pub use super::{binaries::BinariesError, cluster::ClusterError, roles::RolesError};
-pub(crate) use super::roles::DatabaseRoles;
 
 /// Recovery after a crash replays at most the log of the last checkpoint.
 const START_TIMEOUT: Duration = Duration::from_secs(120);
