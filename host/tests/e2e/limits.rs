@@ -204,7 +204,10 @@ fn a_redis_that_goes_away_under_load_delays_nobody_and_is_used_again_when_it_is_
         until("health says so", || degraded("degraded"));
         assert_eq!(host.get("/health/ready").status, 200, "a host that counts by itself is ready");
         redis.start_again();
+        let began = Instant::now();
         host.log.expect_line("the Redis answers again");
+        println!("used again after {:?}", began.elapsed());
+        assert!(began.elapsed() < Duration::from_secs(6), "{:?}: two seconds are promised", began.elapsed());
         more(200);
         // Now it hangs instead: connected, and silent.
         redis.freeze(true);

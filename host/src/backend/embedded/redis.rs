@@ -149,9 +149,13 @@ impl Launch {
                     _ = &mut stopping => return,
                     () = tokio::time::sleep(RESTART_PAUSE) => {}
                 }
-                match self.launch_until_ready().await {
-                    Ok(running) => break running,
-                    Err(error) => tracing::error!(%error, "the private Redis does not start"),
+                tokio::select! {
+                    // Dropping the other branch kills what it has started.
+                    _ = &mut stopping => return,
+                    started = self.launch_until_ready() => match started {
+                        Ok(running) => break running,
+                        Err(error) => tracing::error!(%error, "the private Redis does not start"),
+                    },
                 }
             };
         }

@@ -37,7 +37,7 @@ pub(super) fn target(
     let written: Vec<_> =
         ["service", "gather", "static"].into_iter().filter(|name| key.child(name).is_written()).collect();
     match written.as_slice() {
-        [] => check.wrong(key, "leads nowhere; add `service = \"NAME\"`, or `gather`"),
+        [] => _ = check.required(&key.child("service"), None, "NAME"),
         [_] => {}
         [first, second, ..] => {
             check.wrong(&key.child(second), format_args!("stands beside `{first}`; a route leads to one of them"));

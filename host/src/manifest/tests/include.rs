@@ -61,7 +61,7 @@ fn mistakes_of_all_files_come_together() {
            4:18 host.drain: drain is 2h; it must be 0s to 1h\n\
          services/a.toml has 2 problems\n  \
            7:11 routes[0].timeout: 5 has no unit; write `\"5s\"`\n  \
-           8:2 gateway: belongs in the manifest itself; an included file may have `services`, `routes` and `postgres`",
+           8:2 gateway: belongs in the manifest itself; an included file may have `services`, `routes`, `postgres` and `redis`",
     );
 }
 

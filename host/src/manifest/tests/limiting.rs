@@ -54,9 +54,9 @@ fn a_redis_is_embedded_or_has_a_url_that_is_never_shown() {
     check(
         "[redis.a]\nurl = 'http://:canary@a.test'\n[redis.B]\n",
         &[
-            "4:8 redis.B: `B` cannot be a name, write `b`; names are up to 63 lower-case letters, digits and `-`, a letter first",
             "3:7 redis.a.url: is not the URL of a Redis server; write it like `redis://USER:PASSWORD@HOST:PORT/0`, \
              or `rediss://` for TLS",
+            "4:8 redis.B: `B` cannot be a name, write `b`; names are up to 63 lower-case letters, digits and `-`, a letter first",
         ],
     );
     let many: String = (0..17).map(|number| format!("[redis.n{number}]\n")).collect();
@@ -84,20 +84,20 @@ fn a_gathering_route_says_whom_to_ask_and_what_stands_for_a_missing_part() {
             "methods = ['GET', 'POST']\ngather = { partial = 'a:/', x = 'a:/{ID}', y = 'a/b', z = 'c:/', w = 'a:/{rest}', v = 'a:b' }",
         ),
         &[
-            "8:12 routes[0].gather.partial: `partial` names the parts that are missing; choose another name",
-            "8:95 routes[0].gather.v: `b` is no path as services receive them; write it like `/api/users/{id}`",
-            "8:77 routes[0].gather.w: `{rest}` may be several segments, which cannot be put in; write a route with `{name}` segments",
-            "8:32 routes[0].gather.x: `{ID}` is no parameter of `/g/{id}/{*rest}`; its parameters are `{id}`, `{rest}`",
-            "8:47 routes[0].gather.y: `a/b` names no service; write `SERVICE:/path`",
-            "8:58 routes[0].gather.z: there is no service `c`; did you mean `a`?",
             "7:11 routes[0].methods: a gathered answer is only read; write `[\"GET\"]`",
+            "8:22 routes[0].gather.partial: `partial` names the parts that are missing; choose another name",
+            "8:33 routes[0].gather.x: `{ID}` is no parameter of `/g/{id}/{*rest}`; its parameters are `{id}`, `{rest}`",
+            "8:48 routes[0].gather.y: `a/b` names no service; write `SERVICE:/path`",
+            "8:59 routes[0].gather.z: there is no service `c`; did you mean `a`?",
+            "8:70 routes[0].gather.w: `{rest}` may be several segments, which cannot be put in; write a route with `{name}` segments",
+            "8:87 routes[0].gather.v: `b` is no path as services receive them; write it like `/api/users/{id}`",
         ],
     );
 }
 
 #[test]
 fn a_route_leads_to_exactly_one_thing() {
-    check(&route(""), &["4:1 routes[0]: leads nowhere; add `service = \"NAME\"`, or `gather`"]);
+    check(&route(""), &["4:1 routes[0].service: is missing; add `service = \"NAME\"`"]);
     check(
         &route("service = 'a'\nstatic = 404"),
         &["8:10 routes[0].static: stands beside `service`; a route leads to one of them"],

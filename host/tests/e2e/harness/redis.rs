@@ -31,7 +31,7 @@ impl Redis {
     /// On the same port, with nothing in it; waits until it answers.
     #[track_caller]
     pub fn start_again(&mut self) {
-        let mut command = Command::new("redis-server");
+        let mut command = Command::new(std::env::var_os("ARCHIPEL_REDIS").unwrap_or_else(|| "redis-server".into()));
         command.args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--save", "", "--dir", "/tmp"]);
         command.args(["--requirepass", PASSWORD]).stdin(Stdio::null()).stdout(Stdio::null());
         self.child = Some(command.spawn().unwrap());
