@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a failing test may panic, and prints what it measured")]
 
 mod bounds;
+mod calls;
 mod cli;
 mod edge;
 mod embedded;
@@ -18,6 +19,7 @@ mod house;
 mod http2;
 mod openapi;
 mod operators;
+mod outbound;
 mod overload;
 mod pages;
 mod postgres;

@@ -10,6 +10,7 @@ mod postgres;
 mod shared;
 pub mod shop;
 pub mod spoilt;
+pub mod upstream;
 
 pub use command::Command;
 pub use external::Postgres;
@@ -17,3 +18,4 @@ pub use host::{Failed, Host, archipel, components, place, probe, wait, write_man
 pub use http::{Answer, Connection, Held, exchange};
 pub use postgres::{Server, Session, postmaster};
 pub use shared::Shared;
+pub use upstream::Upstream;
