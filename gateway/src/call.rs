@@ -128,8 +128,9 @@ impl Callee {
         let mut kept: Option<Kept> = None;
         let may_retry = retry::is_idempotent(&head.method, &head.headers);
         if may_retry && !body.is_whole() {
-            let (keeping, of_it) = kept::kept(body);
-            (body, kept) = (keeping, Some(of_it));
+            let of_it = Kept::new(body);
+            body = of_it.again().expect("nothing of it is lost yet");
+            kept = Some(of_it);
         }
         self.budget.sent();
         let mut tried = 1;

@@ -14,6 +14,7 @@ use self::admin::Admin;
 
 mod admin;
 mod check;
+mod explain;
 mod healthcheck;
 mod inspect;
 mod progress;
@@ -45,6 +46,12 @@ enum Command {
     /// Validates a manifest and its components together: every mistake at once, no side effects.
     #[command(after_help = "Example:\n  archipel check manifests/shop.toml")]
     Check { manifest: PathBuf },
+
+    /// Says what would become of a request, or whether a service may reach an address; sends nothing.
+    #[command(
+        after_help = "Example:\n  archipel explain manifests/shop.toml GET /api/users\n  archipel explain manifests/shop.toml --service users --net api.example.com:443\n\nDecided by the same code that serves. Exit 0: it would reach its service, or the address; 1: it would not."
+    )]
+    Explain(explain::Arguments),
 
     /// Shows what a component exports, imports and would need.
     #[command(after_help = "Example:\n  archipel inspect components/target/wasm32-wasip2/release/users.wasm")]
@@ -110,6 +117,7 @@ impl Cli {
         match self.command {
             Command::Run { manifest } => run::run(&manifest, output),
             Command::Check { manifest } => check::check(&manifest, output),
+            Command::Explain(arguments) => explain::explain(&arguments, output),
             Command::Inspect { file } => inspect::inspect(&file, output),
             Command::Healthcheck { url, wait } => healthcheck::ask(&url, std::time::Duration::from_secs(wait)),
             Command::Swap { service, file, admin } => swap::swap(&service, &file, &admin, output),

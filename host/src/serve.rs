@@ -36,6 +36,7 @@ use crate::{
 };
 
 mod error;
+mod explain;
 mod front;
 mod limits;
 mod listening;
@@ -43,6 +44,7 @@ mod probes;
 mod report;
 
 pub use error::StartError;
+pub use explain::{Authentication, Explanation, explain};
 use limits::Limits;
 use listening::Listening;
 pub use report::Report;

@@ -1,7 +1,5 @@
-//! A request's body that can be sent a second time: what the first try read of it is kept, as
-//! long as that is little.
-//!
-//! A body that turned out longer, or was still under way when its try failed, is gone with it.
+//! A request's body that can be sent a second time: what a try reads of it is kept, as long as
+//! that is little, and the next try reads it again and goes on where the last one stopped.
 
 use std::{
     pin::Pin,
@@ -10,78 +8,85 @@ use std::{
 };
 
 use bytes::Bytes;
-use http_body::{Frame, SizeHint};
+use http_body::{Body as _, Frame};
 
-use crate::body::{self, Body, BodyError, SMALL_MAX_BYTES};
+use crate::body::{Body, BodyError, SMALL_MAX_BYTES};
 
-/// What has been read of a body so far; shared with the [`Keeping`] that reads it.
+/// One body, and what its tries have read of it.
 #[derive(Clone)]
 pub(super) struct Kept(Arc<Mutex<State>>);
 
-#[derive(Default)]
 struct State {
+    body: Body,
     pieces: Vec<Bytes>,
     bytes: u64,
-    state: Progress,
-}
-
-#[derive(Default, PartialEq, Eq)]
-enum Progress {
-    #[default]
-    UnderWay,
-    Ended,
-    /// Too long, broken, or with trailers.
-    Lost,
-}
-
-/// The body to send first, and what is kept of it.
-pub(super) fn kept(body: Body) -> (Body, Kept) {
-    let kept = Kept(Arc::default());
-    let keeping = Keeping { body, kept: kept.clone() };
-    (Body::new(keeping), kept)
+    /// Too long, broken, or with trailers: no other try can have it.
+    lost: bool,
+    ended: bool,
 }
 
 impl Kept {
-    /// The same body again, if all of it is here.
+    pub(super) fn new(body: Body) -> Self {
+        Self(Arc::new(Mutex::new(State { body, pieces: Vec::new(), bytes: 0, lost: false, ended: false })))
+    }
+
+    /// The whole body from its start; none when it can no longer be had. Reads of an earlier try
+    /// must have ended.
     pub(super) fn again(&self) -> Option<Body> {
-        let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        (state.state == Progress::Ended).then(|| body::full(state.pieces.concat()))
-    }
-
-    fn note(&self, frame: Option<&Result<Frame<Bytes>, BodyError>>) {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let data = match frame {
-            None if state.state == Progress::UnderWay => return state.state = Progress::Ended,
-            None => return,
-            Some(Ok(frame)) => frame.data_ref(),
-            Some(Err(_)) => None,
-        };
-        state.bytes += data.map_or(SMALL_MAX_BYTES + 1, |data| data.len() as u64);
-        match data {
-            Some(data) if state.state == Progress::UnderWay && state.bytes <= SMALL_MAX_BYTES => {
-                state.pieces.push(data.clone());
-            }
-            _ => (state.state, state.pieces) = (Progress::Lost, Vec::new()),
-        }
+        let lost = self.0.lock().unwrap_or_else(PoisonError::into_inner).lost;
+        (!lost).then(|| Body::new(Reading { kept: self.clone(), read: 0 }))
     }
 }
 
-struct Keeping {
-    body: Body,
+/// One try's reading of it.
+struct Reading {
     kept: Kept,
+    /// Kept pieces that it has had.
+    read: usize,
 }
 
-impl http_body::Body for Keeping {
-    type Data = Bytes;
-    type Error = BodyError;
+type Polled = Poll<Option<Result<Frame<Bytes>, BodyError>>>;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+impl State {
+    fn poll_more(&mut self, cx: &mut Context<'_>) -> Polled {
+        if self.ended {
+            return Poll::Ready(None);
+        }
         let polled = ready!(Pin::new(&mut self.body).poll_frame(cx));
-        self.kept.note(polled.as_ref());
+        match &polled {
+            None => self.ended = true,
+            Some(Ok(frame)) if frame.is_data() => self.keep(frame.data_ref().cloned().unwrap_or_default()),
+            Some(_) => self.lose(),
+        }
         Poll::Ready(polled)
     }
 
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+    fn keep(&mut self, piece: Bytes) {
+        self.bytes += piece.len() as u64;
+        match self.lost || self.bytes > SMALL_MAX_BYTES {
+            true => self.lose(),
+            false => self.pieces.push(piece),
+        }
+    }
+
+    fn lose(&mut self) {
+        (self.lost, self.pieces) = (true, Vec::new());
+    }
+}
+
+impl http_body::Body for Reading {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
+        let this = &mut *self;
+        let mut state = this.kept.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(piece) = state.pieces.get(this.read) {
+            this.read += 1;
+            return Poll::Ready(Some(Ok(Frame::data(piece.clone()))));
+        }
+        let polled = state.poll_more(cx);
+        this.read = state.pieces.len();
+        polled
     }
 }

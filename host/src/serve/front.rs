@@ -8,7 +8,7 @@ use std::{
 };
 
 use gateway::{
-    auth::Access,
+    auth::{Access, Verify},
     body::Body,
     context::RequestContext,
     dispatch::{Dispatch, Dispatched},
@@ -55,40 +55,59 @@ pub(super) fn gateway(
     let keys = own(("/.well-known/jwks.json", Arc::new(PublicKeys(identities.clone()))));
     entries.extend([document, keys].map(|entry| Entry { exempt: false, ..entry }));
     let own_pages = entries.len();
-    let access = |access: &manifest::Access| match access {
-        manifest::Access::Public => Access::Public,
-        manifest::Access::Token(issuer) => {
-            Access::Token(identities.verifier(issuer).expect("a checked route names an issuer"))
-        }
-    };
-    for settings in &manifest.routes {
+    let verifier = |issuer: &str| identities.verifier(issuer).expect("a checked route names an issuer") as Arc<dyn Verify>;
+    entries.extend(manifest.routes.iter().map(|settings| {
         let (dispatch, label) = target(settings, deployment);
-        entries.push(Entry {
-            route: settings.route.clone(),
-            dispatch,
-            exempt: false,
-            access: access(&settings.access),
-            limit: settings.limit.map(|rate| limits.of(&format!("route {}", settings.route), rate)),
-            label,
-        });
-    }
-    let of = &manifest.gateway;
-    let settings = Settings {
-        hosts: of.hosts.clone(),
-        expose_version: of.expose_version,
-        body_limit_bytes: of.body_limit_bytes,
-        timeout: of.timeout,
-        requests_max: of.requests_max,
-        access: access(&of.auth.clone().map_or(manifest::Access::Public, manifest::Access::Token)),
-        limit: of.limit.map(|rate| limits.of("gateway", rate)),
-        trusted_proxies: of.trusted_proxies.clone(),
-    };
+        let limit = settings.limit.map(|rate| limits.of(&format!("route {}", settings.route), rate));
+        Entry { limit, ..entry(settings, dispatch, label, &verifier) }
+    }));
+    let limit = manifest.gateway.limit.map(|rate| limits.of("gateway", rate));
+    let settings = Settings { limit, ..self::settings(&manifest.gateway, &verifier) };
     let table = RouteTable::new(entries).map_err(|conflicts| {
         // The manifest's own routes were compared when it was loaded.
         let taken = conflicts.iter().filter_map(|conflict| conflict.second.checked_sub(own_pages));
         StartError::OwnPages(taken.map(|index| manifest.routes[index].key.clone()).collect())
     })?;
     Ok(Gateway::new(table, settings))
+}
+
+/// A route of the manifest, without a limit.
+pub(super) fn entry(
+    settings: &RouteSettings,
+    dispatch: Arc<dyn Dispatch>,
+    label: Arc<str>,
+    verifier: &dyn Fn(&str) -> Arc<dyn Verify>,
+) -> Entry {
+    let access = access(&settings.access, verifier);
+    Entry { route: settings.route.clone(), dispatch, exempt: false, access, limit: None, label }
+}
+
+/// What holds for every route, without a limit.
+pub(super) fn settings(of: &GatewaySettings, verifier: &dyn Fn(&str) -> Arc<dyn Verify>) -> Settings {
+    Settings {
+        hosts: of.hosts.clone(),
+        expose_version: of.expose_version,
+        body_limit_bytes: of.body_limit_bytes,
+        timeout: of.timeout,
+        requests_max: of.requests_max,
+        access: access(&of.auth.clone().map_or(manifest::Access::Public, manifest::Access::Token), verifier),
+        limit: None,
+        trusted_proxies: of.trusted_proxies.clone(),
+    }
+}
+
+fn access(access: &manifest::Access, verifier: &dyn Fn(&str) -> Arc<dyn Verify>) -> Access {
+    match access {
+        manifest::Access::Public => Access::Public,
+        manifest::Access::Token(issuer) => Access::Token(verifier(issuer)),
+    }
+}
+
+/// The host's own pages on the gateway, each with `dispatch`: for whoever asks which route wins.
+pub(super) fn own_routes(dispatch: &Arc<dyn Dispatch>) -> Vec<Entry> {
+    let page = |path| own((path, dispatch.clone()));
+    let counted = ["/openapi.json", "/.well-known/jwks.json"].map(|path| Entry { exempt: false, ..page(path) });
+    ["/health", "/health/ready", "/health/live"].map(page).into_iter().chain(counted).collect()
 }
 
 /// Who answers on a route, and what the access log calls it.

@@ -8,6 +8,7 @@
 
 mod accounts;
 mod bounds;
+mod calls;
 mod cli;
 mod edge;
 mod embedded;
@@ -21,6 +22,7 @@ mod http2;
 mod limits;
 mod openapi;
 mod operators;
+mod outbound;
 mod overload;
 mod pages;
 mod postgres;

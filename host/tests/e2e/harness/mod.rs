@@ -12,6 +12,7 @@ mod redis;
 mod shared;
 pub mod shop;
 pub mod spoilt;
+pub mod upstream;
 
 pub use command::Command;
 pub use external::Postgres;
@@ -20,3 +21,4 @@ pub use http::{Answer, Connection, Held, exchange};
 pub use postgres::{Server, Session, postmaster};
 pub use redis::{Redis, redis_pid};
 pub use shared::Shared;
+pub use upstream::Upstream;

@@ -1,0 +1,162 @@
+//! `archipel explain`: what would become of a request, and what a service may reach.
+
+use std::{
+    net::{IpAddr, ToSocketAddrs},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use anyhow::{Context, bail};
+use clap::Args;
+use http::{Method, Uri};
+use serde::Serialize;
+
+use super::{Output, check::refused, run::environment, table};
+use crate::{
+    backend::identity::Identities,
+    manifest::Manifest,
+    serve::{self, Explanation},
+};
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    manifest: PathBuf,
+    /// The request's method.
+    #[arg(required_unless_present = "net", requires = "path")]
+    method: Option<String>,
+    /// Its path and query, or a whole URL for a gateway with several hosts.
+    path: Option<String>,
+    /// A bearer token that it carries.
+    #[arg(long, conflicts_with = "net")]
+    token: Option<String>,
+    /// The service that dials.
+    #[arg(long, requires = "net", conflicts_with = "method")]
+    service: Option<String>,
+    /// What it dials: `api.example.com:443`, `https://api.example.com`.
+    #[arg(long, requires = "service", value_name = "HOST:PORT")]
+    net: Option<String>,
+}
+
+pub(super) fn explain(arguments: &Arguments, output: Output) -> anyhow::Result<ExitCode> {
+    let manifest = match Manifest::load(&arguments.manifest, &environment()) {
+        Ok(loaded) => loaded.manifest,
+        Err(problems) => return refused(&problems, output),
+    };
+    match (&arguments.service, &arguments.net, &arguments.method, &arguments.path) {
+        (Some(service), Some(net), ..) => outgoing(&manifest, service, net, output),
+        (_, _, Some(method), Some(path)) => request(&manifest, method, path, arguments.token.as_deref(), output),
+        _ => bail!("name a method and a path, or `--service` and `--net`"),
+    }
+}
+
+fn request(
+    manifest: &Manifest,
+    method: &str,
+    path: &str,
+    token: Option<&str>,
+    output: Output,
+) -> anyhow::Result<ExitCode> {
+    let method: Method = method.parse().with_context(|| format!("`{method}` is no method; write it like `GET`"))?;
+    let uri: Uri = path.parse().with_context(|| format!("`{path}` is no path; write it like `/api/users`"))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let explanation = runtime.block_on(async {
+        let identities = match token {
+            Some(_) => Some(Identities::open(&manifest.issuers, &manifest.host.data)?),
+            None => None,
+        };
+        anyhow::Ok(serve::explain(manifest, identities.as_ref(), &method, &uri, token).await)
+    })?;
+    match output.json {
+        true => output.document(&explanation)?,
+        false => output.text(&text(&explanation))?,
+    }
+    Ok(if explanation.status == 200 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn text(told: &Explanation) -> String {
+    let mut rows = vec![row("request", format!("{} {}", told.method, told.path.as_deref().unwrap_or("(no valid path)")))];
+    if let Some(winner) = &told.route {
+        let key = winner.key.as_ref().map(|key| format!("  ({key})")).unwrap_or_default();
+        rows.push(row("route", format!("{}{key}", winner.route)));
+        rows.push(row("leads to", winner.target.clone()));
+        rows.push(row("at most", format!("{} ms, a body of {} bytes", winner.timeout_ms, winner.body_limit_bytes)));
+    } else {
+        rows.push(row("route", "none takes it".to_owned()));
+    }
+    rows.extend(told.shadowed.iter().map(|route| row("shadows", route.clone())));
+    rows.push(row("token", token(&told.authentication)));
+    rows.extend(told.limits.iter().map(|limit| row("limit", limit.clone())));
+    let status = match &told.error {
+        None => "it would reach its target".to_owned(),
+        Some(error) => format!("{} {error}", told.status),
+    };
+    rows.push(row("answer", status));
+    table(&rows)
+}
+
+fn token(authentication: &serve::Authentication) -> String {
+    let Some(auth) = &authentication.auth else { return "none is asked for: the route is public".to_owned() };
+    match (&authentication.subject, &authentication.refused) {
+        (Some(subject), _) => {
+            let roles = authentication.roles.as_deref().unwrap_or("none");
+            format!("valid by auth.{auth}, of {subject}, roles {roles}")
+        }
+        (None, Some(reason)) => format!("asked for by auth.{auth}; {reason}"),
+        (None, None) => format!("asked for by auth.{auth}; none was given (--token)"),
+    }
+}
+
+fn row(name: &str, text: String) -> Vec<String> {
+    vec![name.to_owned(), text]
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Decision {
+    service: String,
+    target: String,
+    allowed: bool,
+    rule: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    add: Option<String>,
+    /// What the name resolves to now, as far as it was looked up.
+    addresses: Vec<IpAddr>,
+}
+
+fn outgoing(manifest: &Manifest, service: &str, target: &str, output: Output) -> anyhow::Result<ExitCode> {
+    let settings = manifest.services.get(service);
+    let settings = settings.with_context(|| format!("there is no service `{service}` in the manifest"))?;
+    let addresses = addresses(target);
+    let decided = settings.grants.explain_net(target, &addresses)?;
+    let decision = Decision {
+        service: service.to_owned(),
+        target: target.to_owned(),
+        allowed: decided.allowed,
+        rule: decided.rule,
+        add: decided.line,
+        addresses,
+    };
+    if output.json {
+        output.document(&decision)?;
+    } else {
+        let word = if decision.allowed { "may" } else { "may not" };
+        let mut text = format!("{service} {word} reach {target}: {}\n", decision.rule);
+        if let Some(line) = &decision.add {
+            text.push_str(&format!("to allow it, add `{line}` to `services.{service}.permissions`\n"));
+        }
+        output.text(&text)?;
+    }
+    Ok(if decision.allowed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What a name resolves to now; nothing where it does not, and the decision is by name alone.
+fn addresses(target: &str) -> Vec<IpAddr> {
+    let authority = target.split_once("://").map_or(target, |(_scheme, rest)| rest);
+    let port = if target.starts_with("https://") { 443 } else { 80 };
+    let with_port = if authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()) {
+        authority.to_owned()
+    } else {
+        format!("{authority}:{port}")
+    };
+    with_port.to_socket_addrs().map(|found| found.map(|address| address.ip()).collect()).unwrap_or_default()
+}
