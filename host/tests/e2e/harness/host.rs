@@ -111,8 +111,9 @@ impl Host {
         let manifest = self.folder.path().join("manifest.toml");
         let mut arguments = vec!["token", "sign", manifest.to_str().unwrap(), "--sub", subject, "--ttl", "1h"];
         arguments.extend(roles.iter().flat_map(|role| ["--role", role]));
-        let signed = super::Command::new(&arguments).json();
-        signed["token"].as_str().expect("a token").to_owned()
+        let done = super::Command::new(&arguments).done();
+        assert_eq!(done.code, 0, "{}", done.errors);
+        done.output.trim_end().to_owned()
     }
 
     /// These headers and the host's own `Authorization`, unless they have one.

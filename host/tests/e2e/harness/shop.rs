@@ -122,7 +122,6 @@ pub fn user(host: &Host, email: &str, name: &str) -> Value {
 
 /// Somebody who has registered and logged in.
 pub struct Member {
-    pub id: String,
     /// The path of the user.
     pub path: String,
     /// `Bearer …`.
@@ -137,10 +136,8 @@ pub fn member(host: &Host, email: &str) -> Member {
     let new = json!({"email": email, "name": "Member", "password": PASSWORD});
     let user = data(&host.json("POST", "/api/auth/register", &new), 201);
     let session = data(&login(host, email, PASSWORD), 200);
-    let id = user["id"].as_str().unwrap().to_owned();
     Member {
-        path: format!("/api/users/{id}"),
-        id,
+        path: format!("/api/users/{}", user["id"].as_str().unwrap()),
         authorization: format!("Bearer {}", session["token"].as_str().unwrap()),
     }
 }
