@@ -26,4 +26,5 @@ mod secrets;
 mod serving;
 mod shutdown;
 mod tls;
+mod tokens;
 mod users;
