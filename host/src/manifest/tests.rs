@@ -1,5 +1,6 @@
 //! What a manifest may say, as tables: a file and the lines that `check` prints for it.
 
+mod auth;
 mod database;
 mod environment;
 mod gateway;
@@ -119,20 +120,18 @@ fn both_shipped_manifests_are_right_in_shape() {
 #[test]
 fn a_key_of_a_later_feature_is_refused_and_says_which() {
     let text = format!(
-        "[gateway]\nauth = 'main'\n[auth.main]\nissuer = 'x'\n[events]\n\
-         {SERVICE}permissions = {{ net = ['a.b:443'], call = ['b'] }}\n[[routes]]\npath = '/'\npublic = true\n\
-         service = 'a'\nauth = 'b'\n[ceiling]\n"
+        "[events]\n[keyvalue.x]\n\
+         {SERVICE}permissions = {{ keyvalue = {{ }}, publish = ['b'] }}\n[[routes]]\npath = '/'\npublic = true\n\
+         service = 'a'\n[ceiling]\n"
     );
     check(
         &text,
         &[
-            "3:1 gateway.auth: not yet supported (authentication); remove it",
-            "4:2 auth: not yet supported (authentication); remove it",
-            "6:2 events: not yet supported (events); remove it",
-            "9:17 services.a.permissions.net: not yet supported (outbound network access); remove it",
-            "9:36 services.a.permissions.call: not yet supported (calls between services); remove it",
-            "14:1 routes[0].auth: not yet supported (authentication); remove it",
-            "15:2 ceiling: a manifest cannot set its own ceiling: that is the operator's file, which is not yet supported; remove this table",
+            "3:2 events: not yet supported (events); remove it",
+            "4:2 keyvalue: not yet supported (key-value stores); remove it",
+            "7:17 services.a.permissions.keyvalue: not yet supported (key-value stores); remove it",
+            "7:36 services.a.permissions.publish: not yet supported (events); remove it",
+            "12:2 ceiling: a manifest cannot set its own ceiling: that is the operator's file, which is not yet supported; remove this table",
         ],
     );
 }

@@ -34,5 +34,6 @@ mod serving;
 mod shutdown;
 mod swap;
 mod tls;
+mod tokens;
 mod users;
 mod who;
