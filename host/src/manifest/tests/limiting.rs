@@ -62,7 +62,7 @@ fn a_redis_is_embedded_or_has_a_url_that_is_never_shown() {
     let many: String = (0..17).map(|number| format!("[redis.n{number}]\n")).collect();
     check(
         &many,
-        &["1:1 redis: 17 names are without a `url`, and the private server has 16 databases; \
+        &["2:2 redis: 17 names are without a `url`, and the private server has 16 databases; \
            let some share a name, or give them a `url`"],
     );
 }
