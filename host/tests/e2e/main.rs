@@ -28,5 +28,6 @@ mod secrets;
 mod serving;
 mod shutdown;
 mod tls;
+mod tokens;
 mod users;
 mod who;

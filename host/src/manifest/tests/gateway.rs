@@ -4,7 +4,8 @@ use super::*;
 
 #[test]
 fn a_route_is_never_open_by_accident() {
-    let expected = "authentication is not yet supported, so anybody could call this route; say so with `public = true`";
+    let expected = "nobody is asked for a token here, so anybody could call this route; \
+                    set `gateway.auth`, name an `auth`, or say so with `public = true`";
     let route = format!("{SERVICE}[[routes]]\npath = '/'\nservice = 'a'\n");
     check(&route, &[&format!("4:1 routes[0].public: {expected}")]);
     check(&format!("{route}public = false\n"), &[&format!("7:10 routes[0].public: {expected}")]);

@@ -1,0 +1,112 @@
+//! Whose tokens are accepted, which routes ask for them, and who may have them signed.
+
+use std::fs;
+
+use super::*;
+
+const MAIN: &str = "[auth.main]\nissuer = 'archipel'\naudience = 'shop'\n";
+const ROUTE: &str = "[[routes]]\npath = '/'\nservice = 'a'\n";
+
+#[test]
+fn a_route_asks_whom_it_names_or_whom_the_gateway_names_or_nobody() {
+    let text =
+        |gateway: &str, route: &str| format!("{gateway}{MAIN}keys = {{ generate = true }}\n{SERVICE}{ROUTE}{route}\n");
+    let access = |gateway: &str, route: &str| loaded(&text(gateway, route), &[]).manifest.routes[0].access.clone();
+    let gateway = "[gateway]\nauth = 'main'\n";
+    assert_eq!(access(gateway, ""), Access::Token("main".into()));
+    assert_eq!(access(gateway, "public = false"), Access::Token("main".into()));
+    assert_eq!(access(gateway, "public = true"), Access::Public);
+    assert_eq!(access("", "auth = 'main'"), Access::Token("main".into()));
+    check(
+        &text("", "auth = 'main'\npublic = true"),
+        &["12:10 routes[0].public: is true, and `auth` asks for a token; remove one of the two"],
+    );
+    check(
+        &text("[gateway]\nauth = 'mian'\n", "auth = 'man'"),
+        &[
+            "3:8 gateway.auth: there is no `[auth.mian]`; did you mean `main`?",
+            "13:8 routes[0].auth: there is no `[auth.man]`; did you mean `main`?",
+        ],
+    );
+}
+
+#[test]
+fn keys_come_from_one_place_that_can_be_trusted() {
+    let keys = |keys: &str| format!("{MAIN}keys = {keys}\n");
+    check(&keys("{ generate = true }"), &[]);
+    check(&keys("{ jwks = 'https://id.example.com/jwks' }"), &[]);
+    check(&keys("{ jwks = 'http://[::1]:9/jwks' }"), &[]);
+    check(
+        &keys("{ jwks = 'http://id.example.com/jwks' }"),
+        &[
+            "5:17 auth.main.keys.jwks: `http://id.example.com/jwks` is not encrypted, so anybody on the way could change \
+           the keys; write `https://`",
+        ],
+    );
+    check(
+        &keys("{ jwks = 'https://u:p@id.example.com/' }"),
+        &["5:17 auth.main.keys.jwks: `https://u:p@id.example.com/` is no address of keys; write it like \
+           `https://id.example.com/.well-known/jwks.json`"],
+    );
+    let forms = "must say one thing where keys come from; write `{ generate = true }`, `{ jwks = \"path or https://…\" }`, \
+                 `{ pem = \"path\", alg = \"EdDSA\" }` or `{ hs256 = { env = \"NAME\" } }`";
+    for wrong in ["{}", "{ generate = true, pem = 'k.pem', alg = 'EdDSA' }"] {
+        check(&keys(wrong), &[&format!("5:1 auth.main.keys: {forms}")]);
+    }
+    check(
+        &keys("{ pem = 'k.pem' }"),
+        &["5:1 auth.main.keys: does not say what its key is for; add `alg = \"EdDSA\"`, `\"RS256\"` or `\"ES256\"`"],
+    );
+    check(
+        "[auth.main]\n",
+        &[
+            "2:7 auth.main.audience: is missing; add `audience = \"shop\"`",
+            "2:7 auth.main.issuer: is missing; add `issuer = \"archipel\"`",
+            "2:7 auth.main.keys: is missing; add `keys = { generate = true }`",
+        ],
+    );
+}
+
+#[test]
+fn a_secret_is_long_reserved_and_printed_nowhere() {
+    let text = format!("{MAIN}keys = {{ hs256 = {{ env = 'S' }} }}\n{SERVICE}permissions = {{ env = ['S'] }}\n");
+    let folder = tempfile::tempdir().unwrap();
+    let problems = |secret: &str| match load(folder.path(), &format!("name = 's'\n{text}"), &[("S", secret)]) {
+        Ok(_) => Vec::new(),
+        Err(problems) => problems.iter().map(ToString::to_string).collect::<Vec<_>>(),
+    };
+    let reserved =
+        "8:25 services.a.permissions.env[0]: `S` is read by this manifest itself and cannot be granted; remove it";
+    assert_eq!(problems("0123456789abcdef0123456789abcdef"), [reserved]);
+    let short = problems("canary");
+    assert!(short[0].contains("has 6 bytes; it must have at least 32") && !short[0].contains("canary"), "{short:?}");
+}
+
+#[test]
+fn only_a_key_that_signs_can_be_granted_for_signing() {
+    let folder = tempfile::tempdir().unwrap();
+    let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
+    fs::write(folder.path().join("public.pem"), pair.public_key_pem()).unwrap();
+    fs::write(folder.path().join("private.pem"), pair.serialize_pem()).unwrap();
+    let problems = |keys: &str| {
+        let sign = "permissions = { sign = { auth = 'main', roles = ['user'], ttl_max = '10m' } }";
+        let text = format!("name = 's'\n{MAIN}keys = {keys}\n{SERVICE}{sign}\n");
+        match load(folder.path(), &text, &[]) {
+            Ok(loaded) => {
+                let sign = loaded.manifest.services["a"].grants.signs().unwrap().clone();
+                assert_eq!((&*sign.auth, sign.ttl_max), ("main", Duration::from_secs(600)));
+                Vec::new()
+            }
+            Err(problems) => problems.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        }
+    };
+    assert_eq!(problems("{ generate = true }"), Vec::<String>::new());
+    assert_eq!(problems("{ pem = 'private.pem', alg = 'EdDSA' }"), Vec::<String>::new());
+    for verifies in ["{ pem = 'public.pem', alg = 'EdDSA' }", "{ jwks = 'https://id.example.com/jwks' }"] {
+        let found = problems(verifies);
+        assert!(found.len() == 1 && found[0].contains("services.a.permissions.sign.auth"), "{found:?}");
+        assert!(found[0].contains("keys that only verify"), "{found:?}");
+    }
+    let other = problems("{ pem = 'public.pem', alg = 'ES256' }");
+    assert!(other[0].contains("its key is for EdDSA, not for ES256"), "{other:?}");
+}
