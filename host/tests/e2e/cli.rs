@@ -44,8 +44,12 @@ component = "gone.wasm"
 build = "just component gone"
 [services.users]
 component = "COMPONENTS/users.wasm"
-permissions = { postgres = { users = "read" } }
+permissions = { postgres = { users = "read" }, passwords = true, sign = { auth = "main", roles = ["user"] } }
 [postgres.users]
+[auth.main]
+issuer = "archipel"
+audience = "shop"
+keys = { generate = true }
 "#;
     let file = write_manifest(folder.path(), rest);
     let done = Command::new(&["check", file.to_str().unwrap()]).done();
