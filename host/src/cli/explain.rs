@@ -74,7 +74,8 @@ fn request(
 }
 
 fn text(told: &Explanation) -> String {
-    let mut rows = vec![row("request", format!("{} {}", told.method, told.path.as_deref().unwrap_or("(no valid path)")))];
+    let mut rows =
+        vec![row("request", format!("{} {}", told.method, told.path.as_deref().unwrap_or("(no valid path)")))];
     if let Some(winner) = &told.route {
         let key = winner.key.as_ref().map(|key| format!("  ({key})")).unwrap_or_default();
         rows.push(row("route", format!("{}{key}", winner.route)));

@@ -137,7 +137,9 @@ fn request(manifest: &Manifest, method: &Method, uri: &Uri, token: Option<&str>)
     let host = uri.authority().map_or(host, |authority| authority.as_str());
     let value = |text: String| HeaderValue::try_from(text).ok();
     value(host.to_owned()).map(|host| request.headers_mut().insert(http::header::HOST, host));
-    token.and_then(|token| value(format!("Bearer {token}"))).map(|token| request.headers_mut().insert(AUTHORIZATION, token));
+    token
+        .and_then(|token| value(format!("Bearer {token}")))
+        .map(|token| request.headers_mut().insert(AUTHORIZATION, token));
     request
 }
 
@@ -227,7 +229,8 @@ async fn authentication(
 }
 
 fn limits(manifest: &Manifest, counted: bool, settings: Option<&RouteSettings>) -> Vec<String> {
-    let address = manifest.gateway.limit.filter(|_| counted).map(|rate| format!("{rate} for each address, over all routes"));
+    let address =
+        manifest.gateway.limit.filter(|_| counted).map(|rate| format!("{rate} for each address, over all routes"));
     let own = settings.and_then(|settings| {
         let whom = if settings.access == Access::Public { "address" } else { "user" };
         Some(format!("{} for each {whom}, on this route", settings.limit?))

@@ -55,7 +55,8 @@ pub(super) fn gateway(
     let keys = own(("/.well-known/jwks.json", Arc::new(PublicKeys(identities.clone()))));
     entries.extend([document, keys].map(|entry| Entry { exempt: false, ..entry }));
     let own_pages = entries.len();
-    let verifier = |issuer: &str| identities.verifier(issuer).expect("a checked route names an issuer") as Arc<dyn Verify>;
+    let verifier =
+        |issuer: &str| identities.verifier(issuer).expect("a checked route names an issuer") as Arc<dyn Verify>;
     entries.extend(manifest.routes.iter().map(|settings| {
         let (dispatch, label) = target(settings, deployment);
         let limit = settings.limit.map(|rate| limits.of(&format!("route {}", settings.route), rate));

@@ -166,8 +166,15 @@ fn a_capability_opens_no_socket_and_reads_no_file() {
 
 #[test]
 fn files_are_read_only_where_the_house_says() {
-    let readers =
-        ["manifest/", "component", "cli/admin.rs", "backend/migrate", "backend/embedded", "backend/identity/", "backend/postgres/"];
+    let readers = [
+        "manifest/",
+        "component",
+        "cli/admin.rs",
+        "backend/migrate",
+        "backend/embedded",
+        "backend/identity/",
+        "backend/postgres/",
+    ];
     nobody_names("host", &[], &["fs", "File"], &readers);
     nobody_names("gateway", &[], &["fs", "File"], &["tls.rs"]);
 }
