@@ -120,7 +120,12 @@ impl Grants {
             false => format!("sign {} ({})", sign.auth, sign.roles.join(", ")),
         });
         let passwords = self.permissions.passwords.then(|| "passwords".to_owned());
-        databases.chain(sign).chain(passwords).collect()
+        let net = match &self.permissions.net.allow {
+            net::NetAllow::Everything => vec!["net: everything".to_owned()],
+            net::NetAllow::Only(allow) => allow.iter().map(|entry| format!("net {entry}")).collect(),
+        };
+        let calls = self.callees().map(|callee| format!("call {callee}"));
+        databases.chain(sign).chain(passwords).chain(calls).chain(net).collect()
     }
 
     /// # Errors

@@ -12,6 +12,7 @@ mod calls;
 mod cli;
 mod edge;
 mod embedded;
+mod explain;
 mod envelope;
 mod floods;
 mod gather;
