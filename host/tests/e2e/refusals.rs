@@ -198,7 +198,9 @@ fn a_port_in_use_is_named_and_no_data_is_made() {
         let file = write_manifest(folder.path(), &hello);
         let text = fs::read_to_string(&file).unwrap();
         let other = format!("[{listen}]\nlisten = \"{address}\"");
-        fs::write(&file, text.replace(&format!("[{listen}]\nlisten = \"127.0.0.1:0\""), &other)).unwrap();
+        let text = text.replace(&format!("[{listen}]\nlisten = \"127.0.0.1:0\""), &other);
+        let inline = format!("{listen} = {{ listen = ");
+        fs::write(&file, text.replace(&format!("{inline}\"127.0.0.1:0\""), &format!("{inline}\"{address}\""))).unwrap();
         let refused = Command::new(&["run", file.to_str().unwrap()]).refused();
         assert!(refused.contains(&format!("{address} is in use")) && refused.contains("choose another"), "{refused}");
         assert!(!folder.path().join(".archipel").exists(), "data was made");

@@ -238,11 +238,13 @@ pub fn archipel() -> Command {
 pub fn write_manifest(folder: &Path, rest: &str) -> PathBuf {
     let rest = rest.replace("COMPONENTS", components().to_str().unwrap());
     let is_limited = rest.lines().any(|line| line.starts_with("limit = "));
-    let off = if is_limited { "" } else { "limit = \"off\"\n" };
-    let rest = rest.replacen("[gateway]\n", &format!("[gateway]\n{off}"), 1);
+    let rest = match is_limited {
+        true => rest,
+        false => rest.replacen("[gateway]\n", "[gateway]\nlimit = \"off\"\n", 1),
+    };
     let head = match rest.contains("[gateway]") {
-        true => String::new(),
-        false => format!("[gateway]\nlisten = \"127.0.0.1:0\"\n{off}"),
+        true => "",
+        false => "gateway = { listen = \"127.0.0.1:0\", limit = \"off\" }\n\n",
     };
     let text = format!("name = \"test\"\n{head}[admin]\nlisten = \"127.0.0.1:0\"\n{rest}");
     let file = folder.join("manifest.toml");
