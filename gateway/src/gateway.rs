@@ -229,7 +229,10 @@ async fn once_whole(
 
 /// Cleans a service's answer and refuses one that is no valid HTTP; with it comes the length
 /// that its body must have.
-pub(crate) fn checked(mut response: Response<Body>, is_head: bool) -> Result<(Response<Body>, Option<u64>), GatewayError> {
+pub(crate) fn checked(
+    mut response: Response<Body>,
+    is_head: bool,
+) -> Result<(Response<Body>, Option<u64>), GatewayError> {
     let status = response.status();
     if status.is_informational() {
         return Err(GatewayError::InvalidAnswer(format!("its status is {status}").into()));

@@ -72,12 +72,7 @@ pub struct Blueprint {
 
 impl Blueprint {
     /// `body_limit_bytes` bounds the bodies of calls to other services.
-    pub fn new(
-        engine: Engine,
-        settings: Arc<ServiceSettings>,
-        backends: Arc<Backends>,
-        body_limit_bytes: u64,
-    ) -> Self {
+    pub fn new(engine: Engine, settings: Arc<ServiceSettings>, backends: Arc<Backends>, body_limit_bytes: u64) -> Self {
         let env = settings.env.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
         let (grants, directory) = (settings.grants.clone(), backends.directory.clone());
         let client = backends.outbound.client(grants.clone());

@@ -128,10 +128,8 @@ mod tests {
 
     fn grants() -> Grants {
         let only = ["POST /api/products/*/reserve", "GET /api/products"].map(|text| text.parse().unwrap());
-        let call = BTreeMap::from([
-            ("users".into(), CallScope::Whole),
-            ("products".into(), CallScope::Only(only.to_vec())),
-        ]);
+        let call =
+            BTreeMap::from([("users".into(), CallScope::Whole), ("products".into(), CallScope::Only(only.to_vec()))]);
         Grants::new("orders".into(), "shop.toml".into(), Permissions { call, ..Permissions::default() })
     }
 
@@ -171,7 +169,11 @@ mod tests {
             "`orders` may not reach `GET http://carts.internal/api/x/7`: `call` does not name `carts`; to allow it, add \
              `call = [\"carts\"]` to `services.orders.permissions` in shop.toml"
         );
-        assert!(denied("products").contains("add `call = { products = [\"GET /api/x/7\"] }`"), "{}", denied("products"));
+        assert!(
+            denied("products").contains("add `call = { products = [\"GET /api/x/7\"] }`"),
+            "{}",
+            denied("products")
+        );
     }
 
     #[test]

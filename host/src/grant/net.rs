@@ -71,13 +71,27 @@ impl Grants {
         }
     }
 
+    /// Whether a component's need, in the words of an entry, is met: by the same entry, or because
+    /// the one target that it names is allowed.
+    pub fn covers(&self, entry: &str) -> bool {
+        let same = |allow: &[NetPattern]| {
+            entry.parse::<NetPattern>().is_ok_and(|wanted| allow.iter().any(|granted| *granted == wanted))
+        };
+        let one = |target: Target| self.net(&target).is_ok();
+        match &self.permissions.net.allow {
+            NetAllow::Everything => true,
+            NetAllow::Only(allow) => same(allow) || entry.parse().is_ok_and(one),
+        }
+    }
+
     /// Whether `target` may be reached as far as its name tells.
     ///
     /// # Errors
     /// [`Denial`] names the rule, and the line that would allow it.
     pub fn net(&self, target: &Target) -> Result<Granted<Destination>, Denial> {
         let net = &self.permissions.net;
-        let denied = |rule: String, fix: Fix| Denial { service: self.service.clone(), target: target.to_string(), rule, fix };
+        let denied =
+            |rule: String, fix: Fix| Denial { service: self.service.clone(), target: target.to_string(), rule, fix };
         if let Some(entry) = net.deny.iter().find(|entry| entry.denies(target)) {
             return Err(denied(denied_by(entry), REMOVE_DENY));
         }
@@ -111,6 +125,7 @@ impl Grants {
         Ok(Granted(destination))
     }
 
+    #[cfg_attr(not(test), expect(dead_code, reason = "`archipel explain` prints it"))]
     /// What [`Grants::net`] decides about `target` (`api.example.com:443`, `https://…`), in words.
     /// `addresses` are those it resolves to, as far as they are known.
     ///
@@ -196,7 +211,10 @@ fn refused_address(found: &Target, entry: &NetPattern) -> Option<String> {
     let Place::Address(address) = found.place else { return None };
     let judged = special::judged(address);
     if let Some(range) = special::special(address).find(|range| !entry.opens(range)) {
-        return Some(format!("{judged} is special ({}), so only an entry for that very address or range opens it", range.what));
+        return Some(format!(
+            "{judged} is special ({}), so only an entry for that very address or range opens it",
+            range.what
+        ));
     }
     if entry.is_wildcard() && special::is_private(judged) {
         return Some(format!("{judged} is private, and \"{entry}\" is a wildcard"));

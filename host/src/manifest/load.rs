@@ -105,12 +105,8 @@ fn check(files: Files, path: &Path, env: &Environment) -> (Loaded, Vec<Problem>)
         .collect();
     let database_names = written_names(&sources, "postgres");
     let names = written_names(&sources, "services");
-    let around = Surroundings {
-        host: &host,
-        databases: &databases,
-        database_names: &database_names,
-        service_names: &names,
-    };
+    let around =
+        Surroundings { host: &host, databases: &databases, database_names: &database_names, service_names: &names };
     let service_keys: Vec<Key<'_>> = parts.services.values().map(|(key, _)| key.clone()).collect();
     let services: BTreeMap<Arc<str>, ServiceSettings> = (parts.services.into_iter())
         .map(|(name, (key, raw))| (name, check::service(&mut check, &key, raw, &around)))

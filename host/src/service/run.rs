@@ -12,7 +12,11 @@ use std::{
     time::Instant,
 };
 
-use gateway::{body::Body, context::RequestContext, dispatch::{AnswerBy, DispatchError}};
+use gateway::{
+    body::Body,
+    context::RequestContext,
+    dispatch::{AnswerBy, DispatchError},
+};
 use http::{Request, Response};
 use wasmtime::PoolConcurrencyLimitError;
 use wasmtime_wasi_http::{

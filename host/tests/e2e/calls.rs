@@ -83,9 +83,8 @@ fn a_callee_sees_who_calls_on_whose_behalf_and_nothing_that_the_guest_made_up() 
     let mut names: Vec<&str> =
         seen["headers"].as_array().unwrap().iter().map(|pair| pair[0].as_str().unwrap()).collect();
     names.sort_unstable();
-    let expected = [
-        "authorization", "host", "te", "traceparent", "tracestate", "x-own", "x-request-id", "x-source-service",
-    ];
+    let expected =
+        ["authorization", "host", "te", "traceparent", "tracestate", "x-own", "x-request-id", "x-source-service"];
     assert_eq!(names, expected);
     let one = |name: &str| {
         let values = header(&seen["headers"], name);
@@ -187,7 +186,8 @@ fn a_slow_callee_costs_its_caller_two_seconds_and_no_more() {
 fn a_failing_callee_opens_its_breaker_and_callers_are_answered_at_once() {
     let host = Host::running(&pair("limits = { timeout = \"20s\" }\n", ""));
     let answer = host.get(&format!("/call?times=40&method=POST&{}", url("http://callee.internal/trap")));
-    let statuses: Vec<u64> = answer.json().as_array().unwrap().iter().map(|told| told["status"].as_u64().unwrap()).collect();
+    let statuses: Vec<u64> =
+        answer.json().as_array().unwrap().iter().map(|told| told["status"].as_u64().unwrap()).collect();
     assert_eq!(statuses[..20], [502; 20]);
     assert!(statuses[20..].contains(&503), "{statuses:?}");
     let health = exchange(host.admin, "GET", "/health/services/caller", &[], b"");
@@ -275,9 +275,8 @@ fn bodies_stream_through_a_call_in_both_directions_at_once() {
     let path = format!("/proxy?{}", url("http://callee.internal/echo-body"));
     let mut connection = Connection::open(host.gateway);
     let size = 24 << 20;
-    connection.write(
-        format!("POST {path} HTTP/1.1\r\nhost: {}\r\ncontent-length: {size}\r\n\r\n", host.gateway).as_bytes(),
-    );
+    connection
+        .write(format!("POST {path} HTTP/1.1\r\nhost: {}\r\ncontent-length: {size}\r\n\r\n", host.gateway).as_bytes());
     connection.write(&[b'x'; 4096]);
     let mut answer = connection.begin().expect("the answer begins before the request has ended");
     assert_eq!(answer.status, 200, "{answer:?}");
@@ -301,9 +300,17 @@ fn bodies_stream_through_a_call_in_both_directions_at_once() {
 
 #[test]
 fn a_client_that_leaves_ends_the_whole_chain() {
-    let host = Host::running(&pair("", "limits = { concurrency = 1, queue = { length = 0, wait = \"1ms\" }, timeout = \"60s\" }"));
+    let host = Host::running(&pair(
+        "",
+        "limits = { concurrency = 1, queue = { length = 0, wait = \"1ms\" }, timeout = \"60s\" }",
+    ));
     let mut connection = Connection::open(host.gateway);
-    connection.request("GET", &format!("/proxy?{}", url("http://callee.internal/stream?chunks=100&size=1&ms=50")), &[], b"");
+    connection.request(
+        "GET",
+        &format!("/proxy?{}", url("http://callee.internal/stream?chunks=100&size=1&ms=50")),
+        &[],
+        b"",
+    );
     assert_eq!(connection.begin().expect("it begins").status, 200);
     let busy = call(&host, &format!("{}&method=POST", url("http://callee.internal/")));
     assert_eq!(busy["status"], 503, "the callee is taken");
@@ -325,10 +332,7 @@ fn what_a_callee_computes_is_not_billed_to_its_caller() {
 
 #[test]
 fn a_call_to_nobody_is_a_mistake_of_the_manifest() {
-    let failed = Host::start(
-        crate::harness::place(),
-        &pair("permissions = { call = [\"calee\"] }", ""),
-    );
+    let failed = Host::start(crate::harness::place(), &pair("permissions = { call = [\"calee\"] }", ""));
     let errors = failed.err().expect("refused").errors;
     assert!(errors.contains("there is no service `calee`; did you mean `callee`?"), "{errors}");
 }

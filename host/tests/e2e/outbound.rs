@@ -68,11 +68,31 @@ fn what_is_not_granted_is_refused_and_the_log_names_the_line_to_add() {
 fn no_spelling_of_this_machine_gets_past_a_grant_for_names() {
     let here = Upstream::answering("hello");
     let port = here.address.port();
-    let host = dialler(&format!("{{ allow = [\"*.example.com\", \"0.0.0.0/0\", \"[::/0]\", \"localhost.:{port}\"], deny = [\"localhost\"] }}"));
+    let host = dialler(&format!(
+        "{{ allow = [\"*.example.com\", \"0.0.0.0/0\", \"[::/0]\", \"localhost.:{port}\"], deny = [\"localhost\"] }}"
+    ));
     for place in [
-        "127.0.0.1", "127.1", "2130706433", "0x7f000001", "0x7f.1", "0177.0.0.1", "127.0.0.1.", "0", "0.0.0.0", "[::1]",
-        "[::]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[64:ff9b::7f00:1]", "[2002:7f00:1::]", "[::7f00:1]",
-        "localhost", "LOCALHOST.", "127.0.0.1%00", "user@127.0.0.1", "169.254.169.254",
+        "127.0.0.1",
+        "127.1",
+        "2130706433",
+        "0x7f000001",
+        "0x7f.1",
+        "0177.0.0.1",
+        "127.0.0.1.",
+        "0",
+        "0.0.0.0",
+        "[::1]",
+        "[::]",
+        "[::ffff:127.0.0.1]",
+        "[::ffff:7f00:1]",
+        "[64:ff9b::7f00:1]",
+        "[2002:7f00:1::]",
+        "[::7f00:1]",
+        "localhost",
+        "LOCALHOST.",
+        "127.0.0.1%00",
+        "user@127.0.0.1",
+        "169.254.169.254",
     ] {
         let told = call(&host, &format!("http://{place}:{port}/"), "");
         let error = told["error"].as_str().unwrap_or_else(|| panic!("{place}: {told}"));
@@ -117,7 +137,8 @@ fn every_wait_on_the_way_out_has_its_own_limit_and_error() {
             [b"HTTP/1.1 200 OK\r\n".to_vec(), b"a: b\r\n".repeat(200), b"content-length: 0\r\n\r\n".to_vec()].concat(),
         ),
         Some("/long") => Act::Say(
-            [b"HTTP/1.1 200 OK\r\na: ".to_vec(), vec![b'b'; 200_000], b"\r\ncontent-length: 0\r\n\r\n".to_vec()].concat(),
+            [b"HTTP/1.1 200 OK\r\na: ".to_vec(), vec![b'b'; 200_000], b"\r\ncontent-length: 0\r\n\r\n".to_vec()]
+                .concat(),
         ),
         _ => Act::Say(b"SSH-2.0-OpenSSH\r\n\r\n".to_vec()),
     });
@@ -148,10 +169,10 @@ fn every_wait_on_the_way_out_has_its_own_limit_and_error() {
 #[test]
 fn a_server_that_never_answers_costs_the_caller_its_own_deadline() {
     let hanging = Upstream::acting(|_, _| Act::Hang);
-    let host = Host::running(&service(&format!("[\"{}\"]", hanging.address)).replace(
-        "permissions",
-        "limits = { timeout = \"1s\" }\npermissions",
-    ));
+    let host = Host::running(
+        &service(&format!("[\"{}\"]", hanging.address))
+            .replace("permissions", "limits = { timeout = \"1s\" }\npermissions"),
+    );
     let began = Instant::now();
     assert_eq!(host.get(&format!("/call?url={}", quoted(&hanging.url("/")))).status, 504);
     assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());

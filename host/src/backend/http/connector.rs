@@ -76,7 +76,12 @@ impl Connector {
         }
     }
 
-    async fn encrypted(&self, to: &Granted<Destination>, socket: TcpStream, until: Instant) -> Result<Stream, SendError> {
+    async fn encrypted(
+        &self,
+        to: &Granted<Destination>,
+        socket: TcpStream,
+        until: Instant,
+    ) -> Result<Stream, SendError> {
         let name = match &to.get().target().place {
             Place::Name(name) => ServerName::try_from(name.clone()).map_err(|_invalid| SendError::Protocol)?,
             Place::Address(address) => ServerName::from(*address),

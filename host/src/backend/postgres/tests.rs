@@ -51,9 +51,13 @@ fn environment() -> Environment {
 
 fn grant(service: &str, database: &str, mode: Mode) -> Granted<DatabaseGrant> {
     let grants = BTreeMap::from([(Arc::from(database), mode)]);
-    Grants::new(Arc::from(service), PathBuf::from("shop.toml"), Permissions { postgres: grants, ..Permissions::default() })
-        .postgres(database)
-        .unwrap()
+    Grants::new(
+        Arc::from(service),
+        PathBuf::from("shop.toml"),
+        Permissions { postgres: grants, ..Permissions::default() },
+    )
+    .postgres(database)
+    .unwrap()
 }
 
 /// A folder that other accounts can pass through.

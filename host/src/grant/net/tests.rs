@@ -43,7 +43,12 @@ fn an_entry_is_a_host_with_its_port_and_its_scheme() {
     );
     check(&["a.example"], &[], &["http://a.example", "https://a.example", "http://a.example:9"], &["http://b.example"]);
     check(&["https://a.example"], &[], &["https://a.example", "https://a.example:8443"], &["http://a.example:443"]);
-    check(&["bücher.example:80"], &[], &["http://xn--bcher-kva.example", "http://BÜCHER.example"], &["http://bucher.example"]);
+    check(
+        &["bücher.example:80"],
+        &[],
+        &["http://xn--bcher-kva.example", "http://BÜCHER.example"],
+        &["http://bucher.example"],
+    );
 }
 
 #[test]
@@ -77,7 +82,12 @@ fn ranges_are_of_addresses_and_carry_ports() {
     check(
         &["10.2.0.0/16:8080", "[fd00::/8]:443"],
         &[],
-        &["http://10.2.3.4:8080", "https://[fd12::1]", "http://[::ffff:10.2.3.4]:8080", "http://[64:ff9b::a02:304]:8080"],
+        &[
+            "http://10.2.3.4:8080",
+            "https://[fd12::1]",
+            "http://[::ffff:10.2.3.4]:8080",
+            "http://[64:ff9b::a02:304]:8080",
+        ],
         &["http://10.2.3.4", "http://10.3.0.1:8080", "http://[fd12::1]", "http://internal.example:8080"],
     );
 }
@@ -86,7 +96,16 @@ fn ranges_are_of_addresses_and_carry_ports() {
 fn names_do_not_lead_into_special_ranges_nor_wildcards_into_private_ones() {
     let exact = grants(&["api.example.com:443"], &[]);
     let wild = grants(&["*.example.com:443"], &[]);
-    for private in ["10.0.0.1", "172.16.0.1", "172.31.255.255", "192.168.1.1", "100.64.0.1", "fc00::1", "fd12::1", "::ffff:10.0.0.1"] {
+    for private in [
+        "10.0.0.1",
+        "172.16.0.1",
+        "172.31.255.255",
+        "192.168.1.1",
+        "100.64.0.1",
+        "fc00::1",
+        "fd12::1",
+        "::ffff:10.0.0.1",
+    ] {
         assert!(resolved(&exact, "https://api.example.com", &[private]), "{private}: the operator named that host");
         assert!(!resolved(&wild, "https://api.example.com", &[private]), "{private}");
     }
@@ -98,15 +117,41 @@ fn names_do_not_lead_into_special_ranges_nor_wildcards_into_private_ones() {
         assert!(!resolved(&wild, "https://api.example.com", &[special]), "{special}");
     }
     let localhost = grants(&["localhost:443"], &[]);
-    assert!(resolved(&localhost, "https://localhost", &["127.0.0.1"]) && resolved(&localhost, "https://localhost", &["::1"]));
+    assert!(
+        resolved(&localhost, "https://localhost", &["127.0.0.1"])
+            && resolved(&localhost, "https://localhost", &["::1"])
+    );
     assert!(!resolved(&localhost, "https://localhost", &["169.254.169.254"]));
 }
 
 const SPECIAL: [&str; 27] = [
-    "127.0.0.1", "127.255.255.254", "0.0.0.0", "0.1.2.3", "169.254.0.1", "169.254.169.254", "224.0.0.1", "239.255.255.255",
-    "255.255.255.255", "192.0.0.8", "198.18.0.1", "198.19.255.255", "240.0.0.1", "192.0.2.1", "198.51.100.1", "203.0.113.1",
-    "100.100.100.200", "168.63.129.16", "::", "::1", "fe80::1", "febf::1", "ff02::1", "2001:db8::1", "fd00:ec2::254",
-    "fec0::1", "2001::1",
+    "127.0.0.1",
+    "127.255.255.254",
+    "0.0.0.0",
+    "0.1.2.3",
+    "169.254.0.1",
+    "169.254.169.254",
+    "224.0.0.1",
+    "239.255.255.255",
+    "255.255.255.255",
+    "192.0.0.8",
+    "198.18.0.1",
+    "198.19.255.255",
+    "240.0.0.1",
+    "192.0.2.1",
+    "198.51.100.1",
+    "203.0.113.1",
+    "100.100.100.200",
+    "168.63.129.16",
+    "::",
+    "::1",
+    "fe80::1",
+    "febf::1",
+    "ff02::1",
+    "2001:db8::1",
+    "fd00:ec2::254",
+    "fec0::1",
+    "2001::1",
 ];
 
 /// Every way that some software reads as this IPv4 address.
@@ -116,21 +161,48 @@ fn spellings(address: std::net::Ipv4Addr) -> Vec<String> {
     let (low16, low24) = (number & 0xffff, number & 0xff_ffff);
     let (high, low) = (number >> 16, number & 0xffff);
     let mut all = vec![
-        address.to_string(), format!("{address}."), format!("{number}"), format!("0x{number:x}"), format!("0X{number:X}"),
-        format!("0{number:o}"), format!("{a}.{low24}"), format!("{a}.{b}.{low16}"), format!("0x{a:x}.0x{b:x}.0x{c:x}.0x{d:x}"),
-        format!("0{a:o}.0{b:o}.0{c:o}.0{d:o}"), format!("{a:03}.{b:03}.{c:03}.{d:03}"), format!("{a}.{b}.{c}.0x{d:x}"),
-        format!("{a}.{b}.{c}.0{d:o}"), format!("0x{a:x}.{low24}"), format!("{a}.0x{low24:x}"), format!("{a}。{b}。{c}。{d}"),
-        format!("{a}.{b}.{c}.{d}%00"), format!("%3{a}.{b}.{c}.{d}"), format!("user@{address}"), format!("a:b@{address}"),
-        format!("[::ffff:{address}]"), format!("[::ffff:{high:x}:{low:x}]"), format!("[0:0:0:0:0:ffff:{high:x}:{low:x}]"),
-        format!("[::{address}]"), format!("[64:ff9b::{address}]"), format!("[64:ff9b::{high:x}:{low:x}]"),
-        format!("[64:ff9b:1::{high:x}:{low:x}]"), format!("[2002:{high:x}:{low:x}::]"), format!("[2002:{high:x}:{low:x}::1]"),
-        format!("[::ffff:{high:x}:{low:x}%25eth0]"), format!("[fe80::{high:x}:{low:x}%eth0]"), format!("{address}.."),
+        address.to_string(),
+        format!("{address}."),
+        format!("{number}"),
+        format!("0x{number:x}"),
+        format!("0X{number:X}"),
+        format!("0{number:o}"),
+        format!("{a}.{low24}"),
+        format!("{a}.{b}.{low16}"),
+        format!("0x{a:x}.0x{b:x}.0x{c:x}.0x{d:x}"),
+        format!("0{a:o}.0{b:o}.0{c:o}.0{d:o}"),
+        format!("{a:03}.{b:03}.{c:03}.{d:03}"),
+        format!("{a}.{b}.{c}.0x{d:x}"),
+        format!("{a}.{b}.{c}.0{d:o}"),
+        format!("0x{a:x}.{low24}"),
+        format!("{a}.0x{low24:x}"),
+        format!("{a}。{b}。{c}。{d}"),
+        format!("{a}.{b}.{c}.{d}%00"),
+        format!("%3{a}.{b}.{c}.{d}"),
+        format!("user@{address}"),
+        format!("a:b@{address}"),
+        format!("[::ffff:{address}]"),
+        format!("[::ffff:{high:x}:{low:x}]"),
+        format!("[0:0:0:0:0:ffff:{high:x}:{low:x}]"),
+        format!("[::{address}]"),
+        format!("[64:ff9b::{address}]"),
+        format!("[64:ff9b::{high:x}:{low:x}]"),
+        format!("[64:ff9b:1::{high:x}:{low:x}]"),
+        format!("[2002:{high:x}:{low:x}::]"),
+        format!("[2002:{high:x}:{low:x}::1]"),
+        format!("[::ffff:{high:x}:{low:x}%25eth0]"),
+        format!("[fe80::{high:x}:{low:x}%eth0]"),
+        format!("{address}.."),
         format!("{}", u64::from(number) + (1 << 32)),
     ];
-    let wide: String = address.to_string().chars().map(|c| match c.to_digit(10) {
-        Some(digit) => char::from_u32(0xff10 + digit).unwrap(),
-        None => c,
-    }).collect();
+    let wide: String = address
+        .to_string()
+        .chars()
+        .map(|c| match c.to_digit(10) {
+            Some(digit) => char::from_u32(0xff10 + digit).unwrap(),
+            None => c,
+        })
+        .collect();
     all.push(wide);
     all
 }
@@ -139,7 +211,10 @@ fn spellings(address: std::net::Ipv4Addr) -> Vec<String> {
 fn no_spelling_of_a_special_or_private_address_gets_past_grants_that_do_not_name_it() {
     let grants = [
         grants(&["*.example.com", "*.internal.test", "api.example.com"], &[]),
-        grants(&["0.0.0.0/0", "[::/0]"], &["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "[fc00::/7]"]),
+        grants(
+            &["0.0.0.0/0", "[::/0]"],
+            &["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "[fc00::/7]"],
+        ),
     ];
     let private = ["10.0.0.1", "172.16.0.1", "192.168.0.1", "100.64.0.1"];
     let mut tried = 0;
@@ -189,8 +264,15 @@ fn a_special_address_is_opened_by_an_entry_for_it_or_for_its_range_and_by_no_wid
 #[test]
 fn entries_are_printed_as_they_are_written_and_mistakes_say_what_to_write() {
     for text in [
-        "api.example.com:443", "*.example.com", "https://a.example", "http://*.a.example:8080", "10.2.0.0/16:8080",
-        "[fd00::/8]:443", "10.0.0.1", "[::1]:80", "localhost:5432",
+        "api.example.com:443",
+        "*.example.com",
+        "https://a.example",
+        "http://*.a.example:8080",
+        "10.2.0.0/16:8080",
+        "[fd00::/8]:443",
+        "10.0.0.1",
+        "[::1]:80",
+        "localhost:5432",
     ] {
         assert_eq!(text.parse::<NetPattern>().unwrap().to_string(), text);
     }

@@ -38,7 +38,10 @@ pub(super) fn net(check: &mut Check<'_>, key: &Key<'_>, raw: Option<RawNet>, unr
         }
     };
     for (key, pattern) in allow.iter().filter(|(_, pattern)| !pattern.has_port()) {
-        check.warn(key, format_args!("\"{pattern}\" has no port and so means every port; write one, like \"{pattern}:443\""));
+        check.warn(
+            key,
+            format_args!("\"{pattern}\" has no port and so means every port; write one, like \"{pattern}:443\""),
+        );
     }
     let only = |patterns: Vec<(Key<'_>, NetPattern)>| patterns.into_iter().map(|(_, pattern)| pattern).collect();
     NetPermission { allow: NetAllow::Only(only(allow)), deny: only(deny) }
