@@ -76,13 +76,13 @@ impl Callee {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BodyError>,
     {
-        let now = Instant::now();
+        let began = now();
         let try_timeout = caller.head_timeout.unwrap_or(TRY_TIMEOUT);
         let serving = &*caller.serving;
         let cx = RequestContext {
             trace: serving.trace.child(),
-            received: now,
-            deadline: caller.deadline.min(now + TIMEOUT.max(try_timeout)),
+            received: began,
+            deadline: caller.deadline.min(began + TIMEOUT.max(try_timeout)),
             hops: serving.hops.saturating_add(1),
             source_service: Some(caller.service.clone()),
             ..serving.clone()
@@ -146,7 +146,7 @@ impl Callee {
                 Err(error) if error.is_passing() => Some(retry::backoff(tried, None)),
                 Err(_) => None,
             };
-            let Some(wait) = asked.filter(|wait| tried < TRIES_MAX && Instant::now() + *wait < cx.deadline) else {
+            let Some(wait) = asked.filter(|wait| tried < TRIES_MAX && now() + *wait < cx.deadline) else {
                 return Ok((answer, of_try));
             };
             let Some(next) = again.or_else(|| kept.as_ref()?.again()) else { return Ok((answer, of_try)) };
@@ -168,7 +168,7 @@ impl Callee {
         fault: &Fault,
     ) -> Answer {
         let is_head = head.method == Method::HEAD;
-        let by = cx.deadline.min(Instant::now() + try_timeout);
+        let by = cx.deadline.min(now() + try_timeout);
         let mut request = Request::from_parts(head, body);
         request.extensions_mut().insert(AnswerBy(by));
         let answered = timeout_at((by + GRACE).into(), self.dispatch.dispatch(cx.clone(), request)).await;
@@ -181,6 +181,11 @@ impl Callee {
 
 /// A callee's answer with the length that its body must have.
 type Answer = Result<(Response<Body>, Option<u64>), GatewayError>;
+
+/// The runtime's clock, which tests can stop.
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
 
 /// Statuses after which the same request may have another answer.
 fn is_passing(status: StatusCode) -> bool {

@@ -13,6 +13,14 @@ pub fn missing_needs(needs: Option<&str>, grants: &Grants) -> Vec<String> {
     if needs.get("passwords").and_then(toml::Value::as_bool) == Some(true) && grants.passwords().is_err() {
         lines.push("passwords = true".into());
     }
+    let missing = |key: &str, granted: &dyn Fn(&str) -> bool| {
+        let all = needs.get(key).and_then(toml::Value::as_array).into_iter().flatten();
+        let one = all.filter_map(toml::Value::as_str).filter(|one| !granted(one));
+        let list: Vec<String> = one.map(|one| format!("\"{one}\"")).collect();
+        (!list.is_empty()).then(|| format!("{key} = [{}]", list.join(", ")))
+    };
+    lines.extend(missing("call", &|callee| grants.callees().any(|granted| &**granted == callee)));
+    lines.extend(missing("net", &|entry| grants.covers(entry)));
     lines
 }
 
@@ -50,7 +58,10 @@ mod tests {
     use std::{collections::BTreeMap, time::Duration};
 
     use super::*;
-    use crate::grant::{Permissions, SignGrant};
+    use crate::grant::{
+        Permissions, SignGrant,
+        net::{NetAllow, NetPermission},
+    };
 
     #[track_caller]
     fn check(needs: &str, granted: &[(&str, Mode)], lines: &[&str]) {
@@ -67,6 +78,20 @@ mod tests {
         check(needs, &[("users", Mode::Read), ("audit", Mode::Read)], &["postgres = { users = \"read-write\" }"]);
         check(needs, &[("users", Mode::ReadWrite)], &["postgres = { audit = \"read\" }"]);
         check("", &[], &[]);
+        check(
+            "call = [\"products\"]\nnet = [\"a.example:443\", \"*.b.example:443\"]",
+            &[],
+            &["call = [\"products\"]", "net = [\"a.example:443\", \"*.b.example:443\"]"],
+        );
+    }
+
+    #[test]
+    fn a_need_to_dial_is_met_by_the_same_entry_or_by_one_that_allows_its_host() {
+        let allow = ["*.example.com:443", "10.0.0.0/8"].map(|entry| entry.parse().unwrap());
+        let net = NetPermission { allow: NetAllow::Only(allow.into()), ..NetPermission::default() };
+        let grants = Grants::new("a".into(), "a.toml".into(), Permissions { net, ..Permissions::default() });
+        let needs = "net = [\"api.example.com:443\", \"*.example.com:443\", \"api.example.com:80\", \"10.0.0.0/8\"]";
+        assert_eq!(missing_needs(Some(needs), &grants), ["net = [\"api.example.com:80\"]"]);
     }
 
     #[test]

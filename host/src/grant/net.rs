@@ -71,6 +71,19 @@ impl Grants {
         }
     }
 
+    /// Whether a component's need, in the words of an entry, is met: by the same entry, or because
+    /// the one target that it names is allowed.
+    pub fn covers(&self, entry: &str) -> bool {
+        let same = |allow: &[NetPattern]| {
+            entry.parse::<NetPattern>().is_ok_and(|wanted| allow.iter().any(|granted| *granted == wanted))
+        };
+        let one = |target: Target| self.net(&target).is_ok();
+        match &self.permissions.net.allow {
+            NetAllow::Everything => true,
+            NetAllow::Only(allow) => same(allow) || entry.parse().is_ok_and(one),
+        }
+    }
+
     /// Whether `target` may be reached as far as its name tells.
     ///
     /// # Errors
@@ -112,6 +125,7 @@ impl Grants {
         Ok(Granted(destination))
     }
 
+    #[cfg_attr(not(test), expect(dead_code, reason = "`archipel explain` prints it"))]
     /// What [`Grants::net`] decides about `target` (`api.example.com:443`, `https://…`), in words.
     /// `addresses` are those it resolves to, as far as they are known.
     ///

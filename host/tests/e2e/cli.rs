@@ -83,7 +83,7 @@ fn inspect_says_what_a_component_is_and_needs() {
     let plain = Command::new(&["inspect", &wasm("plain")]).json();
     assert_eq!((&plain["runnable"], &plain["needs"]), (&json!(true), &Value::Null));
     assert!(plain["imports"].as_array().unwrap().iter().all(|import| import["grant"] == ""), "{plain:#}");
-    assert_eq!(Command::new(&["inspect", &wasm("probe_net")]).json()["runnable"], false);
+    assert_eq!(Command::new(&["inspect", &wasm("probe_sockets")]).json()["runnable"], false);
 
     let folder = tempfile::tempdir().unwrap();
     let recorded = folder.path().join("recorded.wasm");

@@ -156,7 +156,12 @@ fn the_gateway_knows_no_webassembly_and_no_database() {
 #[test]
 fn a_backend_knows_no_guest_and_a_grant_does_nothing() {
     nobody_names("host", &["backend"], &["wasmtime", "wasmtime_wasi", "wasmtime_wasi_http"], &[]);
-    nobody_names("host", &["grant"], &["async", "await", "tokio", "fs", "net"], &[]);
+    nobody_names(
+        "host",
+        &["grant"],
+        &["async", "await", "tokio", "fs", "TcpStream", "UdpSocket", "ToSocketAddrs"],
+        &[],
+    );
 }
 
 #[test]

@@ -85,7 +85,12 @@ fn a_missing_component_names_the_command_that_builds_it() {
 fn an_interface_nobody_grants_is_named_with_the_line_that_would() {
     says(
         &refused(&service("COMPONENTS/probe_net.wasm", "")),
-        &["`it` imports `wasi:http/outgoing-handler@0.2", "permission `net`", "yet"],
+        &[
+            "`it` imports `wasi:http/outgoing-handler@0.2",
+            "net = [\"HOST:PORT\"]",
+            "call = [\"SERVICE\"]",
+            "services.it.permissions",
+        ],
     );
     says(
         &refused(&service("COMPONENTS/probe_sockets.wasm", "")),
