@@ -66,7 +66,7 @@ pub(crate) fn respond(answer: Answer, trace_id: &str, now: Timestamp) -> Respons
                     format!(r#"{{"success":true,"data":{data},"timestamp":"{now}","traceId":"{trace_id}"}}"#),
                 ),
             };
-            reply.headers.iter().fold(response, |response, (name, value)| response.header(name, &value))
+            reply.headers.iter().fold(response, |response, (name, value)| response.header(name, value))
         }
         Err(error) => {
             if let Some(reason) = error.reason() {
