@@ -27,6 +27,7 @@ mod refusals;
 mod secrets;
 mod serving;
 mod shutdown;
+mod stock;
 mod tls;
 mod tokens;
 mod users;
