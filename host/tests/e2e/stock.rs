@@ -5,7 +5,7 @@ use std::thread;
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Answer, Host,
+    Answer, Connection, Host,
     shop::{data, open_folder, refused, with_products_manifest},
 };
 
@@ -30,8 +30,14 @@ service = "somebody"
 /// `product` is a path; `caller` the service that asks.
 fn ask(host: &Host, caller: &str, product: &str, what: &str, body: &Value) -> Answer {
     let path = format!("/proxy?url=http%3A%2F%2Fproducts.internal{}%2F{what}", product.replace('/', "%2F"));
-    let headers = [("host", &*format!("{caller}.test")), ("content-type", "application/json")];
-    host.send("POST", &path, &headers, body.to_string().as_bytes())
+    let body = body.to_string();
+    let mut head = format!("POST {path} HTTP/1.1\r\nhost: {caller}.test\r\ncontent-length: {}\r\n", body.len());
+    for (name, value) in host.signed(&[("content-type", "application/json")]) {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    let mut connection = Connection::open(host.gateway);
+    connection.write(format!("{head}\r\n{body}").as_bytes());
+    connection.answer(false).expect("an answer")
 }
 
 fn order(number: u32) -> String {
