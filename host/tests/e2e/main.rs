@@ -34,6 +34,7 @@ mod secrets;
 mod serving;
 mod shutdown;
 mod swap;
+mod stock;
 mod tls;
 mod tokens;
 mod users;

@@ -74,6 +74,11 @@ service = "users"
 /// What the users service needs.
 pub const GRANTS: &str = r#"postgres = { users = "read-write" }, passwords = true, sign = { auth = "main", roles = ["user"], ttl_max = "1h" }"#;
 
+/// The manifest of [`with_products`], on private servers.
+pub fn with_products_manifest() -> String {
+    format!("{}{}", manifest("", ""), products_part(""))
+}
+
 fn products_part(database: &str) -> String {
     format!(
         r#"
