@@ -145,13 +145,13 @@ impl GatewayError {
     /// may be done again: 502 and 503, but neither a timeout nor a service that rests.
     pub(crate) fn is_passing(&self) -> bool {
         use DispatchError as D;
-        match self {
-            Self::InvalidAnswer(_) => true,
-            Self::Dispatch(
-                D::Unavailable { .. } | D::Overloaded { .. } | D::Trapped { .. } | D::InvalidAnswer { .. },
-            ) => true,
-            _ => false,
-        }
+        matches!(
+            self,
+            Self::InvalidAnswer(_)
+                | Self::Dispatch(
+                    D::Unavailable { .. } | D::Overloaded { .. } | D::Trapped { .. } | D::InvalidAnswer { .. }
+                )
+        )
     }
 
     /// Logs the whole chain and gives the client's answer.

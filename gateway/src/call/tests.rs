@@ -1,3 +1,5 @@
+//! Calls against a callee that is a closure: when it is asked again, and with what.
+
 use std::{
     collections::VecDeque,
     sync::{

@@ -74,9 +74,7 @@ impl Grants {
     /// Whether a component's need, in the words of an entry, is met: by the same entry, or because
     /// the one target that it names is allowed.
     pub fn covers(&self, entry: &str) -> bool {
-        let same = |allow: &[NetPattern]| {
-            entry.parse::<NetPattern>().is_ok_and(|wanted| allow.iter().any(|granted| *granted == wanted))
-        };
+        let same = |allow: &[NetPattern]| entry.parse::<NetPattern>().is_ok_and(|wanted| allow.contains(&wanted));
         let one = |target: Target| self.net(&target).is_ok();
         match &self.permissions.net.allow {
             NetAllow::Everything => true,

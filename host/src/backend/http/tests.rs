@@ -1,3 +1,5 @@
+//! The way out against servers and resolvers of the test: TLS, and answers of DNS that change.
+
 use std::{
     net::{IpAddr, Ipv4Addr},
     sync::atomic::{AtomicUsize, Ordering},

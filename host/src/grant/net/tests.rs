@@ -1,3 +1,5 @@
+//! What `permissions.net` allows, as tables.
+
 use super::*;
 use crate::grant::Permissions;
 
