@@ -106,7 +106,10 @@ fn the_winner_is_named_with_what_it_shadows_and_who_may() {
     assert_eq!((&route["key"], &route["target"]), (&json!("routes[1]"), &json!("service probe")));
     assert_eq!((&route["timeoutMs"], &route["bodyLimitBytes"]), (&json!(3000), &json!(1024)));
     assert_eq!(told["shadowed"], json!(["/api/{*rest} (routes[2])"]));
-    assert_eq!(told["limits"], json!(["1000/min for each address, over all routes", "5/min for each user, on this route"]));
+    assert_eq!(
+        told["limits"],
+        json!(["1000/min for each address, over all routes", "5/min for each user, on this route"])
+    );
     assert_eq!(told["authentication"], json!({"public": false, "auth": "main"}));
     assert!(!folder.path().join(".archipel").exists(), "no side effects");
 
