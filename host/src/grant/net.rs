@@ -123,7 +123,6 @@ impl Grants {
         Ok(Granted(destination))
     }
 
-    #[cfg_attr(not(test), expect(dead_code, reason = "`archipel explain` prints it"))]
     /// What [`Grants::net`] decides about `target` (`api.example.com:443`, `https://…`), in words.
     /// `addresses` are those it resolves to, as far as they are known.
     ///

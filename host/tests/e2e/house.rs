@@ -257,7 +257,6 @@ fn no_version_with_a_known_hole_comes_back() {
         ("bytes", [1, 11, 1]),
         ("tracing-subscriber", [0, 3, 20]),
         ("hickory-resolver", [0, 26, 1]),
-        ("jsonwebtoken", [10, 4, 0]),
         ("wasmtime", [48, 0, 8]),
         ("wasmtime-wasi", [48, 0, 8]),
         ("wasmtime-wasi-http", [48, 0, 8]),
