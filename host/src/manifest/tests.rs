@@ -4,6 +4,7 @@ mod database;
 mod environment;
 mod gateway;
 mod include;
+mod reach;
 mod service;
 
 use std::{fs, path::Path};
@@ -119,7 +120,7 @@ fn both_shipped_manifests_are_right_in_shape() {
 fn a_key_of_a_later_feature_is_refused_and_says_which() {
     let text = format!(
         "[gateway]\nauth = 'main'\nlimit = '100/min'\n[auth.main]\nissuer = 'x'\n[redis.main]\n\
-         {SERVICE}permissions = {{ net = ['a.b:443'], call = ['b'] }}\n[[routes]]\npath = '/'\npublic = true\n\
+         {SERVICE}permissions = {{ read = ['./a-bc'], publish = ['b'] }}\n[[routes]]\npath = '/'\npublic = true\n\
          service = 'a'\nlimit = '1/s'\n[ceiling]\n"
     );
     check(
@@ -129,8 +130,8 @@ fn a_key_of_a_later_feature_is_refused_and_says_which() {
             "4:1 gateway.limit: not yet supported (rate limits); remove it",
             "5:2 auth: not yet supported (authentication); remove it",
             "7:2 redis: not yet supported (redis); remove it",
-            "10:17 services.a.permissions.net: not yet supported (outbound network access); remove it",
-            "10:36 services.a.permissions.call: not yet supported (calls between services); remove it",
+            "10:17 services.a.permissions.read: not yet supported (folders for components); remove it",
+            "10:36 services.a.permissions.publish: not yet supported (events); remove it",
             "15:1 routes[0].limit: not yet supported (rate limits); remove it",
             "16:2 ceiling: a manifest cannot set its own ceiling: that is the operator's file, which is not yet supported; remove this table",
         ],
