@@ -141,7 +141,7 @@ pub enum KeySettings {
     /// Made by the host, under its `data`.
     Generated,
     /// A key set of others; absolute.
-    File(PathBuf),
+    JwksFile(PathBuf),
     /// A key set of others, fetched when it is needed.
     Address(http::Uri),
     /// A private key in PEM that can be used.

@@ -6,6 +6,7 @@ mod environment;
 mod gateway;
 mod include;
 mod limiting;
+mod reach;
 mod service;
 
 use std::{fs, path::Path};

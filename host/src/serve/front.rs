@@ -142,6 +142,7 @@ pub(super) fn admin(
 ) -> Gateway {
     let mut entries: Vec<Entry> = admin::health_pages(health).into_iter().map(own).collect();
     entries.push(own(admin::service_page(health)));
+    entries.push(own(("/health/{*rest}", Arc::new(Fixed(StatusCode::NOT_FOUND))))); // no token for any of them
     let access = Access::Token(Arc::new(tokens));
     let (runtime, started) = (Handle::current(), Instant::now());
     entries.extend(admin::ACTIONS.into_iter().map(|(path, method, action)| {

@@ -19,7 +19,7 @@ audience = "test"
 keys = { generate = true }
 
 [services.probe]
-component = "COMPONENTS/probe.wasm"
+component = "COMPONENTS/hello.wasm"
 
 [services.net]
 component = "COMPONENTS/probe_net.wasm"

@@ -180,8 +180,8 @@ service = "its"
 
 #[test]
 fn a_key_of_a_later_feature_is_refused_and_never_ignored() {
-    let failed = refused(&service("COMPONENTS/hello.wasm", "permissions = { net = [\"api.example.com:443\"] }"));
-    says(&failed, &["8:17 services.it.permissions.net", "not yet supported (outbound network access)"]);
+    let failed = refused(&service("COMPONENTS/hello.wasm", "permissions = { read = [\"templates\"] }"));
+    says(&failed, &["services.it.permissions.read", "not yet supported (folders for components)"]);
     let with_auth = service("COMPONENTS/hello.wasm", "").replace("public = true", "auth = \"main\"");
     says(&refused(&with_auth), &["routes[0].auth", "there is no `[auth.main]`"]);
 }

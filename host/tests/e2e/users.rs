@@ -337,7 +337,8 @@ fn head_is_get_without_a_body() {
         let same = |(name, _): &&(String, String)| !matches!(&**name, "date" | "x-trace-id" | "x-request-id");
         answer.headers.iter().filter(same).cloned().collect::<Vec<_>>()
     };
-    for path in ["/api/users?limit=1", &*found, UNKNOWN, "/api/users/7", "/nowhere", "/health/live", "/openapi.json"] {
+    // Not a list: others create users meanwhile.
+    for path in [&*found, UNKNOWN, "/api/users/7", "/nowhere", "/health/live", "/openapi.json"] {
         let get = host.get(path);
         let mut connection = Connection::open(host.gateway);
         connection.request("HEAD", path, &host.signed(&[]), b"");

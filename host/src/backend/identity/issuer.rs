@@ -172,7 +172,7 @@ fn keys(name: &Arc<str>, settings: &KeySettings, data: &Path) -> Result<(Signer,
             let first = generated::public(&file.keys());
             (Signer::Generated(file.clone()), Keys::from_source(file, FILES, Some(first)))
         }
-        KeySettings::File(path) => (Signer::None, Keys::from_source(Arc::new(JwksFile::new(path)), FILES, None)),
+        KeySettings::JwksFile(path) => (Signer::None, Keys::from_source(Arc::new(JwksFile::new(path)), FILES, None)),
         KeySettings::Address(uri) => {
             (Signer::None, Keys::from_source(Arc::new(JwksAddress::new(uri)), ADDRESSES, None))
         }

@@ -105,14 +105,13 @@ impl JwksAddress {
             let body = body.collect().await.map_err(|error| failed(&error))?.to_bytes();
             jwks::parse(&body, Secrets::Ignore).map_err(|error| failed(&error))
         };
-        // The connection lives as long as the exchange, in the same task.
-        tokio::pin!(connection);
+        // The connection lives as long as the exchange, in the same task. It may end first: what it
+        // has read until then is still there to be taken.
+        tokio::pin!(exchange);
         tokio::select! {
-            answer = exchange => answer,
-            ended = &mut connection => Err(failed(&match ended {
-                Ok(()) => "the connection was closed".to_owned(),
-                Err(error) => error.to_string(),
-            })),
+            biased;
+            answer = &mut exchange => answer,
+            _ended = connection => exchange.await,
         }
     }
 }

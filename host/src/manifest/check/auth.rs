@@ -116,7 +116,7 @@ fn jwks(check: &mut Check<'_>, key: &Key<'_>, place: &str) -> Option<KeySettings
     let path = check.path(place);
     let read = limited(&path, jwks::JWKS_BYTES_MAX as u64 + 1);
     let problem = match read.map(|document| jwks::parse(&document, jwks::Secrets::Ignore)) {
-        Ok(Ok(_)) => return Some(KeySettings::File(path)),
+        Ok(Ok(_)) => return Some(KeySettings::JwksFile(path)),
         Ok(Err(error)) => format!("`{place}` is no key set: {error}"),
         Err(error) => format!("cannot read `{}`: {error}; correct the path or its rights", path.display()),
     };
