@@ -53,19 +53,20 @@ pub(crate) fn register(request: &mut Request) -> Answer {
     Reply::created(format!("/api/users/{}", user.id), &user)
 }
 
-/// Every attempt counts as failed before its password is looked at, and no longer once it is known
-/// not to have failed: attempts at the same time cannot be more than those one after another.
+/// A key that has become full meanwhile refuses the right password too: whoever tries many at the
+/// same time learns no more of them than of ten.
 pub(crate) fn login(request: &mut Request) -> Answer {
     let login: Login = request.json()?;
     let store = Store::open()?;
     let attempt = Attempt::new(&login.email, request.client(), Timestamp::now());
     let account = store.admit(&attempt)?;
     let outcome = proven(account, &login.password, |password, hash| Ok(passwords::verify(password, hash)?));
-    match &outcome {
-        Ok(None) => store.forget_expired(attempt.now)?,
-        Ok(Some(_)) | Err(_) => store.give_back(&attempt)?,
-    }
-    let user = outcome?.ok_or(WRONG)?;
+    let Some(user) = outcome? else {
+        store.forget_expired(attempt.now)?;
+        store.count(&attempt)?;
+        return Err(WRONG);
+    };
+    store.admit(&attempt)?;
     let token = tokens::sign(AUTH, user.id.to_string(), &ROLES, SECONDS)?;
     let (token, expires_in) = (token.value, token.expires_in_seconds);
     Reply::ok(&Session { token, token_type: "Bearer", expires_in, user })

@@ -1,5 +1,5 @@
 //! Failed logins: 10 in 15 minutes for each client address and each account, exactly, however many
-//! come at once and whichever instance they meet. They are counted in the database, one row a key.
+//! fail at once and whichever instance they meet. They are counted in the database, one row a key.
 
 use std::net::IpAddr;
 
@@ -20,11 +20,13 @@ pub(crate) struct Attempt {
     pub(crate) now: Timestamp,
 }
 
-/// How many of the two keys had room, and whose email it is.
-struct Admission {
-    reserved: i64,
+/// How many of the two keys are full, and whose email it is.
+struct Seen {
+    full: i64,
     account: Option<Account>,
 }
+
+const TOO_MANY: &str = "Too many failed logins; try again later";
 
 impl Attempt {
     /// Without an address, which is only so where no gateway stands in front, all share one key.
@@ -41,13 +43,30 @@ impl Attempt {
 }
 
 impl Store {
-    /// Counts the attempt under both of its keys, or under none and refuses it: 429. With it comes
-    /// the account, if the email has one.
+    /// The account of the attempt, if its email has one; 429 while one of its keys is full. Nothing
+    /// is counted: most logins succeed, and many at once from one address are no attack.
+    pub(crate) fn admit(&self, attempt: &Attempt) -> Result<Option<Account>, Error> {
+        let sql = "select (
+                select count(*) from (
+                    select from login_failures, unnest(moments) as moment
+                    where key in (sha256($1::bytea), sha256($2::bytea))
+                        and moment > $3::timestamptz - interval '15 minutes'
+                    group by key having count(*) >= 10
+                ) as keys
+            ) as full_keys, id, email, name, created_at, updated_at, password_hash
+            from (values (1)) as always left join users on email_key = $4";
+        let [account, address] = attempt.names();
+        let seen: Seen = self.database().query_one(sql, params![account, address, attempt.now, &attempt.account])?;
+        if seen.full > 0 { Err(self.too_many(attempt)?) } else { Ok(seen.account) }
+    }
+
+    /// Counts a failed attempt under both of its keys, or under none: 429. So however many fail at
+    /// the same time, ten of them are told that they failed.
     ///
     /// A key that is known to be full keeps both from being counted; one that becomes full at the
     /// same moment is found by its row, and the other is given back. Rows are taken in the order
     /// of their keys, so that two attempts never wait for one another.
-    pub(crate) fn admit(&self, attempt: &Attempt) -> Result<Option<Account>, Error> {
+    pub(crate) fn count(&self, attempt: &Attempt) -> Result<(), Error> {
         let sql = "with wanted as (
                 select sha256(name) as key from (values ($1::bytea), ($2::bytea)) as names (name)
             ), reserved as (
@@ -67,23 +86,23 @@ impl Store {
                        where moment > $3::timestamptz - interval '15 minutes') < 10
                 returning key
             )
-            select (select count(*) from reserved) as reserved,
-                   id, email, name, created_at, updated_at, password_hash
-            from (values (1)) as always left join users on email_key = $4";
+            select count(*) from reserved";
         let [account, address] = attempt.names();
-        let admission: Admission =
-            self.database().query_one(sql, params![account, address, attempt.now, &attempt.account])?;
-        match admission.reserved {
-            2 => return Ok(admission.account),
+        let Single(reserved): Single<i64> = self.database().query_one(sql, params![account, address, attempt.now])?;
+        match reserved {
+            2 => return Ok(()),
             0 => {}
             _ => self.give_back(attempt)?,
         }
-        let sentence = "Too many failed logins; try again later";
-        Err(Error::TooManyRequests { sentence, retry_after: self.seconds_to_wait(attempt)? })
+        Err(self.too_many(attempt)?)
     }
 
-    /// It did not fail: it no longer counts.
-    pub(crate) fn give_back(&self, attempt: &Attempt) -> Result<(), Error> {
+    fn too_many(&self, attempt: &Attempt) -> Result<Error, Error> {
+        Ok(Error::TooManyRequests { sentence: TOO_MANY, retry_after: self.seconds_to_wait(attempt)? })
+    }
+
+    /// One of the keys had no room: the other is not counted either.
+    fn give_back(&self, attempt: &Attempt) -> Result<(), Error> {
         let sql = "with mine as (
                 select key from login_failures where key in (sha256($1::bytea), sha256($2::bytea))
                 order by key for update
@@ -124,11 +143,11 @@ impl Store {
     }
 }
 
-impl FromRow for Admission {
+impl FromRow for Seen {
     fn from_row(row: &Row<'_>) -> Result<Self, postgres::Error> {
         let found = row.get::<Option<sdk::Uuid>>("id")?.is_some();
         let account = || Ok(Account { user: User::from_row(row)?, password_hash: row.get("password_hash")? });
-        Ok(Self { reserved: row.get("reserved")?, account: found.then(account).transpose()? })
+        Ok(Self { full: row.get("full_keys")?, account: found.then(account).transpose()? })
     }
 }
 

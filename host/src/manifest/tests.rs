@@ -128,11 +128,11 @@ fn a_key_of_a_later_feature_is_refused_and_says_which() {
     check(
         &text,
         &[
-            "3:2 events: not yet supported (events); remove it",
-            "4:2 keyvalue: not yet supported (key-value stores); remove it",
-            "7:17 services.a.permissions.keyvalue: not yet supported (key-value stores); remove it",
-            "7:36 services.a.permissions.publish: not yet supported (events); remove it",
-            "12:2 ceiling: a manifest cannot set its own ceiling: that is the operator's file, which is not yet supported; remove this table",
+            "2:2 events: not yet supported (events); remove it",
+            "3:2 keyvalue: not yet supported (key-value stores); remove it",
+            "6:17 services.a.permissions.keyvalue: not yet supported (key-value stores); remove it",
+            "6:33 services.a.permissions.publish: not yet supported (events); remove it",
+            "11:2 ceiling: a manifest cannot set its own ceiling: that is the operator's file, which is not yet supported; remove this table",
         ],
     );
 }

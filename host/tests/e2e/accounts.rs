@@ -256,6 +256,24 @@ fn ten_failed_logins_in_fifteen_minutes_close_an_account_and_an_address() {
 }
 
 #[test]
+fn many_right_logins_at_once_are_no_attack() {
+    let host = two_clients();
+    let ada = email("ada");
+    member(&host, &ada);
+    thread::scope(|scope| {
+        let ask = || loop {
+            let answer = login(&host, &ada, PASSWORD);
+            if answer.status != 503 {
+                return answer.status; // 503: as many passwords are verified as may be
+            }
+        };
+        let asking: Vec<_> = (0..25).map(|_| scope.spawn(ask)).collect();
+        let statuses: Vec<u16> = asking.into_iter().map(|asked| asked.join().unwrap()).collect();
+        assert_eq!(statuses, [200; 25]);
+    });
+}
+
+#[test]
 fn an_email_that_nobody_has_is_closed_like_any_other() {
     let host = two_clients();
     for _ in 0..10 {

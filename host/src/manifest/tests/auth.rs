@@ -76,7 +76,7 @@ fn a_secret_is_long_reserved_and_printed_nowhere() {
         Err(problems) => problems.iter().map(ToString::to_string).collect::<Vec<_>>(),
     };
     let reserved =
-        "8:25 services.a.permissions.env[0]: `S` is read by this manifest itself and cannot be granted; remove it";
+        "8:24 services.a.permissions.env[0]: `S` is read by this manifest itself and cannot be granted; remove it";
     assert_eq!(problems("0123456789abcdef0123456789abcdef"), [reserved]);
     let short = problems("canary");
     assert!(short[0].contains("has 6 bytes; it must have at least 32") && !short[0].contains("canary"), "{short:?}");

@@ -9,7 +9,7 @@ fn a_route_is_never_open_by_accident() {
     let route = format!("{SERVICE}[[routes]]\npath = '/'\nservice = 'a'\n");
     check(&route, &[&format!("4:1 routes[0].public: {expected}")]);
     check(&format!("{route}public = false\n"), &[&format!("7:10 routes[0].public: {expected}")]);
-    check(&format!("{route}public = 'yes'\n"), &["7:10 routes[0].public: is a text; it must be true or false"]);
+    check(&format!("{route}public = 'yes'\n"), &["7:10 routes[0].public: is a text; it must be true or false, such as `false`"]);
     check(&format!("{route}public = true\n"), &[]);
 }
 
@@ -27,7 +27,7 @@ fn addresses_are_loopback_for_admin_and_never_taken_twice() {
     check(
         "[admin]\nlisten = '0.0.0.0:3000'\n",
         &[
-            "3:10 admin.listen: `0.0.0.0:3000` is not loopback, and admin tokens are not yet supported; write `127.0.0.1:3000`",
+            "3:10 admin.listen: `0.0.0.0:3000` is not loopback; say who may with `[admin.tokens.NAME]`, or write `127.0.0.1:3000`",
             "3:10 admin.listen: `0.0.0.0:3000` is already taken by `127.0.0.1:3000` of `gateway.listen`; choose another port",
         ],
     );
