@@ -12,6 +12,7 @@ use spki::{
 use super::{Algorithm, SigningKey, VerifyingKey, WeakKey};
 
 /// What a PEM file holds.
+#[allow(clippy::large_enum_variant, reason = "made once for each file, never kept in numbers")]
 pub enum PemKey {
     Public(VerifyingKey),
     Private(SigningKey),

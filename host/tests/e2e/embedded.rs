@@ -40,7 +40,7 @@ fn mode(path: impl AsRef<Path>) -> u32 {
 
 #[test]
 fn a_second_start_is_quick_finds_everything_and_a_stop_leaves_nothing_running() {
-    let host = Host::running(&users()).as_admin();
+    let host = Host::running(&users()).for_admin();
     let created = host.json("POST", "/api/users", &json!({ "email": "ada@example.com", "name": "Ada" }));
     assert_eq!(created.status, 201);
     let path = created.header("location").unwrap().to_owned();
@@ -66,7 +66,7 @@ fn a_second_start_is_quick_finds_everything_and_a_stop_leaves_nothing_running() 
     let folder = host.stop();
     assert!(!lives(&pid));
     assert!(!Path::new(&socket).exists());
-    let host = Host::running_in(folder, &users()).as_admin();
+    let host = Host::running_in(folder, &users()).for_admin();
     println!("first start {first} ms, second {} ms", host.report["startMs"]);
     assert!(host.report["startMs"].as_u64().unwrap() < 2000, "{}", host.report["startMs"]);
     assert_eq!(host.get(&path).json()["data"]["email"], "ada@example.com");
@@ -76,7 +76,7 @@ fn a_second_start_is_quick_finds_everything_and_a_stop_leaves_nothing_running() 
 fn a_host_killed_while_it_writes_starts_again_and_has_lost_nothing() {
     const KILLS: usize = 10;
     let acknowledged = Mutex::new(Vec::new());
-    let mut host = Host::running(&users()).as_admin();
+    let mut host = Host::running(&users()).for_admin();
     let mut starts = Vec::new();
     for round in 0..KILLS {
         let pid = postmaster(&host.data())[0].clone();
@@ -110,7 +110,7 @@ fn a_host_killed_while_it_writes_starts_again_and_has_lost_nothing() {
             }
             host.killed()
         });
-        host = Host::running_in(folder, &users()).as_admin();
+        host = Host::running_in(folder, &users()).for_admin();
         starts.push(host.report["startMs"].as_u64().unwrap());
         assert!(!lives(&pid), "the server of the killed host is gone");
         let emails = acknowledged.lock().unwrap();
@@ -128,12 +128,12 @@ fn data_below_a_folder_that_the_servers_account_cannot_enter_works_too() {
     // Like a clone in /root: closed to everybody else.
     let folder = place();
     fs::set_permissions(folder.path(), Permissions::from_mode(0o700)).unwrap();
-    let host = Host::running_in(folder, &users()).as_admin();
+    let host = Host::running_in(folder, &users()).for_admin();
     let created = host.json("POST", "/api/users", &json!({ "email": "ada@example.com", "name": "Ada" }));
     let path = created.header("location").unwrap().to_owned();
     let pid = postmaster(&host.data())[0].clone();
     // Killed and stopped like any other.
-    let host = Host::running_in(host.killed(), &users()).as_admin();
+    let host = Host::running_in(host.killed(), &users()).for_admin();
     assert!(!lives(&pid));
     assert_eq!(host.get(&path).status, 200);
     let pid = postmaster(&host.data())[0].clone();

@@ -112,7 +112,7 @@ fn nothing_secret_is_logged_or_answered_at_any_level() {
         let environment = [("ARCHIPEL_LOG", level), ("SECRET", "canary-in-the-environment")];
         let manifest = format!("{}{PROBE}", shop::manifest("", ""));
         let started = Host::start_with(shop::open_folder(), &manifest, &environment);
-        let mut host = started.unwrap_or_else(|failed| panic!("{}", failed.errors)).as_admin();
+        let mut host = started.unwrap_or_else(|failed| panic!("{}", failed.errors)).for_admin();
         let token = host.signed(&[])[0].1.strip_prefix("Bearer ").expect("a token").to_owned();
         for answer in answers(&host) {
             let hit = answer.match_indices(CANARY).next();
@@ -140,7 +140,7 @@ fn the_password_of_a_database_is_never_told() {
         let environment = [("ARCHIPEL_LOG", "trace"), ("DATABASE", url)];
         let said = match Host::start_with(tempfile::tempdir().unwrap(), &manifest, &environment) {
             Ok(host) => {
-                let host = host.as_admin();
+                let host = host.for_admin();
                 let answers = [host.get("/api/users").text(), host.get("/health").text()];
                 format!("{answers:?}\n{}\n{}\n{}", host.report, host.log.text(), host.errors.text())
             }

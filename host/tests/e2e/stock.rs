@@ -46,7 +46,7 @@ fn order(number: u32) -> String {
 
 #[test]
 fn stock_is_taken_and_given_back_once_however_often_it_is_said() {
-    let host = Host::running_in(open_folder(), &format!("{}{CALLERS}", with_products_manifest())).as_admin();
+    let host = Host::running_in(open_folder(), &format!("{}{CALLERS}", with_products_manifest())).for_admin();
     let new = json!({"name": "Tea", "price": 1.5, "inventory": 30});
     let tea = data(&host.json("POST", "/api/products", &new), 201);
     let tea = format!("/api/products/{}", tea["id"].as_str().unwrap());

@@ -53,7 +53,7 @@ fn a_swap_is_live_when_the_command_returns_and_a_rollback_undoes_it() {
     let swapped: Value = serde_json::from_str(&done.output).unwrap();
     assert_eq!((&swapped["service"], &swapped["replaced"]), (&json!("probe"), &json!(first)));
     let second = version(&host.get("/"));
-    assert_eq!((swapped["version"].as_str(), &second != &first), (Some(second.as_str()), true));
+    assert_eq!((swapped["version"].as_str(), second != first), (Some(second.as_str()), true));
 
     let done = host.command(&["rollback", "probe"]).done();
     assert_eq!(done.code, 0, "{}", done.errors);

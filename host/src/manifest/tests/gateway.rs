@@ -9,7 +9,10 @@ fn a_route_is_never_open_by_accident() {
     let route = format!("{SERVICE}[[routes]]\npath = '/'\nservice = 'a'\n");
     check(&route, &[&format!("4:1 routes[0].public: {expected}")]);
     check(&format!("{route}public = false\n"), &[&format!("7:10 routes[0].public: {expected}")]);
-    check(&format!("{route}public = 'yes'\n"), &["7:10 routes[0].public: is a text; it must be true or false, such as `false`"]);
+    check(
+        &format!("{route}public = 'yes'\n"),
+        &["7:10 routes[0].public: is a text; it must be true or false, such as `false`"],
+    );
     check(&format!("{route}public = true\n"), &[]);
 }
 

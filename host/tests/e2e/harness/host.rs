@@ -100,7 +100,7 @@ impl Host {
 
     /// The same host, asked by its operator from now on: with a token of the role `admin`.
     #[track_caller]
-    pub fn as_admin(mut self) -> Self {
+    pub fn for_admin(mut self) -> Self {
         self.authorization = Some(format!("Bearer {}", self.token("operator", &["admin"])));
         self
     }

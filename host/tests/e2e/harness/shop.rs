@@ -18,14 +18,14 @@ use super::{Answer, Host};
 /// tables of the manifest.
 #[track_caller]
 pub fn shop(gateway: &str, database: &str) -> Host {
-    Host::running_in(open_folder(), &manifest(gateway, database)).as_admin()
+    Host::running_in(open_folder(), &manifest(gateway, database)).for_admin()
 }
 
 /// Users and products, asked by the operator; the lines are for the databases of each.
 #[track_caller]
 pub fn with_products(users: &str, products: &str) -> Host {
     let manifest = format!("{}{}", manifest("", users), products_part(products));
-    Host::running_in(open_folder(), &manifest).as_admin()
+    Host::running_in(open_folder(), &manifest).for_admin()
 }
 
 pub fn manifest(gateway: &str, database: &str) -> String {

@@ -11,7 +11,7 @@ const POOL: usize = 8;
 
 #[test]
 fn all_backends_killed_under_load_fail_their_own_requests_only() {
-    let host = Host::running(&shop::manifest("", &format!("connections_max = {POOL}"))).as_admin();
+    let host = Host::running(&shop::manifest("", &format!("connections_max = {POOL}"))).for_admin();
     let created = host.json("POST", "/api/users", &json!({ "email": "ada@example.com", "name": "Ada" }));
     let path = created.header("location").expect("a location").to_owned();
     let look = Session::inside(&host, "users");

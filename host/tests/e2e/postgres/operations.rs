@@ -172,7 +172,7 @@ fn a_full_pool_is_a_503_within_its_wait_and_serves_again() {
          [[routes]]\npath = \"/pg/{{*rest}}\"\nservice = \"holder\"\npublic = true\n",
         shop::manifest("", "connections_max = 1")
     ))
-    .as_admin();
+    .for_admin();
     let look = Session::inside(&host, "users");
     let mut held = Connection::open(host.gateway);
     let order = json!({ "database": "users", "items": [{ "sql": "select 1" }] }).to_string();
