@@ -105,6 +105,11 @@ fn traced(headers: &mut HeaderMap, trace: &TraceContext) {
     }
 }
 
+/// Removes from trailers what neither a request nor an answer may say of itself.
+pub fn clean_trailers(trailers: &mut HeaderMap) {
+    clean_request(trailers);
+}
+
 /// Removes what a client may not say: hop-by-hop fields, identity, where it comes from.
 pub(crate) fn clean_request(headers: &mut HeaderMap) {
     strip(headers, |name| is_identity(name) || is_origin(name) || name == X_TRACE_ID.as_str());

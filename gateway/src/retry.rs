@@ -17,6 +17,9 @@ pub(crate) const TRY_TIMEOUT: Duration = Duration::from_secs(2);
 /// The wait before the second try; it doubles for the third.
 const BACKOFF: Duration = Duration::from_millis(100);
 
+/// A longer wait than any request has: what an answer asks for beyond it is as good as never.
+const ASKED_MAX: Duration = Duration::from_secs(3600);
+
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// Retries that each second allows, whatever the load.
@@ -38,7 +41,7 @@ pub(crate) fn backoff(tried: u32, answer: Option<&HeaderMap>) -> Duration {
     let step = BACKOFF * 2_u32.saturating_pow(tried.saturating_sub(1).min(8));
     let jittered = step.mul_f64(0.5 + fastrand::f64());
     let asked = answer.and_then(|headers| headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok());
-    jittered.max(Duration::from_secs(asked.unwrap_or(0)))
+    jittered.max(Duration::from_secs(asked.unwrap_or(0)).min(ASKED_MAX))
 }
 
 /// The retries that one destination may get, so that they never multiply an overload.
@@ -106,6 +109,7 @@ mod tests {
         }
         let asks = |value: &'static str| HeaderMap::from_iter([(RETRY_AFTER, http::HeaderValue::from_static(value))]);
         assert_eq!(backoff(1, Some(&asks("3"))), Duration::from_secs(3));
+        assert_eq!(backoff(1, Some(&asks("18446744073709551615"))), ASKED_MAX, "and no sum with it overflows");
         assert!(backoff(1, Some(&asks("Wed, 21 Oct 2015 07:28:00 GMT"))) < Duration::from_secs(1));
     }
 

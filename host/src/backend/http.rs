@@ -11,19 +11,27 @@ mod resolve;
 mod tls;
 
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
-use gateway::body::Body;
+use bytes::Bytes;
+use gateway::{body::Body, headers};
 use http::{HeaderValue, Request, Response, Uri, header};
+use http_body::Frame;
 use http_body_util::BodyExt;
 use hyper_util::{
     client::legacy,
     rt::{TokioExecutor, TokioTimer},
 };
 use rustls::ClientConfig;
-use tokio::{sync::Semaphore, time::timeout_at};
+use tokio::{
+    sync::{Notify, Semaphore},
+    time::timeout_at,
+};
 
 use crate::grant::{Grants, net::Destination};
 
@@ -38,6 +46,12 @@ const IDLE_PER_HOST_MAX: usize = 16;
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 const HEAD_MAX_BYTES: u32 = 64 << 10;
 const HEAD_FIELDS_MAX: usize = 100;
+const STREAM_WINDOW_BYTES: u32 = 64 << 10;
+const CONNECTION_WINDOW_BYTES: u32 = 1 << 20;
+const PING_INTERVAL: Duration = Duration::from_secs(10);
+const PING_TIMEOUT: Duration = Duration::from_secs(5);
+/// Answers like `103 Early Hints` before the one that counts.
+const INFORMATIONAL_MAX: u32 = 16;
 /// Requests of one service that are under way at once; each may hold a connection.
 const IN_FLIGHT_MAX: usize = 256;
 
@@ -79,7 +93,7 @@ impl Outbound {
 
     /// The client of the service whose grants these are.
     pub fn client(&self, grants: Arc<Grants>) -> Client {
-        let connector = Connector::new(grants, self.resolver.clone(), self.tls.clone());
+        let connector = Connector::new(grants, self.resolver.apart(), self.tls.clone());
         let pooled = legacy::Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .timer(TokioTimer::new())
@@ -88,6 +102,13 @@ impl Outbound {
             .http1_max_buf_size(HEAD_MAX_BYTES as usize)
             .http1_max_headers(HEAD_FIELDS_MAX)
             .http2_max_header_list_size(HEAD_MAX_BYTES)
+            // What the host keeps of answers that no guest reads.
+            .http2_initial_stream_window_size(STREAM_WINDOW_BYTES)
+            .http2_initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .http2_max_send_buf_size(STREAM_WINDOW_BYTES as usize)
+            // All requests to a host share its connection: a dead one must be found out.
+            .http2_keep_alive_interval(PING_INTERVAL)
+            .http2_keep_alive_timeout(PING_TIMEOUT)
             .build(connector);
         Client { pooled, in_flight: Arc::new(Semaphore::new(IN_FLIGHT_MAX)) }
     }
@@ -115,19 +136,47 @@ impl Client {
         let connect = timeouts.connect.map_or(CONNECT_TIMEOUT_MAX, |asked| asked.min(CONNECT_TIMEOUT_MAX));
         let first_byte = timeouts.first_byte.map(|asked| Instant::now() + asked);
         let until = first_byte.map_or(timeouts.deadline, |by| by.min(timeouts.deadline));
+        let flooded = flooded(&mut request);
+        let request = request.map(|body| Body::new(body.map_frame(without_our_words)));
         let sending = CONNECT_TIMEOUT.scope(connect, self.pooled.request(request));
-        let response = match timeout_at(until.into(), sending).await {
-            Err(_elapsed) => return Err(SendError::ResponseTimeout),
-            Ok(sent) => sent.map_err(|error| SendError::of(&error))?,
+        let response = tokio::select! {
+            sent = timeout_at(until.into(), sending) => match sent {
+                Err(_elapsed) => return Err(SendError::ResponseTimeout),
+                Ok(sent) => sent.map_err(|error| SendError::of(&error))?,
+            },
+            () = flooded.notified() => return Err(SendError::Protocol),
         };
+        if response.headers().len() > HEAD_FIELDS_MAX {
+            return Err(SendError::HeadTooLarge);
+        }
         Ok(response.map(|body| {
             let body = body.map_frame(move |frame| {
                 let _held = &permit; // until the last byte
-                frame
+                without_our_words(frame)
             });
             Body::new(body.map_err(gateway::body::BodyError::from))
         }))
     }
+}
+
+/// Told when a server sends informational answers without end: they cost time and nobody's bound.
+fn flooded(request: &mut Request<Body>) -> Arc<Notify> {
+    let told = Arc::new(Notify::new());
+    let (seen, flood) = (AtomicU32::new(0), told.clone());
+    hyper::ext::on_informational(request, move |_informational| {
+        if seen.fetch_add(1, Relaxed) == INFORMATIONAL_MAX {
+            flood.notify_one();
+        }
+    });
+    told
+}
+
+/// Trailers may not say what heads may not, in either direction.
+fn without_our_words(mut frame: Frame<Bytes>) -> Frame<Bytes> {
+    if let Some(trailers) = frame.trailers_mut() {
+        headers::clean_trailers(trailers);
+    }
+    frame
 }
 
 #[cfg(test)]

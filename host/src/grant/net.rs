@@ -99,7 +99,13 @@ impl Grants {
                 let matching = || allow.iter().filter(|entry| entry.allows(target));
                 // The most generous of those that match: a literal address opens what a range does not.
                 let opening = matching().find(|entry| refused_address(target, entry).is_none());
-                match opening.or_else(|| matching().next()) {
+                // A name itself says more than a wildcard over it, wherever the two stand.
+                let exact = || matching().find(|entry| !entry.is_wildcard());
+                match opening
+                    .filter(|_| matches!(target.place, Place::Address(_)))
+                    .or_else(exact)
+                    .or_else(|| matching().next())
+                {
                     Some(entry) => Some(entry.clone()),
                     None => {
                         let line = format!("net = [\"{target}\"]");
@@ -193,10 +199,19 @@ impl Destination {
         }
         let entry = self.entry.as_ref()?;
         let rule = refused_address(&found, entry)?;
-        denied(rule, Fix::add(format!("net = [\"{found}\"]"), &self.manifest))
+        let fix = match (&self.target.place, entry.is_wildcard()) {
+            (Place::Name(_), true) if special::special(address).next().is_none() => {
+                Fix::add(format!("net = [\"{}\"]", self.target), &self.manifest)
+            }
+            (Place::Name(_), _) => NAME_THE_ADDRESS,
+            (Place::Address(_), _) => Fix::add(format!("net = [\"{found}\"]"), &self.manifest),
+        };
+        denied(rule, fix)
     }
 }
 
+const NAME_THE_ADDRESS: Fix =
+    Fix::Other("no name leads there; an entry for the address itself lets the component dial that address");
 const REMOVE_DENY: Fix = Fix::Other("a deny wins over every allow");
 
 fn denied_by(entry: &NetPattern) -> String {

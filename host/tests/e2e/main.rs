@@ -28,6 +28,7 @@ mod overload;
 mod pages;
 mod postgres;
 mod products;
+mod profile;
 mod redis;
 mod refusals;
 mod secrets;

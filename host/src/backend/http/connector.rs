@@ -20,6 +20,7 @@ use hyper_util::{
 use rustls::{ClientConfig, pki_types::ServerName};
 use tokio::{
     net::TcpStream,
+    sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, timeout_at},
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
@@ -44,11 +45,17 @@ pub(super) struct Connector {
     grants: Arc<Grants>,
     resolver: Resolver,
     tls: TlsConnector,
+    /// Connections that are open, idle ones too.
+    open: Arc<Semaphore>,
 }
+
+/// Connections of one service, to all its destinations together.
+const CONNECTIONS_MAX: usize = 512;
 
 impl Connector {
     pub(super) fn new(grants: Arc<Grants>, resolver: Resolver, tls: Arc<ClientConfig>) -> Self {
-        Self { grants, resolver, tls: TlsConnector::from(tls) }
+        let open = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        Self { grants, resolver, tls: TlsConnector::from(tls), open }
     }
 
     async fn connected(self, uri: Uri, until: Instant) -> Result<Stream, SendError> {
@@ -67,12 +74,16 @@ impl Connector {
             },
         };
         let admitted = destination.get().admit(&addresses).map_err(denied)?;
+        let place = self.open.clone().try_acquire_owned().map_err(|_full| SendError::TooMany)?;
         let socket = dialled(&admitted, until).await?;
         // Small requests and answers must not wait for one another.
         socket.set_nodelay(true).map_err(|error| SendError::of_connect(&error))?;
         match scheme {
-            Scheme::Http => Ok(Stream::Plain(TokioIo::new(socket))),
-            Scheme::Https => self.encrypted(&destination, socket, until).await,
+            Scheme::Http => Ok(Stream { wire: Wire::Plain(TokioIo::new(socket)), _place: place }),
+            Scheme::Https => {
+                let wire = Wire::Tls(Box::new(self.encrypted(&destination, socket, until).await?));
+                Ok(Stream { wire, _place: place })
+            }
         }
     }
 
@@ -81,7 +92,7 @@ impl Connector {
         to: &Granted<Destination>,
         socket: TcpStream,
         until: Instant,
-    ) -> Result<Stream, SendError> {
+    ) -> Result<TokioIo<TlsStream<TcpStream>>, SendError> {
         let name = match &to.get().target().place {
             Place::Name(name) => ServerName::try_from(name.clone()).map_err(|_invalid| SendError::Protocol)?,
             Place::Address(address) => ServerName::from(*address),
@@ -89,7 +100,7 @@ impl Connector {
         match timeout_at(until, self.tls.connect(name, socket)).await {
             Err(_elapsed) => Err(SendError::ConnectTimeout),
             Ok(Err(error)) => Err(SendError::of_tls(&error)),
-            Ok(Ok(stream)) => Ok(Stream::Tls(Box::new(TokioIo::new(stream)))),
+            Ok(Ok(stream)) => Ok(TokioIo::new(stream)),
         }
     }
 }
@@ -125,51 +136,57 @@ impl tower_service::Service<Uri> for Connector {
     }
 }
 
-pub(super) enum Stream {
+/// A connection, and its place among those of its service until it is closed.
+pub(super) struct Stream {
+    wire: Wire,
+    _place: OwnedSemaphorePermit,
+}
+
+enum Wire {
     Plain(TokioIo<TcpStream>),
     Tls(Box<TokioIo<TlsStream<TcpStream>>>),
 }
 
 impl Connection for Stream {
     fn connected(&self) -> Connected {
-        match self {
-            Self::Plain(_) => Connected::new(),
-            Self::Tls(stream) if stream.inner().get_ref().1.alpn_protocol() == Some(b"h2") => {
+        match &self.wire {
+            Wire::Plain(_) => Connected::new(),
+            Wire::Tls(stream) if stream.inner().get_ref().1.alpn_protocol() == Some(b"h2") => {
                 Connected::new().negotiated_h2()
             }
-            Self::Tls(_) => Connected::new(),
+            Wire::Tls(_) => Connected::new(),
         }
     }
 }
 
 impl rt::Read for Stream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: rt::ReadBufCursor<'_>) -> Poll<io::Result<()>> {
-        match &mut *self {
-            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
-            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+        match &mut self.wire {
+            Wire::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
+            Wire::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
         }
     }
 }
 
 impl rt::Write for Stream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        match &mut *self {
-            Self::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
-            Self::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
+        match &mut self.wire {
+            Wire::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
+            Wire::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
         }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut *self {
-            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        match &mut self.wire {
+            Wire::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Wire::Tls(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut *self {
-            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        match &mut self.wire {
+            Wire::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Wire::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }

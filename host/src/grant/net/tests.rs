@@ -111,6 +111,11 @@ fn names_do_not_lead_into_special_ranges_nor_wildcards_into_private_ones() {
         assert!(resolved(&exact, "https://api.example.com", &[private]), "{private}: the operator named that host");
         assert!(!resolved(&wild, "https://api.example.com", &[private]), "{private}");
     }
+    for order in [["*.example.com:443", "api.example.com:443"], ["api.example.com:443", "*.example.com:443"]] {
+        let both = grants(&order, &[]);
+        assert!(resolved(&both, "https://api.example.com", &["10.0.0.1"]), "the order never matters");
+        assert!(!resolved(&both, "https://other.example.com", &["10.0.0.1"]));
+    }
     for public in ["8.8.8.8", "172.32.0.1", "100.128.0.1", "2606:4700::1111"] {
         assert!(resolved(&wild, "https://api.example.com", &[public]), "{public}");
     }
@@ -315,7 +320,14 @@ fn a_decision_is_explained_with_its_rule_and_the_line_that_would_change_it() {
     assert_eq!((no.allowed, no.line.as_deref()), (false, Some("net = [\"api.stripe.com:443\"]")));
     let denied = explain("secret.example.com:443", &[]);
     assert_eq!((denied.rule.as_str(), denied.line), ("denied by \"secret.example.com\" of `net.deny`", None));
-    assert!(explain("api.example.com:443", &["10.0.0.1"]).rule.contains("private"));
+    let private = explain("api.example.com:443", &["10.0.0.1"]);
+    assert!(
+        private.rule.contains("private")
+            && private.line.as_deref().is_some_and(|line| line.contains("api.example.com")),
+        "{private:?}"
+    );
+    let special = explain("api.example.com:443", &["127.0.0.1"]);
+    assert_eq!(special.line, None, "no entry lets a name lead there: {special:?}");
     assert_eq!(explain("http://users.internal/", &[]).line.as_deref(), Some("call = [\"users\"]"));
     assert!(grants.explain_net("a@b:1", &[]).is_err());
 }

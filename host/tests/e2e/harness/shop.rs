@@ -64,6 +64,11 @@ service = "users"
 public = true
 
 [[routes]]
+path = "/api/users/{{id}}/profile"
+methods = ["GET"]
+gather = {{ user = "users:/api/users/{{id}}", orders = {{ from = "users:/api/orders?userId={{id}}&limit=100", default = [] }} }}
+
+[[routes]]
 path = "/api/users/{{*rest}}"
 service = "users"
 "#,
