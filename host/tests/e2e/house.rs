@@ -272,6 +272,13 @@ fn no_version_with_a_known_hole_comes_back() {
 }
 
 #[test]
+fn there_is_no_second_way_out_of_a_component() {
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let line = manifest.lines().find(|line| line.starts_with("wasmtime-wasi-http =")).unwrap();
+    assert!(line.contains("default-features = false") && !line.contains("default-send-request"), "{line}");
+}
+
+#[test]
 fn one_tls_stack_and_nothing_banned() {
     for lock in lock_files() {
         for banned in ["openssl", "openssl-sys", "native-tls", "aws-lc-rs", "aws-lc-sys", "rsa", "reqwest"] {
