@@ -7,7 +7,7 @@
 use std::{
     collections::BTreeMap,
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -41,12 +41,14 @@ pub struct Deployment {
     pub services: BTreeMap<Arc<str>, Deployed>,
     pub loader: Arc<Loader>,
     openapi: ArcSwap<serde_json::Value>,
+    /// Held while the document is made, so that an older one never follows a newer.
+    describing: Mutex<()>,
 }
 
 impl Deployment {
     fn new(system: String, loader: Arc<Loader>, services: BTreeMap<Arc<str>, Deployed>) -> Self {
         let openapi = ArcSwap::from_pointee(describe(&system, &services));
-        Self { system, services, loader, openapi }
+        Self { system, services, loader, openapi, describing: Mutex::default() }
     }
 
     /// One document for the builds that are live now.
@@ -56,6 +58,7 @@ impl Deployment {
 
     /// A build has changed, and with it perhaps what it says of itself.
     fn describe_anew(&self) {
+        let _one_at_a_time = self.describing.lock().unwrap_or_else(PoisonError::into_inner);
         self.openapi.store(Arc::new(describe(&self.system, &self.services)));
     }
 }

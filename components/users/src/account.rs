@@ -53,20 +53,22 @@ pub(crate) fn register(request: &mut Request) -> Answer {
     Reply::created(format!("/api/users/{}", user.id), &user)
 }
 
-/// A key that has become full meanwhile refuses the right password too: whoever tries many at the
-/// same time learns no more of them than of ten.
+/// What is found out is counted before it is told, and taken back before a success is told: so
+/// leaving early spares nobody a failure. A key that has become full meanwhile refuses the right
+/// password too: whoever tries many at the same time learns no more of them than of ten.
 pub(crate) fn login(request: &mut Request) -> Answer {
     let login: Login = request.json()?;
     let store = Store::open()?;
     let attempt = Attempt::new(&login.email, request.client(), Timestamp::now());
     let account = store.admit(&attempt)?;
     let outcome = proven(account, &login.password, |password, hash| Ok(passwords::verify(password, hash)?));
-    let Some(user) = outcome? else {
+    let user = outcome?;
+    store.count(&attempt)?;
+    let Some(user) = user else {
         store.forget_expired(attempt.now)?;
-        store.count(&attempt)?;
         return Err(WRONG);
     };
-    store.admit(&attempt)?;
+    store.give_back(&attempt)?;
     let token = tokens::sign(AUTH, user.id.to_string(), &ROLES, SECONDS)?;
     let (token, expires_in) = (token.value, token.expires_in_seconds);
     Reply::ok(&Session { token, token_type: "Bearer", expires_in, user })

@@ -60,7 +60,7 @@ impl Store {
         if seen.full > 0 { Err(self.too_many(attempt)?) } else { Ok(seen.account) }
     }
 
-    /// Counts a failed attempt under both of its keys, or under none: 429. So however many fail at
+    /// Counts an attempt under both of its keys, or under none: 429. So however many fail at
     /// the same time, ten of them are told that they failed.
     ///
     /// A key that is known to be full keeps both from being counted; one that becomes full at the
@@ -101,8 +101,8 @@ impl Store {
         Ok(Error::TooManyRequests { sentence: TOO_MANY, retry_after: self.seconds_to_wait(attempt)? })
     }
 
-    /// One of the keys had no room: the other is not counted either.
-    fn give_back(&self, attempt: &Attempt) -> Result<(), Error> {
+    /// The attempt no longer counts: it did not fail, or one of its keys had no room.
+    pub(crate) fn give_back(&self, attempt: &Attempt) -> Result<(), Error> {
         let sql = "with mine as (
                 select key from login_failures where key in (sha256($1::bytea), sha256($2::bytea))
                 order by key for update

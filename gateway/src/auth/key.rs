@@ -184,6 +184,11 @@ impl KeySet {
         &self.0
     }
 
+    /// Whether it is one key without a name, which every token is for.
+    pub(super) fn is_nameless(&self) -> bool {
+        matches!(self.0.as_slice(), [only] if only.kid.is_none())
+    }
+
     /// Whether the one key that `jws` is for has signed it.
     pub(super) fn verify(&self, jws: &Jws<'_>) -> Result<(), NoKey> {
         let key = self.find(jws)?;

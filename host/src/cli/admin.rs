@@ -6,6 +6,7 @@
 use std::{
     fs,
     io::IsTerminal,
+    net::IpAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -80,12 +81,22 @@ impl Admin {
         if let Some(token) = super::run::admin_token() {
             return Ok(vec![token.trim().to_owned()]);
         }
+        if !self.is_here() {
+            return Ok(Vec::new()); // the files are for hosts of this machine
+        }
         let mut files = vec![PathBuf::from(TOKEN_FILE)];
         if let Ok(folders) = fs::read_dir(".") {
             files.extend(folders.flatten().take(1000).map(|folder| folder.path().join(TOKEN_FILE)));
         }
         let read = |file: &PathBuf| fs::read_to_string(file).ok().map(|text| text.trim().to_owned());
         Ok(files.iter().filter_map(read).filter(|token| !token.is_empty()).collect())
+    }
+
+    /// Whether the address is one of this machine alone.
+    fn is_here(&self) -> bool {
+        let uri = self.url.parse::<http::Uri>().ok();
+        let host = uri.as_ref().and_then(http::Uri::host).unwrap_or_default().trim_matches(['[', ']']);
+        host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
     }
 
     async fn ask(&self, method: &Method, path: &str, wasm: Option<Bytes>, token: &str) -> anyhow::Result<Answer> {

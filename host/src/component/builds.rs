@@ -36,7 +36,11 @@ impl Builds {
     /// Removes every build but `wanted`.
     pub fn keep_only(&self, wanted: &BTreeSet<Digest>) -> io::Result<()> {
         for entry in fs::read_dir(&self.0)? {
-            let path = entry?.path();
+            let entry = entry?;
+            if !entry.file_type()?.is_file() {
+                continue; // nothing of ours
+            }
+            let path = entry.path();
             let digest = path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse().ok());
             if !digest.is_some_and(|digest: Digest| wanted.contains(&digest)) {
                 remove(&path)?;

@@ -152,7 +152,8 @@ impl Histories {
     }
 
     /// Keeps `build` and changes a history, on disk first: when this fails, nothing has changed.
-    /// Builds that no history names any more are removed. Blocking.
+    /// Builds that no history names any more are removed; one that cannot be is only a warning.
+    /// Blocking.
     pub fn change(&self, service: &str, build: Option<&[u8]>, change: impl FnOnce(&mut History)) -> io::Result<()> {
         let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         let mut history = all.get(service).cloned().unwrap_or_default();
@@ -164,7 +165,10 @@ impl Histories {
         write_whole(&self.folder.join(format!("{service}.json")), &text)?;
         all.insert(service.to_owned(), history);
         let wanted: BTreeSet<Digest> = all.values().flat_map(|history| history.lineage.iter().copied()).collect();
-        self.builds.keep_only(&wanted)
+        if let Err(error) = self.builds.keep_only(&wanted) {
+            tracing::warn!(%error, "builds that nothing needs any more cannot be removed");
+        }
+        Ok(())
     }
 }
 
@@ -212,6 +216,15 @@ mod tests {
         assert_eq!(again.of("users").lineage.len(), LINEAGE_MAX);
         let kept = (0..20).filter(|build| again.build(&digest(&build.to_string())).is_some()).count();
         assert_eq!(kept, LINEAGE_MAX);
+    }
+
+    #[test]
+    fn what_somebody_left_among_the_builds_stops_nothing() {
+        let data = tempfile::tempdir().unwrap();
+        let histories = Histories::open(data.path()).unwrap();
+        fs::create_dir(data.path().join("builds/stray")).unwrap();
+        histories.change("users", Some(b"build"), |history| history.advance(digest("build"))).unwrap();
+        assert_eq!(histories.of("users").live(), Some(digest("build")));
     }
 
     #[test]

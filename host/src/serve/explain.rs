@@ -9,6 +9,7 @@ use std::{net::Ipv4Addr, sync::Arc};
 use bytes::Bytes;
 use gateway::{
     auth::{TokenError, Verified, Verify},
+    authority::Authority,
     body::{self, Body},
     context::RequestContext,
     dispatch::{Dispatch, Dispatched},
@@ -86,7 +87,7 @@ pub async fn explain(
 ) -> Explanation {
     let verifier = |issuer: &str| verifier(identities, issuer);
     let request = request(manifest, method, uri, token);
-    let mut entries = front::own_routes(&nobody(0));
+    let mut entries = front::own_routes(manifest, &nobody(0));
     let own = entries.len();
     let routes = manifest.routes.iter().enumerate();
     entries.extend(routes.map(|(index, settings)| {
@@ -151,14 +152,14 @@ fn order(entries: &[Entry], request: &Request<Full<Bytes>>) -> Vec<usize> {
         return Vec::new();
     }
     let host = request.headers().get(http::header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let host = host.rsplit_once(':').map_or(host, |(host, _port)| host).to_ascii_lowercase();
+    let Ok(authority) = Authority::parse(host) else { return Vec::new() };
     let mut left: Vec<usize> = (0..entries.len()).collect();
     let mut order = Vec::new();
     loop {
         // The place of each is its label, which the table gives back with the one that wins.
         let labelled = |index: &usize| Entry { label: index.to_string().into(), ..entries[*index].clone() };
         let Ok(table) = RouteTable::new(left.iter().map(labelled).collect()) else { return order };
-        let Ok(winner) = table.find(&host, uri.path(), request.method()) else { return order };
+        let Ok(winner) = table.find(&authority.host, uri.path(), request.method()) else { return order };
         let index = winner.label.parse().expect("our own label");
         left.retain(|other| *other != index);
         order.push(index);

@@ -16,7 +16,7 @@ use gateway::{
     gateway::{Gateway, Settings},
     gather::{Gather, Part},
     listener,
-    route::{Methods, Route},
+    route::{HostPattern, Methods, Route},
     router::{Entry, RouteTable},
     tls::{Tls, TlsError},
 };
@@ -49,11 +49,12 @@ pub(super) fn gateway(
     identities: &Arc<Identities>,
     limits: &Limits,
 ) -> Result<Gateway, StartError> {
-    let mut entries: Vec<Entry> = admin::health_pages(health).into_iter().map(own).collect();
+    let mut pages: Vec<Entry> = admin::health_pages(health).into_iter().map(own).collect();
     // Of the host, but counted and shed like any other.
     let document = own(("/openapi.json", Arc::new(Document(deployment.clone()))));
     let keys = own(("/.well-known/jwks.json", Arc::new(PublicKeys(identities.clone()))));
-    entries.extend([document, keys].map(|entry| Entry { exempt: false, ..entry }));
+    pages.extend([document, keys].map(|entry| Entry { exempt: false, ..entry }));
+    let mut entries = at_all_hosts(manifest, pages);
     let own_pages = entries.len();
     let verifier =
         |issuer: &str| identities.verifier(issuer).expect("a checked route names an issuer") as Arc<dyn Verify>;
@@ -70,6 +71,21 @@ pub(super) fn gateway(
         StartError::OwnPages(taken.map(|index| manifest.routes[index].key.clone()).collect())
     })?;
     Ok(Gateway::new(table, settings))
+}
+
+/// The host's own pages, also at every host that a route names: a route for all of a host's paths
+/// must not take them.
+fn at_all_hosts(manifest: &Manifest, pages: Vec<Entry>) -> Vec<Entry> {
+    let mut hosts: Vec<_> = manifest.routes.iter().filter_map(|settings| settings.route.host.clone()).collect();
+    hosts.sort_by_key(ToString::to_string);
+    hosts.dedup();
+    let anywhere = std::iter::once(None).chain(hosts.into_iter().map(Some));
+    let at = |host: Option<HostPattern>| {
+        pages
+            .iter()
+            .map(move |page| Entry { route: Route { host: host.clone(), ..page.route.clone() }, ..page.clone() })
+    };
+    anywhere.flat_map(at).collect()
 }
 
 /// A route of the manifest, without a limit.
@@ -105,10 +121,11 @@ fn access(access: &manifest::Access, verifier: &dyn Fn(&str) -> Arc<dyn Verify>)
 }
 
 /// The host's own pages on the gateway, each with `dispatch`: for whoever asks which route wins.
-pub(super) fn own_routes(dispatch: &Arc<dyn Dispatch>) -> Vec<Entry> {
+pub(super) fn own_routes(manifest: &Manifest, dispatch: &Arc<dyn Dispatch>) -> Vec<Entry> {
     let page = |path| own((path, dispatch.clone()));
     let counted = ["/openapi.json", "/.well-known/jwks.json"].map(|path| Entry { exempt: false, ..page(path) });
-    ["/health", "/health/ready", "/health/live"].map(page).into_iter().chain(counted).collect()
+    let pages = ["/health", "/health/ready", "/health/live"].map(page).into_iter().chain(counted).collect();
+    at_all_hosts(manifest, pages)
 }
 
 /// Who answers on a route, and what the access log calls it.

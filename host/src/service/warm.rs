@@ -42,11 +42,12 @@ impl Warm {
     /// Keeps an instance that may serve again; drops it otherwise.
     pub(super) fn keep(&self, instance: Instance) {
         let Reuse::Warm { requests_max, .. } = self.reuse else { return };
-        if instance.served >= requests_max.get() || !instance.tidy || self.retired.load(Relaxed) {
+        if instance.served >= requests_max.get() || !instance.tidy {
             return;
         }
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if idle.len() < IDLE_MAX {
+        // Under the lock: whoever retires it empties it after.
+        if idle.len() < IDLE_MAX && !self.retired.load(Relaxed) {
             idle.push(Idle { instance, since: Instant::now() });
         }
     }

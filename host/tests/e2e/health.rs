@@ -99,6 +99,22 @@ fn only_read_and_only_where_they_are(host: &Host) {
 }
 
 #[test]
+fn a_route_for_all_paths_of_a_host_leaves_the_hosts_own_pages_alone() {
+    let route = "path = \"/{*rest}\"\nservice = \"probe\"\npublic = true";
+    let hosted = crate::harness::probe("").replace(route, &format!("host = \"*.shop.test\"\n{route}"));
+    assert!(hosted.contains("shop.test"), "{hosted}");
+    let host = Host::running(&hosted);
+    let ask = |path: &str| {
+        let mut connection = Connection::open(host.gateway);
+        connection.write(format!("GET {path} HTTP/1.1\r\nhost: api.shop.test\r\n\r\n").as_bytes());
+        connection.answer(false).unwrap()
+    };
+    assert_eq!(ask("/health/live").json(), json!({"status": "alive"}));
+    assert_eq!(ask("/.well-known/jwks.json").json(), json!({"keys": []}));
+    assert_eq!(ask("/").text(), "probe\n");
+}
+
+#[test]
 fn without_its_database_a_service_is_unhealthy_until_it_returns() {
     let mut server = Postgres::start();
     let host = shop("", &server.url());

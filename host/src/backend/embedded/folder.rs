@@ -3,7 +3,7 @@
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, TryLockError},
     io::{self, Read, Seek, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -51,10 +51,14 @@ impl DataFolder {
     /// A secret text of the host's own in the file `name` (0600): made on first use, then the same.
     pub fn secret(&self, name: &str) -> io::Result<String> {
         let file = self.path.join(name);
+        let private = fs::metadata(&file).is_ok_and(|metadata| metadata.permissions().mode() & 0o077 == 0);
         if let Ok(found) = fs::read_to_string(&file)
             && found.trim().len() >= 32
         {
-            return Ok(found.trim().to_owned());
+            if private {
+                return Ok(found.trim().to_owned());
+            }
+            tracing::warn!(file = %file.display(), "others could read this secret; a new one takes its place");
         }
         let mut bytes = [0; 32];
         SystemRandom::new().fill(&mut bytes).map_err(|_| io::Error::other("no random numbers"))?;

@@ -82,7 +82,7 @@ impl SharedLimit for Limits {
     }
 }
 
-/// At least one: a million requests a second are one each.
+/// Rounded up: in steps of a microsecond a very high rate becomes a little less, never more.
 fn micros(time: Duration) -> u64 {
-    u64::try_from(time.as_micros()).unwrap_or(u64::MAX).max(1)
+    u64::try_from(time.as_nanos().div_ceil(1000)).unwrap_or(u64::MAX).max(1)
 }

@@ -44,7 +44,7 @@ pub(in crate::manifest) fn admin(
 }
 
 fn tokens(check: &mut Check<'_>, key: &Key<'_>, raw: Named<RawAdminToken>) -> BTreeMap<Arc<str>, AdminToken> {
-    let mut tokens = BTreeMap::new();
+    let mut tokens: BTreeMap<Arc<str>, AdminToken> = BTreeMap::new();
     for (of, raw) in raw {
         let key = key.child(&of);
         check.keep(&key, not_taken(&of));
@@ -57,6 +57,10 @@ fn tokens(check: &mut Check<'_>, key: &Key<'_>, raw: Named<RawAdminToken>) -> BT
         if secret.len() < TOKEN_MIN_BYTES || !secret.bytes().all(|byte| byte.is_ascii_graphic()) {
             let fix = "`openssl rand -hex 32` makes a good one";
             check.wrong(&key, format_args!("a token has {TOKEN_MIN_BYTES} visible ASCII characters or more; {fix}"));
+        }
+        let same = |(_, other): &(&Arc<str>, &AdminToken)| other.secret.reveal() == secret;
+        if let Some((other, _)) = tokens.iter().find(same) {
+            check.wrong(&key, format_args!("is the same token as `{other}`; each needs one of its own"));
         }
         tokens.insert(of.into(), AdminToken { secret: Secret::new(secret), may });
     }
