@@ -153,11 +153,12 @@ impl Instance {
         self.store.set_hostcall_fuel(HOSTCALL_BYTES_MAX);
     }
 
-    /// What the request left open ends with it, also in an instance that is reused.
-    pub fn end(&mut self) {
+    /// What the request left open ends with it, also in an instance that is reused. One that failed
+    /// (`returned` is false) is not: what it was sending must break off with it.
+    pub fn end(&mut self, returned: bool) {
         self.output.end();
         let state = self.store.data_mut();
-        self.tidy = state.outgoing.end() && !state.databases.has_open_transactions();
+        self.tidy = returned && state.outgoing.end() && !state.databases.has_open_transactions();
         self.served = self.served.saturating_add(1);
     }
 

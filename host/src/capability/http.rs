@@ -100,9 +100,15 @@ impl Outgoing {
         self.serving = Some(Serving { cx, deadline, in_flight, alive: Alive::default() });
     }
 
-    /// The request is over; true when nothing it sent is still under way.
+    /// The guest returned; true when nothing it sent is still under way. If not, the request stays
+    /// open: when this is dropped, bodies without an end break off.
     pub fn end(&mut self) -> bool {
-        self.serving.take().is_none_or(|serving| serving.in_flight.available_permits() == IN_FLIGHT_MAX)
+        let is_over =
+            self.serving.as_ref().is_none_or(|serving| serving.in_flight.available_permits() == IN_FLIGHT_MAX);
+        if is_over {
+            self.serving = None;
+        }
+        is_over
     }
 
     fn sending(&self, options: Option<RequestOptions>) -> Result<Sending, Error> {

@@ -157,7 +157,7 @@ impl GuestRun {
         let working: Working = Box::pin(async move {
             let handler = instance.proxy.wasi_http_incoming_handler();
             let result = handler.call_handle(&mut instance.store, incoming, outparam).await;
-            instance.end();
+            instance.end(result.is_ok());
             (instance, result)
         });
         let deadline = scope.deadline;
