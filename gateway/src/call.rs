@@ -22,9 +22,11 @@ use crate::{
     error::GatewayError,
     gateway::{checked, without_body},
     headers,
-    retry::{self, Budget, TRIES_MAX, TRY_TIMEOUT},
+    retry::{self, Budget, TRIES_MAX},
 };
 use kept::Kept;
+
+pub use crate::retry::TRY_TIMEOUT;
 
 /// How long a call may take in all, its retries and the answer's last byte included.
 const TIMEOUT: Duration = Duration::from_secs(5);

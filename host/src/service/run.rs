@@ -47,12 +47,21 @@ pub enum Failure {
     DeadlineExceeded,
     #[error("{0}; its client was slow or went away")]
     Downstream(Box<Failure>),
+    #[error("{0}; it had too little time to be blamed")]
+    Hurried(Box<Failure>),
 }
 
 impl Failure {
     /// Whether the component is to blame, for the breaker.
     pub(super) fn is_the_guests(&self) -> bool {
-        !matches!(self, Self::NoRoom(_) | Self::Downstream(_))
+        !matches!(self, Self::NoRoom(_) | Self::Downstream(_) | Self::Hurried(_))
+    }
+
+    /// Being late before `fair_by` is not the component's fault: otherwise a caller in a hurry could
+    /// have its callee put to rest for everybody.
+    pub(super) fn unless_hurried(self, fair_by: Instant) -> Self {
+        let is_late = matches!(self, Self::DeadlineExceeded | Self::Stopped(Stopped::Deadline));
+        if is_late && Instant::now() < fair_by { Self::Hurried(Box::new(self)) } else { self }
     }
 
     pub(super) fn into_dispatch_error(self, service: Arc<str>) -> DispatchError {
@@ -62,7 +71,7 @@ impl Failure {
             Self::Stopped(_) | Self::DeadlineExceeded => DispatchError::TimedOut { service, reason },
             Self::Trapped(_) | Self::Panicked(_) => DispatchError::Trapped { service, reason },
             Self::NoAnswer(_) => DispatchError::InvalidAnswer { service, reason },
-            Self::Downstream(failure) => failure.into_dispatch_error(service),
+            Self::Downstream(failure) | Self::Hurried(failure) => failure.into_dispatch_error(service),
         }
     }
 }
@@ -128,6 +137,8 @@ pub(super) struct GuestRun {
     pub(super) deadline: Instant,
     /// When its head must be there.
     pub(super) answer_by: Instant,
+    /// Being late sooner than this is not its fault.
+    fair_by: Instant,
 }
 
 type Head = Result<Response<WasiBody>, ErrorCode>;
@@ -138,6 +149,7 @@ impl GuestRun {
     pub(super) fn start(
         mut instance: Instance,
         scope: Scope,
+        fair_by: Instant,
         cx: Arc<RequestContext>,
         request: Request<Body>,
     ) -> wasmtime::Result<Self> {
@@ -161,7 +173,7 @@ impl GuestRun {
             (instance, result)
         });
         let deadline = scope.deadline;
-        Ok(Self { working: Guarded::new(working, budget), head, upload, deadline, answer_by })
+        Ok(Self { working: Guarded::new(working, budget), head, upload, deadline, answer_by, fair_by })
     }
 
     /// Lets the guest run. Ready when it has returned: with its instance, in order, or with the
@@ -189,7 +201,7 @@ impl GuestRun {
     fn blamed(&self, failure: Failure) -> Failure {
         match self.upload.is_to_blame() {
             true => Failure::Downstream(Box::new(failure)),
-            false => failure,
+            false => failure.unless_hurried(self.fair_by),
         }
     }
 

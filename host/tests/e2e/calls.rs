@@ -201,6 +201,26 @@ fn a_failing_callee_opens_its_breaker_and_callers_are_answered_at_once() {
 }
 
 #[test]
+fn a_caller_in_a_hurry_puts_nobody_to_rest_and_a_callee_that_is_late_by_its_own_limit_rests() {
+    let patient = "limits = { timeout = \"20s\" }\n";
+    let statuses = |host: &Host, parameters: &str| -> Vec<u64> {
+        let to = url("http://callee.internal/sleep?ms=300");
+        let answer = host.get(&format!("/call?times=45&method=POST&{to}{parameters}"));
+        answer.json().as_array().unwrap().iter().map(|told| told["status"].as_u64().unwrap()).collect()
+    };
+    let host = Host::running(&pair(patient, ""));
+    assert_eq!(statuses(&host, "&first=1"), [504; 45], "it is asked every time");
+    let health = exchange(host.admin, "GET", "/health/services/caller", &[], b"").json();
+    assert_eq!(health["checks"]["call.callee"]["status"], "healthy", "{health}");
+    assert_eq!(call(&host, &format!("{}&method=POST", url("http://callee.internal/")))["status"], 200);
+
+    let host = Host::running(&pair(patient, "limits = { timeout = \"100ms\" }"));
+    let statuses = statuses(&host, "");
+    assert_eq!(statuses[..20], [504; 20]);
+    assert!(statuses[20..].contains(&503), "{statuses:?}");
+}
+
+#[test]
 fn health_of_a_caller_names_each_callee() {
     let host = Host::running(&pair("", ""));
     let health = exchange(host.admin, "GET", "/health/services/caller", &[], b"").json();
