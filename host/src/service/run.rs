@@ -28,7 +28,10 @@ use super::{
     ROOM_WAIT, Version,
     upload::{Upload, Watched},
 };
-use crate::instance::{Budget, Instance, Refusal, Scope, Stopped};
+use crate::{
+    capability::http::HeadDue,
+    instance::{Budget, Instance, Refusal, Scope, Stopped},
+};
 
 /// Why a guest gave no answer, or no whole one.
 #[derive(Debug, thiserror::Error)]
@@ -155,7 +158,8 @@ impl GuestRun {
     ) -> wasmtime::Result<Self> {
         let scheme = if cx.https { Scheme::Https } else { Scheme::Http };
         let answer_by = request.extensions().get::<AnswerBy>().map_or(scope.deadline, |by| by.0.min(scope.deadline));
-        instance.begin(&scope, cx);
+        let head_due = HeadDue::new(answer_by);
+        instance.begin(&scope, cx, head_due.clone());
         let head = Arc::new(HeadSlot::default());
         let budget = instance.budget.clone();
         let upload = Arc::new(Upload::default());
@@ -165,6 +169,7 @@ impl GuestRun {
         let slot = head.clone();
         let outparam = http.new_response_outparam_from_callback(move |head| {
             *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(head);
+            head_due.meet();
         })?;
         let working: Working = Box::pin(async move {
             let handler = instance.proxy.wasi_http_incoming_handler();

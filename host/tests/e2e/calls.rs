@@ -181,6 +181,25 @@ fn a_slow_callee_costs_its_caller_two_seconds_and_no_more() {
 }
 
 #[test]
+fn in_a_chain_the_slow_service_is_late_and_those_before_it_answer() {
+    let middle =
+        "[services.middle]\ncomponent = \"COMPONENTS/probe_net.wasm\"\npermissions = { call = [\"callee\"] }\n";
+    let caller = "permissions = { call = [\"middle\"] }\nlimits = { timeout = \"3s\" }";
+    let host = Host::running(&format!("{}{middle}", pair(caller, "")));
+    let slow = quoted("http://callee.internal/sleep?ms=20000");
+    let to = url(&format!("http://middle.internal/proxy?url={slow}"));
+    for hurry in ["&first=800", "&first=400", ""] {
+        let told = call(&host, &format!("{to}{hurry}&method=POST"));
+        assert_eq!(told["status"], 504, "{told}");
+        assert_eq!(header(&told["headers"], "x-service"), ["middle"], "it passed on what it was told: {told}");
+    }
+    let through =
+        format!("http://middle.internal/call?{}&first=15000&method=POST", url("http://callee.internal/sleep?ms=20000"));
+    let told = call(&host, &format!("{}&first=15000&method=POST", url(&through)));
+    assert_eq!(told["status"], 200, "it told its caller before that had to answer: {told}");
+}
+
+#[test]
 fn a_failing_callee_opens_its_breaker_and_callers_are_answered_at_once() {
     let host = Host::running(&pair("limits = { timeout = \"20s\" }\n", ""));
     let answer = host.get(&format!("/call?times=40&method=POST&{}", url("http://callee.internal/trap")));
