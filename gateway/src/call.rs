@@ -22,9 +22,11 @@ use crate::{
     error::GatewayError,
     gateway::{checked, without_body},
     headers,
-    retry::{self, Budget, TRIES_MAX, TRY_TIMEOUT},
+    retry::{self, Budget, TRIES_MAX},
 };
 use kept::Kept;
+
+pub use crate::retry::TRY_TIMEOUT;
 
 /// How long a call may take in all, its retries and the answer's last byte included.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -53,7 +55,17 @@ pub struct Caller {
     pub deadline: Instant,
     /// How long each try may take as far as the answer's head; not given: 2 s.
     pub head_timeout: Option<Duration>,
+    /// When the head of the caller's own answer must be there, while it is not. Tries end a little
+    /// sooner, so that it can still answer, and a slow callee is the one who is named.
+    pub head_by: Option<Instant>,
     pub body_limit_bytes: u64,
+}
+
+impl Caller {
+    fn head_time_left(&self) -> Duration {
+        let left = self.head_by.map_or(Duration::MAX, |by| by.saturating_duration_since(now()));
+        left - (2 * GRACE).min(left / 4)
+    }
 }
 
 impl Callee {
@@ -139,7 +151,9 @@ impl Callee {
             let mut of_try = cx.clone();
             of_try.trace.span_id = if tried == 1 { cx.trace.span_id } else { cx.trace.child().span_id };
             let of_try = Arc::new(of_try);
-            let answer = self.tried(&of_try, try_timeout, clone(&head, &of_try), body, &fault).await;
+            let answer = self
+                .tried(&of_try, try_timeout.min(caller.head_time_left()), clone(&head, &of_try), body, &fault)
+                .await;
             let asked = match &answer {
                 Ok((response, _)) if !is_passing(response.status()) => None,
                 Ok((response, _)) => Some(retry::backoff(tried, Some(response.headers()))),

@@ -45,7 +45,8 @@ pub struct AnsweredBy {
 }
 
 /// When the answer's head must be there, where that is sooner than the deadline: a caller puts it
-/// into the request's extensions. Later than that is the implementor's failure.
+/// into the request's extensions. Later than that there is no answer; whether the implementor is to
+/// blame depends on how long it had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AnswerBy(pub std::time::Instant);
 

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 /// Tries of one request, the first included.
 pub(crate) const TRIES_MAX: u32 = 3;
 /// How long one try may take as far as the head of its answer.
-pub(crate) const TRY_TIMEOUT: Duration = Duration::from_secs(2);
+pub const TRY_TIMEOUT: Duration = Duration::from_secs(2);
 /// The wait before the second try; it doubles for the third.
 const BACKOFF: Duration = Duration::from_millis(100);
 

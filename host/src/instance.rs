@@ -15,7 +15,7 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView, p2::binding
 use crate::{
     backend::Backends,
     capability::{
-        http::{Outgoing, Ways},
+        http::{HeadDue, Outgoing, Ways},
         identity::{IdentitiesView, IdentityView},
         postgres::{DatabaseCtx, DatabaseView, PostgresView},
         stdio::{GuestStream, Output},
@@ -142,22 +142,23 @@ impl Seat {
 
 impl Instance {
     /// The next request is `cx`, within `scope`: its clock starts, its output is its own.
-    pub fn begin(&mut self, scope: &Scope, cx: Arc<RequestContext>) {
+    pub fn begin(&mut self, scope: &Scope, cx: Arc<RequestContext>, head_due: HeadDue) {
         scope.arm(&self.budget);
         self.output.begin(scope.trace_id);
         let state = self.store.data_mut();
         state.databases.begin(scope.deadline);
         state.identities.begin(scope.deadline);
-        state.outgoing.begin(cx, scope.deadline);
+        state.outgoing.begin(cx, scope.deadline, head_due);
         state.limiter.begin();
         self.store.set_hostcall_fuel(HOSTCALL_BYTES_MAX);
     }
 
-    /// What the request left open ends with it, also in an instance that is reused.
-    pub fn end(&mut self) {
+    /// What the request left open ends with it, also in an instance that is reused. One that failed
+    /// (`returned` is false) is not: what it was sending must break off with it.
+    pub fn end(&mut self, returned: bool) {
         self.output.end();
         let state = self.store.data_mut();
-        self.tidy = state.outgoing.end() && !state.databases.has_open_transactions();
+        self.tidy = returned && state.outgoing.end() && !state.databases.has_open_transactions();
         self.served = self.served.saturating_add(1);
     }
 

@@ -13,6 +13,7 @@ use std::{
 use arc_swap::{ArcSwap, ArcSwapOption};
 use gateway::{
     body::Body,
+    call::TRY_TIMEOUT,
     context::RequestContext,
     dispatch::{AnswerBy, AnsweredBy, Dispatch, DispatchError, Dispatched},
 };
@@ -164,10 +165,11 @@ impl Service {
         };
         let version = self.version(); // after the queue: who waited there meets the newest one
         let scope = Scope { trace_id: cx.trace.trace_id, deadline, cpu: version.limits().cpu };
+        let fair_by = Instant::now() + fair_time(version.limits().timeout);
         let head_only = request.method() == http::Method::HEAD;
         let started = match self.instance(&version, scope).await {
-            Ok(instance) => GuestRun::start(instance, scope, cx, request).map_err(Failure::from),
-            Err(failure) => Err(failure),
+            Ok(instance) => GuestRun::start(instance, scope, fair_by, cx, request).map_err(Failure::from),
+            Err(failure) => Err(failure.unless_hurried(fair_by)),
         };
         let run = match started {
             Ok(run) => run,
@@ -211,3 +213,9 @@ impl Dispatch for Service {
 
 /// How long an instance that could not be made for want of room is waited for.
 const ROOM_WAIT: Duration = Duration::from_millis(250);
+
+/// What a guest must have had before being late counts against its service: the time of a try or
+/// its own limit, less what the way here takes (a chain of calls keeps a little at each step).
+fn fair_time(limit: Duration) -> Duration {
+    TRY_TIMEOUT.min(limit) * 3 / 4
+}

@@ -57,7 +57,14 @@ fn caller(hops: u8) -> Caller {
         source_service: None,
     };
     let deadline = serving.deadline;
-    Caller { service: "a".into(), serving: Arc::new(serving), deadline, head_timeout: None, body_limit_bytes: 1 << 20 }
+    Caller {
+        service: "a".into(),
+        serving: Arc::new(serving),
+        deadline,
+        head_timeout: None,
+        head_by: None,
+        body_limit_bytes: 1 << 20,
+    }
 }
 
 fn request(method: &str, body: &'static str) -> Request<Full<Bytes>> {

@@ -7,6 +7,7 @@
 
 mod answer;
 mod denied;
+mod due;
 mod upload;
 
 use std::{
@@ -33,6 +34,8 @@ use crate::{
 use answer::{Answered, IoWork, Waits};
 use denied::Denials;
 use upload::{Alive, upload};
+
+pub use due::HeadDue;
 
 /// Of each body that a guest has begun, the host holds at most two pieces of this size.
 const BODY_CHUNK_MAX_BYTES: usize = 16 << 10;
@@ -74,6 +77,7 @@ pub struct Outgoing {
 struct Serving {
     cx: Arc<RequestContext>,
     deadline: Instant,
+    head_due: HeadDue,
     in_flight: Arc<Semaphore>,
     alive: Alive,
 }
@@ -83,6 +87,7 @@ struct Sending {
     ways: Arc<Ways>,
     cx: Arc<RequestContext>,
     deadline: Instant,
+    head_by: Option<Instant>,
     alive: Alive,
     permit: OwnedSemaphorePermit,
     options: RequestOptions,
@@ -94,15 +99,22 @@ impl Outgoing {
         Self { forbidden: Arc::new(move |name| forbidden.contains(name)), ways, serving: None }
     }
 
-    /// Requests from now on are made on behalf of `cx` and end by `deadline`.
-    pub fn begin(&mut self, cx: Arc<RequestContext>, deadline: Instant) {
+    /// Requests from now on are made on behalf of `cx` and end by `deadline`; those that the head
+    /// of its answer may depend on have theirs a little before `head_due`.
+    pub fn begin(&mut self, cx: Arc<RequestContext>, deadline: Instant, head_due: HeadDue) {
         let in_flight = Arc::new(Semaphore::new(IN_FLIGHT_MAX));
-        self.serving = Some(Serving { cx, deadline, in_flight, alive: Alive::default() });
+        self.serving = Some(Serving { cx, deadline, head_due, in_flight, alive: Alive::default() });
     }
 
-    /// The request is over; true when nothing it sent is still under way.
+    /// The guest returned; true when nothing it sent is still under way. If not, the request stays
+    /// open: when this is dropped, bodies without an end break off.
     pub fn end(&mut self) -> bool {
-        self.serving.take().is_none_or(|serving| serving.in_flight.available_permits() == IN_FLIGHT_MAX)
+        let is_over =
+            self.serving.as_ref().is_none_or(|serving| serving.in_flight.available_permits() == IN_FLIGHT_MAX);
+        if is_over {
+            self.serving = None;
+        }
+        is_over
     }
 
     fn sending(&self, options: Option<RequestOptions>) -> Result<Sending, Error> {
@@ -112,6 +124,7 @@ impl Outgoing {
             ways: self.ways.clone(),
             cx: serving.cx.clone(),
             deadline: serving.deadline,
+            head_by: serving.head_due.by(),
             alive: serving.alive.clone(),
             permit,
             options: options.unwrap_or_default(),
@@ -166,6 +179,7 @@ impl Sending {
             serving: self.cx.clone(),
             deadline: self.deadline,
             head_timeout: self.options.first_byte_timeout,
+            head_by: self.head_by,
             body_limit_bytes: self.ways.body_limit_bytes,
         };
         let waits = self.waits();

@@ -28,7 +28,10 @@ use super::{
     ROOM_WAIT, Version,
     upload::{Upload, Watched},
 };
-use crate::instance::{Budget, Instance, Refusal, Scope, Stopped};
+use crate::{
+    capability::http::HeadDue,
+    instance::{Budget, Instance, Refusal, Scope, Stopped},
+};
 
 /// Why a guest gave no answer, or no whole one.
 #[derive(Debug, thiserror::Error)]
@@ -47,12 +50,21 @@ pub enum Failure {
     DeadlineExceeded,
     #[error("{0}; its client was slow or went away")]
     Downstream(Box<Failure>),
+    #[error("{0}; it had too little time to be blamed")]
+    Hurried(Box<Failure>),
 }
 
 impl Failure {
     /// Whether the component is to blame, for the breaker.
     pub(super) fn is_the_guests(&self) -> bool {
-        !matches!(self, Self::NoRoom(_) | Self::Downstream(_))
+        !matches!(self, Self::NoRoom(_) | Self::Downstream(_) | Self::Hurried(_))
+    }
+
+    /// Being late before `fair_by` is not the component's fault: otherwise a caller in a hurry could
+    /// have its callee put to rest for everybody.
+    pub(super) fn unless_hurried(self, fair_by: Instant) -> Self {
+        let is_late = matches!(self, Self::DeadlineExceeded | Self::Stopped(Stopped::Deadline));
+        if is_late && Instant::now() < fair_by { Self::Hurried(Box::new(self)) } else { self }
     }
 
     pub(super) fn into_dispatch_error(self, service: Arc<str>) -> DispatchError {
@@ -62,7 +74,7 @@ impl Failure {
             Self::Stopped(_) | Self::DeadlineExceeded => DispatchError::TimedOut { service, reason },
             Self::Trapped(_) | Self::Panicked(_) => DispatchError::Trapped { service, reason },
             Self::NoAnswer(_) => DispatchError::InvalidAnswer { service, reason },
-            Self::Downstream(failure) => failure.into_dispatch_error(service),
+            Self::Downstream(failure) | Self::Hurried(failure) => failure.into_dispatch_error(service),
         }
     }
 }
@@ -128,6 +140,8 @@ pub(super) struct GuestRun {
     pub(super) deadline: Instant,
     /// When its head must be there.
     pub(super) answer_by: Instant,
+    /// Being late sooner than this is not its fault.
+    fair_by: Instant,
 }
 
 type Head = Result<Response<WasiBody>, ErrorCode>;
@@ -138,12 +152,14 @@ impl GuestRun {
     pub(super) fn start(
         mut instance: Instance,
         scope: Scope,
+        fair_by: Instant,
         cx: Arc<RequestContext>,
         request: Request<Body>,
     ) -> wasmtime::Result<Self> {
         let scheme = if cx.https { Scheme::Https } else { Scheme::Http };
         let answer_by = request.extensions().get::<AnswerBy>().map_or(scope.deadline, |by| by.0.min(scope.deadline));
-        instance.begin(&scope, cx);
+        let head_due = HeadDue::new(answer_by);
+        instance.begin(&scope, cx, head_due.clone());
         let head = Arc::new(HeadSlot::default());
         let budget = instance.budget.clone();
         let upload = Arc::new(Upload::default());
@@ -153,15 +169,16 @@ impl GuestRun {
         let slot = head.clone();
         let outparam = http.new_response_outparam_from_callback(move |head| {
             *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(head);
+            head_due.meet();
         })?;
         let working: Working = Box::pin(async move {
             let handler = instance.proxy.wasi_http_incoming_handler();
             let result = handler.call_handle(&mut instance.store, incoming, outparam).await;
-            instance.end();
+            instance.end(result.is_ok());
             (instance, result)
         });
         let deadline = scope.deadline;
-        Ok(Self { working: Guarded::new(working, budget), head, upload, deadline, answer_by })
+        Ok(Self { working: Guarded::new(working, budget), head, upload, deadline, answer_by, fair_by })
     }
 
     /// Lets the guest run. Ready when it has returned: with its instance, in order, or with the
@@ -189,7 +206,7 @@ impl GuestRun {
     fn blamed(&self, failure: Failure) -> Failure {
         match self.upload.is_to_blame() {
             true => Failure::Downstream(Box::new(failure)),
-            false => failure,
+            false => failure.unless_hurried(self.fair_by),
         }
     }
 

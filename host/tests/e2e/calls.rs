@@ -181,6 +181,25 @@ fn a_slow_callee_costs_its_caller_two_seconds_and_no_more() {
 }
 
 #[test]
+fn in_a_chain_the_slow_service_is_late_and_those_before_it_answer() {
+    let middle =
+        "[services.middle]\ncomponent = \"COMPONENTS/probe_net.wasm\"\npermissions = { call = [\"callee\"] }\n";
+    let caller = "permissions = { call = [\"middle\"] }\nlimits = { timeout = \"3s\" }";
+    let host = Host::running(&format!("{}{middle}", pair(caller, "")));
+    let slow = quoted("http://callee.internal/sleep?ms=20000");
+    let to = url(&format!("http://middle.internal/proxy?url={slow}"));
+    for hurry in ["&first=800", "&first=400", ""] {
+        let told = call(&host, &format!("{to}{hurry}&method=POST"));
+        assert_eq!(told["status"], 504, "{told}");
+        assert_eq!(header(&told["headers"], "x-service"), ["middle"], "it passed on what it was told: {told}");
+    }
+    let through =
+        format!("http://middle.internal/call?{}&first=15000&method=POST", url("http://callee.internal/sleep?ms=20000"));
+    let told = call(&host, &format!("{}&first=15000&method=POST", url(&through)));
+    assert_eq!(told["status"], 200, "it told its caller before that had to answer: {told}");
+}
+
+#[test]
 fn a_failing_callee_opens_its_breaker_and_callers_are_answered_at_once() {
     let host = Host::running(&pair("limits = { timeout = \"20s\" }\n", ""));
     let answer = host.get(&format!("/call?times=40&method=POST&{}", url("http://callee.internal/trap")));
@@ -198,6 +217,26 @@ fn a_failing_callee_opens_its_breaker_and_callers_are_answered_at_once() {
     while call(&host, &url("http://callee.internal/"))["status"] != 200 {
         assert!(Instant::now() < deadline, "it recovers");
     }
+}
+
+#[test]
+fn a_caller_in_a_hurry_puts_nobody_to_rest_and_a_callee_that_is_late_by_its_own_limit_rests() {
+    let patient = "limits = { timeout = \"20s\" }\n";
+    let statuses = |host: &Host, parameters: &str| -> Vec<u64> {
+        let to = url("http://callee.internal/sleep?ms=300");
+        let answer = host.get(&format!("/call?times=45&method=POST&{to}{parameters}"));
+        answer.json().as_array().unwrap().iter().map(|told| told["status"].as_u64().unwrap()).collect()
+    };
+    let host = Host::running(&pair(patient, ""));
+    assert_eq!(statuses(&host, "&first=1"), [504; 45], "it is asked every time");
+    let health = exchange(host.admin, "GET", "/health/services/caller", &[], b"").json();
+    assert_eq!(health["checks"]["call.callee"]["status"], "healthy", "{health}");
+    assert_eq!(call(&host, &format!("{}&method=POST", url("http://callee.internal/")))["status"], 200);
+
+    let host = Host::running(&pair(patient, "limits = { timeout = \"100ms\" }"));
+    let statuses = statuses(&host, "");
+    assert_eq!(statuses[..20], [504; 20]);
+    assert!(statuses[20..].contains(&503), "{statuses:?}");
 }
 
 #[test]

@@ -211,3 +211,25 @@ fn net_true_needs_the_hosts_consent_and_is_warned_about() {
     assert_eq!(call(&host, &upstream.url("/"), "")["status"], 200);
     host.log.expect_line("reaches everything");
 }
+
+#[test]
+fn half_a_request_of_a_guest_that_died_never_reaches_a_server_as_a_whole_one() {
+    let upstream = Upstream::answering("counted");
+    let host = dialler(&format!("[\"{}\"]", upstream.address));
+    let dying = format!("method=POST&url={}", quoted(&upstream.url("/d")));
+    std::thread::scope(|scope| {
+        for first in 0..4_u64 {
+            let (host, dying) = (&host, &dying);
+            scope.spawn(move || {
+                for number in 0..24 {
+                    let answer = host.get(&format!("/die?{dying}&ms={}", (first + number) % 7));
+                    assert_eq!(answer.status, 502, "it died, and nobody gives it a rest");
+                    // Most requests must go well: the breaker would turn the next ones away.
+                    (0..2).for_each(|_| assert_eq!(host.get("/").status, 200));
+                }
+            });
+        }
+    });
+    assert!(upstream.connections() > 0, "some of them got as far as the server");
+    assert_eq!(upstream.requests(), Vec::<String>::new(), "none of the bodies ended");
+}

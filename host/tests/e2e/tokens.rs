@@ -13,7 +13,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Command, Host, archipel, place, wait, write_manifest};
+use crate::harness::{Answer, Command, Host, archipel, place, upstream::quoted, wait, write_manifest};
 
 const GENERATED: &str = "keys = { generate = true }";
 
@@ -89,6 +89,39 @@ fn a_route_asks_for_a_token_and_the_service_learns_whose_it_is() {
     let log = log.ended();
     for secret in [token.as_str(), head, signature, "canary-no-token"] {
         assert!(!log.contains(secret), "a token in the log");
+    }
+}
+
+#[test]
+fn a_call_is_made_for_the_user_of_the_request_and_by_the_last_caller() {
+    let net = "component = \"COMPONENTS/probe_net.wasm\"";
+    let host = Host::running(&format!(
+        "{}[[routes]]\npath = \"/proxy\"\nservice = \"first\"\n[[routes]]\npath = \"/call\"\nservice = \"first\"\n\
+         [services.first]\n{net}\npermissions = {{ call = [\"second\", \"probe\"] }}\n\
+         [services.second]\n{net}\npermissions = {{ call = [\"probe\"] }}\n",
+        manifest(GENERATED)
+    ));
+    let token = sign(host.folder.path(), &["--role", "admin", "--role", "user"]);
+    let echo = quoted("http://probe.internal/echo");
+    let second = quoted(&format!("http://second.internal/proxy?url={echo}"));
+    for (to, last) in [(&echo, "first"), (&second, "second")] {
+        let check = |seen: &Answer| {
+            assert_eq!(seen.status, 200, "{seen:?}");
+            assert_eq!(told(seen, "x-user-id").as_deref(), Some("7"), "{seen:?}");
+            assert_eq!(told(seen, "x-user-roles").as_deref(), Some("admin,user"));
+            assert_eq!(told(seen, "x-source-service").as_deref(), Some(last));
+            assert_eq!(told(seen, "authorization"), None);
+        };
+        let bearer = format!("Bearer {token}");
+        let forged = [("x-user-id", "8"), ("x-user-roles", "root"), ("x-source-service", "probe")];
+        let headers = [&[("authorization", bearer.as_str())], &forged[..]].concat();
+        check(&host.send("GET", &format!("/proxy?url={to}"), &headers, b""));
+        // What the guest makes up counts as little as what the client does.
+        let made_up = quoted("x-user-id:8\nx-user-roles:root\nx-source-service:probe");
+        let mut answer = get(&host, &format!("/call?url={to}&headers={made_up}"), &token);
+        answer.body = answer.json()[0]["body"].as_str().expect("a body").as_bytes().to_vec();
+        check(&answer);
+        assert_eq!(host.get(&format!("/proxy?url={to}")).status, 401);
     }
 }
 

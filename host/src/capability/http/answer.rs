@@ -51,14 +51,14 @@ pub(super) fn answered(
     }
     let (pieces, received) = mpsc::channel(1);
     let work = Box::new(async move {
-        pump(body, waits, &pieces).await;
-        drop(permit);
+        pump(body, waits, &pieces, permit).await;
         Ok(())
     });
     (Response::from_parts(head, Piped { pieces: received, ended: false }.boxed_unsync()), work)
 }
 
-async fn pump(mut body: Body, waits: Waits, pieces: &mpsc::Sender<Piece>) {
+async fn pump(mut body: Body, waits: Waits, pieces: &mpsc::Sender<Piece>, permit: OwnedSemaphorePermit) {
+    let mut permit = Some(permit);
     loop {
         let until = Instant::now().checked_add(waits.between).map_or(waits.deadline, |by| by.min(waits.deadline));
         let piece = match timeout_at(until.into(), body.frame()).await {
@@ -68,6 +68,10 @@ async fn pump(mut body: Body, waits: Waits, pieces: &mpsc::Sender<Piece>) {
             Ok(None) => Piece::End,
         };
         let is_last = !matches!(piece, Piece::Frame(_));
+        if is_last {
+            // Before the guest learns of the end: it may return at once, with nothing under way.
+            drop(permit.take());
+        }
         if pieces.send(piece).await.is_err() || is_last {
             return;
         }
@@ -104,5 +108,46 @@ fn into_wasi(error: BodyError) -> Error {
         BodyError::TooLarge { limit } => Error::HttpResponseBodySize(Some(limit)),
         BodyError::TooSlow | BodyError::DeadlineExceeded => Error::HttpResponseTimeout,
         BodyError::Cut(_) => Error::HttpResponseIncomplete,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::{
+            Arc,
+            atomic::{AtomicUsize, Ordering::SeqCst},
+        },
+        task::{Wake, Waker},
+    };
+
+    use futures_util::FutureExt;
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    /// Notes, whenever the guest is woken, how many places are free.
+    struct Guest(Arc<Semaphore>, AtomicUsize);
+
+    impl Wake for Guest {
+        fn wake(self: Arc<Self>) {
+            self.1.store(self.0.available_permits(), SeqCst);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_guest_that_learns_of_the_end_has_nothing_under_way() {
+        let places = Arc::new(Semaphore::new(1));
+        let permit = places.clone().try_acquire_owned().unwrap();
+        let nothing = http_body_util::StreamBody::new(futures_util::stream::empty::<Result<Frame<Bytes>, BodyError>>());
+        let waits = Waits { between: Duration::MAX, deadline: Instant::now() + Duration::from_secs(60) };
+        let (response, work) = answered(Response::new(Body::new(nothing)), waits, permit);
+        let mut body = response.into_body();
+        let guest = Arc::new(Guest(places, AtomicUsize::new(usize::MAX)));
+        let waker = Waker::from(guest.clone());
+        assert!(http_body::Body::poll_frame(Pin::new(&mut body), &mut Context::from_waker(&waker)).is_pending());
+        assert_eq!(guest.1.load(SeqCst), usize::MAX, "not woken yet");
+        assert!(Box::into_pin(work).now_or_never().is_some_and(|done| done.is_ok()));
+        assert_eq!(guest.1.load(SeqCst), 1, "free when it is told");
     }
 }

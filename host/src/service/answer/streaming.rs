@@ -47,9 +47,36 @@ enum Guest {
     /// It has returned well; its instance is kept until the body has ended, because a body that
     /// the guest left open ends as if it were whole once its store is gone.
     Returned(Box<Instance>, Admitted),
+    /// It has returned well and its body has ended.
+    Done,
     /// Its deadline passed while nobody looked.
     Late,
     Gone,
+}
+
+/// What the end of a body means.
+enum End {
+    Whole(Box<Instance>, Admitted),
+    Told,
+    /// The guest is still at work.
+    Open,
+    /// The body ended because its store is gone, not because the guest ended it.
+    Cut(Failure),
+}
+
+impl Guest {
+    fn end(&mut self) -> End {
+        match std::mem::replace(self, Self::Done) {
+            Self::Returned(instance, admitted) => End::Whole(instance, admitted),
+            Self::Done => End::Told,
+            running @ Self::Running { .. } => {
+                *self = running;
+                End::Open
+            }
+            Self::Late => End::Cut(Failure::DeadlineExceeded),
+            Self::Gone => End::Cut(Failure::NoAnswer("it was gone before its body had ended".into())),
+        }
+    }
 }
 
 type Polled = Poll<Option<Result<Frame<Bytes>, BodyError>>>;
@@ -85,26 +112,23 @@ impl Streaming {
                 }
             },
             Guest::Late => Err(Failure::DeadlineExceeded),
-            Guest::Returned(..) | Guest::Gone => Ok(()),
+            Guest::Returned(..) | Guest::Done | Guest::Gone => Ok(()),
         }
     }
 
     /// The body has ended: the answer is whole once the guest has returned, too.
     fn ended(&mut self, cx: &mut Context<'_>) -> Polled {
-        let mut guest = lock(&self.guest);
-        match std::mem::replace(&mut *guest, Guest::Gone) {
-            Guest::Returned(instance, admitted) => {
+        let end = lock(&self.guest).end();
+        match end {
+            End::Whole(instance, admitted) => {
                 self.version.keep(*instance);
                 admitted.succeeded();
+                Poll::Ready(None)
             }
-            Guest::Gone | Guest::Late => {}
-            running @ Guest::Running { .. } => {
-                *guest = running;
-                drop(guest);
-                return self.waiting(cx);
-            }
+            End::Told => Poll::Ready(None),
+            End::Open => self.waiting(cx),
+            End::Cut(failure) => self.cut(&failure),
         }
-        Poll::Ready(None)
     }
 
     fn waiting(&mut self, cx: &mut Context<'_>) -> Polled {
@@ -113,7 +137,9 @@ impl Streaming {
             Guest::Running { run, .. } if self.timer.poll_passed(self.deadline, cx) => run.late(),
             Guest::Running { .. } => return Poll::Pending,
             Guest::Late => Failure::DeadlineExceeded,
-            Guest::Returned(..) | Guest::Gone => Failure::NoAnswer("it returned without finishing its body".into()),
+            Guest::Returned(..) | Guest::Done | Guest::Gone => {
+                Failure::NoAnswer("it returned without finishing its body".into())
+            }
         };
         drop(guest);
         self.cut(&failure)
@@ -170,4 +196,16 @@ impl Drop for Streaming {
 
 fn lock(guest: &Mutex<Guest>) -> MutexGuard<'_, Guest> {
     guest.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_that_ends_because_its_guest_was_ended_is_cut() {
+        assert!(matches!(Guest::Late.end(), End::Cut(Failure::DeadlineExceeded)));
+        assert!(matches!(Guest::Gone.end(), End::Cut(Failure::NoAnswer(_))));
+        assert!(matches!(Guest::Done.end(), End::Told), "asked again after a good end");
+    }
 }
