@@ -46,8 +46,8 @@ fmt: _linters
     cargo fmt --all
     cd components && cargo fmt --all
 
-# Measure against peers: just bench hello (release build; options: just bench hello --help)
-bench WHAT *ARGS: _compiler (component 'hello')
+# Measure against peers: just bench hello, just bench shop (release build; options: just bench hello --help)
+bench WHAT *ARGS: _compiler (component 'hello') (component 'users')
     cargo build --release -p host -p bench
     '{{ host_target }}/release/bench' "$@"
 

@@ -1,11 +1,11 @@
 //! The threads that compile: as many as there are cores, and behind everything else that wants one.
 //!
-//! A compilation takes all cores for a second or more. At a low priority (nice 10) the requests
+//! A compilation takes all cores for a second or more. At a lower priority (nice 5, a quarter of a full core) the requests
 //! that are served meanwhile hardly notice it.
 
 use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 
-const NICE: i32 = 10;
+const NICE: i32 = 5;
 
 /// A pool of its own for wasmtime's parallel compilation.
 pub struct Compilers(ThreadPool);
