@@ -417,22 +417,42 @@ fn verify(keys: &Path, token: &str, more: &[&str]) -> Result<Value, String> {
 
 /// Payloads of the vectors are no claims that count today, so a vector counts as accepted when
 /// only its claims are refused: its form, its key and its signature are right then.
+/// Vectors that are right, and that are refused all the same: there is no payload, and so no claims;
+/// the next two hold a `?`, which is no base64url (RFC 7515 section 2).
+const STRICTER: [u64; 3] = [259, 372, 373];
+
 #[test]
 fn no_published_vector_is_accepted_wrongly_and_every_right_one_of_ours_is() {
-    let (mut valid, mut invalid) = (0, 0);
+    let (mut right, mut other, mut wrong, mut same) = (0, 0, 0, 0);
     for vectors in [include_str!("vectors/wycheproof.json"), include_str!("vectors/rfc.json")] {
         let vectors: Value = serde_json::from_str(vectors).unwrap();
         let folder = tempfile::tempdir().unwrap();
         for group in vectors["testGroups"].as_array().unwrap() {
             let keys = folder.path().join("key.json");
             fs::write(&keys, group["key"].to_string()).unwrap();
-            for test in group["tests"].as_array().unwrap() {
+            let tests = group["tests"].as_array().unwrap();
+            let is_ours = !matches!(&group["key"]["alg"], Value::String(alg) if !ACCEPTED.contains(&alg.as_str()));
+            let valid: Vec<&Value> =
+                tests.iter().filter(|test| test["result"] == "valid").map(|test| &test["jws"]).collect();
+            for test in tests {
                 let refused = verify(&keys, test["jws"].as_str().unwrap(), &[]).expect_err("none is valid today");
-                let is_right = refused.contains("the signature is right, but");
-                assert_eq!(is_right, test["result"] == "valid", "{} {}: {refused}", group["comment"], test);
-                if is_right { valid += 1 } else { invalid += 1 }
+                let is_accepted = refused.contains("the signature is right, but");
+                let is_valid = test["result"] == "valid";
+                let is_stricter = test["tcId"].as_u64().is_some_and(|id| STRICTER.contains(&id));
+                let count = match (is_valid, is_ours && !is_stricter) {
+                    (true, true) => &mut right,
+                    (true, false) => &mut other,
+                    // Two of the wrong ones are, letter by letter, a right one.
+                    (false, _) if valid.contains(&&test["jws"]) => &mut same,
+                    (false, _) => &mut wrong,
+                };
+                *count += 1;
+                let expected = is_valid && is_ours && !is_stricter || !is_valid && valid.contains(&&test["jws"]);
+                assert_eq!(is_accepted, expected, "{} {}: {refused}", group["comment"], test);
             }
         }
     }
-    assert_eq!((valid, invalid), (7, 37));
+    assert_eq!((right, other, wrong, same), (22, 28, 354, 2));
 }
+
+const ACCEPTED: [&str; 4] = ["EdDSA", "ES256", "HS256", "RS256"];
