@@ -126,3 +126,79 @@ async fn a_routes_own_limit_counts_subjects_and_the_tighter_one_is_told() {
     assert_eq!(answer.headers()["x-ratelimit-remaining"], "4");
     assert_eq!(*asked.lock().unwrap(), [r#"Subject("7")"#]);
 }
+
+/// Spellings of `path`: characters encoded, segments doubled, dotted, decorated, in other cases.
+fn spellings(path: &str) -> Vec<String> {
+    let mut all =
+        vec![path.to_owned(), path.to_uppercase(), format!("{path}/"), format!("/{path}"), format!("//x{path}")];
+    for suffix in [
+        "?",
+        "?a=/api/a",
+        ";a",
+        ";/open",
+        "%00",
+        "%20",
+        "%2f",
+        "/.",
+        "/..",
+        "/%2e%2e",
+        "/../open",
+        "/..;/open",
+        "%3f",
+        "\\",
+        "%5c",
+    ] {
+        all.push(format!("{path}{suffix}"));
+    }
+    for prefix in [
+        "/open/..",
+        "/open/%2e%2e",
+        "/open/..;",
+        "/./",
+        "/%2e",
+        "/open%2f..",
+        "/open%2f%2e%2e",
+        "/health/..",
+        "/health/%2e%2e",
+        "\\open\\..",
+    ] {
+        all.push(format!("{prefix}{path}"));
+    }
+    for (at, byte) in path.bytes().enumerate() {
+        for encoded in [
+            format!("%{byte:02x}"),
+            format!("%{byte:02X}"),
+            format!("%25{byte:02x}"),
+            format!("%c0%{:02x}", byte | 0x80),
+        ] {
+            all.push(format!("{}{encoded}{}", &path[..at], &path[at + 1..]));
+        }
+        all.push(format!("{}/{}", &path[..at], &path[at..]));
+    }
+    all
+}
+
+#[tokio::test]
+async fn no_spelling_of_a_path_reaches_its_service_without_a_token() {
+    let (mut asked, mut refused) = (0, 0);
+    for path in ["/api/a", "/api/users/7", "/api/open", "/api/health", "/API/a"] {
+        for spelling in spellings(path) {
+            let Ok(uri) = spelling.parse::<http::Uri>() else { continue }; // it never becomes a request
+            for method in ["GET", "HEAD", "POST", "OPTIONS"] {
+                let seen = Seen::default();
+                let (gateway, verifier) = guarded(None, None, &seen);
+                let request = Request::builder().method(method).uri(uri.clone()).header("host", "shop.test");
+                let answer = gateway
+                    .handle(([192, 0, 2, 1], 9).into(), false, request.body(Full::<Bytes>::default()).unwrap())
+                    .await;
+                let status = answer.status().as_u16();
+                assert!(seen.lock().unwrap().iter().all(|(head, _)| head.uri.path() == "/open"), "{method} {spelling}");
+                assert!(matches!(status, 400 | 401), "{method} {spelling}: {status}");
+                assert_eq!(verifier.0.load(Relaxed), 0);
+                asked += 1;
+                refused += u32::from(status == 401);
+            }
+        }
+    }
+    assert!(asked > 1000 && refused > 500, "{asked} asked, {refused} of them well-formed");
+}
