@@ -15,6 +15,7 @@ mod handler;
 mod id;
 mod json;
 mod money;
+pub mod openapi;
 mod page;
 pub mod passwords;
 pub mod postgres;

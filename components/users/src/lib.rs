@@ -62,30 +62,10 @@ fn delete(_request: &mut Request, id: Uuid) -> Answer {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::{BTreeMap, BTreeSet};
-
-    use serde_json::{Map, Value};
-
-    type Methods = BTreeMap<String, BTreeSet<String>>;
+    use sdk::openapi::{documented, existing};
 
     #[test]
     fn the_openapi_document_has_exactly_the_routes_that_exist() {
-        let document: Value = serde_json::from_str(include_str!("../openapi.json")).unwrap();
-        let paths: BTreeMap<String, Map<String, Value>> = serde_json::from_value(document["paths"].clone()).unwrap();
-        let documented: Methods = paths
-            .into_iter()
-            .map(|(path, item)| {
-                let methods = item.keys().filter(|key| *key != "parameters");
-                (path, methods.map(|method| method.to_uppercase()).collect())
-            })
-            .collect();
-        let existing: Methods = super::routes()
-            .list()
-            .map(|(path, allow)| {
-                let methods = allow.split(", ").filter(|method| *method != "HEAD");
-                (path.to_owned(), methods.map(str::to_owned).collect())
-            })
-            .collect();
-        assert_eq!(documented, existing);
+        assert_eq!(documented(include_str!("../openapi.json")), existing(&super::routes()));
     }
 }
