@@ -21,6 +21,10 @@ pub enum Requirement {
     Nothing,
     /// At least one database in `permissions.postgres`.
     Postgres,
+    /// At least one store in `permissions.keyvalue`.
+    KeyValue,
+    /// At least one topic in `permissions.publish`.
+    Publish,
     /// `permissions.sign`.
     Sign,
     /// `permissions.passwords`.
@@ -48,10 +52,12 @@ pub fn requirement(import: &str) -> Requirement {
             Requirement::Nothing
         }
         (_, "archipel:postgres/client" | "archipel:postgres/types") if version == "0.1.0" => Requirement::Postgres,
-        (_, "wasi:keyvalue/store" | "wasi:keyvalue/atomics" | "wasi:keyvalue/batch" | "archipel:keyvalue/store") => {
+        (_, "archipel:keyvalue/store") if version == "0.1.0" => Requirement::KeyValue,
+        (_, "archipel:messaging/types") if version == "0.1.0" => Requirement::Nothing,
+        (_, "archipel:messaging/producer" | "archipel:messaging/outbox") if version == "0.1.0" => Requirement::Publish,
+        (_, "wasi:keyvalue/store" | "wasi:keyvalue/atomics" | "wasi:keyvalue/batch") => {
             Requirement::NotYet { permission: "keyvalue" }
         }
-        ("archipel:messaging", _) => Requirement::NotYet { permission: "publish" },
         (_, "archipel:identity/tokens") if version == "0.1.0" => Requirement::Sign,
         (_, "archipel:identity/passwords") if version == "0.1.0" => Requirement::Passwords,
         (_, "wasi:config/store") => Requirement::NotYet { permission: "secrets" },

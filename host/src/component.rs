@@ -166,10 +166,14 @@ impl Component {
         let missing = |import: &String| match capability::requirement(import) {
             Requirement::Nothing => None,
             Requirement::Postgres if grants.databases().next().is_some() => None,
+            Requirement::KeyValue if grants.stores().next().is_some() => None,
+            Requirement::Publish if !grants.publishes().is_empty() => None,
             Requirement::Sign if grants.signs().is_some() => None,
             Requirement::Passwords if grants.passwords().is_ok() => None,
             Requirement::Outgoing if grants.has_net() || grants.callees().next().is_some() => None,
             Requirement::Postgres => Some(grant(import, "postgres = { NAME = \"read-write\" }")),
+            Requirement::KeyValue => Some(grant(import, "keyvalue = { NAME = \"read-write\" }")),
+            Requirement::Publish => Some(grant(import, "publish = [\"TOPIC\"]")),
             Requirement::Sign => {
                 Some(grant(import, "sign = { auth = \"NAME\", roles = [\"ROLE\"], ttl_max = \"1h\" }"))
             }

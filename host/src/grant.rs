@@ -7,7 +7,9 @@
 pub mod call;
 mod denial;
 pub mod env;
+pub mod keyvalue;
 pub mod net;
+pub mod topic;
 
 use std::{
     collections::BTreeMap,
@@ -47,6 +49,11 @@ pub struct Permissions {
     pub call: BTreeMap<Arc<str>, call::CallScope>,
     /// What it may reach outside.
     pub net: net::NetPermission,
+    /// Key-value stores by name.
+    pub keyvalue: BTreeMap<Arc<str>, keyvalue::KeyValueScope>,
+    pub publish: Vec<topic::TopicPattern>,
+    /// What it handles.
+    pub subscribe: Vec<topic::TopicPattern>,
 }
 
 /// Which tokens a service may have signed.
@@ -125,7 +132,16 @@ impl Grants {
             net::NetAllow::Only(allow) => allow.iter().map(|entry| format!("net {entry}")).collect(),
         };
         let calls = self.callees().map(|callee| format!("call {callee}"));
-        databases.chain(sign).chain(passwords).chain(calls).chain(net).collect()
+        let stores = self.permissions.keyvalue.iter().map(|(store, scope)| match (scope.mode, &*scope.prefix) {
+            (Mode::Read, "") => format!("keyvalue {store} (read)"),
+            (Mode::ReadWrite, "") => format!("keyvalue {store} (read-write)"),
+            (Mode::Read, prefix) => format!("keyvalue {store} (read, {prefix}…)"),
+            (Mode::ReadWrite, prefix) => format!("keyvalue {store} (read-write, {prefix}…)"),
+        });
+        let publish = self.permissions.publish.iter().map(|topic| format!("publish {topic}"));
+        let subscribe = self.permissions.subscribe.iter().map(|topic| format!("subscribe {topic}"));
+        let inside = databases.chain(stores).chain(publish).chain(subscribe).chain(sign).chain(passwords);
+        inside.chain(calls).chain(net).collect()
     }
 
     /// # Errors

@@ -48,6 +48,9 @@ pub struct Manifest {
     pub issuers: BTreeMap<Arc<str>, AuthSettings>,
     pub databases: BTreeMap<Arc<str>, DatabaseSettings>,
     pub redis: BTreeMap<Arc<str>, RedisSettings>,
+    pub keyvalue: BTreeMap<Arc<str>, KeyValueSettings>,
+    /// What carries events, if anything does.
+    pub events: Option<EventSettings>,
     pub services: BTreeMap<Arc<str>, ServiceSettings>,
     pub routes: Vec<RouteSettings>,
 }
@@ -204,6 +207,42 @@ pub enum RedisPlace {
     External { url: Secret },
 }
 
+/// A key-value store by name.
+#[derive(Debug, Clone)]
+pub struct KeyValueSettings {
+    /// A name of `redis`.
+    pub redis: Arc<str>,
+    /// Of values that are written without one.
+    pub ttl: Option<Duration>,
+    /// A service without it is degraded rather than unhealthy.
+    pub optional: bool,
+}
+
+/// What carries events between services.
+#[derive(Debug, Clone)]
+pub struct EventSettings {
+    /// A name of `redis`.
+    pub redis: Arc<str>,
+    pub retain: Duration,
+    pub retain_bytes: u64,
+}
+
+/// How a service handles the events it subscribes to.
+#[derive(Debug, Clone)]
+pub struct ConsumerSettings {
+    /// Events in work at once.
+    pub concurrency: NonZeroU32,
+    /// Tries of one event, the first included.
+    pub tries: NonZeroU32,
+    /// Before the second try; doubled before each further one, up to [`BACKOFF_MAX`].
+    pub backoff: Duration,
+    /// Wall clock of one try.
+    pub timeout: Duration,
+}
+
+/// The longest pause between two tries of an event that nobody asked for by name.
+pub const BACKOFF_MAX: Duration = Duration::from_secs(60);
+
 /// How a connection to an operator's PostgreSQL is protected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum TlsMode {
@@ -253,6 +292,7 @@ pub struct ServiceSettings {
     pub health_path: Option<String>,
     /// What a new build must answer before it is live.
     pub smoke: Smoke,
+    pub events: ConsumerSettings,
 }
 
 /// A request without headers and body.

@@ -32,7 +32,7 @@ use crate::{
     deploy::{self, Deployment, Loader, Watch},
     engine::{Compilers, Engine, EngineSettings},
     health::Health,
-    manifest::{Environment, Manifest},
+    manifest::{Environment, Manifest, RedisPlace},
 };
 
 mod error;
@@ -169,7 +169,7 @@ async fn backends(
     for warning in databases.warnings() {
         tracing::warn!("{warning}");
     }
-    match Stores::start(&manifest.redis, data, &environment).await {
+    match Stores::start(&manifest.redis, data, &environment, events_are_embedded(manifest)).await {
         Ok(redis) => {
             let (databases, directory) = (Arc::new(databases), Arc::default());
             Ok(Backends { databases, identity, redis, directory, outbound })
@@ -179,6 +179,12 @@ async fn backends(
             Err(error.into())
         }
     }
+}
+
+/// Events are promised to be kept, so the server that carries them writes each one down at once.
+fn events_are_embedded(manifest: &Manifest) -> bool {
+    let carries = manifest.events.as_ref().and_then(|events| manifest.redis.get(&events.redis));
+    carries.is_some_and(|redis| matches!(redis.place, RedisPlace::Embedded))
 }
 
 async fn stop_backends(backends: &Backends) {

@@ -4,7 +4,9 @@
 //! background as often as it takes. A server that is away stops nobody from starting: whoever
 //! uses it decides what to do without. What is asked of it is in files of their own.
 
+mod ask;
 mod limits;
+mod outage;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -23,7 +25,9 @@ use crate::{
     manifest::{RedisPlace, RedisSettings},
     problem::chain,
 };
+pub use ask::AskError;
 pub use limits::Limits;
+use outage::Outage;
 
 /// To make one connection, and as long as a command may take that has no limit of its own.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -44,7 +48,9 @@ pub struct Stores {
 /// One `[redis.NAME]`.
 pub struct Store {
     name: Arc<str>,
+    client: Client,
     connection: ConnectionManager,
+    outage: Outage,
 }
 
 /// Why a manifest's Redis servers cannot be used. Nothing keeps running.
@@ -68,19 +74,20 @@ pub enum StartError {
 pub struct CheckError(Arc<str>);
 
 impl Stores {
-    /// Starts the private server if a name needs it. An operator's server that is away is no
-    /// error: the log says so.
+    /// Starts the private server if a name needs it; with `fsync_always` it acknowledges nothing that
+    /// is not on the disk. An operator's server that is away is no error: the log says so.
     pub async fn start(
         settings: &BTreeMap<Arc<str>, RedisSettings>,
         data: &DataFolder,
         environment: &Environment,
+        fsync_always: bool,
     ) -> Result<Self, StartError> {
         let is_embedded = |settings: &RedisSettings| matches!(settings.place, RedisPlace::Embedded);
         let embedded = settings.iter().filter(|(_, settings)| is_embedded(settings)).map(|(name, _)| name);
         let numbers = numbers::of(data, embedded)?;
         let server = match numbers.is_empty() {
             true => None,
-            false => Some(Server::start(data, environment, false).await?),
+            false => Some(Server::start(data, environment, fsync_always).await?),
         };
         match connected(settings, &numbers, server.as_ref()) {
             Ok(stores) => Ok(Self { stores, server }),
@@ -141,8 +148,9 @@ impl Store {
             .set_number_of_retries(usize::MAX)
             .set_concurrency_limit(IN_FLIGHT_MAX);
         let connection = ConnectionManager::new_lazy_with_config(client.clone(), config)?;
-        tokio::spawn(first_contact(name.clone(), client, connection.clone()));
-        Ok(Self { name, connection })
+        tokio::spawn(first_contact(name.clone(), client.clone(), connection.clone()));
+        let outage = Outage::new(name.clone(), "what needs it is refused");
+        Ok(Self { name, client, connection, outage })
     }
 
     pub fn name(&self) -> &str {

@@ -98,6 +98,8 @@ fn grant(requirement: Requirement) -> String {
     match requirement {
         Requirement::Nothing => String::new(),
         Requirement::Postgres => "postgres = { NAME = \"read-write\" }".into(),
+        Requirement::KeyValue => "keyvalue = { NAME = \"read-write\" }".into(),
+        Requirement::Publish => "publish = [\"TOPIC\"]".into(),
         Requirement::Sign => "sign = { auth = \"NAME\", roles = [\"ROLE\"], ttl_max = \"1h\" }".into(),
         Requirement::Passwords => "passwords = true".into(),
         Requirement::Outgoing => "net = [\"HOST:PORT\"] or call = [\"SERVICE\"]".into(),

@@ -1,6 +1,6 @@
 //! What a component says it needs, against what its manifest grants.
 
-use crate::grant::{Grants, Mode};
+use crate::grant::{Grants, Mode, topic::TopicPattern};
 
 /// The lines to add to `services.NAME.permissions`; empty when all needs are granted.
 ///
@@ -9,6 +9,7 @@ use crate::grant::{Grants, Mode};
 pub fn missing_needs(needs: Option<&str>, grants: &Grants) -> Vec<String> {
     let Some(Ok(needs)) = needs.map(str::parse::<toml::Table>) else { return Vec::new() };
     let mut lines = databases(&needs, grants);
+    lines.extend(stores(&needs, grants));
     lines.extend(needs.get("sign").and_then(|sign| tokens(sign, grants)));
     if needs.get("passwords").and_then(toml::Value::as_bool) == Some(true) && grants.passwords().is_err() {
         lines.push("passwords = true".into());
@@ -21,6 +22,12 @@ pub fn missing_needs(needs: Option<&str>, grants: &Grants) -> Vec<String> {
     };
     lines.extend(missing("call", &|callee| grants.callees().any(|granted| &**granted == callee)));
     lines.extend(missing("net", &|entry| grants.covers(entry)));
+    let covered = |granted: &[TopicPattern], topic: &str| {
+        topic.parse().is_ok_and(|needed| granted.iter().any(|granted| granted.covers(&needed)))
+    };
+    lines.extend(missing("publish", &|topic| covered(grants.publishes(), topic)));
+    let subscribed = grants.subscription().map(|subscription| subscription.get().topics.clone()).unwrap_or_default();
+    lines.extend(missing("subscribe", &|topic| covered(&subscribed, topic)));
     lines
 }
 
@@ -36,6 +43,22 @@ fn databases(needs: &toml::Table, grants: &Grants) -> Vec<String> {
         }
     }
     lines
+}
+
+/// A mode alone, or a mode under the component's own idea of a prefix: that one is the operator's.
+fn stores(needs: &toml::Table, grants: &Grants) -> Vec<String> {
+    let Some(toml::Value::Table(stores)) = needs.get("keyvalue") else { return Vec::new() };
+    let mode = |needed: &toml::Value| {
+        let word = needed.get("mode").and_then(toml::Value::as_str).or(needed.as_str());
+        if word == Some("read") { Mode::Read } else { Mode::ReadWrite }
+    };
+    let missing = |(name, needed): (&String, &toml::Value)| {
+        let needed = mode(needed);
+        let granted = grants.keyvalue(name).ok().map(|granted| granted.get().scope.mode);
+        let word = if needed == Mode::Read { "read" } else { "read-write" };
+        granted.is_none_or(|granted| granted < needed).then(|| format!("keyvalue = {{ {name} = \"{word}\" }}"))
+    };
+    stores.iter().filter_map(missing).collect()
 }
 
 /// The signer and the roles; how long tokens may be valid is the operator's own choice.

@@ -8,9 +8,11 @@ mod admin;
 mod auth;
 mod database;
 mod environment;
+mod events;
 mod gateway;
 mod gather;
 mod host;
+mod keyvalue;
 mod limiting;
 mod limits;
 mod reach;
@@ -31,8 +33,10 @@ pub(super) use self::{
     admin::admin,
     auth::{Auths, GatewayAuth, auth},
     database::database,
+    events::events,
     gateway::gateway,
     host::host,
+    keyvalue::keyvalue,
     redis::{redis, redis_count},
     route::{conflicts, route, unused},
     service::{Surroundings, service},

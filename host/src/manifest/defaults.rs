@@ -25,6 +25,14 @@ pub(crate) const STATEMENT_TIMEOUT: Time = Time::seconds(3);
 pub(crate) const ROWS_MAX: u64 = 10_000;
 pub(crate) const BYTES_MAX: Size = Size::mib(16);
 
+/// Seven days.
+pub(crate) const RETAIN: Time = Time::minutes(7 * 24 * 60);
+pub(crate) const RETAIN_BYTES: Size = Size::gib(1);
+pub(crate) const EVENT_CONCURRENCY: u64 = 8;
+pub(crate) const EVENT_TRIES: u64 = 5;
+pub(crate) const EVENT_BACKOFF: Time = Time::seconds(1);
+pub(crate) const EVENT_TIMEOUT: Time = Time::seconds(30);
+
 pub(crate) const SMOKE: &str = "GET /";
 pub(crate) const LEEWAY: Time = Time::seconds(30);
 pub(crate) const TTL_MAX: Time = Time::minutes(60);
@@ -55,6 +63,14 @@ pub(crate) const WAITS: RangeInclusive<Time> = Time::milliseconds(1)..=Time::min
 pub(crate) const LEEWAYS: RangeInclusive<Time> = Time::seconds(0)..=Time::minutes(5);
 /// Up to thirty days.
 pub(crate) const TTLS: RangeInclusive<Time> = Time::seconds(1)..=Time::minutes(30 * 24 * 60);
+/// Up to a year.
+pub(crate) const RETAINS: RangeInclusive<Time> = Time::seconds(1)..=Time::minutes(365 * 24 * 60);
+pub(crate) const RETAINED_BYTES: RangeInclusive<Size> = Size::mib(1)..=Size::gib(1024);
+/// Up to a year.
+pub(crate) const VALUE_TTLS: RangeInclusive<Time> = Time::milliseconds(1)..=Time::minutes(365 * 24 * 60);
+pub(crate) const EVENT_CONCURRENCIES: RangeInclusive<u64> = 1..=1000;
+pub(crate) const TRIES: RangeInclusive<u64> = 1..=100;
+pub(crate) const BACKOFFS: RangeInclusive<Time> = Time::milliseconds(1)..=Time::minutes(1);
 pub(crate) const ROWS: RangeInclusive<u64> = 1..=1_000_000;
 pub(crate) const RESULT_BYTES: RangeInclusive<Size> = Size::kib(1)..=Size::gib(1);
 pub(crate) const CONCURRENCIES: RangeInclusive<u64> = 1..=10_000;

@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{
-    AuthSettings, DatabaseSettings, Manifest, RedisSettings, RouteSettings, ServiceSettings,
+    AuthSettings, DatabaseSettings, KeyValueSettings, Manifest, RedisSettings, RouteSettings, ServiceSettings,
     check::{self, Auths, Check, GatewayAuth, Surroundings},
     files::Files,
     raw::{Named, RawDatabase, RawInclude, RawManifest, RawRedis, RawRoute, RawService},
@@ -121,6 +121,16 @@ fn check(files: Files, path: &Path, env: &Environment) -> (Loaded, Vec<Problem>)
     let redis: BTreeMap<Arc<str>, RedisSettings> =
         (parts.redis.into_iter()).map(|(name, (key, raw))| (name, check::redis(&mut check, &key, raw))).collect();
     check::redis_count(&mut check, &root.child("redis"), &redis);
+    let store_names = written_names(&sources[..1], "keyvalue");
+    let store_root = root.child("keyvalue");
+    let keyvalue: BTreeMap<Arc<str>, KeyValueSettings> = (raw.keyvalue.into_iter())
+        .filter_map(|(name, raw)| {
+            let settings = check::keyvalue(&mut check, &store_root.child(&name), raw, &redis_names)?;
+            Some((name.as_str().into(), settings))
+        })
+        .collect();
+    let has_events = raw.events.is_some();
+    let events = raw.events.and_then(|raw| check::events(&mut check, &root.child("events"), raw, &redis_names));
     let database_names = written_names(&sources, "postgres");
     let names = written_names(&sources, "services");
     let around = Surroundings {
@@ -129,6 +139,8 @@ fn check(files: Files, path: &Path, env: &Environment) -> (Loaded, Vec<Problem>)
         database_names: &database_names,
         service_names: &names,
         auths: &auths,
+        store_names: &store_names,
+        has_events,
     };
     let service_keys: Vec<Key<'_>> = parts.services.values().map(|(key, _)| key.clone()).collect();
     let services: BTreeMap<Arc<str>, ServiceSettings> = (parts.services.into_iter())
@@ -153,7 +165,8 @@ fn check(files: Files, path: &Path, env: &Environment) -> (Loaded, Vec<Problem>)
     let Check { folder, problems, warnings, .. } = check;
     let file = path.file_name().map_or(folder.clone(), |name| folder.join(name));
     let routes = routes.into_iter().map(|(_, route)| route).collect();
-    let manifest = Manifest { name, file, gateway, admin, host, issuers, databases, redis, services, routes };
+    let manifest =
+        Manifest { name, file, gateway, admin, host, issuers, databases, redis, keyvalue, events, services, routes };
     let warnings = Problems::new(path, warnings).iter().cloned().collect();
     (Loaded { manifest, warnings, digest, file: path.into(), places: places(&sources) }, problems)
 }

@@ -5,7 +5,9 @@
 //! as a whole; what must be written is `required` in the schema and checked in `check`.
 
 mod auth;
+mod events;
 mod gather;
+mod keyvalue;
 mod reach;
 mod redis;
 mod service;
@@ -16,7 +18,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub(crate) use self::auth::{RawAlgorithm, RawAuth, RawKeys, RawSecret, RawSign};
+pub(crate) use self::events::{RawConsumer, RawEvents};
 pub(crate) use self::gather::{RawPart, RawPartFrom};
+pub(crate) use self::keyvalue::{RawKeyValue, RawKeyValueGrant};
 pub(crate) use self::reach::{RawCall, RawNet};
 pub(crate) use self::redis::RawRedis;
 pub(crate) use self::service::{RawEnv, RawLimits, RawMode, RawReuse, RawService};
@@ -59,6 +63,11 @@ pub(crate) struct RawManifest {
     /// Redis servers by name.
     #[serde(default)]
     pub(crate) redis: Named<RawRedis>,
+    /// Key-value stores by name. Services ask for them by these names.
+    #[serde(default)]
+    pub(crate) keyvalue: Named<RawKeyValue>,
+    /// What carries events between services.
+    pub(crate) events: Option<RawEvents>,
     /// Services by name: a component, its permissions and its limits.
     #[serde(default)]
     pub(crate) services: Named<RawService>,

@@ -3,6 +3,7 @@
 mod auth;
 mod database;
 mod environment;
+mod events;
 mod gateway;
 mod include;
 mod limiting;
@@ -121,17 +122,17 @@ fn both_shipped_manifests_are_right_in_shape() {
 #[test]
 fn a_key_of_a_later_feature_is_refused_and_says_which() {
     let text = format!(
-        "[events]\n[keyvalue.x]\n\
-         {SERVICE}permissions = {{ keyvalue = {{ }}, publish = ['b'] }}\n[[routes]]\npath = '/'\npublic = true\n\
+        "[discovery]\n[secrets.x]\n\
+         {SERVICE}permissions = {{ secrets = [ ], sockets = true }}\n[[routes]]\npath = '/'\npublic = true\n\
          service = 'a'\n[ceiling]\n"
     );
     check(
         &text,
         &[
-            "2:2 events: not yet supported (events); remove it",
-            "3:2 keyvalue: not yet supported (key-value stores); remove it",
-            "6:17 services.a.permissions.keyvalue: not yet supported (key-value stores); remove it",
-            "6:33 services.a.permissions.publish: not yet supported (events); remove it",
+            "2:2 discovery: not yet supported (discovery); remove it",
+            "3:2 secrets: not yet supported (secrets); remove it",
+            "6:17 services.a.permissions.secrets: not yet supported (secrets); remove it",
+            "6:32 services.a.permissions.sockets: not yet supported (raw sockets); remove it",
             "11:2 ceiling: a manifest cannot set its own ceiling: that is the operator's file, which is not yet supported; remove this table",
         ],
     );

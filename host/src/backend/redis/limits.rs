@@ -3,8 +3,6 @@
 //! A request waits at most [`DRAW_TIMEOUT`] for an answer, and not at all during an outage. Keys
 //! end by themselves when their bucket is full again.
 
-mod outage;
-
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -13,8 +11,7 @@ use std::{
 use gateway::limit::{Away, Balance, Drawn, Owner, Rate, SharedLimit};
 use redis::Script;
 
-use super::Store;
-use outage::Outage;
+use super::{Store, outage::Outage};
 
 /// Half of what a request may ever wait for a Redis.
 const DRAW_TIMEOUT: Duration = Duration::from_millis(50);
@@ -47,7 +44,12 @@ pub struct Limits {
 
 impl Limits {
     pub fn new(store: Arc<Store>, system: String) -> Self {
-        Self { outage: Outage::new(store.name.clone()), store, system, draw: Script::new(DRAW) }
+        Self {
+            outage: Outage::new(store.name.clone(), "limits are counted in memory"),
+            store,
+            system,
+            draw: Script::new(DRAW),
+        }
     }
 
     async fn ask(&self, limit: &str, rate: Rate, owner: &Owner) -> Result<Balance, Away> {

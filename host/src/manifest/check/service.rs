@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{Check, auth::Auths, environment::environment, limits::limits, name, reach};
+use super::{Check, auth::Auths, environment::environment, events, keyvalue, limits::limits, name, reach};
 use crate::{
     grant::{Grants, Mode, Permissions},
     manifest::{
@@ -23,6 +23,10 @@ pub(in crate::manifest) struct Surroundings<'a> {
     /// Every name that is written, also where its table has mistakes.
     pub(in crate::manifest) database_names: &'a BTreeSet<Arc<str>>,
     pub(in crate::manifest) auths: &'a Auths<'a>,
+    /// The same of key-value stores.
+    pub(in crate::manifest) store_names: &'a BTreeSet<Arc<str>>,
+    /// Whether `[events]` is written.
+    pub(in crate::manifest) has_events: bool,
     /// The same of services.
     pub(in crate::manifest) service_names: &'a BTreeSet<Arc<str>>,
 }
@@ -48,6 +52,9 @@ pub(in crate::manifest) fn service(
         passwords: raw.permissions.passwords.unwrap_or(false),
         call: reach::call(check, &of.child("call"), raw.permissions.call, around.service_names),
         net: reach::net(check, &of.child("net"), raw.permissions.net, around.host.allow_unrestricted),
+        keyvalue: keyvalue::stores(check, &of.child("keyvalue"), raw.permissions.keyvalue, around.store_names),
+        publish: events::topics(check, &of.child("publish"), &raw.permissions.publish, around.has_events),
+        subscribe: events::topics(check, &of.child("subscribe"), &raw.permissions.subscribe, around.has_events),
     };
     let health = raw.health.and_then(|raw| {
         let key = key.child("health").child("path");
@@ -64,6 +71,7 @@ pub(in crate::manifest) fn service(
         limits: limits(check, &key.child("limits"), raw.limits, around.host),
         health_path: health,
         smoke: smoke(check, &key.child("swap").child("smoke"), raw.swap.smoke),
+        events: events::consumer(check, &key.child("events"), raw.events),
     }
 }
 
@@ -107,12 +115,9 @@ fn postgres(
     around: &Surroundings<'_>,
 ) -> BTreeMap<Arc<str>, Mode> {
     let mut granted = BTreeMap::new();
-    for (database, mode) in raw {
+    for (database, written) in raw {
         let key = key.child(&database);
-        let mode = match mode {
-            RawMode::Read => Mode::Read,
-            RawMode::ReadWrite => Mode::ReadWrite,
-        };
+        let mode = mode(written);
         match around.databases.get_key_value(database.as_str()) {
             None if !check.whole || around.database_names.contains(database.as_str()) => {}
             None => check.wrong(&key, unknown_database(&database, around)),
@@ -131,6 +136,13 @@ fn postgres(
         }
     }
     granted
+}
+
+pub(super) fn mode(raw: RawMode) -> Mode {
+    match raw {
+        RawMode::Read => Mode::Read,
+        RawMode::ReadWrite => Mode::ReadWrite,
+    }
 }
 
 fn unknown_database(database: &str, around: &Surroundings<'_>) -> String {

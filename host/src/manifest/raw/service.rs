@@ -8,7 +8,7 @@ use super::{
         defaults,
         quantity::{Size, Time},
     },
-    Named, RawCall, RawNet, RawSign,
+    Named, RawCall, RawConsumer, RawKeyValueGrant, RawNet, RawSign,
 };
 
 #[derive(Default, Deserialize, JsonSchema)]
@@ -39,6 +39,9 @@ pub(crate) struct RawService {
     /// How a new build goes live.
     #[serde(default)]
     pub(crate) swap: RawSwap,
+    /// How it handles the events it subscribes to.
+    #[serde(default)]
+    pub(crate) events: RawConsumer,
 }
 
 #[derive(Default, Deserialize, JsonSchema)]
@@ -68,6 +71,16 @@ pub(crate) struct RawPermissions {
     /// Services it may call at `http://NAME.internal`, whole: `["users"]`; or only for some
     /// requests: `{ products = ["POST /api/products/*/reserve"] }`.
     pub(crate) call: Option<RawCall>,
+    /// Key-value stores of `[keyvalue]` and how: `{ cache = "read-write" }`, or
+    /// `{ cache = { prefix = "users:", mode = "read" } }`.
+    #[serde(default)]
+    pub(crate) keyvalue: Named<RawKeyValueGrant>,
+    /// Topics it may publish to: `["order.*"]`; `*` is one segment, `**` the rest.
+    #[serde(default)]
+    pub(crate) publish: Vec<String>,
+    /// Topics it handles; written in the same way.
+    #[serde(default)]
+    pub(crate) subscribe: Vec<String>,
     /// Never: a component starts no program.
     #[schemars(extend("const" = false))]
     pub(crate) run: Option<bool>,

@@ -15,6 +15,8 @@ const TELL_EVERY: Duration = Duration::from_secs(10);
 
 pub(super) struct Outage {
     name: Arc<str>,
+    /// What becomes of those who would have asked, for the log.
+    meanwhile: &'static str,
     state: Mutex<State>,
 }
 
@@ -30,8 +32,8 @@ struct State {
 }
 
 impl Outage {
-    pub(super) fn new(name: Arc<str>) -> Self {
-        Self { name, state: Mutex::default() }
+    pub(super) fn new(name: Arc<str>, meanwhile: &'static str) -> Self {
+        Self { name, meanwhile, state: Mutex::default() }
     }
 
     /// Whether to ask now. During an outage it is yes for one caller each second.
@@ -53,7 +55,7 @@ impl Outage {
         *state = State { told_at: state.told_at, ..State::default() };
         drop(state);
         if was_told {
-            tracing::info!(redis = %self.name, "the Redis answers again; limits are counted in it");
+            tracing::info!(redis = %self.name, "the Redis answers again");
         }
     }
 
@@ -72,7 +74,7 @@ impl Outage {
         }
         drop(state);
         if tell {
-            tracing::warn!(redis = %self.name, reason, "a Redis does not answer; limits are counted in memory until it does");
+            tracing::warn!(redis = %self.name, reason, "a Redis does not answer; until it does, {}", self.meanwhile);
         }
     }
 
@@ -88,7 +90,7 @@ mod tests {
 
     #[test]
     fn after_five_failures_one_caller_a_second_asks() {
-        let (outage, began) = (Outage::new("main".into()), Instant::now());
+        let (outage, began) = (Outage::new("main".into(), "nothing is done"), Instant::now());
         for _ in 0..FAILURES_MAX {
             assert!(outage.is_worth_asking(began));
             outage.failed(began, "a test");

@@ -1,0 +1,38 @@
+//! `[keyvalue.NAME]` and `permissions.keyvalue` in the file's own words.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{super::quantity::Time, RawMode};
+
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawKeyValue {
+    /// The Redis that keeps it: a name of `[redis]`.
+    #[schemars(required)]
+    pub(crate) redis: Option<String>,
+    /// How long a value is kept that is written without a time of its own. Not written: until it is
+    /// deleted.
+    pub(crate) ttl: Option<Time>,
+    /// Whether a service without this store is degraded rather than unhealthy.
+    #[schemars(extend("default" = false))]
+    pub(crate) optional: Option<bool>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub(crate) enum RawKeyValueGrant {
+    Mode(RawMode),
+    Scope(RawKeyValueScope),
+}
+
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawKeyValueScope {
+    /// What all its keys begin with in the store; the component does not see it.
+    #[schemars(extend("default" = ""))]
+    pub(crate) prefix: Option<String>,
+    /// `read` or `read-write`.
+    #[schemars(required)]
+    pub(crate) mode: Option<RawMode>,
+}
