@@ -9,6 +9,7 @@ pub mod directory;
 pub mod embedded;
 pub mod http;
 pub mod identity;
+pub mod keyvalue;
 pub mod migrate;
 pub mod postgres;
 pub mod redis;
@@ -24,4 +25,5 @@ pub struct Backends {
     /// The way to the outside.
     pub outbound: http::Outbound,
     pub redis: redis::Stores,
+    pub keyvalue: Arc<keyvalue::KeyValues>,
 }

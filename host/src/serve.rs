@@ -25,6 +25,7 @@ use crate::{
         embedded::{self, DataFolder},
         http::Outbound,
         identity::Identities,
+        keyvalue::KeyValues,
         postgres::Databases,
         redis::{self, Stores},
     },
@@ -111,7 +112,7 @@ async fn start_services(
 ) -> Result<Running, StartError> {
     let deployment = Arc::new(prepare(&manifest, &backends, &surroundings.watch).await?);
     let health = Arc::new(Health::new(
-        probes::of(&manifest, &deployment, &backends.databases),
+        probes::of(&manifest, &deployment, &backends),
         probes::own(&manifest, &backends),
     ));
     let limits = limits(&manifest, &backends);
@@ -172,7 +173,8 @@ async fn backends(
     match Stores::start(&manifest.redis, data, &environment, events_are_embedded(manifest)).await {
         Ok(redis) => {
             let (databases, directory) = (Arc::new(databases), Arc::default());
-            Ok(Backends { databases, identity, redis, directory, outbound })
+            let keyvalue = Arc::new(KeyValues::new(&manifest.name, &manifest.keyvalue, &redis));
+            Ok(Backends { databases, identity, redis, keyvalue, directory, outbound })
         }
         Err(error) => {
             databases.stop().await;
