@@ -7,6 +7,7 @@
 
 pub mod directory;
 pub mod embedded;
+pub mod events;
 pub mod http;
 pub mod identity;
 pub mod keyvalue;
@@ -26,4 +27,6 @@ pub struct Backends {
     pub outbound: http::Outbound,
     pub redis: redis::Stores,
     pub keyvalue: Arc<keyvalue::KeyValues>,
+    /// What carries events, if the manifest names it.
+    pub events: Option<Arc<events::Events>>,
 }

@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Host, Redis, place};
+use crate::harness::{Answer, Connection, Host, Redis, exchange, place};
 
 /// One component as four services: everything, two prefixes of the same store, one that only reads.
 fn manifest(redis: &str) -> String {
@@ -34,7 +34,14 @@ fn manifest(redis: &str) -> String {
 }
 
 fn ask(host: &Host, service: &str, what: &str, order: &Value) -> Answer {
-    host.send("POST", &format!("/kv/{what}"), &[("host", &format!("{service}.test"))], order.to_string().as_bytes())
+    send(host, service, "POST", &format!("/kv/{what}"), &order.to_string())
+}
+
+fn send(host: &Host, service: &str, method: &str, path: &str, body: &str) -> Answer {
+    let head = format!("{method} {path} HTTP/1.1\r\nhost: {service}.test\r\ncontent-length: {}\r\n", body.len());
+    let mut connection = Connection::open(host.gateway);
+    connection.write(format!("{head}\r\n{body}").as_bytes());
+    connection.answer(false).expect("an answer")
 }
 
 /// What came back of a success. `cache` unless the order names another store.
@@ -323,7 +330,7 @@ fn what_is_too_large_is_refused_before_it_is_sent(host: &Host) {
 }
 
 fn a_portable_component_uses_the_same_stores(host: &Host) {
-    let visit = |path: &str| host.send("GET", path, &[("host", "plain.test")], b"").text();
+    let visit = |path: &str| send(host, "plain", "GET", path, "").text();
     visit("/a");
     let second = visit("/a");
     let expected = "visit 2; [Some((\"two\", [49 + 1])), None]; true; [\"/a\", \"count/a\"]\n".replace("49 + 1", "50");
@@ -333,7 +340,7 @@ fn a_portable_component_uses_the_same_stores(host: &Host) {
 
 fn health_names_the_stores_of_a_service(host: &Host) {
     let checks = |service: &str| {
-        let page = crate::harness::exchange(host.admin, "GET", &format!("/health/services/{service}"), &[], b"");
+        let page = exchange(host.admin, "GET", &format!("/health/services/{service}"), &[], b"");
         page.json()["checks"].as_object().unwrap().keys().cloned().collect::<Vec<_>>()
     };
     assert_eq!(checks("all"), ["keyvalue.cache", "keyvalue.short"]);
@@ -361,7 +368,7 @@ fn a_redis_that_is_away_is_found_out_fast_and_used_again_when_it_is_back() {
     };
     let back = |what: &str| until(what, || get(&host).0.get("error").is_none());
     let status = |service: &str| {
-        crate::harness::exchange(host.admin, "GET", &format!("/health/services/{service}"), &[], b"").json()["status"]
+        exchange(host.admin, "GET", &format!("/health/services/{service}"), &[], b"").json()["status"]
             .clone()
     };
     all_away("away from the start");
