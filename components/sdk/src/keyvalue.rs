@@ -114,6 +114,12 @@ pub(crate) fn reason(error: &Error) -> String {
     }
 }
 
+impl From<Error> for crate::messaging::Failure {
+    fn from(error: Error) -> Self {
+        crate::Error::from(error).into()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
