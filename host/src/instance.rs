@@ -17,6 +17,7 @@ use crate::{
     capability::{
         http::{HeadDue, Outgoing, Ways},
         identity::{IdentitiesView, IdentityView},
+        messaging::{Consumer, MessagingView, ProducerView},
         postgres::{DatabaseCtx, DatabaseView, PostgresView},
         stdio::{GuestStream, Output},
     },
@@ -48,12 +49,15 @@ pub struct InstanceState {
     limiter: Limiter,
     databases: DatabaseView,
     identities: IdentityView,
+    producer: ProducerView,
 }
 
 /// A component ready to take requests, one after the other.
 pub struct Instance {
     pub store: Store<InstanceState>,
     pub proxy: Proxy,
+    /// Of a component that handles events.
+    pub consumer: Option<Arc<Consumer>>,
     pub budget: Arc<Budget>,
     pub output: Arc<Output>,
     /// Requests it has finished.
@@ -95,6 +99,7 @@ impl Blueprint {
             limiter: Limiter::new(self.settings.limits.memory_bytes, Reservation::new(engine.memory.clone())),
             databases: DatabaseView::new(self.settings.grants.clone(), self.backends.databases.clone()),
             identities: IdentityView::new(self.settings.grants.clone(), self.backends.identity.clone()),
+            producer: ProducerView::new(self.settings.grants.clone(), self.backends.events.clone()),
         };
         let mut store = Store::new(&engine.wasm, state);
         store.limiter(|state| &mut state.limiter);
@@ -129,9 +134,10 @@ pub struct Seat {
 }
 
 impl Seat {
-    pub fn instance(self, proxy: Proxy) -> Instance {
+    pub fn instance(self, proxy: Proxy, consumer: Option<Consumer>) -> Instance {
         let Self { store, budget, output, freed } = self;
-        Instance { store, proxy, budget, output, served: 0, tidy: true, _freed: FreedOnDrop(freed) }
+        let consumer = consumer.map(Arc::new);
+        Instance { store, proxy, consumer, budget, output, served: 0, tidy: true, _freed: FreedOnDrop(freed) }
     }
 
     /// Why memory was refused, if it was.
@@ -148,6 +154,7 @@ impl Instance {
         let state = self.store.data_mut();
         state.databases.begin(scope.deadline);
         state.identities.begin(scope.deadline);
+        state.producer.begin(cx.clone(), scope.deadline);
         state.outgoing.begin(cx, scope.deadline, head_due);
         state.limiter.begin();
         self.store.set_hostcall_fuel(HOSTCALL_BYTES_MAX);
@@ -213,6 +220,12 @@ impl PostgresView for InstanceState {
 impl IdentitiesView for InstanceState {
     fn identities(&mut self) -> &mut IdentityView {
         &mut self.identities
+    }
+}
+
+impl MessagingView for InstanceState {
+    fn producer(&mut self) -> &mut ProducerView {
+        &mut self.producer
     }
 }
 
