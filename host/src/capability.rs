@@ -7,11 +7,12 @@ use wasmtime::component::Linker;
 use wasmtime_wasi::WasiView;
 use wasmtime_wasi_http::WasiHttpView;
 
-use self::{identity::IdentitiesView, keyvalue::StoresView, postgres::PostgresView};
+use self::{identity::IdentitiesView, keyvalue::StoresView, messaging::MessagingView, postgres::PostgresView};
 
 pub mod http;
 pub mod identity;
 pub mod keyvalue;
+pub mod messaging;
 pub mod postgres;
 pub mod stdio;
 
@@ -70,7 +71,7 @@ pub fn requirement(import: &str) -> Requirement {
 /// by comparing its imports with its grants; what it may reach is decided at each call.
 ///
 /// `T` is what a store holds; `instance` supplies the views that the capabilities ask for.
-pub fn linker<T: WasiView + WasiHttpView + PostgresView + IdentitiesView + StoresView>(
+pub fn linker<T: WasiView + WasiHttpView + PostgresView + IdentitiesView + StoresView + MessagingView>(
     engine: &wasmtime::Engine,
 ) -> wasmtime::Result<Linker<T>> {
     let mut linker = Linker::new(engine);
@@ -79,6 +80,7 @@ pub fn linker<T: WasiView + WasiHttpView + PostgresView + IdentitiesView + Store
     postgres::add_to_linker(&mut linker)?;
     identity::add_to_linker(&mut linker)?;
     keyvalue::add_to_linker(&mut linker)?;
+    messaging::add_to_linker(&mut linker)?;
     Ok(linker)
 }
 
