@@ -113,10 +113,8 @@ async fn start_services(
     data: DataFolder,
 ) -> Result<Running, StartError> {
     let deployment = Arc::new(prepare(&manifest, &backends, &surroundings.watch).await?);
-    let health = Arc::new(Health::new(
-        probes::of(&manifest, &deployment, &backends),
-        probes::own(&manifest, &backends),
-    ));
+    let health =
+        Arc::new(Health::new(probes::of(&manifest, &deployment, &backends), probes::own(&manifest, &backends)));
     let limits = limits(&manifest, &backends);
     let gateway = Arc::new(front::gateway(&manifest, &deployment, &health, &backends.identity, &limits)?);
     let admin_address = sockets.admin.addresses().next().expect("one address was bound");

@@ -307,7 +307,10 @@ fn what_is_too_large_is_refused_before_it_is_sent(host: &Host) {
         told(host, "all", "append", json!({"key": "bigs", "size": mebibyte, "keep": 20}));
     }
     assert_eq!(big("read-list", json!({"key": "bigs", "offset": 0, "limit": 9})), too_large(8 << 20));
-    assert_eq!(told(host, "all", "read-list", json!({"key": "bigs", "offset": 1, "limit": 8})).as_array().unwrap().len(), 8);
+    assert_eq!(
+        told(host, "all", "read-list", json!({"key": "bigs", "offset": 1, "limit": 8})).as_array().unwrap().len(),
+        8
+    );
     told(host, "all", "delete", json!({"key": "bigs"}));
 
     let longest = "k".repeat(1024);
@@ -368,8 +371,7 @@ fn a_redis_that_is_away_is_found_out_fast_and_used_again_when_it_is_back() {
     };
     let back = |what: &str| until(what, || get(&host).0.get("error").is_none());
     let status = |service: &str| {
-        exchange(host.admin, "GET", &format!("/health/services/{service}"), &[], b"").json()["status"]
-            .clone()
+        exchange(host.admin, "GET", &format!("/health/services/{service}"), &[], b"").json()["status"].clone()
     };
     all_away("away from the start");
     assert_eq!((status("all"), status("plain")), (json!("unhealthy"), json!("degraded")));

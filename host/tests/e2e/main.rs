@@ -22,6 +22,7 @@ mod house;
 mod http2;
 mod keyvalue;
 mod limits;
+mod notifications;
 mod openapi;
 mod operators;
 mod outbound;

@@ -84,14 +84,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Into a sorted list. False: the id was there, or is less than all that are kept.
-    pub async fn insert(
-        &self,
-        key: &str,
-        id: &str,
-        value: &[u8],
-        keep: u32,
-        deadline: Instant,
-    ) -> Result<bool, Error> {
+    pub async fn insert(&self, key: &str, id: &str, value: &[u8], keep: u32, deadline: Instant) -> Result<bool, Error> {
         let mut call = self.0.scripts.insert.prepare_invoke();
         call.key(self.0.keys.name(key)?).arg(bounds::id(id)?).arg(bounds::value(value)?);
         call.arg(bounds::keep(keep)?).arg(millis(self.0.ttl));

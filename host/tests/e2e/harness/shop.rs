@@ -105,6 +105,32 @@ service = "products"
     )
 }
 
+/// Notifications, and what carries events to it; `redis` is a line for the Redis of both.
+pub fn notifications_part(redis: &str) -> String {
+    format!(
+        r#"
+[redis.main]
+{redis}
+
+[events]
+redis = "main"
+
+[keyvalue.notifications]
+redis = "main"
+
+[services.notifications]
+component = "COMPONENTS/notifications.wasm"
+version = "1.0.0"
+limits = {{ memory = "64MiB", reuse = {{ requests = 128, idle = "10s" }} }}
+permissions = {{ subscribe = ["order.*"], keyvalue = {{ notifications = "read-write" }} }}
+
+[[routes]]
+path = "/api/notifications/{{*rest}}"
+service = "notifications"
+"#
+    )
+}
+
 fn migrations(component: &str) -> String {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../components").join(component).join("migrations");
     folder.canonicalize().unwrap().display().to_string()
