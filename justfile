@@ -28,6 +28,10 @@ demo *ARGS: setup build
     cargo build -p host
     scripts/demo.sh '{{ host_target }}/debug/archipel' "$@"
 
+# Start the shop, go through it with curl, request by request, and stop it
+[no-exit-message]
+tour: (demo '--once')
+
 # Run every test against real servers, then the demo once
 test: setup build
     cargo test -p host # apart from the rest: the same features as the demo's build, so nothing is built twice
