@@ -50,8 +50,8 @@ fmt: _linters
     cargo fmt --all
     cd components && cargo fmt --all
 
-# Measure against peers: just bench hello, just bench shop (release build; options: just bench hello --help)
-bench WHAT *ARGS: _compiler (component 'hello') (component 'users')
+# Measure: just bench hello, shop, orders, swap (release build; options: just bench hello --help)
+bench WHAT *ARGS: _compiler build
     cargo build --release -p host -p bench
     '{{ host_target }}/release/bench' "$@"
 
