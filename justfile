@@ -37,7 +37,17 @@ test: setup build
     cargo test -p host # apart from the rest: the same features as the demo's build, so nothing is built twice
     cargo test --workspace --exclude host
     cd components && cargo test --workspace --target-dir target
+    scripts/openapi.sh '{{ host_target }}/debug/archipel'
     scripts/demo.sh '{{ host_target }}/debug/archipel' --once
+
+# Hold the running shop to its OpenAPI document: just openapi 300 (seconds)
+openapi SECONDS='45': setup build
+    cargo build -p host
+    scripts/openapi.sh '{{ host_target }}/debug/archipel' "$1"
+
+# Kill the host that often while orders are placed, and look what is left: just crash 50
+crash COUNT='50': build
+    ARCHIPEL_CRASHES="$1" cargo test -p host --test e2e crash:: -- --nocapture
 
 # Check formatting, run clippy on everything, shellcheck where it is installed
 lint: _linters _fmt-check
