@@ -7,8 +7,10 @@
 
 pub mod directory;
 pub mod embedded;
+pub mod events;
 pub mod http;
 pub mod identity;
+pub mod keyvalue;
 pub mod migrate;
 pub mod postgres;
 pub mod redis;
@@ -24,4 +26,7 @@ pub struct Backends {
     /// The way to the outside.
     pub outbound: http::Outbound,
     pub redis: redis::Stores,
+    pub keyvalue: Arc<keyvalue::KeyValues>,
+    /// What carries events, if the manifest names it.
+    pub events: Option<Arc<events::Events>>,
 }

@@ -17,6 +17,8 @@ use crate::{
     capability::{
         http::{HeadDue, Outgoing, Ways},
         identity::{IdentitiesView, IdentityView},
+        keyvalue::{StoreCtx, StoreView, StoresView},
+        messaging::{Consumer, MessagingView, ProducerView},
         postgres::{DatabaseCtx, DatabaseView, PostgresView},
         stdio::{GuestStream, Output},
     },
@@ -48,12 +50,16 @@ pub struct InstanceState {
     limiter: Limiter,
     databases: DatabaseView,
     identities: IdentityView,
+    stores: StoreView,
+    producer: ProducerView,
 }
 
 /// A component ready to take requests, one after the other.
 pub struct Instance {
     pub store: Store<InstanceState>,
     pub proxy: Proxy,
+    /// Of a component that handles events.
+    pub consumer: Option<Arc<Consumer>>,
     pub budget: Arc<Budget>,
     pub output: Arc<Output>,
     /// Requests it has finished.
@@ -95,6 +101,8 @@ impl Blueprint {
             limiter: Limiter::new(self.settings.limits.memory_bytes, Reservation::new(engine.memory.clone())),
             databases: DatabaseView::new(self.settings.grants.clone(), self.backends.databases.clone()),
             identities: IdentityView::new(self.settings.grants.clone(), self.backends.identity.clone()),
+            stores: StoreView::new(self.settings.grants.clone(), self.backends.keyvalue.clone()),
+            producer: ProducerView::new(self.settings.grants.clone(), self.backends.events.clone()),
         };
         let mut store = Store::new(&engine.wasm, state);
         store.limiter(|state| &mut state.limiter);
@@ -129,9 +137,10 @@ pub struct Seat {
 }
 
 impl Seat {
-    pub fn instance(self, proxy: Proxy) -> Instance {
+    pub fn instance(self, proxy: Proxy, consumer: Option<Consumer>) -> Instance {
         let Self { store, budget, output, freed } = self;
-        Instance { store, proxy, budget, output, served: 0, tidy: true, _freed: FreedOnDrop(freed) }
+        let consumer = consumer.map(Arc::new);
+        Instance { store, proxy, consumer, budget, output, served: 0, tidy: true, _freed: FreedOnDrop(freed) }
     }
 
     /// Why memory was refused, if it was.
@@ -148,6 +157,8 @@ impl Instance {
         let state = self.store.data_mut();
         state.databases.begin(scope.deadline);
         state.identities.begin(scope.deadline);
+        state.stores.begin(scope.deadline);
+        state.producer.begin(cx.clone(), scope.deadline);
         state.outgoing.begin(cx, scope.deadline, head_due);
         state.limiter.begin();
         self.store.set_hostcall_fuel(HOSTCALL_BYTES_MAX);
@@ -213,6 +224,18 @@ impl PostgresView for InstanceState {
 impl IdentitiesView for InstanceState {
     fn identities(&mut self) -> &mut IdentityView {
         &mut self.identities
+    }
+}
+
+impl StoresView for InstanceState {
+    fn stores(&mut self) -> StoreCtx<'_> {
+        self.stores.with(&mut self.table)
+    }
+}
+
+impl MessagingView for InstanceState {
+    fn producer(&mut self) -> &mut ProducerView {
+        &mut self.producer
     }
 }
 

@@ -23,13 +23,15 @@ use crate::{
     backend::{
         Backends,
         embedded::{self, DataFolder},
+        events::Events,
         http::Outbound,
         identity::Identities,
+        keyvalue::KeyValues,
         postgres::Databases,
         redis::{self, Stores},
     },
     component::{Artifacts, Histories},
-    deploy::{self, Deployment, Loader, Watch},
+    deploy::{self, Consumers, Deployment, Loader, Watch},
     engine::{Compilers, Engine, EngineSettings},
     health::Health,
     manifest::{Environment, Manifest, RedisPlace},
@@ -70,6 +72,7 @@ pub struct Running {
     gateway: Listening,
     admin: Listening,
     housekeeping: JoinHandle<()>,
+    consumers: Consumers,
     began: Instant,
     /// Ours alone while we run.
     _data: DataFolder,
@@ -111,7 +114,7 @@ async fn start_services(
 ) -> Result<Running, StartError> {
     let deployment = Arc::new(prepare(&manifest, &backends, &surroundings.watch).await?);
     let health = Arc::new(Health::new(
-        probes::of(&manifest, &deployment, &backends.databases),
+        probes::of(&manifest, &deployment, &backends),
         probes::own(&manifest, &backends),
     ));
     let limits = limits(&manifest, &backends);
@@ -125,6 +128,7 @@ async fn start_services(
         admin: listening::apart(sockets.admin, admin, front::admin_listening()).map_err(StartError::Thread)?,
         gateway: listening::here(sockets.gateway, gateway, front::listening(&manifest.gateway, sockets.tls)),
         housekeeping: tokio::spawn(housekeeping(deployment.clone())),
+        consumers: consumers(&deployment, &backends),
         manifest,
         backends,
         deployment,
@@ -140,7 +144,8 @@ impl Running {
     pub async fn stop(self) -> usize {
         self.health.start_draining();
         tokio::time::sleep(self.manifest.host.linger).await;
-        let stragglers = self.gateway.stop(self.manifest.host.drain).await;
+        let drain = self.manifest.host.drain;
+        let (stragglers, ()) = tokio::join!(self.gateway.stop(drain), self.consumers.stop(drain));
         self.housekeeping.abort();
         stop_backends(&self.backends).await;
         self.admin.stop(Duration::ZERO).await;
@@ -172,13 +177,31 @@ async fn backends(
     match Stores::start(&manifest.redis, data, &environment, events_are_embedded(manifest)).await {
         Ok(redis) => {
             let (databases, directory) = (Arc::new(databases), Arc::default());
-            Ok(Backends { databases, identity, redis, directory, outbound })
+            let keyvalue = Arc::new(KeyValues::new(&manifest.name, &manifest.keyvalue, &redis));
+            let events = events(manifest, &redis);
+            Ok(Backends { databases, identity, redis, keyvalue, directory, outbound, events })
         }
         Err(error) => {
             databases.stop().await;
             Err(error.into())
         }
     }
+}
+
+fn events(manifest: &Manifest, stores: &Stores) -> Option<Arc<Events>> {
+    let settings = manifest.events.as_ref()?;
+    let store = stores.get(&settings.redis)?.clone();
+    let events = Arc::new(Events::new(store, &manifest.name, settings.clone()));
+    events.start();
+    Some(events)
+}
+
+/// Hands events to the services of a deployment that subscribe to any.
+fn consumers(deployment: &Deployment, backends: &Backends) -> Consumers {
+    let consumers = Consumers::new(backends.events.clone());
+    let services = deployment.services.values();
+    consumers.replace(services.map(|deployed| (deployed.settings.clone(), deployed.service.clone())));
+    consumers
 }
 
 /// Events are promised to be kept, so the server that carries them writes each one down at once.
@@ -188,6 +211,9 @@ fn events_are_embedded(manifest: &Manifest) -> bool {
 }
 
 async fn stop_backends(backends: &Backends) {
+    if let Some(events) = &backends.events {
+        events.stop().await;
+    }
     tokio::join!(backends.databases.stop(), backends.redis.stop());
 }
 
@@ -219,7 +245,10 @@ const INSTANCES_MAX: u32 = 2_000;
 
 fn engine_settings(manifest: &Manifest) -> EngineSettings {
     let limits = || manifest.services.values().map(|service| &service.limits);
-    let concurrency: u32 = limits().map(|limits| limits.concurrency.get()).fold(0, u32::saturating_add);
+    let requests = limits().map(|limits| limits.concurrency.get());
+    let consumers = manifest.services.values().filter(|service| service.grants.subscription().is_some());
+    let events = consumers.map(|service| service.events.concurrency.get());
+    let concurrency: u32 = requests.chain(events).fold(0, u32::saturating_add);
     EngineSettings {
         instances_max: concurrency.clamp(64, INSTANCES_MAX),
         instance_memory_max_bytes: limits().map(|limits| limits.memory_bytes).max().unwrap_or(64 << 20),

@@ -1,5 +1,5 @@
 //! Makes an Archipel service pleasant to write: routes, who may use them, JSON, envelope, validation,
-//! money, PostgreSQL, tokens and passwords.
+//! money, PostgreSQL, key-value stores, tokens and passwords.
 //!
 //! A service is one function from [`Request`] to [`Response`], exported by [`service!`]. This
 //! crate holds the rules that are the same for every service of the shop, also who of the users may
@@ -14,6 +14,8 @@ mod fields;
 mod handler;
 mod id;
 mod json;
+pub mod keyvalue;
+pub mod messaging;
 mod money;
 pub mod openapi;
 mod page;
@@ -39,6 +41,19 @@ pub mod bindings {
         pub_export_macro: true,
         default_bindings_module: "sdk::bindings",
         generate_all,
+    });
+}
+
+/// The bindings of `archipel:service/consumer`, which [`consumer!`] exports.
+#[doc(hidden)]
+#[allow(unsafe_code, unreachable_pub, reason = "generated from wit/")]
+pub mod consuming {
+    wit_bindgen::generate!({
+        world: "consumer",
+        path: "../../wit",
+        pub_export_macro: true,
+        default_bindings_module: "sdk::consuming",
+        with: { "archipel:messaging/types@0.1.0": crate::bindings::archipel::messaging::types },
     });
 }
 

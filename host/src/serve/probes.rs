@@ -6,22 +6,28 @@ use gateway::{body, context::RequestContext, dispatch::Dispatch};
 use http::Request;
 
 use crate::{
-    backend::{Backends, postgres::Databases, redis::Store},
+    backend::{Backends, keyvalue::KeyValues, postgres::Databases, redis::Store},
     deploy::{Deployed, Deployment},
     health::{Cached, ServiceHealth},
     manifest::Manifest,
 };
 
-/// A check for each database, shared by the services that were granted it.
+/// A check for each database and each key-value store, shared by the services that were granted it.
 pub(super) fn of(
     manifest: &Manifest,
     deployment: &Deployment,
-    databases: &Arc<Databases>,
+    backends: &Backends,
 ) -> BTreeMap<Arc<str>, ServiceHealth> {
+    let (databases, stores) = (&backends.databases, &backends.keyvalue);
     let shared: BTreeMap<Arc<str>, Arc<Cached>> = manifest
         .databases
         .iter()
         .map(|(name, settings)| (name.clone(), Arc::new(database(name.clone(), settings.optional, databases.clone()))))
+        .collect();
+    let kept: BTreeMap<Arc<str>, Arc<Cached>> = manifest
+        .keyvalue
+        .iter()
+        .map(|(name, settings)| (name.clone(), Arc::new(keyvalue(name.clone(), settings.optional, stores.clone()))))
         .collect();
     let health = |deployed: &Deployed| {
         let granted = deployed.settings.grants.databases();
@@ -31,6 +37,10 @@ pub(super) fn of(
                 Some((format!("postgres.{name}"), shared.get(name)?.clone()))
             })
             .collect();
+        checks.extend(deployed.settings.grants.stores().filter_map(|grant| {
+            let name = &grant.get().store;
+            Some((format!("keyvalue.{name}"), kept.get(name)?.clone()))
+        }));
         let callees = deployed.settings.grants.callees();
         checks.extend(callees.map(|name| (format!("call.{name}"), Arc::new(callee(name, deployment)))));
         if let Some(path) = &deployed.settings.health_path {
@@ -61,6 +71,13 @@ fn database(name: Arc<str>, optional: bool, databases: Arc<Databases>) -> Cached
     Cached::new(optional, move || {
         let (name, databases) = (name.clone(), databases.clone());
         Box::pin(async move { databases.check(&name).await.map(drop).map_err(|error| error.to_string()) })
+    })
+}
+
+fn keyvalue(name: Arc<str>, optional: bool, stores: Arc<KeyValues>) -> Cached {
+    Cached::new(optional, move || {
+        let (name, stores) = (name.clone(), stores.clone());
+        Box::pin(async move { stores.check(&name).await.map_err(|error| error.to_string()) })
     })
 }
 

@@ -20,6 +20,7 @@ mod harness;
 mod health;
 mod house;
 mod http2;
+mod keyvalue;
 mod limits;
 mod openapi;
 mod operators;
