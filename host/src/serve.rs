@@ -171,7 +171,7 @@ async fn backends(
     }
     match Stores::start(&manifest.redis, data, &environment, events_are_embedded(manifest)).await {
         Ok(redis) => {
-            let (databases, directory) = (Arc::new(databases), Arc::default());
+            let (databases, redis, directory) = (Arc::new(databases), Arc::new(redis), Arc::default());
             Ok(Backends { databases, identity, redis, directory, outbound })
         }
         Err(error) => {
