@@ -11,12 +11,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+use arc_swap::ArcSwap;
 use gateway::{
-    limit::SharedLimit,
     listener::{self, Listeners},
     tls::Tls,
 };
-use tokio::task::JoinHandle;
+use tokio::{sync::Mutex, task::JoinHandle};
 
 use crate::{
     admin::Tokens,
@@ -26,15 +26,17 @@ use crate::{
         http::Outbound,
         identity::Identities,
         postgres::Databases,
-        redis::{self, Stores},
+        redis::Stores,
     },
     component::{Artifacts, Histories},
-    deploy::{self, Deployment, Loader, Watch},
+    deploy::{self, Applied, Deployment, Loader, Watch},
     engine::{Compilers, Engine, EngineSettings},
     health::Health,
     manifest::{Environment, Manifest, RedisPlace},
 };
 
+mod apply;
+mod change;
 mod error;
 mod explain;
 mod front;
@@ -43,14 +45,17 @@ mod listening;
 mod probes;
 mod report;
 
+use apply::Applier;
 pub use error::StartError;
 pub use explain::{Authentication, Explanation, explain};
-use limits::Limits;
 use listening::Listening;
 pub use report::Report;
 
 /// Everything a start needs from outside; read once.
 pub struct Surroundings {
+    /// The manifest's file as the user wrote it, and the digest of what it said.
+    pub file: PathBuf,
+    pub digest: String,
     pub environment: Environment,
     pub watch: Arc<dyn Watch>,
     /// When the command was given.
@@ -62,8 +67,7 @@ const ADMIN_TOKEN: &str = "admin-token";
 
 /// A host that accepts requests.
 pub struct Running {
-    manifest: Manifest,
-    backends: Arc<Backends>,
+    applier: Arc<Applier>,
     deployment: Arc<Deployment>,
     admin_token: Option<PathBuf>,
     health: Arc<Health>,
@@ -111,22 +115,39 @@ async fn start_services(
 ) -> Result<Running, StartError> {
     let deployment = Arc::new(prepare(&manifest, &backends, &surroundings.watch).await?);
     let health = Arc::new(Health::new(
-        probes::of(&manifest, &deployment, &backends.databases),
+        probes::of(&manifest, &deployment.services(), &backends.databases),
         probes::own(&manifest, &backends),
     ));
-    let limits = limits(&manifest, &backends);
+    let limits = limits::of(&manifest, &backends);
     let gateway = Arc::new(front::gateway(&manifest, &deployment, &health, &backends.identity, &limits)?);
     let admin_address = sockets.admin.addresses().next().expect("one address was bound");
     let admin_token = admin_address.ip().is_loopback().then(|| data.path().join(ADMIN_TOKEN));
     let local = admin_token.as_ref().map(|_| data.secret(ADMIN_TOKEN)).transpose().map_err(StartError::AdminToken)?;
     let tokens = Tokens::new(&manifest.admin, local.as_deref());
-    let admin = Arc::new(front::admin(admin_address, &health, &deployment, tokens));
+    deployment.runs(Applied {
+        file: manifest.file.clone(),
+        digest: surroundings.digest,
+        at: format!("{:.3}", jiff::Timestamp::now()),
+        by: "manifest".to_owned(),
+        restart: Vec::new(),
+    });
+    let listening = front::listening(&manifest.gateway, sockets.tls);
+    let applier = Arc::new(Applier {
+        file: surroundings.file,
+        environment: surroundings.environment,
+        manifest: ArcSwap::from_pointee(manifest),
+        deployment: deployment.clone(),
+        gateway: gateway.clone(),
+        health: health.clone(),
+        limits: ArcSwap::from_pointee(limits),
+        turn: Mutex::default(),
+    });
+    let admin = Arc::new(front::admin(admin_address, &health, &deployment, applier.clone(), tokens));
     Ok(Running {
         admin: listening::apart(sockets.admin, admin, front::admin_listening()).map_err(StartError::Thread)?,
-        gateway: listening::here(sockets.gateway, gateway, front::listening(&manifest.gateway, sockets.tls)),
+        gateway: listening::here(sockets.gateway, gateway, listening),
         housekeeping: tokio::spawn(housekeeping(deployment.clone())),
-        manifest,
-        backends,
+        applier,
         deployment,
         admin_token,
         health,
@@ -139,10 +160,11 @@ impl Running {
     /// Stops everything in order; returns how many connections had to be cut.
     pub async fn stop(self) -> usize {
         self.health.start_draining();
-        tokio::time::sleep(self.manifest.host.linger).await;
-        let stragglers = self.gateway.stop(self.manifest.host.drain).await;
+        let host = self.applier.manifest.load().host.clone();
+        tokio::time::sleep(host.linger).await;
+        let stragglers = self.gateway.stop(host.drain).await;
         self.housekeeping.abort();
-        stop_backends(&self.backends).await;
+        stop_backends(&self.deployment.loader.backends()).await;
         self.admin.stop(Duration::ZERO).await;
         stragglers
     }
@@ -191,15 +213,6 @@ async fn stop_backends(backends: &Backends) {
     tokio::join!(backends.databases.stop(), backends.redis.stop());
 }
 
-/// Where limits are counted, if not in memory.
-fn limits(manifest: &Manifest, backends: &Backends) -> Limits {
-    let store = manifest.gateway.limit_store.as_deref().and_then(|name| backends.redis.get(name));
-    let shared = |store: &Arc<redis::Store>| -> Arc<dyn SharedLimit> {
-        Arc::new(redis::Limits::new(store.clone(), manifest.name.clone()))
-    };
-    Limits::new(store.map(shared))
-}
-
 async fn prepare(
     manifest: &Manifest,
     backends: &Arc<Backends>,
@@ -217,12 +230,16 @@ async fn prepare(
 /// Slots beyond this are not reserved: the address space of one is more than 4 GiB.
 const INSTANCES_MAX: u32 = 2_000;
 
+/// What a slot can hold at least, so that an applied manifest may raise `limits.memory`: address
+/// space, and that of a slot is larger.
+const INSTANCE_MEMORY_MIN_BYTES: u64 = 1 << 30;
+
 fn engine_settings(manifest: &Manifest) -> EngineSettings {
     let limits = || manifest.services.values().map(|service| &service.limits);
     let concurrency: u32 = limits().map(|limits| limits.concurrency.get()).fold(0, u32::saturating_add);
     EngineSettings {
         instances_max: concurrency.clamp(64, INSTANCES_MAX),
-        instance_memory_max_bytes: limits().map(|limits| limits.memory_bytes).max().unwrap_or(64 << 20),
+        instance_memory_max_bytes: limits().map(|limits| limits.memory_bytes).fold(INSTANCE_MEMORY_MIN_BYTES, u64::max),
         guest_memory_bytes: manifest.host.guest_memory_bytes,
         workers: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
     }
@@ -235,6 +252,7 @@ async fn housekeeping(deployment: Arc<Deployment>) {
     let mut round = tokio::time::interval(HOUSEKEEPING);
     loop {
         round.tick().await;
-        deployment.services.values().for_each(|deployed| deployed.service.drop_idle());
+        deployment.services().values().for_each(|deployed| deployed.service.drop_idle());
+        deployment.part();
     }
 }

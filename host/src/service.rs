@@ -50,7 +50,7 @@ pub struct Service {
     current: ArcSwap<Version>,
     gate: Gate,
     breaker: Arc<Breaker>,
-    traffic: Traffic,
+    traffic: Arc<Traffic>,
     /// The version that was live before, ready to be so again.
     previous: ArcSwapOption<Version>,
 }
@@ -79,6 +79,11 @@ impl Version {
         blueprint.engine.idle.add(Arc::downgrade(&keeper));
         let label = format!("{}+{}", blueprint.settings.version, component.digest.short());
         Ok(Self { label: http::HeaderValue::try_from(label)?, warm, component, pre, blueprint })
+    }
+
+    /// The label as text.
+    pub fn text(&self) -> &str {
+        self.label.to_str().unwrap_or_default()
     }
 
     /// One instance on trial: proves that the component starts within its limits.
@@ -110,9 +115,21 @@ impl Service {
             gate,
             current: ArcSwap::new(version),
             breaker,
-            traffic: Traffic::default(),
+            traffic: Arc::default(),
             previous: ArcSwapOption::empty(),
         }
+    }
+
+    /// The same service with other settings, those of `version`: it goes on counting, and begins
+    /// everything else anew. Requests in this one finish here.
+    pub fn successor(&self, version: Arc<Version>) -> Self {
+        Self { traffic: self.traffic.clone(), ..Self::new(self.name.clone(), version) }
+    }
+
+    /// Another one has taken its place, or none: it keeps nothing for later requests.
+    pub fn retire(&self) {
+        self.current.load().warm.retire(true);
+        self.previous.store(None);
     }
 
     pub fn version(&self) -> Arc<Version> {

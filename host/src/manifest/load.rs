@@ -10,7 +10,8 @@ use std::{
 };
 
 use super::{
-    AuthSettings, Confines, DatabaseSettings, KeyValueSettings, Manifest, RedisSettings, RouteSettings, ServiceSettings,
+    AuthSettings, Confines, DatabaseSettings, KeyValueSettings, Manifest, RedisSettings, RouteSettings,
+    ServiceSettings,
     check::{self, Auths, Check, GatewayAuth, Surroundings},
     files::Files,
     raw::{Named, RawDatabase, RawInclude, RawManifest, RawRedis, RawRoute, RawService},

@@ -7,7 +7,7 @@ use http::Request;
 
 use crate::{
     backend::{Backends, postgres::Databases, redis::Store},
-    deploy::{Deployed, Deployment},
+    deploy::{Deployed, Services},
     health::{Cached, ServiceHealth},
     manifest::Manifest,
 };
@@ -15,7 +15,7 @@ use crate::{
 /// A check for each database, shared by the services that were granted it.
 pub(super) fn of(
     manifest: &Manifest,
-    deployment: &Deployment,
+    services: &Services,
     databases: &Arc<Databases>,
 ) -> BTreeMap<Arc<str>, ServiceHealth> {
     let shared: BTreeMap<Arc<str>, Arc<Cached>> = manifest
@@ -23,7 +23,7 @@ pub(super) fn of(
         .iter()
         .map(|(name, settings)| (name.clone(), Arc::new(database(name.clone(), settings.optional, databases.clone()))))
         .collect();
-    let health = |deployed: &Deployed| {
+    let health = |deployed: &Arc<Deployed>| {
         let granted = deployed.settings.grants.databases();
         let mut checks: Vec<_> = granted
             .filter_map(|grant| {
@@ -32,7 +32,7 @@ pub(super) fn of(
             })
             .collect();
         let callees = deployed.settings.grants.callees();
-        checks.extend(callees.map(|name| (format!("call.{name}"), Arc::new(callee(name, deployment)))));
+        checks.extend(callees.map(|name| (format!("call.{name}"), Arc::new(callee(name, services)))));
         if let Some(path) = &deployed.settings.health_path {
             checks.push(("self".to_owned(), Arc::new(own_path(path.clone(), deployed))));
         }
@@ -40,7 +40,7 @@ pub(super) fn of(
         let version = Box::new(move || service.version().label.to_str().unwrap_or_default().to_owned());
         ServiceHealth { version, checks }
     };
-    deployment.services.iter().map(|(name, deployed)| (name.clone(), health(deployed))).collect()
+    services.iter().map(|(name, deployed)| (name.clone(), health(deployed))).collect()
 }
 
 /// What the gateway itself depends on. Without its Redis limits are counted in memory, so that it
@@ -66,8 +66,8 @@ fn database(name: Arc<str>, optional: bool, databases: Arc<Databases>) -> Cached
 
 /// A called service's own state, not that of what it depends on: does it run, does it take
 /// requests.
-fn callee(name: &Arc<str>, deployment: &Deployment) -> Cached {
-    let service = deployment.services.get(name).map(|deployed| deployed.service.clone());
+fn callee(name: &Arc<str>, services: &Services) -> Cached {
+    let service = services.get(name).map(|deployed| deployed.service.clone());
     Cached::new(false, move || {
         let told = match &service {
             Some(service) if service.is_resting() => Err("most of its requests failed".to_owned()),
