@@ -9,10 +9,12 @@ use gateway::dispatch::Dispatch;
 
 mod answer;
 mod api;
+mod apply;
 mod status;
 mod token;
 
 pub use api::{ACTIONS, Api};
+pub use apply::{Apply, Applying, Done};
 pub use token::Tokens;
 
 use crate::health::{Health, Page, Pages};

@@ -17,7 +17,9 @@ pub mod redis;
 
 use std::sync::Arc;
 
-/// Everything the host reaches on behalf of its services; started once, shared by all of them.
+/// Everything the host reaches on behalf of its services; started once, shared by all of them. An
+/// applied manifest makes another value of what is common and what is new.
+#[derive(Clone)]
 pub struct Backends {
     pub databases: Arc<postgres::Databases>,
     pub identity: Arc<identity::Identities>,
@@ -25,7 +27,7 @@ pub struct Backends {
     pub directory: Arc<directory::Directory>,
     /// The way to the outside.
     pub outbound: http::Outbound,
-    pub redis: redis::Stores,
+    pub redis: Arc<redis::Stores>,
     pub keyvalue: Arc<keyvalue::KeyValues>,
     /// What carries events, if the manifest names it.
     pub events: Option<Arc<events::Events>>,

@@ -4,7 +4,7 @@
 //! and for how long it may run ([`Budget`]). It does not decide when an instance is made, reused
 //! or thrown away: that is `service`.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicU64};
 
 use gateway::context::RequestContext;
 use tokio::sync::Notify;
@@ -80,7 +80,12 @@ pub struct Blueprint {
 
 impl Blueprint {
     /// `body_limit_bytes` bounds the bodies of calls to other services.
-    pub fn new(engine: Engine, settings: Arc<ServiceSettings>, backends: Arc<Backends>, body_limit_bytes: u64) -> Self {
+    pub fn new(
+        engine: Engine,
+        settings: Arc<ServiceSettings>,
+        backends: Arc<Backends>,
+        body_limit_bytes: Arc<AtomicU64>,
+    ) -> Self {
         let env = settings.env.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
         let (grants, directory) = (settings.grants.clone(), backends.directory.clone());
         let client = backends.outbound.client(grants.clone());

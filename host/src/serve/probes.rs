@@ -7,7 +7,7 @@ use http::Request;
 
 use crate::{
     backend::{Backends, keyvalue::KeyValues, postgres::Databases, redis::Store},
-    deploy::{Deployed, Deployment},
+    deploy::{Deployed, Services},
     health::{Cached, ServiceHealth},
     manifest::Manifest,
 };
@@ -15,7 +15,7 @@ use crate::{
 /// A check for each database and each key-value store, shared by the services that were granted it.
 pub(super) fn of(
     manifest: &Manifest,
-    deployment: &Deployment,
+    services: &Services,
     backends: &Backends,
 ) -> BTreeMap<Arc<str>, ServiceHealth> {
     let (databases, stores) = (&backends.databases, &backends.keyvalue);
@@ -29,7 +29,7 @@ pub(super) fn of(
         .iter()
         .map(|(name, settings)| (name.clone(), Arc::new(keyvalue(name.clone(), settings.optional, stores.clone()))))
         .collect();
-    let health = |deployed: &Deployed| {
+    let health = |deployed: &Arc<Deployed>| {
         let granted = deployed.settings.grants.databases();
         let mut checks: Vec<_> = granted
             .filter_map(|grant| {
@@ -42,7 +42,7 @@ pub(super) fn of(
             Some((format!("keyvalue.{name}"), kept.get(name)?.clone()))
         }));
         let callees = deployed.settings.grants.callees();
-        checks.extend(callees.map(|name| (format!("call.{name}"), Arc::new(callee(name, deployment)))));
+        checks.extend(callees.map(|name| (format!("call.{name}"), Arc::new(callee(name, services)))));
         if let Some(path) = &deployed.settings.health_path {
             checks.push(("self".to_owned(), Arc::new(own_path(path.clone(), deployed))));
         }
@@ -50,7 +50,7 @@ pub(super) fn of(
         let version = Box::new(move || service.version().label.to_str().unwrap_or_default().to_owned());
         ServiceHealth { version, checks }
     };
-    deployment.services.iter().map(|(name, deployed)| (name.clone(), health(deployed))).collect()
+    services.iter().map(|(name, deployed)| (name.clone(), health(deployed))).collect()
 }
 
 /// What the gateway itself depends on. Without its Redis limits are counted in memory, so that it
@@ -83,8 +83,8 @@ fn keyvalue(name: Arc<str>, optional: bool, stores: Arc<KeyValues>) -> Cached {
 
 /// A called service's own state, not that of what it depends on: does it run, does it take
 /// requests.
-fn callee(name: &Arc<str>, deployment: &Deployment) -> Cached {
-    let service = deployment.services.get(name).map(|deployed| deployed.service.clone());
+fn callee(name: &Arc<str>, services: &Services) -> Cached {
+    let service = services.get(name).map(|deployed| deployed.service.clone());
     Cached::new(false, move || {
         let told = match &service {
             Some(service) if service.is_resting() => Err("most of its requests failed".to_owned()),
