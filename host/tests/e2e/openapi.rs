@@ -6,12 +6,13 @@ use serde_json::{Value, json};
 
 use crate::harness::{
     Answer, Host, exchange,
-    shop::{PASSWORD, email, member, with_products},
+    shop::{PASSWORD, email, member, notifications_part, open_folder, with_products_manifest},
 };
 
 #[test]
 fn the_document_describes_exactly_what_is_served() {
-    let host = with_products("", "");
+    let manifest = format!("{}{}", with_products_manifest(), notifications_part(""));
+    let host = Host::running_in(open_folder(), &manifest).for_admin();
     let answer = host.get("/openapi.json");
     assert_eq!((answer.status, answer.header("content-type")), (200, Some("application/json")));
     let document = answer.json();
@@ -23,6 +24,7 @@ fn the_document_describes_exactly_what_is_served() {
     let routes = [
         ("/api/auth/register", "post"),
         ("/api/auth/login", "post"),
+        ("/api/notifications", "get"),
         ("/api/products", "get"),
         ("/api/products", "post"),
         ("/api/products/{id}", "get"),
@@ -114,6 +116,15 @@ fn answers_are_as_described(host: &Host, document: &Value) {
         ("put", one, 409, host.json("PUT", &ada.path, &json!({"email": taken["email"]}))),
         ("post", reserve, 403, host.json("POST", &reserve.replace("{id}", "7"), &json!({}))),
         ("post", reserve, 401, nobody("POST", &reserve.replace("{id}", "7"))),
+    ]);
+    let notifications = "/api/notifications";
+    let of = |user: &str| format!("{notifications}?userId={user}");
+    let own = ada.path.rsplit('/').next().unwrap();
+    answers.extend([
+        ("get", notifications, 200, as_ada("GET", &of(own))),
+        ("get", notifications, 400, as_ada("GET", notifications)),
+        ("get", notifications, 401, nobody("GET", &of(own))),
+        ("get", notifications, 403, as_ada("GET", &of("0190b5a2-7c3e-7d4f-8a1b-2c3d4e5f6071"))),
     ]);
     for (method, path, status, answer) in answers {
         assert_eq!(answer.status, status, "{method} {path}: {}", answer.text());
