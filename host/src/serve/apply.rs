@@ -145,8 +145,7 @@ impl Applier {
         let loader = &self.deployment.loader;
         loader.bound_bodies(manifest.gateway.body_limit_bytes);
         loader.artifacts.bound(manifest.host.artifacts_max_bytes);
-        self.health
-            .replace(probes::of(manifest, next.services(), backends), probes::own(manifest, backends));
+        self.health.replace(probes::of(manifest, next.services(), backends), probes::own(manifest, backends));
         self.deployment.go_over(next, manifest.host.drain);
         let services = self.deployment.services();
         self.consumers.replace(services.values().map(|of| (of.settings.clone(), of.service.clone())));

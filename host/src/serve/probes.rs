@@ -13,11 +13,7 @@ use crate::{
 };
 
 /// A check for each database and each key-value store, shared by the services that were granted it.
-pub(super) fn of(
-    manifest: &Manifest,
-    services: &Services,
-    backends: &Backends,
-) -> BTreeMap<Arc<str>, ServiceHealth> {
+pub(super) fn of(manifest: &Manifest, services: &Services, backends: &Backends) -> BTreeMap<Arc<str>, ServiceHealth> {
     let (databases, stores) = (&backends.databases, &backends.keyvalue);
     let shared: BTreeMap<Arc<str>, Arc<Cached>> = manifest
         .databases
