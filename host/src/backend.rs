@@ -7,6 +7,7 @@
 
 pub mod directory;
 pub mod embedded;
+pub mod events;
 pub mod http;
 pub mod identity;
 pub mod migrate;
@@ -24,4 +25,6 @@ pub struct Backends {
     /// The way to the outside.
     pub outbound: http::Outbound,
     pub redis: redis::Stores,
+    /// What carries events, if the manifest names it.
+    pub events: Option<Arc<events::Events>>,
 }

@@ -23,6 +23,7 @@ use crate::{
     backend::{
         Backends,
         embedded::{self, DataFolder},
+        events::Events,
         http::Outbound,
         identity::Identities,
         postgres::Databases,
@@ -172,13 +173,20 @@ async fn backends(
     match Stores::start(&manifest.redis, data, &environment, events_are_embedded(manifest)).await {
         Ok(redis) => {
             let (databases, directory) = (Arc::new(databases), Arc::default());
-            Ok(Backends { databases, identity, redis, directory, outbound })
+            let events = events(manifest, &redis);
+            Ok(Backends { databases, identity, redis, directory, outbound, events })
         }
         Err(error) => {
             databases.stop().await;
             Err(error.into())
         }
     }
+}
+
+fn events(manifest: &Manifest, stores: &Stores) -> Option<Arc<Events>> {
+    let settings = manifest.events.as_ref()?;
+    let store = stores.get(&settings.redis)?.clone();
+    Some(Arc::new(Events::new(store, &manifest.name, settings.clone())))
 }
 
 /// Events are promised to be kept, so the server that carries them writes each one down at once.

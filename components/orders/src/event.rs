@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use sdk::{Money, Timestamp, Uuid};
+use sdk::{Error, Money, Timestamp, Uuid, messaging::Event};
 use serde::{Deserialize, Serialize};
 
 use crate::{order::Order, status::Status};
 
-pub(crate) const CREATED: &str = "order.created";
-pub(crate) const STATUS_CHANGED: &str = "order.status_changed";
+const CREATED: &str = "order.created";
+const STATUS_CHANGED: &str = "order.status_changed";
 /// To itself: look at this order again, and give back the stock that it should not have.
-pub(crate) const CHECK: &str = "orders.check";
+const CHECK: &str = "orders.check";
 
 /// How long an order may be in the making before it is looked at; a request ends long before.
 const CHECK_AFTER: Duration = Duration::from_secs(60);
@@ -20,7 +20,7 @@ const CHECK_AFTER_MS: &str = "CHECK_AFTER_MS";
 /// The body of `order.*`.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Told {
+struct Told {
     order_id: Uuid,
     user_id: Uuid,
     status: Status,
@@ -37,8 +37,21 @@ pub(crate) struct Check {
     pub(crate) order_id: Uuid,
 }
 
+pub(crate) fn created(order: &Order) -> Result<Event, Error> {
+    Ok(Event::json(CREATED, &Told::of(order, None, order.created_at))?.key(order.id))
+}
+
+pub(crate) fn status_changed(order: &Order, previous: Status) -> Result<Event, Error> {
+    Ok(Event::json(STATUS_CHANGED, &Told::of(order, Some(previous), Timestamp::now()))?.key(order.id))
+}
+
+/// This service is to look at the order again.
+pub(crate) fn check(order: Uuid) -> Result<Event, Error> {
+    Ok(Event::json(CHECK, &Check { order_id: order })?.key(order))
+}
+
 impl Told {
-    pub(crate) fn of(order: &Order, previous: Option<Status>, at: Timestamp) -> Self {
+    fn of(order: &Order, previous: Option<Status>, at: Timestamp) -> Self {
         let Order { id, user_id, total, status, .. } = order;
         Self { order_id: *id, user_id: *user_id, status: *status, previous, total: *total, at }
     }
@@ -63,10 +76,13 @@ mod tests {
             status: Status::Pending,
             created_at: Timestamp::from_micros(0),
         };
-        let told = |previous| sdk::json(&Told::of(&order, previous, Timestamp::from_micros(1000))).unwrap();
+        let told = |previous| serde_json::to_string(&Told::of(&order, previous, Timestamp::from_micros(1000))).unwrap();
         let ids = r#""orderId":"00000000-0000-0000-0000-000000000001","userId":"00000000-0000-0000-0000-000000000002""#;
         let rest = r#""total":19.9,"at":"1970-01-01T00:00:00.001Z"}"#;
         assert_eq!(told(None), format!(r#"{{{ids},"status":"pending",{rest}"#));
-        assert_eq!(told(Some(Status::Confirmed)), format!(r#"{{{ids},"status":"pending","previous":"confirmed",{rest}"#));
+        assert_eq!(
+            told(Some(Status::Confirmed)),
+            format!(r#"{{{ids},"status":"pending","previous":"confirmed",{rest}"#)
+        );
     }
 }

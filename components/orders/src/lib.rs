@@ -10,7 +10,10 @@ mod status;
 mod stock;
 mod store;
 
-use sdk::{Answer, Error, Page, Reply, Request, Response, Routes, Uuid, Who};
+use sdk::{
+    Answer, Error, Page, Reply, Request, Response, Routes, Uuid, Who,
+    messaging::{Delivery, Failure},
+};
 
 use crate::{
     key::Key,
@@ -20,12 +23,19 @@ use crate::{
 };
 
 sdk::service!(answer);
+sdk::consumer!(handle);
 
 const NOT_FOUND: Error = Error::NotFound("Order not found");
 const NO_SUCH_STEP: Error = Error::Conflict("The order's status does not allow this step");
 
 fn answer(request: Request) -> Response {
     routes().answer(request)
+}
+
+/// What this service has told itself: to look at an order again.
+fn handle(delivery: &Delivery) -> Result<(), Failure> {
+    let event::Check { order_id } = delivery.json()?;
+    Ok(check::check(&Store::open()?, order_id)?)
 }
 
 fn routes() -> Routes {

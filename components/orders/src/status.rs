@@ -94,7 +94,7 @@ mod tests {
     fn a_status_is_one_of_five_words() {
         for status in Status::ALL {
             assert_eq!(Status::parse(status.as_str()), Ok(status));
-            assert_eq!(serde_json(status), format!("\"{}\"", status.as_str()));
+            assert_eq!(serde_json::to_string(&status).unwrap(), format!("\"{}\"", status.as_str()));
             assert_eq!(Status::from_value(&Value::from(status.as_str())), Some(status));
         }
         let sentence = "`status` must be one of `pending`, `confirmed`, `shipped`, `delivered`, `cancelled`";
@@ -105,9 +105,5 @@ mod tests {
         assert_eq!(change(r#"{"status":"shipped"}"#), Ok(Change { status: Status::Shipped }));
         assert_eq!(change("{}"), Err(Error::bad_request("`status` is required")));
         assert!(change(r#"{"status":7}"#).is_err());
-    }
-
-    fn serde_json(status: Status) -> String {
-        sdk::json(&status).unwrap()
     }
 }

@@ -1,6 +1,6 @@
 //! Orders in PostgreSQL, and what is published together with their changes. Nothing here knows HTTP.
 
-use std::{collections::HashMap, time::Duration};
+use std::collections::HashMap;
 
 use sdk::{
     Error, List, Money, Page, Start, Timestamp, Uuid, params,
@@ -9,7 +9,7 @@ use sdk::{
 
 use crate::{
     creation::Draft,
-    event::{self, Check, Told},
+    event,
     key::Key,
     order::{Item, Order},
     status::Status,
@@ -68,7 +68,7 @@ impl Store {
             if transaction.execute(sql, params)? == 0 {
                 return Ok(false);
             }
-            transaction.publish_in(event::check_after(), event::CHECK, draft.id, &Check { order_id: draft.id })?;
+            transaction.publish(&event::check(draft.id)?.delay(event::check_after()))?;
             Ok(true)
         })
     }
@@ -89,8 +89,8 @@ impl Store {
             if transaction.execute(sql, params![id, total, products, prices])? == 0 {
                 return Err(Error::Unavailable("the order was given up while its stock was reserved".to_owned()));
             }
-            transaction.publish(event::CREATED, id, &Told::of(&order, None, created_at))?;
-            Ok(())
+            transaction.publish(&event::created(&order)?)?;
+            Ok::<_, Error>(())
         })?;
         Ok(order)
     }
@@ -186,10 +186,9 @@ impl Store {
         let stepped = self.0.transaction(|transaction| {
             let stepped: Option<Stepped> = transaction.query_optional(sql, params![id, to.as_str(), from])?;
             if let Some(Stepped { order, previous }) = &stepped {
-                let told = Told::of(&order.0, Some(*previous), Timestamp::now());
-                transaction.publish(event::STATUS_CHANGED, id, &told)?;
+                transaction.publish(&event::status_changed(&order.0, *previous)?)?;
                 if to == Status::Cancelled {
-                    transaction.publish_in(Duration::ZERO, event::CHECK, id, &Check { order_id: id })?;
+                    transaction.publish(&event::check(id)?)?;
                 }
             }
             Ok::<_, Error>(stepped)

@@ -15,6 +15,7 @@ mod fields;
 mod handler;
 mod id;
 mod json;
+pub mod messaging;
 mod money;
 pub mod openapi;
 mod page;
@@ -40,6 +41,19 @@ pub mod bindings {
         pub_export_macro: true,
         default_bindings_module: "sdk::bindings",
         generate_all,
+    });
+}
+
+/// The bindings of `archipel:service/consumer`, which [`consumer!`] exports.
+#[doc(hidden)]
+#[allow(unsafe_code, unreachable_pub, reason = "generated from wit/")]
+pub mod consuming {
+    wit_bindgen::generate!({
+        world: "consumer",
+        path: "../../wit",
+        pub_export_macro: true,
+        default_bindings_module: "sdk::consuming",
+        with: { "archipel:messaging/types@0.1.0": crate::bindings::archipel::messaging::types },
     });
 }
 

@@ -139,7 +139,7 @@ fn connected(
 
 impl Store {
     /// Needs a tokio runtime, on which the connection lives.
-    fn new(name: Arc<str>, client: Client) -> Result<Self, RedisError> {
+    pub(super) fn new(name: Arc<str>, client: Client) -> Result<Self, RedisError> {
         let config = ConnectionManagerConfig::new()
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
             .set_response_timeout(Some(RESPONSE_TIMEOUT))

@@ -1,0 +1,150 @@
+//! Publishing: checked against the bounds, then one script for all events of a call. Either all of them
+//! are there or none.
+
+use std::time::Instant;
+
+use redis::{Script, ScriptInvocation};
+use uuid::Uuid;
+
+use super::{
+    BATCH_MAX, BATCH_MAX_BYTES, BODY_MAX_BYTES, DEDUP, DELAY_MAX, DELAYED_MAX, Event, Events, HEADERS_MAX,
+    HEADERS_MAX_BYTES, NAME_MAX_BYTES, Options, PublishError,
+};
+
+/// How the script says that too many delayed events wait.
+pub(super) const FULL: &str = "too many delayed events";
+
+/// KEYS: topics, delayed, delayed events; then for each event its stream and its dedup key.
+/// ARGV: how many may be delayed, how long dedup ids are kept (s); then for each event its topic, its
+/// delay (ms), whether it has a dedup id, its id, how many arguments follow, and these: the fields of
+/// its entry. Gives the ids; for a repeated dedup id, that of the event which had it first.
+pub(super) const SCRIPT: &str = "
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local events, delayed, at = {}, 0, 3
+for number = 1, (#KEYS - 3) / 2 do
+  local event = {topic = ARGV[at], delay = tonumber(ARGV[at + 1]), dedup = ARGV[at + 2] == '1', id = ARGV[at + 3]}
+  local count = tonumber(ARGV[at + 4])
+  event.fields = {unpack(ARGV, at + 5, at + 4 + count)}
+  at = at + 5 + count
+  if event.delay > 0 then delayed = delayed + 1 end
+  events[number] = event
+end
+if delayed > 0 and redis.call('ZCARD', KEYS[2]) + delayed > tonumber(ARGV[1]) then
+  return redis.error_reply('ERR too many delayed events')
+end
+local ids = {}
+for number, event in ipairs(events) do
+  local stream, dedup = KEYS[2 + number * 2], KEYS[3 + number * 2]
+  local is_new = true
+  if event.dedup then
+    is_new = redis.call('SET', dedup, event.id, 'NX', 'EX', ARGV[2])
+  end
+  ids[number] = event.id
+  if not is_new then
+    ids[number] = redis.call('GET', dedup)
+  elseif event.delay > 0 then
+    redis.call('ZADD', KEYS[2], now + event.delay, event.id)
+    redis.call('HSET', KEYS[3], event.id, cmsgpack.pack({event.topic, event.fields}))
+  else
+    redis.call('SADD', KEYS[1], event.topic)
+    redis.call('XADD', stream, '*', unpack(event.fields))
+  end
+end
+return ids
+";
+
+impl Events {
+    /// Publishes all of `events`, in order, in one round trip; when it returns, Redis has acknowledged
+    /// them. Gives their ids: for a repeated dedup id, that of the event which had it first.
+    ///
+    /// Within 100 ms and by `deadline`. Cancel safe, but what was sent may be published all the same.
+    pub async fn publish(&self, events: &[(Event, Options)], deadline: Instant) -> Result<Vec<Uuid>, PublishError> {
+        if events.is_empty() {
+            return Ok(Vec::new());
+        }
+        check(events)?;
+        let call = self.call(events);
+        let asked = self
+            .store
+            .ask(deadline, |mut connection| async move { call.invoke_async::<Vec<String>>(&mut connection).await });
+        let ids = asked.await?;
+        let parse = |id: &String| id.parse().map_err(|_| PublishError::Unavailable(format!("{id:?} is no event id")));
+        ids.iter().map(parse).collect()
+    }
+
+    fn call(&self, events: &[(Event, Options)]) -> ScriptInvocation<'_> {
+        let mut call = Script::prepare_invoke(&self.publishing);
+        call.key(self.names.topics()).key(self.names.delayed()).key(self.names.delayed_events());
+        call.arg(DELAYED_MAX).arg(DEDUP.as_secs());
+        for (event, options) in events {
+            let topic = event.publishing.get().topic.as_str();
+            let delay = options.delay.map_or(0, |delay| delay.as_millis() as u64);
+            call.key(self.names.topic(topic));
+            call.key(self.names.dedup(topic, options.dedup_id.as_deref().unwrap_or_default()));
+            let fields = fields(event, options);
+            call.arg(topic).arg(delay).arg(u8::from(options.dedup_id.is_some())).arg(event.id.to_string());
+            call.arg(fields.len() * 2);
+            for (name, value) in &fields {
+                call.arg(*name).arg(value.as_slice());
+            }
+        }
+        call
+    }
+}
+
+/// The entry of an event; what it does not have is left out.
+fn fields(event: &Event, options: &Options) -> Vec<(&'static str, Vec<u8>)> {
+    let mut fields = vec![("id", event.id.to_string().into_bytes())];
+    if let Some(key) = &event.key {
+        fields.push(("key", key.clone().into_bytes()));
+    }
+    if let Some(content_type) = &event.content_type {
+        fields.push(("type", content_type.clone().into_bytes()));
+    }
+    if !event.headers.is_empty() {
+        fields.push(("h", serde_json::json!(event.headers).to_string().into_bytes()));
+    }
+    let at = event.at.as_millisecond();
+    fields.push(("at", at.to_string().into_bytes()));
+    if let Some(ttl) = options.ttl {
+        let until = at.saturating_add(i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX));
+        fields.push(("exp", until.to_string().into_bytes()));
+    }
+    fields.push(("body", event.body.clone()));
+    fields
+}
+
+fn check(events: &[(Event, Options)]) -> Result<(), PublishError> {
+    if events.len() > BATCH_MAX {
+        return Err(PublishError::Invalid(format!("{BATCH_MAX} events at most are published together")));
+    }
+    if events.iter().map(|(event, _)| event.body.len()).sum::<usize>() > BATCH_MAX_BYTES {
+        return Err(PublishError::TooLarge(BATCH_MAX_BYTES));
+    }
+    events.iter().try_for_each(|(event, options)| event.check(options))
+}
+
+impl Event {
+    /// Whether it is within its bounds; what is kept to be published later is checked before.
+    pub fn check(&self, options: &Options) -> Result<(), PublishError> {
+        if self.body.len() > BODY_MAX_BYTES {
+            return Err(PublishError::TooLarge(BODY_MAX_BYTES));
+        }
+        let header_bytes: usize = self.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+        if self.headers.len() > HEADERS_MAX || header_bytes > HEADERS_MAX_BYTES {
+            let rule = format!("an event has {HEADERS_MAX} headers and {HEADERS_MAX_BYTES} bytes of them at most");
+            return Err(PublishError::Invalid(rule));
+        }
+        for (what, text) in [("key", &self.key), ("content type", &self.content_type), ("dedup id", &options.dedup_id)]
+        {
+            if text.as_ref().is_some_and(|text| text.len() > NAME_MAX_BYTES) {
+                return Err(PublishError::Invalid(format!("a {what} has {NAME_MAX_BYTES} bytes at most")));
+            }
+        }
+        match options.delay.is_some_and(|delay| delay > DELAY_MAX) {
+            true => Err(PublishError::Invalid("a delay is a year at most".into())),
+            false => Ok(()),
+        }
+    }
+}
