@@ -11,6 +11,7 @@ pub mod events;
 pub mod http;
 pub mod identity;
 pub mod migrate;
+pub mod outbox;
 pub mod postgres;
 pub mod redis;
 

@@ -17,6 +17,7 @@ use crate::{
     capability::{
         http::{HeadDue, Outgoing, Ways},
         identity::{IdentitiesView, IdentityView},
+        outbox::{OutboxCtx, OutboxView, OutboxesView},
         postgres::{DatabaseCtx, DatabaseView, PostgresView},
         stdio::{GuestStream, Output},
     },
@@ -48,6 +49,7 @@ pub struct InstanceState {
     limiter: Limiter,
     databases: DatabaseView,
     identities: IdentityView,
+    outbox: OutboxView,
 }
 
 /// A component ready to take requests, one after the other.
@@ -95,6 +97,7 @@ impl Blueprint {
             limiter: Limiter::new(self.settings.limits.memory_bytes, Reservation::new(engine.memory.clone())),
             databases: DatabaseView::new(self.settings.grants.clone(), self.backends.databases.clone()),
             identities: IdentityView::new(self.settings.grants.clone(), self.backends.identity.clone()),
+            outbox: OutboxView::new(self.settings.grants.clone()),
         };
         let mut store = Store::new(&engine.wasm, state);
         store.limiter(|state| &mut state.limiter);
@@ -148,6 +151,7 @@ impl Instance {
         let state = self.store.data_mut();
         state.databases.begin(scope.deadline);
         state.identities.begin(scope.deadline);
+        state.outbox.begin(scope.deadline, cx.trace.clone());
         state.outgoing.begin(cx, scope.deadline, head_due);
         state.limiter.begin();
         self.store.set_hostcall_fuel(HOSTCALL_BYTES_MAX);
@@ -213,6 +217,12 @@ impl PostgresView for InstanceState {
 impl IdentitiesView for InstanceState {
     fn identities(&mut self) -> &mut IdentityView {
         &mut self.identities
+    }
+}
+
+impl OutboxesView for InstanceState {
+    fn outbox(&mut self) -> OutboxCtx<'_> {
+        self.outbox.with(&mut self.table)
     }
 }
 

@@ -26,6 +26,7 @@ use crate::{
         events::Events,
         http::Outbound,
         identity::Identities,
+        outbox::{Publishers, Relays},
         postgres::Databases,
         redis::{self, Stores},
     },
@@ -33,7 +34,7 @@ use crate::{
     deploy::{self, Deployment, Loader, Watch},
     engine::{Compilers, Engine, EngineSettings},
     health::Health,
-    manifest::{Environment, Manifest, RedisPlace},
+    manifest::{Environment, Manifest, RedisPlace, ServiceSettings},
 };
 
 mod error;
@@ -71,6 +72,7 @@ pub struct Running {
     gateway: Listening,
     admin: Listening,
     housekeeping: JoinHandle<()>,
+    relays: Relays,
     began: Instant,
     /// Ours alone while we run.
     _data: DataFolder,
@@ -126,6 +128,7 @@ async fn start_services(
         admin: listening::apart(sockets.admin, admin, front::admin_listening()).map_err(StartError::Thread)?,
         gateway: listening::here(sockets.gateway, gateway, front::listening(&manifest.gateway, sockets.tls)),
         housekeeping: tokio::spawn(housekeeping(deployment.clone())),
+        relays: relays(&manifest, &backends),
         manifest,
         backends,
         deployment,
@@ -143,6 +146,7 @@ impl Running {
         tokio::time::sleep(self.manifest.host.linger).await;
         let stragglers = self.gateway.stop(self.manifest.host.drain).await;
         self.housekeeping.abort();
+        self.relays.stop().await;
         stop_backends(&self.backends).await;
         self.admin.stop(Duration::ZERO).await;
         stragglers
@@ -166,7 +170,9 @@ async fn backends(
     };
     let grants: Vec<_> = manifest.services.values().flat_map(|service| service.grants.databases()).collect();
     let progress = |progress: crate::backend::postgres::Progress<'_>| tracing::debug!(?progress, "preparing databases");
-    let databases = Databases::start(&manifest.databases, &grants, data, &environment, &progress).await?;
+    let publishes = |service: &&ServiceSettings| !service.grants.publishes().is_empty();
+    let publishers = manifest.services.values().filter(publishes).map(|service| service.name.clone()).collect();
+    let databases = Databases::start(&manifest.databases, &grants, &publishers, data, &environment, &progress).await?;
     for warning in databases.warnings() {
         tracing::warn!("{warning}");
     }
@@ -206,6 +212,13 @@ fn limits(manifest: &Manifest, backends: &Backends) -> Limits {
         Arc::new(redis::Limits::new(store.clone(), manifest.name.clone()))
     };
     Limits::new(store.map(shared))
+}
+
+/// What carries events on from the databases of services.
+fn relays(manifest: &Manifest, backends: &Backends) -> Relays {
+    let publishers = Publishers::default();
+    publishers.replace(manifest.services.values().map(|service| (service.name.clone(), service.grants.clone())));
+    Relays::start(backends.databases.outboxes(), backends.events.as_ref(), Arc::new(publishers))
 }
 
 async fn prepare(
