@@ -28,4 +28,6 @@ pub struct Backends {
     pub redis: redis::Stores,
     /// What carries events, if the manifest names it.
     pub events: Option<Arc<events::Events>>,
+    /// Whose events are carried on from databases.
+    pub publishers: Arc<outbox::Publishers>,
 }

@@ -26,7 +26,7 @@ use crate::{
         events::Events,
         http::Outbound,
         identity::Identities,
-        outbox::{Publishers, Relays},
+        outbox::Relays,
         postgres::Databases,
         redis::{self, Stores},
     },
@@ -113,6 +113,8 @@ async fn start_services(
     data: DataFolder,
 ) -> Result<Running, StartError> {
     let deployment = Arc::new(prepare(&manifest, &backends, &surroundings.watch).await?);
+    let grants = |service: &ServiceSettings| (service.name.clone(), service.grants.clone());
+    backends.publishers.replace(manifest.services.values().map(grants));
     let health = Arc::new(Health::new(
         probes::of(&manifest, &deployment, &backends.databases),
         probes::own(&manifest, &backends),
@@ -128,7 +130,7 @@ async fn start_services(
         admin: listening::apart(sockets.admin, admin, front::admin_listening()).map_err(StartError::Thread)?,
         gateway: listening::here(sockets.gateway, gateway, front::listening(&manifest.gateway, sockets.tls)),
         housekeeping: tokio::spawn(housekeeping(deployment.clone())),
-        relays: relays(&manifest, &backends),
+        relays: Relays::start(backends.databases.outboxes(), backends.events.as_ref(), &backends.publishers),
         manifest,
         backends,
         deployment,
@@ -180,7 +182,7 @@ async fn backends(
         Ok(redis) => {
             let (databases, directory) = (Arc::new(databases), Arc::default());
             let events = events(manifest, &redis);
-            Ok(Backends { databases, identity, redis, directory, outbound, events })
+            Ok(Backends { databases, identity, redis, directory, outbound, events, publishers: Arc::default() })
         }
         Err(error) => {
             databases.stop().await;
@@ -212,13 +214,6 @@ fn limits(manifest: &Manifest, backends: &Backends) -> Limits {
         Arc::new(redis::Limits::new(store.clone(), manifest.name.clone()))
     };
     Limits::new(store.map(shared))
-}
-
-/// What carries events on from the databases of services.
-fn relays(manifest: &Manifest, backends: &Backends) -> Relays {
-    let publishers = Publishers::default();
-    publishers.replace(manifest.services.values().map(|service| (service.name.clone(), service.grants.clone())));
-    Relays::start(backends.databases.outboxes(), backends.events.as_ref(), Arc::new(publishers))
 }
 
 async fn prepare(

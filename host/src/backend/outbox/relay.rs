@@ -42,14 +42,13 @@ const SESSION: &str = "SET synchronous_commit = off; SET statement_timeout = '5s
 
 /// All relays of a host. Dropping it ends them.
 pub struct Relays {
-    publishers: Arc<Publishers>,
     stopping: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
 }
 
 impl Relays {
     /// One for each outbox. Without anything that carries events nothing can wait.
-    pub fn start(outboxes: &[Arc<Outbox>], events: Option<&Arc<Events>>, publishers: Arc<Publishers>) -> Self {
+    pub fn start(outboxes: &[Arc<Outbox>], events: Option<&Arc<Events>>, publishers: &Arc<Publishers>) -> Self {
         let (stopping, stop) = watch::channel(false);
         let relay = |events: &Arc<Events>, outbox: &Arc<Outbox>| {
             let (outbox, events, publishers) = (outbox.clone(), events.clone(), publishers.clone());
@@ -57,12 +56,7 @@ impl Relays {
         };
         let tasks = events.into_iter().flat_map(|events| outboxes.iter().map(move |outbox| relay(events, outbox)));
         let tasks = tasks.collect();
-        Self { publishers, stopping, tasks }
-    }
-
-    /// Whose events are carried on.
-    pub fn publishers(&self) -> &Publishers {
-        &self.publishers
+        Self { stopping, tasks }
     }
 
     /// Ends after the rounds that are under way; what still waits is there at the next start.

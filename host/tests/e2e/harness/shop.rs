@@ -105,6 +105,52 @@ service = "products"
     )
 }
 
+/// Users, products and orders on private servers, asked by the operator.
+#[track_caller]
+pub fn with_orders() -> Host {
+    Host::running_in(open_folder(), &with_orders_manifest(["", "", "", ""])).for_admin()
+}
+
+/// The lines are for the databases of users, products and orders, and for the Redis.
+pub fn with_orders_manifest([users, products, orders, redis]: [&str; 4]) -> String {
+    format!("{}{}{}", manifest("", users), products_part(products), orders_part(orders, redis))
+}
+
+fn orders_part(database: &str, redis: &str) -> String {
+    format!(
+        r#"
+[postgres.orders]
+migrations = "{}"
+{database}
+
+[redis.main]
+{redis}
+
+[events]
+redis = "main"
+
+[services.orders]
+component = "COMPONENTS/orders.wasm"
+version = "1.0.0"
+limits = {{ memory = "64MiB", reuse = {{ requests = 128, idle = "10s" }} }}
+
+[services.orders.permissions]
+postgres = {{ orders = "read-write" }}
+publish = ["order.*", "orders.check"]
+subscribe = ["orders.check"]
+
+[services.orders.permissions.call]
+users = ["GET /api/users/*"]
+products = ["POST /api/products/*/reserve", "POST /api/products/*/release"]
+
+[[routes]]
+path = "/api/orders/{{*rest}}"
+service = "orders"
+"#,
+        migrations("orders")
+    )
+}
+
 fn migrations(component: &str) -> String {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../components").join(component).join("migrations");
     folder.canonicalize().unwrap().display().to_string()
