@@ -12,6 +12,7 @@ pub mod http;
 pub mod identity;
 pub mod keyvalue;
 pub mod migrate;
+pub mod outbox;
 pub mod postgres;
 pub mod redis;
 
@@ -31,4 +32,6 @@ pub struct Backends {
     pub keyvalue: Arc<keyvalue::KeyValues>,
     /// What carries events, if the manifest names it.
     pub events: Option<Arc<events::Events>>,
+    /// Whose events are carried on from databases.
+    pub publishers: Arc<outbox::Publishers>,
 }

@@ -7,12 +7,16 @@ use wasmtime::component::Linker;
 use wasmtime_wasi::WasiView;
 use wasmtime_wasi_http::WasiHttpView;
 
-use self::{identity::IdentitiesView, keyvalue::StoresView, messaging::MessagingView, postgres::PostgresView};
+use self::{
+    identity::IdentitiesView, keyvalue::StoresView, messaging::MessagingView, outbox::OutboxesView,
+    postgres::PostgresView,
+};
 
 pub mod http;
 pub mod identity;
 pub mod keyvalue;
 pub mod messaging;
+pub mod outbox;
 pub mod postgres;
 pub mod stdio;
 
@@ -71,7 +75,9 @@ pub fn requirement(import: &str) -> Requirement {
 /// by comparing its imports with its grants; what it may reach is decided at each call.
 ///
 /// `T` is what a store holds; `instance` supplies the views that the capabilities ask for.
-pub fn linker<T: WasiView + WasiHttpView + PostgresView + IdentitiesView + StoresView + MessagingView>(
+pub fn linker<
+    T: WasiView + WasiHttpView + PostgresView + IdentitiesView + StoresView + MessagingView + OutboxesView,
+>(
     engine: &wasmtime::Engine,
 ) -> wasmtime::Result<Linker<T>> {
     let mut linker = Linker::new(engine);
@@ -81,6 +87,7 @@ pub fn linker<T: WasiView + WasiHttpView + PostgresView + IdentitiesView + Store
     identity::add_to_linker(&mut linker)?;
     keyvalue::add_to_linker(&mut linker)?;
     messaging::add_to_linker(&mut linker)?;
+    outbox::add_to_linker(&mut linker)?;
     Ok(linker)
 }
 

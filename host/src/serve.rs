@@ -27,14 +27,16 @@ use crate::{
         http::Outbound,
         identity::Identities,
         keyvalue::KeyValues,
+        outbox::Relays,
         postgres::Databases,
         redis::Stores,
     },
     component::{Artifacts, Histories},
     deploy::{self, Applied, Consumers, Deployment, Loader, Watch},
     engine::{Compilers, Engine, EngineSettings},
+    grant::Grants,
     health::Health,
-    manifest::{Environment, Manifest, RedisPlace},
+    manifest::{Environment, Manifest, RedisPlace, ServiceSettings},
 };
 
 mod apply;
@@ -76,6 +78,7 @@ pub struct Running {
     gateway: Listening,
     admin: Listening,
     housekeeping: JoinHandle<()>,
+    relays: Relays,
     began: Instant,
     /// Ours alone while we run.
     _data: DataFolder,
@@ -116,6 +119,7 @@ async fn start_services(
     data: DataFolder,
 ) -> Result<Running, StartError> {
     let deployment = Arc::new(prepare(&manifest, &backends, &surroundings.watch).await?);
+    backends.publishers.replace(publishing(&manifest));
     let health = Arc::new(Health::new(
         probes::of(&manifest, &deployment.services(), &backends),
         probes::own(&manifest, &backends),
@@ -150,6 +154,7 @@ async fn start_services(
         admin: listening::apart(sockets.admin, admin, front::admin_listening()).map_err(StartError::Thread)?,
         gateway: listening::here(sockets.gateway, gateway, listening),
         housekeeping: tokio::spawn(housekeeping(deployment.clone())),
+        relays: Relays::start(backends.databases.outboxes(), backends.events.as_ref(), &backends.publishers),
         applier,
         deployment,
         admin_token,
@@ -167,6 +172,7 @@ impl Running {
         tokio::time::sleep(host.linger).await;
         let (stragglers, ()) = tokio::join!(self.gateway.stop(host.drain), self.applier.consumers.stop(host.drain));
         self.housekeeping.abort();
+        self.relays.stop().await;
         stop_backends(&self.deployment.loader.backends()).await;
         self.admin.stop(Duration::ZERO).await;
         stragglers
@@ -190,7 +196,9 @@ async fn backends(
     };
     let grants: Vec<_> = manifest.services.values().flat_map(|service| service.grants.databases()).collect();
     let progress = |progress: crate::backend::postgres::Progress<'_>| tracing::debug!(?progress, "preparing databases");
-    let databases = Databases::start(&manifest.databases, &grants, data, &environment, &progress).await?;
+    let publishes = |service: &&ServiceSettings| !service.grants.publishes().is_empty();
+    let publishers = manifest.services.values().filter(publishes).map(|service| service.name.clone()).collect();
+    let databases = Databases::start(&manifest.databases, &grants, &publishers, data, &environment, &progress).await?;
     for warning in databases.warnings() {
         tracing::warn!("{warning}");
     }
@@ -199,7 +207,8 @@ async fn backends(
             let (databases, redis, directory) = (Arc::new(databases), Arc::new(redis), Arc::default());
             let keyvalue = Arc::new(KeyValues::new(&manifest.name, &manifest.keyvalue, &redis));
             let events = events(manifest, &redis);
-            Ok(Backends { databases, identity, redis, keyvalue, directory, outbound, events })
+            let publishers = Arc::default();
+            Ok(Backends { databases, identity, redis, keyvalue, directory, outbound, events, publishers })
         }
         Err(error) => {
             databases.stop().await;
@@ -214,6 +223,11 @@ fn events(manifest: &Manifest, stores: &Stores) -> Option<Arc<Events>> {
     let events = Arc::new(Events::new(store, &manifest.name, settings.clone()));
     events.start();
     Some(events)
+}
+
+/// Every service with what it is granted, for those who carry events on.
+fn publishing(manifest: &Manifest) -> impl Iterator<Item = (Arc<str>, Arc<Grants>)> {
+    manifest.services.values().map(|service| (service.name.clone(), service.grants.clone()))
 }
 
 /// Hands events to the services of a deployment that subscribe to any.

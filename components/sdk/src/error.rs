@@ -21,6 +21,8 @@ pub enum Error {
     MethodNotAllowed { allow: String },
     /// 409, with the sentence to send.
     Conflict(&'static str),
+    /// What another service refused, with its status and its sentence, passed on.
+    Refused { status: u16, sentence: String },
     /// 413.
     TooLarge,
     /// 415.
@@ -43,6 +45,12 @@ impl Error {
         Self::BadRequest(sentence.into())
     }
 
+    /// For a failure that has an answer of its own to go on with: what the operator should know
+    /// goes to the log.
+    pub fn log(&self) {
+        log(&format!("{}: {}", self.status(), self.reason().unwrap_or(self.sentence())));
+    }
+
     pub fn internal(reason: impl Into<String>) -> Self {
         Self::Internal(reason.into())
     }
@@ -55,6 +63,7 @@ impl Error {
             Self::NotFound(_) => 404,
             Self::MethodNotAllowed { .. } => 405,
             Self::Conflict(_) => 409,
+            Self::Refused { status, .. } => *status,
             Self::TooLarge => 413,
             Self::UnsupportedMediaType => 415,
             Self::TooManyRequests { .. } => 429,
@@ -67,7 +76,7 @@ impl Error {
     /// What the client is told.
     pub fn sentence(&self) -> &str {
         match self {
-            Self::BadRequest(sentence) => sentence,
+            Self::BadRequest(sentence) | Self::Refused { sentence, .. } => sentence,
             Self::Unauthorized(sentence) | Self::NotFound(sentence) | Self::Conflict(sentence) => sentence,
             Self::TooManyRequests { sentence, .. } => sentence,
             Self::Forbidden => "Your token does not allow this",
@@ -95,7 +104,7 @@ impl Error {
     pub(crate) fn reason(&self) -> Option<&str> {
         match self {
             Self::Internal(reason) | Self::Unavailable(reason) => Some(reason),
-            Self::Timeout => Some("the database or the store did not answer in time"),
+            Self::Timeout => Some("a database, a store or another service did not answer in time"),
             _ => None,
         }
     }

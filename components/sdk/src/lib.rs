@@ -7,6 +7,7 @@
 //!
 //! Start at [`Routes`]; `users/src/lib.rs` shows the whole.
 
+pub mod call;
 mod decimal;
 mod error;
 mod export;

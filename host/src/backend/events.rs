@@ -40,10 +40,9 @@ use entry::Marks;
 use hosts::Hosts;
 use names::Names;
 
-pub use dead::{Letter, PAGE_MAX};
-pub use entry::{Delivered, Kept};
+pub use dead::PAGE_MAX;
+pub use entry::Delivered;
 pub use group::Group;
-pub use survey::{PendingReport, TopicReport};
 pub use take::Taker;
 
 /// An event on its way in.

@@ -22,6 +22,8 @@ mod numeric;
 mod operators;
 mod pipeline;
 mod pool;
+mod publish;
+pub(crate) mod quote;
 mod socket;
 mod statement;
 #[cfg(test)]
@@ -33,7 +35,7 @@ mod url;
 mod value;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
@@ -51,6 +53,7 @@ use super::{
         postgres::{self as server, RolesError, Server, ServerError},
     },
     migrate::{self, MigrateError},
+    outbox::{Outbox, OutboxError, Writers},
 };
 use crate::{
     grant::{DatabaseGrant, Granted, Mode},
@@ -63,6 +66,9 @@ use pool::Site;
 /// How long a health check may take.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// Sessions of a database that no service uses: the one that checks, and the one that carries events on.
+const BESIDE_POOL: usize = 2;
+
 /// All databases of a manifest, started and migrated.
 #[derive(Clone)]
 pub struct Databases {
@@ -73,6 +79,8 @@ pub struct Databases {
     server: Option<Arc<Server>>,
     /// For migrations that come with a new build, and for new grants.
     owners: BTreeMap<Arc<str>, Owner>,
+    /// Where services leave the events of their transactions.
+    outboxes: BTreeMap<Arc<str>, Arc<Outbox>>,
     warnings: Vec<String>,
 }
 
@@ -117,6 +125,12 @@ pub enum StartError {
         #[source]
         source: ConnectError,
     },
+    #[error("cannot prepare database `{database}` for events")]
+    Outbox {
+        database: Arc<str>,
+        #[source]
+        source: OutboxError,
+    },
     #[error("the migrations of database `{database}` failed")]
     Migrate {
         database: Arc<str>,
@@ -149,12 +163,14 @@ pub enum CheckError {
 impl Databases {
     /// Starts the private server if one is needed, makes roles, and runs migrations as owner.
     ///
-    /// `grants` are all grants of all services. Pools open their connections when they are
+    /// `grants` are all grants of all services, `publishers` those of them that publish events: each
+    /// finds an outbox in every database that it may write. Pools open their connections when they are
     /// needed. An operator's server that cannot be reached is an error unless the database is
     /// optional.
     pub async fn start(
         databases: &BTreeMap<Arc<str>, DatabaseSettings>,
         grants: &[Granted<DatabaseGrant>],
+        publishers: &BTreeSet<Arc<str>>,
         folder: &DataFolder,
         environment: &Environment,
         progress: &(dyn Fn(Progress<'_>) + Send + Sync),
@@ -165,6 +181,7 @@ impl Databases {
             sites: BTreeMap::new(),
             server: None,
             owners: BTreeMap::new(),
+            outboxes: BTreeMap::new(),
             warnings: Vec::new(),
         };
         let embedded = change::embedded_sessions(databases);
@@ -176,7 +193,7 @@ impl Databases {
         for (name, settings) in databases {
             progress(Progress::Preparing { database: name });
             let grants: Vec<_> = grants.iter().filter(|grant| grant.get().database == *name).collect();
-            if let Err(error) = started.add(name, settings, &grants, progress).await {
+            if let Err(error) = started.add(name, settings, &grants, publishers, progress).await {
                 started.stop().await;
                 return Err(error);
             }
@@ -187,6 +204,11 @@ impl Databases {
     /// The pool of one service, for what it was granted.
     pub fn pool(&self, grant: &Granted<DatabaseGrant>) -> Option<Arc<Pool>> {
         self.pools.get(grant.get()).cloned()
+    }
+
+    /// Where events of transactions wait to be carried on.
+    pub fn outboxes(&self) -> impl Iterator<Item = &Arc<Outbox>> {
+        self.outboxes.values()
     }
 
     /// How long the database takes to answer, or that it did not within a second.
@@ -236,13 +258,14 @@ impl Databases {
         name: &Arc<str>,
         settings: &DatabaseSettings,
         grants: &[&Granted<DatabaseGrant>],
+        publishers: &BTreeSet<Arc<str>>,
         progress: &(dyn Fn(Progress<'_>) + Send + Sync),
     ) -> Result<(), StartError> {
         match (&settings.place, self.server.clone()) {
             (DatabasePlace::Embedded, Some(server)) => {
-                self.add_embedded(&server, name, settings, grants, progress).await
+                self.add_embedded(&server, name, settings, grants, publishers, progress).await
             }
-            _ => operators::add(self, name, settings, grants, progress).await,
+            _ => operators::add(self, name, settings, grants, publishers, progress).await,
         }
     }
 
@@ -252,6 +275,7 @@ impl Databases {
         name: &Arc<str>,
         settings: &DatabaseSettings,
         grants: &[&Granted<DatabaseGrant>],
+        publishers: &BTreeSet<Arc<str>>,
         progress: &(dyn Fn(Progress<'_>) + Send + Sync),
     ) -> Result<(), StartError> {
         let refused = |source| StartError::Roles { database: name.clone(), source };
@@ -259,6 +283,15 @@ impl Databases {
         let prepared = server::prepare(server, name, grants, sessions, settings.statement_timeout).await;
         let roles = prepared.map_err(refused)?;
         let owner = server.endpoint(&roles.database, &roles.owner.role, &roles.owner.password);
+        let writers: BTreeMap<String, Arc<str>> = (roles.services.iter())
+            .filter(|(grant, _)| writes_events(grant, publishers))
+            .map(|(grant, access)| (access.role.clone(), grant.service.clone()))
+            .collect();
+        let outbox =
+            (!writers.is_empty()).then(|| Arc::new(Outbox::new(name.clone(), owner.clone(), Writers::Roles(writers))));
+        if let Some(outbox) = &outbox {
+            prepare_outbox(name, outbox).await?;
+        }
         migrate_to(name, &owner, settings, progress).await?;
         server::grant_tables(server, &roles).await.map_err(refused)?;
         let services = roles
@@ -268,7 +301,7 @@ impl Databases {
         let services = services.collect();
         let (endpoint, migrations) = (owner.clone(), settings.migrations.clone());
         self.owners.insert(name.clone(), Owner { endpoint, migrations, roles: Some(Arc::new(roles)) });
-        self.open(name, settings, services, owner);
+        self.open(name, settings, services, owner, outbox.map(|outbox| (outbox, publishers)));
         Ok(())
     }
 
@@ -279,28 +312,48 @@ impl Databases {
         settings: &DatabaseSettings,
         services: Vec<(DatabaseGrant, Endpoint)>,
         check: Endpoint,
+        outbox: Option<(Arc<Outbox>, &BTreeSet<Arc<str>>)>,
     ) {
         let bounds = Bounds { rows_max: settings.rows_max, bytes_max: settings.bytes_max };
         let sites = Sites {
             services: Site::new(settings.connections_max.get(), settings.wait, bounds),
             check: Site::new(1, CHECK_TIMEOUT, bounds),
         };
-        self.checks.insert(name.clone(), Arc::new(pool(&sites.check, settings, check, Mode::Read)));
+        self.checks.insert(name.clone(), Arc::new(pool(&sites.check, settings, check, Mode::Read, None)));
         for (grant, endpoint) in services {
+            let own = outbox.as_ref().filter(|(_, publishers)| writes_events(&grant, publishers));
+            let own = own.map(|(outbox, _)| outbox.clone());
             let mode = grant.mode;
-            self.pools.insert(grant, Arc::new(pool(&sites.services, settings, endpoint, mode)));
+            self.pools.insert(grant, Arc::new(pool(&sites.services, settings, endpoint, mode, own)));
         }
+        self.outboxes.extend(outbox.map(|(outbox, _)| (name.clone(), outbox)));
         self.sites.insert(name.clone(), sites);
     }
 }
 
-fn pool(site: &Arc<Site>, settings: &DatabaseSettings, endpoint: Endpoint, mode: Mode) -> Pool {
+fn pool(
+    site: &Arc<Site>,
+    settings: &DatabaseSettings,
+    endpoint: Endpoint,
+    mode: Mode,
+    outbox: Option<Arc<Outbox>>,
+) -> Pool {
     Pool {
         site: site.clone(),
         role: Arc::new(endpoint.with_settings(&session_settings(settings, mode))),
         mode,
         statement_timeout: settings.statement_timeout,
+        outbox,
     }
+}
+
+/// Whether events may be left in transactions of this grant.
+fn writes_events(grant: &DatabaseGrant, publishers: &BTreeSet<Arc<str>>) -> bool {
+    grant.mode == Mode::ReadWrite && publishers.contains(&grant.service)
+}
+
+async fn prepare_outbox(name: &Arc<str>, outbox: &Outbox) -> Result<(), StartError> {
+    outbox.prepare().await.map_err(|source| StartError::Outbox { database: name.clone(), source })
 }
 
 /// Applies the migrations of a database, if it has any.

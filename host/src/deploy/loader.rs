@@ -16,7 +16,7 @@ use wasmtime::component::Linker;
 
 use super::{DeployError, missing_needs};
 use crate::{
-    backend::Backends,
+    backend::{Backends, events::Events},
     component::{self, Artifacts, Component, ComponentError, Digest, Entry, Histories, Outcome, Start},
     engine::{Compilers, Engine},
     instance::{Blueprint, InstanceState},
@@ -114,6 +114,11 @@ impl Loader {
     /// The largest body of a call, for all builds at once.
     pub fn bound_bodies(&self, body_limit_bytes: u64) {
         self.body_limit_bytes.store(body_limit_bytes, Relaxed);
+    }
+
+    /// What carries events, if anything does.
+    pub fn events(&self) -> Option<Arc<Events>> {
+        self.backends.load().events.clone()
     }
 
     /// A build that ran before.

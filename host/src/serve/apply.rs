@@ -71,6 +71,7 @@ impl Applier {
         if !missing.is_empty() {
             return Err(ApplyError::NeedsRestart(missing));
         }
+        change::outboxes(&running, &change.manifest).map_err(ApplyError::NeedsRestart)?;
         let backends = self.backends(&running, &change.manifest).await?;
         let reissued: BTreeSet<&Arc<str>> = (change.manifest.issuers.iter())
             .filter(|(name, new)| running.issuers.get(*name) != Some(*new))
@@ -147,6 +148,7 @@ impl Applier {
         loader.artifacts.bound(manifest.host.artifacts_max_bytes);
         self.health.replace(probes::of(manifest, next.services(), backends), probes::own(manifest, backends));
         self.deployment.go_over(next, manifest.host.drain);
+        backends.publishers.replace(super::publishing(manifest));
         let services = self.deployment.services();
         self.consumers.replace(services.values().map(|of| (of.settings.clone(), of.service.clone())));
     }

@@ -1,9 +1,15 @@
 //! What of a changed manifest takes effect while the host runs, what only with a restart, and what
 //! a manifest that was sent may not say at all.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-use crate::manifest::{DatabaseSettings, Manifest, RedisSettings};
+use crate::{
+    grant::Mode,
+    manifest::{DatabaseSettings, Manifest, RedisSettings},
+};
 
 /// A manifest that can run now.
 pub(super) struct Change {
@@ -100,6 +106,29 @@ fn reachable(manifest: &Manifest) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Services that leave events in a database which has no place for theirs yet: it is made at the start.
+///
+/// # Errors
+/// The first of them.
+pub(super) fn outboxes(running: &Manifest, wanted: &Manifest) -> Result<(), String> {
+    let known: BTreeSet<_> = writers(running).collect();
+    match writers(wanted).find(|writer| !known.contains(writer)) {
+        Some((service, database)) => Err(format!(
+            "`{service}` publishes and writes `postgres.{database}`: the outbox for that is only there after a restart"
+        )),
+        None => Ok(()),
+    }
+}
+
+/// Who may leave events in which database.
+fn writers(manifest: &Manifest) -> impl Iterator<Item = (Arc<str>, Arc<str>)> {
+    let publishing = manifest.services.values().filter(|service| !service.grants.publishes().is_empty());
+    publishing.flat_map(|service| {
+        let written = service.grants.databases().filter(|granted| granted.get().mode == Mode::ReadWrite);
+        written.map(|granted| (service.name.clone(), granted.get().database.clone())).collect::<Vec<_>>()
+    })
 }
 
 /// What a manifest that was sent may not change: it comes from the machine. `file` is the one on the

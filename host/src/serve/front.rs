@@ -26,7 +26,7 @@ use tokio::runtime::Handle;
 
 use super::{StartError, limits::Limits};
 use crate::{
-    admin::{self, Api, Apply, Tokens},
+    admin::{self, Api, Apply, EventsApi, Tokens},
     backend::identity::Identities,
     deploy::{Deployment, Services},
     health::{self, Health},
@@ -183,6 +183,11 @@ pub(super) fn admin(
         let (deployment, applier) = (deployment.clone(), applier.clone());
         let api = Api { action, deployment, applier, runtime: runtime.clone(), started };
         let mut entry = own((path, Arc::new(api)));
+        entry.route.methods = Methods::Only(vec![method]);
+        Entry { exempt: false, access: access.clone(), ..entry }
+    }));
+    entries.extend(admin::EVENT_ACTIONS.into_iter().map(|(path, method, action)| {
+        let mut entry = own((path, Arc::new(EventsApi { action, deployment: deployment.clone() })));
         entry.route.methods = Methods::Only(vec![method]);
         Entry { exempt: false, access: access.clone(), ..entry }
     }));

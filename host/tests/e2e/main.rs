@@ -10,6 +10,7 @@ mod accounts;
 mod bounds;
 mod calls;
 mod cli;
+mod crash;
 mod edge;
 mod embedded;
 mod envelope;

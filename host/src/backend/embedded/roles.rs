@@ -14,7 +14,11 @@ use tokio_postgres::Client;
 
 use super::postgres::Server;
 use crate::{
-    backend::postgres::{encode::hidden, endpoint::ConnectError},
+    backend::postgres::{
+        encode::hidden,
+        endpoint::ConnectError,
+        quote::{identifier as quoted, literal},
+    },
     grant::{DatabaseGrant, Granted, Mode},
     manifest::Secret,
 };
@@ -127,14 +131,18 @@ pub(crate) async fn grant_tables(server: &Server, roles: &DatabaseRoles) -> Resu
         }
     }
     for access in roles.services.values() {
-        // The history of migrations is the host's, not the services'.
-        write!(
-            sql,
-            "DO $do$ BEGIN IF to_regclass('public.archipel_migrations') IS NOT NULL THEN \
-             EXECUTE 'REVOKE ALL ON public.archipel_migrations FROM ' || quote_ident({}); END IF; END $do$;",
-            literal(&access.role)
-        )
-        .expect("a string");
+        // The history of migrations and events that wait are the host's, not the services'.
+        for (kind, name) in
+            [("TABLE", "archipel_migrations"), ("TABLE", "archipel_outbox"), ("SEQUENCE", "archipel_outbox_seq_seq")]
+        {
+            write!(
+                sql,
+                "DO $do$ BEGIN IF to_regclass('public.{name}') IS NOT NULL THEN \
+                 EXECUTE 'REVOKE ALL ON {kind} public.{name} FROM ' || quote_ident({}); END IF; END $do$;",
+                literal(&access.role)
+            )
+            .expect("a string");
+        }
     }
     Ok(session.client.batch_execute(&sql).await?)
 }
@@ -272,14 +280,6 @@ fn bounded(name: &str) -> String {
     format!("{}~{}", &name[..kept], &digest[..16])
 }
 
-fn quoted(identifier: &str) -> String {
-    format!("\"{}\"", identifier.replace('"', "\"\""))
-}
-
-fn literal(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -290,12 +290,6 @@ mod tests {
         assert_ne!(one, other);
         assert_eq!(one.len(), NAME_BYTES_MAX);
         assert_eq!(bounded("db_users"), "db_users");
-    }
-
-    #[test]
-    fn a_name_cannot_end_its_quotes() {
-        assert_eq!(quoted("a\"b"), "\"a\"\"b\"");
-        assert_eq!(literal("a'b"), "'a''b'");
     }
 
     #[test]

@@ -19,7 +19,7 @@ const TELL_EVERY: Duration = Duration::from_secs(60);
 
 /// KEYS: stream. ARGV: retain (ms), retain (bytes), grace (ms), whether the entries are dead letters, which
 /// no group handles. Gives how many entries are gone and which groups had not handled some of them.
-const TRIM: &str = "
+pub(super) const TRIM: &str = "
 local function less(a, b)
   local a_ms, a_seq = string.match(a, '^(%d+)-(%d+)$')
   local b_ms, b_seq = string.match(b, '^(%d+)-(%d+)$')
@@ -110,7 +110,7 @@ impl Events {
                 }
             }
         }
-        for group in self.members(self.names.groups()).await? {
+        for group in self.groups().await? {
             let (gone, _) = self.trim(script, &self.names.dead(&group), grace, true).await?;
             if gone > 0 {
                 tracing::warn!(service = group, letters = gone, "dead letters past `events.retain` were thrown away");

@@ -63,6 +63,11 @@ impl Events {
         Ok(reports)
     }
 
+    /// The services that have handled events, ever.
+    pub async fn groups(&self) -> Result<Vec<String>, AskError> {
+        self.members(self.names.groups()).await
+    }
+
     /// How many events wait for their time.
     pub async fn delayed_count(&self) -> Result<u64, AskError> {
         let key = self.names.delayed();

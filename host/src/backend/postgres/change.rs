@@ -3,9 +3,12 @@
 //! What was there stays as it is, with its connections: a new value holds what is common, and what
 //! is new. Where a database is, and its bounds, change with a restart only.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-use super::{Databases, StartError, operators, pool, server};
+use super::{BESIDE_POOL, Databases, StartError, operators, pool, server};
 use crate::{
     grant::{DatabaseGrant, Granted, Mode},
     manifest::{DatabasePlace, DatabaseSettings},
@@ -17,12 +20,12 @@ pub(super) const SESSIONS_MIN: usize = 96;
 /// Sessions that the private server is asked for at most.
 pub(super) fn embedded_sessions(databases: &BTreeMap<Arc<str>, DatabaseSettings>) -> usize {
     let embedded = databases.values().filter(|settings| matches!(settings.place, DatabasePlace::Embedded));
-    embedded.map(|settings| settings.connections_max.get() + 1).sum()
+    embedded.map(|settings| settings.connections_max.get() + BESIDE_POOL).sum()
 }
 
 impl Databases {
     /// Those of `databases` for these grants: new ones are made and migrated, new grants get their
-    /// roles. `self` goes on as it is; databases that both have must not differ.
+    /// roles. None of them gets an outbox: who carries events on is settled at the start. `self` goes on as it is; databases that both have must not differ.
     ///
     /// # Errors
     /// One that cannot be made or reached now. Nothing has changed then, but for roles nobody uses.
@@ -37,6 +40,7 @@ impl Databases {
         next.owners.retain(|name, _| databases.contains_key(name));
         next.sites.retain(|name, _| databases.contains_key(name));
         let sessions = embedded_sessions(databases);
+        let nobody = BTreeSet::new();
         for (name, settings) in databases {
             let of_it = grants.iter().filter(|grant| grant.get().database == *name);
             let is_new = !next.sites.contains_key(name);
@@ -45,7 +49,7 @@ impl Databases {
                 return Err(StartError::NeedsRestart { database: name.clone() });
             }
             match is_new {
-                true => next.add(name, settings, &of_it.collect::<Vec<_>>(), &|_| {}).await?,
+                true => next.add(name, settings, &of_it.collect::<Vec<_>>(), &nobody, &|_| {}).await?,
                 false => {
                     let new: Vec<_> = of_it.filter(|grant| !next.pools.contains_key(grant.get())).collect();
                     next.extend(name, settings, &new).await?;
@@ -64,7 +68,7 @@ impl Databases {
     ) -> Result<(), StartError> {
         let Some(sites) = self.sites.get(name).filter(|_| !new.is_empty()).cloned() else { return Ok(()) };
         let mut add = |grant: &DatabaseGrant, endpoint| {
-            self.pools.insert(grant.clone(), Arc::new(pool(&sites.services, settings, endpoint, grant.mode)));
+            self.pools.insert(grant.clone(), Arc::new(pool(&sites.services, settings, endpoint, grant.mode, None)));
         };
         if let Some((endpoint, reading)) = operators::endpoints(name, settings)? {
             let of = |mode| if mode == Mode::Read { reading.clone() } else { endpoint.clone() };

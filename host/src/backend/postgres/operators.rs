@@ -3,10 +3,13 @@
 //! The host makes no roles there: all services share the URL's, `read` grants the one of
 //! `url_read` if there is one. Migrations run as the URL's role.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
-use super::{Databases, Owner, Progress, StartError, endpoint::Endpoint, migrate_to};
+use super::{
+    BESIDE_POOL, Databases, Owner, Progress, StartError, endpoint::Endpoint, migrate_to, prepare_outbox, writes_events,
+};
 use crate::{
+    backend::outbox::{Outbox, Writers},
     grant::{DatabaseGrant, Granted, Mode},
     manifest::{DatabasePlace, DatabaseSettings},
 };
@@ -17,12 +20,20 @@ pub(super) async fn add(
     name: &Arc<str>,
     settings: &DatabaseSettings,
     grants: &[&Granted<DatabaseGrant>],
+    publishers: &BTreeSet<Arc<str>>,
     progress: &(dyn Fn(Progress<'_>) + Send + Sync),
 ) -> Result<(), StartError> {
     let Some((endpoint, reading)) = endpoints(name, settings)? else { return Ok(()) };
+    let outbox = grants
+        .iter()
+        .any(|grant| writes_events(grant.get(), publishers))
+        .then(|| Arc::new(Outbox::new(name.clone(), endpoint.clone(), Writers::Shared)));
     match inspect(&endpoint).await {
         Ok(seen) => {
             databases.warnings.extend(seen.warnings(name, settings));
+            if let Some(outbox) = &outbox {
+                prepare_outbox(name, outbox).await?;
+            }
             migrate_to(name, &endpoint, settings, progress).await?;
         }
         Err(error) if settings.optional => {
@@ -43,7 +54,7 @@ pub(super) async fn add(
     let services = services.collect();
     let owner = Owner { endpoint: endpoint.clone(), migrations: settings.migrations.clone(), roles: None };
     databases.owners.insert(name.clone(), owner);
-    databases.open(name, settings, services, endpoint);
+    databases.open(name, settings, services, endpoint, outbox.map(|outbox| (outbox, publishers)));
     Ok(())
 }
 
@@ -88,7 +99,7 @@ impl Seen {
                 "the role of `postgres.{name}.url` is a superuser: a service could read the server's files and run programs; use a role with rights on its tables only"
             ));
         }
-        if settings.connections_max.get() >= self.sessions_max {
+        if settings.connections_max.get().saturating_add(BESIDE_POOL) > self.sessions_max {
             warnings.push(format!(
                 "`postgres.{name}.connections_max` is {} and the server allows {} sessions in all; lower it",
                 settings.connections_max, self.sessions_max
