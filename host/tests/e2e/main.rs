@@ -13,6 +13,7 @@ mod cli;
 mod edge;
 mod embedded;
 mod envelope;
+mod events;
 mod explain;
 mod floods;
 mod gather;
