@@ -10,13 +10,17 @@ pub mod embedded;
 pub mod events;
 pub mod http;
 pub mod identity;
+pub mod keyvalue;
 pub mod migrate;
+pub mod outbox;
 pub mod postgres;
 pub mod redis;
 
 use std::sync::Arc;
 
-/// Everything the host reaches on behalf of its services; started once, shared by all of them.
+/// Everything the host reaches on behalf of its services; started once, shared by all of them. An
+/// applied manifest makes another value of what is common and what is new.
+#[derive(Clone)]
 pub struct Backends {
     pub databases: Arc<postgres::Databases>,
     pub identity: Arc<identity::Identities>,
@@ -24,7 +28,10 @@ pub struct Backends {
     pub directory: Arc<directory::Directory>,
     /// The way to the outside.
     pub outbound: http::Outbound,
-    pub redis: redis::Stores,
+    pub redis: Arc<redis::Stores>,
+    pub keyvalue: Arc<keyvalue::KeyValues>,
     /// What carries events, if the manifest names it.
     pub events: Option<Arc<events::Events>>,
+    /// Whose events are carried on from databases.
+    pub publishers: Arc<outbox::Publishers>,
 }

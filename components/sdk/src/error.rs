@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use crate::postgres;
+use crate::{keyvalue, postgres};
 
 /// Why a request has no success. A client sees the status and [`Error::sentence`]; what else
 /// there is to know goes to the log.
@@ -21,6 +21,8 @@ pub enum Error {
     MethodNotAllowed { allow: String },
     /// 409, with the sentence to send.
     Conflict(&'static str),
+    /// What another service refused, with its status and its sentence, passed on.
+    Refused { status: u16, sentence: String },
     /// 413.
     TooLarge,
     /// 415.
@@ -43,6 +45,12 @@ impl Error {
         Self::BadRequest(sentence.into())
     }
 
+    /// For a failure that has an answer of its own to go on with: what the operator should know
+    /// goes to the log.
+    pub fn log(&self) {
+        log(&format!("{}: {}", self.status(), self.reason().unwrap_or(self.sentence())));
+    }
+
     pub fn internal(reason: impl Into<String>) -> Self {
         Self::Internal(reason.into())
     }
@@ -55,6 +63,7 @@ impl Error {
             Self::NotFound(_) => 404,
             Self::MethodNotAllowed { .. } => 405,
             Self::Conflict(_) => 409,
+            Self::Refused { status, .. } => *status,
             Self::TooLarge => 413,
             Self::UnsupportedMediaType => 415,
             Self::TooManyRequests { .. } => 429,
@@ -67,7 +76,7 @@ impl Error {
     /// What the client is told.
     pub fn sentence(&self) -> &str {
         match self {
-            Self::BadRequest(sentence) => sentence,
+            Self::BadRequest(sentence) | Self::Refused { sentence, .. } => sentence,
             Self::Unauthorized(sentence) | Self::NotFound(sentence) | Self::Conflict(sentence) => sentence,
             Self::TooManyRequests { sentence, .. } => sentence,
             Self::Forbidden => "Your token does not allow this",
@@ -95,7 +104,7 @@ impl Error {
     pub(crate) fn reason(&self) -> Option<&str> {
         match self {
             Self::Internal(reason) | Self::Unavailable(reason) => Some(reason),
-            Self::Timeout => Some("the database did not answer in time"),
+            Self::Timeout => Some("a database, a store or another service did not answer in time"),
             _ => None,
         }
     }
@@ -113,6 +122,17 @@ impl From<postgres::Error> for Error {
                 Some("08" | "40" | "53" | "57") => Self::Unavailable(reason),
                 _ => Self::Internal(reason),
             },
+            _ => Self::Internal(reason),
+        }
+    }
+}
+
+impl From<keyvalue::Error> for Error {
+    fn from(error: keyvalue::Error) -> Self {
+        let reason = keyvalue::reason(&error);
+        match error {
+            keyvalue::Error::Unavailable(_) => Self::Unavailable(reason),
+            keyvalue::Error::Timeout => Self::Timeout,
             _ => Self::Internal(reason),
         }
     }
@@ -162,6 +182,20 @@ mod tests {
         for (error, status) in table {
             let text = format!("{error:?}");
             assert_eq!(Error::from(error).status(), status, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_store_that_is_away_is_503_and_a_wrong_use_of_it_500() {
+        let table = [
+            (keyvalue::Error::Unavailable("notifications".to_owned()), 503),
+            (keyvalue::Error::Timeout, 504),
+            (keyvalue::Error::AccessDenied("notifications".to_owned()), 500),
+            (keyvalue::Error::TooLarge(1), 500),
+            (keyvalue::Error::Other("an empty key".to_owned()), 500),
+        ];
+        for (error, status) in table {
+            assert_eq!(Error::from(error).status(), status);
         }
     }
 

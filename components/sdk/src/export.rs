@@ -155,7 +155,7 @@ fn write(body: &OutgoingBody, bytes: &[u8]) -> Result<(), StreamError> {
     write_all(&stream, bytes)
 }
 
-fn write_all(stream: &OutputStream, mut bytes: &[u8]) -> Result<(), StreamError> {
+pub(crate) fn write_all(stream: &OutputStream, mut bytes: &[u8]) -> Result<(), StreamError> {
     while !bytes.is_empty() {
         let room = usize::try_from(stream.check_write()?).unwrap_or(usize::MAX);
         if room == 0 {

@@ -23,7 +23,11 @@ pub trait FromJson: Sized {
 
 /// The members of a JSON object, all of them known.
 #[derive(Debug)]
-pub struct Fields(BTreeMap<String, Json>);
+pub struct Fields {
+    members: BTreeMap<String, Json>,
+    /// Where the object stands in the body, if it is not the body itself: `items[3]`.
+    within: Option<String>,
+}
 
 impl Fields {
     /// Reads a body whose fields are among `known`.
@@ -34,17 +38,11 @@ impl Fields {
                 return Err(Error::bad_request(format!("The body must be a JSON object, not {}", other.kind())));
             }
         };
-        match members.keys().find(|name| !known.contains(&name.as_str())) {
-            None => Ok(Self(members)),
-            Some(name) => {
-                let known = known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-                Err(Error::bad_request(format!("Field `{}` is unknown; there are {known}", quoted(name))))
-            }
-        }
+        Self::known(members, None, known)
     }
 
     pub fn get(&self, name: &str) -> Option<&Json> {
-        self.0.get(name)
+        self.members.get(name)
     }
 
     /// A string, trimmed; nothing if the field is absent, which `null` is not.
@@ -57,36 +55,80 @@ impl Fields {
         match self.get(name) {
             None => Ok(None),
             Some(Json::Text(text)) => Ok(Some(text)),
-            Some(other) => Err(must_be(name, "a string", other)),
+            Some(other) => Err(must_be(&self.place(name), "a string", other)),
         }
     }
 
     /// A whole number within a range, however it is written: `5` and `5.0` are the same.
     pub fn whole(&self, name: &str, range: RangeInclusive<i32>) -> Result<Option<i32>, Error> {
         let (least, most) = (range.start(), range.end());
-        let wanted = || format!("Field `{name}` must be a whole number from {least} to {most}");
+        let wanted = || format!("Field `{}` must be a whole number from {least} to {most}", self.place(name));
         self.number(name, |number| {
             let whole = decimal::scaled(number, 0).and_then(|whole| i32::try_from(whole).ok());
             whole.filter(|whole| range.contains(whole)).ok_or_else(|| Error::bad_request(wanted()))
         })
     }
 
-    /// An amount of money, given as a number.
+    /// A price, given as a number.
     pub fn money(&self, name: &str) -> Result<Option<Money>, Error> {
-        let wanted = || format!("Field `{name}` must be an amount from 0 to {} with at most two decimals", Money::MAX);
-        self.number(name, |number| Money::parse(number).ok_or_else(|| Error::bad_request(wanted())))
+        let most = Money::PRICE_MAX;
+        let place = self.place(name);
+        let wanted = || format!("Field `{place}` must be an amount from 0 to {most} with at most two decimals");
+        self.number(name, |number| {
+            let price = Money::parse(number).filter(|price| *price <= most);
+            price.ok_or_else(|| Error::bad_request(wanted()))
+        })
     }
 
     pub fn id(&self, name: &str) -> Result<Option<Uuid>, Error> {
-        let id = |text| hyphenated(text).ok_or_else(|| Error::bad_request(format!("Field `{name}` is not a UUID")));
+        let wanted = || Error::bad_request(format!("Field `{}` is not a UUID", self.place(name)));
+        let id = |text| hyphenated(text).ok_or_else(wanted);
         self.text(name)?.map(id).transpose()
+    }
+
+    /// A list of so many objects; a refusal names the field and its place: `items[3].quantity`.
+    pub fn list<T: FromJson>(&self, name: &str, length: RangeInclusive<usize>) -> Result<Option<Vec<T>>, Error> {
+        let place = self.place(name);
+        let items = match self.get(name) {
+            None => return Ok(None),
+            Some(Json::Array(items)) if length.contains(&items.len()) => items,
+            Some(Json::Array(_)) => {
+                let (least, most) = length.into_inner();
+                return Err(Error::bad_request(format!("Field `{place}` must have {least} to {most} entries")));
+            }
+            Some(other) => return Err(must_be(&place, "an array", other)),
+        };
+        let entry = |(at, item): (usize, &Json)| match item {
+            Json::Object(members) => {
+                T::from_json(&Self::known(members.clone(), Some(format!("{place}[{at}]")), T::FIELDS)?)
+            }
+            other => Err(must_be(&format!("{place}[{at}]"), "an object", other)),
+        };
+        items.iter().enumerate().map(entry).collect::<Result<_, _>>().map(Some)
+    }
+
+    /// A field as a sentence names it.
+    fn place(&self, name: &str) -> String {
+        self.within.as_ref().map_or_else(|| name.to_owned(), |within| format!("{within}.{name}"))
+    }
+
+    fn known(members: BTreeMap<String, Json>, within: Option<String>, known: &[&str]) -> Result<Self, Error> {
+        let fields = Self { members, within };
+        match fields.members.keys().find(|name| !known.contains(&name.as_str())) {
+            None => Ok(fields),
+            Some(name) => {
+                let known = known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+                let name = fields.place(&quoted(name));
+                Err(Error::bad_request(format!("Field `{name}` is unknown; there are {known}")))
+            }
+        }
     }
 
     fn number<T>(&self, name: &str, read: impl FnOnce(&str) -> Result<T, Error>) -> Result<Option<T>, Error> {
         match self.get(name) {
             None => Ok(None),
             Some(Json::Number(number)) => read(number).map(Some),
-            Some(other) => Err(must_be(name, "a number", other)),
+            Some(other) => Err(must_be(&self.place(name), "a number", other)),
         }
     }
 }
@@ -175,6 +217,41 @@ mod tests {
         assert!(fields("\"017f22e2-79b0-7cc3-98c4-dc0c0c07398f\"").id("n").unwrap().is_some());
         assert_eq!(fields("1").whole("other", 0..=20), Ok(None));
         assert_eq!(fields("\" a \"").verbatim("n"), Ok(Some(" a ")));
+    }
+
+    #[derive(Debug, PartialEq)]
+    struct Line(i32);
+
+    impl FromJson for Line {
+        const FIELDS: &'static [&'static str] = &["n", "id"];
+
+        fn from_json(fields: &Fields) -> Result<Self, Error> {
+            fields.id("id")?;
+            Ok(Self(fields.whole("n", 1..=9)?.unwrap_or_default()))
+        }
+    }
+
+    #[test]
+    fn a_list_s_refusal_names_the_entry() {
+        let list = |json: &str| {
+            let body = format!("{{\"lines\":{json}}}");
+            Fields::parse(body.as_bytes(), &["lines"]).and_then(|fields| fields.list::<Line>("lines", 1..=2))
+        };
+        assert_eq!(list(r#"[{"n":1},{"n":2}]"#), Ok(Some(vec![Line(1), Line(2)])));
+        for (json, sentence) in [
+            ("[]", "Field `lines` must have 1 to 2 entries"),
+            ("[{},{},{}]", "Field `lines` must have 1 to 2 entries"),
+            ("{}", "Field `lines` must be an array, not an object"),
+            ("[{},7]", "Field `lines[1]` must be an object, not a number"),
+            (r#"[{"m":1}]"#, "Field `lines[0].m` is unknown; there are `n`, `id`"),
+            (r#"[{"n":1},{"n":0}]"#, "Field `lines[1].n` must be a whole number from 1 to 9"),
+            (r#"[{"n":"1"}]"#, "Field `lines[0].n` must be a number, not a string"),
+            (r#"[{"id":"1"}]"#, "Field `lines[0].id` is not a UUID"),
+        ] {
+            assert_eq!(list(json), Err(Error::bad_request(sentence)), "{json}");
+        }
+        let none = Fields::parse(b"{}", &["lines"]).unwrap();
+        assert_eq!(none.list::<Line>("lines", 1..=2), Ok(None));
     }
 
     #[test]

@@ -92,7 +92,7 @@ pub fn publish_all(events: &[Event]) -> Result<Vec<Uuid>, Error> {
     producer::publish_batch(&messages)?.iter().map(|text| id(text)).collect()
 }
 
-fn id(text: &str) -> Result<Uuid, Error> {
+pub(crate) fn id(text: &str) -> Result<Uuid, Error> {
     Uuid::try_parse(text).map_err(|_| Error::Other(format!("the event id {text} is no UUID")))
 }
 

@@ -9,12 +9,15 @@ use crate::{
     postgres::{FromValue, Value},
 };
 
-/// 0 to 9999999.99. As text and in JSON the shortest form: `20`, `20.5`, `19.99`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// 0 to 9999999999.99, as much as `NUMERIC(12,2)` holds. As text and in JSON the shortest form:
+/// `20`, `20.5`, `19.99`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Money(i64);
 
 impl Money {
-    pub const MAX: Self = Self(999_999_999);
+    pub const MAX: Self = Self(999_999_999_999);
+    /// The most that one thing may cost; what a client gives is never more.
+    pub const PRICE_MAX: Self = Self(999_999_999);
 
     /// Nothing if it is not within 0 and [`Money::MAX`].
     pub fn from_cents(cents: i64) -> Option<Self> {
@@ -28,6 +31,16 @@ impl Money {
     /// Reads a JSON number; nothing if it has more than two decimals or is out of range.
     pub fn parse(number: &str) -> Option<Self> {
         decimal::scaled(number, 2).and_then(Self::from_cents)
+    }
+
+    /// Nothing if the sum is over [`Money::MAX`].
+    pub fn plus(self, other: Self) -> Option<Self> {
+        self.0.checked_add(other.0).and_then(Self::from_cents)
+    }
+
+    /// Nothing if the product is over [`Money::MAX`], or `quantity` is negative.
+    pub fn times(self, quantity: i32) -> Option<Self> {
+        self.0.checked_mul(quantity.into()).and_then(Self::from_cents)
     }
 }
 
@@ -46,6 +59,14 @@ impl serde::Serialize for Money {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let number = RawValue::from_string(self.to_string()).map_err(serde::ser::Error::custom)?;
         number.serialize(serializer)
+    }
+}
+
+/// From serde_json's text only, where a number still has its own digits.
+impl<'de> serde::Deserialize<'de> for Money {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let number = Box::<RawValue>::deserialize(deserializer)?;
+        Self::parse(number.get()).ok_or_else(|| serde::de::Error::custom("it is no amount of money"))
     }
 }
 
@@ -72,10 +93,11 @@ mod tests {
 
     #[test]
     fn money_has_two_decimals_at_most_and_bounds() {
-        assert_eq!(Money::parse("9999999.99"), Some(Money::MAX));
+        assert_eq!(Money::parse("9999999999.99"), Some(Money::MAX));
+        assert_eq!(Money::parse("9999999.99"), Some(Money::PRICE_MAX));
         assert_eq!(Money::parse("0"), Money::from_cents(0));
         assert_eq!(Money::parse("20"), Money::parse("20.00"));
-        for refused in ["10000000", "9999999.991", "19.999", "1e99", "-0.01", "-1"] {
+        for refused in ["10000000000", "9999999.991", "19.999", "1e99", "-0.01", "-1"] {
             assert_eq!(Money::parse(refused), None, "{refused}");
         }
     }
@@ -87,16 +109,38 @@ mod tests {
             assert_eq!(serde_json::to_string(&money).unwrap(), text);
             assert_eq!(serde_json::to_string(&[money]).unwrap(), format!("[{text}]"));
         }
-        assert_eq!(serde_json::to_string(&Money::MAX).unwrap(), "9999999.99");
+        assert_eq!(serde_json::to_string(&Money::MAX).unwrap(), "9999999999.99");
+    }
+
+    #[test]
+    fn money_is_read_from_json_without_rounding_and_nothing_else_is() {
+        let read = |text: &str| serde_json::from_str::<Money>(text).ok();
+        assert_eq!(read("19.90"), Money::from_cents(1990));
+        assert_eq!(read("9999999999.99"), Some(Money::MAX));
+        for refused in ["19.999", "\"19.99\"", "null", "-1", "{}"] {
+            assert_eq!(read(refused), None, "{refused}");
+        }
+    }
+
+    #[test]
+    fn what_is_over_the_most_is_no_amount() {
+        let cent = Money::from_cents(1).unwrap();
+        assert_eq!(Money::MAX.plus(cent), None);
+        assert_eq!(Money::PRICE_MAX.times(1000), Money::from_cents(999_999_999_000));
+        assert_eq!(Money::PRICE_MAX.times(1001), None);
+        assert_eq!(cent.times(-1), None);
+        assert_eq!(cent.times(0), Some(Money::default()));
     }
 
     proptest! {
         #[test]
-        fn every_amount_comes_back_as_it_went(cents in 0..=999_999_999_i64) {
+        fn every_amount_comes_back_as_it_went(cents in 0..=999_999_999_999_i64) {
             let money = Money::from_cents(cents).unwrap();
             prop_assert_eq!(Money::parse(&money.to_string()), Some(money));
             prop_assert_eq!(Money::parse(&format!("{}.{:02}", cents / 100, cents % 100)), Some(money));
             prop_assert_eq!(Money::from_value(&money.into()), Some(money));
+            let json = serde_json::to_string(&money).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Money>(&json).unwrap(), money);
         }
     }
 }

@@ -3,8 +3,13 @@
 
 mod value;
 
-use crate::bindings::archipel::postgres::client;
+use uuid::Uuid;
+
 pub use crate::bindings::archipel::postgres::types::{Column, DbError, Error, Rows, Value};
+use crate::{
+    bindings::archipel::{messaging::outbox, postgres::client},
+    messaging::{self, Event},
+};
 pub use value::FromValue;
 
 /// The parameters of a statement, each by its type: `params![id, &email]`.
@@ -31,6 +36,15 @@ impl Database {
         let done = work(&transaction)?;
         client::commit(transaction.0)?;
         Ok(done)
+    }
+}
+
+impl Transaction {
+    /// Publishes if and only if this transaction commits; gives the event's id. `permissions.publish`
+    /// decides which topics. Cancelling the request or killing the host changes nothing of it.
+    pub fn publish(&self, event: &Event) -> Result<Uuid, messaging::Error> {
+        let (message, options) = event.wire();
+        messaging::id(&outbox::publish(&self.0, message, Some(options))?)
     }
 }
 
@@ -139,8 +153,6 @@ pub(crate) fn reason(error: &Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use uuid::Uuid;
-
     use super::*;
 
     fn column(name: &str) -> Column {

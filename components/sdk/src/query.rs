@@ -1,6 +1,8 @@
 //! Reads a query string: each parameter known, once and not empty, or the request is a 400.
 
-use crate::{Error, fields::quoted};
+use uuid::Uuid;
+
+use crate::{Error, fields::quoted, handler::hyphenated};
 
 /// The parameters of a query.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +34,14 @@ impl Query {
             parameters.push((name, value));
         }
         Ok(Self(parameters))
+    }
+
+    /// A parameter that is an id; 400 if it is no UUID.
+    pub fn id(&self, name: &str) -> Result<Option<Uuid>, Error> {
+        let id = |text| {
+            hyphenated(text).ok_or_else(|| Error::bad_request(format!("Query parameter `{name}` is not a UUID")))
+        };
+        self.get(name).map(id).transpose()
     }
 
     pub fn get(&self, name: &str) -> Option<&str> {
@@ -80,6 +90,14 @@ mod tests {
         check("limit=5&", None);
         check("&limit=5", None);
         check("other=1", None);
+    }
+
+    #[test]
+    fn an_id_is_a_uuid_or_a_400() {
+        let id = |query: &str| Query::parse(query, &["id"]).unwrap().id("id");
+        assert_eq!(id(""), Ok(None));
+        assert_eq!(id("id=017f22e2-79b0-7cc3-98c4-dc0c0c07398f").unwrap().unwrap().get_version_num(), 7);
+        assert_eq!(id("id=7"), Err(Error::bad_request("Query parameter `id` is not a UUID")));
     }
 
     #[test]

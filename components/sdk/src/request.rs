@@ -69,6 +69,20 @@ impl Request {
         self.header("x-forwarded-for")?.parse().ok()
     }
 
+    /// The client's `Idempotency-Key`, if it sent one; 400 if it is not one of 1 to 128 visible
+    /// ASCII characters.
+    pub fn idempotency_key(&mut self) -> Result<Option<String>, Error> {
+        let values = self.source.header("idempotency-key");
+        if values.is_empty() {
+            return Ok(None);
+        }
+        let visible = |value: &Vec<u8>| (1..=128).contains(&value.len()) && value.iter().all(u8::is_ascii_graphic);
+        let one = <[_; 1]>::try_from(values).ok().filter(|[value]| visible(value));
+        let key = one.and_then(|[value]| String::from_utf8(value).ok());
+        let wanted = || Error::bad_request("Header `Idempotency-Key` must be 1 to 128 visible ASCII characters, once");
+        key.ok_or_else(wanted).map(Some)
+    }
+
     pub fn trace_id(&mut self) -> String {
         trace::id(self.header("traceparent").as_deref())
     }
@@ -185,6 +199,22 @@ mod tests {
         assert_eq!(client(&["2001:db8::7"]), "2001:db8::7".parse().ok());
         for none in [&[][..], &["192.0.2.1, 192.0.2.2"], &["192.0.2.1", "192.0.2.2"], &["unknown"]] {
             assert_eq!(client(none), None);
+        }
+    }
+
+    #[test]
+    fn an_idempotency_key_is_one_of_visible_characters_or_a_400() {
+        let key = |values: &[&'static str]| {
+            let mut written = request(Method::Post, "/");
+            written.headers = values.iter().map(|value| ("idempotency-key", *value)).collect();
+            Request::new(written).idempotency_key()
+        };
+        assert_eq!(key(&[]), Ok(None));
+        assert_eq!(key(&["7f-!"]), Ok(Some("7f-!".to_owned())));
+        let long = "k".repeat(129).leak();
+        assert_eq!(key(&[&long[1..]]), Ok(Some("k".repeat(128))));
+        for refused in [&[""][..], &["a b"], &["é"], &["a", "a"], &[long]] {
+            assert_eq!(key(refused).unwrap_err().status(), 400, "{refused:?}");
         }
     }
 

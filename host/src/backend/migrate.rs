@@ -24,7 +24,7 @@ const TIMEOUT: Duration = Duration::from_secs(600);
 /// How long another host's migration is waited for.
 const LOCK_TIMEOUT: &str = "SET statement_timeout = 0; SET lock_timeout = '60s'";
 /// Any number nobody else uses: the bytes of `archipel`.
-const LOCK: i64 = i64::from_be_bytes(*b"archipel");
+pub(super) const LOCK: i64 = i64::from_be_bytes(*b"archipel");
 const FILE_BYTES_MAX: u64 = 16 << 20;
 /// One answer's row is a name and a digest.
 const MESSAGE_BYTES_MAX: u64 = 1 << 20;

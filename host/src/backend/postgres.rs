@@ -7,6 +7,7 @@
 mod answer;
 mod array;
 mod batch;
+mod change;
 mod client;
 mod connection;
 mod decode;
@@ -21,6 +22,8 @@ mod numeric;
 mod operators;
 mod pipeline;
 mod pool;
+mod publish;
+pub(crate) mod quote;
 mod socket;
 mod statement;
 #[cfg(test)]
@@ -32,7 +35,7 @@ mod url;
 mod value;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
@@ -50,6 +53,7 @@ use super::{
         postgres::{self as server, RolesError, Server, ServerError},
     },
     migrate::{self, MigrateError},
+    outbox::{Outbox, OutboxError, Writers},
 };
 use crate::{
     grant::{DatabaseGrant, Granted, Mode},
@@ -62,24 +66,38 @@ use pool::Site;
 /// How long a health check may take.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// Sessions of a database that no service uses: the one that checks, and the one that carries events on.
+const BESIDE_POOL: usize = 2;
+
 /// All databases of a manifest, started and migrated.
+#[derive(Clone)]
 pub struct Databases {
     pools: BTreeMap<DatabaseGrant, Arc<Pool>>,
     /// One connection each, so that a full pool does not look like a dead server.
-    checks: BTreeMap<Arc<str>, Pool>,
-    sites: Vec<Arc<Site>>,
-    server: Option<Server>,
-    /// Databases with migrations, for those that come with a new build.
+    checks: BTreeMap<Arc<str>, Arc<Pool>>,
+    sites: BTreeMap<Arc<str>, Sites>,
+    server: Option<Arc<Server>>,
+    /// For migrations that come with a new build, and for new grants.
     owners: BTreeMap<Arc<str>, Owner>,
+    /// Where services leave the events of their transactions.
+    outboxes: BTreeMap<Arc<str>, Arc<Outbox>>,
     warnings: Vec<String>,
 }
 
+/// The connections of one database: its services', and one for checks.
+#[derive(Clone)]
+struct Sites {
+    services: Arc<Site>,
+    check: Arc<Site>,
+}
+
 /// Who changes the tables of a database.
+#[derive(Clone)]
 struct Owner {
     endpoint: Endpoint,
-    migrations: PathBuf,
+    migrations: Option<PathBuf>,
     /// Of the private server: whom new tables must be granted to.
-    roles: Option<server::DatabaseRoles>,
+    roles: Option<Arc<server::DatabaseRoles>>,
 }
 
 /// Why a manifest's databases cannot be used. Nothing keeps running.
@@ -107,12 +125,22 @@ pub enum StartError {
         #[source]
         source: ConnectError,
     },
+    #[error("cannot prepare database `{database}` for events")]
+    Outbox {
+        database: Arc<str>,
+        #[source]
+        source: OutboxError,
+    },
     #[error("the migrations of database `{database}` failed")]
     Migrate {
         database: Arc<str>,
         #[source]
         source: MigrateError,
     },
+    #[error(
+        "the private PostgreSQL is not running or has no room for database `{database}`; restart the host for it, or lower `connections_max`"
+    )]
+    NeedsRestart { database: Arc<str> },
 }
 
 /// What is happening during the start, for a terminal.
@@ -135,12 +163,14 @@ pub enum CheckError {
 impl Databases {
     /// Starts the private server if one is needed, makes roles, and runs migrations as owner.
     ///
-    /// `grants` are all grants of all services. Pools open their connections when they are
+    /// `grants` are all grants of all services, `publishers` those of them that publish events: each
+    /// finds an outbox in every database that it may write. Pools open their connections when they are
     /// needed. An operator's server that cannot be reached is an error unless the database is
     /// optional.
     pub async fn start(
         databases: &BTreeMap<Arc<str>, DatabaseSettings>,
         grants: &[Granted<DatabaseGrant>],
+        publishers: &BTreeSet<Arc<str>>,
         folder: &DataFolder,
         environment: &Environment,
         progress: &(dyn Fn(Progress<'_>) + Send + Sync),
@@ -148,35 +178,22 @@ impl Databases {
         let mut started = Self {
             pools: BTreeMap::new(),
             checks: BTreeMap::new(),
-            sites: Vec::new(),
+            sites: BTreeMap::new(),
             server: None,
             owners: BTreeMap::new(),
+            outboxes: BTreeMap::new(),
             warnings: Vec::new(),
         };
-        let embedded: usize = databases
-            .values()
-            .filter(|settings| matches!(settings.place, DatabasePlace::Embedded))
-            .map(|settings| settings.connections_max.get() + 1)
-            .sum();
+        let embedded = change::embedded_sessions(databases);
         if embedded > 0 {
             progress(Progress::StartingServer);
-            started.server = Some(Server::start(folder, environment, embedded).await?);
+            let sessions_max = embedded.max(change::SESSIONS_MIN);
+            started.server = Some(Arc::new(Server::start(folder, environment, sessions_max).await?));
         }
         for (name, settings) in databases {
             progress(Progress::Preparing { database: name });
             let grants: Vec<_> = grants.iter().filter(|grant| grant.get().database == *name).collect();
-            let outcome = match (&settings.place, started.server.take()) {
-                (DatabasePlace::Embedded, Some(server)) => {
-                    let outcome = started.add_embedded(&server, name, settings, &grants, progress).await;
-                    started.server = Some(server);
-                    outcome
-                }
-                (_, server) => {
-                    started.server = server;
-                    operators::add(&mut started, name, settings, &grants, progress).await
-                }
-            };
-            if let Err(error) = outcome {
+            if let Err(error) = started.add(name, settings, &grants, publishers, progress).await {
                 started.stop().await;
                 return Err(error);
             }
@@ -187,6 +204,11 @@ impl Databases {
     /// The pool of one service, for what it was granted.
     pub fn pool(&self, grant: &Granted<DatabaseGrant>) -> Option<Arc<Pool>> {
         self.pools.get(grant.get()).cloned()
+    }
+
+    /// Where events of transactions wait to be carried on.
+    pub fn outboxes(&self) -> impl Iterator<Item = &Arc<Outbox>> {
+        self.outboxes.values()
     }
 
     /// How long the database takes to answer, or that it did not within a second.
@@ -203,7 +225,8 @@ impl Databases {
     /// Does nothing for a database without a folder.
     pub async fn migrate(&self, database: &str) -> Result<usize, StartError> {
         let Some((name, owner)) = self.owners.get_key_value(database) else { return Ok(0) };
-        let applied = migrate::migrate(&owner.endpoint, &owner.migrations).await;
+        let Some(migrations) = &owner.migrations else { return Ok(0) };
+        let applied = migrate::migrate(&owner.endpoint, migrations).await;
         let applied = applied.map_err(|source| StartError::Migrate { database: name.clone(), source })?;
         if let (Some(roles), Some(server), false) = (&owner.roles, &self.server, applied.is_empty()) {
             let granted = server::grant_tables(server, roles).await;
@@ -220,11 +243,29 @@ impl Databases {
     /// Closes all idle connections, lends no more, and stops the private server. What still runs
     /// there is cut off. A second call does nothing.
     pub async fn stop(&self) {
-        for site in &self.sites {
-            site.close();
+        for sites in self.sites.values() {
+            sites.services.close();
+            sites.check.close();
         }
         if let Some(server) = &self.server {
             server.stop().await;
+        }
+    }
+
+    /// One more database, with all that were granted it.
+    async fn add(
+        &mut self,
+        name: &Arc<str>,
+        settings: &DatabaseSettings,
+        grants: &[&Granted<DatabaseGrant>],
+        publishers: &BTreeSet<Arc<str>>,
+        progress: &(dyn Fn(Progress<'_>) + Send + Sync),
+    ) -> Result<(), StartError> {
+        match (&settings.place, self.server.clone()) {
+            (DatabasePlace::Embedded, Some(server)) => {
+                self.add_embedded(&server, name, settings, grants, publishers, progress).await
+            }
+            _ => operators::add(self, name, settings, grants, publishers, progress).await,
         }
     }
 
@@ -234,6 +275,7 @@ impl Databases {
         name: &Arc<str>,
         settings: &DatabaseSettings,
         grants: &[&Granted<DatabaseGrant>],
+        publishers: &BTreeSet<Arc<str>>,
         progress: &(dyn Fn(Progress<'_>) + Send + Sync),
     ) -> Result<(), StartError> {
         let refused = |source| StartError::Roles { database: name.clone(), source };
@@ -241,6 +283,15 @@ impl Databases {
         let prepared = server::prepare(server, name, grants, sessions, settings.statement_timeout).await;
         let roles = prepared.map_err(refused)?;
         let owner = server.endpoint(&roles.database, &roles.owner.role, &roles.owner.password);
+        let writers: BTreeMap<String, Arc<str>> = (roles.services.iter())
+            .filter(|(grant, _)| writes_events(grant, publishers))
+            .map(|(grant, access)| (access.role.clone(), grant.service.clone()))
+            .collect();
+        let outbox =
+            (!writers.is_empty()).then(|| Arc::new(Outbox::new(name.clone(), owner.clone(), Writers::Roles(writers))));
+        if let Some(outbox) = &outbox {
+            prepare_outbox(name, outbox).await?;
+        }
         migrate_to(name, &owner, settings, progress).await?;
         server::grant_tables(server, &roles).await.map_err(refused)?;
         let services = roles
@@ -248,11 +299,9 @@ impl Databases {
             .iter()
             .map(|(grant, access)| (grant.clone(), server.endpoint(&roles.database, &access.role, &access.password)));
         let services = services.collect();
-        if let Some(folder) = &settings.migrations {
-            let (endpoint, migrations) = (owner.clone(), folder.clone());
-            self.owners.insert(name.clone(), Owner { endpoint, migrations, roles: Some(roles) });
-        }
-        self.open(name, settings, services, owner);
+        let (endpoint, migrations) = (owner.clone(), settings.migrations.clone());
+        self.owners.insert(name.clone(), Owner { endpoint, migrations, roles: Some(Arc::new(roles)) });
+        self.open(name, settings, services, owner, outbox.map(|outbox| (outbox, publishers)));
         Ok(())
     }
 
@@ -263,23 +312,48 @@ impl Databases {
         settings: &DatabaseSettings,
         services: Vec<(DatabaseGrant, Endpoint)>,
         check: Endpoint,
+        outbox: Option<(Arc<Outbox>, &BTreeSet<Arc<str>>)>,
     ) {
         let bounds = Bounds { rows_max: settings.rows_max, bytes_max: settings.bytes_max };
-        let site = Site::new(settings.connections_max.get(), settings.wait, bounds);
-        let pool = |site: &Arc<Site>, endpoint: Endpoint, mode| Pool {
-            site: site.clone(),
-            role: Arc::new(endpoint.with_settings(&session_settings(settings, mode))),
-            mode,
-            statement_timeout: settings.statement_timeout,
+        let sites = Sites {
+            services: Site::new(settings.connections_max.get(), settings.wait, bounds),
+            check: Site::new(1, CHECK_TIMEOUT, bounds),
         };
+        self.checks.insert(name.clone(), Arc::new(pool(&sites.check, settings, check, Mode::Read, None)));
         for (grant, endpoint) in services {
+            let own = outbox.as_ref().filter(|(_, publishers)| writes_events(&grant, publishers));
+            let own = own.map(|(outbox, _)| outbox.clone());
             let mode = grant.mode;
-            self.pools.insert(grant, Arc::new(pool(&site, endpoint, mode)));
+            self.pools.insert(grant, Arc::new(pool(&sites.services, settings, endpoint, mode, own)));
         }
-        let check_site = Site::new(1, CHECK_TIMEOUT, bounds);
-        self.checks.insert(name.clone(), pool(&check_site, check, Mode::Read));
-        self.sites.extend([site, check_site]);
+        self.outboxes.extend(outbox.map(|(outbox, _)| (name.clone(), outbox)));
+        self.sites.insert(name.clone(), sites);
     }
+}
+
+fn pool(
+    site: &Arc<Site>,
+    settings: &DatabaseSettings,
+    endpoint: Endpoint,
+    mode: Mode,
+    outbox: Option<Arc<Outbox>>,
+) -> Pool {
+    Pool {
+        site: site.clone(),
+        role: Arc::new(endpoint.with_settings(&session_settings(settings, mode))),
+        mode,
+        statement_timeout: settings.statement_timeout,
+        outbox,
+    }
+}
+
+/// Whether events may be left in transactions of this grant.
+fn writes_events(grant: &DatabaseGrant, publishers: &BTreeSet<Arc<str>>) -> bool {
+    grant.mode == Mode::ReadWrite && publishers.contains(&grant.service)
+}
+
+async fn prepare_outbox(name: &Arc<str>, outbox: &Outbox) -> Result<(), StartError> {
+    outbox.prepare().await.map_err(|source| StartError::Outbox { database: name.clone(), source })
 }
 
 /// Applies the migrations of a database, if it has any.

@@ -15,7 +15,7 @@ use crate::{
 
 mod convert;
 
-mod bindings {
+pub(super) mod bindings {
     wasmtime::component::bindgen!({
         path: "../wit",
         world: "archipel:service/databases",
@@ -54,6 +54,12 @@ pub struct OpenTransaction {
     transaction: Transaction,
     /// Counts it as open, for whoever decides whether an instance may be used again.
     _open: Arc<()>,
+}
+
+impl OpenTransaction {
+    pub(super) fn transaction(&self) -> &Transaction {
+        &self.transaction
+    }
 }
 
 struct HasDatabases;

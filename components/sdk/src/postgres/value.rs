@@ -75,6 +75,25 @@ impl From<Uuid> for Value {
     }
 }
 
+impl From<Vec<Uuid>> for Value {
+    fn from(values: Vec<Uuid>) -> Self {
+        Self::UuidArray(values.into_iter().map(|value| Some(value.as_u64_pair())).collect())
+    }
+}
+
+impl From<Vec<i64>> for Value {
+    fn from(values: Vec<i64>) -> Self {
+        Self::Int64Array(values.into_iter().map(Some).collect())
+    }
+}
+
+/// Also for an array of `numeric`, which is cast from text: `$1::text[]::numeric[]`.
+impl From<Vec<String>> for Value {
+    fn from(values: Vec<String>) -> Self {
+        Self::TextArray(values.into_iter().map(Some).collect())
+    }
+}
+
 impl From<Timestamp> for Value {
     fn from(value: Timestamp) -> Self {
         Self::Timestamptz(value.micros())

@@ -14,7 +14,11 @@ use tokio_postgres::Client;
 
 use super::postgres::Server;
 use crate::{
-    backend::postgres::{encode::hidden, endpoint::ConnectError},
+    backend::postgres::{
+        encode::hidden,
+        endpoint::ConnectError,
+        quote::{identifier as quoted, literal},
+    },
     grant::{DatabaseGrant, Granted, Mode},
     manifest::Secret,
 };
@@ -30,7 +34,7 @@ pub(crate) struct Access {
 }
 
 /// What one name of the manifest became.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct DatabaseRoles {
     pub(crate) database: String,
     pub(crate) owner: Access,
@@ -58,13 +62,7 @@ pub(crate) async fn prepare(
 ) -> Result<DatabaseRoles, RolesError> {
     let database = bounded(&format!("db_{name}"));
     let owner = access(bounded(&format!("db_{name}:owner")))?;
-    let mut services = BTreeMap::new();
-    for grant in grants {
-        let grant = grant.get();
-        services
-            .insert(grant.clone(), access(bounded(&format!("db_{name}:{}:{}", grant.service, suffix(grant.mode))))?);
-    }
-    let roles = DatabaseRoles { database, owner, services };
+    let roles = DatabaseRoles { database, owner, services: services(name, grants)? };
 
     let session = server.as_superuser("postgres").connect(1 << 20).await?;
     lock_out_all(&session.client, &roles).await?;
@@ -73,6 +71,35 @@ pub(crate) async fn prepare(
     let session = server.as_superuser(&roles.database).connect(1 << 20).await?;
     session.client.batch_execute(&hardening(&roles)).await?;
     Ok(roles)
+}
+
+/// Makes roles for further `grants` of a database that is in use: nobody else's changes. Gives back
+/// these roles alone, with the owner.
+pub(crate) async fn extend(
+    server: &Server,
+    name: &str,
+    of: &DatabaseRoles,
+    grants: &[&Granted<DatabaseGrant>],
+    (sessions_max, statement_timeout): (usize, Duration),
+) -> Result<DatabaseRoles, RolesError> {
+    let (database, owner) = (of.database.clone(), of.owner.clone());
+    let roles = DatabaseRoles { database, owner, services: services(name, grants)? };
+    let session = server.as_superuser("postgres").connect(1 << 20).await?;
+    make_roles(&session.client, &roles, sessions_max, statement_timeout).await?;
+    make_database(&session.client, &roles).await?;
+    let session = server.as_superuser(&roles.database).connect(1 << 20).await?;
+    session.client.batch_execute(&hardening(&roles)).await?;
+    grant_tables(server, &roles).await?;
+    Ok(roles)
+}
+
+fn services(name: &str, grants: &[&Granted<DatabaseGrant>]) -> Result<BTreeMap<DatabaseGrant, Access>, RolesError> {
+    let service = |grant: &&Granted<DatabaseGrant>| {
+        let grant = grant.get();
+        let role = bounded(&format!("db_{name}:{}:{}", grant.service, suffix(grant.mode)));
+        Ok((grant.clone(), access(role)?))
+    };
+    grants.iter().map(service).collect()
 }
 
 /// Gives the services what their modes say on all tables there are, once migrations have run.
@@ -104,14 +131,18 @@ pub(crate) async fn grant_tables(server: &Server, roles: &DatabaseRoles) -> Resu
         }
     }
     for access in roles.services.values() {
-        // The history of migrations is the host's, not the services'.
-        write!(
-            sql,
-            "DO $do$ BEGIN IF to_regclass('public.archipel_migrations') IS NOT NULL THEN \
-             EXECUTE 'REVOKE ALL ON public.archipel_migrations FROM ' || quote_ident({}); END IF; END $do$;",
-            literal(&access.role)
-        )
-        .expect("a string");
+        // The history of migrations and events that wait are the host's, not the services'.
+        for (kind, name) in
+            [("TABLE", "archipel_migrations"), ("TABLE", "archipel_outbox"), ("SEQUENCE", "archipel_outbox_seq_seq")]
+        {
+            write!(
+                sql,
+                "DO $do$ BEGIN IF to_regclass('public.{name}') IS NOT NULL THEN \
+                 EXECUTE 'REVOKE ALL ON {kind} public.{name} FROM ' || quote_ident({}); END IF; END $do$;",
+                literal(&access.role)
+            )
+            .expect("a string");
+        }
     }
     Ok(session.client.batch_execute(&sql).await?)
 }
@@ -249,14 +280,6 @@ fn bounded(name: &str) -> String {
     format!("{}~{}", &name[..kept], &digest[..16])
 }
 
-fn quoted(identifier: &str) -> String {
-    format!("\"{}\"", identifier.replace('"', "\"\""))
-}
-
-fn literal(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -267,12 +290,6 @@ mod tests {
         assert_ne!(one, other);
         assert_eq!(one.len(), NAME_BYTES_MAX);
         assert_eq!(bounded("db_users"), "db_users");
-    }
-
-    #[test]
-    fn a_name_cannot_end_its_quotes() {
-        assert_eq!(quoted("a\"b"), "\"a\"\"b\"");
-        assert_eq!(literal("a'b"), "'a''b'");
     }
 
     #[test]

@@ -21,7 +21,7 @@ use super::{
     transaction::{Transaction, TxOptions},
     value::{Rows, Value},
 };
-use crate::grant::Mode;
+use crate::{backend::outbox::Outbox, grant::Mode};
 
 /// The server stops a statement by itself; the host only when it did not.
 const SERVER_SLACK: Duration = Duration::from_millis(250);
@@ -32,6 +32,8 @@ pub struct Pool {
     pub(super) role: Arc<Endpoint>,
     pub(super) mode: Mode,
     pub(super) statement_timeout: Duration,
+    /// Where the service leaves events, if it publishes.
+    pub(super) outbox: Option<Arc<Outbox>>,
 }
 
 /// A statement of a batch and its parameters.
@@ -79,7 +81,7 @@ impl Pool {
             }
             Err(failure) => return Err(failure.into_error()),
         }
-        Ok(Transaction::new(lease, self.mode, self.statement_timeout))
+        Ok(Transaction::new(lease, self.mode, self.statement_timeout, self.outbox.clone()))
     }
 
     async fn run<E: Exchange>(&self, kind: Statement, deadline: Instant, exchange: E) -> Result<E::Answer, Error> {

@@ -3,10 +3,13 @@
 //! The host makes no roles there: all services share the URL's, `read` grants the one of
 //! `url_read` if there is one. Migrations run as the URL's role.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
-use super::{Databases, Owner, Progress, StartError, endpoint::Endpoint, migrate_to};
+use super::{
+    BESIDE_POOL, Databases, Owner, Progress, StartError, endpoint::Endpoint, migrate_to, prepare_outbox, writes_events,
+};
 use crate::{
+    backend::outbox::{Outbox, Writers},
     grant::{DatabaseGrant, Granted, Mode},
     manifest::{DatabasePlace, DatabaseSettings},
 };
@@ -17,19 +20,20 @@ pub(super) async fn add(
     name: &Arc<str>,
     settings: &DatabaseSettings,
     grants: &[&Granted<DatabaseGrant>],
+    publishers: &BTreeSet<Arc<str>>,
     progress: &(dyn Fn(Progress<'_>) + Send + Sync),
 ) -> Result<(), StartError> {
-    let DatabasePlace::External { url, url_read, tls } = &settings.place else { return Ok(()) };
-    let usable =
-        |url| Endpoint::from_url(url, *tls).map_err(|source| StartError::Url { database: name.clone(), source });
-    let endpoint = usable(url)?;
-    let reading = match url_read {
-        Some(url) => usable(url)?,
-        None => endpoint.clone(),
-    };
+    let Some((endpoint, reading)) = endpoints(name, settings)? else { return Ok(()) };
+    let outbox = grants
+        .iter()
+        .any(|grant| writes_events(grant.get(), publishers))
+        .then(|| Arc::new(Outbox::new(name.clone(), endpoint.clone(), Writers::Shared)));
     match inspect(&endpoint).await {
         Ok(seen) => {
             databases.warnings.extend(seen.warnings(name, settings));
+            if let Some(outbox) = &outbox {
+                prepare_outbox(name, outbox).await?;
+            }
             migrate_to(name, &endpoint, settings, progress).await?;
         }
         Err(error) if settings.optional => {
@@ -48,12 +52,23 @@ pub(super) async fn add(
         (grant, endpoint)
     });
     let services = services.collect();
-    if let Some(folder) = &settings.migrations {
-        let (endpoint, migrations) = (endpoint.clone(), folder.clone());
-        databases.owners.insert(name.clone(), Owner { endpoint, migrations, roles: None });
-    }
-    databases.open(name, settings, services, endpoint);
+    let owner = Owner { endpoint: endpoint.clone(), migrations: settings.migrations.clone(), roles: None };
+    databases.owners.insert(name.clone(), owner);
+    databases.open(name, settings, services, endpoint, outbox.map(|outbox| (outbox, publishers)));
     Ok(())
+}
+
+/// As the URL's role, and as the one that may only read. None: a private database.
+pub(super) fn endpoints(
+    name: &Arc<str>,
+    settings: &DatabaseSettings,
+) -> Result<Option<(Endpoint, Endpoint)>, StartError> {
+    let DatabasePlace::External { url, url_read, tls } = &settings.place else { return Ok(None) };
+    let usable =
+        |url| Endpoint::from_url(url, *tls).map_err(|source| StartError::Url { database: name.clone(), source });
+    let endpoint = usable(url)?;
+    let reading = url_read.as_ref().map(usable).transpose()?.unwrap_or_else(|| endpoint.clone());
+    Ok(Some((endpoint, reading)))
 }
 
 /// What a server says about the role of a URL and itself.
@@ -84,7 +99,7 @@ impl Seen {
                 "the role of `postgres.{name}.url` is a superuser: a service could read the server's files and run programs; use a role with rights on its tables only"
             ));
         }
-        if settings.connections_max.get() >= self.sessions_max {
+        if settings.connections_max.get().saturating_add(BESIDE_POOL) > self.sessions_max {
             warnings.push(format!(
                 "`postgres.{name}.connections_max` is {} and the server allows {} sessions in all; lower it",
                 settings.connections_max, self.sessions_max

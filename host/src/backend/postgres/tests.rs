@@ -71,7 +71,7 @@ fn place() -> tempfile::TempDir {
 async fn start(folder: &DataFolder, settings: DatabaseSettings) -> Result<Databases, StartError> {
     let databases = BTreeMap::from([(Arc::from("shop"), settings)]);
     let grants = [grant("writer", "shop", Mode::ReadWrite), grant("reader", "shop", Mode::Read)];
-    Databases::start(&databases, &grants, folder, &environment(), &|_| {}).await
+    Databases::start(&databases, &grants, &BTreeSet::new(), folder, &environment(), &|_| {}).await
 }
 
 fn migrations(place: &Path, files: &[(&str, &str)]) -> PathBuf {

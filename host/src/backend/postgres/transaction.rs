@@ -5,7 +5,10 @@
 //! outer one answers [`Error::Closed`] while the inner one lives.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -17,7 +20,7 @@ use super::{
     pool::Lease,
     value::{Rows, Value},
 };
-use crate::grant::Mode;
+use crate::{backend::outbox::Outbox, grant::Mode};
 
 /// Savepoints within savepoints.
 const DEPTH_MAX: usize = 32;
@@ -65,6 +68,10 @@ struct Shared {
     state: Mutex<State>,
     mode: Mode,
     statement_timeout: Duration,
+    /// Where the service may leave events, if it may.
+    outbox: Option<Arc<Outbox>>,
+    /// Whether it has.
+    published: AtomicBool,
 }
 
 struct State {
@@ -80,9 +87,11 @@ struct State {
 }
 
 impl Transaction {
-    pub(super) fn new(lease: Lease, mode: Mode, statement_timeout: Duration) -> Self {
+    pub(super) fn new(lease: Lease, mode: Mode, statement_timeout: Duration, outbox: Option<Arc<Outbox>>) -> Self {
         let state = State { lease: Some(lease), over: false, level: 0, failed: vec![false], abandoned_to: None };
-        Self { shared: Arc::new(Shared { state: Mutex::new(state), mode, statement_timeout }), level: 0, ended: false }
+        let (state, published) = (Mutex::new(state), AtomicBool::new(false));
+        let shared = Arc::new(Shared { state, mode, statement_timeout, outbox, published });
+        Self { shared, level: 0, ended: false }
     }
 
     pub async fn query(&self, sql: &str, params: &[Value], deadline: Instant) -> Result<Rows, Error> {
@@ -124,11 +133,24 @@ impl Transaction {
             self.finish(Ending::RollBack, deadline).await?;
             return Err(Error::Db(Box::new(DbError::transaction_failed())));
         }
-        self.finish(Ending::Commit, deadline).await
+        self.finish(Ending::Commit, deadline).await?;
+        if let (0, true, Some(outbox)) = (self.level, self.shared.published.load(Ordering::Relaxed), self.outbox()) {
+            outbox.committed();
+        }
+        Ok(())
     }
 
     pub async fn rollback(mut self, deadline: Instant) -> Result<(), Error> {
         self.finish(Ending::RollBack, deadline).await
+    }
+
+    pub(super) fn outbox(&self) -> Option<&Outbox> {
+        self.shared.outbox.as_deref()
+    }
+
+    /// Somebody is to be told when it commits.
+    pub(super) fn has_published(&self) {
+        self.shared.published.store(true, Ordering::Relaxed);
     }
 
     async fn finish(&mut self, ending: Ending, deadline: Instant) -> Result<(), Error> {
@@ -145,7 +167,7 @@ impl Transaction {
         Ok(())
     }
 
-    async fn run<E: Exchange>(&self, deadline: Instant, exchange: E) -> Result<E::Answer, Error> {
+    pub(super) async fn run<E: Exchange>(&self, deadline: Instant, exchange: E) -> Result<E::Answer, Error> {
         let (mut lease, abandoned_to) = self.state().speak(self.level)?;
         let cut = cut(self.shared.statement_timeout, deadline);
         // A dropped or late future takes the lease with it: the transaction is over.

@@ -105,6 +105,87 @@ service = "products"
     )
 }
 
+/// Users, products and orders on private servers, asked by the operator.
+#[track_caller]
+pub fn with_orders() -> Host {
+    Host::running_in(open_folder(), &with_orders_manifest(["", "", "", ""])).for_admin()
+}
+
+/// The lines are for the databases of users, products and orders, and for the Redis.
+pub fn with_orders_manifest([users, products, orders, redis]: [&str; 4]) -> String {
+    format!("{}{}{}{}", manifest("", users), products_part(products), events_part(redis), orders_part(orders, ""))
+}
+
+/// All of the shop on private servers; `orders` are lines of the service of that name.
+pub fn whole_manifest(orders: &str) -> String {
+    let (products, events) = (products_part(""), events_part(""));
+    format!("{}{products}{events}{}{NOTIFICATIONS}", manifest("", ""), orders_part("", orders))
+}
+
+/// Notifications, and what carries events to it; `redis` is a line for the Redis of both.
+pub fn notifications_part(redis: &str) -> String {
+    format!("{}{NOTIFICATIONS}", events_part(redis))
+}
+
+fn events_part(redis: &str) -> String {
+    format!(
+        r#"
+[redis.main]
+{redis}
+
+[events]
+redis = "main"
+
+"#
+    )
+}
+
+const NOTIFICATIONS: &str = r#"
+[keyvalue.notifications]
+redis = "main"
+
+[services.notifications]
+component = "COMPONENTS/notifications.wasm"
+version = "1.0.0"
+limits = { memory = "64MiB", reuse = { requests = 128, idle = "10s" } }
+permissions = { subscribe = ["order.*"], keyvalue = { notifications = "read-write" } }
+
+[[routes]]
+path = "/api/notifications/{*rest}"
+service = "notifications"
+"#;
+
+fn orders_part(database: &str, lines: &str) -> String {
+    format!(
+        r#"
+[postgres.orders]
+migrations = "{}"
+{database}
+
+[services.orders]
+component = "COMPONENTS/orders.wasm"
+version = "1.0.0"
+limits = {{ memory = "64MiB", reuse = {{ requests = 128, idle = "10s" }} }}
+{lines}
+
+[services.orders.permissions]
+postgres = {{ orders = "read-write" }}
+publish = ["order.*", "orders.check"]
+subscribe = ["orders.check"]
+env = ["CHECK_AFTER_MS"]
+
+[services.orders.permissions.call]
+users = ["GET /api/users/*"]
+products = ["POST /api/products/*/reserve", "POST /api/products/*/release"]
+
+[[routes]]
+path = "/api/orders/{{*rest}}"
+service = "orders"
+"#,
+        migrations("orders")
+    )
+}
+
 fn migrations(component: &str) -> String {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../components").join(component).join("migrations");
     folder.canonicalize().unwrap().display().to_string()

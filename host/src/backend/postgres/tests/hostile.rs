@@ -89,7 +89,10 @@ async fn no_role_reaches_another_database_and_none_gets_in_without_its_password(
     let folder = DataFolder::open(&place.path().join("data")).unwrap();
     let databases = BTreeMap::from([(Arc::from("shop"), settings()), (Arc::from("other"), settings())]);
     let grants = [grant("writer", "shop", Mode::ReadWrite), grant("writer", "other", Mode::ReadWrite)];
-    let databases = Databases::start(&databases, &grants, &folder, &environment(), &|_| {}).await.unwrap();
+    let databases =
+        Databases::start(&databases, &grants, &std::collections::BTreeSet::new(), &folder, &environment(), &|_| {})
+            .await
+            .unwrap();
 
     let server = databases.server.as_ref().unwrap();
     let role = databases.pool(&grants[0]).unwrap().role.clone();

@@ -85,7 +85,10 @@ async fn what_a_start_needs_and_does_not_find_is_named() {
     let folder = DataFolder::open(&place.path().join("data")).unwrap();
     let environment = Environment { postgres: Some(PathBuf::from("/nowhere")), ..Environment::default() };
     let databases = BTreeMap::from([(Arc::from("shop"), settings())]);
-    let error = Databases::start(&databases, &[], &folder, &environment, &|_| {}).await.err().unwrap();
+    let error = Databases::start(&databases, &[], &std::collections::BTreeSet::new(), &folder, &environment, &|_| {})
+        .await
+        .err()
+        .unwrap();
     let StartError::Server(source) = &error else { panic!("{error}") };
     assert!(source.to_string().contains("`/nowhere`"), "{source}");
 }

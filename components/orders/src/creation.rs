@@ -1,0 +1,108 @@
+//! How an order comes into being: so that no stock is lost, whenever the host is killed.
+//!
+//! First it is there as `reserving`, together with a message to this service that is due in a minute;
+//! then stock is reserved; last it becomes `pending`, if it is still `reserving`. A failure in between
+//! gives up the order and releases its stock at once; if even that does not happen, the message
+//! does it (`check.rs`).
+
+use std::{
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use sdk::{Error, Money, Timestamp, Uuid, call::Failure, new_id};
+
+use crate::{
+    check,
+    key::{First, Key},
+    order::{Item, Line, Order, merged, total},
+    stock,
+    store::Store,
+};
+
+/// How long a twin waits for the first request with its key: less than a request may take.
+const PATIENCE: Duration = Duration::from_secs(4);
+/// Between two looks at it.
+const PAUSE: Duration = Duration::from_millis(25);
+
+/// The new order, or the one that the same key has made before.
+pub(crate) fn create(store: &Store, user: Uuid, lines: &[Line], key: Option<&Key>) -> Result<Order, Error> {
+    let until = Instant::now() + PATIENCE;
+    while Instant::now() < until {
+        match key.map(|key| store.first(key)).transpose()?.flatten() {
+            Some(First::Made(order)) => return Ok(*order),
+            Some(First::Abandoned(order)) => check::check(store, order)?,
+            Some(First::OnItsWay) => sleep(PAUSE),
+            None => {
+                stock::user_exists(user)?;
+                let draft = Draft::new(user, merged(lines));
+                // A twin may have come first meanwhile.
+                if store.begin(&draft, key)? {
+                    return fill(store, &draft);
+                }
+            }
+        }
+    }
+    Err(Error::Unavailable("the first request with this idempotency key has not ended".to_owned()))
+}
+
+/// An order in the making.
+pub(crate) struct Draft {
+    pub(crate) id: Uuid,
+    pub(crate) user: Uuid,
+    pub(crate) lines: Vec<Line>,
+    pub(crate) created_at: Timestamp,
+}
+
+impl Draft {
+    fn new(user: Uuid, lines: Vec<Line>) -> Self {
+        let now = Timestamp::now();
+        Self { id: new_id(now), user, lines, created_at: now }
+    }
+}
+
+/// Reserves and completes, or gives up and releases.
+fn fill(store: &Store, draft: &Draft) -> Result<Order, Error> {
+    let mut touched = Vec::new();
+    let reserved = reserve(draft, &mut touched);
+    let made = reserved.and_then(|items| {
+        let total = total(&items)?;
+        store.complete(draft, items, total)
+    });
+    made.inspect_err(|_| {
+        // What fails here is done by the check that is due in a minute.
+        check::give_up(store, draft.id, &touched).unwrap_or_else(|error| error.log());
+    })
+}
+
+/// Takes the stock of every line, product by product in the order of their ids; what may have been
+/// taken is in `touched`, also after a failure.
+fn reserve(draft: &Draft, touched: &mut Vec<Uuid>) -> Result<Vec<Item>, Error> {
+    let mut sorted: Vec<(usize, &Line)> = draft.lines.iter().enumerate().collect();
+    sorted.sort_by_key(|(_, line)| line.product);
+    let mut items: Vec<Item> = draft.lines.iter().map(Item::unpriced).collect();
+    for (place, line) in sorted {
+        touched.push(line.product);
+        match stock::reserve(draft.id, line) {
+            Ok(price) => items[place].price = price,
+            Err(failure) => {
+                if is_refusal(&failure) {
+                    touched.pop();
+                }
+                return Err(failure.passing(&[404, 409]));
+            }
+        }
+    }
+    Ok(items)
+}
+
+/// Whether certainly nothing was taken.
+fn is_refusal(failure: &Failure) -> bool {
+    failure.status().is_some_and(|status| (400..500).contains(&status)) || *failure == Failure::Denied
+}
+
+impl Item {
+    fn unpriced(line: &Line) -> Self {
+        Self { product_id: line.product, quantity: line.quantity, price: Money::default() }
+    }
+}

@@ -1,0 +1,245 @@
+//! Orders in PostgreSQL, and what is published together with their changes. Nothing here knows HTTP.
+
+use std::collections::HashMap;
+
+use sdk::{
+    Error, List, Money, Page, Start, Timestamp, Uuid, params,
+    postgres::{self, Database, FromRow, Row, Single, Statements as _, Value},
+};
+
+use crate::{
+    creation::Draft,
+    event,
+    key::Key,
+    order::{Item, Order},
+    status::Status,
+};
+
+pub(crate) struct Store(Database);
+
+/// Which orders are listed; none given is all.
+pub(crate) struct Filter {
+    pub(crate) user: Option<Uuid>,
+    pub(crate) status: Option<Status>,
+}
+
+/// Where an order stands, for whoever looks after its stock.
+pub(crate) enum Stage {
+    Reserving,
+    Failed,
+    /// Its stock may not have been given back yet.
+    Cancelled,
+    /// There is nothing to do.
+    Settled,
+}
+
+/// Also the condition of an index.
+const SHOWN: &str = "status not in ('reserving', 'failed')";
+
+impl Store {
+    pub(crate) fn open() -> Result<Self, Error> {
+        Ok(Self(Database::open("orders")?))
+    }
+
+    pub(crate) fn database(&self) -> &Database {
+        &self.0
+    }
+
+    /// Writes the order down as `reserving`, and a message that looks at it later. False if another
+    /// request has the key: then nothing has happened.
+    pub(crate) fn begin(&self, draft: &Draft, key: Option<&Key>) -> Result<bool, Error> {
+        let sql = "with kept as (
+                insert into idempotency_keys (asker, key, request, order_id, created_at)
+                select $6, $7, $8, $1, $3 where $7::text is not null
+                on conflict (asker, key) do nothing returning order_id
+            ), placed as (
+                insert into orders (id, user_id, status, created_at) select $1, $2, 'reserving', $3
+                where $7::text is null or exists (select from kept) returning id
+            )
+            insert into order_items (order_id, place, product_id, quantity)
+            select id, line.place, line.product_id, line.quantity
+            from placed, unnest($4::uuid[], $5::bigint[]) with ordinality as line (product_id, quantity, place)";
+        let products: Vec<Uuid> = draft.lines.iter().map(|line| line.product).collect();
+        let quantities: Vec<i64> = draft.lines.iter().map(|line| line.quantity.into()).collect();
+        let part = |part: fn(&Key) -> &String| key.map(|key| part(key).as_str());
+        let (asker, name, request) = (part(|key| &key.asker), part(|key| &key.key), part(|key| &key.request));
+        let params = params![draft.id, draft.user, draft.created_at, products, quantities, asker, name, request];
+        self.0.transaction(|transaction| {
+            if transaction.execute(sql, params)? == 0 {
+                return Ok(false);
+            }
+            transaction.publish(&event::check(draft.id)?.delay(event::check_after()))?;
+            Ok(true)
+        })
+    }
+
+    /// Makes it `pending` and tells the world, if it is still `reserving`.
+    pub(crate) fn complete(&self, draft: &Draft, items: Vec<Item>, total: Money) -> Result<Order, Error> {
+        let sql = "with made as (
+                update orders set status = 'pending', total = $2 where id = $1 and status = 'reserving' returning id
+            )
+            update order_items set price = item.price::numeric
+            from made, unnest($3::uuid[], $4::text[]) as item (product_id, price)
+            where order_id = made.id and order_items.product_id = item.product_id";
+        let products: Vec<Uuid> = items.iter().map(|item| item.product_id).collect();
+        let prices: Vec<String> = items.iter().map(|item| item.price.to_string()).collect();
+        let Draft { id, user, created_at, .. } = *draft;
+        let order = Order { id, user_id: user, items, total, status: Status::Pending, created_at };
+        self.0.transaction(|transaction| {
+            if transaction.execute(sql, params![id, total, products, prices])? == 0 {
+                return Err(Error::Unavailable("the order was given up while its stock was reserved".to_owned()));
+            }
+            transaction.publish(&event::created(&order)?)?;
+            Ok::<_, Error>(())
+        })?;
+        Ok(order)
+    }
+
+    /// Ends an order in the making, and frees its key; false if it was not in the making.
+    pub(crate) fn give_up(&self, id: Uuid) -> Result<bool, Error> {
+        let sql = "with failed as (
+                update orders set status = 'failed' where id = $1 and status = 'reserving' returning id
+            ), freed as (delete from idempotency_keys using failed where order_id = failed.id)
+            select id from failed";
+        Ok(self.0.query_optional::<Single<Uuid>>(sql, params![id])?.is_some())
+    }
+
+    /// Of an order that failed nothing is kept.
+    pub(crate) fn forget(&self, id: Uuid) -> Result<(), Error> {
+        self.0.execute("delete from orders where id = $1 and status = 'failed'", params![id])?;
+        Ok(())
+    }
+
+    /// The stock of a cancelled order has been given back.
+    pub(crate) fn released(&self, id: Uuid) -> Result<(), Error> {
+        self.0.execute("update orders set released_at = $2 where id = $1", params![id, Timestamp::now()])?;
+        Ok(())
+    }
+
+    pub(crate) fn stage(&self, id: Uuid) -> Result<Option<Stage>, Error> {
+        let sql = "select status from orders where id = $1 and released_at is null";
+        let status: Option<Single<String>> = self.0.query_optional(sql, params![id])?;
+        Ok(status.map(|Single(status)| match status.as_str() {
+            "reserving" => Stage::Reserving,
+            "failed" => Stage::Failed,
+            "cancelled" => Stage::Cancelled,
+            _ => Stage::Settled,
+        }))
+    }
+
+    /// The products that an order has or wanted.
+    pub(crate) fn products(&self, id: Uuid) -> Result<Vec<Uuid>, Error> {
+        let sql = "select product_id from order_items where order_id = $1 order by product_id";
+        let products: Vec<Single<Uuid>> = self.0.query(sql, params![id])?;
+        Ok(products.into_iter().map(|Single(product)| product).collect())
+    }
+
+    pub(crate) fn find(&self, id: Uuid) -> Result<Option<Order>, Error> {
+        let sql = format!("select id, user_id, status, total, created_at from orders where id = $1 and {SHOWN}");
+        let found: Option<Head> = self.0.query_optional(&sql, params![id])?;
+        Ok(self.whole(found.into_iter().collect())?.pop())
+    }
+
+    /// Newest first: ids sort by time.
+    pub(crate) fn list(&self, page: &Page, filter: &Filter) -> Result<List<Order>, Error> {
+        let mut conditions = vec![SHOWN.to_owned()];
+        let mut params: Vec<Value> = Vec::new();
+        let mut only = |condition: &str, value: Value| {
+            params.push(value);
+            conditions.push(format!("{condition} ${}", params.len()));
+        };
+        if let Some(user) = filter.user {
+            only("user_id =", user.into());
+        }
+        if let Some(status) = filter.status {
+            only("status =", status.as_str().into());
+        }
+        let count = format!("select count(*) from orders where {}", conditions.join(" and "));
+        let Single(total) = self.0.query_one(&count, &params)?;
+        let offset = match page.start {
+            Start::Offset(offset) => i64::from(offset),
+            Start::After(id) => {
+                params.push(id.into());
+                conditions.push(format!("id < ${}", params.len()));
+                0
+            }
+        };
+        params.extend([page.rows().into(), offset.into()]);
+        let (conditions, limit, offset) = (conditions.join(" and "), params.len() - 1, params.len());
+        let sql = format!(
+            "select id, user_id, status, total, created_at from orders where {conditions}
+             order by id desc limit ${limit} offset ${offset}"
+        );
+        let orders = self.whole(self.0.query(&sql, &params)?)?;
+        Ok(page.list(orders, total, |order: &Order| order.id))
+    }
+
+    /// Takes a step, if the order stands where this step begins, and tells the world; a cancelled
+    /// order is to be looked at for its stock.
+    pub(crate) fn step(&self, id: Uuid, to: Status) -> Result<Option<Order>, Error> {
+        let sql = "with before as (
+                select id, status from orders where id = $1 and status = any ($3::text[]) for update
+            )
+            update orders set status = $2 from before where orders.id = before.id
+            returning orders.id, user_id, orders.status, total, created_at, before.status as previous";
+        let from: Vec<String> = to.may_follow().iter().map(|status| status.as_str().to_owned()).collect();
+        let stepped = self.0.transaction(|transaction| {
+            let stepped: Option<Stepped> = transaction.query_optional(sql, params![id, to.as_str(), from])?;
+            if let Some(Stepped { order, previous }) = &stepped {
+                transaction.publish(&event::status_changed(&order.0, *previous)?)?;
+                if to == Status::Cancelled {
+                    transaction.publish(&event::check(id)?)?;
+                }
+            }
+            Ok::<_, Error>(stepped)
+        })?;
+        Ok(self.whole(stepped.into_iter().map(|stepped| stepped.order).collect())?.pop())
+    }
+
+    /// The orders with their items, all in one question.
+    fn whole(&self, heads: Vec<Head>) -> Result<Vec<Order>, Error> {
+        if heads.is_empty() {
+            return Ok(Vec::new());
+        }
+        let ids: Vec<Uuid> = heads.iter().map(|head| head.0.id).collect();
+        let sql = "select order_id, product_id, quantity, price from order_items
+                   where order_id = any ($1) order by order_id, place";
+        let mut items: HashMap<Uuid, Vec<Item>> = HashMap::new();
+        for Placed { order, item } in self.0.query(sql, params![ids])? {
+            items.entry(order).or_default().push(item);
+        }
+        let order = |Head(order): Head| Order { items: items.remove(&order.id).unwrap_or_default(), ..order };
+        Ok(heads.into_iter().map(order).collect())
+    }
+}
+
+/// An order without its items yet.
+struct Head(Order);
+
+struct Stepped {
+    order: Head,
+    previous: Status,
+}
+
+struct Placed {
+    order: Uuid,
+    item: Item,
+}
+
+impl FromRow for Head {
+    fn from_row(row: &Row<'_>) -> Result<Self, postgres::Error> {
+        Order::head(row).map(Self)
+    }
+}
+
+impl FromRow for Stepped {
+    fn from_row(row: &Row<'_>) -> Result<Self, postgres::Error> {
+        Ok(Self { order: Head::from_row(row)?, previous: row.get("previous")? })
+    }
+}
+
+impl FromRow for Placed {
+    fn from_row(row: &Row<'_>) -> Result<Self, postgres::Error> {
+        Ok(Self { order: row.get("order_id")?, item: Item::from_row(row)? })
+    }
+}

@@ -1,0 +1,102 @@
+//! Events that wait in a service's own database until they are published: written by the transaction
+//! that they belong to, and there if and only if it commits.
+//!
+//! Decides where they wait, who may write them and who carries them on (`relay`). Services reach none
+//! of it but one function, which the host calls in their transactions; what they may publish was
+//! decided before, and is decided again when an event is carried on.
+
+mod relay;
+mod row;
+mod schema;
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use arc_swap::ArcSwap;
+use tokio::sync::Notify;
+use tokio_postgres::Client;
+
+use super::postgres::endpoint::Endpoint;
+use crate::grant::Grants;
+
+pub use relay::Relays;
+
+/// Events that may wait in one database: while nobody carries them on, more are refused.
+const WAITING_MAX: i64 = 1_000_000;
+
+/// Calls the function that services' roles may call and nothing else of it; see `schema` for its
+/// parameters.
+pub(super) const PUT: &str = "SELECT public.archipel_publish($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+
+/// The events that wait in one database.
+pub struct Outbox {
+    database: Arc<str>,
+    owner: Endpoint,
+    writers: Writers,
+    /// Told after each commit that has left an event here.
+    committed: Notify,
+    /// As many wait as may.
+    full: AtomicBool,
+}
+
+/// Who may write events, and how the database knows whose they are.
+pub(super) enum Writers {
+    /// Each service has a role of its own: the service by role.
+    Roles(BTreeMap<String, Arc<str>>),
+    /// All services share the role of the operator's URL, which owns everything: the host says whose
+    /// an event is.
+    Shared,
+}
+
+/// Why the place of a database's events is not as it should be.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot make the outbox: {0}")]
+pub struct OutboxError(String);
+
+impl Outbox {
+    pub(super) fn new(database: Arc<str>, owner: Endpoint, writers: Writers) -> Self {
+        Self { database, owner, writers, committed: Notify::new(), full: AtomicBool::new(false) }
+    }
+
+    /// Makes the table and the function, or finds them.
+    pub(super) async fn prepare(&self) -> Result<(), OutboxError> {
+        let connected = self.owner.connect(schema::MESSAGE_MAX_BYTES).await;
+        let session = connected.map_err(|error| OutboxError(error.to_string()))?;
+        self.make(&session.client).await
+    }
+
+    async fn make(&self, client: &Client) -> Result<(), OutboxError> {
+        schema::make(client, &self.writers).await.map_err(|error| OutboxError(words(&error)))
+    }
+
+    /// Somebody's transaction has left an event here.
+    pub(super) fn committed(&self) {
+        self.committed.notify_one();
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.full.load(Ordering::Relaxed)
+    }
+}
+
+/// What each service may publish now, for those who carry events on. Replaced as a whole when
+/// manifests change.
+#[derive(Default)]
+pub struct Publishers(ArcSwap<BTreeMap<Arc<str>, Arc<Grants>>>);
+
+impl Publishers {
+    pub fn replace(&self, services: impl IntoIterator<Item = (Arc<str>, Arc<Grants>)>) {
+        let publishing = services.into_iter().filter(|(_, grants)| !grants.publishes().is_empty());
+        self.0.store(Arc::new(publishing.collect()));
+    }
+}
+
+/// The server's own words, without the driver's about addresses.
+fn words(error: &tokio_postgres::Error) -> String {
+    error.as_db_error().map_or_else(|| "the connection broke".to_owned(), |db| db.message().to_owned())
+}

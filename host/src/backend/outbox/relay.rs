@@ -1,0 +1,280 @@
+//! Carries waiting events on to where consumers find them: one task for each database, on a connection
+//! of its own, as the owner.
+//!
+//! Several hosts may do this for one database: they take turns, so that events go on in the order in
+//! which they were written. An event is deleted when it has been published; a host that dies in
+//! between leaves it to be published again, which its id then prevents. What nobody may publish is
+//! set aside with a line in the log and never stands in the way.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
+};
+
+use tokio::{sync::watch, task::JoinHandle, time::sleep};
+use tokio_postgres::{Client, Statement};
+
+use super::{
+    Outbox, Publishers, WAITING_MAX,
+    row::{TAKE, Waiting},
+    schema, words,
+};
+use crate::backend::events::{BATCH_MAX, Event, Events, Options, PublishError};
+
+/// How long an event of a host that died, or one written by hand, waits to be noticed.
+const POLL: Duration = Duration::from_secs(1);
+/// While another host is at it.
+const TURN: Duration = Duration::from_millis(20);
+/// After the first failure; doubled after each further one.
+const BACKOFF_MIN: Duration = Duration::from_millis(50);
+const BACKOFF_MAX: Duration = Duration::from_secs(1);
+/// Of one round with the server; it is cut off and the connection made anew.
+const ROUND_TIMEOUT: Duration = Duration::from_secs(10);
+const PUBLISH_TIMEOUT: Duration = Duration::from_secs(1);
+/// What was set aside is looked at again: grants change.
+const AGAIN: Duration = Duration::from_secs(60);
+/// Any number nobody else uses: whose turn it is.
+const TURN_LOCK: i64 = i64::from_be_bytes(*b"arch-box");
+
+/// What holds in the session. A deletion that a crash of the server forgets does no harm.
+const SESSION: &str = "SET synchronous_commit = off; SET statement_timeout = '5s'; \
+                       SET idle_in_transaction_session_timeout = '5s'; SET timezone = 'UTC'";
+
+/// All relays of a host. Dropping it ends them.
+pub struct Relays {
+    stopping: watch::Sender<bool>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Relays {
+    /// One for each outbox. Without anything that carries events nothing can wait.
+    pub fn start<'a>(
+        outboxes: impl Iterator<Item = &'a Arc<Outbox>>,
+        events: Option<&Arc<Events>>,
+        publishers: &Arc<Publishers>,
+    ) -> Self {
+        let (stopping, stop) = watch::channel(false);
+        let relay = |events: &Arc<Events>, outbox: &Arc<Outbox>| {
+            let (outbox, events, publishers) = (outbox.clone(), events.clone(), publishers.clone());
+            tokio::spawn(Relay { outbox, events, publishers, together: BATCH_MAX, failing: false }.run(stop.clone()))
+        };
+        let tasks = events.map(|events| outboxes.map(|outbox| relay(events, outbox)).collect()).unwrap_or_default();
+        Self { stopping, tasks }
+    }
+
+    /// Ends after the rounds that are under way; what still waits is there at the next start.
+    pub async fn stop(mut self) {
+        self.stopping.send_replace(true);
+        for mut task in std::mem::take(&mut self.tasks) {
+            if tokio::time::timeout(ROUND_TIMEOUT, &mut task).await.is_err() {
+                task.abort();
+            }
+        }
+    }
+}
+
+impl Drop for Relays {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}
+
+struct Relay {
+    outbox: Arc<Outbox>,
+    events: Arc<Events>,
+    publishers: Arc<Publishers>,
+    /// Events of one round: fewer after a failure, in case they were too many.
+    together: usize,
+    /// Whether the log knows already.
+    failing: bool,
+}
+
+/// A live connection and what is asked over it.
+struct Line {
+    client: Client,
+    take: Statement,
+    looked_again: Instant,
+}
+
+/// What a round came to.
+enum Round {
+    /// There may be more.
+    Some,
+    Nothing,
+    /// Another host is at it.
+    NotOurTurn,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum RelayError {
+    #[error("the database: {0}")]
+    Database(String),
+    #[error("{0}")]
+    Publish(#[from] PublishError),
+}
+
+impl From<tokio_postgres::Error> for RelayError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self::Database(words(&error))
+    }
+}
+
+impl Relay {
+    async fn run(mut self, mut stop: watch::Receiver<bool>) {
+        let mut line: Option<Line> = None;
+        let mut backoff = BACKOFF_MIN;
+        loop {
+            let pause = match self.turn(&mut line).await {
+                Ok(round) => {
+                    self.recovered();
+                    backoff = BACKOFF_MIN;
+                    match round {
+                        Round::Some => Duration::ZERO,
+                        Round::Nothing => POLL,
+                        Round::NotOurTurn => TURN,
+                    }
+                }
+                Err(error) => {
+                    self.failed(&error);
+                    if matches!(error, RelayError::Database(_)) {
+                        line = None;
+                    } else if let Some(line) = &line {
+                        self.count(line).await;
+                    }
+                    backoff = (backoff * 2).min(BACKOFF_MAX);
+                    backoff
+                }
+            };
+            let woken = pause == POLL;
+            tokio::select! {
+                biased;
+                _ = stop.wait_for(|stop| *stop) => return,
+                () = self.outbox.committed.notified(), if woken => {}
+                () = sleep(pause) => {}
+            }
+        }
+    }
+
+    /// One round, over a new connection if there is none.
+    async fn turn(&mut self, line: &mut Option<Line>) -> Result<Round, RelayError> {
+        let round = async {
+            let line = match line {
+                Some(line) => line,
+                None => line.insert(self.connect().await?),
+            };
+            self.round(line).await
+        };
+        let late = || RelayError::Database(format!("no answer within {} s", ROUND_TIMEOUT.as_secs()));
+        tokio::time::timeout(ROUND_TIMEOUT, round).await.unwrap_or_else(|_elapsed| Err(late()))
+    }
+
+    async fn connect(&self) -> Result<Line, RelayError> {
+        let connected = self.outbox.owner.connect(schema::MESSAGE_MAX_BYTES).await;
+        let client = connected.map_err(|error| RelayError::Database(error.to_string()))?.client;
+        if !schema::is_there(&client).await? {
+            self.outbox.make(&client).await.map_err(|error| RelayError::Database(error.to_string()))?;
+        }
+        client.batch_execute(SESSION).await?;
+        let take = client.prepare(TAKE).await?;
+        self.tell_of_strangers(&client).await?;
+        let looked_again = Instant::now().checked_sub(AGAIN).unwrap_or_else(Instant::now);
+        Ok(Line { client, take, looked_again })
+    }
+
+    async fn round(&mut self, line: &mut Line) -> Result<Round, RelayError> {
+        if line.looked_again.elapsed() >= AGAIN {
+            let again = "UPDATE public.archipel_outbox SET refused = NULL WHERE refused IS NOT NULL";
+            line.client.execute(again, &[]).await?;
+            line.looked_again = Instant::now();
+        }
+        line.client.batch_execute("BEGIN").await?;
+        let lock = "SELECT pg_catalog.pg_try_advisory_xact_lock($1)";
+        let round = match line.client.query_one(lock, &[&TURN_LOCK]).await?.try_get(0)? {
+            true => self.carry(line).await,
+            false => Ok(Round::NotOurTurn),
+        };
+        // Also when nothing was published: what was set aside stays so.
+        if !matches!(round, Err(RelayError::Database(_))) {
+            line.client.batch_execute("COMMIT").await?;
+        }
+        round
+    }
+
+    /// Publishes the next events and deletes them.
+    async fn carry(&mut self, line: &Line) -> Result<Round, RelayError> {
+        let known: Vec<String> = self.publishers.0.load().keys().map(ToString::to_string).collect();
+        let together = i64::try_from(self.together).unwrap_or(1);
+        let rows = line.client.query(&line.take, &[&known, &together]).await?;
+        if rows.is_empty() {
+            return Ok(Round::Nothing);
+        }
+        let (mut done, mut events): (Vec<i64>, Vec<(Event, Options)>) = Default::default();
+        for row in &rows {
+            let waiting = Waiting::read(row)?;
+            match waiting.judged(&self.publishers) {
+                Ok(event) => {
+                    done.push(waiting.seq);
+                    events.push(event);
+                }
+                Err(reason) => self.set_aside(line, &waiting, &reason).await?,
+            }
+        }
+        if let Err(error) = self.events.publish(&events, Instant::now() + PUBLISH_TIMEOUT).await {
+            self.together = (self.together / 2).max(1);
+            return Err(error.into());
+        }
+        self.together = (self.together * 2).min(BATCH_MAX);
+        line.client.execute("DELETE FROM public.archipel_outbox WHERE seq = ANY ($1)", &[&done]).await?;
+        Ok(Round::Some)
+    }
+
+    async fn set_aside(&self, line: &Line, waiting: &Waiting, reason: &str) -> Result<(), RelayError> {
+        let Waiting { seq, publisher, topic, .. } = waiting;
+        tracing::error!(
+            database = %self.outbox.database, service = publisher, topic, seq, reason,
+            "an event in the outbox may not be published; it is set aside and looked at again every minute"
+        );
+        let refuse = "UPDATE public.archipel_outbox SET refused = $2 WHERE seq = $1";
+        line.client.execute(refuse, &[seq, &reason]).await?;
+        Ok(())
+    }
+
+    /// Events of services that do not publish here stay: another host may know them.
+    async fn tell_of_strangers(&self, client: &Client) -> Result<(), RelayError> {
+        let known: Vec<String> = self.publishers.0.load().keys().map(ToString::to_string).collect();
+        let sql =
+            "SELECT publisher, count(*) FROM public.archipel_outbox WHERE NOT publisher = ANY ($1) GROUP BY publisher";
+        for row in client.query(sql, &[&known]).await? {
+            let (publisher, events): (String, i64) = (row.try_get(0)?, row.try_get(1)?);
+            tracing::error!(
+                database = %self.outbox.database, service = publisher, events,
+                "the outbox holds events of a service that publishes nothing here; they stay until it does"
+            );
+        }
+        Ok(())
+    }
+
+    /// How many wait, about: numbers are given once and in order.
+    async fn count(&self, line: &Line) {
+        let sql = "SELECT coalesce(max(seq) - min(seq) + 1, 0) FROM public.archipel_outbox WHERE refused IS NULL";
+        // Whether the database answers is the next round's to find out.
+        let Ok(row) = line.client.query_one(sql, &[]).await else { return };
+        let full = row.try_get::<_, i64>(0).unwrap_or(0) >= WAITING_MAX;
+        if full && !self.outbox.full.swap(true, Ordering::Relaxed) {
+            tracing::error!(database = %self.outbox.database, "{WAITING_MAX} events wait in the outbox; more are refused");
+        }
+    }
+
+    fn failed(&mut self, error: &RelayError) {
+        if !std::mem::replace(&mut self.failing, true) {
+            tracing::warn!(database = %self.outbox.database, %error, "events wait in the outbox; trying on");
+        }
+    }
+
+    fn recovered(&mut self) {
+        self.outbox.full.store(false, Ordering::Relaxed);
+        if std::mem::replace(&mut self.failing, false) {
+            tracing::info!(database = %self.outbox.database, "events are carried on from the outbox again");
+        }
+    }
+}
