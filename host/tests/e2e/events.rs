@@ -13,9 +13,9 @@ use std::{
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Host,
+    Host, Redis,
     admin::{build, wasm},
-    Redis, place, redis_pid,
+    place, redis_pid,
 };
 
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -261,7 +261,8 @@ fn what_is_being_handled_outlives_a_swap_and_a_stop() {
 #[test]
 fn a_host_that_dies_while_handling_leaves_the_event_to_another() {
     let redis = Redis::start();
-    let text = manifest(&format!("url = \"{}\"", redis.url()), &[("a", "order.created", "events = { timeout = \"60s\" }")]);
+    let text =
+        manifest(&format!("url = \"{}\"", redis.url()), &[("a", "order.created", "events = { timeout = \"60s\" }")]);
     let hosts = [Host::running(&text), Host::running(&text)];
     let id = publish(&hosts[0], &json!({ "topic": "order.created", "body": { "do": "hang", "until": 2 } }));
     let at = until("one of them begins", || hosts.iter().position(|host| attempts(host, "a", &id).0 == [1]));
