@@ -295,8 +295,12 @@ fn a_redis_that_dies_loses_nothing_that_was_published_and_delays_nobody() {
             }
             (published, refused, slowest)
         });
-        for _ in 0..2 {
+        for hangs in [true, false] {
             let pid = redis_pid(&host.data());
+            if hangs {
+                assert!(Command::new("kill").args(["-STOP", &pid]).status().unwrap().success());
+                host.log.expect_line("events pause");
+            }
             assert!(Command::new("kill").args(["-KILL", &pid]).status().unwrap().success());
             until("another is started", || {
                 fs::read_to_string(host.data().join("redis/redis.pid")).ok().filter(|now| now.trim() != pid)
