@@ -14,6 +14,7 @@ mod crash;
 mod edge;
 mod embedded;
 mod envelope;
+mod events;
 mod explain;
 mod floods;
 mod gather;
