@@ -153,7 +153,7 @@ fn what_cannot_be_ordered_is_refused_and_takes_no_stock() {
         "The order costs more than 9999999999.99",
     );
     refused(&order(&host, &user, &[]), 400, "Field `items` must have 1 to 100 entries");
-    refused(&order(&host, &user, &[(&tea, 1); 101]), 400, "Field `items` must have 1 to 100 entries");
+    refused(&order(&host, &user, &[(&*tea, 1); 101]), 400, "Field `items` must have 1 to 100 entries");
     for quantity in [0, 1001] {
         let sentence = "Field `items[1].quantity` must be a whole number from 1 to 1000";
         refused(&order(&host, &user, &[(&tea, 1), (&tea, quantity)]), 400, sentence);
