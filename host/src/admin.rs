@@ -9,10 +9,12 @@ use gateway::dispatch::Dispatch;
 
 mod answer;
 mod api;
+mod events;
 mod status;
 mod token;
 
 pub use api::{ACTIONS, Api};
+pub use events::{EVENT_ACTIONS, EventsApi};
 pub use token::Tokens;
 
 use crate::health::{Health, Page, Pages};

@@ -7,10 +7,11 @@ use wasmtime::component::Linker;
 use wasmtime_wasi::WasiView;
 use wasmtime_wasi_http::WasiHttpView;
 
-use self::{identity::IdentitiesView, outbox::OutboxesView, postgres::PostgresView};
+use self::{identity::IdentitiesView, messaging::MessagingView, outbox::OutboxesView, postgres::PostgresView};
 
 pub mod http;
 pub mod identity;
+pub mod messaging;
 pub mod outbox;
 pub mod postgres;
 pub mod stdio;
@@ -70,7 +71,7 @@ pub fn requirement(import: &str) -> Requirement {
 /// by comparing its imports with its grants; what it may reach is decided at each call.
 ///
 /// `T` is what a store holds; `instance` supplies the views that the capabilities ask for.
-pub fn linker<T: WasiView + WasiHttpView + PostgresView + IdentitiesView + OutboxesView>(
+pub fn linker<T: WasiView + WasiHttpView + PostgresView + IdentitiesView + MessagingView + OutboxesView>(
     engine: &wasmtime::Engine,
 ) -> wasmtime::Result<Linker<T>> {
     let mut linker = Linker::new(engine);
@@ -78,6 +79,7 @@ pub fn linker<T: WasiView + WasiHttpView + PostgresView + IdentitiesView + Outbo
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
     postgres::add_to_linker(&mut linker)?;
     identity::add_to_linker(&mut linker)?;
+    messaging::add_to_linker(&mut linker)?;
     outbox::add_to_linker(&mut linker)?;
     Ok(linker)
 }

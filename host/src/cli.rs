@@ -14,6 +14,7 @@ use self::admin::Admin;
 
 mod admin;
 mod check;
+mod events;
 mod explain;
 mod healthcheck;
 mod inspect;
@@ -100,6 +101,11 @@ enum Command {
         #[command(flatten)]
         admin: Admin,
     },
+    /// Shows topics, what is in work and dead letters of events, and replays dead letters.
+    #[command(after_help = "Example:\n  archipel events topics\n  archipel events dead notifications")]
+    #[command(subcommand)]
+    Events(events::Events),
+
     /// Makes and reads tokens.
     #[command(after_help = "Example:\n  archipel token sign manifests/shop.toml --sub 7 --role admin")]
     #[command(subcommand)]
@@ -124,6 +130,7 @@ impl Cli {
             Command::Rollback { service, admin } => swap::rollback(&service, &admin, output),
             Command::Versions { service, admin } => status::versions(&service, &admin, output),
             Command::Status { admin } => status::status(&admin, output),
+            Command::Events(events) => events.execute(output),
             Command::Token(token) => token.execute(output, self.json),
             Command::Schema => output.document(&crate::manifest::Manifest::schema()).map(|()| ExitCode::SUCCESS),
         }

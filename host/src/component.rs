@@ -92,6 +92,9 @@ pub enum Missing {
     )]
     NotYet { service: Arc<str>, import: String, permission: &'static str },
 
+    #[error("`{service}` is granted `subscribe`, but its component does not export `{}`; export it (`sdk::consumer!`), or remove `subscribe` from `services.{service}.permissions` in {}", capability::messaging::CONSUMER, .manifest.display())]
+    Consumer { service: Arc<str>, manifest: PathBuf },
+
     #[error(
         "`{service}` imports `{import}`, which this host does not offer; `archipel inspect` lists what a component imports"
     )]
@@ -154,7 +157,13 @@ impl Component {
         Err(ComponentError::NoHandler { path: path.to_owned(), exports })
     }
 
-    /// What it imports beyond its grants: all of it, not the first only.
+    /// Whether events can be handed to it.
+    pub fn is_consumer(&self) -> bool {
+        self.exports.iter().any(|export| export == capability::messaging::CONSUMER)
+    }
+
+    /// What it imports beyond its grants, and what it does not export that they ask for: all of it, not
+    /// the first only.
     pub fn missing(&self, grants: &Grants) -> Vec<Missing> {
         let service = &self.service;
         let grant = |import: &String, line| Missing::Grant {
@@ -184,7 +193,10 @@ impl Component {
             }
             Requirement::Unknown => Some(Missing::Unknown { service: service.clone(), import: import.clone() }),
         };
-        self.imports.iter().filter_map(missing).collect()
+        let subscribes = grants.subscription().is_some() && !self.is_consumer();
+        let unheard =
+            subscribes.then(|| Missing::Consumer { service: service.clone(), manifest: grants.manifest().to_owned() });
+        self.imports.iter().filter_map(missing).chain(unheard).collect()
     }
 }
 

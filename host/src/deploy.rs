@@ -22,12 +22,14 @@ use crate::{
     service::Service,
 };
 
+mod consumers;
 mod lane;
 mod loader;
 mod needs;
 mod smoke;
 mod swap;
 
+pub use consumers::Consumers;
 pub use lane::Pending;
 pub use loader::{Loader, Origin};
 pub use needs::missing_needs;

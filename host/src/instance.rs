@@ -17,7 +17,8 @@ use crate::{
     capability::{
         http::{HeadDue, Outgoing, Ways},
         identity::{IdentitiesView, IdentityView},
-        outbox::{OutboxCtx, OutboxView, OutboxesView},
+        messaging::{Consumer, MessagingView, ProducerView},
+        outbox::{OutboxCtx, OutboxesView},
         postgres::{DatabaseCtx, DatabaseView, PostgresView},
         stdio::{GuestStream, Output},
     },
@@ -49,13 +50,15 @@ pub struct InstanceState {
     limiter: Limiter,
     databases: DatabaseView,
     identities: IdentityView,
-    outbox: OutboxView,
+    producer: ProducerView,
 }
 
 /// A component ready to take requests, one after the other.
 pub struct Instance {
     pub store: Store<InstanceState>,
     pub proxy: Proxy,
+    /// Of a component that handles events.
+    pub consumer: Option<Arc<Consumer>>,
     pub budget: Arc<Budget>,
     pub output: Arc<Output>,
     /// Requests it has finished.
@@ -97,7 +100,7 @@ impl Blueprint {
             limiter: Limiter::new(self.settings.limits.memory_bytes, Reservation::new(engine.memory.clone())),
             databases: DatabaseView::new(self.settings.grants.clone(), self.backends.databases.clone()),
             identities: IdentityView::new(self.settings.grants.clone(), self.backends.identity.clone()),
-            outbox: OutboxView::new(self.settings.grants.clone()),
+            producer: ProducerView::new(self.settings.grants.clone(), self.backends.events.clone()),
         };
         let mut store = Store::new(&engine.wasm, state);
         store.limiter(|state| &mut state.limiter);
@@ -132,9 +135,10 @@ pub struct Seat {
 }
 
 impl Seat {
-    pub fn instance(self, proxy: Proxy) -> Instance {
+    pub fn instance(self, proxy: Proxy, consumer: Option<Consumer>) -> Instance {
         let Self { store, budget, output, freed } = self;
-        Instance { store, proxy, budget, output, served: 0, tidy: true, _freed: FreedOnDrop(freed) }
+        let consumer = consumer.map(Arc::new);
+        Instance { store, proxy, consumer, budget, output, served: 0, tidy: true, _freed: FreedOnDrop(freed) }
     }
 
     /// Why memory was refused, if it was.
@@ -151,7 +155,7 @@ impl Instance {
         let state = self.store.data_mut();
         state.databases.begin(scope.deadline);
         state.identities.begin(scope.deadline);
-        state.outbox.begin(scope.deadline, cx.trace.clone());
+        state.producer.begin(cx.clone(), scope.deadline);
         state.outgoing.begin(cx, scope.deadline, head_due);
         state.limiter.begin();
         self.store.set_hostcall_fuel(HOSTCALL_BYTES_MAX);
@@ -222,7 +226,13 @@ impl IdentitiesView for InstanceState {
 
 impl OutboxesView for InstanceState {
     fn outbox(&mut self) -> OutboxCtx<'_> {
-        self.outbox.with(&mut self.table)
+        OutboxCtx::new(&mut self.producer, &mut self.table)
+    }
+}
+
+impl MessagingView for InstanceState {
+    fn producer(&mut self) -> &mut ProducerView {
+        &mut self.producer
     }
 }
 

@@ -228,7 +228,7 @@ pub struct EventSettings {
 }
 
 /// How a service handles the events it subscribes to.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConsumerSettings {
     /// Events in work at once.
     pub concurrency: NonZeroU32,

@@ -31,7 +31,7 @@ use crate::{
         redis::{self, Stores},
     },
     component::{Artifacts, Histories},
-    deploy::{self, Deployment, Loader, Watch},
+    deploy::{self, Consumers, Deployment, Loader, Watch},
     engine::{Compilers, Engine, EngineSettings},
     health::Health,
     manifest::{Environment, Manifest, RedisPlace, ServiceSettings},
@@ -72,6 +72,7 @@ pub struct Running {
     gateway: Listening,
     admin: Listening,
     housekeeping: JoinHandle<()>,
+    consumers: Consumers,
     relays: Relays,
     began: Instant,
     /// Ours alone while we run.
@@ -130,6 +131,7 @@ async fn start_services(
         admin: listening::apart(sockets.admin, admin, front::admin_listening()).map_err(StartError::Thread)?,
         gateway: listening::here(sockets.gateway, gateway, front::listening(&manifest.gateway, sockets.tls)),
         housekeeping: tokio::spawn(housekeeping(deployment.clone())),
+        consumers: consumers(&deployment, &backends),
         relays: Relays::start(backends.databases.outboxes(), backends.events.as_ref(), &backends.publishers),
         manifest,
         backends,
@@ -146,7 +148,8 @@ impl Running {
     pub async fn stop(self) -> usize {
         self.health.start_draining();
         tokio::time::sleep(self.manifest.host.linger).await;
-        let stragglers = self.gateway.stop(self.manifest.host.drain).await;
+        let drain = self.manifest.host.drain;
+        let (stragglers, ()) = tokio::join!(self.gateway.stop(drain), self.consumers.stop(drain));
         self.housekeeping.abort();
         self.relays.stop().await;
         stop_backends(&self.backends).await;
@@ -194,7 +197,17 @@ async fn backends(
 fn events(manifest: &Manifest, stores: &Stores) -> Option<Arc<Events>> {
     let settings = manifest.events.as_ref()?;
     let store = stores.get(&settings.redis)?.clone();
-    Some(Arc::new(Events::new(store, &manifest.name, settings.clone())))
+    let events = Arc::new(Events::new(store, &manifest.name, settings.clone()));
+    events.start();
+    Some(events)
+}
+
+/// Hands events to the services of a deployment that subscribe to any.
+fn consumers(deployment: &Deployment, backends: &Backends) -> Consumers {
+    let consumers = Consumers::new(backends.events.clone());
+    let services = deployment.services.values();
+    consumers.replace(services.map(|deployed| (deployed.settings.clone(), deployed.service.clone())));
+    consumers
 }
 
 /// Events are promised to be kept, so the server that carries them writes each one down at once.
@@ -204,6 +217,9 @@ fn events_are_embedded(manifest: &Manifest) -> bool {
 }
 
 async fn stop_backends(backends: &Backends) {
+    if let Some(events) = &backends.events {
+        events.stop().await;
+    }
     tokio::join!(backends.databases.stop(), backends.redis.stop());
 }
 
@@ -235,7 +251,10 @@ const INSTANCES_MAX: u32 = 2_000;
 
 fn engine_settings(manifest: &Manifest) -> EngineSettings {
     let limits = || manifest.services.values().map(|service| &service.limits);
-    let concurrency: u32 = limits().map(|limits| limits.concurrency.get()).fold(0, u32::saturating_add);
+    let requests = limits().map(|limits| limits.concurrency.get());
+    let consumers = manifest.services.values().filter(|service| service.grants.subscription().is_some());
+    let events = consumers.map(|service| service.events.concurrency.get());
+    let concurrency: u32 = requests.chain(events).fold(0, u32::saturating_add);
     EngineSettings {
         instances_max: concurrency.clamp(64, INSTANCES_MAX),
         instance_memory_max_bytes: limits().map(|limits| limits.memory_bytes).max().unwrap_or(64 << 20),

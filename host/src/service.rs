@@ -18,9 +18,11 @@ use gateway::{
     dispatch::{AnswerBy, AnsweredBy, Dispatch, DispatchError, Dispatched},
 };
 use http::{Request, Response};
-use wasmtime_wasi_http::p2::bindings::ProxyPre;
+use wasmtime::component::InstancePre;
+use wasmtime_wasi_http::p2::bindings::ProxyIndices;
 
 use crate::{
+    capability::messaging::ConsumerIndices,
     component::Component,
     engine::GiveUp,
     instance::{Blueprint, Instance, InstanceState, Scope},
@@ -29,6 +31,7 @@ use crate::{
 
 mod answer;
 mod breaker;
+mod delivery;
 mod gate;
 mod run;
 mod traffic;
@@ -36,11 +39,13 @@ mod upload;
 mod warm;
 
 pub use breaker::Breaker;
+pub use delivery::Handled;
+pub use run::Failure;
 pub use traffic::Counts;
 
 use answer::Work;
 use gate::{Arrival, Gate};
-use run::{Failure, GuestRun};
+use run::GuestRun;
 use traffic::Traffic;
 use warm::Warm;
 
@@ -60,9 +65,17 @@ pub struct Version {
     /// `1.0.0+3f2a9c41d7e0`.
     pub label: http::HeaderValue,
     pub component: Arc<Component>,
-    pre: ProxyPre<InstanceState>,
+    pre: InstancePre<InstanceState>,
+    exports: Exports,
     blueprint: Blueprint,
     warm: Arc<Warm>,
+}
+
+/// Where what the host calls is found in an instance.
+struct Exports {
+    proxy: ProxyIndices,
+    /// Of a component that handles events.
+    consumer: Option<ConsumerIndices>,
 }
 
 impl Version {
@@ -73,12 +86,14 @@ impl Version {
         component: Arc<Component>,
         linker: &wasmtime::component::Linker<InstanceState>,
     ) -> wasmtime::Result<Self> {
-        let pre = ProxyPre::new(linker.instantiate_pre(&component.compiled)?)?;
+        let pre = linker.instantiate_pre(&component.compiled)?;
+        let consumer = component.is_consumer().then(|| ConsumerIndices::new(&pre)).transpose()?;
+        let exports = Exports { proxy: ProxyIndices::new(&pre)?, consumer };
         let warm = Arc::new(Warm::new(blueprint.settings.limits.reuse));
         let keeper: Arc<dyn GiveUp> = warm.clone();
         blueprint.engine.idle.add(Arc::downgrade(&keeper));
         let label = format!("{}+{}", blueprint.settings.version, component.digest.short());
-        Ok(Self { label: http::HeaderValue::try_from(label)?, warm, component, pre, blueprint })
+        Ok(Self { label: http::HeaderValue::try_from(label)?, warm, component, pre, exports, blueprint })
     }
 
     /// One instance on trial: proves that the component starts within its limits.

@@ -6,16 +6,29 @@
 //!
 //! Start at [`Events::publish`].
 
+mod claim;
+mod dead;
+mod delayed;
+mod entry;
+mod group;
+mod hosts;
 mod names;
 mod publish;
+mod retention;
+mod survey;
+mod take;
 
 use std::{
-    sync::Arc,
-    time::{Duration, Instant},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use jiff::Timestamp;
 use redis::Script;
+use tokio::{sync::Notify, task::JoinHandle};
 use uuid::Uuid;
 
 use super::redis::{AskError, Store};
@@ -23,7 +36,14 @@ use crate::{
     grant::{Granted, topic::Publishing},
     manifest::EventSettings,
 };
+use entry::Marks;
+use hosts::Hosts;
 use names::Names;
+
+pub use dead::PAGE_MAX;
+pub use entry::Delivered;
+pub use group::Group;
+pub use take::Taker;
 
 /// An event on its way in.
 #[derive(Debug, Clone)]
@@ -62,8 +82,8 @@ pub enum PublishError {
     Late(String),
     #[error("more than {0} bytes")]
     TooLarge(usize),
-    /// As many delayed events wait as may.
-    #[error("{DELAYED_MAX} delayed events are waiting already")]
+    /// As many delayed events wait as may, or there are as many topics.
+    #[error("{DELAYED_MAX} delayed events are waiting, or there are {TOPICS_MAX} topics already")]
     Overloaded,
     #[error("{0}")]
     Invalid(String),
@@ -88,18 +108,67 @@ pub const DELAY_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
 /// events leave a bounded memory.
 pub const DEDUP: Duration = Duration::from_secs(3600);
 
+/// Topics of a system: each is a stream that is looked after for ever.
+pub const TOPICS_MAX: usize = 1000;
+
 /// The events of one system in one Redis.
 pub struct Events {
     store: Arc<Store>,
     names: Names,
     settings: EventSettings,
+    /// This process, among those that take events.
+    consumer: String,
     publishing: Script,
+    /// Something was delayed here.
+    delayed: Notify,
+    hosts: Mutex<Hosts>,
+    marks: Marks,
+    /// Events that were too old when their turn came.
+    expired: AtomicU64,
+    upkeep: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Events {
     /// `system` is the manifest's `name`: systems may share a Redis, but no events.
     pub fn new(store: Arc<Store>, system: &str, settings: EventSettings) -> Self {
-        Self { store, names: Names::new(system), settings, publishing: Script::new(publish::SCRIPT) }
+        Self {
+            store,
+            names: Names::new(system),
+            settings,
+            consumer: Uuid::now_v7().simple().to_string(),
+            publishing: Script::new(publish::SCRIPT),
+            delayed: Notify::new(),
+            hosts: Mutex::default(),
+            marks: Marks::default(),
+            expired: AtomicU64::new(0),
+            upkeep: Mutex::default(),
+        }
+    }
+
+    /// Starts what goes on beside publishing: delayed events come to their time, hosts know of one another,
+    /// what is old goes.
+    pub fn start(self: &Arc<Self>) {
+        let [beating, moving, tending] = [(); 3].map(|()| self.clone());
+        let tasks = vec![
+            tokio::spawn(async move { beating.beat().await }),
+            tokio::spawn(async move { moving.move_delayed().await }),
+            tokio::spawn(async move { tending.tend().await }),
+        ];
+        *self.upkeep.lock().unwrap_or_else(PoisonError::into_inner) = tasks;
+    }
+
+    /// Events that this host dropped because their time had passed.
+    pub fn expired_count(&self) -> u64 {
+        self.expired.load(Ordering::Relaxed)
+    }
+
+    /// Ends that. Nobody may take events any more; what this host has not settled is others'.
+    pub async fn stop(&self) {
+        let tasks = std::mem::take(&mut *self.upkeep.lock().unwrap_or_else(PoisonError::into_inner));
+        if !tasks.is_empty() {
+            tasks.iter().for_each(JoinHandle::abort);
+            self.leave().await;
+        }
     }
 }
 

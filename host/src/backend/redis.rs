@@ -48,7 +48,8 @@ pub struct Stores {
 /// One `[redis.NAME]`.
 pub struct Store {
     name: Arc<str>,
-    client: Client,
+    /// For connections of one's own.
+    pub(super) client: Client,
     connection: ConnectionManager,
     outage: Outage,
 }

@@ -8,7 +8,7 @@ use wasmtime::component::Linker;
 
 use super::{DeployError, missing_needs};
 use crate::{
-    backend::{Backends, directory::Directory},
+    backend::{Backends, directory::Directory, events::Events},
     component::{self, Artifacts, Component, ComponentError, Digest, Entry, Histories, Outcome, Start},
     engine::{Compilers, Engine},
     instance::{Blueprint, InstanceState},
@@ -89,6 +89,11 @@ impl Loader {
         })
         .await?;
         Ok((version, Origin::Manifest))
+    }
+
+    /// What carries events, if anything does.
+    pub fn events(&self) -> Option<&Arc<Events>> {
+        self.backends.events.as_ref()
     }
 
     /// The services that others call.

@@ -85,6 +85,11 @@ impl TopicPattern {
         }
     }
 
+    /// The only topic it matches, if it names one.
+    pub fn exact(&self) -> Option<Topic> {
+        (!self.0.contains('*')).then(|| Topic(self.0.clone()))
+    }
+
     /// Whether this covers all that `other` may match.
     pub fn covers(&self, other: &Self) -> bool {
         let (mut wide, mut narrow) = (self.0.split('.'), other.0.split('.'));

@@ -26,7 +26,7 @@ use tokio::runtime::Handle;
 
 use super::{StartError, limits::Limits};
 use crate::{
-    admin::{self, Api, Tokens},
+    admin::{self, Api, EventsApi, Tokens},
     backend::identity::Identities,
     deploy::Deployment,
     health::{self, Health},
@@ -165,6 +165,11 @@ pub(super) fn admin(
     entries.extend(admin::ACTIONS.into_iter().map(|(path, method, action)| {
         let api = Api { action, deployment: deployment.clone(), runtime: runtime.clone(), started };
         let mut entry = own((path, Arc::new(api)));
+        entry.route.methods = Methods::Only(vec![method]);
+        Entry { exempt: false, access: access.clone(), ..entry }
+    }));
+    entries.extend(admin::EVENT_ACTIONS.into_iter().map(|(path, method, action)| {
+        let mut entry = own((path, Arc::new(EventsApi { action, deployment: deployment.clone() })));
         entry.route.methods = Methods::Only(vec![method]);
         Entry { exempt: false, access: access.clone(), ..entry }
     }));

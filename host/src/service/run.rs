@@ -18,10 +18,13 @@ use gateway::{
     dispatch::{AnswerBy, DispatchError},
 };
 use http::{Request, Response};
-use wasmtime::PoolConcurrencyLimitError;
+use wasmtime::{PoolConcurrencyLimitError, Store};
 use wasmtime_wasi_http::{
     WasiBody, WasiHttpView,
-    p2::bindings::http::types::{ErrorCode, Scheme},
+    p2::bindings::{
+        Proxy,
+        http::types::{ErrorCode, Scheme},
+    },
 };
 
 use super::{
@@ -29,8 +32,8 @@ use super::{
     upload::{Upload, Watched},
 };
 use crate::{
-    capability::http::HeadDue,
-    instance::{Budget, Instance, Refusal, Scope, Stopped},
+    capability::{http::HeadDue, messaging::Consumer},
+    instance::{Budget, Instance, InstanceState, Refusal, Scope, Stopped},
 };
 
 /// Why a guest gave no answer, or no whole one.
@@ -115,12 +118,12 @@ async fn try_instantiate(version: &Arc<Version>, scope: Scope) -> Result<Instanc
     scope.arm(&seat.budget);
     seat.output.begin(scope.trace_id);
     let budget = seat.budget.clone();
-    let making = Guarded::new(Box::pin(version.pre.instantiate_async(&mut seat.store)), budget);
+    let making = Guarded::new(Box::pin(make(version, &mut seat.store)), budget);
     let Ok(made) = tokio::time::timeout_at(scope.deadline.into(), making).await else {
         return Err(Failure::DeadlineExceeded);
     };
     match made? {
-        Ok(proxy) => Ok(seat.instance(proxy)),
+        Ok((proxy, consumer)) => Ok(seat.instance(proxy, consumer)),
         Err(error) if error.is::<PoolConcurrencyLimitError>() => Err(Failure::NoRoom(error.to_string())),
         Err(error) => match seat.refusal() {
             Some(refusal @ Refusal::Host) => Err(Failure::NoRoom(refusal.to_string())),
@@ -128,6 +131,13 @@ async fn try_instantiate(version: &Arc<Version>, scope: Scope) -> Result<Instanc
             None => Err(error.into()),
         },
     }
+}
+
+async fn make(version: &Version, store: &mut Store<InstanceState>) -> wasmtime::Result<(Proxy, Option<Consumer>)> {
+    let instance = version.pre.instantiate_async(&mut *store).await?;
+    let exports = &version.exports;
+    let consumer = exports.consumer.as_ref().map(|consumer| consumer.load(&mut *store, &instance)).transpose()?;
+    Ok((exports.proxy.load(store, &instance)?, consumer))
 }
 
 type Working = Pin<Box<dyn Future<Output = (Instance, wasmtime::Result<()>)> + Send>>;
@@ -218,7 +228,7 @@ impl GuestRun {
 }
 
 /// A trap after memory was refused is most likely its consequence; the log says both.
-fn explained(error: wasmtime::Error, refusal: Option<Refusal>) -> Failure {
+pub(super) fn explained(error: wasmtime::Error, refusal: Option<Refusal>) -> Failure {
     match (Failure::from(error), refusal) {
         (Failure::Trapped(trap), Some(refusal)) => Failure::Trapped(format!("{refusal}; then: {trap}")),
         (failure, _) => failure,
@@ -226,14 +236,14 @@ fn explained(error: wasmtime::Error, refusal: Option<Refusal>) -> Failure {
 }
 
 /// A future that runs guest code: billed to its budget, and its panics are failures.
-struct Guarded<F> {
+pub(super) struct Guarded<F> {
     /// `None` after it has finished or panicked.
     future: Option<F>,
     budget: Arc<Budget>,
 }
 
 impl<F> Guarded<F> {
-    fn new(future: F, budget: Arc<Budget>) -> Self {
+    pub(super) fn new(future: F, budget: Arc<Budget>) -> Self {
         Self { future: Some(future), budget }
     }
 }

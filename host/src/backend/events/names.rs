@@ -17,6 +17,11 @@ impl Names {
         format!("{}ev:{topic}", self.prefix)
     }
 
+    /// The topic of a stream, if it is one's.
+    pub(super) fn topic_of<'a>(&self, stream: &'a str) -> Option<&'a str> {
+        stream.strip_prefix(&self.prefix)?.strip_prefix("ev:")
+    }
+
     /// A dedup id of a topic.
     pub(super) fn dedup(&self, topic: &str, id: &str) -> String {
         format!("{}ev:{topic}:dedup:{id}", self.prefix)
@@ -35,5 +40,35 @@ impl Names {
     /// What those events are: a hash by id.
     pub(super) fn delayed_events(&self) -> String {
         format!("{}delayed:events", self.prefix)
+    }
+
+    /// A set of all groups there are: one a service.
+    pub(super) fn groups(&self) -> String {
+        format!("{}groups", self.prefix)
+    }
+
+    /// Events of a group that wait for another attempt: a sorted set of `ENTRY STREAM` by the time, in ms.
+    pub(super) fn retries(&self, group: &str) -> String {
+        format!("{}retry:{group}", self.prefix)
+    }
+
+    /// The stream of what a group could not handle.
+    pub(super) fn dead(&self, group: &str) -> String {
+        format!("{}dead:{group}", self.prefix)
+    }
+
+    /// The stream of events that are for one group only: replayed dead letters.
+    pub(super) fn again(&self, group: &str) -> String {
+        format!("{}again:{group}", self.prefix)
+    }
+
+    /// The hosts that are there: a sorted set of consumer names by the time until which they count, in ms.
+    pub(super) fn hosts(&self) -> String {
+        format!("{}hosts", self.prefix)
+    }
+
+    /// Held by the host that looks after retention for a moment.
+    pub(super) fn tending(&self) -> String {
+        format!("{}tending", self.prefix)
     }
 }

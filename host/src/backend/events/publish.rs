@@ -8,30 +8,32 @@ use uuid::Uuid;
 
 use super::{
     BATCH_MAX, BATCH_MAX_BYTES, BODY_MAX_BYTES, DEDUP, DELAY_MAX, DELAYED_MAX, Event, Events, HEADERS_MAX,
-    HEADERS_MAX_BYTES, NAME_MAX_BYTES, Options, PublishError,
+    HEADERS_MAX_BYTES, NAME_MAX_BYTES, Options, PublishError, TOPICS_MAX,
 };
 
-/// How the script says that too many delayed events wait.
-pub(super) const FULL: &str = "too many delayed events";
+/// How the script says that too many delayed events wait, or that there are too many topics.
+pub(super) const FULL: &str = "too many delayed events or topics";
 
 /// KEYS: topics, delayed, delayed events; then for each event its stream and its dedup key.
-/// ARGV: how many may be delayed, how long dedup ids are kept (s); then for each event its topic, its
+/// ARGV: how many may be delayed, how long dedup ids are kept (s), how many topics there may be; then for each event its topic, its
 /// delay (ms), whether it has a dedup id, its id, how many arguments follow, and these: the fields of
 /// its entry. Gives the ids; for a repeated dedup id, that of the event which had it first.
 pub(super) const SCRIPT: &str = "
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local events, delayed, at = {}, 0, 3
+local events, delayed, topics, at = {}, 0, 0, 4
 for number = 1, (#KEYS - 3) / 2 do
   local event = {topic = ARGV[at], delay = tonumber(ARGV[at + 1]), dedup = ARGV[at + 2] == '1', id = ARGV[at + 3]}
   local count = tonumber(ARGV[at + 4])
   event.fields = {unpack(ARGV, at + 5, at + 4 + count)}
   at = at + 5 + count
   if event.delay > 0 then delayed = delayed + 1 end
+  if redis.call('SISMEMBER', KEYS[1], event.topic) == 0 then topics = topics + 1 end
   events[number] = event
 end
-if delayed > 0 and redis.call('ZCARD', KEYS[2]) + delayed > tonumber(ARGV[1]) then
-  return redis.error_reply('ERR too many delayed events')
+if (delayed > 0 and redis.call('ZCARD', KEYS[2]) + delayed > tonumber(ARGV[1]))
+  or (topics > 0 and redis.call('SCARD', KEYS[1]) + topics > tonumber(ARGV[3])) then
+  return redis.error_reply('ERR too many delayed events or topics')
 end
 local ids = {}
 for number, event in ipairs(events) do
@@ -41,13 +43,13 @@ for number, event in ipairs(events) do
     is_new = redis.call('SET', dedup, event.id, 'NX', 'EX', ARGV[2])
   end
   ids[number] = event.id
+  redis.call('SADD', KEYS[1], event.topic)
   if not is_new then
     ids[number] = redis.call('GET', dedup)
   elseif event.delay > 0 then
     redis.call('ZADD', KEYS[2], now + event.delay, event.id)
     redis.call('HSET', KEYS[3], event.id, cmsgpack.pack({event.topic, event.fields}))
   else
-    redis.call('SADD', KEYS[1], event.topic)
     redis.call('XADD', stream, '*', unpack(event.fields))
   end
 end
@@ -69,6 +71,9 @@ impl Events {
             .store
             .ask(deadline, |mut connection| async move { call.invoke_async::<Vec<String>>(&mut connection).await });
         let ids = asked.await?;
+        if events.iter().any(|(_, options)| options.delay.is_some()) {
+            self.delayed.notify_one();
+        }
         let parse = |id: &String| id.parse().map_err(|_| PublishError::Unavailable(format!("{id:?} is no event id")));
         ids.iter().map(parse).collect()
     }
@@ -76,7 +81,7 @@ impl Events {
     fn call(&self, events: &[(Event, Options)]) -> ScriptInvocation<'_> {
         let mut call = Script::prepare_invoke(&self.publishing);
         call.key(self.names.topics()).key(self.names.delayed()).key(self.names.delayed_events());
-        call.arg(DELAYED_MAX).arg(DEDUP.as_secs());
+        call.arg(DELAYED_MAX).arg(DEDUP.as_secs()).arg(TOPICS_MAX);
         for (event, options) in events {
             let topic = event.publishing.get().topic.as_str();
             let delay = options.delay.map_or(0, |delay| delay.as_millis() as u64);

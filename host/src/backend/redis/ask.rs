@@ -12,6 +12,9 @@ use super::Store;
 /// As long as a request ever waits for a Redis.
 const ASK_TIMEOUT: Duration = Duration::from_millis(100);
 
+/// As long as the host's own work waits for one, with nobody behind it.
+const WORK_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// Why there is no answer. Holds no address and no password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AskError {
@@ -48,9 +51,7 @@ impl Store {
                 self.outage.answered();
                 Ok(answer)
             }
-            Ok(Err(error))
-                if error.kind() != redis::ErrorKind::Io && !error.is_timeout() && !error.is_connection_dropped() =>
-            {
+            Ok(Err(error)) if is_refusal(&error) => {
                 self.outage.answered();
                 Err(AskError::Refused { store: self.name.to_string(), reason: error.to_string() })
             }
@@ -66,4 +67,25 @@ impl Store {
             }
         }
     }
+    /// What `question` brings back within two seconds, for the host's own work: it asks during an outage too.
+    ///
+    /// Cancel safe like [`Store::ask`].
+    pub async fn work<T, F>(&self, question: impl FnOnce(ConnectionManager) -> F) -> Result<T, AskError>
+    where
+        F: Future<Output = RedisResult<T>>,
+    {
+        match tokio::time::timeout(WORK_TIMEOUT, question(self.connection.clone())).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) if is_refusal(&error) => {
+                Err(AskError::Refused { store: self.name.to_string(), reason: error.to_string() })
+            }
+            Ok(Err(_lost)) => Err(AskError::Away(self.name.to_string())),
+            Err(_elapsed) => Err(AskError::Late(self.name.to_string())),
+        }
+    }
+}
+
+/// Whether the server itself said it.
+fn is_refusal(error: &redis::RedisError) -> bool {
+    error.kind() != redis::ErrorKind::Io && !error.is_timeout() && !error.is_connection_dropped()
 }

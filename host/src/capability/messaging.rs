@@ -1,0 +1,209 @@
+//! `archipel:messaging`: events that a component publishes, and those that it is handed.
+//!
+//! Publishing is three steps: may it (the grant), do it (the backend), say it in WIT. The trace of the
+//! request goes with the event, whatever the guest wrote about it.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use gateway::context::RequestContext;
+use jiff::Timestamp;
+use uuid::Uuid;
+use wasmtime::component::{HasData, Linker};
+
+use self::bindings::archipel::messaging::{producer, types};
+use crate::{
+    backend::events::{Delivered, Event, Events, Options, PublishError},
+    grant::{Denial, Granted, Grants, topic::Publishing},
+};
+
+pub use self::handing::{Consumer, ConsumerIndices};
+pub use types::{Delivery, Failure};
+
+pub(super) mod bindings {
+    wasmtime::component::bindgen!({
+        path: "../wit",
+        world: "archipel:service/producers",
+        imports: { default: async | trappable },
+        require_store_data_send: true,
+    });
+}
+
+mod handing {
+    wasmtime::component::bindgen!({
+        path: "../wit",
+        world: "archipel:service/consumer",
+        exports: { default: async },
+        require_store_data_send: true,
+        with: { "archipel:messaging/types": super::bindings::archipel::messaging::types },
+    });
+}
+
+/// The export that makes a component a consumer.
+pub const CONSUMER: &str = "archipel:messaging/consumer@0.1.0";
+
+/// What an instance holds to publish.
+pub struct ProducerView {
+    grants: Arc<Grants>,
+    events: Option<Arc<Events>>,
+    serving: Option<Serving>,
+    /// A refusal is logged once for each request.
+    told: bool,
+}
+
+/// On whose behalf it publishes.
+struct Serving {
+    cx: Arc<RequestContext>,
+    deadline: Instant,
+}
+
+struct HasProducer;
+
+impl HasData for HasProducer {
+    type Data<'a> = &'a mut ProducerView;
+}
+
+/// What a store must hold for its guest to publish.
+pub trait MessagingView: Send + 'static {
+    fn producer(&mut self) -> &mut ProducerView;
+}
+
+pub fn add_to_linker<T: MessagingView>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+    producer::add_to_linker::<_, HasProducer>(linker, T::producer)
+}
+
+impl ProducerView {
+    pub fn new(grants: Arc<Grants>, events: Option<Arc<Events>>) -> Self {
+        Self { grants, events, serving: None, told: false }
+    }
+
+    /// Events from now on belong to `cx` and are published by `deadline`.
+    pub fn begin(&mut self, cx: Arc<RequestContext>, deadline: Instant) {
+        self.serving = Some(Serving { cx, deadline });
+        self.told = false;
+    }
+
+    /// A message as an event of the request being served, if its topic is granted.
+    pub fn event(&mut self, message: types::Message) -> Result<Event, types::Error> {
+        let publishing = self.may_publish(&message.topic)?;
+        let mut headers = message.headers;
+        headers.retain(|(name, _)| !is_trace(name));
+        if let Some(serving) = &self.serving {
+            headers.extend(trace(&serving.cx));
+        }
+        Ok(Event {
+            id: Uuid::now_v7(),
+            publishing,
+            key: message.key,
+            content_type: message.content_type,
+            headers,
+            body: message.body,
+            at: Timestamp::now(),
+        })
+    }
+
+    /// By when what is being served must be done; none between two requests.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.serving.as_ref().map(|serving| serving.deadline)
+    }
+
+    fn may_publish(&mut self, topic: &str) -> Result<Granted<Publishing>, types::Error> {
+        let topic =
+            topic.parse().map_err(|error: crate::grant::topic::TopicError| types::Error::Other(error.to_string()))?;
+        self.grants.publish(topic).map_err(|denial| {
+            self.tell(&denial);
+            types::Error::AccessDenied(denial.target)
+        })
+    }
+
+    fn tell(&mut self, denial: &Denial) {
+        if !std::mem::replace(&mut self.told, true) {
+            tracing::warn!(service = %denial.service, "{denial}");
+        }
+    }
+
+    async fn publish_all(&self, events: Vec<(Event, Options)>) -> Result<Vec<String>, types::Error> {
+        let (Some(carrier), Some(serving)) = (&self.events, &self.serving) else {
+            return Err(types::Error::Unavailable("nothing carries events here".into()));
+        };
+        let published = carrier.publish(&events, serving.deadline).await;
+        Ok(published.map_err(error)?.iter().map(Uuid::to_string).collect())
+    }
+}
+
+fn is_trace(name: &str) -> bool {
+    name.eq_ignore_ascii_case("traceparent") || name.eq_ignore_ascii_case("tracestate")
+}
+
+/// What makes whoever handles an event continue the trace of `cx`.
+fn trace(cx: &RequestContext) -> Vec<(String, String)> {
+    let text = |value: &http::HeaderValue| value.to_str().unwrap_or_default().to_owned();
+    let parent = ("traceparent".to_owned(), text(&cx.trace.traceparent()));
+    let state = cx.trace.tracestate.as_ref().map(|state| ("tracestate".to_owned(), text(state)));
+    [parent].into_iter().chain(state).collect()
+}
+
+/// What a guest asks for besides.
+pub fn options(options: Option<types::PublishOptions>) -> Options {
+    let Some(options) = options else { return Options::default() };
+    Options {
+        delay: options.delay_ms.map(Duration::from_millis),
+        dedup_id: options.dedup_id,
+        ttl: options.ttl_ms.map(Duration::from_millis),
+    }
+}
+
+pub fn error(error: PublishError) -> types::Error {
+    match error {
+        PublishError::Unavailable(reason) => types::Error::Unavailable(reason),
+        PublishError::Late(_) => types::Error::Timeout,
+        PublishError::TooLarge(limit) => types::Error::TooLarge(limit as u64),
+        PublishError::Overloaded => types::Error::Overloaded,
+        PublishError::Invalid(rule) => types::Error::Other(rule),
+    }
+}
+
+/// An event as its handler is given it.
+pub fn delivery(delivered: &Delivered, attempts_max: u32) -> Delivery {
+    let event = &delivered.event;
+    Delivery {
+        id: event.id.to_string(),
+        attempt: delivered.attempt,
+        max_attempts: attempts_max,
+        published_at: u64::try_from(event.at).unwrap_or(0),
+        message: types::Message {
+            topic: event.topic.clone(),
+            key: event.key.clone(),
+            content_type: event.content_type.clone(),
+            headers: event.headers.clone(),
+            body: event.body.clone(),
+        },
+    }
+}
+
+type Answer<T> = wasmtime::Result<Result<T, types::Error>>;
+
+impl types::Host for ProducerView {}
+
+impl producer::Host for ProducerView {
+    async fn publish(&mut self, message: types::Message, wanted: Option<types::PublishOptions>) -> Answer<String> {
+        let event = match self.event(message) {
+            Ok(event) => event,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        let ids = self.publish_all(vec![(event, options(wanted))]).await;
+        Ok(ids.and_then(|ids| ids.into_iter().next().ok_or_else(|| types::Error::Other("no id came back".into()))))
+    }
+
+    async fn publish_batch(&mut self, messages: Vec<types::Message>) -> Answer<Vec<String>> {
+        let events: Result<Vec<_>, _> = messages.into_iter().map(|message| self.event(message)).collect();
+        match events {
+            Ok(events) => {
+                Ok(self.publish_all(events.into_iter().map(|event| (event, Options::default())).collect()).await)
+            }
+            Err(refused) => Ok(Err(refused)),
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Who is handed events: one consumer a service that subscribes, from when the services run until the host
+//! stops.
+//!
+//! Decides who consumes. What becomes of one event is in `consumers/work`, where events come from in
+//! `backend/events`.
+
+mod work;
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    sync::{Semaphore, watch},
+    task::{JoinHandle, JoinSet},
+};
+
+use crate::{
+    backend::events::{Events, Group, Taker},
+    grant::{Granted, topic::Subscription},
+    manifest::{ConsumerSettings, ServiceSettings},
+    service::Service,
+};
+use work::Work;
+
+/// The consumers of a host.
+pub struct Consumers {
+    /// Nobody consumes where nothing carries events.
+    events: Option<Arc<Events>>,
+    running: Mutex<Running>,
+}
+
+#[derive(Default)]
+struct Running {
+    by_service: BTreeMap<Arc<str>, Consumer>,
+    /// Those that were replaced and finish what they have.
+    ending: Vec<JoinHandle<()>>,
+    /// No consumer starts any more.
+    stopped: bool,
+}
+
+struct Consumer {
+    service: Arc<Service>,
+    subscription: Granted<Subscription>,
+    settings: ConsumerSettings,
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl Consumers {
+    pub fn new(events: Option<Arc<Events>>) -> Self {
+        Self { events, running: Mutex::default() }
+    }
+
+    /// From now on these services are handed events, as far as they subscribe to any. A consumer whose
+    /// service and settings are what they were goes on; another finishes what it has and takes no more.
+    pub fn replace(&self, services: impl IntoIterator<Item = (Arc<ServiceSettings>, Arc<Service>)>) {
+        let Some(events) = &self.events else { return };
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        if running.stopped {
+            return;
+        }
+        let mut before = std::mem::take(&mut running.by_service);
+        for (settings, service) in services {
+            let Some(subscription) = settings.grants.subscription() else { continue };
+            let consumer = match before.remove(&settings.name) {
+                Some(same) if same.is_for(&service, &subscription, &settings.events) => same,
+                other => {
+                    running.ending.extend(other.map(Consumer::end));
+                    Consumer::start(events, subscription, settings.events.clone(), service)
+                }
+            };
+            running.by_service.insert(settings.name.clone(), consumer);
+        }
+        running.ending.retain(|task| !task.is_finished());
+        running.ending.extend(before.into_values().map(Consumer::end));
+    }
+
+    /// Takes nothing any more, and waits for what is being handled, for at most `drain`; then it is cut, and
+    /// another host is handed it. Cancel safe.
+    pub async fn stop(&self, drain: Duration) {
+        let tasks: Vec<JoinHandle<()>> = {
+            let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+            running.stopped = true;
+            let consumers = std::mem::take(&mut running.by_service).into_values().map(Consumer::end);
+            consumers.chain(std::mem::take(&mut running.ending)).collect()
+        };
+        let until = tokio::time::Instant::now() + drain;
+        for mut task in tasks {
+            if tokio::time::timeout_at(until, &mut task).await.is_err() {
+                tracing::warn!("an event was still being handled at the end of `host.drain`; it will be handled again");
+                task.abort();
+            }
+        }
+    }
+}
+
+impl Consumer {
+    fn start(
+        events: &Arc<Events>,
+        subscription: Granted<Subscription>,
+        settings: ConsumerSettings,
+        service: Arc<Service>,
+    ) -> Self {
+        let (stop, stopping) = watch::channel(false);
+        let group = Arc::new(Group::new(events.clone(), subscription.clone()));
+        let work = Work { group, service: service.clone(), settings: settings.clone() };
+        let task = tokio::spawn(consume(Arc::new(work), stopping));
+        Self { service, subscription, settings, stop, task }
+    }
+
+    fn is_for(
+        &self,
+        service: &Arc<Service>,
+        subscription: &Granted<Subscription>,
+        settings: &ConsumerSettings,
+    ) -> bool {
+        Arc::ptr_eq(&self.service, service) && self.subscription == *subscription && self.settings == *settings
+    }
+
+    fn end(self) -> JoinHandle<()> {
+        self.stop.send_replace(true);
+        self.task
+    }
+}
+
+/// Takes events and works on them, as many at once as the service may, until it shall stop; then finishes
+/// what it has. Dropping it cuts what is in work.
+async fn consume(work: Arc<Work>, mut stopping: watch::Receiver<bool>) {
+    let places = Arc::new(Semaphore::new(work.settings.concurrency.get() as usize));
+    let mut taker = Taker::new(work.group.clone());
+    let mut working = JoinSet::new();
+    // More than there are places only when several topics bring news at once.
+    let mut held = VecDeque::new();
+    loop {
+        let acquired = places.clone().acquire_owned();
+        let place = tokio::select! {
+            _ = stopping.wait_for(|stopping| *stopping), if held.is_empty() => break,
+            place = acquired => place.expect("never closed"),
+        };
+        while let Some(ended) = working.try_join_next() {
+            report(ended);
+        }
+        match held.pop_front() {
+            Some(delivered) => {
+                let work = work.clone();
+                working.spawn(async move {
+                    work.on(delivered).await;
+                    drop(place);
+                });
+            }
+            None if *stopping.borrow() => break,
+            None => held.extend(taker.take(places.available_permits() + 1).await),
+        }
+    }
+    while let Some(ended) = working.join_next().await {
+        report(ended);
+    }
+}
+
+/// The event itself is found again.
+fn report(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, "the handling of an event broke off");
+    }
+}

@@ -1,0 +1,94 @@
+//! An event handed to a guest: a call like a request, with its own time and without an answer to wait for.
+//!
+//! It runs on the version that is live when it begins and finishes there. Deliveries have places of their
+//! own (`services.NAME.events.concurrency`) and leave the breaker alone: events that fail must not keep
+//! requests out.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use gateway::context::RequestContext;
+
+use super::{
+    Service, Version,
+    run::{Failure, Guarded, explained},
+};
+use crate::{
+    capability::{
+        http::HeadDue,
+        messaging::{self, Delivery},
+    },
+    instance::{Instance, Scope},
+};
+
+/// What a guest made of an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Handled {
+    Done,
+    /// Another attempt is wanted, perhaps not before so long.
+    Retry(Option<Duration>),
+    /// No other attempt is wanted.
+    Reject(String),
+}
+
+impl Service {
+    /// Hands `delivery` to the live version, for at most `timeout`.
+    ///
+    /// Dropping it ends the guest.
+    ///
+    /// # Errors
+    /// The guest trapped, ran out of its time or CPU, or there was no room for it.
+    pub async fn deliver(
+        &self,
+        cx: Arc<RequestContext>,
+        delivery: Delivery,
+        timeout: Duration,
+    ) -> Result<Handled, Failure> {
+        let version = self.version();
+        let deadline = Instant::now() + timeout;
+        let scope = Scope { trace_id: cx.trace.trace_id, deadline, cpu: version.limits().cpu };
+        let instance = self.instance(&version, scope).await?;
+        let (instance, handled) = hand(instance, cx, scope, delivery).await?;
+        version.keep(instance);
+        Ok(handled)
+    }
+}
+
+impl Version {
+    /// Whether events can be handed to it.
+    pub fn is_consumer(&self) -> bool {
+        self.exports.consumer.is_some()
+    }
+}
+
+async fn hand(
+    mut instance: Instance,
+    cx: Arc<RequestContext>,
+    scope: Scope,
+    delivery: Delivery,
+) -> Result<(Instance, Handled), Failure> {
+    let Some(consumer) = instance.consumer.clone() else {
+        return Err(Failure::NoAnswer(format!("its component does not export `{}`", messaging::CONSUMER)));
+    };
+    instance.begin(&scope, cx, HeadDue::new(scope.deadline));
+    let budget = instance.budget.clone();
+    let working = Box::pin(async move {
+        let handler = consumer.archipel_messaging_consumer();
+        let result = handler.call_handle(&mut instance.store, &delivery).await;
+        instance.end(result.is_ok());
+        (instance, result)
+    });
+    // Outside of the store too: a guest that is parked in a host call meets no epoch.
+    let Ok(worked) = tokio::time::timeout_at(scope.deadline.into(), Guarded::new(working, budget)).await else {
+        return Err(Failure::DeadlineExceeded);
+    };
+    let (instance, result) = worked?;
+    match result {
+        Ok(Ok(())) => Ok((instance, Handled::Done)),
+        Ok(Err(messaging::Failure::Retry(pause))) => Ok((instance, Handled::Retry(pause.map(Duration::from_millis)))),
+        Ok(Err(messaging::Failure::Reject(reason))) => Ok((instance, Handled::Reject(reason))),
+        Err(error) => Err(explained(error, instance.refusal())),
+    }
+}
