@@ -63,7 +63,7 @@ visit 'A wrong password' 401 'Invalid email or password' "$url/api/auth/login" -
     -d "{\"email\":\"$email\",\"password\":\"wrong horse battery\"}"
 visit 'Read oneself' 200 '"name":"Ada Lovelace"' "$user" -H "$as_ada"
 visit 'Change the name' 200 '"name":"Ada King"' -X PUT "$user" -H "$as_ada" -H "$json" -d '{"name":"Ada King"}'
-visit 'The profile: no orders service yet, and the answer says so' 200 '"partial":["orders"]' "$user/profile" -H "$as_ada"
+visit 'The profile: oneself, and no orders yet' 200 '"orders":[]' "$user/profile" -H "$as_ada"
 visit 'Somebody else, whether there or not' 403 'error' \
     "$url/api/users/00000000-0000-7000-8000-000000000000" -H "$as_ada"
 visit 'Customers make no products' 403 'error' "$url/api/products" -H "$as_ada" -H "$json" \

@@ -113,7 +113,8 @@ pub fn with_orders() -> Host {
 
 /// The lines are for the databases of users, products and orders, and for the Redis.
 pub fn with_orders_manifest([users, products, orders, redis]: [&str; 4]) -> String {
-    format!("{}{}{}", manifest("", users), products_part(products), orders_part(orders, redis))
+    let users = manifest("", users).replace("from = \"users:/api/orders", "from = \"orders:/api/orders");
+    format!("{users}{}{}", products_part(products), orders_part(orders, redis))
 }
 
 fn orders_part(database: &str, redis: &str) -> String {
