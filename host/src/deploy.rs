@@ -22,18 +22,21 @@ use crate::{
     service::Service,
 };
 
+mod accept;
 mod apply;
 mod lane;
 mod loader;
 mod needs;
+mod ramp;
 mod smoke;
 mod swap;
 
+pub use accept::{Held, accepted, widened};
 pub use apply::{Applied, ApplyError, Fate, Next};
 pub use lane::Pending;
 pub use loader::{Loader, Origin};
 pub use needs::missing_needs;
-pub use swap::{Step, SwapError, Swapped};
+pub use swap::{Step, SwapError, SwapOptions, Swapped, Widen, Widened, Widening};
 
 use apply::Leaving;
 use lane::Lane;
@@ -89,6 +92,7 @@ impl Deployment {
 pub type Services = BTreeMap<Arc<str>, Arc<Deployed>>;
 
 /// A service and how it came to run; with other settings it is another one.
+#[derive(Clone)]
 pub struct Deployed {
     pub service: Arc<Service>,
     pub settings: Arc<ServiceSettings>,
