@@ -1,7 +1,7 @@
 //! A portable component with a key-value store, made without the sdk: `wasi:http` and
 //! `wasi:keyvalue` are all that it knows.
 //!
-//! `GET /NAME` counts a visit to the store and bucket `visits` and tells what it has done with each
+//! `GET /NAME` counts a visit in the store `visits` and tells what it has done with each
 //! function there is; any failure is a 500 that says which.
 
 use wasip2::{

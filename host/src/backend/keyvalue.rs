@@ -11,7 +11,7 @@ mod write;
 
 use std::{
     collections::BTreeMap,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -36,7 +36,15 @@ pub struct KeyValues {
 struct Place {
     store: Arc<Store>,
     ttl: Option<Duration>,
+    refusals: Arc<Refusals>,
 }
+
+/// When the log was last told what a store's Redis refuses.
+#[derive(Default)]
+struct Refusals(Mutex<Option<Instant>>);
+
+/// A Redis that is full refuses every request.
+const TELL_EVERY: Duration = Duration::from_secs(10);
 
 /// A store as one service may use it.
 #[derive(Clone)]
@@ -46,6 +54,7 @@ pub struct Bucket {
     keys: Keys,
     mode: Mode,
     ttl: Option<Duration>,
+    refusals: Arc<Refusals>,
 }
 
 /// What a key holds.
@@ -102,7 +111,7 @@ impl KeyValues {
     pub fn new(system: &str, settings: &BTreeMap<Arc<str>, KeyValueSettings>, redis: &Stores) -> Self {
         let place = |(name, settings): (&Arc<str>, &KeyValueSettings)| {
             let store = redis.get(&settings.redis)?.clone();
-            Some((name.clone(), Place { store, ttl: settings.ttl }))
+            Some((name.clone(), Place { store, ttl: settings.ttl, refusals: Arc::default() }))
         };
         let places = settings.iter().filter_map(place).collect();
         Self { places, system: system.into(), scripts: Arc::default() }
@@ -118,6 +127,7 @@ impl KeyValues {
             keys: Keys::new(&self.system, store, &scope.prefix),
             mode: scope.mode,
             ttl: place.ttl,
+            refusals: place.refusals.clone(),
         })
     }
 
@@ -151,13 +161,14 @@ impl Bucket {
         }
         call.arg(bounds::ANSWER_MAX_BYTES);
         let found: Vec<Option<Vec<u8>>> = self.run(&call, deadline).await?;
-        Ok(found.chunks_exact(2).map(entry).collect())
+        let mut found = found.into_iter();
+        Ok(std::iter::from_fn(|| Some(entry(found.next()?, found.next()?))).collect())
     }
 
     pub async fn exists(&self, key: &str, deadline: Instant) -> Result<bool, Error> {
         let name = self.keys.name(key)?;
         let exists = async |mut connection| redis::cmd("EXISTS").arg(&name).query_async(&mut connection).await;
-        self.store.ask(deadline, exists).await.map_err(|error| failed(error, deadline))
+        self.store.ask(deadline, exists).await.map_err(|error| self.failed(error, deadline))
     }
 
     /// Up to `limit` of the keys that begin with `prefix`; a page may be short and not the last.
@@ -205,15 +216,36 @@ impl Bucket {
 
     async fn run<T: FromRedisValue>(&self, call: &ScriptInvocation<'_>, deadline: Instant) -> Result<T, Error> {
         let run = async |mut connection| call.invoke_async(&mut connection).await;
-        self.store.ask(deadline, run).await.map_err(|error| failed(error, deadline))
+        self.store.ask(deadline, run).await.map_err(|error| self.failed(error, deadline))
+    }
+
+    fn failed(&self, error: AskError, deadline: Instant) -> Error {
+        let reason = match &error {
+            AskError::Refused { reason, .. } => reason.clone(),
+            AskError::Away(_) | AskError::Late(_) => String::new(),
+        };
+        let error = failed(error, deadline);
+        if error == Error::Unavailable && !reason.is_empty() {
+            self.refusals.tell(self.store.name(), &reason);
+        }
+        error
+    }
+}
+
+impl Refusals {
+    fn tell(&self, redis: &str, reason: &str) {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.is_none_or(|at| at.elapsed() >= TELL_EVERY) {
+            *told = Some(Instant::now());
+            tracing::warn!(redis, reason, "a Redis refuses what a key-value store asks");
+        }
     }
 }
 
 /// A value and its version, as the script gives them.
-fn entry(pair: &[Option<Vec<u8>>]) -> Option<Entry> {
-    let [Some(value), Some(version)] = pair else { return None };
-    let version = std::str::from_utf8(version).ok()?.parse().ok()?;
-    Some(Entry { value: value.clone(), version })
+fn entry(value: Option<Vec<u8>>, version: Option<Vec<u8>>) -> Option<Entry> {
+    let version = std::str::from_utf8(&version?).ok()?.parse().ok()?;
+    Some(Entry { value: value?, version })
 }
 
 /// An id and its value, which the script has put together.
@@ -234,10 +266,7 @@ fn failed(error: AskError, deadline: Instant) -> Error {
         AskError::Refused { reason, .. } if reason.contains("not an integer") => Invalid::Number.into(),
         AskError::Refused { reason, .. } if reason.contains("overflow") => Invalid::Sum.into(),
         // Starting, full, read only: nothing that a guest could do otherwise.
-        AskError::Refused { store, reason } => {
-            tracing::warn!(redis = store, reason, "a Redis refuses what a key-value store asks");
-            Error::Unavailable
-        }
+        AskError::Refused { .. } => Error::Unavailable,
     }
 }
 

@@ -8,7 +8,6 @@ use std::{sync::Arc, time::Instant};
 use super::{
     Bucket, Error, Page,
     bounds::{self, Invalid},
-    failed,
 };
 
 /// Keys of one page.
@@ -83,7 +82,7 @@ pub(super) async fn some(
         }
         Ok((found, cursor))
     };
-    let (names, cursor) = bucket.store.ask(deadline, look).await.map_err(|error| failed(error, deadline))?;
+    let (names, cursor) = bucket.store.ask(deadline, look).await.map_err(|error| bucket.failed(error, deadline))?;
     let key = |name: Vec<u8>| String::from_utf8(name).ok().and_then(|name| bucket.keys.key(&name).map(str::to_owned));
     let mut keys: Vec<String> = names.into_iter().filter_map(key).collect();
     keys.sort_unstable();

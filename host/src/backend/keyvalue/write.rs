@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use super::{
     Bucket, Error,
     bounds::{self, Invalid},
-    failed,
 };
 
 /// A bucket whose grant is for writing; only [`Bucket::writer`] makes one.
@@ -65,7 +64,7 @@ impl<'a> Writer<'a> {
         let names: Result<Vec<String>, Invalid> = keys.iter().map(|key| self.0.keys.name(key.as_ref())).collect();
         let names = names?;
         let delete = async |mut connection| redis::cmd("DEL").arg(&names).query_async(&mut connection).await;
-        self.0.store.ask(deadline, delete).await.map_err(|error| failed(error, deadline))
+        self.0.store.ask(deadline, delete).await.map_err(|error| self.0.failed(error, deadline))
     }
 
     /// The sum.
