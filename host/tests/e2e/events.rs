@@ -242,15 +242,8 @@ fn what_is_being_handled_outlives_a_swap_and_a_stop() {
     let log = host.log.clone();
     let folder = host.stop();
     let ended = log.ended();
-    assert_eq!(
-        ended
-            .matches(&format!(
-                "handled {{\\\"attempt\\\":1,\\\"body\\\":\\\"{{\\\\\\\"do\\\\\\\":\\\\\\\"sleep\\\\\\\""
-            ))
-            .count(),
-        2,
-        "{ended}"
-    );
+    let ends = ended.lines().filter(|line| line.contains("handled {") && line.contains(&last)).count();
+    assert_eq!(ends, 1, "it was finished: {ended}");
     let host = Host::running_in(folder, &text);
     assert_eq!(pending(&host, "a"), json!([]));
     let after = publish(&host, &json!({ "topic": "order.created", "body": {} }));

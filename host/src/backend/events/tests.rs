@@ -1,3 +1,5 @@
+//! A Redis of a test's own, and what the promises about events need: its files are by subject.
+
 use std::{
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
