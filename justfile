@@ -28,12 +28,26 @@ demo *ARGS: setup build
     cargo build -p host
     scripts/demo.sh '{{ host_target }}/debug/archipel' "$@"
 
+# Start the shop, go through it with curl, request by request, and stop it
+[no-exit-message]
+tour: (demo '--once')
+
 # Run every test against real servers, then the demo once
 test: setup build
     cargo test -p host # apart from the rest: the same features as the demo's build, so nothing is built twice
     cargo test --workspace --exclude host
     cd components && cargo test --workspace --target-dir target
+    scripts/openapi.sh '{{ host_target }}/debug/archipel'
     scripts/demo.sh '{{ host_target }}/debug/archipel' --once
+
+# Hold the running shop to its OpenAPI document: just openapi 300 (seconds)
+openapi SECONDS='45': setup build
+    cargo build -p host
+    scripts/openapi.sh '{{ host_target }}/debug/archipel' "$1"
+
+# Kill the host that often while orders are placed, and look what is left: just crash 50
+crash COUNT='50': build
+    ARCHIPEL_CRASHES="$1" cargo test -p host --test e2e crash:: -- --nocapture
 
 # Check formatting, run clippy on everything, shellcheck where it is installed
 lint: _linters _fmt-check
@@ -46,8 +60,8 @@ fmt: _linters
     cargo fmt --all
     cd components && cargo fmt --all
 
-# Measure against peers: just bench hello, just bench shop (release build; options: just bench hello --help)
-bench WHAT *ARGS: _compiler (component 'hello') (component 'users')
+# Measure: just bench hello, shop, orders, swap (release build; options: just bench hello --help)
+bench WHAT *ARGS: _compiler build
     cargo build --release -p host -p bench
     '{{ host_target }}/release/bench' "$@"
 

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what building and testing need and what is not there yet, and says so.
 #
-# setup.sh (all | compiler | wasm | servers | linters) [--dry-run]
+# setup.sh (all | compiler | wasm | servers | linters | openapi) [--dry-run]
 # Nothing that is there is touched. System packages come from apt, as root or by a sudo that asks
 # no password; elsewhere this says what to install. No system server is left running or enabled:
 # the host starts its own from the installed binaries.
@@ -134,6 +134,22 @@ servers() {
     install_without_starting
 }
 
+# A property tester of its own, away from the system's Python.
+openapi() {
+    venv=$here/../target/openapi/venv
+    [ -x "$venv/bin/st" ] && return 0
+    say "schemathesis is missing (it tests the shop against its OpenAPI document): installing under target/openapi"
+    if ! python3 -c 'import ensurepip' 2>/dev/null; then
+        if ! may_install; then
+            say "Python's venv is missing; install it, on Debian \`apt-get install python3-venv\`"
+            return 1
+        fi
+        apt_install python3-venv
+    fi
+    run python3 -m venv "$venv"
+    run "$venv/bin/pip" install --quiet --disable-pip-version-check 'schemathesis>=4.32,<5'
+}
+
 # Debian's packages start their servers at once and at each boot. Three steps keep them quiet, and
 # the first two are undone whatever happens.
 install_without_starting() {
@@ -164,7 +180,7 @@ restore() {
 }
 
 case ${1:-} in
-compiler | wasm | servers | linters) "$1" ;;
+compiler | wasm | servers | linters | openapi) "$1" ;;
 all)
     # All of them, so that one run names everything that is missing.
     failed=
@@ -172,10 +188,11 @@ all)
     wasm || failed=yes
     servers || failed=yes
     tools || failed=yes
+    openapi || failed=yes
     [ -z "$failed" ]
     ;;
 *)
-    echo "usage: setup.sh (all | compiler | wasm | servers | linters) [--dry-run]" >&2
+    echo "usage: setup.sh (all | compiler | wasm | servers | linters | openapi) [--dry-run]" >&2
     exit 2
     ;;
 esac

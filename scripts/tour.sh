@@ -2,7 +2,8 @@
 # A tour of the shop with curl: each command as one would type it, then the real answer.
 #
 # tour.sh URL ADMIN-TOKEN
-# In a command, $ada and $admin stand for tokens: Ada's comes from her login, the other is given. Ends with 1 when an answer's status, or what its body must hold, is not as promised.
+# In a command, $ada and $admin stand for tokens: Ada's comes from her login, the other is given.
+# Ends with 1 when an answer's status, or what its body must hold, is not as promised.
 set -euo pipefail
 
 url=$1
@@ -11,10 +12,11 @@ ada=
 step=0
 wrong=0
 answer= # head and body of the last answer
+patience=0 # seconds that an answer has to become as promised
 
 # visit TITLE STATUS TEXT CURL-ARGUMENTS…
 visit() {
-    local title=$1 status=$2 text=$3 word got
+    local title=$1 status=$2 text=$3 word got=
     local -a command=()
     shift 3
     step=$((step + 1))
@@ -29,9 +31,8 @@ visit() {
         command+=("${word//'$admin'/$admin}")
     done
     printf '\n'
-    answer=$(curl -sS -i --max-time 10 "${command[@]}" 2>&1 | tr -d '\r') || true
+    ask "$status" "$text" "${command[@]}"
     printf '%s\n' "$answer"
-    got=$(printf '%s\n' "$answer" | sed -n '1s/^HTTP[^ ]* \([0-9]*\).*/\1/p')
     if [[ $got != "$status" ]]; then
         printf '   ✗ promised %s, got %s\n' "$status" "${got:-no answer}"
     elif [[ $answer != *"$text"* ]]; then
@@ -40,6 +41,26 @@ visit() {
         return 0
     fi
     wrong=$((wrong + 1))
+}
+
+# later TITLE STATUS TEXT CURL-ARGUMENTS…: the same for what becomes true within five seconds
+later() {
+    local patience=5
+    visit "$@"
+}
+
+# ask STATUS TEXT CURL-ARGUMENTS…: again and again, until the answer is as promised or patience ends
+ask() {
+    local status=$1 text=$2 until
+    shift 2
+    until=$(($(date +%s%N) + patience * 1000000000))
+    while :; do
+        answer=$(curl -sS -i --max-time 10 "$@" 2>&1 | tr -d '\r') || true
+        got=$(printf '%s\n' "$answer" | sed -n '1s/^HTTP[^ ]* \([0-9]*\).*/\1/p')
+        [[ $got == "$status" && $answer == *"$text"* ]] && return
+        (($(date +%s%N) < until)) || return 0
+        sleep 0.2
+    done
 }
 
 # field NAME: the text of a field of the last answer
@@ -63,7 +84,6 @@ visit 'A wrong password' 401 'Invalid email or password' "$url/api/auth/login" -
     -d "{\"email\":\"$email\",\"password\":\"wrong horse battery\"}"
 visit 'Read oneself' 200 '"name":"Ada Lovelace"' "$user" -H "$as_ada"
 visit 'Change the name' 200 '"name":"Ada King"' -X PUT "$user" -H "$as_ada" -H "$json" -d '{"name":"Ada King"}'
-visit 'The profile: oneself, and no orders yet' 200 '"orders":[]' "$user/profile" -H "$as_ada"
 visit 'Somebody else, whether there or not' 403 'error' \
     "$url/api/users/00000000-0000-7000-8000-000000000000" -H "$as_ada"
 visit 'Customers make no products' 403 'error' "$url/api/products" -H "$as_ada" -H "$json" \
@@ -75,6 +95,23 @@ visit 'Search the products, newest first' 200 '"name":"Tea"' "$url/api/products?
 visit 'A third decimal is no price' 400 'price' -X PUT "$product" -H "$as_admin" -H "$json" -d '{"price":19.999}'
 visit 'Stock is for the service orders, not even for admins' 403 'error' "$product/reserve" -H "$as_admin" -H "$json" \
     -d '{"quantity":1,"orderId":"00000000-0000-7000-8000-000000000000"}'
+id=${user##*/}
+product_id=${product##*/}
+visit 'Order two of them' 201 '"total":39.98' "$url/api/orders" -H "$as_ada" -H "$json" -H "idempotency-key: $email" \
+    -d "{\"userId\":\"$id\",\"items\":[{\"productId\":\"$product_id\",\"quantity\":2}]}"
+order=$url$(printf '%s\n' "$answer" | sed -n 's/^[Ll]ocation: *//p')
+visit 'The same again, by a client that missed the answer: the same order' 201 "${order##*/}" "$url/api/orders" -H "$as_ada" \
+    -H "$json" -H "idempotency-key: $email" \
+    -d "{\"userId\":\"$id\",\"items\":[{\"productId\":\"$product_id\",\"quantity\":2}]}"
+visit 'The stock has fallen, once' 200 '"inventory":98' "$product" -H "$as_ada"
+visit 'More than there is' 409 'Insufficient inventory' "$url/api/orders" -H "$as_ada" -H "$json" \
+    -d "{\"userId\":\"$id\",\"items\":[{\"productId\":\"$product_id\",\"quantity\":99}]}"
+later 'A notification appears' 200 '"kind":"order.created"' "$url/api/notifications?userId=$id" -H "$as_ada"
+visit 'The profile: Ada and her orders, gathered from two services' 200 '"total":39.98' "$user/profile" -H "$as_ada"
+visit 'Cancel the order' 200 '"status":"cancelled"' -X PATCH "$order/status" -H "$as_ada" -H "$json" -d '{"status":"cancelled"}'
+visit 'What is cancelled stays so' 409 'error' -X PATCH "$order/status" -H "$as_admin" -H "$json" -d '{"status":"shipped"}'
+later 'The stock returns' 200 '"inventory":100' "$product" -H "$as_ada"
+later 'And a second notification' 200 '"kind":"order.status_changed"' "$url/api/notifications?userId=$id" -H "$as_ada"
 visit 'All users, for admins' 200 "$email" "$url/api/users?limit=3" -H "$as_admin"
 visit 'A user who does not exist, for admins' 404 'User not found' \
     "$url/api/users/00000000-0000-7000-8000-000000000000" -H "$as_admin"

@@ -10,11 +10,13 @@ mod hello;
 mod latency;
 mod load;
 mod native;
+mod orders;
 mod process;
 mod proxy;
 mod report;
 mod server;
 mod shop;
+mod swap;
 
 use std::process::ExitCode;
 
@@ -38,6 +40,10 @@ enum What {
     Hello(hello::Options),
     /// The shop: reading a user and a profile with a token, in one process and over two HTTP hops.
     Shop(shop::Options),
+    /// The whole shop: orders a second, what one costs, and when its notification is there.
+    Orders(orders::Options),
+    /// New builds under load: failures, latency, and what stays behind.
+    Swap(swap::Options),
     /// The gateway of two hops by itself; `shop` starts it.
     #[command(hide = true)]
     Proxy(proxy::Options),
@@ -51,6 +57,8 @@ fn main() -> ExitCode {
     let done = match Cli::parse().what {
         What::Hello(options) => hello::run(&options),
         What::Shop(options) => shop::run(&options),
+        What::Orders(options) => orders::run(&options),
+        What::Swap(options) => swap::run(&options),
         What::Proxy(options) => proxy::run(&options),
         What::Native(options) => native::run(&options),
     };

@@ -9,11 +9,13 @@ use gateway::dispatch::Dispatch;
 
 mod answer;
 mod api;
+mod apply;
 mod events;
 mod status;
 mod token;
 
 pub use api::{ACTIONS, Api};
+pub use apply::{Apply, Applying, Done};
 pub use events::{EVENT_ACTIONS, EventsApi};
 pub use token::Tokens;
 

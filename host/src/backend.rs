@@ -10,6 +10,7 @@ pub mod embedded;
 pub mod events;
 pub mod http;
 pub mod identity;
+pub mod keyvalue;
 pub mod migrate;
 pub mod outbox;
 pub mod postgres;
@@ -17,7 +18,9 @@ pub mod redis;
 
 use std::sync::Arc;
 
-/// Everything the host reaches on behalf of its services; started once, shared by all of them.
+/// Everything the host reaches on behalf of its services; started once, shared by all of them. An
+/// applied manifest makes another value of what is common and what is new.
+#[derive(Clone)]
 pub struct Backends {
     pub databases: Arc<postgres::Databases>,
     pub identity: Arc<identity::Identities>,
@@ -25,7 +28,8 @@ pub struct Backends {
     pub directory: Arc<directory::Directory>,
     /// The way to the outside.
     pub outbound: http::Outbound,
-    pub redis: redis::Stores,
+    pub redis: Arc<redis::Stores>,
+    pub keyvalue: Arc<keyvalue::KeyValues>,
     /// What carries events, if the manifest names it.
     pub events: Option<Arc<events::Events>>,
     /// Whose events are carried on from databases.

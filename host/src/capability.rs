@@ -7,10 +7,14 @@ use wasmtime::component::Linker;
 use wasmtime_wasi::WasiView;
 use wasmtime_wasi_http::WasiHttpView;
 
-use self::{identity::IdentitiesView, messaging::MessagingView, outbox::OutboxesView, postgres::PostgresView};
+use self::{
+    identity::IdentitiesView, keyvalue::StoresView, messaging::MessagingView, outbox::OutboxesView,
+    postgres::PostgresView,
+};
 
 pub mod http;
 pub mod identity;
+pub mod keyvalue;
 pub mod messaging;
 pub mod outbox;
 pub mod postgres;
@@ -57,8 +61,8 @@ pub fn requirement(import: &str) -> Requirement {
         (_, "archipel:keyvalue/store") if version == "0.1.0" => Requirement::KeyValue,
         (_, "archipel:messaging/types") if version == "0.1.0" => Requirement::Nothing,
         (_, "archipel:messaging/producer" | "archipel:messaging/outbox") if version == "0.1.0" => Requirement::Publish,
-        (_, "wasi:keyvalue/store" | "wasi:keyvalue/atomics" | "wasi:keyvalue/batch") => {
-            Requirement::NotYet { permission: "keyvalue" }
+        (_, "wasi:keyvalue/store" | "wasi:keyvalue/atomics" | "wasi:keyvalue/batch") if version == "0.2.0-draft" => {
+            Requirement::KeyValue
         }
         (_, "archipel:identity/tokens") if version == "0.1.0" => Requirement::Sign,
         (_, "archipel:identity/passwords") if version == "0.1.0" => Requirement::Passwords,
@@ -71,7 +75,9 @@ pub fn requirement(import: &str) -> Requirement {
 /// by comparing its imports with its grants; what it may reach is decided at each call.
 ///
 /// `T` is what a store holds; `instance` supplies the views that the capabilities ask for.
-pub fn linker<T: WasiView + WasiHttpView + PostgresView + IdentitiesView + MessagingView + OutboxesView>(
+pub fn linker<
+    T: WasiView + WasiHttpView + PostgresView + IdentitiesView + StoresView + MessagingView + OutboxesView,
+>(
     engine: &wasmtime::Engine,
 ) -> wasmtime::Result<Linker<T>> {
     let mut linker = Linker::new(engine);
@@ -79,6 +85,7 @@ pub fn linker<T: WasiView + WasiHttpView + PostgresView + IdentitiesView + Messa
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
     postgres::add_to_linker(&mut linker)?;
     identity::add_to_linker(&mut linker)?;
+    keyvalue::add_to_linker(&mut linker)?;
     messaging::add_to_linker(&mut linker)?;
     outbox::add_to_linker(&mut linker)?;
     Ok(linker)
@@ -101,5 +108,7 @@ mod tests {
         assert_eq!(requirement("wasi:http/types@0.3.0"), Requirement::Unknown);
         assert_eq!(requirement("wasi:sockets/tcp@0.2.0"), Requirement::NotYet { permission: "sockets" });
         assert_eq!(requirement("archipel:postgres/client@0.1.0"), Requirement::Postgres);
+        assert_eq!(requirement("wasi:keyvalue/store@0.2.0-draft"), Requirement::KeyValue);
+        assert_eq!(requirement("wasi:keyvalue/store@0.1.0"), Requirement::Unknown);
     }
 }

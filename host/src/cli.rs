@@ -13,6 +13,7 @@ use serde::Serialize;
 use self::admin::Admin;
 
 mod admin;
+mod apply;
 mod check;
 mod events;
 mod explain;
@@ -79,6 +80,16 @@ enum Command {
         admin: Admin,
     },
 
+    /// Makes a changed manifest the running one, whole or not at all, without losing a request.
+    #[command(
+        after_help = "Example:\n  archipel apply manifests/shop.toml\n\nServices whose settings and component are the same are not touched. What takes effect with a restart\nonly (listeners, data, the place of a database) is left as it is and named.\nThe manifest is read here; its paths and includes start from the folder of the host's own."
+    )]
+    Apply {
+        manifest: PathBuf,
+        #[command(flatten)]
+        admin: Admin,
+    },
+
     /// Makes the version before the live one live again, at once.
     #[command(after_help = "Example:\n  archipel rollback users")]
     Rollback {
@@ -127,6 +138,7 @@ impl Cli {
             Command::Inspect { file } => inspect::inspect(&file, output),
             Command::Healthcheck { url, wait } => healthcheck::ask(&url, std::time::Duration::from_secs(wait)),
             Command::Swap { service, file, admin } => swap::swap(&service, &file, &admin, output),
+            Command::Apply { manifest, admin } => apply::apply(&manifest, &admin, output),
             Command::Rollback { service, admin } => swap::rollback(&service, &admin, output),
             Command::Versions { service, admin } => status::versions(&service, &admin, output),
             Command::Status { admin } => status::status(&admin, output),
@@ -165,6 +177,11 @@ impl Output {
         io::stdout().lock().write_all(text.as_bytes())?;
         Ok(())
     }
+}
+
+/// The items of a JSON array; none where it is no array.
+fn list(value: &serde_json::Value) -> impl Iterator<Item = &serde_json::Value> {
+    value.as_array().into_iter().flatten()
 }
 
 /// Rows of equal length as aligned columns, the first row underlined by its own width.

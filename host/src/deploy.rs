@@ -22,6 +22,7 @@ use crate::{
     service::Service,
 };
 
+mod apply;
 mod consumers;
 mod lane;
 mod loader;
@@ -29,28 +30,49 @@ mod needs;
 mod smoke;
 mod swap;
 
+pub use apply::{Applied, ApplyError, Fate, Next};
 pub use consumers::Consumers;
 pub use lane::Pending;
 pub use loader::{Loader, Origin};
 pub use needs::missing_needs;
 pub use swap::{Step, SwapError, Swapped};
 
+use apply::Leaving;
 use lane::Lane;
 
 /// All services that run together, and what it takes to replace their builds.
 pub struct Deployment {
     pub system: String,
-    pub services: BTreeMap<Arc<str>, Deployed>,
     pub loader: Arc<Loader>,
+    services: ArcSwap<Services>,
+    /// Services that an applied manifest removed, for those who still call them.
+    leaving: Mutex<Vec<Leaving>>,
+    manifest: ArcSwap<Applied>,
     openapi: ArcSwap<serde_json::Value>,
     /// Held while the document is made, so that an older one never follows a newer.
     describing: Mutex<()>,
 }
 
 impl Deployment {
-    fn new(system: String, loader: Arc<Loader>, services: BTreeMap<Arc<str>, Deployed>) -> Self {
+    fn new(system: String, loader: Arc<Loader>, services: Services) -> Self {
         let openapi = ArcSwap::from_pointee(describe(&system, &services));
-        Self { system, services, loader, openapi, describing: Mutex::default() }
+        let (services, leaving, describing) = (ArcSwap::from_pointee(services), Mutex::default(), Mutex::default());
+        Self { system, services, loader, leaving, manifest: ArcSwap::default(), openapi, describing }
+    }
+
+    /// All services as they are now.
+    pub fn services(&self) -> Arc<Services> {
+        self.services.load_full()
+    }
+
+    /// The manifest that runs.
+    pub fn manifest(&self) -> Arc<Applied> {
+        self.manifest.load_full()
+    }
+
+    /// From now on this one runs.
+    pub fn runs(&self, manifest: Applied) {
+        self.manifest.store(Arc::new(manifest));
     }
 
     /// One document for the builds that are live now.
@@ -61,21 +83,31 @@ impl Deployment {
     /// A build has changed, and with it perhaps what it says of itself.
     fn describe_anew(&self) {
         let _one_at_a_time = self.describing.lock().unwrap_or_else(PoisonError::into_inner);
-        self.openapi.store(Arc::new(describe(&self.system, &self.services)));
+        self.openapi.store(Arc::new(describe(&self.system, &self.services())));
     }
 }
 
-/// A service and how it came to run.
+/// All services of a manifest by name.
+pub type Services = BTreeMap<Arc<str>, Arc<Deployed>>;
+
+/// A service and how it came to run; with other settings it is another one.
 pub struct Deployed {
     pub service: Arc<Service>,
     pub settings: Arc<ServiceSettings>,
+    callee: Arc<Callee>,
     /// What the start of the host ran.
     pub origin: Origin,
     pub start: Duration,
-    lane: Lane,
+    lane: Arc<Lane>,
 }
 
 impl Deployed {
+    fn new(service: Service, settings: Arc<ServiceSettings>, origin: Origin, start: Duration) -> Self {
+        let service = Arc::new(service);
+        let callee = Arc::new(Callee::new(settings.name.clone(), service.clone()));
+        Self { service, settings, callee, origin, start, lane: Arc::default() }
+    }
+
     /// Swaps that are on their way.
     pub fn pending(&self) -> Pending {
         self.lane.pending()
@@ -107,6 +139,9 @@ pub enum DeployError {
 
     #[error("service `{service}` does not start: {reason}")]
     Trial { service: Arc<str>, reason: String },
+
+    #[error("the smoke request of service `{service}` failed: {reason}")]
+    Smoke { service: Arc<str>, reason: String },
 
     #[error("cannot prepare the databases of service `{service}`")]
     Migrate {
@@ -157,30 +192,29 @@ pub async fn prepare(
             let began = Instant::now();
             let (version, origin) = loader.first(&settings).await?;
             watch.loaded(&settings.name, version.component.cached);
-            let service = Arc::new(Service::new(settings.name.clone(), version));
-            Ok(Deployed { service, settings, origin, start: began.elapsed(), lane: Lane::default() })
+            let service = Service::new(settings.name.clone(), version);
+            Ok(Deployed::new(service, settings, origin, began.elapsed()))
         });
     }
-    let mut services = BTreeMap::new();
+    let mut services = Services::new();
     let mut problems = Vec::new();
     while let Some(joined) = loading.join_next().await {
         match joined {
-            Ok(Ok(deployed)) => drop(services.insert(deployed.settings.name.clone(), deployed)),
+            Ok(Ok(deployed)) => _ = services.insert(deployed.settings.name.clone(), Arc::new(deployed)),
             Ok(Err(problem)) => problems.push(problem),
             Err(_broken) => problems.push(DeployError::Broken { service: "unknown".into() }),
         }
     }
     match problems.is_empty() {
         true => {
-            let callee = |(name, deployed): (&Arc<str>, &Deployed)| Callee::new(name.clone(), deployed.service.clone());
-            loader.directory().replace(services.iter().map(callee));
+            loader.backends().directory.replace(services.values().map(|deployed| deployed.callee.clone()));
             Ok(Deployment::new(manifest.name.clone(), loader, services))
         }
         false => Err(problems),
     }
 }
 
-fn describe(system: &str, services: &BTreeMap<Arc<str>, Deployed>) -> serde_json::Value {
+fn describe(system: &str, services: &Services) -> serde_json::Value {
     let versions: Vec<_> = services.values().map(|deployed| deployed.service.version()).collect();
     let parts: Vec<_> = versions
         .iter()

@@ -31,7 +31,7 @@ impl<T> Granted<T> {
 }
 
 /// What one service may reach.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Grants {
     service: Arc<str>,
     /// The file to edit, for messages.
@@ -40,7 +40,7 @@ pub struct Grants {
 }
 
 /// What a manifest grants to one service, in checked form. The default is nothing.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Permissions {
     pub postgres: BTreeMap<Arc<str>, Mode>,
     pub sign: Option<SignGrant>,

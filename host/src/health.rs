@@ -13,6 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use arc_swap::ArcSwap;
 use serde::Serialize;
 
 mod cached;
@@ -67,6 +68,11 @@ pub struct ServiceHealth {
 pub struct Health {
     started: Instant,
     draining: AtomicBool,
+    checked: ArcSwap<Checked>,
+}
+
+/// What is looked at.
+struct Checked {
     services: BTreeMap<Arc<str>, ServiceHealth>,
     /// What the gateway itself depends on, by name: `redis.main`.
     own: Vec<(String, Arc<Cached>)>,
@@ -74,7 +80,13 @@ pub struct Health {
 
 impl Health {
     pub fn new(services: BTreeMap<Arc<str>, ServiceHealth>, own: Vec<(String, Arc<Cached>)>) -> Self {
-        Self { started: Instant::now(), draining: AtomicBool::new(false), services, own }
+        let checked = ArcSwap::from_pointee(Checked { services, own });
+        Self { started: Instant::now(), draining: AtomicBool::new(false), checked }
+    }
+
+    /// From now on these are looked at.
+    pub fn replace(&self, services: BTreeMap<Arc<str>, ServiceHealth>, own: Vec<(String, Arc<Cached>)>) {
+        self.checked.store(Arc::new(Checked { services, own }));
     }
 
     /// From now on the host is not ready, whatever its services say.
@@ -85,11 +97,12 @@ impl Health {
     /// The host as a whole: one check for each service, and the gateway's own. Takes at most as long as the slowest
     /// check, a second. Cancel safe.
     pub async fn host(&self) -> Report {
-        let each = self.services.keys().map(|name| async move {
+        let checked = self.checked.load_full();
+        let each = checked.services.keys().map(|name| async move {
             let status = self.service(name).await.map_or(Status::Unhealthy, |report| report.status);
             (name.to_string(), Check { status, latency: None, message: None })
         });
-        let own = self.own.iter().map(|(name, check)| async move { (name.clone(), check.result().await) });
+        let own = checked.own.iter().map(|(name, check)| async move { (name.clone(), check.result().await) });
         let (each, own) = tokio::join!(futures_util::future::join_all(each), futures_util::future::join_all(own));
         let checks: BTreeMap<_, _> = each.into_iter().chain(own).collect();
         let status = match self.draining.load(Relaxed) {
@@ -101,7 +114,8 @@ impl Health {
 
     /// One service by name; `None` when there is none of that name.
     pub async fn service(&self, name: &str) -> Option<Report> {
-        let (name, service) = self.services.get_key_value(name)?;
+        let checked = self.checked.load_full();
+        let (name, service) = checked.services.get_key_value(name)?;
         let each = service.checks.iter().map(|(key, check)| async move { (key.clone(), check.result().await) });
         let checks: BTreeMap<_, _> = futures_util::future::join_all(each).await.into_iter().collect();
         let status = worst(checks.values());

@@ -4,7 +4,7 @@
 //! and for how long it may run ([`Budget`]). It does not decide when an instance is made, reused
 //! or thrown away: that is `service`.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicU64};
 
 use gateway::context::RequestContext;
 use tokio::sync::Notify;
@@ -17,6 +17,7 @@ use crate::{
     capability::{
         http::{HeadDue, Outgoing, Ways},
         identity::{IdentitiesView, IdentityView},
+        keyvalue::{StoreCtx, StoreView, StoresView},
         messaging::{Consumer, MessagingView, ProducerView},
         outbox::{OutboxCtx, OutboxesView},
         postgres::{DatabaseCtx, DatabaseView, PostgresView},
@@ -50,6 +51,7 @@ pub struct InstanceState {
     limiter: Limiter,
     databases: DatabaseView,
     identities: IdentityView,
+    stores: StoreView,
     producer: ProducerView,
 }
 
@@ -79,7 +81,12 @@ pub struct Blueprint {
 
 impl Blueprint {
     /// `body_limit_bytes` bounds the bodies of calls to other services.
-    pub fn new(engine: Engine, settings: Arc<ServiceSettings>, backends: Arc<Backends>, body_limit_bytes: u64) -> Self {
+    pub fn new(
+        engine: Engine,
+        settings: Arc<ServiceSettings>,
+        backends: Arc<Backends>,
+        body_limit_bytes: Arc<AtomicU64>,
+    ) -> Self {
         let env = settings.env.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
         let (grants, directory) = (settings.grants.clone(), backends.directory.clone());
         let client = backends.outbound.client(grants.clone());
@@ -100,6 +107,7 @@ impl Blueprint {
             limiter: Limiter::new(self.settings.limits.memory_bytes, Reservation::new(engine.memory.clone())),
             databases: DatabaseView::new(self.settings.grants.clone(), self.backends.databases.clone()),
             identities: IdentityView::new(self.settings.grants.clone(), self.backends.identity.clone()),
+            stores: StoreView::new(self.settings.grants.clone(), self.backends.keyvalue.clone()),
             producer: ProducerView::new(self.settings.grants.clone(), self.backends.events.clone()),
         };
         let mut store = Store::new(&engine.wasm, state);
@@ -155,6 +163,7 @@ impl Instance {
         let state = self.store.data_mut();
         state.databases.begin(scope.deadline);
         state.identities.begin(scope.deadline);
+        state.stores.begin(scope.deadline);
         state.producer.begin(cx.clone(), scope.deadline);
         state.outgoing.begin(cx, scope.deadline, head_due);
         state.limiter.begin();
@@ -224,15 +233,21 @@ impl IdentitiesView for InstanceState {
     }
 }
 
-impl OutboxesView for InstanceState {
-    fn outbox(&mut self) -> OutboxCtx<'_> {
-        OutboxCtx::new(&mut self.producer, &mut self.table)
+impl StoresView for InstanceState {
+    fn stores(&mut self) -> StoreCtx<'_> {
+        self.stores.with(&mut self.table)
     }
 }
 
 impl MessagingView for InstanceState {
     fn producer(&mut self) -> &mut ProducerView {
         &mut self.producer
+    }
+}
+
+impl OutboxesView for InstanceState {
+    fn outbox(&mut self) -> OutboxCtx<'_> {
+        OutboxCtx::new(&mut self.producer, &mut self.table)
     }
 }
 

@@ -5,6 +5,7 @@
 //! connects to anything.
 
 mod check;
+mod confines;
 mod defaults;
 mod files;
 mod include;
@@ -32,11 +33,12 @@ use http::StatusCode;
 use ipnet::IpNet;
 
 pub use self::check::{key_document, ttl};
+pub use self::confines::Confines;
 pub use self::load::{Environment, Loaded};
 use crate::grant::Grants;
 
 /// A whole checked manifest.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Manifest {
     pub name: String,
     /// Absolute; for messages.
@@ -53,9 +55,11 @@ pub struct Manifest {
     pub events: Option<EventSettings>,
     pub services: BTreeMap<Arc<str>, ServiceSettings>,
     pub routes: Vec<RouteSettings>,
+    /// Every path that its files name, absolute.
+    pub named: BTreeSet<PathBuf>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct GatewaySettings {
     /// At least one.
     pub listen: Vec<SocketAddr>,
@@ -77,7 +81,7 @@ pub struct GatewaySettings {
     pub requests_max: NonZeroUsize,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AdminSettings {
     pub listen: SocketAddr,
     /// By name. None is needed on a loopback address.
@@ -85,7 +89,7 @@ pub struct AdminSettings {
 }
 
 /// Who may change what runs.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AdminToken {
     pub secret: Secret,
     pub may: BTreeSet<May>,
@@ -111,13 +115,13 @@ impl May {
     }
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TlsFiles {
     pub cert: PathBuf,
     pub key: PathBuf,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct HostSettings {
     /// Absolute.
     pub data: PathBuf,
@@ -131,7 +135,7 @@ pub struct HostSettings {
 }
 
 /// An issuer of tokens by name: what its tokens say and where its keys come from.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AuthSettings {
     pub issuer: String,
     pub audience: String,
@@ -139,7 +143,7 @@ pub struct AuthSettings {
     pub keys: KeySettings,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum KeySettings {
     /// Made by the host, under its `data`.
     Generated,
@@ -170,7 +174,7 @@ pub enum Access {
 }
 
 /// A database by name: where it is and its bounds.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DatabaseSettings {
     pub place: DatabasePlace,
     pub connections_max: NonZeroUsize,
@@ -185,7 +189,7 @@ pub struct DatabaseSettings {
     pub optional: bool,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum DatabasePlace {
     /// A private server that the host starts.
     Embedded,
@@ -194,12 +198,12 @@ pub enum DatabasePlace {
 }
 
 /// A Redis by name.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct RedisSettings {
     pub place: RedisPlace,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum RedisPlace {
     /// A database of the private server that the host starts.
     Embedded,
@@ -208,7 +212,7 @@ pub enum RedisPlace {
 }
 
 /// A key-value store by name.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct KeyValueSettings {
     /// A name of `redis`.
     pub redis: Arc<str>,
@@ -219,7 +223,7 @@ pub struct KeyValueSettings {
 }
 
 /// What carries events between services.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct EventSettings {
     /// A name of `redis`.
     pub redis: Arc<str>,
@@ -276,7 +280,7 @@ impl std::fmt::Debug for Secret {
     }
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ServiceSettings {
     pub name: Arc<str>,
     /// Absolute; may not exist yet.
@@ -309,7 +313,7 @@ impl fmt::Display for Smoke {
     }
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Limits {
     /// One instance, all its linear memories together.
     pub memory_bytes: u64,
@@ -334,7 +338,7 @@ pub enum Reuse {
     Warm { requests_max: NonZeroU32, idle_max: Duration },
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct RouteSettings {
     pub route: gateway::route::Route,
     pub target: Target,
@@ -346,7 +350,7 @@ pub struct RouteSettings {
 }
 
 /// What a route leads to.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Target {
     Service(Arc<str>),
     /// One answer out of several.
@@ -355,7 +359,7 @@ pub enum Target {
 }
 
 /// A part of a gathered answer.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PartSettings {
     pub name: String,
     pub service: Arc<str>,

@@ -11,12 +11,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+use arc_swap::ArcSwap;
 use gateway::{
-    limit::SharedLimit,
     listener::{self, Listeners},
     tls::Tls,
 };
-use tokio::task::JoinHandle;
+use tokio::{sync::Mutex, task::JoinHandle};
 
 use crate::{
     admin::Tokens,
@@ -26,17 +26,21 @@ use crate::{
         events::Events,
         http::Outbound,
         identity::Identities,
+        keyvalue::KeyValues,
         outbox::Relays,
         postgres::Databases,
-        redis::{self, Stores},
+        redis::Stores,
     },
     component::{Artifacts, Histories},
-    deploy::{self, Consumers, Deployment, Loader, Watch},
+    deploy::{self, Applied, Consumers, Deployment, Loader, Watch},
     engine::{Compilers, Engine, EngineSettings},
+    grant::Grants,
     health::Health,
     manifest::{Environment, Manifest, RedisPlace, ServiceSettings},
 };
 
+mod apply;
+mod change;
 mod error;
 mod explain;
 mod front;
@@ -45,14 +49,17 @@ mod listening;
 mod probes;
 mod report;
 
+use apply::Applier;
 pub use error::StartError;
 pub use explain::{Authentication, Explanation, explain};
-use limits::Limits;
 use listening::Listening;
 pub use report::Report;
 
 /// Everything a start needs from outside; read once.
 pub struct Surroundings {
+    /// The manifest's file as the user wrote it, and the digest of what it said.
+    pub file: PathBuf,
+    pub digest: String,
     pub environment: Environment,
     pub watch: Arc<dyn Watch>,
     /// When the command was given.
@@ -64,15 +71,13 @@ const ADMIN_TOKEN: &str = "admin-token";
 
 /// A host that accepts requests.
 pub struct Running {
-    manifest: Manifest,
-    backends: Arc<Backends>,
+    applier: Arc<Applier>,
     deployment: Arc<Deployment>,
     admin_token: Option<PathBuf>,
     health: Arc<Health>,
     gateway: Listening,
     admin: Listening,
     housekeeping: JoinHandle<()>,
-    consumers: Consumers,
     relays: Relays,
     began: Instant,
     /// Ours alone while we run.
@@ -114,27 +119,43 @@ async fn start_services(
     data: DataFolder,
 ) -> Result<Running, StartError> {
     let deployment = Arc::new(prepare(&manifest, &backends, &surroundings.watch).await?);
-    let grants = |service: &ServiceSettings| (service.name.clone(), service.grants.clone());
-    backends.publishers.replace(manifest.services.values().map(grants));
+    backends.publishers.replace(publishing(&manifest));
     let health = Arc::new(Health::new(
-        probes::of(&manifest, &deployment, &backends.databases),
+        probes::of(&manifest, &deployment.services(), &backends),
         probes::own(&manifest, &backends),
     ));
-    let limits = limits(&manifest, &backends);
+    let limits = limits::of(&manifest, &backends);
     let gateway = Arc::new(front::gateway(&manifest, &deployment, &health, &backends.identity, &limits)?);
     let admin_address = sockets.admin.addresses().next().expect("one address was bound");
     let admin_token = admin_address.ip().is_loopback().then(|| data.path().join(ADMIN_TOKEN));
     let local = admin_token.as_ref().map(|_| data.secret(ADMIN_TOKEN)).transpose().map_err(StartError::AdminToken)?;
     let tokens = Tokens::new(&manifest.admin, local.as_deref());
-    let admin = Arc::new(front::admin(admin_address, &health, &deployment, tokens));
+    deployment.runs(Applied {
+        file: manifest.file.clone(),
+        digest: surroundings.digest,
+        at: format!("{:.3}", jiff::Timestamp::now()),
+        by: "manifest".to_owned(),
+        restart: Vec::new(),
+    });
+    let listening = front::listening(&manifest.gateway, sockets.tls);
+    let applier = Arc::new(Applier {
+        file: surroundings.file,
+        environment: surroundings.environment,
+        manifest: ArcSwap::from_pointee(manifest),
+        deployment: deployment.clone(),
+        gateway: gateway.clone(),
+        health: health.clone(),
+        limits: ArcSwap::from_pointee(limits),
+        consumers: consumers(&deployment, &backends),
+        turn: Mutex::default(),
+    });
+    let admin = Arc::new(front::admin(admin_address, &health, &deployment, applier.clone(), tokens));
     Ok(Running {
         admin: listening::apart(sockets.admin, admin, front::admin_listening()).map_err(StartError::Thread)?,
-        gateway: listening::here(sockets.gateway, gateway, front::listening(&manifest.gateway, sockets.tls)),
+        gateway: listening::here(sockets.gateway, gateway, listening),
         housekeeping: tokio::spawn(housekeeping(deployment.clone())),
-        consumers: consumers(&deployment, &backends),
         relays: Relays::start(backends.databases.outboxes(), backends.events.as_ref(), &backends.publishers),
-        manifest,
-        backends,
+        applier,
         deployment,
         admin_token,
         health,
@@ -147,12 +168,12 @@ impl Running {
     /// Stops everything in order; returns how many connections had to be cut.
     pub async fn stop(self) -> usize {
         self.health.start_draining();
-        tokio::time::sleep(self.manifest.host.linger).await;
-        let drain = self.manifest.host.drain;
-        let (stragglers, ()) = tokio::join!(self.gateway.stop(drain), self.consumers.stop(drain));
+        let host = self.applier.manifest.load().host.clone();
+        tokio::time::sleep(host.linger).await;
+        let (stragglers, ()) = tokio::join!(self.gateway.stop(host.drain), self.applier.consumers.stop(host.drain));
         self.housekeeping.abort();
         self.relays.stop().await;
-        stop_backends(&self.backends).await;
+        stop_backends(&self.deployment.loader.backends()).await;
         self.admin.stop(Duration::ZERO).await;
         stragglers
     }
@@ -183,9 +204,11 @@ async fn backends(
     }
     match Stores::start(&manifest.redis, data, &environment, events_are_embedded(manifest)).await {
         Ok(redis) => {
-            let (databases, directory) = (Arc::new(databases), Arc::default());
+            let (databases, redis, directory) = (Arc::new(databases), Arc::new(redis), Arc::default());
+            let keyvalue = Arc::new(KeyValues::new(&manifest.name, &manifest.keyvalue, &redis));
             let events = events(manifest, &redis);
-            Ok(Backends { databases, identity, redis, directory, outbound, events, publishers: Arc::default() })
+            let publishers = Arc::default();
+            Ok(Backends { databases, identity, redis, keyvalue, directory, outbound, events, publishers })
         }
         Err(error) => {
             databases.stop().await;
@@ -202,10 +225,16 @@ fn events(manifest: &Manifest, stores: &Stores) -> Option<Arc<Events>> {
     Some(events)
 }
 
+/// Every service with what it is granted, for those who carry events on.
+fn publishing(manifest: &Manifest) -> impl Iterator<Item = (Arc<str>, Arc<Grants>)> {
+    manifest.services.values().map(|service| (service.name.clone(), service.grants.clone()))
+}
+
 /// Hands events to the services of a deployment that subscribe to any.
 fn consumers(deployment: &Deployment, backends: &Backends) -> Consumers {
     let consumers = Consumers::new(backends.events.clone());
-    let services = deployment.services.values();
+    let services = deployment.services();
+    let services = services.values();
     consumers.replace(services.map(|deployed| (deployed.settings.clone(), deployed.service.clone())));
     consumers
 }
@@ -221,15 +250,6 @@ async fn stop_backends(backends: &Backends) {
         events.stop().await;
     }
     tokio::join!(backends.databases.stop(), backends.redis.stop());
-}
-
-/// Where limits are counted, if not in memory.
-fn limits(manifest: &Manifest, backends: &Backends) -> Limits {
-    let store = manifest.gateway.limit_store.as_deref().and_then(|name| backends.redis.get(name));
-    let shared = |store: &Arc<redis::Store>| -> Arc<dyn SharedLimit> {
-        Arc::new(redis::Limits::new(store.clone(), manifest.name.clone()))
-    };
-    Limits::new(store.map(shared))
 }
 
 async fn prepare(
@@ -249,6 +269,10 @@ async fn prepare(
 /// Slots beyond this are not reserved: the address space of one is more than 4 GiB.
 const INSTANCES_MAX: u32 = 2_000;
 
+/// What a slot can hold at least, so that an applied manifest may raise `limits.memory`: address
+/// space, and that of a slot is larger.
+const INSTANCE_MEMORY_MIN_BYTES: u64 = 1 << 30;
+
 fn engine_settings(manifest: &Manifest) -> EngineSettings {
     let limits = || manifest.services.values().map(|service| &service.limits);
     let requests = limits().map(|limits| limits.concurrency.get());
@@ -257,7 +281,7 @@ fn engine_settings(manifest: &Manifest) -> EngineSettings {
     let concurrency: u32 = requests.chain(events).fold(0, u32::saturating_add);
     EngineSettings {
         instances_max: concurrency.clamp(64, INSTANCES_MAX),
-        instance_memory_max_bytes: limits().map(|limits| limits.memory_bytes).max().unwrap_or(64 << 20),
+        instance_memory_max_bytes: limits().map(|limits| limits.memory_bytes).fold(INSTANCE_MEMORY_MIN_BYTES, u64::max),
         guest_memory_bytes: manifest.host.guest_memory_bytes,
         workers: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
     }
@@ -270,6 +294,7 @@ async fn housekeeping(deployment: Arc<Deployment>) {
     let mut round = tokio::time::interval(HOUSEKEEPING);
     loop {
         round.tick().await;
-        deployment.services.values().for_each(|deployed| deployed.service.drop_idle());
+        deployment.services().values().for_each(|deployed| deployed.service.drop_idle());
+        deployment.part();
     }
 }

@@ -55,7 +55,7 @@ pub struct Service {
     current: ArcSwap<Version>,
     gate: Gate,
     breaker: Arc<Breaker>,
-    traffic: Traffic,
+    traffic: Arc<Traffic>,
     /// The version that was live before, ready to be so again.
     previous: ArcSwapOption<Version>,
 }
@@ -96,6 +96,11 @@ impl Version {
         Ok(Self { label: http::HeaderValue::try_from(label)?, warm, component, pre, exports, blueprint })
     }
 
+    /// The label as text.
+    pub fn text(&self) -> &str {
+        self.label.to_str().unwrap_or_default()
+    }
+
     /// One instance on trial: proves that the component starts within its limits.
     pub async fn try_start(self: &Arc<Self>) -> Result<(), Failure> {
         let limits = &self.blueprint.settings.limits;
@@ -125,9 +130,21 @@ impl Service {
             gate,
             current: ArcSwap::new(version),
             breaker,
-            traffic: Traffic::default(),
+            traffic: Arc::default(),
             previous: ArcSwapOption::empty(),
         }
+    }
+
+    /// The same service with other settings, those of `version`: it goes on counting, and begins
+    /// everything else anew. Requests in this one finish here.
+    pub fn successor(&self, version: Arc<Version>) -> Self {
+        Self { traffic: self.traffic.clone(), ..Self::new(self.name.clone(), version) }
+    }
+
+    /// Another one has taken its place, or none: it keeps nothing for later requests.
+    pub fn retire(&self) {
+        self.current.load().warm.retire(true);
+        self.previous.store(None);
     }
 
     pub fn version(&self) -> Arc<Version> {

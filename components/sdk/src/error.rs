@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use crate::postgres;
+use crate::{keyvalue, postgres};
 
 /// Why a request has no success. A client sees the status and [`Error::sentence`]; what else
 /// there is to know goes to the log.
@@ -104,7 +104,7 @@ impl Error {
     pub(crate) fn reason(&self) -> Option<&str> {
         match self {
             Self::Internal(reason) | Self::Unavailable(reason) => Some(reason),
-            Self::Timeout => Some("a database or another service did not answer in time"),
+            Self::Timeout => Some("a database, a store or another service did not answer in time"),
             _ => None,
         }
     }
@@ -122,6 +122,17 @@ impl From<postgres::Error> for Error {
                 Some("08" | "40" | "53" | "57") => Self::Unavailable(reason),
                 _ => Self::Internal(reason),
             },
+            _ => Self::Internal(reason),
+        }
+    }
+}
+
+impl From<keyvalue::Error> for Error {
+    fn from(error: keyvalue::Error) -> Self {
+        let reason = keyvalue::reason(&error);
+        match error {
+            keyvalue::Error::Unavailable(_) => Self::Unavailable(reason),
+            keyvalue::Error::Timeout => Self::Timeout,
             _ => Self::Internal(reason),
         }
     }
@@ -171,6 +182,20 @@ mod tests {
         for (error, status) in table {
             let text = format!("{error:?}");
             assert_eq!(Error::from(error).status(), status, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_store_that_is_away_is_503_and_a_wrong_use_of_it_500() {
+        let table = [
+            (keyvalue::Error::Unavailable("notifications".to_owned()), 503),
+            (keyvalue::Error::Timeout, 504),
+            (keyvalue::Error::AccessDenied("notifications".to_owned()), 500),
+            (keyvalue::Error::TooLarge(1), 500),
+            (keyvalue::Error::Other("an empty key".to_owned()), 500),
+        ];
+        for (error, status) in table {
+            assert_eq!(Error::from(error).status(), status);
         }
     }
 

@@ -1,5 +1,5 @@
 //! Makes an Archipel service pleasant to write: routes, who may use them, JSON, envelope, validation,
-//! money, PostgreSQL, tokens and passwords.
+//! money, PostgreSQL, key-value stores, tokens and passwords.
 //!
 //! A service is one function from [`Request`] to [`Response`], exported by [`service!`]. This
 //! crate holds the rules that are the same for every service of the shop, also who of the users may
@@ -15,6 +15,7 @@ mod fields;
 mod handler;
 mod id;
 mod json;
+pub mod keyvalue;
 pub mod messaging;
 mod money;
 pub mod openapi;

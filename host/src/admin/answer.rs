@@ -41,7 +41,7 @@ pub(super) fn not_swapped(cx: &RequestContext, error: &SwapError) -> Response<Bo
     envelope(cx, status, &document)
 }
 
-fn envelope(cx: &RequestContext, status: StatusCode, document: &Value) -> Response<Body> {
+pub(super) fn envelope(cx: &RequestContext, status: StatusCode, document: &Value) -> Response<Body> {
     let mut document = document.clone();
     document["timestamp"] = format!("{:.3}", jiff::Timestamp::now()).into();
     document["traceId"] = cx.trace.to_string().into();

@@ -19,7 +19,12 @@ use http_body_util::BodyExt;
 use serde_json::json;
 use tokio::runtime::Handle;
 
-use super::{answer, status, token::permitted};
+use super::{
+    answer,
+    apply::{self, Apply},
+    status,
+    token::permitted,
+};
 use crate::{
     deploy::{Deployment, SwapError, Swapped},
     manifest::May,
@@ -33,21 +38,24 @@ pub enum Action {
     Versions,
     Swap,
     Rollback,
+    Apply,
 }
 
 /// All of the API by path: what it does, with which method.
-pub const ACTIONS: [(&str, http::Method, Action); 5] = [
+pub const ACTIONS: [(&str, http::Method, Action); 6] = [
     ("/v1/status", http::Method::GET, Action::Status),
     ("/v1/services/{name}", http::Method::GET, Action::Service),
     ("/v1/services/{name}/versions", http::Method::GET, Action::Versions),
     ("/v1/services/{name}/swap", http::Method::POST, Action::Swap),
     ("/v1/services/{name}/rollback", http::Method::POST, Action::Rollback),
+    ("/v1/apply", http::Method::POST, Action::Apply),
 ];
 
 /// One address of the API.
 pub struct Api {
     pub action: Action,
     pub deployment: Arc<Deployment>,
+    pub applier: Arc<dyn Apply>,
     /// Where guests run.
     pub runtime: Handle,
     pub started: Instant,
@@ -65,7 +73,11 @@ impl Api {
             let error = "Pages of a browser may not use the admin API";
             return Ok(answer::refused(&cx, StatusCode::FORBIDDEN, error));
         }
-        let may = if matches!(self.action, Action::Swap | Action::Rollback) { May::Swap } else { May::Read };
+        let may = match self.action {
+            Action::Status | Action::Service | Action::Versions => May::Read,
+            Action::Swap | Action::Rollback => May::Swap,
+            Action::Apply => May::Apply,
+        };
         let Some(by) = permitted(&cx, may) else {
             let error = format!("The token may not `{}`; `admin.tokens.NAME.may` says what it may", may.as_str());
             return Ok(answer::refused(&cx, StatusCode::FORBIDDEN, &error));
@@ -77,18 +89,19 @@ impl Api {
             Action::Versions => Ok(self.versions(&cx, &name)),
             Action::Rollback => Ok(self.rollback(&cx, name, by).await),
             Action::Swap => self.swap(&cx, name, by, request).await,
+            Action::Apply => self.apply(&cx, by, request).await,
         }
     }
 
     fn about(&self, cx: &RequestContext, name: &str) -> Response<Body> {
-        match self.deployment.services.get(name) {
+        match self.deployment.services().get(name) {
             Some(deployed) => answer::ok(cx, &status::service(&self.deployment, deployed)),
             None => no_service(cx, name),
         }
     }
 
     fn versions(&self, cx: &RequestContext, name: &str) -> Response<Body> {
-        match self.deployment.services.contains_key(name) {
+        match self.deployment.services().contains_key(name) {
             true => answer::ok(cx, &status::versions(&self.deployment.loader.histories.of(name))),
             false => no_service(cx, name),
         }
@@ -100,6 +113,29 @@ impl Api {
         outcome(cx, work.await)
     }
 
+    async fn apply(
+        &self,
+        cx: &RequestContext,
+        by: Arc<str>,
+        request: Request<Body>,
+    ) -> Result<Response<Body>, DispatchError> {
+        let text = match apply::text(request).await? {
+            Ok(text) => text,
+            Err((status, error)) => return Ok(answer::refused(cx, status, error)),
+        };
+        let applier = self.applier.clone();
+        let work = self.runtime.spawn(async move { applier.apply(text, by).await });
+        Ok(match work.await {
+            Ok(Ok(done)) => answer::ok(cx, &done.document(&self.deployment)),
+            Ok(Err(error)) => apply::refused(cx, &error),
+            Err(_broken) => answer::refused(
+                cx,
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "Applying it broke off; the log says why, and `archipel status` what runs",
+            ),
+        })
+    }
+
     async fn swap(
         &self,
         cx: &RequestContext,
@@ -107,7 +143,7 @@ impl Api {
         by: Arc<str>,
         request: Request<Body>,
     ) -> Result<Response<Body>, DispatchError> {
-        if !self.deployment.services.contains_key(&name) {
+        if !self.deployment.services().contains_key(&name) {
             return Ok(no_service(cx, &name));
         }
         let is_wasm = |value: &http::HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"application/wasm");

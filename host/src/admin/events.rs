@@ -85,7 +85,7 @@ impl EventsApi {
         };
         let query: Query<'_> =
             head.uri.query().unwrap_or_default().split('&').filter_map(|pair| pair.split_once('=')).collect();
-        match self.told(events, &query, &by).await {
+        match self.told(&events, &query, &by).await {
             Ok(told) => answer::ok(cx, &told),
             Err(Refusal::Wrong(status, error)) => answer::refused(cx, status, &error),
             Err(Refusal::Redis(error)) => answer::refused(cx, StatusCode::SERVICE_UNAVAILABLE, &chain(&error)),
@@ -142,7 +142,8 @@ impl EventsApi {
     /// Also one that ran once and left something behind.
     async fn service<'a>(&self, events: &Events, query: &Query<'a>) -> Result<&'a str, Refusal> {
         let service = *query.get("service").ok_or_else(|| bad("say which service: `?service=NAME`".into()))?;
-        if self.deployment.services.contains_key(service) || events.groups().await?.iter().any(|group| group == service)
+        if self.deployment.services().contains_key(service)
+            || events.groups().await?.iter().any(|group| group == service)
         {
             return Ok(service);
         }

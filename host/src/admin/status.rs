@@ -14,7 +14,8 @@ pub(super) fn host(deployment: &Deployment, uptime: Duration) -> Value {
         "name": deployment.system,
         "version": env!("CARGO_PKG_VERSION"),
         "uptime": uptime.as_secs(),
-        "services": deployment.services.values().map(|deployed| service(deployment, deployed)).collect::<Vec<_>>(),
+        "manifest": *deployment.manifest(),
+        "services": deployment.services().values().map(|deployed| service(deployment, deployed)).collect::<Vec<_>>(),
     })
 }
 

@@ -16,8 +16,8 @@ pub struct Directory(ArcSwap<BTreeMap<Arc<str>, Arc<Callee>>>);
 
 impl Directory {
     /// From now on calls go to these. Calls under way finish where they are.
-    pub fn replace(&self, callees: impl IntoIterator<Item = Callee>) {
-        let by_name = callees.into_iter().map(|callee| (callee.name().clone(), Arc::new(callee)));
+    pub fn replace(&self, callees: impl IntoIterator<Item = Arc<Callee>>) {
+        let by_name = callees.into_iter().map(|callee| (callee.name().clone(), callee));
         self.0.store(Arc::new(by_name.collect()));
     }
 

@@ -22,8 +22,8 @@ use crate::manifest::AuthSettings;
 
 /// Everything the host knows of who is who.
 pub struct Identities {
-    issuers: BTreeMap<Arc<str>, Arc<Issuer>>,
-    pub passwords: Passwords,
+    issuers: BTreeMap<Arc<str>, (AuthSettings, Arc<Issuer>)>,
+    pub passwords: Arc<Passwords>,
 }
 
 impl Identities {
@@ -32,26 +32,39 @@ impl Identities {
     /// # Errors
     /// The first issuer whose keys cannot be used.
     pub fn open(issuers: &BTreeMap<Arc<str>, AuthSettings>, data: &Path) -> Result<Self, IssuerError> {
+        Self { issuers: BTreeMap::new(), passwords: Arc::new(Passwords::new()) }.changed(issuers, data)
+    }
+
+    /// Those of a manifest that changed: what is the same keeps its keys.
+    ///
+    /// # Errors
+    /// The first issuer whose keys cannot be used.
+    pub fn changed(&self, issuers: &BTreeMap<Arc<str>, AuthSettings>, data: &Path) -> Result<Self, IssuerError> {
         let open = |(name, settings): (&Arc<str>, &AuthSettings)| {
-            Ok((name.clone(), Arc::new(Issuer::open(name, settings, data)?)))
+            let same = self.issuers.get(name).filter(|(known, _)| known == settings);
+            let issuer = match same {
+                Some((_, issuer)) => issuer.clone(),
+                None => Arc::new(Issuer::open(name, settings, data)?),
+            };
+            Ok((name.clone(), (settings.clone(), issuer)))
         };
         let issuers = issuers.iter().map(open).collect::<Result<_, IssuerError>>()?;
-        Ok(Self { issuers, passwords: Passwords::new() })
+        Ok(Self { issuers, passwords: self.passwords.clone() })
     }
 
     pub fn issuer(&self, name: &str) -> Option<&Arc<Issuer>> {
-        self.issuers.get(name)
+        self.issuers.get(name).map(|(_, issuer)| issuer)
     }
 
     /// What tells a true token of `name` from any other text.
     pub fn verifier(&self, name: &str) -> Option<Arc<Verifier>> {
-        self.issuers.get(name).map(|issuer| issuer.verifier())
+        self.issuer(name).map(|issuer| issuer.verifier())
     }
 
     /// The public keys that others need to verify what this host signs.
     pub async fn published(&self) -> Value {
         let mut keys: Vec<Value> = Vec::new();
-        for issuer in self.issuers.values() {
+        for (_, issuer) in self.issuers.values() {
             keys.extend(issuer.published().await.iter().filter_map(|key| key.to_jwk()));
         }
         json!({ "keys": keys })

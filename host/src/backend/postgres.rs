@@ -7,6 +7,7 @@
 mod answer;
 mod array;
 mod batch;
+mod change;
 mod client;
 mod connection;
 mod decode;
@@ -69,25 +70,34 @@ const CHECK_TIMEOUT: Duration = Duration::from_secs(1);
 const BESIDE_POOL: usize = 2;
 
 /// All databases of a manifest, started and migrated.
+#[derive(Clone)]
 pub struct Databases {
     pools: BTreeMap<DatabaseGrant, Arc<Pool>>,
     /// One connection each, so that a full pool does not look like a dead server.
-    checks: BTreeMap<Arc<str>, Pool>,
-    sites: Vec<Arc<Site>>,
-    server: Option<Server>,
-    /// Databases with migrations, for those that come with a new build.
+    checks: BTreeMap<Arc<str>, Arc<Pool>>,
+    sites: BTreeMap<Arc<str>, Sites>,
+    server: Option<Arc<Server>>,
+    /// For migrations that come with a new build, and for new grants.
     owners: BTreeMap<Arc<str>, Owner>,
     /// Where services leave the events of their transactions.
-    outboxes: Vec<Arc<Outbox>>,
+    outboxes: BTreeMap<Arc<str>, Arc<Outbox>>,
     warnings: Vec<String>,
 }
 
+/// The connections of one database: its services', and one for checks.
+#[derive(Clone)]
+struct Sites {
+    services: Arc<Site>,
+    check: Arc<Site>,
+}
+
 /// Who changes the tables of a database.
+#[derive(Clone)]
 struct Owner {
     endpoint: Endpoint,
-    migrations: PathBuf,
+    migrations: Option<PathBuf>,
     /// Of the private server: whom new tables must be granted to.
-    roles: Option<server::DatabaseRoles>,
+    roles: Option<Arc<server::DatabaseRoles>>,
 }
 
 /// Why a manifest's databases cannot be used. Nothing keeps running.
@@ -127,6 +137,10 @@ pub enum StartError {
         #[source]
         source: MigrateError,
     },
+    #[error(
+        "the private PostgreSQL is not running or has no room for database `{database}`; restart the host for it, or lower `connections_max`"
+    )]
+    NeedsRestart { database: Arc<str> },
 }
 
 /// What is happening during the start, for a terminal.
@@ -164,36 +178,22 @@ impl Databases {
         let mut started = Self {
             pools: BTreeMap::new(),
             checks: BTreeMap::new(),
-            sites: Vec::new(),
+            sites: BTreeMap::new(),
             server: None,
             owners: BTreeMap::new(),
-            outboxes: Vec::new(),
+            outboxes: BTreeMap::new(),
             warnings: Vec::new(),
         };
-        let embedded: usize = databases
-            .values()
-            .filter(|settings| matches!(settings.place, DatabasePlace::Embedded))
-            .map(|settings| settings.connections_max.get() + BESIDE_POOL)
-            .sum();
+        let embedded = change::embedded_sessions(databases);
         if embedded > 0 {
             progress(Progress::StartingServer);
-            started.server = Some(Server::start(folder, environment, embedded).await?);
+            let sessions_max = embedded.max(change::SESSIONS_MIN);
+            started.server = Some(Arc::new(Server::start(folder, environment, sessions_max).await?));
         }
         for (name, settings) in databases {
             progress(Progress::Preparing { database: name });
             let grants: Vec<_> = grants.iter().filter(|grant| grant.get().database == *name).collect();
-            let outcome = match (&settings.place, started.server.take()) {
-                (DatabasePlace::Embedded, Some(server)) => {
-                    let outcome = started.add_embedded(&server, name, settings, &grants, publishers, progress).await;
-                    started.server = Some(server);
-                    outcome
-                }
-                (_, server) => {
-                    started.server = server;
-                    operators::add(&mut started, name, settings, &grants, publishers, progress).await
-                }
-            };
-            if let Err(error) = outcome {
+            if let Err(error) = started.add(name, settings, &grants, publishers, progress).await {
                 started.stop().await;
                 return Err(error);
             }
@@ -207,8 +207,8 @@ impl Databases {
     }
 
     /// Where events of transactions wait to be carried on.
-    pub fn outboxes(&self) -> &[Arc<Outbox>] {
-        &self.outboxes
+    pub fn outboxes(&self) -> impl Iterator<Item = &Arc<Outbox>> {
+        self.outboxes.values()
     }
 
     /// How long the database takes to answer, or that it did not within a second.
@@ -225,7 +225,8 @@ impl Databases {
     /// Does nothing for a database without a folder.
     pub async fn migrate(&self, database: &str) -> Result<usize, StartError> {
         let Some((name, owner)) = self.owners.get_key_value(database) else { return Ok(0) };
-        let applied = migrate::migrate(&owner.endpoint, &owner.migrations).await;
+        let Some(migrations) = &owner.migrations else { return Ok(0) };
+        let applied = migrate::migrate(&owner.endpoint, migrations).await;
         let applied = applied.map_err(|source| StartError::Migrate { database: name.clone(), source })?;
         if let (Some(roles), Some(server), false) = (&owner.roles, &self.server, applied.is_empty()) {
             let granted = server::grant_tables(server, roles).await;
@@ -242,11 +243,29 @@ impl Databases {
     /// Closes all idle connections, lends no more, and stops the private server. What still runs
     /// there is cut off. A second call does nothing.
     pub async fn stop(&self) {
-        for site in &self.sites {
-            site.close();
+        for sites in self.sites.values() {
+            sites.services.close();
+            sites.check.close();
         }
         if let Some(server) = &self.server {
             server.stop().await;
+        }
+    }
+
+    /// One more database, with all that were granted it.
+    async fn add(
+        &mut self,
+        name: &Arc<str>,
+        settings: &DatabaseSettings,
+        grants: &[&Granted<DatabaseGrant>],
+        publishers: &BTreeSet<Arc<str>>,
+        progress: &(dyn Fn(Progress<'_>) + Send + Sync),
+    ) -> Result<(), StartError> {
+        match (&settings.place, self.server.clone()) {
+            (DatabasePlace::Embedded, Some(server)) => {
+                self.add_embedded(&server, name, settings, grants, publishers, progress).await
+            }
+            _ => operators::add(self, name, settings, grants, publishers, progress).await,
         }
     }
 
@@ -280,10 +299,8 @@ impl Databases {
             .iter()
             .map(|(grant, access)| (grant.clone(), server.endpoint(&roles.database, &access.role, &access.password)));
         let services = services.collect();
-        if let Some(folder) = &settings.migrations {
-            let (endpoint, migrations) = (owner.clone(), folder.clone());
-            self.owners.insert(name.clone(), Owner { endpoint, migrations, roles: Some(roles) });
-        }
+        let (endpoint, migrations) = (owner.clone(), settings.migrations.clone());
+        self.owners.insert(name.clone(), Owner { endpoint, migrations, roles: Some(Arc::new(roles)) });
         self.open(name, settings, services, owner, outbox.map(|outbox| (outbox, publishers)));
         Ok(())
     }
@@ -298,24 +315,35 @@ impl Databases {
         outbox: Option<(Arc<Outbox>, &BTreeSet<Arc<str>>)>,
     ) {
         let bounds = Bounds { rows_max: settings.rows_max, bytes_max: settings.bytes_max };
-        let site = Site::new(settings.connections_max.get(), settings.wait, bounds);
-        let pool = |site: &Arc<Site>, endpoint: Endpoint, mode, outbox| Pool {
-            site: site.clone(),
-            role: Arc::new(endpoint.with_settings(&session_settings(settings, mode))),
-            mode,
-            statement_timeout: settings.statement_timeout,
-            outbox,
+        let sites = Sites {
+            services: Site::new(settings.connections_max.get(), settings.wait, bounds),
+            check: Site::new(1, CHECK_TIMEOUT, bounds),
         };
+        self.checks.insert(name.clone(), Arc::new(pool(&sites.check, settings, check, Mode::Read, None)));
         for (grant, endpoint) in services {
             let own = outbox.as_ref().filter(|(_, publishers)| writes_events(&grant, publishers));
             let own = own.map(|(outbox, _)| outbox.clone());
             let mode = grant.mode;
-            self.pools.insert(grant, Arc::new(pool(&site, endpoint, mode, own)));
+            self.pools.insert(grant, Arc::new(pool(&sites.services, settings, endpoint, mode, own)));
         }
-        self.outboxes.extend(outbox.map(|(outbox, _)| outbox));
-        let check_site = Site::new(1, CHECK_TIMEOUT, bounds);
-        self.checks.insert(name.clone(), pool(&check_site, check, Mode::Read, None));
-        self.sites.extend([site, check_site]);
+        self.outboxes.extend(outbox.map(|(outbox, _)| (name.clone(), outbox)));
+        self.sites.insert(name.clone(), sites);
+    }
+}
+
+fn pool(
+    site: &Arc<Site>,
+    settings: &DatabaseSettings,
+    endpoint: Endpoint,
+    mode: Mode,
+    outbox: Option<Arc<Outbox>>,
+) -> Pool {
+    Pool {
+        site: site.clone(),
+        role: Arc::new(endpoint.with_settings(&session_settings(settings, mode))),
+        mode,
+        statement_timeout: settings.statement_timeout,
+        outbox,
     }
 }
 

@@ -12,7 +12,10 @@ mod upload;
 
 use std::{
     future::ready,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
@@ -49,7 +52,7 @@ pub struct Ways {
     pub directory: Arc<Directory>,
     pub client: Client,
     /// Bytes in the body of a call.
-    pub body_limit_bytes: u64,
+    pub body_limit_bytes: Arc<AtomicU64>,
     pub denials: Denials,
 }
 
@@ -59,7 +62,7 @@ impl Ways {
         grants: Arc<Grants>,
         directory: Arc<Directory>,
         client: Client,
-        body_limit_bytes: u64,
+        body_limit_bytes: Arc<AtomicU64>,
     ) -> Self {
         Self { service, grants, directory, client, body_limit_bytes, denials: Denials::default() }
     }
@@ -180,7 +183,7 @@ impl Sending {
             deadline: self.deadline,
             head_timeout: self.options.first_byte_timeout,
             head_by: self.head_by,
-            body_limit_bytes: self.ways.body_limit_bytes,
+            body_limit_bytes: self.ways.body_limit_bytes.load(Relaxed),
         };
         let waits = self.waits();
         let request = request.map(|body| upload(body, self.alive));

@@ -35,6 +35,15 @@ pub(super) struct Admin {
     url: String,
 }
 
+/// What a request carries.
+#[derive(Clone)]
+pub(super) enum Body {
+    /// A component.
+    Wasm(Bytes),
+    /// A manifest's text.
+    Manifest(Bytes),
+}
+
 /// What the host said.
 pub(super) struct Answer {
     pub(super) status: StatusCode,
@@ -47,19 +56,12 @@ impl Admin {
     }
 
     /// Sends a request and waits for the answer; a terminal sees `doing` meanwhile.
-    pub(super) fn call(
-        &self,
-        method: Method,
-        path: &str,
-        wasm: Option<Vec<u8>>,
-        doing: &str,
-    ) -> anyhow::Result<Answer> {
+    pub(super) fn call(&self, method: Method, path: &str, body: Option<Body>, doing: &str) -> anyhow::Result<Answer> {
         let spinner = spinner(doing);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let wasm = wasm.map(Bytes::from);
         let mut answer = None;
         for token in self.tokens()? {
-            let asked = self.ask(&method, path, wasm.clone(), &token);
+            let asked = self.ask(&method, path, body.clone(), &token);
             let asked = runtime.block_on(async { tokio::time::timeout(ANSWER_TIMEOUT, asked).await });
             let asked = asked.with_context(|| format!("`{}` did not answer within {ANSWER_TIMEOUT:?}", self.url))??;
             let refused = asked.status == StatusCode::UNAUTHORIZED;
@@ -99,7 +101,7 @@ impl Admin {
         host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
     }
 
-    async fn ask(&self, method: &Method, path: &str, wasm: Option<Bytes>, token: &str) -> anyhow::Result<Answer> {
+    async fn ask(&self, method: &Method, path: &str, body: Option<Body>, token: &str) -> anyhow::Result<Answer> {
         let url = &self.url;
         let uri: http::Uri = url.parse().with_context(|| format!("`{url}` is no URL"))?;
         let (Some("http"), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
@@ -118,10 +120,15 @@ impl Admin {
             .uri(path)
             .header(header::HOST, authority.as_str())
             .header(header::AUTHORIZATION, format!("Bearer {token}"));
-        if wasm.is_some() {
-            request = request.header(header::CONTENT_TYPE, "application/wasm");
+        let (kind, bytes) = match body {
+            Some(Body::Wasm(wasm)) => (Some("application/wasm"), wasm),
+            Some(Body::Manifest(text)) => (Some("application/toml"), text),
+            None => (None, Bytes::new()),
+        };
+        if let Some(kind) = kind {
+            request = request.header(header::CONTENT_TYPE, kind);
         }
-        let sent = sender.send_request(request.body(Full::new(wasm.unwrap_or_default()))?).await;
+        let sent = sender.send_request(request.body(Full::new(bytes))?).await;
         let answer = sent.with_context(|| format!("`{url}` broke off"))?;
         let status = answer.status();
         let body = Limited::new(answer.into_body(), ANSWER_MAX_BYTES).collect().await;
@@ -151,9 +158,15 @@ impl Answer {
 }
 
 /// A build to send.
-pub(super) fn wasm(file: &Path) -> anyhow::Result<Vec<u8>> {
+pub(super) fn wasm(file: &Path) -> anyhow::Result<Body> {
     let read = crate::component::read(file, None);
-    Ok(read?)
+    Ok(Body::Wasm(read?.into()))
+}
+
+/// A manifest to send.
+pub(super) fn manifest(file: &Path) -> anyhow::Result<Body> {
+    let text = fs::read(file).with_context(|| format!("cannot read `{}`; name a manifest", file.display()))?;
+    Ok(Body::Manifest(text.into()))
 }
 
 fn spinner(doing: &str) -> ProgressBar {

@@ -50,7 +50,8 @@ pub(super) fn run(file: &Path, output: Output) -> anyhow::Result<ExitCode> {
         tracing::warn!(file = %warning.file.display(), "{warning}");
     }
     let progress = Progress::new(loaded.manifest.services.len());
-    let surroundings = Surroundings { environment, watch: Arc::new(progress), began };
+    let (watch, digest) = (Arc::new(progress), loaded.digest);
+    let surroundings = Surroundings { file: file.to_owned(), digest, environment, watch, began };
     let runtime = tokio::runtime::Builder::new_multi_thread().thread_name("archipel").enable_all().build()?;
     let code = runtime.block_on(live(loaded.manifest, surroundings, output));
     // Time for what was told to end: the private servers of a start that was broken off.

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use serde_json::Value;
 
-use super::{Output, admin::Admin, table};
+use super::{Output, admin::Admin, list, table};
 
 pub(super) fn status(admin: &Admin, output: Output) -> anyhow::Result<ExitCode> {
     let status = admin.get("/v1/status")?.data()?;
@@ -16,7 +16,12 @@ pub(super) fn status(admin: &Admin, output: Output) -> anyhow::Result<ExitCode> 
     let mut rows = vec![header.map(str::to_owned).to_vec()];
     rows.extend(list(&status["services"]).map(row));
     let (name, uptime) = (word(&status["name"]), &status["uptime"]);
-    output.text(&format!("{name}, up for {uptime} s\n\n{}", table(&rows)))?;
+    let restart: Vec<String> = list(&status["manifest"]["restart"]).map(word).collect();
+    let restart = match restart.is_empty() {
+        true => String::new(),
+        false => format!("\nneeds a restart: {}\n", restart.join(", ")),
+    };
+    output.text(&format!("{name}, up for {uptime} s\n\n{}{restart}", table(&rows)))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -55,10 +60,6 @@ pub(super) fn versions(service: &str, admin: &Admin, output: Output) -> anyhow::
     }));
     output.text(&table(&rows))?;
     Ok(ExitCode::SUCCESS)
-}
-
-fn list(value: &Value) -> impl Iterator<Item = &Value> {
-    value.as_array().into_iter().flatten()
 }
 
 fn word(value: &Value) -> String {

@@ -11,6 +11,7 @@ use std::{
     hash::{DefaultHasher, Hash, Hasher},
     io::{self, Read},
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
     time::SystemTime,
 };
 
@@ -29,7 +30,7 @@ use super::{
 pub struct Artifacts {
     folder: PathBuf,
     key: hmac::Key,
-    max_bytes: u64,
+    max_bytes: AtomicU64,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -46,9 +47,14 @@ impl Artifacts {
         let folder = data.join("artifacts");
         let opened = private_folder(&folder).and_then(|()| key(&folder.join("key")));
         match opened {
-            Ok(key) => Ok(Self { folder, key, max_bytes }),
+            Ok(key) => Ok(Self { folder, key, max_bytes: AtomicU64::new(max_bytes) }),
             Err(source) => Err(ArtifactsError { path: folder, source }),
         }
+    }
+
+    /// From the next artifact on.
+    pub fn bound(&self, max_bytes: u64) {
+        self.max_bytes.store(max_bytes, Relaxed);
     }
 
     /// The compiled form of `wasm`, and whether it came from the cache. A damaged or foreign
@@ -118,7 +124,7 @@ impl Artifacts {
         kept.sort_unstable();
         let mut total: u64 = kept.iter().map(|(_, size, _)| size).sum();
         for (_, size, path) in kept {
-            if total + bytes <= self.max_bytes {
+            if total + bytes <= self.max_bytes.load(Relaxed) {
                 break;
             }
             remove(&path)?;

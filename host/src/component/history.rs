@@ -54,6 +54,7 @@ pub struct Entry {
 pub enum Outcome {
     Started,
     Swapped,
+    Applied,
     RolledBack,
     Refused,
     Superseded,
@@ -62,7 +63,7 @@ pub enum Outcome {
 impl Outcome {
     /// Whether the build was live after it.
     pub fn is_live(self) -> bool {
-        matches!(self, Self::Started | Self::Swapped | Self::RolledBack)
+        matches!(self, Self::Started | Self::Swapped | Self::Applied | Self::RolledBack)
     }
 }
 

@@ -46,6 +46,8 @@ struct Consumer {
     subscription: Granted<Subscription>,
     settings: ConsumerSettings,
     stop: watch::Sender<bool>,
+    /// Closed when it takes no more.
+    taking: watch::Receiver<()>,
     task: JoinHandle<()>,
 }
 
@@ -68,8 +70,9 @@ impl Consumers {
             let consumer = match before.remove(&settings.name) {
                 Some(same) if same.is_for(&service, &subscription, &settings.events) => same,
                 other => {
+                    let before = other.as_ref().map(|other| other.taking.clone());
                     running.ending.extend(other.map(Consumer::end));
-                    Consumer::start(events, subscription, settings.events.clone(), service)
+                    Consumer::start(events, subscription, settings.events.clone(), service, before)
                 }
             };
             running.by_service.insert(settings.name.clone(), consumer);
@@ -103,12 +106,21 @@ impl Consumer {
         subscription: Granted<Subscription>,
         settings: ConsumerSettings,
         service: Arc<Service>,
+        before: Option<watch::Receiver<()>>,
     ) -> Self {
         let (stop, stopping) = watch::channel(false);
+        let (takes, taking) = watch::channel(());
         let group = Arc::new(Group::new(events.clone(), subscription.clone()));
         let work = Work { group, service: service.clone(), settings: settings.clone() };
-        let task = tokio::spawn(consume(Arc::new(work), stopping));
-        Self { service, subscription, settings, stop, task }
+        let task = tokio::spawn(async move {
+            if let Some(mut before) = before {
+                // Two that take for one group at once would find one another's reads before they arrive.
+                // An error says that it takes no more.
+                let _ = before.changed().await;
+            }
+            consume(Arc::new(work), stopping, takes).await;
+        });
+        Self { service, subscription, settings, stop, taking, task }
     }
 
     fn is_for(
@@ -128,7 +140,7 @@ impl Consumer {
 
 /// Takes events and works on them, as many at once as the service may, until it shall stop; then finishes
 /// what it has. Dropping it cuts what is in work.
-async fn consume(work: Arc<Work>, mut stopping: watch::Receiver<bool>) {
+async fn consume(work: Arc<Work>, mut stopping: watch::Receiver<bool>, takes: watch::Sender<()>) {
     let places = Arc::new(Semaphore::new(work.settings.concurrency.get() as usize));
     let mut taker = Taker::new(work.group.clone());
     let mut working = JoinSet::new();
@@ -155,6 +167,7 @@ async fn consume(work: Arc<Work>, mut stopping: watch::Receiver<bool>) {
             None => held.extend(taker.take(places.available_permits() + 1).await),
         }
     }
+    drop(takes);
     while let Some(ended) = working.join_next().await {
         report(ended);
     }

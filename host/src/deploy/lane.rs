@@ -61,6 +61,11 @@ impl Lane {
         }
     }
 
+    /// Waits for its turn among the swaps, behind whoever runs; nobody supersedes it. Cancel safe.
+    pub(super) async fn turn(&self, what: &str) -> Turn {
+        self.begin(self.turn.clone().lock_owned().await, what)
+    }
+
     pub(super) fn pending(&self) -> Pending {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).clone();
         Pending { running, waiting: self.slot().as_ref().map(|waiting| waiting.version.clone()) }

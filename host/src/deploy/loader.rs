@@ -1,14 +1,22 @@
 //! From bytes to a version that could go live: compiled, compared with its grants, linked, started
 //! once. The same for a start of the host and for a swap; nothing here makes anything live.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use wasmtime::component::Linker;
 
 use super::{DeployError, missing_needs};
 use crate::{
-    backend::{Backends, directory::Directory, events::Events},
+    backend::{Backends, events::Events},
     component::{self, Artifacts, Component, ComponentError, Digest, Entry, Histories, Outcome, Start},
     engine::{Compilers, Engine},
     instance::{Blueprint, InstanceState},
@@ -42,11 +50,12 @@ impl std::fmt::Display for Origin {
 pub struct Loader {
     engine: Engine,
     linker: Linker<InstanceState>,
-    backends: Arc<Backends>,
-    artifacts: Arc<Artifacts>,
+    /// What new builds reach.
+    backends: ArcSwap<Backends>,
+    pub artifacts: Arc<Artifacts>,
     compilers: Arc<Compilers>,
-    /// Of the answers that a guest may be given by others.
-    body_limit_bytes: u64,
+    /// Of the bodies of calls, in both directions.
+    body_limit_bytes: Arc<AtomicU64>,
     pub histories: Arc<Histories>,
 }
 
@@ -61,6 +70,7 @@ impl Loader {
     ) -> Self {
         let linker = crate::capability::linker(&engine.wasm).expect("our own interfaces do not clash");
         let (compilers, artifacts, histories) = (Arc::new(compilers), Arc::new(artifacts), Arc::new(histories));
+        let (backends, body_limit_bytes) = (ArcSwap::new(backends), Arc::new(AtomicU64::new(body_limit_bytes)));
         Self { engine, linker, backends, artifacts, compilers, body_limit_bytes, histories }
     }
 
@@ -91,26 +101,41 @@ impl Loader {
         Ok((version, Origin::Manifest))
     }
 
-    /// What carries events, if anything does.
-    pub fn events(&self) -> Option<&Arc<Events>> {
-        self.backends.events.as_ref()
+    /// What new builds reach now.
+    pub fn backends(&self) -> Arc<Backends> {
+        self.backends.load_full()
     }
 
-    /// The services that others call.
-    pub fn directory(&self) -> &Directory {
-        &self.backends.directory
+    /// What builds reach from now on; those that run keep what they have.
+    pub(super) fn reach(&self, backends: Arc<Backends>) {
+        self.backends.store(backends);
+    }
+
+    /// The largest body of a call, for all builds at once.
+    pub fn bound_bodies(&self, body_limit_bytes: u64) {
+        self.body_limit_bytes.store(body_limit_bytes, Relaxed);
+    }
+
+    /// What carries events, if anything does.
+    pub fn events(&self) -> Option<Arc<Events>> {
+        self.backends.load().events.clone()
     }
 
     /// A build that ran before.
     pub async fn again(&self, settings: &Arc<ServiceSettings>, digest: Digest) -> Result<Arc<Version>, DeployError> {
+        let wasm = self.kept(settings, digest).await?;
+        self.version(settings, Path::new("the kept build"), wasm).await
+    }
+
+    /// A build that was sent or loaded before.
+    pub(super) async fn kept(&self, settings: &ServiceSettings, digest: Digest) -> Result<Bytes, DeployError> {
         let histories = self.histories.clone();
         let found = tokio::task::spawn_blocking(move || histories.build(&digest)).await;
         let gone = || {
             let source = std::io::Error::other(format!("the build {} is gone or damaged", digest.short()));
             DeployError::History { service: settings.name.clone(), source }
         };
-        let wasm = found.ok().flatten().ok_or_else(gone)?;
-        self.version(settings, Path::new("the kept build"), wasm.into()).await
+        Ok(found.ok().flatten().ok_or_else(gone)?.into())
     }
 
     /// Everything that can be found out about a build before it takes a request. `path` is what
@@ -122,7 +147,7 @@ impl Loader {
         wasm: Bytes,
     ) -> Result<Arc<Version>, DeployError> {
         let component = self.component(settings, path, wasm).await?;
-        self.start(settings, component).await
+        self.start(settings, component, self.backends()).await
     }
 
     /// Compiled, and nothing in it needs more than the manifest grants.
@@ -142,10 +167,10 @@ impl Loader {
         &self,
         settings: &Arc<ServiceSettings>,
         component: Component,
+        backends: Arc<Backends>,
     ) -> Result<Arc<Version>, DeployError> {
         let service = || settings.name.clone();
-        let blueprint =
-            Blueprint::new(self.engine.clone(), settings.clone(), self.backends.clone(), self.body_limit_bytes);
+        let blueprint = Blueprint::new(self.engine.clone(), settings.clone(), backends, self.body_limit_bytes.clone());
         let version = Version::new(blueprint, Arc::new(component), &self.linker)
             .map_err(|error| DeployError::Link { service: service(), source: error.into() })?;
         let version = Arc::new(version);
@@ -155,15 +180,16 @@ impl Loader {
     }
 
     /// Brings the databases of a service to what its new build expects, as their owners.
-    pub async fn migrate(&self, settings: &ServiceSettings) -> Result<(), DeployError> {
+    pub async fn migrate(&self, settings: &ServiceSettings, backends: &Backends) -> Result<(), DeployError> {
         for granted in settings.grants.databases() {
-            let migrated = self.backends.databases.migrate(&granted.get().database).await;
+            let migrated = backends.databases.migrate(&granted.get().database).await;
             migrated.map_err(|source| DeployError::Migrate { service: settings.name.clone(), source })?;
         }
         Ok(())
     }
 
-    async fn read(&self, settings: &Arc<ServiceSettings>) -> Result<Bytes, DeployError> {
+    /// The manifest's file.
+    pub(super) async fn read(&self, settings: &Arc<ServiceSettings>) -> Result<Bytes, DeployError> {
         let of = settings.clone();
         let reading = tokio::task::spawn_blocking(move || component::read(&of.component, of.build.as_deref()));
         match reading.await {

@@ -90,7 +90,7 @@ impl SwapError {
     pub fn step(&self) -> Option<Step> {
         Some(match self {
             Self::NoService { .. } | Self::NoPrevious { .. } | Self::Superseded { .. } => return None,
-            Self::Smoke { .. } => Step::Smoke,
+            Self::Smoke { .. } | Self::Deploy(DeployError::Smoke { .. }) => Step::Smoke,
             Self::Deploy(DeployError::Missing { missing, .. })
                 if missing.iter().all(|missing| missing.is_grantable()) =>
             {
@@ -111,16 +111,17 @@ impl Deployment {
     /// Replaces the build of `service` by `wasm`; `by` is the name of the token that asks for it.
     /// Meant to run to its end in a task of its own: dropping it before the store changes nothing.
     pub async fn swap(&self, service: &str, wasm: Bytes, by: &str) -> Result<Swapped, SwapError> {
-        let deployed = self.deployed(service)?;
+        let before = self.deployed(service)?;
         let digest = Digest::of(&wasm);
-        let label = format!("{}+{}", deployed.settings.version, digest.short());
+        let label = format!("{}+{}", before.settings.version, digest.short());
         let outcome = async {
-            let turn = enter(deployed, &label).await?;
+            let (deployed, turn) = self.enter(&before, &label).await?;
             let began = Instant::now();
+            let backends = self.loader.backends();
             let path = Path::new("the new build");
             let component = self.loader.component(&deployed.settings, path, wasm.clone()).await?;
-            self.loader.migrate(&deployed.settings).await?;
-            let version = self.loader.start(&deployed.settings, component).await?;
+            self.loader.migrate(&deployed.settings, &backends).await?;
+            let version = self.loader.start(&deployed.settings, component, backends).await?;
             smoke(&version, &deployed.settings.smoke).await.map_err(|reason| SwapError::Smoke { reason })?;
             let noted = entry(&version, Outcome::Swapped, by, None);
             let advance = move |history: &mut crate::component::History| {
@@ -128,19 +129,18 @@ impl Deployment {
                 history.note(noted);
             };
             self.loader.remember(&deployed.settings, Some(wasm), advance).await?;
-            Ok(self.go_live(deployed, version, turn, began))
+            Ok(self.go_live(&deployed, version, turn, began))
         };
         let outcome = outcome.await;
         if let Err(error) = &outcome {
-            self.refused(deployed, label, digest, by, error).await;
+            self.refused(&before, label, digest, by, error).await;
         }
         outcome
     }
 
     /// Makes the build before the live one live again.
     pub async fn rollback(&self, service: &str, by: &str) -> Result<Swapped, SwapError> {
-        let deployed = self.deployed(service)?;
-        let turn = enter(deployed, "a rollback").await?;
+        let (deployed, turn) = self.enter(&*self.deployed(service)?, "a rollback").await?;
         let began = Instant::now();
         let live = || deployed.service.version().label.to_str().unwrap_or_default().to_owned();
         let Some(previous) = self.loader.histories.of(service).previous() else {
@@ -157,11 +157,22 @@ impl Deployment {
             history.note(noted);
         };
         self.loader.remember(&deployed.settings, None, retreat).await?;
-        Ok(self.go_live(deployed, version, turn, began))
+        Ok(self.go_live(&deployed, version, turn, began))
     }
 
-    fn deployed(&self, service: &str) -> Result<&Deployed, SwapError> {
-        self.services.get(service).ok_or_else(|| SwapError::NoService { service: service.to_owned() })
+    fn deployed(&self, service: &str) -> Result<Arc<Deployed>, SwapError> {
+        self.services().get(service).cloned().ok_or_else(|| SwapError::NoService { service: service.to_owned() })
+    }
+
+    /// Waits for the turn, and gives back the service as it is then: an applied manifest may have
+    /// changed it meanwhile, or removed it.
+    async fn enter(&self, before: &Deployed, version: &str) -> Result<(Arc<Deployed>, Turn), SwapError> {
+        let turn = before.lane.enter(version).await.map_err(|version| SwapError::Superseded { version })?;
+        let now = self.deployed(&before.settings.name)?;
+        match Arc::ptr_eq(&now.lane, &before.lane) {
+            true => Ok((now, turn)),
+            false => Err(SwapError::NoService { service: before.settings.name.to_string() }),
+        }
     }
 
     fn go_live(&self, deployed: &Deployed, version: Arc<Version>, turn: Turn, began: Instant) -> Swapped {
@@ -192,8 +203,4 @@ impl Deployment {
             tracing::warn!(%service, error = %chain(&error), "a refused swap could not be written down");
         }
     }
-}
-
-async fn enter(deployed: &Deployed, version: &str) -> Result<Turn, SwapError> {
-    deployed.lane.enter(version).await.map_err(|version| SwapError::Superseded { version })
 }

@@ -21,14 +21,14 @@ pub use pattern::NetPattern;
 pub use target::{Place, Scheme, Target, TargetError};
 
 /// What `permissions.net` says, in checked form. The default is nothing.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct NetPermission {
     pub allow: NetAllow,
     pub deny: Arc<[NetPattern]>,
 }
 
 /// Where a service may go unless it is denied.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum NetAllow {
     Only(Arc<[NetPattern]>),
     /// `net = true`, for development.

@@ -41,7 +41,7 @@ pub(super) use self::{
     route::{conflicts, route, unused},
     service::{Surroundings, service},
 };
-use super::{Environment, quantity::Size, source::Key};
+use super::{Confines, Environment, quantity::Size, source::Key};
 use crate::problem::Problem;
 
 /// What all checks share, and what they found.
@@ -49,6 +49,10 @@ pub(super) struct Check<'a> {
     pub(super) env: &'a Environment,
     /// The manifest's folder, absolute and without symlinks: what relative paths start from.
     pub(super) folder: PathBuf,
+    /// What a manifest that was sent to us may name outside of its folder.
+    pub(super) confines: Option<&'a Confines>,
+    /// Every path that was named.
+    pub(super) named: BTreeSet<PathBuf>,
     /// False: an include could not be read, so a missing name may be in there.
     pub(super) whole: bool,
     /// Variables that the manifest itself reads: never shown to a service.
@@ -110,8 +114,8 @@ impl Check<'_> {
     }
 
     /// `path` as written, absolute. Only leading `..` are folded: behind a folder that may be a
-    /// symlink they mean something else.
-    fn path(&self, path: &str) -> PathBuf {
+    /// symlink they mean something else. None: it may not be named here, which is reported.
+    fn path(&mut self, key: &Key<'_>, path: &str) -> Option<PathBuf> {
         let mut absolute = self.folder.clone();
         let mut leading = true;
         for component in Path::new(path).components() {
@@ -122,12 +126,23 @@ impl Check<'_> {
                 other => absolute.push(other),
             }
         }
-        absolute
+        self.named.insert(absolute.clone());
+        if self.confines.is_some_and(|confines| !confines.allow(&self.folder, &absolute)) {
+            self.wrong(
+                key,
+                format_args!(
+                    "`{path}` is outside of the manifest's folder; what is sent to a running host may name only paths \
+                     inside of it, and those that its own file names"
+                ),
+            );
+            return None;
+        }
+        Some(absolute)
     }
 
     /// The absolute path of a file that must be there and open for reading.
-    fn file(&mut self, key: &Key<'_>, path: &str) -> PathBuf {
-        let absolute = self.path(path);
+    fn file(&mut self, key: &Key<'_>, path: &str) -> Option<PathBuf> {
+        let absolute = self.path(key, path)?;
         match File::open(&absolute).and_then(|file| file.metadata()) {
             Ok(metadata) if metadata.is_file() => {}
             Ok(_) => self.wrong(key, format_args!("`{path}` is not a file; name a file, relative to the manifest")),
@@ -138,7 +153,7 @@ impl Check<'_> {
                 );
             }
         }
-        absolute
+        Some(absolute)
     }
 }
 

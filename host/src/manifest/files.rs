@@ -10,7 +10,7 @@ use std::{
 use ring::digest;
 
 use super::{
-    include,
+    Confines, include,
     raw::{RawInclude, RawManifest},
     source::{Key, Source},
     structure,
@@ -40,20 +40,23 @@ impl Files {
     /// # Errors
     /// When the manifest itself cannot be read as TOML.
     pub(super) fn read(path: &Path) -> Result<Self, Vec<Problem>> {
-        let unreadable = |error: io::Error| {
-            let message = format!("cannot read it: {error}; name a manifest, such as `manifests/shop.toml`");
-            vec![Problem { file: path.into(), place: None, key: String::new(), message }]
-        };
-        let text = read_text(path).map_err(unreadable)?;
+        Self::of(path, &read_text(path).map_err(unreadable(path))?, None)
+    }
+
+    /// The same of a manifest that says `text`, whatever the file does. Included files are read, as
+    /// far as `confines` allow.
+    pub(super) fn of(path: &Path, text: &str, confines: Option<&Confines>) -> Result<Self, Vec<Problem>> {
+        let unreadable = unreadable(path);
         let shown = path.parent().unwrap_or(Path::new(""));
         // Of the folder, not of the file: that may be a link into a mounted volume.
         let folder = if shown.as_os_str().is_empty() { Path::new(".") } else { shown };
         let folder = folder.canonicalize().map_err(unreadable)?;
 
-        let main = structure::read::<RawManifest>(path, &text);
+        let main = structure::read::<RawManifest>(path, text);
         let Some(raw) = main.raw else { return Err(main.problems) };
         let mut includes = Includes {
             folder: shown,
+            confines: confines.map(|confines| (confines, folder.clone())),
             seen: BTreeSet::from([canonical(path)]),
             digest: digest::Context::new(&digest::SHA256),
             problems: main.problems,
@@ -61,7 +64,7 @@ impl Files {
             whole: true,
             files: Vec::new(),
         };
-        includes.add_to_digest("", &text);
+        includes.add_to_digest("", text);
         for (index, pattern) in raw.include.iter().enumerate() {
             includes.read(&main.source.root().child("include").item(index), pattern);
         }
@@ -79,10 +82,19 @@ impl Files {
     }
 }
 
+fn unreadable(path: &Path) -> impl Fn(io::Error) -> Vec<Problem> {
+    move |error| {
+        let message = format!("cannot read it: {error}; name a manifest, such as `manifests/shop.toml`");
+        vec![Problem { file: path.into(), place: None, key: String::new(), message }]
+    }
+}
+
 /// The included files while they are being read.
 struct Includes<'p> {
     /// As the user wrote it.
     folder: &'p Path,
+    /// Of a manifest that was sent, with the folder's real path.
+    confines: Option<(&'p Confines, PathBuf)>,
     /// Canonical paths.
     seen: BTreeSet<PathBuf>,
     digest: digest::Context,
@@ -115,6 +127,10 @@ impl Includes<'_> {
         if !self.seen.insert(canonical(file)) {
             let fix = "name each file once, and keep included files in a folder of their own";
             return self.problems.push(key.problem(format_args!("`{shown}` is read already; {fix}")));
+        }
+        let outside = |(confines, folder): &(&Confines, PathBuf)| !confines.allow(folder, &canonical(file));
+        if self.confines.as_ref().is_some_and(outside) {
+            return self.incomplete(key.problem(format_args!("`{shown}` is outside of the manifest's folder")));
         }
         let text = match read_text(file) {
             Ok(text) => text,

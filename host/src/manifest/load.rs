@@ -10,7 +10,8 @@ use std::{
 };
 
 use super::{
-    AuthSettings, DatabaseSettings, KeyValueSettings, Manifest, RedisSettings, RouteSettings, ServiceSettings,
+    AuthSettings, Confines, DatabaseSettings, KeyValueSettings, Manifest, RedisSettings, RouteSettings,
+    ServiceSettings,
     check::{self, Auths, Check, GatewayAuth, Surroundings},
     files::Files,
     raw::{Named, RawDatabase, RawInclude, RawManifest, RawRedis, RawRoute, RawService},
@@ -46,13 +47,25 @@ impl Manifest {
         if problems.is_empty() { Ok(loaded) } else { Err(problems) }
     }
 
+    /// The manifest `text`, sent to take the place of the one in `path`, whose folder its paths and
+    /// includes start from.
+    ///
+    /// # Errors
+    /// Every mistake in it, and every path outside of `confines`.
+    pub fn load_sent(path: &Path, text: &str, env: &Environment, confines: &Confines) -> Result<Loaded, Problems> {
+        let files = Files::of(path, text, Some(confines)).map_err(|problems| Problems::new(path, problems))?;
+        let (loaded, problems) = check(files, path, env, Some(confines));
+        if problems.is_empty() { Ok(loaded) } else { Err(Problems::new(path, problems)) }
+    }
+
     /// What can be made out of `path`, right or not, and every mistake in it: for a tool that
     /// goes on looking. Nothing may run of it unless there are none.
     ///
     /// # Errors
     /// When the manifest itself cannot be read as TOML.
     pub fn examine(path: &Path, env: &Environment) -> Result<(Loaded, Problems), Problems> {
-        let (loaded, problems) = check(Files::read(path).map_err(|problems| Problems::new(path, problems))?, path, env);
+        let files = Files::read(path).map_err(|problems| Problems::new(path, problems))?;
+        let (loaded, problems) = check(files, path, env, None);
         Ok((loaded, Problems::new(path, problems)))
     }
 
@@ -88,9 +101,11 @@ impl Loaded {
 }
 
 /// Checks the contents of all files together. The manifest's own source is the first.
-fn check(files: Files, path: &Path, env: &Environment) -> (Loaded, Vec<Problem>) {
+fn check(files: Files, path: &Path, env: &Environment, confines: Option<&Confines>) -> (Loaded, Vec<Problem>) {
     let Files { sources, raw, includes, folder, whole, digest, problems, warnings } = files;
-    let mut check = Check { env, folder, whole, reserved: BTreeSet::new(), problems, warnings };
+    let included = sources[1..].iter().filter_map(|source| source.file.canonicalize().ok());
+    let (reserved, named) = (BTreeSet::new(), included.collect());
+    let mut check = Check { env, folder, confines, named, whole, reserved, problems, warnings };
     let root = sources[0].root();
     let name = check.system_name(&root.child("name"), raw.name);
     let redis_names = written_names(&sources, "redis");
@@ -162,11 +177,24 @@ fn check(files: Files, path: &Path, env: &Environment) -> (Loaded, Vec<Problem>)
     check::conflicts(&mut check, &routes);
     check::unused(&mut check, &service_keys, &services, &routes);
 
-    let Check { folder, problems, warnings, .. } = check;
+    let Check { folder, problems, warnings, named, .. } = check;
     let file = path.file_name().map_or(folder.clone(), |name| folder.join(name));
     let routes = routes.into_iter().map(|(_, route)| route).collect();
-    let manifest =
-        Manifest { name, file, gateway, admin, host, issuers, databases, redis, keyvalue, events, services, routes };
+    let manifest = Manifest {
+        name,
+        file,
+        gateway,
+        admin,
+        host,
+        issuers,
+        databases,
+        redis,
+        keyvalue,
+        events,
+        services,
+        routes,
+        named,
+    };
     let warnings = Problems::new(path, warnings).iter().cloned().collect();
     (Loaded { manifest, warnings, digest, file: path.into(), places: places(&sources) }, problems)
 }

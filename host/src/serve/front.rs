@@ -26,9 +26,9 @@ use tokio::runtime::Handle;
 
 use super::{StartError, limits::Limits};
 use crate::{
-    admin::{self, Api, EventsApi, Tokens},
+    admin::{self, Api, Apply, EventsApi, Tokens},
     backend::identity::Identities,
-    deploy::Deployment,
+    deploy::{Deployment, Services},
     health::{self, Health},
     manifest::{self, GatewaySettings, Manifest, PartSettings, RouteSettings, Target},
 };
@@ -49,6 +49,22 @@ pub(super) fn gateway(
     identities: &Arc<Identities>,
     limits: &Limits,
 ) -> Result<Gateway, StartError> {
+    let (table, settings) = routes(manifest, &deployment.services(), deployment, health, identities, limits)?;
+    Ok(Gateway::new(table, settings))
+}
+
+/// What the gateway of a manifest goes by, whose services are `services`.
+///
+/// # Errors
+/// A route of the manifest that is one of the host's own pages.
+pub(super) fn routes(
+    manifest: &Manifest,
+    services: &Services,
+    deployment: &Arc<Deployment>,
+    health: &Arc<Health>,
+    identities: &Arc<Identities>,
+    limits: &Limits,
+) -> Result<(RouteTable, Settings), StartError> {
     let mut pages: Vec<Entry> = admin::health_pages(health).into_iter().map(own).collect();
     // Of the host, but counted and shed like any other.
     let document = own(("/openapi.json", Arc::new(Document(deployment.clone()))));
@@ -59,7 +75,7 @@ pub(super) fn gateway(
     let verifier =
         |issuer: &str| identities.verifier(issuer).expect("a checked route names an issuer") as Arc<dyn Verify>;
     entries.extend(manifest.routes.iter().map(|settings| {
-        let (dispatch, label) = target(settings, deployment);
+        let (dispatch, label) = target(settings, services);
         let limit = settings.limit.map(|rate| limits.of(&format!("route {}", settings.route), rate));
         Entry { limit, ..entry(settings, dispatch, label, &verifier) }
     }));
@@ -70,7 +86,7 @@ pub(super) fn gateway(
         let taken = conflicts.iter().filter_map(|conflict| conflict.second.checked_sub(own_pages));
         StartError::OwnPages(taken.map(|index| manifest.routes[index].key.clone()).collect())
     })?;
-    Ok(Gateway::new(table, settings))
+    Ok((table, settings))
 }
 
 /// The host's own pages, also at every host that a route names: a route for all of a host's paths
@@ -129,9 +145,9 @@ pub(super) fn own_routes(manifest: &Manifest, dispatch: &Arc<dyn Dispatch>) -> V
 }
 
 /// Who answers on a route, and what the access log calls it.
-fn target(settings: &RouteSettings, deployment: &Deployment) -> (Arc<dyn Dispatch>, Arc<str>) {
+fn target(settings: &RouteSettings, services: &Services) -> (Arc<dyn Dispatch>, Arc<str>) {
     let service = |name: &Arc<str>| {
-        deployment.services.get(name).expect("a checked route names services").service.clone() as Arc<dyn Dispatch>
+        services.get(name).expect("a checked route names services").service.clone() as Arc<dyn Dispatch>
     };
     match &settings.target {
         Target::Service(name) => (service(name), name.clone()),
@@ -155,6 +171,7 @@ pub(super) fn admin(
     address: std::net::SocketAddr,
     health: &Arc<Health>,
     deployment: &Arc<Deployment>,
+    applier: Arc<dyn Apply>,
     tokens: Tokens,
 ) -> Gateway {
     let mut entries: Vec<Entry> = admin::health_pages(health).into_iter().map(own).collect();
@@ -163,7 +180,8 @@ pub(super) fn admin(
     let access = Access::Token(Arc::new(tokens));
     let (runtime, started) = (Handle::current(), Instant::now());
     entries.extend(admin::ACTIONS.into_iter().map(|(path, method, action)| {
-        let api = Api { action, deployment: deployment.clone(), runtime: runtime.clone(), started };
+        let (deployment, applier) = (deployment.clone(), applier.clone());
+        let api = Api { action, deployment, applier, runtime: runtime.clone(), started };
         let mut entry = own((path, Arc::new(api)));
         entry.route.methods = Methods::Only(vec![method]);
         Entry { exempt: false, access: access.clone(), ..entry }

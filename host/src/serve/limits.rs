@@ -11,10 +11,24 @@ use std::{
 
 use gateway::limit::{Limit, Memory, Rate, SharedLimit, Store};
 
+use crate::{
+    backend::{Backends, redis},
+    manifest::Manifest,
+};
+
 /// Makes limits and knows those in use.
 pub(super) struct Limits {
     store: Option<Arc<dyn SharedLimit>>,
     in_use: Mutex<HashMap<(String, Rate), Weak<dyn Limit>>>,
+}
+
+/// Where the limits of `manifest` are counted, if not in memory.
+pub(super) fn of(manifest: &Manifest, backends: &Backends) -> Limits {
+    let store = manifest.gateway.limit_store.as_deref().and_then(|name| backends.redis.get(name));
+    let shared = |store: &Arc<redis::Store>| -> Arc<dyn SharedLimit> {
+        Arc::new(redis::Limits::new(store.clone(), manifest.name.clone()))
+    };
+    Limits::new(store.map(shared))
 }
 
 impl Limits {

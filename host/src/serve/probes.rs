@@ -6,24 +6,28 @@ use gateway::{body, context::RequestContext, dispatch::Dispatch};
 use http::Request;
 
 use crate::{
-    backend::{Backends, postgres::Databases, redis::Store},
-    deploy::{Deployed, Deployment},
+    backend::{Backends, keyvalue::KeyValues, postgres::Databases, redis::Store},
+    deploy::{Deployed, Services},
     health::{Cached, ServiceHealth},
     manifest::Manifest,
 };
 
-/// A check for each database, shared by the services that were granted it.
-pub(super) fn of(
-    manifest: &Manifest,
-    deployment: &Deployment,
-    databases: &Arc<Databases>,
-) -> BTreeMap<Arc<str>, ServiceHealth> {
+/// A check for each database and each key-value store, shared by the services that were granted it.
+pub(super) fn of(manifest: &Manifest, services: &Services, backends: &Backends) -> BTreeMap<Arc<str>, ServiceHealth> {
+    let (databases, stores) = (&backends.databases, &backends.keyvalue);
     let shared: BTreeMap<Arc<str>, Arc<Cached>> = manifest
         .databases
         .iter()
         .map(|(name, settings)| (name.clone(), Arc::new(database(name.clone(), settings.optional, databases.clone()))))
         .collect();
-    let health = |deployed: &Deployed| {
+    let kept: BTreeMap<Arc<str>, Arc<Cached>> = manifest
+        .keyvalue
+        .iter()
+        .map(|(name, settings)| (name.clone(), Arc::new(keyvalue(name.clone(), settings.optional, stores.clone()))))
+        .collect();
+    let carrier = manifest.events.as_ref().and_then(|events| backends.redis.get(&events.redis));
+    let carrier = carrier.map(|store| ("events".to_owned(), Arc::new(redis(store.clone()))));
+    let health = |deployed: &Arc<Deployed>| {
         let granted = deployed.settings.grants.databases();
         let mut checks: Vec<_> = granted
             .filter_map(|grant| {
@@ -31,8 +35,16 @@ pub(super) fn of(
                 Some((format!("postgres.{name}"), shared.get(name)?.clone()))
             })
             .collect();
-        let callees = deployed.settings.grants.callees();
-        checks.extend(callees.map(|name| (format!("call.{name}"), Arc::new(callee(name, deployment)))));
+        checks.extend(deployed.settings.grants.stores().filter_map(|grant| {
+            let name = &grant.get().store;
+            Some((format!("keyvalue.{name}"), kept.get(name)?.clone()))
+        }));
+        let grants = &deployed.settings.grants;
+        if !grants.publishes().is_empty() || grants.subscription().is_some() {
+            checks.extend(carrier.clone());
+        }
+        let callees = grants.callees();
+        checks.extend(callees.map(|name| (format!("call.{name}"), Arc::new(callee(name, services)))));
         if let Some(path) = &deployed.settings.health_path {
             checks.push(("self".to_owned(), Arc::new(own_path(path.clone(), deployed))));
         }
@@ -40,21 +52,22 @@ pub(super) fn of(
         let version = Box::new(move || service.version().label.to_str().unwrap_or_default().to_owned());
         ServiceHealth { version, checks }
     };
-    deployment.services.iter().map(|(name, deployed)| (name.clone(), health(deployed))).collect()
+    services.iter().map(|(name, deployed)| (name.clone(), health(deployed))).collect()
 }
 
 /// What the gateway itself depends on. Without its Redis limits are counted in memory, so that it
 /// is degraded at most.
 pub(super) fn own(manifest: &Manifest, backends: &Backends) -> Vec<(String, Arc<Cached>)> {
     let store = manifest.gateway.limit_store.as_deref().and_then(|name| backends.redis.get(name));
-    let check = |store: &Arc<Store>| {
+    store.map(|store| (format!("redis.{}", store.name()), Arc::new(redis(store.clone())))).into_iter().collect()
+}
+
+/// Degraded at most: limits are counted in memory meanwhile, and events wait.
+fn redis(store: Arc<Store>) -> Cached {
+    Cached::new(true, move || {
         let store = store.clone();
-        Cached::new(true, move || {
-            let store = store.clone();
-            Box::pin(async move { store.check().await.map_err(|error| error.to_string()) })
-        })
-    };
-    store.map(|store| (format!("redis.{}", store.name()), Arc::new(check(store)))).into_iter().collect()
+        Box::pin(async move { store.check().await.map_err(|error| error.to_string()) })
+    })
 }
 
 fn database(name: Arc<str>, optional: bool, databases: Arc<Databases>) -> Cached {
@@ -64,10 +77,17 @@ fn database(name: Arc<str>, optional: bool, databases: Arc<Databases>) -> Cached
     })
 }
 
+fn keyvalue(name: Arc<str>, optional: bool, stores: Arc<KeyValues>) -> Cached {
+    Cached::new(optional, move || {
+        let (name, stores) = (name.clone(), stores.clone());
+        Box::pin(async move { stores.check(&name).await.map_err(|error| error.to_string()) })
+    })
+}
+
 /// A called service's own state, not that of what it depends on: does it run, does it take
 /// requests.
-fn callee(name: &Arc<str>, deployment: &Deployment) -> Cached {
-    let service = deployment.services.get(name).map(|deployed| deployed.service.clone());
+fn callee(name: &Arc<str>, services: &Services) -> Cached {
+    let service = services.get(name).map(|deployed| deployed.service.clone());
     Cached::new(false, move || {
         let told = match &service {
             Some(service) if service.is_resting() => Err("most of its requests failed".to_owned()),

@@ -48,7 +48,9 @@ pub struct ServiceRow {
 
 impl Running {
     pub fn report(&self) -> Report {
-        let services = self.deployment.services.values().map(|deployed| {
+        let manifest = self.applier.manifest.load();
+        let services = self.deployment.services();
+        let services = services.values().map(|deployed| {
             let version = deployed.service.version();
             ServiceRow {
                 name: deployed.settings.name.to_string(),
@@ -60,12 +62,12 @@ impl Running {
             }
         });
         Report {
-            name: self.manifest.name.clone(),
+            name: manifest.name.clone(),
             listening: Addresses { gateway: self.gateway.addresses.clone(), admin: self.admin.addresses[0] },
             start_ms: millis(self.began.elapsed()),
             services: services.collect(),
             admin_token: self.admin_token.clone(),
-            public_routes: public_routes(&self.manifest),
+            public_routes: public_routes(&manifest),
         }
     }
 }

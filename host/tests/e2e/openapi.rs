@@ -54,7 +54,8 @@ fn answers_of_orders(host: &Host, user: &str, token: &str) -> Vec<(&'static str,
     let (list, one, status) = ("/api/orders", "/api/orders/{id}", "/api/orders/{id}/status");
     let tea = host.json("POST", "/api/products", &json!({"name": "Tea", "price": 19.99, "inventory": 2})).json();
     let user = user.rsplit('/').next().unwrap();
-    let wanted = |quantity: u32| json!({"userId": user, "items": [{"productId": tea["data"]["id"], "quantity": quantity}]});
+    let wanted =
+        |quantity: u32| json!({"userId": user, "items": [{"productId": tea["data"]["id"], "quantity": quantity}]});
     let made = host.json("POST", list, &wanted(2));
     let found = made.header("location").expect("where it is").to_owned();
     let step = format!("{found}/status");

@@ -26,7 +26,7 @@ use super::{
 use crate::backend::postgres::endpoint::Endpoint;
 
 pub(crate) use super::roles::DatabaseRoles;
-pub(crate) use super::roles::{grant_tables, prepare};
+pub(crate) use super::roles::{extend, grant_tables, prepare};
 pub use super::{binaries::BinariesError, cluster::ClusterError, roles::RolesError};
 
 /// Recovery after a crash replays at most the log of the last checkpoint.
@@ -40,6 +40,7 @@ const SPARE_SESSIONS: usize = 20;
 /// A running private PostgreSQL. Dropping it kills the process; its data stays whole.
 pub struct Server {
     socket: PathBuf,
+    sessions_max: usize,
     stop: Mutex<Option<oneshot::Sender<()>>>,
     keeper: Mutex<Option<JoinHandle<()>>>,
 }
@@ -88,7 +89,7 @@ impl Server {
         let running = launch.launch_until_ready().await?;
         let (stop, stopping) = oneshot::channel();
         let keeper = tokio::spawn(launch.keep(running, stopping));
-        Ok(Self { socket, stop: Mutex::new(Some(stop)), keeper: Mutex::new(Some(keeper)) })
+        Ok(Self { socket, sessions_max, stop: Mutex::new(Some(stop)), keeper: Mutex::new(Some(keeper)) })
     }
 
     /// Ends all sessions, writes everything down, and waits for that. A second call does nothing.
@@ -99,6 +100,11 @@ impl Server {
         if let Some(keeper) = keeper {
             let _ = keeper.await;
         }
+    }
+
+    /// Sessions of pools that it has room for.
+    pub(crate) fn sessions_max(&self) -> usize {
+        self.sessions_max
     }
 
     pub(crate) fn endpoint(&self, database: &str, role: &str, password: &crate::manifest::Secret) -> Endpoint {

@@ -34,7 +34,7 @@ pub(crate) struct Access {
 }
 
 /// What one name of the manifest became.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct DatabaseRoles {
     pub(crate) database: String,
     pub(crate) owner: Access,
@@ -62,13 +62,7 @@ pub(crate) async fn prepare(
 ) -> Result<DatabaseRoles, RolesError> {
     let database = bounded(&format!("db_{name}"));
     let owner = access(bounded(&format!("db_{name}:owner")))?;
-    let mut services = BTreeMap::new();
-    for grant in grants {
-        let grant = grant.get();
-        services
-            .insert(grant.clone(), access(bounded(&format!("db_{name}:{}:{}", grant.service, suffix(grant.mode))))?);
-    }
-    let roles = DatabaseRoles { database, owner, services };
+    let roles = DatabaseRoles { database, owner, services: services(name, grants)? };
 
     let session = server.as_superuser("postgres").connect(1 << 20).await?;
     lock_out_all(&session.client, &roles).await?;
@@ -77,6 +71,35 @@ pub(crate) async fn prepare(
     let session = server.as_superuser(&roles.database).connect(1 << 20).await?;
     session.client.batch_execute(&hardening(&roles)).await?;
     Ok(roles)
+}
+
+/// Makes roles for further `grants` of a database that is in use: nobody else's changes. Gives back
+/// these roles alone, with the owner.
+pub(crate) async fn extend(
+    server: &Server,
+    name: &str,
+    of: &DatabaseRoles,
+    grants: &[&Granted<DatabaseGrant>],
+    (sessions_max, statement_timeout): (usize, Duration),
+) -> Result<DatabaseRoles, RolesError> {
+    let (database, owner) = (of.database.clone(), of.owner.clone());
+    let roles = DatabaseRoles { database, owner, services: services(name, grants)? };
+    let session = server.as_superuser("postgres").connect(1 << 20).await?;
+    make_roles(&session.client, &roles, sessions_max, statement_timeout).await?;
+    make_database(&session.client, &roles).await?;
+    let session = server.as_superuser(&roles.database).connect(1 << 20).await?;
+    session.client.batch_execute(&hardening(&roles)).await?;
+    grant_tables(server, &roles).await?;
+    Ok(roles)
+}
+
+fn services(name: &str, grants: &[&Granted<DatabaseGrant>]) -> Result<BTreeMap<DatabaseGrant, Access>, RolesError> {
+    let service = |grant: &&Granted<DatabaseGrant>| {
+        let grant = grant.get();
+        let role = bounded(&format!("db_{name}:{}:{}", grant.service, suffix(grant.mode)));
+        Ok((grant.clone(), access(role)?))
+    };
+    grants.iter().map(service).collect()
 }
 
 /// Gives the services what their modes say on all tables there are, once migrations have run.

@@ -1,7 +1,16 @@
 //! Taking events that were handed out before: those whose next attempt is due, and those of hosts that are
 //! gone. An event that waits for its next attempt is never taken for abandoned.
 
-use redis::Script;
+use std::time::Duration;
+
+use redis::{RedisResult, Script, aio::MultiplexedConnection};
+
+use super::{
+    Delivered,
+    entry::Fields,
+    hosts::LEASE,
+    take::{BLOCK, Taker},
+};
 
 /// KEYS: the group's retries. ARGV: group, consumer, how many. Gives the ms until the next is due (-1 without
 /// one), how many were gone, and what was taken: stream, entry, attempt, fields.
@@ -82,8 +91,8 @@ return {-1, gone, taken}
 
 /// Both scripts.
 pub(super) struct Claims {
-    pub(super) due: Script,
-    pub(super) abandoned: Script,
+    due: Script,
+    abandoned: Script,
 }
 
 impl Claims {
@@ -93,4 +102,56 @@ impl Claims {
 }
 
 /// The ms until the next is due, how many were gone, and what was taken.
-pub(super) type Claimed = (i64, u64, Vec<(String, String, u32, super::entry::Fields)>);
+type Claimed = (i64, u64, Vec<(String, String, u32, Fields)>);
+
+/// No consumer has been idle for as long: while nobody knows who is there, nothing is taken from others.
+const NEVER: Duration = Duration::from_secs(1_000_000_000);
+
+impl Taker {
+    /// What is due, and how long until there may be more.
+    pub(super) async fn due(
+        &self,
+        redis: &mut MultiplexedConnection,
+        want: usize,
+    ) -> RedisResult<(Duration, Vec<Delivered>)> {
+        let group = &self.group;
+        let mut call = self.claims.due.prepare_invoke();
+        call.key(group.events.names.retries(group.name()));
+        call.arg(&**group.name()).arg(&group.events.consumer).arg(want);
+        let claimed = call.invoke_async::<Claimed>(redis).await?;
+        let next = u64::try_from(claimed.0).map_or(BLOCK, Duration::from_millis);
+        Ok((next.min(BLOCK), self.claimed(claimed).await))
+    }
+
+    /// What hosts that are gone left in a stream, and what never arrived here.
+    pub(super) async fn abandoned(
+        &self,
+        redis: &mut MultiplexedConnection,
+        stream: &str,
+        want: usize,
+    ) -> RedisResult<Vec<Delivered>> {
+        let group = &self.group;
+        let (idle, alive) = match group.events.alive() {
+            Some(alive) => (LEASE, alive),
+            None => (NEVER, Vec::new()),
+        };
+        let mut call = self.claims.abandoned.prepare_invoke();
+        call.key(stream).key(group.events.names.retries(group.name()));
+        call.arg(&**group.name()).arg(&group.events.consumer).arg(want).arg(idle.as_millis() as u64);
+        call.arg(alive.len()).arg(alive).arg(group.working(stream));
+        let claimed = call.invoke_async::<Claimed>(redis).await?;
+        Ok(self.claimed(claimed).await)
+    }
+
+    async fn claimed(&self, (_next, gone, entries): Claimed) -> Vec<Delivered> {
+        if gone > 0 {
+            let service = &**self.group.name();
+            tracing::warn!(service, events = gone, "events were past `events.retain` before they were handled");
+        }
+        let mut taken = Vec::new();
+        for (stream, entry, attempt, fields) in entries {
+            taken.extend(self.delivered(&stream, entry, attempt, fields).await);
+        }
+        taken
+    }
+}

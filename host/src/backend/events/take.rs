@@ -12,14 +12,13 @@ use redis::{AsyncConnectionConfig, RedisResult, aio::MultiplexedConnection};
 
 use super::{
     Delivered,
-    claim::{Claimed, Claims},
+    claim::Claims,
     entry::{Fields, Kept, Mark, Place},
     group::Group,
-    hosts::LEASE,
 };
 
 /// A read waits this long for news; then there may be new topics, or an end.
-const BLOCK: Duration = Duration::from_millis(500);
+pub(super) const BLOCK: Duration = Duration::from_millis(500);
 /// For the answer of a read beyond that.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -27,15 +26,13 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(250);
 const STREAMS_EVERY: Duration = Duration::from_secs(1);
 const ABANDONED_EVERY: Duration = Duration::from_secs(2);
-/// No consumer has been idle for as long: while nobody knows who is there, nothing is taken from others.
-const NEVER: Duration = Duration::from_secs(1_000_000_000);
 
 type Failed = Box<dyn std::error::Error + Send + Sync>;
 
 /// Takes events for a service.
 pub struct Taker {
-    group: Arc<Group>,
-    claims: Claims,
+    pub(super) group: Arc<Group>,
+    pub(super) claims: Claims,
     connection: Option<MultiplexedConnection>,
     /// Those of them that have the group.
     streams: Vec<String>,
@@ -151,50 +148,14 @@ impl Taker {
         Ok(taken)
     }
 
-    /// What is due, and how long until there may be more.
-    async fn due(&self, redis: &mut MultiplexedConnection, want: usize) -> RedisResult<(Duration, Vec<Delivered>)> {
-        let group = &self.group;
-        let mut call = self.claims.due.prepare_invoke();
-        call.key(group.events.names.retries(group.name()));
-        call.arg(&**group.name()).arg(&group.events.consumer).arg(want);
-        let claimed = call.invoke_async::<Claimed>(redis).await?;
-        let next = u64::try_from(claimed.0).map_or(BLOCK, Duration::from_millis);
-        Ok((next.min(BLOCK), self.claimed(claimed).await))
-    }
-
-    async fn abandoned(
-        &self,
-        redis: &mut MultiplexedConnection,
-        stream: &str,
-        want: usize,
-    ) -> RedisResult<Vec<Delivered>> {
-        let group = &self.group;
-        let (idle, alive) = match group.events.alive() {
-            Some(alive) => (LEASE, alive),
-            None => (NEVER, Vec::new()),
-        };
-        let mut call = self.claims.abandoned.prepare_invoke();
-        call.key(stream).key(group.events.names.retries(group.name()));
-        call.arg(&**group.name()).arg(&group.events.consumer).arg(want).arg(idle.as_millis() as u64);
-        call.arg(alive.len()).arg(alive).arg(group.working(stream));
-        let claimed = call.invoke_async::<Claimed>(redis).await?;
-        Ok(self.claimed(claimed).await)
-    }
-
-    async fn claimed(&self, (_next, gone, entries): Claimed) -> Vec<Delivered> {
-        if gone > 0 {
-            let service = &**self.group.name();
-            tracing::warn!(service, events = gone, "events were past `events.retain` before they were handled");
-        }
-        let mut taken = Vec::new();
-        for (stream, entry, attempt, fields) in entries {
-            taken.extend(self.delivered(&stream, entry, attempt, fields).await);
-        }
-        taken
-    }
-
     /// Nothing for what is in work here already, and for what is no event: that goes to the dead letters.
-    async fn delivered(&self, stream: &str, entry: String, attempt: u32, fields: Fields) -> Option<Delivered> {
+    pub(super) async fn delivered(
+        &self,
+        stream: &str,
+        entry: String,
+        attempt: u32,
+        fields: Fields,
+    ) -> Option<Delivered> {
         let (group, place) = (&self.group, Place { stream: stream.to_owned(), entry });
         let mark = Mark::set(&group.events.marks, group.name(), &place)?;
         match Kept::parse(&group.events.names, stream, fields) {

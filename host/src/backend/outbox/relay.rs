@@ -19,7 +19,10 @@ use super::{
     row::{TAKE, Waiting},
     schema, words,
 };
-use crate::backend::events::{BATCH_MAX, Event, Events, Options, PublishError};
+use crate::backend::{
+    events::{BATCH_MAX, Event, Events, Options, PublishError},
+    postgres::endpoint::Session,
+};
 
 /// How long an event of a host that died, or one written by hand, waits to be noticed.
 const POLL: Duration = Duration::from_secs(1);
@@ -48,14 +51,17 @@ pub struct Relays {
 
 impl Relays {
     /// One for each outbox. Without anything that carries events nothing can wait.
-    pub fn start(outboxes: &[Arc<Outbox>], events: Option<&Arc<Events>>, publishers: &Arc<Publishers>) -> Self {
+    pub fn start<'a>(
+        outboxes: impl Iterator<Item = &'a Arc<Outbox>>,
+        events: Option<&Arc<Events>>,
+        publishers: &Arc<Publishers>,
+    ) -> Self {
         let (stopping, stop) = watch::channel(false);
         let relay = |events: &Arc<Events>, outbox: &Arc<Outbox>| {
             let (outbox, events, publishers) = (outbox.clone(), events.clone(), publishers.clone());
             tokio::spawn(Relay { outbox, events, publishers, together: BATCH_MAX, failing: false }.run(stop.clone()))
         };
-        let tasks = events.into_iter().flat_map(|events| outboxes.iter().map(move |outbox| relay(events, outbox)));
-        let tasks = tasks.collect();
+        let tasks = events.map(|events| outboxes.map(|outbox| relay(events, outbox)).collect()).unwrap_or_default();
         Self { stopping, tasks }
     }
 
@@ -88,9 +94,15 @@ struct Relay {
 
 /// A live connection and what is asked over it.
 struct Line {
-    client: Client,
+    session: Session,
     take: Statement,
     looked_again: Instant,
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        self.session.cut();
+    }
 }
 
 /// What a round came to.
@@ -167,32 +179,33 @@ impl Relay {
 
     async fn connect(&self) -> Result<Line, RelayError> {
         let connected = self.outbox.owner.connect(schema::MESSAGE_MAX_BYTES).await;
-        let client = connected.map_err(|error| RelayError::Database(error.to_string()))?.client;
-        if !schema::is_there(&client).await? {
-            self.outbox.make(&client).await.map_err(|error| RelayError::Database(error.to_string()))?;
+        let session = connected.map_err(|error| RelayError::Database(error.to_string()))?;
+        let client = &session.client;
+        if !schema::is_there(client).await? {
+            self.outbox.make(client).await.map_err(|error| RelayError::Database(error.to_string()))?;
         }
         client.batch_execute(SESSION).await?;
         let take = client.prepare(TAKE).await?;
-        self.tell_of_strangers(&client).await?;
+        self.tell_of_strangers(client).await?;
         let looked_again = Instant::now().checked_sub(AGAIN).unwrap_or_else(Instant::now);
-        Ok(Line { client, take, looked_again })
+        Ok(Line { session, take, looked_again })
     }
 
     async fn round(&mut self, line: &mut Line) -> Result<Round, RelayError> {
         if line.looked_again.elapsed() >= AGAIN {
             let again = "UPDATE public.archipel_outbox SET refused = NULL WHERE refused IS NOT NULL";
-            line.client.execute(again, &[]).await?;
+            line.session.client.execute(again, &[]).await?;
             line.looked_again = Instant::now();
         }
-        line.client.batch_execute("BEGIN").await?;
+        line.session.client.batch_execute("BEGIN").await?;
         let lock = "SELECT pg_catalog.pg_try_advisory_xact_lock($1)";
-        let round = match line.client.query_one(lock, &[&TURN_LOCK]).await?.try_get(0)? {
+        let round = match line.session.client.query_one(lock, &[&TURN_LOCK]).await?.try_get(0)? {
             true => self.carry(line).await,
             false => Ok(Round::NotOurTurn),
         };
         // Also when nothing was published: what was set aside stays so.
         if !matches!(round, Err(RelayError::Database(_))) {
-            line.client.batch_execute("COMMIT").await?;
+            line.session.client.batch_execute("COMMIT").await?;
         }
         round
     }
@@ -201,7 +214,7 @@ impl Relay {
     async fn carry(&mut self, line: &Line) -> Result<Round, RelayError> {
         let known: Vec<String> = self.publishers.0.load().keys().map(ToString::to_string).collect();
         let together = i64::try_from(self.together).unwrap_or(1);
-        let rows = line.client.query(&line.take, &[&known, &together]).await?;
+        let rows = line.session.client.query(&line.take, &[&known, &together]).await?;
         if rows.is_empty() {
             return Ok(Round::Nothing);
         }
@@ -221,7 +234,7 @@ impl Relay {
             return Err(error.into());
         }
         self.together = (self.together * 2).min(BATCH_MAX);
-        line.client.execute("DELETE FROM public.archipel_outbox WHERE seq = ANY ($1)", &[&done]).await?;
+        line.session.client.execute("DELETE FROM public.archipel_outbox WHERE seq = ANY ($1)", &[&done]).await?;
         Ok(Round::Some)
     }
 
@@ -232,7 +245,7 @@ impl Relay {
             "an event in the outbox may not be published; it is set aside and looked at again every minute"
         );
         let refuse = "UPDATE public.archipel_outbox SET refused = $2 WHERE seq = $1";
-        line.client.execute(refuse, &[seq, &reason]).await?;
+        line.session.client.execute(refuse, &[seq, &reason]).await?;
         Ok(())
     }
 
@@ -255,7 +268,7 @@ impl Relay {
     async fn count(&self, line: &Line) {
         let sql = "SELECT coalesce(max(seq) - min(seq) + 1, 0) FROM public.archipel_outbox WHERE refused IS NULL";
         // Whether the database answers is the next round's to find out.
-        let Ok(row) = line.client.query_one(sql, &[]).await else { return };
+        let Ok(row) = line.session.client.query_one(sql, &[]).await else { return };
         let full = row.try_get::<_, i64>(0).unwrap_or(0) >= WAITING_MAX;
         if full && !self.outbox.full.swap(true, Ordering::Relaxed) {
             tracing::error!(database = %self.outbox.database, "{WAITING_MAX} events wait in the outbox; more are refused");

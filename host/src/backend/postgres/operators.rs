@@ -23,14 +23,7 @@ pub(super) async fn add(
     publishers: &BTreeSet<Arc<str>>,
     progress: &(dyn Fn(Progress<'_>) + Send + Sync),
 ) -> Result<(), StartError> {
-    let DatabasePlace::External { url, url_read, tls } = &settings.place else { return Ok(()) };
-    let usable =
-        |url| Endpoint::from_url(url, *tls).map_err(|source| StartError::Url { database: name.clone(), source });
-    let endpoint = usable(url)?;
-    let reading = match url_read {
-        Some(url) => usable(url)?,
-        None => endpoint.clone(),
-    };
+    let Some((endpoint, reading)) = endpoints(name, settings)? else { return Ok(()) };
     let outbox = grants
         .iter()
         .any(|grant| writes_events(grant.get(), publishers))
@@ -59,12 +52,23 @@ pub(super) async fn add(
         (grant, endpoint)
     });
     let services = services.collect();
-    if let Some(folder) = &settings.migrations {
-        let (endpoint, migrations) = (endpoint.clone(), folder.clone());
-        databases.owners.insert(name.clone(), Owner { endpoint, migrations, roles: None });
-    }
+    let owner = Owner { endpoint: endpoint.clone(), migrations: settings.migrations.clone(), roles: None };
+    databases.owners.insert(name.clone(), owner);
     databases.open(name, settings, services, endpoint, outbox.map(|outbox| (outbox, publishers)));
     Ok(())
+}
+
+/// As the URL's role, and as the one that may only read. None: a private database.
+pub(super) fn endpoints(
+    name: &Arc<str>,
+    settings: &DatabaseSettings,
+) -> Result<Option<(Endpoint, Endpoint)>, StartError> {
+    let DatabasePlace::External { url, url_read, tls } = &settings.place else { return Ok(None) };
+    let usable =
+        |url| Endpoint::from_url(url, *tls).map_err(|source| StartError::Url { database: name.clone(), source });
+    let endpoint = usable(url)?;
+    let reading = url_read.as_ref().map(usable).transpose()?.unwrap_or_else(|| endpoint.clone());
+    Ok(Some((endpoint, reading)))
 }
 
 /// What a server says about the role of a URL and itself.

@@ -113,7 +113,7 @@ fn jwks(check: &mut Check<'_>, key: &Key<'_>, place: &str) -> Option<KeySettings
     if place.contains("://") {
         return check.keep(key, address(place)).map(KeySettings::Address);
     }
-    let path = check.path(place);
+    let path = check.path(key, place)?;
     let read = limited(&path, jwks::JWKS_BYTES_MAX as u64 + 1);
     let problem = match read.map(|document| jwks::parse(&document, jwks::Secrets::Ignore)) {
         Ok(Ok(_)) => return Some(KeySettings::JwksFile(path)),
@@ -154,7 +154,7 @@ fn pem(check: &mut Check<'_>, key: &Key<'_>, path: &str, alg: Option<RawAlgorith
         RawAlgorithm::Rs256 => Algorithm::Rs256,
         RawAlgorithm::Es256 => Algorithm::Es256,
     };
-    let file = check.path(path);
+    let file = check.path(&key.child("pem"), path)?;
     let read = limited(&file, PEM_BYTES_MAX).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     let problem = match read.map(|text| (PemKey::parse(&text, Some(algorithm)), text)) {
         Ok((Ok(PemKey::Private(_)), text)) => return Some(KeySettings::Private(Secret::new(text))),
@@ -180,7 +180,7 @@ fn secret(check: &mut Check<'_>, key: &Key<'_>, raw: RawSecret) -> Option<Secret
             check.keep(key, set.ok_or_else(|| format!("the variable `{name}` is not set; set it")))?
         }
         RawSecret { env: None, file: Some(path) } => {
-            let path = check.path(&path);
+            let path = check.path(key, &path)?;
             check.keep(key, secret_file(&path))?
         }
         _ if check.is_wrong_inside(key) => return None,

@@ -39,7 +39,7 @@ pub(in crate::manifest) fn database(check: &mut Check<'_>, key: &Key<'_>, raw: R
             .get(),
         rows_max: u32::try_from(rows).expect("the range fits"),
         bytes_max: check.bytes(&key.child("bytes_max"), raw.bytes_max, defaults::BYTES_MAX, &defaults::RESULT_BYTES),
-        migrations: raw.migrations.as_deref().map(|path| migrations(check, &key.child("migrations"), path)),
+        migrations: raw.migrations.as_deref().and_then(|path| migrations(check, &key.child("migrations"), path)),
         optional: raw.optional.unwrap_or(false),
         place: place(check, key, raw.url, raw.url_read, raw.tls),
     }
@@ -115,7 +115,7 @@ pub(super) fn text(check: &mut Check<'_>, key: &Key<'_>, raw: RawText) -> Result
             Err(Wrong)
         }
         RawText::From(RawTextFrom { env: None, optional: None, file: Some(path) }) => {
-            let path = check.path(&path);
+            let path = check.path(key, &path).ok_or(Wrong)?;
             check.keep(key, secret_file(&path)).map(Some).ok_or(Wrong)
         }
         RawText::From(_) if check.is_wrong_inside(key) => Err(Wrong),
@@ -149,13 +149,13 @@ fn has_password(url: &str) -> bool {
     authority.is_some_and(|(user, _)| user.contains(':'))
 }
 
-fn migrations(check: &mut Check<'_>, key: &Key<'_>, path: &str) -> PathBuf {
-    let absolute = check.path(path);
+fn migrations(check: &mut Check<'_>, key: &Key<'_>, path: &str) -> Option<PathBuf> {
+    let absolute = check.path(key, path)?;
     if let Err(error) = fs::read_dir(&absolute) {
         check.wrong(
             key,
             format_args!("cannot read the folder `{}`: {error}; create it, or correct the path", absolute.display()),
         );
     }
-    absolute
+    Some(absolute)
 }

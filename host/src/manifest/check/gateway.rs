@@ -88,7 +88,7 @@ fn tls(check: &mut Check<'_>, key: &Key<'_>, raw: RawTls) -> Option<TlsFiles> {
     let mut file = |name: &str, written: Option<String>| {
         let key = key.child(name);
         let path = check.required(&key, written, &format!("{name}.pem"))?;
-        Some(check.file(&key, &path))
+        check.file(&key, &path)
     };
     let (cert, key) = (file("cert", raw.cert), file("key", raw.key));
     Some(TlsFiles { cert: cert?, key: key? })

@@ -5,7 +5,7 @@ use crate::manifest::{HostSettings, defaults, memory, raw::RawHost, source::Key}
 
 pub(in crate::manifest) fn host(check: &mut Check<'_>, key: &Key<'_>, raw: RawHost) -> HostSettings {
     HostSettings {
-        data: check.path(raw.data.as_deref().unwrap_or(defaults::DATA)),
+        data: check.path(&key.child("data"), raw.data.as_deref().unwrap_or(defaults::DATA)).unwrap_or_default(),
         drain: check.within(&key.child("drain"), raw.drain, defaults::DRAIN, &defaults::PAUSES).get(),
         linger: check.within(&key.child("linger"), raw.linger, defaults::LINGER, &defaults::PAUSES).get(),
         allow_unrestricted: raw.allow_unrestricted.unwrap_or(false),

@@ -64,7 +64,7 @@ pub(in crate::manifest) fn service(
     ServiceSettings {
         grants: Arc::new(Grants::new(service.clone(), key.file().into(), permissions)),
         name: service,
-        component: check.path(&component),
+        component: check.path(&key.child("component"), &component).unwrap_or_default(),
         build: raw.build,
         version,
         env: environment(check, key, raw.permissions.env, raw.env),

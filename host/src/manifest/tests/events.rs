@@ -28,9 +28,9 @@ fn what_is_not_there_is_named() {
         ),
         &[
             "4:9 keyvalue.cache.redis: there is no `[redis.mian]`; did you mean `main`?",
-            "7:30 services.a.permissions.keyvalue.cahce: there is no `[keyvalue.cahce]`; did you mean `cache`?",
-            "7:56 services.a.permissions.publish: needs something that carries events; add `[events]` with `redis = \"NAME\"`",
-            "7:57 services.a.permissions.publish[0]: `Order` is no topic; write segments of lower-case letters, digits, `_` and `-`, like `order.created`",
+            "7:38 services.a.permissions.keyvalue.cahce: there is no `[keyvalue.cahce]`; did you mean `cache`?",
+            "7:58 services.a.permissions.publish: needs something that carries events; add `[events]` with `redis = \"NAME\"`",
+            "7:59 services.a.permissions.publish[0]: `Order` is no topic; write segments of lower-case letters, digits, `_` and `-`, like `order.created`",
         ],
     );
 }

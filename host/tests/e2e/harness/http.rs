@@ -85,11 +85,19 @@ pub struct Connection {
 impl Connection {
     #[track_caller]
     pub fn open(to: SocketAddr) -> Self {
-        let stream = TcpStream::connect(to).expect("connects");
+        Self::of(to, TcpStream::connect(to).expect("connects"))
+    }
+
+    fn of(to: SocketAddr, stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
         Self { stream: BufReader::new(stream), host: to.to_string() }
+    }
+
+    /// `None` where nobody listens.
+    pub fn try_open(to: SocketAddr) -> Option<Self> {
+        TcpStream::connect(to).ok().map(|stream| Self::of(to, stream))
     }
 
     /// Raw bytes. An error of the other side closing is not one of ours.

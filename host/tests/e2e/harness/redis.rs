@@ -46,6 +46,22 @@ impl Redis {
         format!("redis://:{PASSWORD}@127.0.0.1:{}/3", self.port)
     }
 
+    /// What the server says to one command, as it is on the wire.
+    #[track_caller]
+    pub fn command(&self, words: &[&str]) -> String {
+        let mut said = Vec::new();
+        for command in [&["AUTH", PASSWORD][..], &["SELECT", "3"], words, &["QUIT"]] {
+            said.extend(format!("*{}\r\n", command.len()).bytes());
+            said.extend(command.iter().flat_map(|word| format!("${}\r\n{word}\r\n", word.len()).into_bytes()));
+        }
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all(&said).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer.strip_prefix("+OK\r\n+OK\r\n").and_then(|answer| answer.strip_suffix("+OK\r\n")).unwrap().to_owned()
+    }
+
     /// What must never be seen in a log.
     pub fn secret(&self) -> &'static str {
         PASSWORD

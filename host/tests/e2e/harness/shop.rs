@@ -113,32 +113,72 @@ pub fn with_orders() -> Host {
 
 /// The lines are for the databases of users, products and orders, and for the Redis.
 pub fn with_orders_manifest([users, products, orders, redis]: [&str; 4]) -> String {
-    let users = manifest("", users).replace("from = \"users:/api/orders", "from = \"orders:/api/orders");
-    format!("{users}{}{}", products_part(products), orders_part(orders, redis))
+    let users = with_its_orders(&manifest("", users));
+    format!("{users}{}{}{}", products_part(products), events_part(redis), orders_part(orders, ""))
 }
 
-fn orders_part(database: &str, redis: &str) -> String {
+/// All of the shop on private servers; `orders` are lines of the service of that name.
+pub fn whole_manifest(orders: &str) -> String {
+    let (products, events) = (products_part(""), events_part(""));
+    format!("{}{products}{events}{}{NOTIFICATIONS}", with_its_orders(&manifest("", "")), orders_part("", orders))
+}
+
+/// The profile's orders are asked of who has them.
+fn with_its_orders(manifest: &str) -> String {
+    manifest.replace("from = \"users:/api/orders", "from = \"orders:/api/orders")
+}
+
+/// Notifications, and what carries events to it; `redis` is a line for the Redis of both.
+pub fn notifications_part(redis: &str) -> String {
+    format!("{}{NOTIFICATIONS}", events_part(redis))
+}
+
+fn events_part(redis: &str) -> String {
     format!(
         r#"
-[postgres.orders]
-migrations = "{}"
-{database}
-
 [redis.main]
 {redis}
 
 [events]
 redis = "main"
 
+"#
+    )
+}
+
+const NOTIFICATIONS: &str = r#"
+[keyvalue.notifications]
+redis = "main"
+
+[services.notifications]
+component = "COMPONENTS/notifications.wasm"
+version = "1.0.0"
+limits = { memory = "64MiB", reuse = { requests = 128, idle = "10s" } }
+permissions = { subscribe = ["order.*"], keyvalue = { notifications = "read-write" } }
+
+[[routes]]
+path = "/api/notifications/{*rest}"
+service = "notifications"
+"#;
+
+fn orders_part(database: &str, lines: &str) -> String {
+    format!(
+        r#"
+[postgres.orders]
+migrations = "{}"
+{database}
+
 [services.orders]
 component = "COMPONENTS/orders.wasm"
 version = "1.0.0"
 limits = {{ memory = "64MiB", reuse = {{ requests = 128, idle = "10s" }} }}
+{lines}
 
 [services.orders.permissions]
 postgres = {{ orders = "read-write" }}
 publish = ["order.*", "orders.check"]
 subscribe = ["orders.check"]
+env = ["CHECK_AFTER_MS"]
 
 [services.orders.permissions.call]
 users = ["GET /api/users/*"]

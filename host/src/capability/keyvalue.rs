@@ -1,0 +1,282 @@
+//! `archipel:keyvalue` and `wasi:keyvalue`: a component's key-value stores by name.
+//!
+//! Each call is three steps: may it (the grant), do it (the backend), say it in WIT. Both contracts
+//! are over the same buckets; this file has what they share and the first, `standard` the other.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
+
+use self::bindings::archipel::keyvalue::store as types;
+use crate::{
+    backend::keyvalue::{Bucket, Condition, Entry, Error, KeyValues, Start, Writer},
+    grant::{Denied, Granted, Grants, keyvalue::KeyValueGrant},
+};
+
+mod standard;
+
+mod bindings {
+    wasmtime::component::bindgen!({
+        path: "../wit",
+        world: "archipel:service/stores",
+        imports: { default: async | trappable },
+        with: { "archipel:keyvalue/store.bucket": super::OpenBucket },
+        require_store_data_send: true,
+    });
+}
+
+/// What an instance holds to reach its stores.
+pub struct StoreView {
+    grants: Arc<Grants>,
+    stores: Arc<KeyValues>,
+    deadline: Instant,
+    /// A refusal is logged once for each request.
+    told: bool,
+}
+
+/// The view during one host call.
+pub struct StoreCtx<'a> {
+    view: &'a mut StoreView,
+    table: &'a mut ResourceTable,
+}
+
+/// A store a guest has opened: proof that it may, and its part of the store.
+#[derive(Clone)]
+pub struct OpenBucket(Arc<(Granted<KeyValueGrant>, Bucket)>);
+
+struct HasStores;
+
+impl HasData for HasStores {
+    type Data<'a> = StoreCtx<'a>;
+}
+
+/// What a store must hold for its guest to reach key-value stores.
+pub trait StoresView: Send + 'static {
+    fn stores(&mut self) -> StoreCtx<'_>;
+}
+
+pub fn add_to_linker<T: StoresView>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+    types::add_to_linker::<_, HasStores>(linker, T::stores)?;
+    standard::add_to_linker(linker)
+}
+
+impl StoreView {
+    pub fn new(grants: Arc<Grants>, stores: Arc<KeyValues>) -> Self {
+        Self { grants, stores, deadline: Instant::now(), told: false }
+    }
+
+    /// Calls from now on must end by `deadline`.
+    pub fn begin(&mut self, deadline: Instant) {
+        self.deadline = deadline;
+        self.told = false;
+    }
+
+    pub fn with<'a>(&'a mut self, table: &'a mut ResourceTable) -> StoreCtx<'a> {
+        StoreCtx { view: self, table }
+    }
+
+    fn tell(&mut self, denied: &Denied) {
+        if !std::mem::replace(&mut self.told, true) {
+            tracing::warn!(service = %denied.service, "{denied}");
+        }
+    }
+}
+
+/// As long as a name in a manifest may be.
+const NAME_MAX_BYTES: usize = 63;
+
+/// Why a guest has no bucket, or none to write to.
+enum NotOpen {
+    Denied,
+    /// Granted, and it does not run.
+    Missing,
+}
+
+impl StoreCtx<'_> {
+    fn opened(&mut self, name: &str) -> Result<OpenBucket, NotOpen> {
+        if name.len() > NAME_MAX_BYTES {
+            return Err(NotOpen::Denied);
+        }
+        match self.view.grants.keyvalue(name) {
+            Ok(granted) => {
+                let bucket = self.view.stores.bucket(&granted).ok_or(NotOpen::Missing)?;
+                Ok(OpenBucket(Arc::new((granted, bucket))))
+            }
+            Err(denied) => {
+                self.view.tell(&denied);
+                Err(NotOpen::Denied)
+            }
+        }
+    }
+
+    /// The bucket for writing; the operator reads which line would allow it.
+    fn writer<'a>(&mut self, open: &'a OpenBucket) -> Result<Writer<'a>, NotOpen> {
+        let (granted, bucket) = &*open.0;
+        bucket.writer().map_err(|_read_only| {
+            let denied = self.view.grants.no_writing(granted);
+            self.view.tell(&denied);
+            NotOpen::Denied
+        })
+    }
+}
+
+type Answer<T> = wasmtime::Result<Result<T, types::Error>>;
+
+impl OpenBucket {
+    fn name(&self) -> &str {
+        &self.0.0.get().store
+    }
+
+    fn bucket(&self) -> &Bucket {
+        &self.0.1
+    }
+
+    /// In the words of the contract.
+    fn error(&self, error: Error) -> types::Error {
+        match error {
+            Error::Unavailable => types::Error::Unavailable(self.name().to_owned()),
+            Error::Timeout => types::Error::Timeout,
+            Error::TooLarge(limit) => types::Error::TooLarge(limit),
+            Error::Invalid(reason) => types::Error::Other(reason.to_string()),
+        }
+    }
+
+    fn not_writable(&self) -> types::Error {
+        types::Error::AccessDenied(format!("{} is granted for reading only", self.name()))
+    }
+}
+
+impl types::Host for StoreCtx<'_> {}
+
+impl types::HostBucket for StoreCtx<'_> {
+    async fn open(&mut self, name: String) -> Answer<Resource<OpenBucket>> {
+        match self.opened(&name) {
+            Ok(open) => Ok(Ok(self.table.push(open)?)),
+            Err(NotOpen::Missing) => Ok(Err(types::Error::Unavailable(name))),
+            Err(NotOpen::Denied) => Ok(Err(types::Error::AccessDenied(name))),
+        }
+    }
+
+    async fn get(&mut self, this: Resource<OpenBucket>, key: String) -> Answer<Option<types::Entry>> {
+        let open = self.table.get(&this)?.clone();
+        let found = open.bucket().get(&key, self.view.deadline).await;
+        Ok(found.map(|found| found.map(|found| entry(key, found))).map_err(|error| open.error(error)))
+    }
+
+    async fn get_many(&mut self, this: Resource<OpenBucket>, keys: Vec<String>) -> Answer<Vec<Option<types::Entry>>> {
+        let open = self.table.get(&this)?.clone();
+        let found = open.bucket().get_many(&keys, self.view.deadline).await;
+        let entries = |found: Vec<Option<Entry>>| {
+            keys.into_iter().zip(found).map(|(key, found)| found.map(|found| entry(key, found))).collect()
+        };
+        Ok(found.map(entries).map_err(|error| open.error(error)))
+    }
+
+    async fn set(
+        &mut self,
+        this: Resource<OpenBucket>,
+        key: String,
+        value: Vec<u8>,
+        ttl_ms: Option<u64>,
+        when: types::Condition,
+    ) -> Answer<bool> {
+        let open = self.table.get(&this)?.clone();
+        let Ok(writer) = self.writer(&open) else { return Ok(Err(open.not_writable())) };
+        let when = match when {
+            types::Condition::Always => Condition::Always,
+            types::Condition::IfAbsent => Condition::IfAbsent,
+            types::Condition::IfVersion(version) => Condition::IfVersion(version),
+        };
+        let set = writer.set(&key, &value, ttl_ms.map(Duration::from_millis), when, self.view.deadline).await;
+        Ok(set.map_err(|error| open.error(error)))
+    }
+
+    async fn delete(&mut self, this: Resource<OpenBucket>, key: String) -> Answer<bool> {
+        let open = self.table.get(&this)?.clone();
+        let Ok(writer) = self.writer(&open) else { return Ok(Err(open.not_writable())) };
+        let deleted = writer.delete(&[key], self.view.deadline).await;
+        Ok(deleted.map(|count| count > 0).map_err(|error| open.error(error)))
+    }
+
+    async fn increment(&mut self, this: Resource<OpenBucket>, key: String, delta: i64) -> Answer<i64> {
+        let open = self.table.get(&this)?.clone();
+        let Ok(writer) = self.writer(&open) else { return Ok(Err(open.not_writable())) };
+        Ok(writer.increment(&key, delta, self.view.deadline).await.map_err(|error| open.error(error)))
+    }
+
+    async fn list_keys(
+        &mut self,
+        this: Resource<OpenBucket>,
+        prefix: String,
+        limit: u32,
+        cursor: Option<String>,
+    ) -> Answer<types::Page> {
+        let open = self.table.get(&this)?.clone();
+        let page = open.bucket().list_keys(&prefix, limit, cursor.as_deref(), self.view.deadline).await;
+        let page = page.map(|page| types::Page { keys: page.keys, cursor: page.cursor });
+        Ok(page.map_err(|error| open.error(error)))
+    }
+
+    async fn append(&mut self, this: Resource<OpenBucket>, key: String, value: Vec<u8>, keep: u32) -> Answer<u64> {
+        let open = self.table.get(&this)?.clone();
+        let Ok(writer) = self.writer(&open) else { return Ok(Err(open.not_writable())) };
+        Ok(writer.append(&key, &value, keep, self.view.deadline).await.map_err(|error| open.error(error)))
+    }
+
+    async fn read_list(
+        &mut self,
+        this: Resource<OpenBucket>,
+        key: String,
+        offset: u32,
+        limit: u32,
+    ) -> Answer<Vec<Vec<u8>>> {
+        let open = self.table.get(&this)?.clone();
+        let values = open.bucket().read_list(&key, offset, limit, self.view.deadline).await;
+        Ok(values.map_err(|error| open.error(error)))
+    }
+
+    async fn insert(
+        &mut self,
+        this: Resource<OpenBucket>,
+        key: String,
+        id: String,
+        value: Vec<u8>,
+        keep: u32,
+    ) -> Answer<bool> {
+        let open = self.table.get(&this)?.clone();
+        let Ok(writer) = self.writer(&open) else { return Ok(Err(open.not_writable())) };
+        Ok(writer.insert(&key, &id, &value, keep, self.view.deadline).await.map_err(|error| open.error(error)))
+    }
+
+    async fn read_sorted(
+        &mut self,
+        this: Resource<OpenBucket>,
+        key: String,
+        start: types::Start,
+        limit: u32,
+    ) -> Answer<types::Items> {
+        let open = self.table.get(&this)?.clone();
+        let start = match start {
+            types::Start::Offset(offset) => Start::Offset(offset),
+            types::Start::After(id) => Start::After(id),
+        };
+        let found = open.bucket().read_sorted(&key, &start, limit, self.view.deadline).await;
+        let items = found.map(|found| {
+            let items = found.items.into_iter().map(|(id, value)| types::Item { id, value }).collect();
+            types::Items { items, total: found.total }
+        });
+        Ok(items.map_err(|error| open.error(error)))
+    }
+
+    async fn drop(&mut self, this: Resource<OpenBucket>) -> wasmtime::Result<()> {
+        self.table.delete(this)?;
+        Ok(())
+    }
+}
+
+fn entry(key: String, entry: Entry) -> types::Entry {
+    types::Entry { key, value: entry.value, version: entry.version }
+}

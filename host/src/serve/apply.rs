@@ -1,0 +1,173 @@
+//! A changed manifest becomes the running one, whole or not at all.
+//!
+//! In order: read and checked, compared with what runs (`change`), databases and issuers, the
+//! services, the routes; the histories on disk; then the stores, none of which can fail. Requests in
+//! flight finish on what they began with.
+
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Instant};
+
+use arc_swap::ArcSwap;
+use gateway::gateway::Gateway;
+use tokio::sync::Mutex;
+
+use super::{
+    StartError, change, front,
+    limits::{self, Limits},
+    probes,
+};
+use crate::{
+    admin::{Apply, Applying, Done},
+    backend::{Backends, identity::Identities, keyvalue::KeyValues},
+    deploy::{Applied, ApplyError, Consumers, Deployment, Next},
+    grant::{DatabaseGrant, Granted},
+    health::Health,
+    manifest::{Confines, Environment, Loaded, Manifest, ServiceSettings},
+    problem::chain,
+};
+
+/// What runs, and everything that a changed manifest changes.
+pub(super) struct Applier {
+    /// As the user wrote it: messages call it so.
+    pub(super) file: PathBuf,
+    pub(super) environment: Environment,
+    pub(super) manifest: ArcSwap<Manifest>,
+    pub(super) deployment: Arc<Deployment>,
+    pub(super) gateway: Arc<Gateway>,
+    pub(super) health: Arc<Health>,
+    pub(super) limits: ArcSwap<Limits>,
+    pub(super) consumers: Consumers,
+    /// One at a time.
+    pub(super) turn: Mutex<()>,
+}
+
+impl Apply for Applier {
+    fn apply(&self, text: String, by: Arc<str>) -> Applying<'_> {
+        Box::pin(async move {
+            let Ok(_turn) = self.turn.try_lock() else { return Err(ApplyError::Busy) };
+            let began = Instant::now();
+            let (running, file) = (self.manifest.load_full(), self.file.clone());
+            let environment = self.environment.clone();
+            let reading = tokio::task::spawn_blocking(move || {
+                let here = Manifest::load(&file, &environment).ok().map(|loaded| loaded.manifest);
+                let confines = Confines::of([Some(&*running), here.as_ref()].into_iter().flatten());
+                let loaded = Manifest::load_sent(&file, &text, &environment, &confines).map_err(ApplyError::Wrong)?;
+                match change::refused(&running, &loaded.manifest, here.as_ref()) {
+                    refused if refused.is_empty() => Ok(loaded),
+                    refused => Err(ApplyError::Refused(refused)),
+                }
+            });
+            let broken = |_broken| ApplyError::Backend("reading the manifest broke off".to_owned());
+            let loaded = reading.await.map_err(broken)??;
+            self.take_over(loaded, &by, began).await
+        })
+    }
+}
+
+impl Applier {
+    async fn take_over(&self, loaded: Loaded, by: &str, began: Instant) -> Result<Done, ApplyError> {
+        let running = self.manifest.load_full();
+        let change = change::live(&running, loaded.manifest).map_err(ApplyError::NeedsRestart)?;
+        let missing = absent(&change.manifest);
+        if !missing.is_empty() {
+            return Err(ApplyError::NeedsRestart(missing));
+        }
+        change::outboxes(&running, &change.manifest).map_err(ApplyError::NeedsRestart)?;
+        let backends = self.backends(&running, &change.manifest).await?;
+        let reissued: BTreeSet<&Arc<str>> = (change.manifest.issuers.iter())
+            .filter(|(name, new)| running.issuers.get(*name) != Some(*new))
+            .map(|(name, _)| name)
+            .collect();
+        let kept_otherwise = |store: &Arc<str>| running.keyvalue.get(store) != change.manifest.keyvalue.get(store);
+        let touched = |settings: &ServiceSettings| {
+            settings.grants.signs().is_some_and(|sign| reissued.contains(&sign.auth))
+                || settings.grants.stores().any(|granted| kept_otherwise(&granted.get().store))
+        };
+        let next = self.deployment.next(&change.manifest, backends.clone(), &touched, by).await;
+        let next = next.map_err(ApplyError::Services)?;
+        let limits = match running.gateway.limit_store == change.manifest.gateway.limit_store {
+            true => self.limits.load_full(),
+            false => Arc::new(limits::of(&change.manifest, &backends)),
+        };
+        let routes = front::routes(
+            &change.manifest,
+            next.services(),
+            &self.deployment,
+            &self.health,
+            &backends.identity,
+            &limits,
+        );
+        let (table, settings) = routes.map_err(taken)?;
+        self.deployment.write_down(&next).await.map_err(|error| ApplyError::Services(vec![error]))?;
+
+        // From here on nothing can fail.
+        let applied = Applied {
+            file: change.manifest.file.clone(),
+            digest: loaded.digest,
+            at: format!("{:.3}", jiff::Timestamp::now()),
+            by: by.to_owned(),
+            restart: change.restart,
+        };
+        let done = Done { services: next.fates().clone(), manifest: applied.clone(), took: began.elapsed() };
+        self.go_over(&change.manifest, next, &backends);
+        self.gateway.replace(table, settings);
+        self.limits.store(limits);
+        self.deployment.runs(applied);
+        self.manifest.store(Arc::new(change.manifest));
+        tracing::info!(
+            by,
+            restart = done.manifest.restart.join(", "),
+            tookMs = done.took.as_millis() as u64,
+            "a changed manifest runs"
+        );
+        Ok(done)
+    }
+
+    /// The databases and issuers of `manifest`: what is the same is shared with what runs.
+    async fn backends(&self, running: &Manifest, manifest: &Manifest) -> Result<Arc<Backends>, ApplyError> {
+        let now = self.deployment.loader.backends();
+        let grants: Vec<Granted<DatabaseGrant>> = grants(manifest);
+        let mut next = (*now).clone();
+        if manifest.databases != running.databases || grants != self::grants(running) {
+            let changed = now.databases.changed(&manifest.databases, &grants).await;
+            next.databases = Arc::new(changed.map_err(|error| ApplyError::Backend(chain(&error)))?);
+        }
+        if manifest.keyvalue != running.keyvalue {
+            next.keyvalue = Arc::new(KeyValues::new(&manifest.name, &manifest.keyvalue, &now.redis));
+        }
+        if manifest.issuers != running.issuers {
+            let changed = now.identity.changed(&manifest.issuers, &manifest.host.data);
+            let changed: Identities = changed.map_err(|error| ApplyError::Backend(chain(&error)))?;
+            next.identity = Arc::new(changed);
+        }
+        Ok(Arc::new(next))
+    }
+
+    fn go_over(&self, manifest: &Manifest, next: Next, backends: &Arc<Backends>) {
+        let loader = &self.deployment.loader;
+        loader.bound_bodies(manifest.gateway.body_limit_bytes);
+        loader.artifacts.bound(manifest.host.artifacts_max_bytes);
+        self.health.replace(probes::of(manifest, next.services(), backends), probes::own(manifest, backends));
+        self.deployment.go_over(next, manifest.host.drain);
+        backends.publishers.replace(super::publishing(manifest));
+        let services = self.deployment.services();
+        self.consumers.replace(services.values().map(|of| (of.settings.clone(), of.service.clone())));
+    }
+}
+
+fn grants(manifest: &Manifest) -> Vec<Granted<DatabaseGrant>> {
+    manifest.services.values().flat_map(|service| service.grants.databases()).collect()
+}
+
+/// Components that are not there, with what builds them.
+fn absent(manifest: &Manifest) -> String {
+    let absent = manifest.services.values().filter(|service| !service.component.is_file());
+    let line = |service: &ServiceSettings| {
+        let build = service.build.as_ref().map(|build| format!("; build it with `{build}`")).unwrap_or_default();
+        format!("there is no file `{}` for service `{}`{build}", service.component.display(), service.name)
+    };
+    absent.map(line).collect::<Vec<_>>().join("; ")
+}
+
+fn taken(error: StartError) -> ApplyError {
+    ApplyError::Refused(vec![chain(&error)])
+}

@@ -1,0 +1,158 @@
+//! What of a changed manifest takes effect while the host runs, what only with a restart, and what
+//! a manifest that was sent may not say at all.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use crate::{
+    grant::Mode,
+    manifest::{DatabaseSettings, Manifest, RedisSettings},
+};
+
+/// A manifest that can run now.
+pub(super) struct Change {
+    /// As wanted, but for what needs a restart: that is as it was.
+    pub(super) manifest: Manifest,
+    /// The keys that need one.
+    pub(super) restart: Vec<String>,
+}
+
+/// What can be taken over of `wanted`.
+///
+/// # Errors
+/// Names in `wanted` that lead to something that is only there after a restart.
+pub(super) fn live(running: &Manifest, wanted: Manifest) -> Result<Change, String> {
+    let mut restart = Vec::new();
+    let mut manifest = wanted;
+    let mut keep = Keep(&mut restart);
+    keep.key("name", &running.name, &mut manifest.name);
+    keep.key("gateway.listen", &running.gateway.listen, &mut manifest.gateway.listen);
+    keep.key("gateway.tls", &running.gateway.tls, &mut manifest.gateway.tls);
+    keep.key("gateway.h2c", &running.gateway.h2c, &mut manifest.gateway.h2c);
+    keep.key("gateway.connections_max", &running.gateway.connections_max, &mut manifest.gateway.connections_max);
+    keep.key("admin.listen", &running.admin.listen, &mut manifest.admin.listen);
+    keep.key("admin.tokens", &running.admin.tokens, &mut manifest.admin.tokens);
+    keep.key("host.data", &running.host.data, &mut manifest.host.data);
+    keep.key("host.guest_memory", &running.host.guest_memory_bytes, &mut manifest.host.guest_memory_bytes);
+    databases(&mut keep, &running.databases, &mut manifest.databases);
+    servers(&mut keep, &running.redis, &mut manifest.redis);
+    keep.key("events", &running.events, &mut manifest.events);
+    reachable(&manifest)?;
+    Ok(Change { manifest, restart })
+}
+
+/// Puts back what must stay, and names it.
+struct Keep<'a>(&'a mut Vec<String>);
+
+impl Keep<'_> {
+    fn key<T: PartialEq + Clone>(&mut self, key: &str, running: &T, wanted: &mut T) {
+        if running != wanted {
+            wanted.clone_from(running);
+            self.0.push(key.to_owned());
+        }
+    }
+}
+
+/// New databases are made, and removed ones let go; one that is there stays where it is, with its
+/// bounds.
+fn databases(
+    keep: &mut Keep<'_>,
+    running: &BTreeMap<Arc<str>, DatabaseSettings>,
+    wanted: &mut BTreeMap<Arc<str>, DatabaseSettings>,
+) {
+    for (name, running) in running {
+        if let Some(wanted) = wanted.get_mut(name) {
+            keep.key(&format!("postgres.{name}"), running, wanted);
+        }
+    }
+}
+
+/// A connection to a Redis is made at the start, and its private server too.
+fn servers(
+    keep: &mut Keep<'_>,
+    running: &BTreeMap<Arc<str>, RedisSettings>,
+    wanted: &mut BTreeMap<Arc<str>, RedisSettings>,
+) {
+    let names: Vec<_> = running.keys().chain(wanted.keys()).cloned().collect();
+    for name in names {
+        if running.get(&name) != wanted.get(&name) {
+            keep.0.push(format!("redis.{name}"));
+        }
+    }
+    keep.0.dedup();
+    wanted.clone_from(running);
+}
+
+/// What was checked against the manifest as it was written must be there as it runs.
+fn reachable(manifest: &Manifest) -> Result<(), String> {
+    if let Some(store) = &manifest.gateway.limit_store
+        && !manifest.redis.contains_key(store)
+    {
+        return Err(format!("`gateway.limit_store` names `redis.{store}`, which is only there after a restart"));
+    }
+    for (name, store) in &manifest.keyvalue {
+        if !manifest.redis.contains_key(&store.redis) {
+            let redis = &store.redis;
+            return Err(format!("`keyvalue.{name}` is in `redis.{redis}`, which is only there after a restart"));
+        }
+    }
+    for service in manifest.services.values() {
+        let needs_events = !service.grants.publishes().is_empty() || service.grants.subscription().is_some();
+        if needs_events && manifest.events.is_none() {
+            let name = &service.name;
+            return Err(format!("`{name}` uses events, and `[events]` is only there after a restart"));
+        }
+    }
+    Ok(())
+}
+
+/// Services that leave events in a database which has no place for theirs yet: it is made at the start.
+///
+/// # Errors
+/// The first of them.
+pub(super) fn outboxes(running: &Manifest, wanted: &Manifest) -> Result<(), String> {
+    let known: BTreeSet<_> = writers(running).collect();
+    match writers(wanted).find(|writer| !known.contains(writer)) {
+        Some((service, database)) => Err(format!(
+            "`{service}` publishes and writes `postgres.{database}`: the outbox for that is only there after a restart"
+        )),
+        None => Ok(()),
+    }
+}
+
+/// Who may leave events in which database.
+fn writers(manifest: &Manifest) -> impl Iterator<Item = (Arc<str>, Arc<str>)> {
+    let publishing = manifest.services.values().filter(|service| !service.grants.publishes().is_empty());
+    publishing.flat_map(|service| {
+        let written = service.grants.databases().filter(|granted| granted.get().mode == Mode::ReadWrite);
+        written.map(|granted| (service.name.clone(), granted.get().database.clone())).collect::<Vec<_>>()
+    })
+}
+
+/// What a manifest that was sent may not change: it comes from the machine. `file` is the one on the
+/// machine, as it is now.
+pub(super) fn refused(running: &Manifest, wanted: &Manifest, file: Option<&Manifest>) -> Vec<String> {
+    let mut refused = Vec::new();
+    if running.admin.listen != wanted.admin.listen {
+        refused.push("`admin.listen` is changed; edit the manifest's file and restart".to_owned());
+    }
+    if running.admin.tokens != wanted.admin.tokens {
+        refused.push("`admin.tokens` is changed; edit the manifest's file and restart".to_owned());
+    }
+    for (name, service) in &wanted.services {
+        let known = [Some(running), file].into_iter().flatten().filter_map(|manifest| manifest.services.get(name));
+        let running = running.services.get(name);
+        let may = match running {
+            Some(running) => running.build == service.build,
+            None => service.build.is_none() || known.into_iter().any(|known| known.build == service.build),
+        };
+        if !may {
+            refused.push(format!(
+                "`services.{name}.build` is another command than in the manifest's file here; edit that file and restart"
+            ));
+        }
+    }
+    refused
+}
