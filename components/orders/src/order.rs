@@ -55,7 +55,7 @@ impl FromJson for NewOrder {
     const FIELDS: &'static [&'static str] = &["userId", "items"];
 
     fn from_json(fields: &Fields) -> Result<Self, Error> {
-        let required = || Error::bad_request("`userId` and `items` are required");
+        let required = || Error::bad_request("Fields `userId` and `items` are required");
         let user = fields.id("userId")?.ok_or_else(required)?;
         let lines = fields.list("items", 1..=ITEMS_MAX).and_then(|lines| lines.ok_or_else(required));
         Ok(Self { user, lines })
@@ -160,7 +160,7 @@ mod tests {
         ] {
             assert_eq!(items(body), Err(Error::bad_request(sentence)), "{body}");
         }
-        let required = Error::bad_request("`userId` and `items` are required");
+        let required = Error::bad_request("Fields `userId` and `items` are required");
         assert_eq!(parse(r#"{"items":[]}"#).unwrap_err(), required);
         assert_eq!(parse(&format!(r#"{{"userId":"{ID}"}}"#)).unwrap().lines, Err(required));
     }

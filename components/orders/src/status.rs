@@ -50,7 +50,7 @@ impl Status {
     pub(crate) fn parse(word: &str) -> Result<Self, Error> {
         let known = || Self::ALL.map(|status| format!("`{}`", status.as_str())).join(", ");
         let found = Self::ALL.into_iter().find(|status| status.as_str() == word);
-        found.ok_or_else(|| Error::bad_request(format!("`status` must be one of {}", known())))
+        found.ok_or_else(|| Error::bad_request(format!("Field `status` must be one of {}", known())))
     }
 }
 
@@ -64,7 +64,7 @@ impl FromJson for Change {
     const FIELDS: &'static [&'static str] = &["status"];
 
     fn from_json(fields: &Fields) -> Result<Self, Error> {
-        let word = fields.text("status")?.ok_or_else(|| Error::bad_request("`status` is required"))?;
+        let word = fields.text("status")?.ok_or_else(|| Error::bad_request("Field `status` is required"))?;
         Ok(Self { status: Status::parse(word)? })
     }
 }
@@ -97,13 +97,13 @@ mod tests {
             assert_eq!(serde_json::to_string(&status).unwrap(), format!("\"{}\"", status.as_str()));
             assert_eq!(Status::from_value(&Value::from(status.as_str())), Some(status));
         }
-        let sentence = "`status` must be one of `pending`, `confirmed`, `shipped`, `delivered`, `cancelled`";
+        let sentence = "Field `status` must be one of `pending`, `confirmed`, `shipped`, `delivered`, `cancelled`";
         for word in ["", "Pending", "reserving", "failed", "canceled"] {
             assert_eq!(Status::parse(word), Err(Error::bad_request(sentence)), "{word}");
         }
         let change = |body: &str| Change::from_json(&Fields::parse(body.as_bytes(), Change::FIELDS)?);
         assert_eq!(change(r#"{"status":"shipped"}"#), Ok(Change { status: Status::Shipped }));
-        assert_eq!(change("{}"), Err(Error::bad_request("`status` is required")));
+        assert_eq!(change("{}"), Err(Error::bad_request("Field `status` is required")));
         assert!(change(r#"{"status":7}"#).is_err());
     }
 }

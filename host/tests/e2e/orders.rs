@@ -161,7 +161,7 @@ fn what_cannot_be_ordered_is_refused_and_takes_no_stock() {
     refused(&order(&host, &user, &[("7", 1)]), 400, "Field `items[0].productId` is not a UUID");
     refused(&order(&host, "7", &[(&tea, 1)]), 400, "Field `userId` is not a UUID");
     for body in [json!({}), json!({ "userId": user }), json!({ "items": [] })] {
-        refused(&host.json("POST", "/api/orders", &body), 400, "`userId` and `items` are required");
+        refused(&host.json("POST", "/api/orders", &body), 400, "Fields `userId` and `items` are required");
     }
     let mut more = wanted(&user, &[(&tea, 1)]);
     more["total"] = json!(0);
@@ -184,9 +184,9 @@ fn what_cannot_be_ordered_is_refused_and_takes_no_stock() {
     refused(&host.get(&path), 404, "Order not found");
     refused(&host.json("PATCH", &format!("{path}/status"), &json!({ "status": "shipped" })), 404, "Order not found");
     refused(&host.get("/api/orders/7"), 400, "The id in the path is not a UUID");
-    let words = "`status` must be one of `pending`, `confirmed`, `shipped`, `delivered`, `cancelled`";
+    let words = "Field `status` must be one of `pending`, `confirmed`, `shipped`, `delivered`, `cancelled`";
     refused(&host.json("PATCH", &format!("{path}/status"), &json!({ "status": "reserving" })), 400, words);
-    refused(&host.json("PATCH", &format!("{path}/status"), &json!({})), 400, "`status` is required");
+    refused(&host.json("PATCH", &format!("{path}/status"), &json!({})), 400, "Field `status` is required");
     for method in ["PUT", "DELETE"] {
         let answer = host.json(method, &path, &json!({}));
         assert_eq!((answer.status, answer.header("allow")), (405, Some("GET, HEAD")));
@@ -265,7 +265,10 @@ fn lists_are_newest_first_by_user_and_status_and_page_stably() {
     let everybody = host.get("/api/orders?limit=5&status=pending");
     assert!(everybody.header("x-total-count").unwrap().parse::<u32>().unwrap() >= 4);
     for (query, sentence) in [
-        ("&status=reserving", "`status` must be one of `pending`, `confirmed`, `shipped`, `delivered`, `cancelled`"),
+        (
+            "&status=reserving",
+            "Field `status` must be one of `pending`, `confirmed`, `shipped`, `delivered`, `cancelled`",
+        ),
         ("&status=", "Query parameter `status` is empty"),
         ("&limit=0", "Query parameter `limit` must be a whole number from 1 to 100"),
         ("&user=1", "Query parameter `user` is unknown; there are `limit`, `offset`, `cursor`, `userId`, `status`"),

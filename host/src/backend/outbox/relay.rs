@@ -19,7 +19,10 @@ use super::{
     row::{TAKE, Waiting},
     schema, words,
 };
-use crate::backend::events::{BATCH_MAX, Event, Events, Options, PublishError};
+use crate::backend::{
+    events::{BATCH_MAX, Event, Events, Options, PublishError},
+    postgres::endpoint::Session,
+};
 
 /// How long an event of a host that died, or one written by hand, waits to be noticed.
 const POLL: Duration = Duration::from_secs(1);
@@ -39,6 +42,13 @@ const TURN_LOCK: i64 = i64::from_be_bytes(*b"arch-box");
 /// What holds in the session. A deletion that a crash of the server forgets does no harm.
 const SESSION: &str = "SET synchronous_commit = off; SET statement_timeout = '5s'; \
                        SET idle_in_transaction_session_timeout = '5s'; SET timezone = 'UTC'";
+
+/// Some at a time: whoever may call the function may have left many.
+const LOOK_AGAIN: &str = "UPDATE public.archipel_outbox SET refused = NULL WHERE seq IN \
+                          (SELECT seq FROM public.archipel_outbox WHERE refused IS NOT NULL ORDER BY seq LIMIT 1000)";
+const SET_ASIDE: &str = "UPDATE public.archipel_outbox SET refused = aside.reason \
+                         FROM unnest($1::bigint[], $2::text[]) AS aside (seq, reason) \
+                         WHERE archipel_outbox.seq = aside.seq";
 
 /// All relays of a host. Dropping it ends them.
 pub struct Relays {
@@ -91,9 +101,15 @@ struct Relay {
 
 /// A live connection and what is asked over it.
 struct Line {
-    client: Client,
+    session: Session,
     take: Statement,
     looked_again: Instant,
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        self.session.cut();
+    }
 }
 
 /// What a round came to.
@@ -125,14 +141,11 @@ impl Relay {
         let mut backoff = BACKOFF_MIN;
         loop {
             let pause = match self.turn(&mut line).await {
-                Ok(round) => {
+                Ok(Round::NotOurTurn) => TURN,
+                Ok(round @ (Round::Some | Round::Nothing)) => {
                     self.recovered();
                     backoff = BACKOFF_MIN;
-                    match round {
-                        Round::Some => Duration::ZERO,
-                        Round::Nothing => POLL,
-                        Round::NotOurTurn => TURN,
-                    }
+                    if matches!(round, Round::Some) { Duration::ZERO } else { POLL }
                 }
                 Err(error) => {
                     self.failed(&error);
@@ -170,32 +183,32 @@ impl Relay {
 
     async fn connect(&self) -> Result<Line, RelayError> {
         let connected = self.outbox.owner.connect(schema::MESSAGE_MAX_BYTES).await;
-        let client = connected.map_err(|error| RelayError::Database(error.to_string()))?.client;
-        if !schema::is_there(&client).await? {
-            self.outbox.make(&client).await.map_err(|error| RelayError::Database(error.to_string()))?;
+        let session = connected.map_err(|error| RelayError::Database(error.to_string()))?;
+        let client = &session.client;
+        if !schema::is_there(client).await? {
+            self.outbox.make(client).await.map_err(|error| RelayError::Database(error.to_string()))?;
         }
         client.batch_execute(SESSION).await?;
         let take = client.prepare(TAKE).await?;
-        self.tell_of_strangers(&client).await?;
+        self.tell_of_strangers(client).await?;
         let looked_again = Instant::now().checked_sub(AGAIN).unwrap_or_else(Instant::now);
-        Ok(Line { client, take, looked_again })
+        Ok(Line { session, take, looked_again })
     }
 
     async fn round(&mut self, line: &mut Line) -> Result<Round, RelayError> {
         if line.looked_again.elapsed() >= AGAIN {
-            let again = "UPDATE public.archipel_outbox SET refused = NULL WHERE refused IS NOT NULL";
-            line.client.execute(again, &[]).await?;
+            line.session.client.execute(LOOK_AGAIN, &[]).await?;
             line.looked_again = Instant::now();
         }
-        line.client.batch_execute("BEGIN").await?;
+        line.session.client.batch_execute("BEGIN").await?;
         let lock = "SELECT pg_catalog.pg_try_advisory_xact_lock($1)";
-        let round = match line.client.query_one(lock, &[&TURN_LOCK]).await?.try_get(0)? {
+        let round = match line.session.client.query_one(lock, &[&TURN_LOCK]).await?.try_get(0)? {
             true => self.carry(line).await,
             false => Ok(Round::NotOurTurn),
         };
         // Also when nothing was published: what was set aside stays so.
         if !matches!(round, Err(RelayError::Database(_))) {
-            line.client.batch_execute("COMMIT").await?;
+            line.session.client.batch_execute("COMMIT").await?;
         }
         round
     }
@@ -204,11 +217,12 @@ impl Relay {
     async fn carry(&mut self, line: &Line) -> Result<Round, RelayError> {
         let known: Vec<String> = self.publishers.0.load().keys().map(ToString::to_string).collect();
         let together = i64::try_from(self.together).unwrap_or(1);
-        let rows = line.client.query(&line.take, &[&known, &together]).await?;
+        let rows = line.session.client.query(&line.take, &[&known, &together]).await?;
         if rows.is_empty() {
             return Ok(Round::Nothing);
         }
         let (mut done, mut events): (Vec<i64>, Vec<(Event, Options)>) = Default::default();
+        let mut aside = Vec::new();
         for row in &rows {
             let waiting = Waiting::read(row)?;
             match waiting.judged(&self.publishers) {
@@ -216,26 +230,29 @@ impl Relay {
                     done.push(waiting.seq);
                     events.push(event);
                 }
-                Err(reason) => self.set_aside(line, &waiting, &reason).await?,
+                Err(reason) => aside.push((waiting, reason)),
             }
         }
+        self.set_aside(line, &aside).await?;
         if let Err(error) = self.events.publish(&events, Instant::now() + PUBLISH_TIMEOUT).await {
             self.together = (self.together / 2).max(1);
             return Err(error.into());
         }
         self.together = (self.together * 2).min(BATCH_MAX);
-        line.client.execute("DELETE FROM public.archipel_outbox WHERE seq = ANY ($1)", &[&done]).await?;
+        line.session.client.execute("DELETE FROM public.archipel_outbox WHERE seq = ANY ($1)", &[&done]).await?;
         Ok(Round::Some)
     }
 
-    async fn set_aside(&self, line: &Line, waiting: &Waiting, reason: &str) -> Result<(), RelayError> {
-        let Waiting { seq, publisher, topic, .. } = waiting;
+    /// One line for all of a round: of the first.
+    async fn set_aside(&self, line: &Line, aside: &[(Waiting, String)]) -> Result<(), RelayError> {
+        let Some((Waiting { seq, publisher, topic, .. }, reason)) = aside.first() else { return Ok(()) };
         tracing::error!(
-            database = %self.outbox.database, service = publisher, topic, seq, reason,
+            database = %self.outbox.database, service = publisher, topic, seq, reason, events = aside.len(),
             "an event in the outbox may not be published; it is set aside and looked at again every minute"
         );
-        let refuse = "UPDATE public.archipel_outbox SET refused = $2 WHERE seq = $1";
-        line.client.execute(refuse, &[seq, &reason]).await?;
+        let seqs: Vec<i64> = aside.iter().map(|(waiting, _)| waiting.seq).collect();
+        let reasons: Vec<&str> = aside.iter().map(|(_, reason)| reason.as_str()).collect();
+        line.session.client.execute(SET_ASIDE, &[&seqs, &reasons]).await?;
         Ok(())
     }
 
@@ -258,7 +275,8 @@ impl Relay {
     async fn count(&self, line: &Line) {
         let sql = "SELECT coalesce(max(seq) - min(seq) + 1, 0) FROM public.archipel_outbox WHERE refused IS NULL";
         // Whether the database answers is the next round's to find out.
-        let Ok(row) = line.client.query_one(sql, &[]).await else { return };
+        let counting = tokio::time::timeout(BACKOFF_MAX, line.session.client.query_one(sql, &[]));
+        let Ok(Ok(row)) = counting.await else { return };
         let full = row.try_get::<_, i64>(0).unwrap_or(0) >= WAITING_MAX;
         if full && !self.outbox.full.swap(true, Ordering::Relaxed) {
             tracing::error!(database = %self.outbox.database, "{WAITING_MAX} events wait in the outbox; more are refused");

@@ -99,3 +99,67 @@ impl Waiting {
 fn millis(number: i64) -> Option<Duration> {
     u64::try_from(number).ok().map(Duration::from_millis)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::grant::{Grants, Permissions};
+
+    fn publishers() -> Publishers {
+        let permissions = Permissions { publish: vec!["order.*".parse().unwrap()], ..Permissions::default() };
+        let publishers = Publishers::default();
+        let grants = |name: &str, permissions| Arc::new(Grants::new(name.into(), "shop.toml".into(), permissions));
+        publishers.replace([
+            ("orders".into(), grants("orders", permissions)),
+            ("users".into(), grants("users", Permissions::default())),
+        ]);
+        publishers
+    }
+
+    fn waiting() -> Waiting {
+        Waiting {
+            seq: 1,
+            publisher: "orders".to_owned(),
+            topic: "order.created".to_owned(),
+            id: "017f22e2-79b0-7cc3-98c4-dc0c0c07398f".to_owned(),
+            key: None,
+            content_type: None,
+            headers: r#"[["a","b"]]"#.to_owned(),
+            body: Vec::new(),
+            at_ms: 1,
+            delay_ms: None,
+            dedup_id: None,
+            ttl_ms: None,
+        }
+    }
+
+    #[test]
+    fn an_event_of_who_may_goes_on_with_its_id_as_dedup_id() {
+        let (event, options) = waiting().judged(&publishers()).unwrap();
+        assert_eq!(event.publishing.get().topic.as_str(), "order.created");
+        assert_eq!(event.headers, [("a".to_owned(), "b".to_owned())]);
+        assert_eq!(options.dedup_id.as_deref(), Some("017f22e2-79b0-7cc3-98c4-dc0c0c07398f"));
+        let named = Waiting { dedup_id: Some("mine".to_owned()), delay_ms: Some(5), ..waiting() };
+        let (_, options) = named.judged(&publishers()).unwrap();
+        assert_eq!((options.dedup_id.as_deref(), options.delay), (Some("mine"), Some(Duration::from_millis(5))));
+    }
+
+    #[test]
+    fn what_nobody_may_publish_or_is_no_event_does_not() {
+        let refused = |waiting: Waiting| waiting.judged(&publishers()).unwrap_err();
+        assert!(
+            refused(Waiting { topic: "user.created".to_owned(), ..waiting() }).contains("publish = [\"user.created\"]")
+        );
+        for publisher in ["users", "nobody"] {
+            assert!(refused(Waiting { publisher: publisher.to_owned(), ..waiting() }).contains("no such service"));
+        }
+        for headers in ["", "{}", "[1]", r#"[["a"]]"#] {
+            assert!(refused(Waiting { headers: headers.to_owned(), ..waiting() }).contains("headers"), "{headers}");
+        }
+        refused(Waiting { topic: "Order".to_owned(), ..waiting() });
+        refused(Waiting { key: Some("k".repeat(256)), ..waiting() });
+        refused(Waiting { delay_ms: Some(i64::MAX), ..waiting() });
+    }
+}

@@ -27,7 +27,7 @@ CREATE TABLE IF NOT EXISTS public.archipel_outbox (
     headers text NOT NULL CHECK (octet_length(headers) <= 65536),
     body bytea NOT NULL CHECK (octet_length(body) <= 1048576),
     at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    delay_ms bigint CHECK (delay_ms >= 0),
+    delay_ms bigint CHECK (delay_ms BETWEEN 0 AND 31622400000),
     dedup_id text CHECK (octet_length(dedup_id) <= 255),
     ttl_ms bigint CHECK (ttl_ms >= 0),
     refused text

@@ -231,6 +231,11 @@ where
 }
 
 impl Session {
+    /// Ends it now, whatever it does: without this the driver would wait for the end of that.
+    pub(crate) fn cut(&self) {
+        self.driver.abort();
+    }
+
     /// Whether the session broke because a message was over the bound.
     pub(super) fn is_oversized(&self) -> bool {
         self.oversized.load(Ordering::Acquire)

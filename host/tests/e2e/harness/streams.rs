@@ -21,8 +21,8 @@ impl Streams {
     /// In the host's private server.
     #[track_caller]
     pub fn inside(host: &Host) -> Self {
-        let socket = fs::read_to_string(host.data().join("redis.socket")).unwrap();
-        Self::at(&format!("redis+unix://{socket}"))
+        let folder = fs::read_to_string(host.data().join("redis.socket")).unwrap();
+        Self::at(&format!("redis+unix://{folder}/redis.sock"))
     }
 
     #[track_caller]

@@ -23,8 +23,7 @@ fn orders_are_taken_while_redis_is_away_and_their_events_come_later() {
 #[test]
 fn stock_of_an_order_that_a_killed_host_was_making_comes_back() {
     let manifest = with_orders_manifest([""; 4])
-        .replace("[services.orders]\n", "[services.orders]\nenv = { CHECK_AFTER_MS = \"300\" }\n")
-        .replace("[services.orders.permissions]\n", "[services.orders.permissions]\nenv = [\"CHECK_AFTER_MS\"]\n");
+        .replace("[services.orders]\n", "[services.orders]\nenv = { CHECK_AFTER_MS = \"300\" }\n");
     let host = Host::running_in(open_folder(), &manifest).for_admin();
     let user = customer(&host);
     let mut products = [product(&host, "1", 10), product(&host, "1", 10)];
