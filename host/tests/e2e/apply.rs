@@ -169,7 +169,7 @@ fn a_manifest_with_anything_wrong_changes_nothing_at_all() {
     ];
     for (what, text, expected, reason) in table {
         let answer = host.apply(&text);
-        let error = answer.json()["error"].as_str().unwrap().to_owned();
+        let error = answer.json()["error"].as_str().unwrap_or_else(|| panic!("{what}: {}", answer.text())).to_owned();
         assert_eq!((answer.status, error.contains(reason)), (expected, true), "{what}: {error}");
         assert_eq!(ask(&host, "one", "/").status, 200, "{what}");
         assert_eq!(status(&host)["manifest"]["digest"], digest, "{what}");
