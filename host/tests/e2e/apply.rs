@@ -142,7 +142,12 @@ fn a_manifest_with_anything_wrong_changes_nothing_at_all() {
         ("no TOML", "[[".to_owned(), 422, "unquoted keys"),
         ("an unknown key", more("[hots]\n"), 422, "hots"),
         ("no such service", more("[[routes]]\npath = \"/x\"\nservice = \"three\"\npublic = true\n"), 422, "three"),
-        ("a host's own page", more("[[routes]]\npath = \"/health\"\nstatic = 404\npublic = true\n"), 403, "/health"),
+        (
+            "a host's own page",
+            more("[[routes]]\npath = \"/health\"\nmethods = [\"GET\"]\nstatic = 404\npublic = true\n"),
+            403,
+            "/health",
+        ),
         (
             "admin",
             with("[admin]\nlisten = \"127.0.0.1:0\"", "[admin]\nlisten = \"127.0.0.1:39999\""),
