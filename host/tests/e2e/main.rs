@@ -48,4 +48,5 @@ mod swap;
 mod tls;
 mod tokens;
 mod users;
+mod watch;
 mod who;
