@@ -2,8 +2,8 @@
 //! two HTTP hops.
 //!
 //! One host answers alone; a second one of the same stands behind a gateway in a process of its
-//! own (`proxy`). PostgreSQL is the private one of each host and counts. The part of the profile
-//! that the orders will answer is a second look at the user: as many queries as it will be.
+//! own (`proxy`). PostgreSQL is the private one of each host and counts. In the place of
+//! the profile's orders is a second look at the user.
 
 use std::{
     fs,

@@ -15,6 +15,7 @@ use self::admin::Admin;
 mod admin;
 mod apply;
 mod check;
+mod diff;
 mod events;
 mod explain;
 mod healthcheck;
@@ -24,6 +25,7 @@ mod run;
 mod status;
 mod swap;
 mod token;
+mod watch;
 
 /// Runs a microservice system of WebAssembly components, gateway included, in one process.
 #[derive(Debug, Parser)]
@@ -41,9 +43,14 @@ pub struct Cli {
 enum Command {
     /// Starts everything a manifest describes: databases, services, gateway, admin listener.
     #[command(
-        after_help = "Example:\n  archipel run manifests/shop.toml\n\nSIGTERM or ctrl-C drains and stops; a second one stops at once.\nARCHIPEL_LOG sets what is logged (info; info,gateway=debug)."
+        after_help = "Example:\n  archipel run manifests/shop.toml\n\nSIGTERM or ctrl-C drains and stops; a second one stops at once.\nWith --watch, for development: a service whose source changes is built by its `build` command and\nswapped in; a build that fails is shown and changes nothing; the manifest is applied when it changes.\nARCHIPEL_LOG sets what is logged (info; info,gateway=debug)."
     )]
-    Run { manifest: PathBuf },
+    Run {
+        manifest: PathBuf,
+        /// Rebuilds and swaps what is edited.
+        #[arg(long)]
+        watch: bool,
+    },
 
     /// Validates a manifest and its components together: every mistake at once, no side effects.
     #[command(after_help = "Example:\n  archipel check manifests/shop.toml")]
@@ -59,6 +66,12 @@ enum Command {
     #[command(after_help = "Example:\n  archipel inspect components/target/wasm32-wasip2/release/users.wasm")]
     Inspect { file: PathBuf },
 
+    /// Compares two components, or two manifests: what the new one needs or grants more, or less.
+    #[command(
+        after_help = "Example:\n  archipel diff old.wasm components/target/wasm32-wasip2/release/users.wasm\n  archipel diff manifests/old.toml manifests/shop.toml"
+    )]
+    Diff { old: PathBuf, new: PathBuf },
+
     /// Asks a health address and exits 0 or 1; for containers without curl.
     #[command(after_help = "Example:\n  archipel healthcheck http://127.0.0.1:3000/health/ready")]
     Healthcheck {
@@ -71,14 +84,9 @@ enum Command {
 
     /// Replaces a service's component in the running host, without losing a request.
     #[command(
-        after_help = "Example:\n  archipel swap users components/target/wasm32-wasip2/release/users.wasm\n\nThe new build is compiled, compared with its grants, started and asked one smoke request before\nit is live. A build that fails any of it is refused, and what ran before goes on."
+        after_help = "Example:\n  archipel swap users components/target/wasm32-wasip2/release/users.wasm\n\nThe new build is compiled, compared with its grants, started and asked one smoke request before\nit is live. A build that fails any of it is refused, and what ran before goes on.\nOne that needs more than the manifest grants is refused with the lines to add; --accept-permissions\nadds exactly those."
     )]
-    Swap {
-        service: String,
-        file: PathBuf,
-        #[command(flatten)]
-        admin: Admin,
-    },
+    Swap(swap::Arguments),
 
     /// Makes a changed manifest the running one, whole or not at all, without losing a request.
     #[command(
@@ -132,12 +140,13 @@ impl Cli {
     pub fn execute(self) -> anyhow::Result<ExitCode> {
         let output = Output { json: self.json || !io::stdout().is_terminal() };
         match self.command {
-            Command::Run { manifest } => run::run(&manifest, output),
+            Command::Run { manifest, watch } => run::run(&manifest, watch, output),
             Command::Check { manifest } => check::check(&manifest, output),
             Command::Explain(arguments) => explain::explain(&arguments, output),
             Command::Inspect { file } => inspect::inspect(&file, output),
+            Command::Diff { old, new } => diff::diff(&old, &new, output),
             Command::Healthcheck { url, wait } => healthcheck::ask(&url, std::time::Duration::from_secs(wait)),
-            Command::Swap { service, file, admin } => swap::swap(&service, &file, &admin, output),
+            Command::Swap(arguments) => swap::swap(&arguments, output),
             Command::Apply { manifest, admin } => apply::apply(&manifest, &admin, output),
             Command::Rollback { service, admin } => swap::rollback(&service, &admin, output),
             Command::Versions { service, admin } => status::versions(&service, &admin, output),

@@ -19,12 +19,14 @@ mod digest;
 mod durable;
 mod history;
 mod sections;
+mod sources;
 
 pub use artifact::{Artifacts, ArtifactsError};
 pub use builds::Builds;
 pub use digest::Digest;
-pub use history::{Entry, Histories, History, Outcome, Start};
+pub use history::{Accepted, Entry, Histories, History, Outcome, Start};
 pub use sections::Sections;
+pub use sources::Sources;
 
 /// A component larger than this is refused unread.
 pub const SIZE_MAX_BYTES: u64 = 64 << 20;

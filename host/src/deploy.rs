@@ -22,20 +22,23 @@ use crate::{
     service::Service,
 };
 
+mod accept;
 mod apply;
 mod consumers;
 mod lane;
 mod loader;
 mod needs;
+mod ramp;
 mod smoke;
 mod swap;
 
+pub use accept::{Held, accepted, widened};
 pub use apply::{Applied, ApplyError, Fate, Next};
 pub use consumers::Consumers;
 pub use lane::Pending;
 pub use loader::{Loader, Origin};
 pub use needs::missing_needs;
-pub use swap::{Step, SwapError, Swapped};
+pub use swap::{Step, SwapError, SwapOptions, Swapped, Widen, Widened, Widening};
 
 use apply::Leaving;
 use lane::Lane;
@@ -91,6 +94,7 @@ impl Deployment {
 pub type Services = BTreeMap<Arc<str>, Arc<Deployed>>;
 
 /// A service and how it came to run; with other settings it is another one.
+#[derive(Clone)]
 pub struct Deployed {
     pub service: Arc<Service>,
     pub settings: Arc<ServiceSettings>,

@@ -106,6 +106,11 @@ impl Grants {
         Self { service, manifest, permissions }
     }
 
+    /// All of them, for whoever makes other grants of them.
+    pub fn permissions(&self) -> &Permissions {
+        &self.permissions
+    }
+
     /// The file that grants, for messages.
     pub fn manifest(&self) -> &Path {
         &self.manifest

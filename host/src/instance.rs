@@ -19,7 +19,7 @@ use crate::{
         identity::{IdentitiesView, IdentityView},
         keyvalue::{StoreCtx, StoreView, StoresView},
         messaging::{Consumer, MessagingView, ProducerView},
-        outbox::{OutboxCtx, OutboxView, OutboxesView},
+        outbox::{OutboxCtx, OutboxesView},
         postgres::{DatabaseCtx, DatabaseView, PostgresView},
         stdio::{GuestStream, Output},
     },
@@ -53,7 +53,6 @@ pub struct InstanceState {
     identities: IdentityView,
     stores: StoreView,
     producer: ProducerView,
-    outbox: OutboxView,
 }
 
 /// A component ready to take requests, one after the other.
@@ -110,7 +109,6 @@ impl Blueprint {
             identities: IdentityView::new(self.settings.grants.clone(), self.backends.identity.clone()),
             stores: StoreView::new(self.settings.grants.clone(), self.backends.keyvalue.clone()),
             producer: ProducerView::new(self.settings.grants.clone(), self.backends.events.clone()),
-            outbox: OutboxView::new(self.settings.grants.clone()),
         };
         let mut store = Store::new(&engine.wasm, state);
         store.limiter(|state| &mut state.limiter);
@@ -167,7 +165,6 @@ impl Instance {
         state.identities.begin(scope.deadline);
         state.stores.begin(scope.deadline);
         state.producer.begin(cx.clone(), scope.deadline);
-        state.outbox.begin(scope.deadline, cx.trace.clone());
         state.outgoing.begin(cx, scope.deadline, head_due);
         state.limiter.begin();
         self.store.set_hostcall_fuel(HOSTCALL_BYTES_MAX);
@@ -242,15 +239,15 @@ impl StoresView for InstanceState {
     }
 }
 
-impl MessagingView for InstanceState {
-    fn producer(&mut self) -> &mut ProducerView {
-        &mut self.producer
+impl OutboxesView for InstanceState {
+    fn outbox(&mut self) -> OutboxCtx<'_> {
+        OutboxCtx::new(&mut self.producer, &mut self.table)
     }
 }
 
-impl OutboxesView for InstanceState {
-    fn outbox(&mut self) -> OutboxCtx<'_> {
-        self.outbox.with(&mut self.table)
+impl MessagingView for InstanceState {
+    fn producer(&mut self) -> &mut ProducerView {
+        &mut self.producer
     }
 }
 

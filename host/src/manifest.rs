@@ -55,6 +55,8 @@ pub struct Manifest {
     pub events: Option<EventSettings>,
     pub services: BTreeMap<Arc<str>, ServiceSettings>,
     pub routes: Vec<RouteSettings>,
+    /// Its file and those it includes, absolute.
+    pub files: BTreeSet<PathBuf>,
     /// Every path that its files name, absolute.
     pub named: BTreeSet<PathBuf>,
 }
@@ -296,7 +298,25 @@ pub struct ServiceSettings {
     pub health_path: Option<String>,
     /// What a new build must answer before it is live.
     pub smoke: Smoke,
+    /// How it goes live by shares of the traffic, when that is asked for.
+    pub ramp: RampSettings,
     pub events: ConsumerSettings,
+}
+
+/// A swap by shares of the traffic, and when it goes back by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RampSettings {
+    /// Per cent, rising, 1 to 99; at least one.
+    pub steps: Vec<u8>,
+    /// How long each step lasts at least.
+    pub step: Duration,
+    /// Requests that the new build must have answered before it is judged, and in each step.
+    pub min_requests: NonZeroU32,
+    /// Points of failed requests above the old build's, per cent.
+    pub error_rate: u32,
+    /// How much slower to the head, per cent of the old build's mean.
+    pub latency: u32,
+    pub window: Duration,
 }
 
 /// A request without headers and body.

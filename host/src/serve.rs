@@ -16,7 +16,7 @@ use gateway::{
     listener::{self, Listeners},
     tls::Tls,
 };
-use tokio::{sync::Mutex, task::JoinHandle};
+use tokio::task::JoinHandle;
 
 use crate::{
     admin::Tokens,
@@ -41,6 +41,7 @@ use crate::{
 
 mod apply;
 mod change;
+mod edit;
 mod error;
 mod explain;
 mod front;
@@ -50,6 +51,7 @@ mod probes;
 mod report;
 
 use apply::Applier;
+pub use edit::Rebuilt;
 pub use error::StartError;
 pub use explain::{Authentication, Explanation, explain};
 use listening::Listening;
@@ -94,8 +96,11 @@ pub async fn start(manifest: Manifest, surroundings: Surroundings) -> Result<Run
     let roots = surroundings.environment.get("SSL_CERT_FILE").map(Path::new);
     let outbound = Outbound::new(roots)?;
     let data = DataFolder::open(&manifest.host.data)?;
+    let histories = Histories::open(&manifest.host.data).map_err(StartError::Histories)?;
+    let (manifest, held) = deploy::accepted(manifest, &histories);
+    held.settle(&histories);
     let backends = Arc::new(backends(&manifest, &data, &surroundings, outbound).await?);
-    match start_services(manifest, surroundings, sockets, backends.clone(), data).await {
+    match start_services(manifest, surroundings, sockets, (backends.clone(), histories), data).await {
         Ok(running) => Ok(running),
         Err(error) => {
             stop_backends(&backends).await;
@@ -115,10 +120,10 @@ async fn start_services(
     manifest: Manifest,
     surroundings: Surroundings,
     sockets: Sockets,
-    backends: Arc<Backends>,
+    (backends, histories): (Arc<Backends>, Histories),
     data: DataFolder,
 ) -> Result<Running, StartError> {
-    let deployment = Arc::new(prepare(&manifest, &backends, &surroundings.watch).await?);
+    let deployment = Arc::new(prepare(&manifest, &backends, histories, &surroundings.watch).await?);
     backends.publishers.replace(publishing(&manifest));
     let health = Arc::new(Health::new(
         probes::of(&manifest, &deployment.services(), &backends),
@@ -147,9 +152,9 @@ async fn start_services(
         health: health.clone(),
         limits: ArcSwap::from_pointee(limits),
         consumers: consumers(&deployment, &backends),
-        turn: Mutex::default(),
+        turn: Arc::default(),
     });
-    let admin = Arc::new(front::admin(admin_address, &health, &deployment, applier.clone(), tokens));
+    let admin = Arc::new(front::admin(admin_address, &health, &deployment, (applier.clone(), applier.clone()), tokens));
     Ok(Running {
         admin: listening::apart(sockets.admin, admin, front::admin_listening()).map_err(StartError::Thread)?,
         gateway: listening::here(sockets.gateway, gateway, listening),
@@ -255,11 +260,11 @@ async fn stop_backends(backends: &Backends) {
 async fn prepare(
     manifest: &Manifest,
     backends: &Arc<Backends>,
+    histories: Histories,
     watch: &Arc<dyn Watch>,
 ) -> Result<Deployment, StartError> {
     let engine = Engine::new(engine_settings(manifest))?;
     let artifacts = Artifacts::open(&manifest.host.data, manifest.host.artifacts_max_bytes)?;
-    let histories = Histories::open(&manifest.host.data).map_err(StartError::Histories)?;
     let compilers = Compilers::start().map_err(StartError::Compilers)?;
     let loader =
         Loader::new(engine, backends.clone(), compilers, artifacts, histories, manifest.gateway.body_limit_bytes);

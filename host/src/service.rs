@@ -33,6 +33,7 @@ mod answer;
 mod breaker;
 mod delivery;
 mod gate;
+mod ramp;
 mod run;
 mod traffic;
 mod upload;
@@ -40,11 +41,13 @@ mod warm;
 
 pub use breaker::Breaker;
 pub use delivery::Handled;
+pub use ramp::{Arm, ArmCounts, Ramp};
 pub use run::Failure;
 pub use traffic::Counts;
 
 use answer::Work;
-use gate::{Arrival, Gate};
+use breaker::Admitted;
+use gate::{Arrival, Gate, Permit};
 use run::GuestRun;
 use traffic::Traffic;
 use warm::Warm;
@@ -58,6 +61,8 @@ pub struct Service {
     traffic: Arc<Traffic>,
     /// The version that was live before, ready to be so again.
     previous: ArcSwapOption<Version>,
+    /// A version that gets a share of the requests.
+    ramp: ArcSwapOption<Ramp>,
 }
 
 /// One build of a service's component, linked and ready; requests in flight keep theirs.
@@ -132,6 +137,7 @@ impl Service {
             breaker,
             traffic: Arc::default(),
             previous: ArcSwapOption::empty(),
+            ramp: ArcSwapOption::empty(),
         }
     }
 
@@ -145,6 +151,7 @@ impl Service {
     pub fn retire(&self) {
         self.current.load().warm.retire(true);
         self.previous.store(None);
+        self.end_ramp("an applied manifest changed the service");
     }
 
     pub fn version(&self) -> Arc<Version> {
@@ -155,11 +162,42 @@ impl Service {
     /// in flight finish on theirs. Gives back the version that was live.
     pub fn replace(&self, version: Arc<Version>) -> Arc<Version> {
         version.warm.retire(false);
-        let old = self.current.swap(version);
+        let ramped = self.ramp.swap(None);
+        let by = version.text().to_owned();
+        let old = self.current.swap(version.clone());
         self.breaker.reset();
         old.warm.retire(true);
         self.previous.store(Some(old.clone()));
+        if let Some(ramp) = ramped {
+            if !Arc::ptr_eq(&ramp.version, &version) {
+                ramp.version.warm.retire(true);
+            }
+            ramp.end(format!("superseded by {by}"));
+        }
         old
+    }
+
+    /// From now on `ramp` gets its share of the requests. One that had it before is superseded.
+    pub fn begin(&self, ramp: Arc<Ramp>) {
+        ramp.version.warm.retire(false);
+        let by = ramp.version.text().to_owned();
+        if let Some(before) = self.ramp.swap(Some(ramp)) {
+            before.version.warm.retire(true);
+            before.end(format!("superseded by {by}"));
+        }
+    }
+
+    /// The version that is on its way, if one is.
+    pub fn ramp(&self) -> Option<Arc<Ramp>> {
+        self.ramp.load_full()
+    }
+
+    /// Gives all requests back to the live version, at once. None: there was no ramp.
+    pub fn end_ramp(&self, reason: &str) -> Option<Arc<Ramp>> {
+        let ramp = self.ramp.swap(None)?;
+        ramp.version.warm.retire(true);
+        ramp.end(reason.to_owned());
+        Some(ramp)
     }
 
     /// The version that was live before this one.
@@ -185,6 +223,9 @@ impl Service {
     /// Drops instances that have been idle for longer than `limits.reuse.idle`.
     pub fn drop_idle(&self) {
         self.current.load().warm.drop_idle();
+        if let Some(ramp) = &*self.ramp.load() {
+            ramp.version.warm.drop_idle();
+        }
     }
 
     async fn answer(&self, cx: Arc<RequestContext>, request: Request<Body>) -> Result<Response<Body>, DispatchError> {
@@ -195,7 +236,43 @@ impl Service {
         let Some(permit) = self.gate.enter(body, entered_by).await else {
             return Err(DispatchError::Overloaded { service: self.name.clone() });
         };
-        let version = self.version(); // after the queue: who waited there meets the newest one
+        // After the queue: who waited there meets the newest one.
+        let Chosen { version, admitted, arm } = self.chosen(cx.trace.trace_id, admitted);
+        let began = Instant::now();
+        let result = self.answer_on(version, (permit, admitted), cx, request, deadline).await;
+        if let Some(arm) = arm {
+            let failed = result.as_ref().is_ok_and(|response| response.status().is_server_error());
+            arm.answer(began.elapsed(), failed);
+        }
+        result
+    }
+
+    /// The live version, or the one on its way where a trace is in its share.
+    fn chosen(&self, trace_id: u128, admitted: Admitted) -> Chosen {
+        let Some(ramp) = &*self.ramp.load() else {
+            return Chosen { version: self.version(), admitted, arm: None };
+        };
+        let own = if ramp.takes(trace_id) { ramp.breaker.admit().ok() } else { None };
+        match own {
+            Some(own) => {
+                let arm = Some(ramp.new.clone());
+                Chosen { version: ramp.version.clone(), admitted: own.of(ramp.new.clone()), arm }
+            }
+            None => {
+                let arm = Some(ramp.old.clone());
+                Chosen { version: self.version(), admitted: admitted.of(ramp.old.clone()), arm }
+            }
+        }
+    }
+
+    async fn answer_on(
+        &self,
+        version: Arc<Version>,
+        (permit, admitted): (Permit, Admitted),
+        cx: Arc<RequestContext>,
+        request: Request<Body>,
+        deadline: Instant,
+    ) -> Result<Response<Body>, DispatchError> {
         let scope = Scope { trace_id: cx.trace.trace_id, deadline, cpu: version.limits().cpu };
         let fair_by = Instant::now() + fair_time(version.limits().timeout);
         let head_only = request.method() == http::Method::HEAD;
@@ -241,6 +318,14 @@ impl Dispatch for Service {
             answer
         })
     }
+}
+
+/// Which version answers a request, and who is told how it did.
+struct Chosen {
+    version: Arc<Version>,
+    admitted: Admitted,
+    /// While there is a ramp.
+    arm: Option<Arc<Arm>>,
 }
 
 /// How long an instance that could not be made for want of room is waited for.

@@ -35,6 +35,9 @@ pub(super) fn not_swapped(cx: &RequestContext, error: &SwapError) -> Response<Bo
     if let SwapError::Deploy(DeployError::Needs { lines, .. }) = error {
         document["data"]["permissions"] = json!(lines);
     }
+    if let SwapError::NotAccepted { reason } = error {
+        document["data"]["permissions"] = json!([reason]);
+    }
     if let SwapError::Deploy(DeployError::Missing { missing, .. }) = error {
         document["data"]["permissions"] = missing.iter().map(|missing| json!(missing.to_string())).collect();
     }

@@ -26,7 +26,7 @@ use super::{
     token::permitted,
 };
 use crate::{
-    deploy::{Deployment, SwapError, Swapped},
+    deploy::{Deployment, SwapError, SwapOptions, Swapped, Widen},
     manifest::May,
 };
 
@@ -56,6 +56,7 @@ pub struct Api {
     pub action: Action,
     pub deployment: Arc<Deployment>,
     pub applier: Arc<dyn Apply>,
+    pub widen: Arc<dyn Widen>,
     /// Where guests run.
     pub runtime: Handle,
     pub started: Instant,
@@ -151,10 +152,34 @@ impl Api {
             let error = "A build is sent as `Content-Type: application/wasm`";
             return Ok(answer::refused(cx, StatusCode::UNSUPPORTED_MEDIA_TYPE, error));
         }
+        let options = match self.options(request.uri().query().unwrap_or_default()) {
+            Ok(options) => options,
+            Err(error) => return Ok(answer::refused(cx, StatusCode::BAD_REQUEST, &error)),
+        };
         let wasm: Bytes = request.into_body().collect().await?.to_bytes();
         let deployment = self.deployment.clone();
-        let work = self.runtime.spawn(async move { deployment.swap(&name, wasm, &by).await });
+        let work = self.runtime.spawn(async move { deployment.swap(&name, wasm, &by, options).await });
         Ok(outcome(cx, work.await))
+    }
+}
+
+impl Api {
+    /// `ramp=true&acceptPermissions=true`.
+    fn options(&self, query: &str) -> Result<SwapOptions, String> {
+        let mut options = SwapOptions::default();
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            let wanted = match pair.split_once('=').unwrap_or((pair, "true")) {
+                (_, "true") => true,
+                (_, "false") => false,
+                _ => return Err(format!("`{pair}` must be `true` or `false`")),
+            };
+            match pair.split('=').next() {
+                Some("ramp") => options.ramp = wanted,
+                Some("acceptPermissions") => options.accept = wanted.then(|| self.widen.clone()),
+                _ => return Err(format!("`{pair}` is unknown here; there are `ramp` and `acceptPermissions`")),
+            }
+        }
+        Ok(options)
     }
 }
 
@@ -172,6 +197,8 @@ fn outcome(cx: &RequestContext, outcome: Result<Result<Swapped, SwapError>, toki
                 "replaced": swapped.replaced,
                 "cached": swapped.cached,
                 "tookMs": swapped.took.as_micros() as f64 / 1000.0,
+                "accepted": swapped.accepted,
+                "ramp": (!swapped.steps.is_empty()).then_some(&swapped.steps),
             }),
         ),
         Ok(Err(error)) => answer::not_swapped(cx, &error),

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::{
     component::History,
     deploy::{Deployed, Deployment},
+    service::{ArmCounts, Ramp},
 };
 
 pub(super) fn host(deployment: &Deployment, uptime: Duration) -> Value {
@@ -38,9 +39,19 @@ pub(super) fn service(deployment: &Deployment, deployed: &Deployed) -> Value {
         "latencyMs": { "p50": micros(counts.p50), "p99": micros(counts.p99) },
         "idleInstances": deployed.service.idle_instances(),
         "memoryLimitBytes": deployed.settings.limits.memory_bytes,
+        "accepted": history.accepted,
         "swap": deployed.pending(),
+        "ramp": deployed.service.ramp().map(|ramp| self::ramp(&ramp)),
         "rollback": history.previous().map(|digest| format!("{}+{}", deployed.settings.version, digest.short())),
     })
+}
+
+/// A build on its way: its share now, and how both do over the window.
+fn ramp(ramp: &Ramp) -> Value {
+    let millis = |latency: Duration| latency.as_micros() as f64 / 1000.0;
+    let arm = |counts: ArmCounts| json!({ "requests": counts.requests, "errors": counts.errors, "meanMs": counts.mean().map(millis) });
+    let (old, new) = ramp.counts();
+    json!({ "version": ramp.version.text(), "percent": ramp.percent(), "new": arm(new), "old": arm(old) })
 }
 
 /// Newest first.

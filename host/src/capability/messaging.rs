@@ -22,7 +22,7 @@ use crate::{
 pub use self::handing::{Consumer, ConsumerIndices};
 pub use types::{Delivery, Failure};
 
-mod bindings {
+pub(super) mod bindings {
     wasmtime::component::bindgen!({
         path: "../wit",
         world: "archipel:service/producers",
@@ -102,6 +102,11 @@ impl ProducerView {
             body: message.body,
             at: Timestamp::now(),
         })
+    }
+
+    /// By when what is being served must be done; none between two requests.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.serving.as_ref().map(|serving| serving.deadline)
     }
 
     fn may_publish(&mut self, topic: &str) -> Result<Granted<Publishing>, types::Error> {

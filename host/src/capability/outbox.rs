@@ -1,27 +1,18 @@
 //! `archipel:messaging/outbox`: events that are published if and only if a transaction commits.
 //!
-//! Each call is three steps: may it (the grant), do it (the transaction, which belongs to the guest
-//! already), say it in WIT. When the event goes on to its consumers is not decided here.
+//! Each call is three steps: may it (as with any event of the guest's), do it (in its transaction, which
+//! is its own already), say it in WIT. When the event goes on to its consumers is not decided here.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::Instant;
 
-use gateway::context::TraceContext;
-use jiff::Timestamp;
-use uuid::Uuid;
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 
-use self::bindings::archipel::messaging::{outbox, types};
-use super::postgres::OpenTransaction;
-use crate::{
-    backend::{
-        events::{Event, Options, PublishError},
-        postgres,
-    },
-    grant::{Grants, topic::Topic},
+use self::bindings::archipel::messaging::outbox;
+use super::{
+    messaging::{self, ProducerView, bindings::archipel::messaging::types},
+    postgres::OpenTransaction,
 };
+use crate::backend::postgres;
 
 mod bindings {
     wasmtime::component::bindgen!({
@@ -29,6 +20,7 @@ mod bindings {
         world: "archipel:service/outboxes",
         imports: { default: async | trappable },
         with: {
+            "archipel:messaging/types": crate::capability::messaging::bindings::archipel::messaging::types,
             "archipel:postgres/types": crate::capability::postgres::bindings::archipel::postgres::types,
             "archipel:postgres/client": crate::capability::postgres::bindings::archipel::postgres::client,
         },
@@ -36,19 +28,9 @@ mod bindings {
     });
 }
 
-/// What an instance holds to publish within its transactions.
-pub struct OutboxView {
-    grants: Arc<Grants>,
-    deadline: Instant,
-    /// Of the request or the event that is being worked on.
-    trace: Option<TraceContext>,
-    /// A refusal is logged once for each request.
-    told: bool,
-}
-
-/// The view during one host call.
+/// What is needed during one host call: the guest's own transactions, and what it may publish.
 pub struct OutboxCtx<'a> {
-    view: &'a mut OutboxView,
+    producer: &'a mut ProducerView,
     table: &'a mut ResourceTable,
 }
 
@@ -67,64 +49,13 @@ pub fn add_to_linker<T: OutboxesView>(linker: &mut Linker<T>) -> wasmtime::Resul
     outbox::add_to_linker::<_, HasOutbox>(linker, T::outbox)
 }
 
-impl OutboxView {
-    pub fn new(grants: Arc<Grants>) -> Self {
-        Self { grants, deadline: Instant::now(), trace: None, told: false }
-    }
-
-    /// Calls from now on must end by `deadline`; events from now on belong to `trace`.
-    pub fn begin(&mut self, deadline: Instant, trace: TraceContext) {
-        (self.deadline, self.trace, self.told) = (deadline, Some(trace), false);
-    }
-
-    pub fn with<'a>(&'a mut self, table: &'a mut ResourceTable) -> OutboxCtx<'a> {
-        OutboxCtx { view: self, table }
-    }
-
-    /// The event, if the manifest grants its topic and it is within its bounds.
-    fn judged(
-        &mut self,
-        message: types::Message,
-        options: Option<types::PublishOptions>,
-    ) -> Result<(Event, Options), types::Error> {
-        let topic: Topic = message.topic.parse().map_err(|error| types::Error::Other(format!("{error}")))?;
-        let publishing = self.grants.publish(topic).map_err(|denial| {
-            if !std::mem::replace(&mut self.told, true) {
-                tracing::warn!(service = %denial.service, "{denial}");
-            }
-            types::Error::AccessDenied(message.topic)
-        })?;
-        let mut headers = message.headers;
-        if let Some(trace) = &self.trace {
-            headers.retain(|(name, _)| !name.eq_ignore_ascii_case(TRACEPARENT));
-            let traceparent = trace.traceparent().to_str().unwrap_or_default().to_owned();
-            headers.push((TRACEPARENT.to_owned(), traceparent));
-        }
-        let event = Event {
-            id: Uuid::now_v7(),
-            publishing,
-            key: message.key,
-            content_type: message.content_type,
-            headers,
-            body: message.body,
-            at: Timestamp::now(),
-        };
-        let millis = |number: Option<u64>| number.map(Duration::from_millis);
-        let options = options.map_or_else(Options::default, |options| Options {
-            delay: millis(options.delay_ms),
-            dedup_id: options.dedup_id,
-            ttl: millis(options.ttl_ms),
-        });
-        event.check(&options).map_err(out_of_bounds)?;
-        Ok((event, options))
+impl<'a> OutboxCtx<'a> {
+    pub fn new(producer: &'a mut ProducerView, table: &'a mut ResourceTable) -> Self {
+        Self { producer, table }
     }
 }
 
-const TRACEPARENT: &str = "traceparent";
-
 type Answer<T> = wasmtime::Result<Result<T, types::Error>>;
-
-impl types::Host for OutboxCtx<'_> {}
 
 impl outbox::Host for OutboxCtx<'_> {
     async fn publish(
@@ -133,20 +64,18 @@ impl outbox::Host for OutboxCtx<'_> {
         message: types::Message,
         options: Option<types::PublishOptions>,
     ) -> Answer<String> {
-        let (event, options) = match self.view.judged(message, options) {
-            Ok(judged) => judged,
-            Err(error) => return Ok(Err(error)),
+        let event = match self.producer.event(message) {
+            Ok(event) => event,
+            Err(refused) => return Ok(Err(refused)),
         };
+        let options = messaging::options(options);
+        if let Err(rule) = event.check(&options) {
+            return Ok(Err(messaging::error(rule)));
+        }
+        let deadline = self.producer.deadline().unwrap_or_else(Instant::now);
         let transaction = self.table.get(&tx)?.transaction();
-        let published = transaction.publish(&event, &options, self.view.deadline).await;
+        let published = transaction.publish(&event, &options, deadline).await;
         Ok(published.map(|()| event.id.to_string()).map_err(failed))
-    }
-}
-
-fn out_of_bounds(error: PublishError) -> types::Error {
-    match error {
-        PublishError::TooLarge(bytes) => types::Error::TooLarge(bytes as u64),
-        other => types::Error::Other(other.to_string()),
     }
 }
 

@@ -90,6 +90,11 @@ impl Inspection {
     }
 }
 
+/// What a manifest must say for an interface; empty for what every component has.
+pub(super) fn granting(interface: &str) -> String {
+    grant(requirement(interface))
+}
+
 fn runnable(requirement: Requirement) -> bool {
     !matches!(requirement, Requirement::NotYet { .. } | Requirement::Unknown)
 }

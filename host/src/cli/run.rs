@@ -10,7 +10,7 @@ use std::{
 use anyhow::Context;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{Output, check::refused, progress::Progress};
+use super::{Output, check::refused, progress::Progress, watch};
 use crate::{
     manifest::{Environment, Manifest},
     serve::{self, Report, Surroundings},
@@ -32,13 +32,18 @@ pub(super) fn admin_token() -> Option<String> {
 
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 
-pub(super) fn run(file: &Path, output: Output) -> anyhow::Result<ExitCode> {
+/// With `watching`, what is edited is built and swapped in.
+pub(super) fn run(file: &Path, watching: bool, output: Output) -> anyhow::Result<ExitCode> {
     let began = Instant::now();
     let environment = environment();
     let loaded = match Manifest::load(file, &environment) {
         Ok(loaded) => loaded,
         Err(problems) => return refused(&problems, output),
     };
+    let runtime = tokio::runtime::Builder::new_multi_thread().thread_name("archipel").enable_all().build()?;
+    if watching {
+        runtime.block_on(watch::build_missing(&loaded.manifest))?;
+    }
     let missing = loaded.missing_components();
     if !missing.is_empty() {
         return refused(&missing, output);
@@ -52,21 +57,33 @@ pub(super) fn run(file: &Path, output: Output) -> anyhow::Result<ExitCode> {
     let progress = Progress::new(loaded.manifest.services.len());
     let (watch, digest) = (Arc::new(progress), loaded.digest);
     let surroundings = Surroundings { file: file.to_owned(), digest, environment, watch, began };
-    let runtime = tokio::runtime::Builder::new_multi_thread().thread_name("archipel").enable_all().build()?;
-    let code = runtime.block_on(live(loaded.manifest, surroundings, output));
+    let code = runtime.block_on(live(loaded.manifest, surroundings, watching, output));
     // Time for what was told to end: the private servers of a start that was broken off.
     runtime.shutdown_timeout(SHUTDOWN_TIMEOUT);
     code
 }
 
-async fn live(manifest: Manifest, surroundings: Surroundings, output: Output) -> anyhow::Result<ExitCode> {
+async fn live(
+    manifest: Manifest,
+    surroundings: Surroundings,
+    watching: bool,
+    output: Output,
+) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::new()?;
     let running = tokio::select! {
         started = serve::start(manifest, surroundings) => started?,
         () = signals.next() => return Ok(ExitCode::SUCCESS),
     };
     print(&running.report(), output)?;
-    signals.next().await;
+    tokio::select! {
+        () = signals.next() => {}
+        ended = watch::watch(&running), if watching => {
+            if let Err(error) = ended {
+                running.stop().await;
+                return Err(error);
+            }
+        }
+    }
     tracing::info!("draining: no new requests; a second signal stops at once");
     tokio::select! {
         stragglers = running.stop() => tracing::info!(stragglers, "stopped"),

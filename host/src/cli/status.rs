@@ -21,6 +21,23 @@ pub(super) fn status(admin: &Admin, output: Output) -> anyhow::Result<ExitCode> 
         true => String::new(),
         false => format!("\nneeds a restart: {}\n", restart.join(", ")),
     };
+    let accepted = list(&status["services"]).flat_map(|service| {
+        list(&service["accepted"]).map(move |accepted| {
+            let [line, by, at] = ["line", "by", "at"].map(|key| word(&accepted[key]));
+            format!("\naccepted for {} by {by} at {at}, not in the manifest: {line}\n", word(&service["name"]))
+        })
+    });
+    let ramps = list(&status["services"]).filter(|service| service["ramp"].is_object()).map(|service| {
+        let (name, ramp) = (word(&service["name"]), &service["ramp"]);
+        let arm = |arm: &Value| format!("{} requests, {} errors, {} ms", arm["requests"], arm["errors"], arm["meanMs"]);
+        let (new, old) = (arm(&ramp["new"]), arm(&ramp["old"]));
+        format!(
+            "\n{name} {} has {} % of the requests: {new}; before it: {old}\n",
+            word(&ramp["version"]),
+            ramp["percent"]
+        )
+    });
+    let restart = accepted.chain(ramps).collect::<String>() + &restart;
     output.text(&format!("{name}, up for {uptime} s\n\n{}{restart}", table(&rows)))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,19 +1,50 @@
 //! `archipel swap` and `archipel rollback`.
 
-use std::{path::Path, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode, thread, time::Duration};
 
+use anyhow::bail;
+use clap::Args;
 use http::Method;
 use serde_json::Value;
 
 use super::{
     Output,
     admin::{Admin, wasm},
+    list,
 };
 
-pub(super) fn swap(service: &str, file: &Path, admin: &Admin, output: Output) -> anyhow::Result<ExitCode> {
-    let path = format!("/v1/services/{service}/swap");
+/// What to swap, and how.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    service: String,
+    file: PathBuf,
+    /// By shares of the requests, as `services.NAME.swap.ramp` says, and back by itself when the new
+    /// build does worse.
+    #[arg(long)]
+    ramp: bool,
+    /// Grants exactly what the build says it needs and the manifest lacks; `archipel status` shows it
+    /// until the manifest has it too.
+    #[arg(long)]
+    accept_permissions: bool,
+    /// With `--ramp`: waits for its end, and exits 1 when the build was taken back.
+    #[arg(long)]
+    wait: bool,
+    #[command(flatten)]
+    admin: Admin,
+}
+
+/// Between two looks at a ramp.
+const LOOK: Duration = Duration::from_millis(500);
+
+pub(super) fn swap(arguments: &Arguments, output: Output) -> anyhow::Result<ExitCode> {
+    let Arguments { service, file, ramp, accept_permissions, wait, admin } = arguments;
+    let path = format!("/v1/services/{service}/swap?ramp={ramp}&acceptPermissions={accept_permissions}");
     let doing = format!("swapping {service}: compile, start, smoke request");
-    print(&admin.call(Method::POST, &path, Some(wasm(file)?), &doing)?.data()?, "is live", output)
+    let swapped = admin.call(Method::POST, &path, Some(wasm(file)?), &doing)?.data()?;
+    match swapped["ramp"].is_array() {
+        true if *wait => ended(service, &swapped, admin, output),
+        _ => print(&swapped, "is live", output),
+    }
 }
 
 pub(super) fn rollback(service: &str, admin: &Admin, output: Output) -> anyhow::Result<ExitCode> {
@@ -21,15 +52,64 @@ pub(super) fn rollback(service: &str, admin: &Admin, output: Output) -> anyhow::
     print(&admin.call(Method::POST, &path, None, "rolling back")?.data()?, "is live again", output)
 }
 
+fn word(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
 fn print(swapped: &Value, what: &str, output: Output) -> anyhow::Result<ExitCode> {
     if output.json {
         output.document(swapped)?;
-    } else {
-        let text = |key: &str| swapped[key].as_str().unwrap_or_default().to_owned();
-        let took = swapped["tookMs"].as_f64().unwrap_or_default();
-        let cached = if swapped["cached"] == true { ", compiled before" } else { "" };
-        let (service, version, replaced) = (text("service"), text("version"), text("replaced"));
-        output.text(&format!("{service} {version} {what} after {took:.0} ms{cached}; it replaced {replaced}\n"))?;
+        return Ok(ExitCode::SUCCESS);
     }
+    let (service, version) = (word(&swapped["service"]), word(&swapped["version"]));
+    let mut text = match swapped["ramp"].as_array() {
+        Some(steps) => {
+            let steps: Vec<String> = steps.iter().map(|step| format!("{step} %")).collect();
+            let how = "`archipel status` shows how it does, `archipel rollback` takes it back";
+            format!("{service} {version} gets {} of the requests, then all; {how}\n", steps.join(", "))
+        }
+        None => {
+            let took = swapped["tookMs"].as_f64().unwrap_or_default();
+            let cached = if swapped["cached"] == true { ", compiled before" } else { "" };
+            let replaced = word(&swapped["replaced"]);
+            format!("{service} {version} {what} after {took:.0} ms{cached}; it replaced {replaced}\n")
+        }
+    };
+    for line in list(&swapped["accepted"]).map(word) {
+        text.push_str(&format!("accepted; add it to `services.{service}.permissions`: {line}\n"));
+    }
+    output.text(&text)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Waits until the build is live, or is taken back.
+fn ended(service: &str, swapped: &Value, admin: &Admin, output: Output) -> anyhow::Result<ExitCode> {
+    let version = &swapped["version"];
+    let of = format!("/v1/services/{service}");
+    loop {
+        let status = admin.get(&of)?.data()?;
+        if status["ramp"]["version"] == *version {
+            thread::sleep(LOOK);
+            continue;
+        }
+        let versions = admin.get(&format!("{of}/versions"))?.data()?;
+        let last = list(&versions).find(|entry| entry["version"] == *version);
+        match last.map(|entry| word(&entry["outcome"])) {
+            Some("swapped") => return print(&Value::Object(live(swapped)), "is live", output),
+            // Its end is being written down.
+            Some("ramping") => thread::sleep(LOOK),
+            _ => bail!(
+                "{service} {} was taken back: {}",
+                word(version),
+                last.map(|entry| word(&entry["reason"])).unwrap_or("its history is gone")
+            ),
+        }
+    }
+}
+
+/// The answer to the swap, now that its ramp is over.
+fn live(swapped: &Value) -> serde_json::Map<String, Value> {
+    let mut live = swapped.as_object().cloned().unwrap_or_default();
+    live.insert("ramp".to_owned(), Value::Null);
+    live
 }

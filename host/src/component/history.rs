@@ -32,6 +32,20 @@ pub struct History {
     pub lineage: Vec<Digest>,
     /// Oldest first.
     pub entries: Vec<Entry>,
+    /// Permissions beyond the manifest's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accepted: Vec<Accepted>,
+}
+
+/// A permission that somebody accepted with a build.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Accepted {
+    /// As the manifest would write it.
+    pub line: String,
+    /// The name of the token.
+    pub by: String,
+    /// RFC 3339, UTC.
+    pub at: String,
 }
 
 /// One try to change what runs.
@@ -55,6 +69,10 @@ pub enum Outcome {
     Started,
     Swapped,
     Applied,
+    /// It got a share of the requests.
+    Ramping,
+    /// Its share was taken back.
+    Reverted,
     RolledBack,
     Refused,
     Superseded,

@@ -49,6 +49,17 @@ pub enum Fate {
     Removed,
 }
 
+impl std::fmt::Display for Fate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Kept => "kept",
+            Self::Changed => "changed",
+            Self::Added => "added",
+            Self::Removed => "removed",
+        })
+    }
+}
+
 /// Why a manifest was not applied. What ran before still runs.
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {
@@ -79,7 +90,7 @@ pub struct Next {
     notes: Vec<Note>,
     backends: Arc<Backends>,
     /// Nothing is swapped until it is live, or dropped.
-    _turns: Vec<Turn>,
+    _turns: Turns,
 }
 
 impl Next {
@@ -92,6 +103,11 @@ impl Next {
     }
 }
 
+/// The right to change all services.
+pub struct Turns {
+    _held: Vec<Turn>,
+}
+
 /// What is written down of a service before it goes live.
 struct Note {
     settings: Arc<ServiceSettings>,
@@ -102,6 +118,15 @@ struct Note {
 }
 
 impl Deployment {
+    /// Waits until nothing is being swapped, and keeps it so.
+    pub async fn turns(&self) -> Turns {
+        let mut turns = Vec::new();
+        for deployed in self.services().values() {
+            turns.push(deployed.lane.turn("an applied manifest").await);
+        }
+        Turns { _held: turns }
+    }
+
     /// Prepares the services of `manifest`. `touched` says whose surroundings change although their
     /// own settings do not.
     ///
@@ -110,14 +135,11 @@ impl Deployment {
     pub async fn next(
         &self,
         manifest: &Manifest,
+        turns: Turns,
         backends: Arc<Backends>,
         touched: &(dyn Fn(&ServiceSettings) -> bool + Sync),
         by: &str,
     ) -> Result<Next, Vec<DeployError>> {
-        let mut turns = Vec::new();
-        for deployed in self.services().values() {
-            turns.push(deployed.lane.turn("an applied manifest").await);
-        }
         let now = self.services();
         let at_once = std::thread::available_parallelism().map_or(1, usize::from);
         let mut each = Vec::new();

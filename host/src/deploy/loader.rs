@@ -151,7 +151,7 @@ impl Loader {
     }
 
     /// Compiled, and nothing in it needs more than the manifest grants.
-    pub async fn component(
+    pub(super) async fn component(
         &self,
         settings: &ServiceSettings,
         path: &Path,
@@ -200,7 +200,7 @@ impl Loader {
         }
     }
 
-    async fn compile(&self, service: &Arc<str>, path: &Path, wasm: Bytes) -> Result<Component, DeployError> {
+    pub(super) async fn compile(&self, service: &Arc<str>, path: &Path, wasm: Bytes) -> Result<Component, DeployError> {
         let failed = |source| DeployError::Component { service: service.clone(), source };
         let (of, at, engine, artifacts) =
             (service.clone(), path.to_owned(), self.engine.clone(), self.artifacts.clone());
@@ -236,7 +236,7 @@ impl Loader {
 }
 
 /// Compares a component with what its manifest grants: its imports, then its own word.
-fn permitted(component: &Component, settings: &ServiceSettings) -> Result<(), DeployError> {
+pub(super) fn permitted(component: &Component, settings: &ServiceSettings) -> Result<(), DeployError> {
     let service = settings.name.clone();
     let missing = component.missing(&settings.grants);
     if !missing.is_empty() {

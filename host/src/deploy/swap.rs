@@ -4,23 +4,30 @@
 //! smoke request, the history on disk. Then one store. A step that fails changes nothing.
 
 use std::{
+    future::Future,
     path::Path,
+    pin::Pin,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
+use tokio::sync::OwnedMutexGuard;
 
 use super::{
     DeployError, Deployed, Deployment,
     lane::Turn,
-    loader::{entry, now},
+    loader::{entry, now, permitted},
+    missing_needs,
+    ramp::Climb,
     smoke::smoke,
 };
 use crate::{
-    component::{Digest, Entry, Outcome},
+    backend::Backends,
+    component::{Accepted, Component, Digest, Entry, Outcome},
+    manifest::ServiceSettings,
     problem::chain,
-    service::Version,
+    service::{Ramp, Version},
 };
 
 /// A build that went live.
@@ -34,6 +41,47 @@ pub struct Swapped {
     pub cached: bool,
     /// From the turn to the store.
     pub took: Duration,
+    /// Permissions that came with it, as the manifest would write them.
+    pub accepted: Vec<String>,
+    /// The shares it gets before it is live, in per cent; none: it is live.
+    pub steps: Vec<u8>,
+}
+
+/// How a build is to go live.
+#[derive(Clone, Default)]
+pub struct SwapOptions {
+    /// By shares of the requests.
+    pub ramp: bool,
+    /// Gives it what it needs beyond the manifest; none: it is refused then.
+    pub accept: Option<Arc<dyn Widen>>,
+}
+
+/// What gives services more than the manifest grants, because somebody accepts it.
+pub trait Widen: Send + Sync + 'static {
+    /// Exactly `lines` more.
+    ///
+    /// # Errors
+    /// Why not: a name that the manifest does not have.
+    fn widen<'a>(&'a self, settings: &'a ServiceSettings, lines: &'a [String]) -> Widening<'a>;
+}
+
+/// What is about to be given.
+pub type Widening<'a> = Pin<Box<dyn Future<Output = Result<Widened, String>> + Send + 'a>>;
+
+/// What a service has with it.
+pub struct Widened {
+    pub settings: Arc<ServiceSettings>,
+    pub backends: Arc<Backends>,
+    /// Nobody else widens or applies anything meanwhile.
+    pub turn: OwnedMutexGuard<()>,
+}
+
+/// The settings that a build runs with.
+struct Fitting {
+    settings: Arc<ServiceSettings>,
+    backends: Arc<Backends>,
+    accepted: Vec<String>,
+    _turn: Option<OwnedMutexGuard<()>>,
 }
 
 /// Where a swap stopped.
@@ -78,6 +126,14 @@ pub enum SwapError {
     #[error("superseded by {version}, which waits in its place")]
     Superseded { version: String },
 
+    #[error("its permissions cannot be accepted: {reason}")]
+    NotAccepted { reason: String },
+
+    #[error(
+        "it needs more than its manifest grants, which a ramp cannot accept; grant it in the manifest and apply that, or swap it without a ramp"
+    )]
+    RampNeeds,
+
     #[error("the smoke request failed: {reason}")]
     Smoke { reason: String },
 
@@ -90,6 +146,7 @@ impl SwapError {
     pub fn step(&self) -> Option<Step> {
         Some(match self {
             Self::NoService { .. } | Self::NoPrevious { .. } | Self::Superseded { .. } => return None,
+            Self::NotAccepted { .. } | Self::RampNeeds => Step::Permissions,
             Self::Smoke { .. } | Self::Deploy(DeployError::Smoke { .. }) => Step::Smoke,
             Self::Deploy(DeployError::Missing { missing, .. })
                 if missing.iter().all(|missing| missing.is_grantable()) =>
@@ -110,26 +167,43 @@ impl SwapError {
 impl Deployment {
     /// Replaces the build of `service` by `wasm`; `by` is the name of the token that asks for it.
     /// Meant to run to its end in a task of its own: dropping it before the store changes nothing.
-    pub async fn swap(&self, service: &str, wasm: Bytes, by: &str) -> Result<Swapped, SwapError> {
+    pub async fn swap(
+        self: &Arc<Self>,
+        service: &str,
+        wasm: Bytes,
+        by: &Arc<str>,
+        options: SwapOptions,
+    ) -> Result<Swapped, SwapError> {
         let before = self.deployed(service)?;
         let digest = Digest::of(&wasm);
         let label = format!("{}+{}", before.settings.version, digest.short());
         let outcome = async {
             let (deployed, turn) = self.enter(&before, &label).await?;
             let began = Instant::now();
-            let backends = self.loader.backends();
             let path = Path::new("the new build");
-            let component = self.loader.component(&deployed.settings, path, wasm.clone()).await?;
-            self.loader.migrate(&deployed.settings, &backends).await?;
-            let version = self.loader.start(&deployed.settings, component, backends).await?;
-            smoke(&version, &deployed.settings.smoke).await.map_err(|reason| SwapError::Smoke { reason })?;
+            let component = self.loader.compile(&deployed.settings.name, path, wasm.clone()).await?;
+            let fitting = self.fitting(&deployed.settings, &component, &options).await?;
+            let Fitting { settings, backends, accepted, .. } = &fitting;
+            self.loader.migrate(settings, backends).await?;
+            let version = self.loader.start(settings, component, backends.clone()).await?;
+            smoke(&version, &settings.smoke).await.map_err(|reason| SwapError::Smoke { reason })?;
+            if options.ramp {
+                return self.set_out(&deployed, version, (wasm, by.clone()), turn, began).await;
+            }
             let noted = entry(&version, Outcome::Swapped, by, None);
+            let new: Vec<_> =
+                accepted.iter().map(|line| Accepted { line: line.clone(), by: by.to_string(), at: now() }).collect();
             let advance = move |history: &mut crate::component::History| {
                 history.advance(digest);
                 history.note(noted);
+                history.accepted.extend(new);
             };
-            self.loader.remember(&deployed.settings, Some(wasm), advance).await?;
-            Ok(self.go_live(&deployed, version, turn, began))
+            self.loader.remember(settings, Some(wasm), advance).await?;
+            if !accepted.is_empty() {
+                self.settle(&deployed, settings, backends);
+                tracing::warn!(service = %settings.name, by = &**by, permissions = accepted.join("; "), "permissions beyond the manifest were accepted");
+            }
+            Ok(Swapped { accepted: accepted.clone(), ..self.go_live(&deployed, version, turn, began) })
         };
         let outcome = outcome.await;
         if let Err(error) = &outcome {
@@ -138,11 +212,34 @@ impl Deployment {
         outcome
     }
 
-    /// Makes the build before the live one live again.
+    /// The same with the manifest's file of the component; none: it is what runs.
+    pub async fn swap_file(self: &Arc<Self>, service: &str, by: &Arc<str>) -> Result<Option<Swapped>, SwapError> {
+        let deployed = self.deployed(service)?;
+        let wasm = self.loader.read(&deployed.settings).await?;
+        if deployed.service.version().component.digest == Digest::of(&wasm) {
+            return Ok(None);
+        }
+        self.swap(service, wasm, by, SwapOptions::default()).await.map(Some)
+    }
+
+    /// Makes the build before the live one live again; while there is a ramp, ends that instead.
     pub async fn rollback(&self, service: &str, by: &str) -> Result<Swapped, SwapError> {
-        let (deployed, turn) = self.enter(&*self.deployed(service)?, "a rollback").await?;
         let began = Instant::now();
-        let live = || deployed.service.version().label.to_str().unwrap_or_default().to_owned();
+        let before = self.deployed(service)?;
+        if let Some(ramp) = before.service.end_ramp(&format!("rolled back by {by}")) {
+            return Ok(Swapped {
+                service: before.settings.name.clone(),
+                version: before.service.version().text().to_owned(),
+                replaced: ramp.version.text().to_owned(),
+                cached: true,
+                took: began.elapsed(),
+                accepted: Vec::new(),
+                steps: Vec::new(),
+            });
+        }
+        let (deployed, turn) = self.enter(&before, "a rollback").await?;
+        let began = Instant::now();
+        let live = || deployed.service.version().text().to_owned();
         let Some(previous) = self.loader.histories.of(service).previous() else {
             return Err(SwapError::NoPrevious { service: deployed.settings.name.clone(), version: live() });
         };
@@ -160,6 +257,74 @@ impl Deployment {
         Ok(self.go_live(&deployed, version, turn, began))
     }
 
+    /// What the build runs with: the manifest's word, or more where that is accepted.
+    async fn fitting(
+        &self,
+        settings: &Arc<ServiceSettings>,
+        component: &Component,
+        options: &SwapOptions,
+    ) -> Result<Fitting, SwapError> {
+        let refused = match (permitted(component, settings), &options.accept) {
+            (Ok(()), _) => {
+                let (settings, backends) = (settings.clone(), self.loader.backends());
+                return Ok(Fitting { settings, backends, accepted: Vec::new(), _turn: None });
+            }
+            (Err(refused), None) => return Err(refused.into()),
+            (Err(refused), Some(accept)) => (refused, accept),
+        };
+        let (refused, accept) = refused;
+        let accepted = missing_needs(component.sections.permissions.as_deref(), &settings.grants);
+        if accepted.is_empty() {
+            return Err(refused.into()); // it does not say itself what it needs
+        }
+        if options.ramp {
+            return Err(SwapError::RampNeeds);
+        }
+        let widened = accept.widen(settings, &accepted).await.map_err(|reason| SwapError::NotAccepted { reason })?;
+        permitted(component, &widened.settings)?;
+        let Widened { settings, backends, turn } = widened;
+        Ok(Fitting { settings, backends, accepted, _turn: Some(turn) })
+    }
+
+    /// The service has these settings from now on; it stays the same otherwise.
+    fn settle(&self, deployed: &Deployed, settings: &Arc<ServiceSettings>, backends: &Arc<Backends>) {
+        let settled = Arc::new(Deployed { settings: settings.clone(), ..deployed.clone() });
+        self.services.rcu(|services| {
+            let mut services = (**services).clone();
+            services.insert(settings.name.clone(), settled.clone());
+            services
+        });
+        self.loader.reach(backends.clone());
+    }
+
+    /// Gives `version` its first share, and whoever leads it further the rest.
+    async fn set_out(
+        self: &Arc<Self>,
+        deployed: &Arc<Deployed>,
+        version: Arc<Version>,
+        (wasm, by): (Bytes, Arc<str>),
+        turn: Turn,
+        began: Instant,
+    ) -> Result<Swapped, SwapError> {
+        let settings = &deployed.settings.ramp;
+        let noted = entry(&version, Outcome::Ramping, &by, None);
+        self.loader.remember(&deployed.settings, None, |history| history.note(noted)).await?;
+        let swapped = Swapped {
+            service: deployed.settings.name.clone(),
+            version: version.text().to_owned(),
+            replaced: deployed.service.version().text().to_owned(),
+            cached: version.component.cached,
+            took: began.elapsed(),
+            accepted: Vec::new(),
+            steps: settings.steps.clone(),
+        };
+        let ramp = Arc::new(Ramp::new(version, settings.steps.first().copied().unwrap_or(1), settings.window));
+        deployed.service.begin(ramp.clone());
+        drop(turn);
+        tokio::spawn(self.clone().climb(Climb { deployed: deployed.clone(), ramp, wasm, by }));
+        Ok(swapped)
+    }
+
     fn deployed(&self, service: &str) -> Result<Arc<Deployed>, SwapError> {
         self.services().get(service).cloned().ok_or_else(|| SwapError::NoService { service: service.to_owned() })
     }
@@ -175,17 +340,18 @@ impl Deployment {
         }
     }
 
-    fn go_live(&self, deployed: &Deployed, version: Arc<Version>, turn: Turn, began: Instant) -> Swapped {
-        let text = |version: &Version| version.label.to_str().unwrap_or_default().to_owned();
+    pub(super) fn go_live(&self, deployed: &Deployed, version: Arc<Version>, turn: Turn, began: Instant) -> Swapped {
         let replaced = deployed.service.replace(version.clone());
         self.describe_anew();
         drop(turn);
         let swapped = Swapped {
             service: deployed.settings.name.clone(),
-            version: text(&version),
-            replaced: text(&replaced),
+            version: version.text().to_owned(),
+            replaced: replaced.text().to_owned(),
             cached: version.component.cached,
             took: began.elapsed(),
+            accepted: Vec::new(),
+            steps: Vec::new(),
         };
         tracing::info!(service = %swapped.service, version = swapped.version, replaced = swapped.replaced, tookMs = swapped.took.as_millis() as u64, "a new build is live");
         swapped

@@ -19,6 +19,7 @@ mod reach;
 mod redis;
 mod route;
 mod service;
+mod swap;
 
 use std::{
     collections::BTreeSet,

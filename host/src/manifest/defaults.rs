@@ -3,7 +3,7 @@
 
 use std::ops::RangeInclusive;
 
-use super::quantity::{Size, Time};
+use super::quantity::{Share, Size, Time};
 
 pub(crate) const GATEWAY_LISTEN: &str = "127.0.0.1:3000";
 pub(crate) const GATEWAY_LIMIT: &str = "100/min";
@@ -34,6 +34,12 @@ pub(crate) const EVENT_BACKOFF: Time = Time::seconds(1);
 pub(crate) const EVENT_TIMEOUT: Time = Time::seconds(30);
 
 pub(crate) const SMOKE: &str = "GET /";
+pub(crate) const RAMP_STEPS: [Share; 3] = [Share::percent(5), Share::percent(25), Share::percent(50)];
+pub(crate) const RAMP_STEP: Time = Time::seconds(30);
+pub(crate) const RAMP_REQUESTS: u64 = 50;
+pub(crate) const ROLLBACK_ERROR_RATE: Share = Share::percent(1);
+pub(crate) const ROLLBACK_LATENCY: Share = Share::percent(50);
+pub(crate) const ROLLBACK_WINDOW: Time = Time::seconds(30);
 pub(crate) const LEEWAY: Time = Time::seconds(30);
 pub(crate) const TTL_MAX: Time = Time::minutes(60);
 
@@ -73,6 +79,13 @@ pub(crate) const TRIES: RangeInclusive<u64> = 1..=100;
 pub(crate) const BACKOFFS: RangeInclusive<Time> = Time::milliseconds(1)..=Time::minutes(1);
 pub(crate) const ROWS: RangeInclusive<u64> = 1..=1_000_000;
 pub(crate) const RESULT_BYTES: RangeInclusive<Size> = Size::kib(1)..=Size::gib(1);
+pub(crate) const RAMP_STEPS_MAX: usize = 20;
+/// Of a step: all of the traffic is the end of a ramp.
+pub(crate) const SHARES: RangeInclusive<Share> = Share::percent(1)..=Share::percent(99);
+pub(crate) const ERROR_RATES: RangeInclusive<Share> = Share::percent(0)..=Share::percent(100);
+pub(crate) const SLOWER: RangeInclusive<Share> = Share::percent(1)..=Share::percent(10_000);
+pub(crate) const RAMP_TIMES: RangeInclusive<Time> = Time::milliseconds(100)..=Time::minutes(24 * 60);
+pub(crate) const RAMP_COUNTS: RangeInclusive<u64> = 1..=1_000_000;
 pub(crate) const CONCURRENCIES: RangeInclusive<u64> = 1..=10_000;
 pub(crate) const QUEUES: RangeInclusive<u64> = 0..=100_000;
 pub(crate) const REUSES: RangeInclusive<u64> = 1..=1_000_000_000;

@@ -10,8 +10,6 @@ const LATER: &[(&str, &str)] = &[
     ("discovery", "discovery"),
     ("telemetry", "telemetry export"),
     ("profiles", "profiles"),
-    ("services.*.swap.ramp", "swapping by shares of traffic"),
-    ("services.*.swap.rollback", "swapping by shares of traffic"),
     ("services.*.permissions.read", "folders for components"),
     ("services.*.permissions.write", "folders for components"),
     ("services.*.permissions.secrets", "secrets"),

@@ -103,8 +103,8 @@ impl Loaded {
 /// Checks the contents of all files together. The manifest's own source is the first.
 fn check(files: Files, path: &Path, env: &Environment, confines: Option<&Confines>) -> (Loaded, Vec<Problem>) {
     let Files { sources, raw, includes, folder, whole, digest, problems, warnings } = files;
-    let included = sources[1..].iter().filter_map(|source| source.file.canonicalize().ok());
-    let (reserved, named) = (BTreeSet::new(), included.collect());
+    let included: Vec<PathBuf> = sources[1..].iter().filter_map(|source| source.file.canonicalize().ok()).collect();
+    let (reserved, named) = (BTreeSet::new(), included.iter().cloned().collect());
     let mut check = Check { env, folder, confines, named, whole, reserved, problems, warnings };
     let root = sources[0].root();
     let name = check.system_name(&root.child("name"), raw.name);
@@ -182,7 +182,7 @@ fn check(files: Files, path: &Path, env: &Environment, confines: Option<&Confine
     let routes = routes.into_iter().map(|(_, route)| route).collect();
     let manifest = Manifest {
         name,
-        file,
+        file: file.clone(),
         gateway,
         admin,
         host,
@@ -193,6 +193,7 @@ fn check(files: Files, path: &Path, env: &Environment, confines: Option<&Confine
         events,
         services,
         routes,
+        files: included.into_iter().chain([file.clone()]).collect(),
         named,
     };
     let warnings = Problems::new(path, warnings).iter().cloned().collect();

@@ -1,4 +1,4 @@
-//! Sizes and times as a manifest writes them: `64MiB`, `250ms`.
+//! Sizes, times and shares as a manifest writes them: `64MiB`, `250ms`, `5%`.
 //!
 //! A number without a unit is always refused: nobody should have to look up whether `5000`
 //! was seconds. [`Size`] and [`Time`] print back in the largest unit that is exact.
@@ -15,6 +15,23 @@ pub struct Size(u64);
 /// A length of time in whole milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Time(u64);
+
+/// A part of a whole, or a change of it, in whole per cent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Share(u64);
+
+impl Share {
+    pub(crate) const PATTERN: &str = "^[0-9]+%$";
+
+    pub const fn percent(percent: u64) -> Self {
+        Self(percent)
+    }
+
+    /// In per cent.
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+}
 
 impl Size {
     pub(crate) const PATTERN: &str = "^[0-9]+(B|KiB|MiB|GiB)$";
@@ -96,6 +113,8 @@ const SIZES: [Unit; 4] = [
     ("B", 1, &["b", "bytes"]),
 ];
 
+const SHARES: [Unit; 1] = [("%", 1, &["percent", "pct"])];
+
 const TIMES: [Unit; 4] = [
     ("h", 3_600_000, &["H", "hr", "hour", "hours"]),
     ("m", 60_000, &["min", "mins", "minute", "minutes"]),
@@ -144,6 +163,14 @@ impl FromStr for Size {
     }
 }
 
+impl FromStr for Share {
+    type Err = QuantityError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        parse(text, &SHARES, "%", "5%").map(Self)
+    }
+}
+
 impl FromStr for Time {
     type Err = QuantityError;
 
@@ -155,6 +182,12 @@ impl FromStr for Time {
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         print(f, self.0, &SIZES, "0B")
+    }
+}
+
+impl fmt::Display for Share {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}%", self.0)
     }
 }
 
@@ -193,6 +226,7 @@ macro_rules! text_in_files {
 
 text_in_files!(Size, "Size", "64MiB");
 text_in_files!(Time, "Time", "5s");
+text_in_files!(Share, "Share", "5%");
 
 #[cfg(test)]
 mod tests {
@@ -232,6 +266,14 @@ mod tests {
         time("5", Err("`5` has no unit; write `5s`"));
         time("5 minutes", Err("` minutes` is not a unit here; write `5m` (units are ms, s, m, h)"));
         time("soon", Err("`soon` is not a whole number with a unit; write it like `5s`"));
+    }
+
+    #[test]
+    fn shares_are_whole_per_cents() {
+        let share = |text: &str| text.parse::<Share>().map(Share::get).map_err(|error| error.to_string());
+        assert_eq!(share("5%"), Ok(5));
+        assert_eq!(share("5"), Err("`5` has no unit; write `5%`".into()));
+        assert_eq!(share("0.5%"), Err("`0.5%` is not a whole number with a unit; write it like `5%`".into()));
     }
 
     #[test]

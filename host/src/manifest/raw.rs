@@ -23,7 +23,7 @@ pub(crate) use self::gather::{RawPart, RawPartFrom};
 pub(crate) use self::keyvalue::{RawKeyValue, RawKeyValueGrant};
 pub(crate) use self::reach::{RawCall, RawNet};
 pub(crate) use self::redis::RawRedis;
-pub(crate) use self::service::{RawEnv, RawLimits, RawMode, RawReuse, RawService};
+pub(crate) use self::service::{RawEnv, RawLimits, RawMode, RawReuse, RawService, RawSwap};
 use super::{
     defaults,
     quantity::{Size, Time},

@@ -54,7 +54,7 @@ fn without_null(schema: &mut Value) {
 mod tests {
     use super::*;
     use crate::manifest::{
-        quantity::{Size, Time},
+        quantity::{Share, Size, Time},
         raw::RawManifest,
     };
 
@@ -97,7 +97,10 @@ mod tests {
         }
         let (schema, mut found) = (of::<RawManifest>(), Vec::new());
         patterns(&schema, &mut found);
-        assert!(found.len() > 10 && found.iter().all(|pattern| [Size::PATTERN, Time::PATTERN].contains(pattern)));
+        assert!(
+            found.len() > 10
+                && found.iter().all(|pattern| [Size::PATTERN, Time::PATTERN, Share::PATTERN].contains(pattern))
+        );
     }
 
     #[test]

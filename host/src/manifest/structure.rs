@@ -15,7 +15,7 @@ use toml::{
 
 use super::{
     later,
-    quantity::{Size, Time},
+    quantity::{Share, Size, Time},
     schema,
     source::{self, Lines, Source},
 };
@@ -186,6 +186,7 @@ pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
 fn text_of(text: &str, schema: &Value) -> Result<(), String> {
     match schema["pattern"].as_str() {
         Some(Size::PATTERN) => return text.parse::<Size>().map(drop).map_err(|error| error.to_string()),
+        Some(Share::PATTERN) => return text.parse::<Share>().map(drop).map_err(|error| error.to_string()),
         Some(Time::PATTERN) => return text.parse::<Time>().map(drop).map_err(|error| error.to_string()),
         _ => {}
     }
@@ -268,6 +269,7 @@ fn wrong_kind(value: &DeValue<'_>, kind: Kind, schema: &Value, branches: &[Value
     {
         let meant = match schema["pattern"].as_str() {
             Some(Size::PATTERN) => Some(Size::guess(number).to_string()),
+            Some(Share::PATTERN) => Some(Share::percent(number).to_string()),
             Some(Time::PATTERN) => Some(Time::guess(number).to_string()),
             _ => None,
         };

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     admin::{Apply, Applying, Done},
     backend::{Backends, identity::Identities, keyvalue::KeyValues},
-    deploy::{Applied, ApplyError, Consumers, Deployment, Next},
+    deploy::{self, Applied, ApplyError, Consumers, Deployment, Next, Widen, Widened, Widening},
     grant::{DatabaseGrant, Granted},
     health::Health,
     manifest::{Confines, Environment, Loaded, Manifest, ServiceSettings},
@@ -37,7 +37,7 @@ pub(super) struct Applier {
     pub(super) limits: ArcSwap<Limits>,
     pub(super) consumers: Consumers,
     /// One at a time.
-    pub(super) turn: Mutex<()>,
+    pub(super) turn: Arc<Mutex<()>>,
 }
 
 impl Apply for Applier {
@@ -64,14 +64,28 @@ impl Apply for Applier {
 }
 
 impl Applier {
+    /// The manifest's file as it is now; it comes from the machine, and may say everything.
+    pub(super) async fn apply_file(&self, by: &str, began: Instant) -> Result<Done, ApplyError> {
+        let _turn = self.turn.lock().await;
+        let (file, environment) = (self.file.clone(), self.environment.clone());
+        let reading = tokio::task::spawn_blocking(move || Manifest::load(&file, &environment));
+        let broken = |_broken| ApplyError::Backend("reading the manifest broke off".to_owned());
+        let loaded = reading.await.map_err(broken)?.map_err(ApplyError::Wrong)?;
+        self.take_over(loaded, by, began).await
+    }
+
     async fn take_over(&self, loaded: Loaded, by: &str, began: Instant) -> Result<Done, ApplyError> {
         let running = self.manifest.load_full();
-        let change = change::live(&running, loaded.manifest).map_err(ApplyError::NeedsRestart)?;
+        let histories = self.deployment.loader.histories.clone();
+        let mut change = change::live(&running, loaded.manifest).map_err(ApplyError::NeedsRestart)?;
+        let (manifest, held) = deploy::accepted(change.manifest, &histories);
+        change.manifest = manifest;
         let missing = absent(&change.manifest);
         if !missing.is_empty() {
             return Err(ApplyError::NeedsRestart(missing));
         }
         change::outboxes(&running, &change.manifest).map_err(ApplyError::NeedsRestart)?;
+        let turns = self.deployment.turns().await;
         let backends = self.backends(&running, &change.manifest).await?;
         let reissued: BTreeSet<&Arc<str>> = (change.manifest.issuers.iter())
             .filter(|(name, new)| running.issuers.get(*name) != Some(*new))
@@ -82,7 +96,7 @@ impl Applier {
             settings.grants.signs().is_some_and(|sign| reissued.contains(&sign.auth))
                 || settings.grants.stores().any(|granted| kept_otherwise(&granted.get().store))
         };
-        let next = self.deployment.next(&change.manifest, backends.clone(), &touched, by).await;
+        let next = self.deployment.next(&change.manifest, turns, backends.clone(), &touched, by).await;
         let next = next.map_err(ApplyError::Services)?;
         let limits = match running.gateway.limit_store == change.manifest.gateway.limit_store {
             true => self.limits.load_full(),
@@ -113,6 +127,8 @@ impl Applier {
         self.limits.store(limits);
         self.deployment.runs(applied);
         self.manifest.store(Arc::new(change.manifest));
+        // It cannot fail, and a panic in it has been logged.
+        let _ = tokio::task::spawn_blocking(move || held.settle(&histories)).await;
         tracing::info!(
             by,
             restart = done.manifest.restart.join(", "),
@@ -142,6 +158,18 @@ impl Applier {
         Ok(Arc::new(next))
     }
 
+    /// Databases for all services as they are, and `of` as it will be.
+    async fn reached(&self, of: &ServiceSettings) -> Result<Arc<Backends>, String> {
+        let manifest = self.manifest.load_full();
+        let now = self.deployment.loader.backends();
+        let services = self.deployment.services();
+        let others = services.values().map(|deployed| &*deployed.settings).filter(|other| other.name != of.name);
+        let grants: Vec<_> = others.chain([of]).flat_map(|settings| settings.grants.databases()).collect();
+        let changed = now.databases.changed(&manifest.databases, &grants).await;
+        let databases = Arc::new(changed.map_err(|error| chain(&error))?);
+        Ok(Arc::new(Backends { databases, ..(*now).clone() }))
+    }
+
     fn go_over(&self, manifest: &Manifest, next: Next, backends: &Arc<Backends>) {
         let loader = &self.deployment.loader;
         loader.bound_bodies(manifest.gateway.body_limit_bytes);
@@ -151,6 +179,18 @@ impl Applier {
         backends.publishers.replace(super::publishing(manifest));
         let services = self.deployment.services();
         self.consumers.replace(services.values().map(|of| (of.settings.clone(), of.service.clone())));
+    }
+}
+
+impl Widen for Applier {
+    fn widen<'a>(&'a self, settings: &'a ServiceSettings, lines: &'a [String]) -> Widening<'a> {
+        Box::pin(async move {
+            let busy = |_| "a manifest is being applied; try again when it is done".to_owned();
+            let turn = self.turn.clone().try_lock_owned().map_err(busy)?;
+            let settings = Arc::new(deploy::widened(settings, lines, &self.manifest.load())?);
+            let backends = self.reached(&settings).await?;
+            Ok(Widened { settings, backends, turn })
+        })
     }
 }
 

@@ -28,7 +28,7 @@ use super::{StartError, limits::Limits};
 use crate::{
     admin::{self, Api, Apply, EventsApi, Tokens},
     backend::identity::Identities,
-    deploy::{Deployment, Services},
+    deploy::{Deployment, Services, Widen},
     health::{self, Health},
     manifest::{self, GatewaySettings, Manifest, PartSettings, RouteSettings, Target},
 };
@@ -171,7 +171,7 @@ pub(super) fn admin(
     address: std::net::SocketAddr,
     health: &Arc<Health>,
     deployment: &Arc<Deployment>,
-    applier: Arc<dyn Apply>,
+    (applier, widen): (Arc<dyn Apply>, Arc<dyn Widen>),
     tokens: Tokens,
 ) -> Gateway {
     let mut entries: Vec<Entry> = admin::health_pages(health).into_iter().map(own).collect();
@@ -180,8 +180,8 @@ pub(super) fn admin(
     let access = Access::Token(Arc::new(tokens));
     let (runtime, started) = (Handle::current(), Instant::now());
     entries.extend(admin::ACTIONS.into_iter().map(|(path, method, action)| {
-        let (deployment, applier) = (deployment.clone(), applier.clone());
-        let api = Api { action, deployment, applier, runtime: runtime.clone(), started };
+        let (deployment, applier, widen) = (deployment.clone(), applier.clone(), widen.clone());
+        let api = Api { action, deployment, applier, widen, runtime: runtime.clone(), started };
         let mut entry = own((path, Arc::new(api)));
         entry.route.methods = Methods::Only(vec![method]);
         Entry { exempt: false, access: access.clone(), ..entry }

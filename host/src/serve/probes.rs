@@ -25,6 +25,8 @@ pub(super) fn of(manifest: &Manifest, services: &Services, backends: &Backends) 
         .iter()
         .map(|(name, settings)| (name.clone(), Arc::new(keyvalue(name.clone(), settings.optional, stores.clone()))))
         .collect();
+    let carrier = manifest.events.as_ref().and_then(|events| backends.redis.get(&events.redis));
+    let carrier = carrier.map(|store| ("events".to_owned(), Arc::new(redis(store.clone()))));
     let health = |deployed: &Arc<Deployed>| {
         let granted = deployed.settings.grants.databases();
         let mut checks: Vec<_> = granted
@@ -37,7 +39,11 @@ pub(super) fn of(manifest: &Manifest, services: &Services, backends: &Backends) 
             let name = &grant.get().store;
             Some((format!("keyvalue.{name}"), kept.get(name)?.clone()))
         }));
-        let callees = deployed.settings.grants.callees();
+        let grants = &deployed.settings.grants;
+        if !grants.publishes().is_empty() || grants.subscription().is_some() {
+            checks.extend(carrier.clone());
+        }
+        let callees = grants.callees();
         checks.extend(callees.map(|name| (format!("call.{name}"), Arc::new(callee(name, services)))));
         if let Some(path) = &deployed.settings.health_path {
             checks.push(("self".to_owned(), Arc::new(own_path(path.clone(), deployed))));
@@ -53,14 +59,15 @@ pub(super) fn of(manifest: &Manifest, services: &Services, backends: &Backends) 
 /// is degraded at most.
 pub(super) fn own(manifest: &Manifest, backends: &Backends) -> Vec<(String, Arc<Cached>)> {
     let store = manifest.gateway.limit_store.as_deref().and_then(|name| backends.redis.get(name));
-    let check = |store: &Arc<Store>| {
+    store.map(|store| (format!("redis.{}", store.name()), Arc::new(redis(store.clone())))).into_iter().collect()
+}
+
+/// Degraded at most: limits are counted in memory meanwhile, and events wait.
+fn redis(store: Arc<Store>) -> Cached {
+    Cached::new(true, move || {
         let store = store.clone();
-        Cached::new(true, move || {
-            let store = store.clone();
-            Box::pin(async move { store.check().await.map_err(|error| error.to_string()) })
-        })
-    };
-    store.map(|store| (format!("redis.{}", store.name()), Arc::new(check(store)))).into_iter().collect()
+        Box::pin(async move { store.check().await.map_err(|error| error.to_string()) })
+    })
 }
 
 fn database(name: Arc<str>, optional: bool, databases: Arc<Databases>) -> Cached {

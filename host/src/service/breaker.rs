@@ -11,6 +11,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::Arm;
+
 const WINDOW: Duration = Duration::from_secs(10);
 const REQUESTS_MIN: u32 = 20;
 const OPEN: Duration = Duration::from_secs(1);
@@ -51,6 +53,8 @@ pub struct Admitted {
     breaker: Arc<Breaker>,
     probe: bool,
     decided: bool,
+    /// Also told of a failure after the head of the answer.
+    arm: Option<Arc<Arm>>,
 }
 
 impl State {
@@ -67,7 +71,7 @@ impl Breaker {
     /// # Errors
     /// [`BreakerOpen`] while the service is given a rest.
     pub fn admit(self: &Arc<Self>) -> Result<Admitted, BreakerOpen> {
-        let admitted = |probe| Ok(Admitted { breaker: self.clone(), probe, decided: false });
+        let admitted = |probe| Ok(Admitted { breaker: self.clone(), probe, decided: false, arm: None });
         if !self.watching.load(Relaxed) {
             return admitted(false);
         }
@@ -126,6 +130,13 @@ impl Breaker {
 }
 
 impl Admitted {
+    /// The request is one of this arm of a ramp.
+    pub(super) fn of(self, arm: Arc<Arm>) -> Self {
+        let mut this = self;
+        this.arm = Some(arm);
+        this
+    }
+
     pub fn succeeded(mut self) {
         self.decided = true;
         self.breaker.record(false, self.probe);
@@ -139,6 +150,9 @@ impl Admitted {
     }
 
     pub fn failed(mut self) {
+        if let Some(arm) = &self.arm {
+            arm.broke_off();
+        }
         self.decided = true;
         self.breaker.record(true, self.probe);
     }

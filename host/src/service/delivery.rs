@@ -12,7 +12,7 @@ use std::{
 use gateway::context::RequestContext;
 
 use super::{
-    Service, Version,
+    Service,
     run::{Failure, Guarded, explained},
 };
 use crate::{
@@ -53,13 +53,6 @@ impl Service {
         let (instance, handled) = hand(instance, cx, scope, delivery).await?;
         version.keep(instance);
         Ok(handled)
-    }
-}
-
-impl Version {
-    /// Whether events can be handed to it.
-    pub fn is_consumer(&self) -> bool {
-        self.exports.consumer.is_some()
     }
 }
 

@@ -6,7 +6,9 @@
 #![allow(unreachable_pub, reason = "a test binary has no outside")]
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a failing test may panic, and prints what it measured")]
 
+mod accept;
 mod accounts;
+mod apply;
 mod bounds;
 mod calls;
 mod cli;
@@ -14,6 +16,7 @@ mod crash;
 mod edge;
 mod embedded;
 mod envelope;
+mod events;
 mod explain;
 mod floods;
 mod gather;
@@ -26,12 +29,15 @@ mod limits;
 mod notifications;
 mod openapi;
 mod operators;
+mod orders;
 mod outbound;
+mod outbox;
 mod overload;
 mod pages;
 mod postgres;
 mod products;
 mod profile;
+mod ramp;
 mod redis;
 mod refusals;
 mod secrets;

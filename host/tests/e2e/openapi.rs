@@ -6,13 +6,12 @@ use serde_json::{Value, json};
 
 use crate::harness::{
     Answer, Host, exchange,
-    shop::{PASSWORD, email, member, notifications_part, open_folder, with_products_manifest},
+    shop::{PASSWORD, email, member, open_folder, whole_manifest},
 };
 
 #[test]
 fn the_document_describes_exactly_what_is_served() {
-    let manifest = format!("{}{}", with_products_manifest(), notifications_part(""));
-    let host = Host::running_in(open_folder(), &manifest).for_admin();
+    let host = Host::running_in(open_folder(), &whole_manifest("")).for_admin();
     let answer = host.get("/openapi.json");
     assert_eq!((answer.status, answer.header("content-type")), (200, Some("application/json")));
     let document = answer.json();
@@ -25,6 +24,10 @@ fn the_document_describes_exactly_what_is_served() {
         ("/api/auth/register", "post"),
         ("/api/auth/login", "post"),
         ("/api/notifications", "get"),
+        ("/api/orders", "get"),
+        ("/api/orders", "post"),
+        ("/api/orders/{id}", "get"),
+        ("/api/orders/{id}/status", "patch"),
         ("/api/products", "get"),
         ("/api/products", "post"),
         ("/api/products/{id}", "get"),
@@ -46,6 +49,38 @@ fn the_document_describes_exactly_what_is_served() {
         }
     }
     answers_are_as_described(&host, &document);
+}
+
+fn answers_of_orders(host: &Host, user: &str, token: &str) -> Vec<(&'static str, &'static str, u16, Answer)> {
+    let (list, one, status) = ("/api/orders", "/api/orders/{id}", "/api/orders/{id}/status");
+    let tea = host.json("POST", "/api/products", &json!({"name": "Tea", "price": 19.99, "inventory": 2})).json();
+    let user = user.rsplit('/').next().unwrap();
+    let wanted =
+        |quantity: u32| json!({"userId": user, "items": [{"productId": tea["data"]["id"], "quantity": quantity}]});
+    let made = host.json("POST", list, &wanted(2));
+    let found = made.header("location").expect("where it is").to_owned();
+    let step = format!("{found}/status");
+    let unknown = "/api/orders/0190b5a2-7c3e-7d4f-8a1b-2c3d4e5f6071";
+    let strangers = json!({"userId": "0190b5a2-7c3e-7d4f-8a1b-2c3d4e5f6071", "items": wanted(1)["items"]});
+    let headers = [("authorization", token), ("content-type", "application/json")];
+    let to = |status: &str| json!({ "status": status });
+    vec![
+        ("post", list, 201, made),
+        ("post", list, 400, host.json("POST", list, &json!({}))),
+        ("post", list, 403, host.send("POST", list, &headers, strangers.to_string().as_bytes())),
+        ("post", list, 404, host.json("POST", list, &strangers)),
+        ("post", list, 409, host.json("POST", list, &wanted(1))),
+        ("post", list, 415, host.send("POST", list, &[], b"{}")),
+        ("get", list, 200, host.get(list)),
+        ("get", list, 400, host.get("/api/orders?status=new")),
+        ("get", one, 200, host.get(&found)),
+        ("get", one, 404, host.get(unknown)),
+        ("patch", status, 200, host.json("PATCH", &step, &to("cancelled"))),
+        ("patch", status, 400, host.json("PATCH", &step, &to("new"))),
+        ("patch", status, 403, host.send("PATCH", &step, &headers, to("shipped").to_string().as_bytes())),
+        ("patch", status, 404, host.json("PATCH", &format!("{unknown}/status"), &to("shipped"))),
+        ("patch", status, 409, host.json("PATCH", &step, &to("shipped"))),
+    ]
 }
 
 fn answers_are_as_described(host: &Host, document: &Value) {
@@ -126,6 +161,7 @@ fn answers_are_as_described(host: &Host, document: &Value) {
         ("get", notifications, 401, nobody("GET", &of(own))),
         ("get", notifications, 403, as_ada("GET", &of("0190b5a2-7c3e-7d4f-8a1b-2c3d4e5f6071"))),
     ]);
+    answers.extend(answers_of_orders(host, &ada.path, &ada.authorization));
     for (method, path, status, answer) in answers {
         assert_eq!(answer.status, status, "{method} {path}: {}", answer.text());
         is_described(document, &document["paths"][path][method], &answer, &format!("{method} {path} {status}"));

@@ -21,7 +21,7 @@ const REUSE: &str = "limits = { cpu = \"3s\", reuse = { requests = 1000, idle = 
 const DEADLINE: Duration = Duration::from_secs(30);
 
 #[track_caller]
-fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+pub fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
     let began = Instant::now();
     loop {
         if let Some(found) = condition() {
@@ -32,7 +32,7 @@ fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-fn version(answer: &Answer) -> String {
+pub fn version(answer: &Answer) -> String {
     answer.header("x-service-version").unwrap_or_else(|| panic!("{answer:?}")).to_owned()
 }
 

@@ -13,6 +13,8 @@ use super::Events;
 use crate::backend::redis::AskError;
 
 const BEAT_EVERY: Duration = Duration::from_secs(1);
+/// While Redis is away: whoever takes events waits for its return to be noticed here.
+const TRY_EVERY: Duration = Duration::from_millis(250);
 /// How long a host counts as there after its last word.
 pub(super) const LEASE: Duration = Duration::from_secs(6);
 /// After an outage, others get this long to say that they are there.
@@ -33,8 +35,9 @@ impl Events {
     pub(super) async fn beat(&self) {
         loop {
             let answer = self.say_alive().await;
+            let pause = if answer.is_ok() { BEAT_EVERY } else { TRY_EVERY };
             self.heard(answer);
-            tokio::time::sleep(BEAT_EVERY).await;
+            tokio::time::sleep(pause).await;
         }
     }
 

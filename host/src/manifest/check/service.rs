@@ -5,11 +5,11 @@ use std::{
     sync::Arc,
 };
 
-use super::{Check, auth::Auths, environment::environment, events, keyvalue, limits::limits, name, reach};
+use super::{Check, auth::Auths, environment::environment, events, keyvalue, limits::limits, name, reach, swap};
 use crate::{
     grant::{Grants, Mode, Permissions},
     manifest::{
-        DatabasePlace, DatabaseSettings, HostSettings, ServiceSettings, Smoke, defaults,
+        DatabasePlace, DatabaseSettings, HostSettings, ServiceSettings, defaults,
         raw::{Named, RawMode, RawService},
         source::Key,
         structure::nearest,
@@ -70,7 +70,8 @@ pub(in crate::manifest) fn service(
         env: environment(check, key, raw.permissions.env, raw.env),
         limits: limits(check, &key.child("limits"), raw.limits, around.host),
         health_path: health,
-        smoke: smoke(check, &key.child("swap").child("smoke"), raw.swap.smoke),
+        ramp: swap::ramp(check, &key.child("swap"), &raw.swap),
+        smoke: swap::smoke(check, &key.child("swap").child("smoke"), raw.swap.smoke),
         events: events::consumer(check, &key.child("events"), raw.events),
     }
 }
@@ -92,18 +93,7 @@ fn version_is_right(version: &str) -> Result<(), String> {
     Err(format!("`{version}` is no version; write up to 64 letters, digits, `.`, `-` and `_`, such as `1.0.0`"))
 }
 
-fn smoke(check: &mut Check<'_>, key: &Key<'_>, written: Option<String>) -> Smoke {
-    let default = || Smoke { method: http::Method::GET, target: "/".into() };
-    let Some(text) = written else { return default() };
-    let parsed = text.split_once(' ').and_then(|(method, target)| {
-        let method = method.parse().ok().filter(|_| method.bytes().all(|byte| byte.is_ascii_uppercase()))?;
-        Some(Smoke { method, target: health_path(target.to_owned()).ok()? })
-    });
-    let parsed = parsed.ok_or_else(|| format!("`{text}` is no request; write a method and a path, like `GET /ready`"));
-    check.keep(key, parsed).unwrap_or_else(default)
-}
-
-fn health_path(path: String) -> Result<String, String> {
+pub(super) fn health_path(path: String) -> Result<String, String> {
     let right = path.starts_with('/') && !path.contains('#') && path.parse::<http::uri::PathAndQuery>().is_ok();
     if right { Ok(path) } else { Err(format!("`{path}` is no path; write it like `/health`")) }
 }

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::{
     super::{
         defaults,
-        quantity::{Size, Time},
+        quantity::{Share, Size, Time},
     },
     Named, RawCall, RawConsumer, RawKeyValueGrant, RawNet, RawSign,
 };
@@ -17,7 +17,7 @@ pub(crate) struct RawService {
     /// The component, a `.wasm` file.
     #[schemars(required)]
     pub(crate) component: Option<String>,
-    /// The command that builds it. Never run by the host; shown when the component is missing.
+    /// The command that builds it. Run by `archipel run --watch` only; shown when the component is missing.
     pub(crate) build: Option<String>,
     /// Shown with the component's digest in answers and in `status`.
     #[schemars(extend("default" = defaults::VERSION))]
@@ -50,6 +50,40 @@ pub(crate) struct RawSwap {
     /// The request that a new build must answer, with anything but 5xx, before it is live.
     #[schemars(extend("default" = defaults::SMOKE))]
     pub(crate) smoke: Option<String>,
+    /// How `archipel swap --ramp` goes about it: by shares of the traffic.
+    #[serde(default)]
+    pub(crate) ramp: RawRamp,
+    /// When a ramp goes back by itself: how much worse than the old build the new one may be.
+    #[serde(default)]
+    pub(crate) rollback: RawRollback,
+}
+
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawRamp {
+    /// The shares of requests that the new build gets, one after the other; then all.
+    #[schemars(extend("default" = defaults::RAMP_STEPS))]
+    pub(crate) steps: Option<Vec<Share>>,
+    /// How long each step lasts at least.
+    #[schemars(extend("default" = defaults::RAMP_STEP))]
+    pub(crate) step: Option<Time>,
+    /// How many requests the new build must have answered in each step; fewer are never judged.
+    #[schemars(extend("default" = defaults::RAMP_REQUESTS))]
+    pub(crate) min_requests: Option<u64>,
+}
+
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawRollback {
+    /// By how many points the share of failed requests may be above the old build's.
+    #[schemars(extend("default" = defaults::ROLLBACK_ERROR_RATE))]
+    pub(crate) error_rate: Option<Share>,
+    /// By how much the mean time to the head of an answer may be above the old build's.
+    #[schemars(extend("default" = defaults::ROLLBACK_LATENCY))]
+    pub(crate) latency: Option<Share>,
+    /// The time over which both are compared.
+    #[schemars(extend("default" = defaults::ROLLBACK_WINDOW))]
+    pub(crate) window: Option<Time>,
 }
 
 #[derive(Default, Deserialize, JsonSchema)]

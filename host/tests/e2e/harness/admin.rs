@@ -24,6 +24,19 @@ impl Host {
         self.admin("POST", &format!("/v1/services/{service}/swap"), wasm)
     }
 
+    #[track_caller]
+    pub fn apply(&self, manifest: &str) -> Answer {
+        let authorization = format!("Bearer {}", self.admin_token());
+        let headers = [("authorization", authorization.as_str()), ("content-type", "application/toml")];
+        exchange(self.admin, "POST", "/v1/apply", &headers, manifest.as_bytes())
+    }
+
+    /// What `archipel apply FILE` says when it succeeds.
+    #[track_caller]
+    pub fn apply_by_command(&self, manifest: &std::path::Path) -> Value {
+        self.command(&["apply", manifest.to_str().unwrap()]).json()
+    }
+
     /// `archipel ARGUMENTS --admin …` against this host.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let url = format!("http://{}", self.admin);
@@ -53,6 +66,23 @@ pub fn build(component: &[u8], number: u32) -> Vec<u8> {
     another.extend(name);
     another.extend(number.to_le_bytes());
     another
+}
+
+/// The same component, which says that it needs this.
+pub fn needing(component: &[u8], permissions: &str) -> Vec<u8> {
+    let name = b"archipel:permissions";
+    let length = u8::try_from(1 + name.len() + permissions.len()).expect("short needs");
+    let mut needing = component.to_vec();
+    needing.push(0);
+    // One byte of LEB128, or two.
+    match length {
+        0..0x80 => needing.push(length),
+        _ => needing.extend([length & 0x7f | 0x80, 1]),
+    }
+    needing.push(u8::try_from(name.len()).unwrap());
+    needing.extend(name);
+    needing.extend(permissions.as_bytes());
+    needing
 }
 
 /// The component in a file, for commands.

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use super::{log::Log, shop::open_folder};
 
-/// A server on a port of its own with a role `shop` and databases `shop` and `products`; ended with the test.
+/// A server on a port of its own with a role `shop` and databases `shop`, `products` and `orders`; ended with the test.
 pub struct Postgres {
     port: u16,
     running: Option<(Child, Log)>,
@@ -35,6 +35,7 @@ impl Postgres {
         server.statement("CREATE ROLE shop LOGIN");
         server.statement("CREATE DATABASE shop OWNER shop");
         server.statement("CREATE DATABASE products OWNER shop");
+        server.statement("CREATE DATABASE orders OWNER shop");
         server.resume();
         server
     }

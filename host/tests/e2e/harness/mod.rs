@@ -12,6 +12,7 @@ mod redis;
 mod shared;
 pub mod shop;
 pub mod spoilt;
+mod streams;
 pub mod upstream;
 
 pub use command::Command;
@@ -21,4 +22,5 @@ pub use http::{Answer, Connection, Held, exchange};
 pub use postgres::{Server, Session, postmaster};
 pub use redis::{Redis, redis_pid};
 pub use shared::Shared;
+pub use streams::Streams;
 pub use upstream::Upstream;

@@ -113,13 +113,19 @@ pub fn with_orders() -> Host {
 
 /// The lines are for the databases of users, products and orders, and for the Redis.
 pub fn with_orders_manifest([users, products, orders, redis]: [&str; 4]) -> String {
-    format!("{}{}{}{}", manifest("", users), products_part(products), events_part(redis), orders_part(orders, ""))
+    let (products, events) = (products_part(products), events_part(redis));
+    format!("{}{products}{events}{}", before_orders(users), orders_part(orders, ""))
 }
 
 /// All of the shop on private servers; `orders` are lines of the service of that name.
 pub fn whole_manifest(orders: &str) -> String {
     let (products, events) = (products_part(""), events_part(""));
-    format!("{}{products}{events}{}{NOTIFICATIONS}", manifest("", ""), orders_part("", orders))
+    format!("{}{products}{events}{}{NOTIFICATIONS}", before_orders(""), orders_part("", orders))
+}
+
+/// Users, whose profiles have orders.
+fn before_orders(database: &str) -> String {
+    manifest("", database).replace("from = \"users:/api/orders", "from = \"orders:/api/orders")
 }
 
 /// Notifications, and what carries events to it; `redis` is a line for the Redis of both.

@@ -1,0 +1,88 @@
+//! Where the source of a component is, for whoever rebuilds it when that changes.
+//!
+//! A component under a `target` folder belongs to the cargo workspace around that: a change in its
+//! own crate is its own, one in another service's crate is not, and one anywhere else (a library, a
+//! lock file) is everybody's. Any other component belongs to the folder that it lies in.
+
+use std::{
+    fs,
+    path::{Component, Path, PathBuf},
+};
+
+/// Folders that may be watched for one workspace.
+const FOLDERS_MAX: usize = 1000;
+
+/// The source of one component.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sources {
+    /// The workspace.
+    root: PathBuf,
+    /// The component's own crate, if it is found by its name.
+    own: Option<PathBuf>,
+}
+
+impl Sources {
+    /// `component` is absolute and may not exist yet.
+    pub fn of(component: &Path) -> Self {
+        let target = component.ancestors().find(|folder| folder.file_name().is_some_and(|name| name == "target"));
+        let folder = |path: &Path| path.parent().map_or_else(|| path.to_owned(), Path::to_owned);
+        let Some(root) = target.map(folder) else { return Self { root: folder(component), own: None } };
+        let stem = component.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+        let crates = [root.join(stem), root.join(stem.replace('_', "-"))];
+        Self { own: crates.into_iter().find(|folder| folder.join("Cargo.toml").is_file()), root }
+    }
+
+    /// What to watch: the root alone, and with all that is in them the folders of it that hold source.
+    pub fn folders(&self) -> (PathBuf, Vec<PathBuf>) {
+        let entries = fs::read_dir(&self.root).into_iter().flatten().flatten().take(FOLDERS_MAX);
+        let folders = entries.map(|entry| entry.path()).filter(|path| path.is_dir() && !is_generated(path, &self.root));
+        (self.root.clone(), folders.collect())
+    }
+
+    /// Whether a change of `path` may change this component; `others` are those that it is built with.
+    pub fn concern(&self, path: &Path, others: &[Self]) -> bool {
+        if !path.starts_with(&self.root) || is_generated(path, &self.root) {
+            return false;
+        }
+        let is_in = |of: &Self| of.own.as_ref().is_some_and(|own| path.starts_with(own));
+        is_in(self) || !others.iter().any(is_in)
+    }
+}
+
+/// What a build makes, and what an editor leaves for a moment.
+fn is_generated(path: &Path, root: &Path) -> bool {
+    let inside = path.strip_prefix(root).unwrap_or(path);
+    let generated = |part: Component<'_>| {
+        let name = part.as_os_str().to_string_lossy();
+        name == "target" || name.starts_with('.') || name.ends_with('~') || name.ends_with(".wasm")
+    };
+    inside.components().any(generated)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_concerns_its_own_crate_or_everybody() {
+        let place = tempfile::tempdir().unwrap();
+        let root = place.path();
+        for name in ["users", "probe-pg", "sdk"] {
+            fs::create_dir_all(root.join(name).join("src")).unwrap();
+            fs::write(root.join(name).join("Cargo.toml"), "").unwrap();
+        }
+        let built = root.join("target/wasm32-wasip2/release");
+        let both = ["users.wasm", "probe_pg.wasm"].map(|name| Sources::of(&built.join(name)));
+        let concerned = |path: &str| both.each_ref().map(|of| of.concern(&root.join(path), &both));
+        assert_eq!(concerned("users/src/lib.rs"), [true, false]);
+        assert_eq!(concerned("probe-pg/src/lib.rs"), [false, true]);
+        assert_eq!(concerned("sdk/src/lib.rs"), [true, true]);
+        assert_eq!(concerned("Cargo.lock"), [true, true]);
+        for quiet in ["target/release/x", "users/.lib.rs.swp", "users/src/lib.rs~", "users/x.wasm"] {
+            assert_eq!(concerned(quiet), [false, false], "{quiet}");
+        }
+        assert!(!both[0].concern(Path::new("/elsewhere/users/src/lib.rs"), &both));
+        let alone = Sources::of(&root.join("sdk/one.wasm"));
+        assert!(alone.concern(&root.join("sdk/one.c"), &[]) && !alone.concern(&root.join("users/x.c"), &[]));
+    }
+}

@@ -1,0 +1,182 @@
+//! Permissions that an operator accepted together with a build, beyond what the manifest grants.
+//!
+//! They are exactly the lines that the build's own needs lack, they hold for its service until the
+//! manifest grants them too or its file names another component, and they are written down with who
+//! accepted them and when. Names that the manifest does not have stay refused. What is called up
+//! here are values; whoever starts a service asks for them.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::missing_needs;
+use crate::{
+    component::{self, Accepted, Digest, Histories},
+    grant::{Grants, Mode, Permissions, SignGrant, call::CallScope, keyvalue::KeyValueScope, net::NetAllow},
+    manifest::{DatabasePlace, Manifest, ServiceSettings, ttl},
+};
+
+/// `manifest` with what was accepted for its services.
+///
+/// What does not hold any more is left out: the manifest grants it, it names another component
+/// file than when it was accepted, or a name in it is gone.
+pub fn accepted(mut manifest: Manifest, histories: &Histories) -> (Manifest, Held) {
+    let as_written = manifest.clone();
+    let mut held = Held::default();
+    for settings in manifest.services.values_mut() {
+        let mut kept = Vec::new();
+        for accepted in holding(settings, histories) {
+            match widened(settings, std::slice::from_ref(&accepted.line), &as_written) {
+                Ok(wider) => {
+                    *settings = wider;
+                    kept.push(accepted);
+                }
+                Err(reason) => {
+                    let (service, line) = (&settings.name, &accepted.line);
+                    tracing::warn!(%service, line, reason, "an accepted permission is not given any more");
+                }
+            }
+        }
+        held.0.insert(settings.name.clone(), kept);
+    }
+    (manifest, held)
+}
+
+/// What still holds of what was accepted, by service.
+#[derive(Default)]
+pub struct Held(BTreeMap<Arc<str>, Vec<Accepted>>);
+
+impl Held {
+    /// Forgets what does not hold any more, once the manifest runs. Blocking; a failure is only a
+    /// warning, for the same is found out again.
+    pub fn settle(self, histories: &Histories) {
+        for (service, kept) in self.0 {
+            if histories.of(&service).accepted == kept {
+                continue;
+            }
+            if let Err(error) = histories.change(&service, None, |history| history.accepted = kept) {
+                tracing::warn!(%service, %error, "an accepted permission that is not needed any more cannot be forgotten");
+            }
+        }
+    }
+}
+
+/// What was accepted for a service and is still beyond `settings`.
+fn holding(settings: &ServiceSettings, histories: &Histories) -> Vec<Accepted> {
+    let history = histories.of(&settings.name);
+    if history.accepted.is_empty() {
+        return Vec::new();
+    }
+    let file = component::read(&settings.component, None).ok().map(|wasm| Digest::of(&wasm));
+    if file != history.file {
+        return Vec::new();
+    }
+    let lacks = |accepted: &Accepted| !missing_needs(Some(&accepted.line), &settings.grants).is_empty();
+    history.accepted.into_iter().filter(lacks).collect()
+}
+
+/// `settings` with the permissions of `lines`, as a manifest would write them.
+///
+/// # Errors
+/// A line that names something the manifest does not have, or that no manifest could have.
+pub fn widened(settings: &ServiceSettings, lines: &[String], manifest: &Manifest) -> Result<ServiceSettings, String> {
+    let mut permissions = settings.grants.permissions().clone();
+    for line in lines {
+        let table: toml::Table = line.parse().map_err(|_| format!("`{line}` is no permission"))?;
+        for (key, value) in &table {
+            add(&mut permissions, key, value, manifest).map_err(|reason| format!("`{line}`: {reason}"))?;
+        }
+    }
+    let grants = Grants::new(settings.name.clone(), settings.grants.manifest().to_owned(), permissions);
+    Ok(ServiceSettings { grants: Arc::new(grants), ..settings.clone() })
+}
+
+fn add(permissions: &mut Permissions, key: &str, value: &toml::Value, manifest: &Manifest) -> Result<(), String> {
+    match key {
+        "postgres" => {
+            for (name, mode) in table(value)? {
+                let (name, settings) =
+                    manifest.databases.get_key_value(name.as_str()).ok_or_else(|| unknown("postgres", name))?;
+                let mode = mode_of(mode);
+                if let (Mode::Read, DatabasePlace::External { url_read: None, .. }) = (mode, &settings.place) {
+                    return Err(format!("`read` needs `url_read` in `[postgres.{name}]`"));
+                }
+                permissions.postgres.insert(name.clone(), mode);
+            }
+        }
+        "keyvalue" => {
+            for (name, mode) in table(value)? {
+                let (name, _) =
+                    manifest.keyvalue.get_key_value(name.as_str()).ok_or_else(|| unknown("keyvalue", name))?;
+                let prefix = permissions.keyvalue.get(name).map_or_else(|| "".into(), |scope| scope.prefix.clone());
+                permissions.keyvalue.insert(name.clone(), KeyValueScope { prefix, mode: mode_of(mode) });
+            }
+        }
+        "passwords" => permissions.passwords |= value.as_bool() == Some(true),
+        "sign" => permissions.sign = Some(sign(permissions.sign.take(), table(value)?, manifest)?),
+        "call" => {
+            for name in texts(value)? {
+                let (name, _) = manifest.services.get_key_value(name).ok_or_else(|| unknown("services", name))?;
+                permissions.call.insert(name.clone(), CallScope::Whole);
+            }
+        }
+        "net" => {
+            let NetAllow::Only(known) = &permissions.net.allow else { return Ok(()) };
+            let mut all = known.to_vec();
+            for entry in texts(value)? {
+                all.push(entry.parse().map_err(|error| format!("{error}"))?);
+            }
+            permissions.net.allow = NetAllow::Only(all.into());
+        }
+        "publish" | "subscribe" => {
+            if manifest.events.is_none() {
+                return Err("the manifest has no `[events]`".to_owned());
+            }
+            let topics = if key == "publish" { &mut permissions.publish } else { &mut permissions.subscribe };
+            for topic in texts(value)? {
+                topics.push(topic.parse().map_err(|error| format!("{error}"))?);
+            }
+        }
+        other => return Err(format!("`{other}` can be granted in the manifest only")),
+    }
+    Ok(())
+}
+
+/// The roles that are there already stay.
+fn sign(known: Option<SignGrant>, wanted: &toml::Table, manifest: &Manifest) -> Result<SignGrant, String> {
+    let name = wanted.get("auth").and_then(toml::Value::as_str).unwrap_or_default();
+    let (auth, settings) = manifest.issuers.get_key_value(name).ok_or_else(|| unknown("auth", name))?;
+    if !settings.keys.can_sign() {
+        return Err(format!("`[auth.{name}]` has keys that only verify"));
+    }
+    if let Some(other) = known.as_ref().filter(|known| known.auth != *auth) {
+        return Err(format!("the service signs for `{}` already", other.auth));
+    }
+    let ttl_max = wanted.get("ttl_max").and_then(toml::Value::as_str).unwrap_or("1h");
+    let mut grant = match known {
+        Some(known) => known,
+        None => SignGrant { auth: auth.clone(), roles: Vec::new(), ttl_max: ttl(ttl_max)? },
+    };
+    for role in wanted.get("roles").map(texts).transpose()?.unwrap_or_default() {
+        if !grant.roles.iter().any(|known| **known == *role) {
+            grant.roles.push(role.into());
+        }
+    }
+    Ok(grant)
+}
+
+fn mode_of(value: &toml::Value) -> Mode {
+    let word = value.get("mode").and_then(toml::Value::as_str).or(value.as_str());
+    if word == Some("read") { Mode::Read } else { Mode::ReadWrite }
+}
+
+fn table(value: &toml::Value) -> Result<&toml::Table, String> {
+    value.as_table().ok_or_else(|| "is no table".to_owned())
+}
+
+fn texts(value: &toml::Value) -> Result<Vec<&str>, String> {
+    let items = value.as_array().ok_or("is no list")?;
+    items.iter().map(|item| item.as_str().ok_or_else(|| "holds something else than texts".to_owned())).collect()
+}
+
+fn unknown(kind: &str, name: &str) -> String {
+    format!("the manifest has no `[{kind}.{name}]`; a name must be there before it can be granted")
+}

@@ -1,0 +1,52 @@
+//! What somebody who edits sources needs of a host that runs: the file of a component or of the
+//! manifest, as it is now, goes live.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::Running;
+use crate::{
+    deploy::{ApplyError, Fate, SwapError},
+    manifest::Manifest,
+};
+
+/// Who asked for it, in histories.
+const BY: &str = "watch";
+
+/// What became of a build.
+pub enum Rebuilt {
+    /// It is what runs.
+    Same,
+    Live {
+        version: String,
+        took: Duration,
+    },
+}
+
+impl Running {
+    /// What runs now.
+    pub fn manifest(&self) -> Arc<Manifest> {
+        self.applier.manifest.load_full()
+    }
+
+    /// Makes the manifest's file the running manifest; a sentence for people.
+    pub async fn apply_file(&self) -> Result<String, ApplyError> {
+        let done = self.applier.apply_file(BY, Instant::now()).await?;
+        let changed = done.services.iter().filter(|(_, fate)| **fate != Fate::Kept);
+        let changed: Vec<String> = changed.map(|(name, fate)| format!("{name} {fate}")).collect();
+        let changed = if changed.is_empty() { "no service changed".to_owned() } else { changed.join(", ") };
+        let restart = match done.manifest.restart.is_empty() {
+            true => String::new(),
+            false => format!("; left as it was until a restart: {}", done.manifest.restart.join(", ")),
+        };
+        Ok(format!("the manifest runs as it is now: {changed}{restart}"))
+    }
+
+    /// Swaps in what the service's component file is now.
+    pub async fn rebuilt(&self, service: &str) -> Result<Rebuilt, SwapError> {
+        let swapped = self.deployment.swap_file(service, &BY.into()).await?;
+        Ok(swapped.map_or(Rebuilt::Same, |swapped| Rebuilt::Live { version: swapped.version, took: swapped.took }))
+    }
+}
