@@ -150,12 +150,11 @@ fn what_is_written_for_a_time_ends_with_it(host: &Host) {
     told(host, "all", "increment", json!({"store": "short", "key": "n", "delta": 1}));
     told(host, "all", "append", json!({"store": "short", "key": "l", "value": "x", "keep": 5}));
     told(host, "all", "insert", json!({"store": "short", "key": "s", "id": "1", "value": "x", "keep": 5}));
-    let is_gone = |store: &str, key: &str| told(host, "all", "get", json!({"store": store, "key": key})).is_null();
-    until("its own time is over", || is_gone("cache", "t"));
-    until("the store's time is over", || {
-        is_gone("short", "t") && is_gone("short", "n") && is_gone("short", "l") && is_gone("short", "s")
-    });
-    assert!(!is_gone("cache", "kept") && !is_gone("short", "long"));
+    let is_gone = |key: &str| told(host, "all", "get", json!({"key": key})).is_null();
+    until("its own time is over", || is_gone("t"));
+    let rest = || told(host, "all", "list-keys", json!({"store": "short", "prefix": "", "limit": 10}))["keys"].take();
+    until("the store's time is over, but for what has its own", || rest() == json!(["long"]));
+    assert!(!is_gone("kept"));
 }
 
 fn sums_are_exact_and_refused_where_they_do_not_fit(host: &Host) {
@@ -367,7 +366,7 @@ fn a_redis_that_is_away_is_found_out_fast_and_used_again_when_it_is_back() {
             assert!(took < Duration::from_secs(1), "{what}: {took:?}, and 100 ms are promised");
         }
         let (_, took) = (0..5).map(|_| get(&host)).min_by_key(|(_, took)| *took).unwrap();
-        assert!(took < Duration::from_millis(60), "{what}: {took:?}, and an outage costs nobody 100 ms");
+        assert!(took < Duration::from_millis(100), "{what}: {took:?}, and an outage costs nobody 100 ms");
     };
     let back = |what: &str| until(what, || get(&host).0.get("error").is_none());
     let status = |service: &str| {
