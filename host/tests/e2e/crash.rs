@@ -43,11 +43,12 @@ fn every_order_answered_is_there_with_one_notification_and_all_stock_is_accounte
     let tea = data(&host.json("POST", "/api/products", &new), 201)["id"].as_str().unwrap().to_owned();
 
     let mut buyers = Vec::new();
-    let (mut answered, mut unanswered) = (0, 0);
+    let (mut answered, mut unanswered, mut slowest_start) = (0, 0, 0);
     for round in 0..rounds() {
         let buyer = member(&host, &shop::email("buyer"));
         let mut placed = under_load(&host, &buyer, &tea, round);
         host = Host::running_in(host.killed(), &manifest).for_admin();
+        slowest_start = slowest_start.max(host.report["startMs"].as_u64().unwrap());
         answered += placed.iter().filter(|placed| placed.order.is_some()).count();
         for placed in placed.iter_mut().filter(|placed| placed.order.is_none()) {
             unanswered += 1;
@@ -83,7 +84,10 @@ fn every_order_answered_is_there_with_one_notification_and_all_stock_is_accounte
     }
     let left = || data(&host.get(&format!("/api/products/{tea}")), 200)["inventory"].as_u64().unwrap();
     until("all stock is accounted for", || left() == STOCK - sold);
-    println!("{} kills: {answered} orders answered, {unanswered} asked for again, {sold} pieces sold", rounds());
+    println!(
+        "{} kills: {answered} orders answered, {unanswered} asked for again, {sold} pieces sold; slowest start {slowest_start} ms",
+        rounds()
+    );
 }
 
 /// Orders are placed from several connections until the host is gone.

@@ -58,7 +58,7 @@ impl Host {
     pub fn running_in(folder: TempDir, rest: &str) -> Self {
         match Self::start(folder, rest) {
             Ok(host) => host,
-            Err(failed) => panic!("the host did not start: {}\n{}", failed.status, failed.errors),
+            Err(failed) => panic!("the host did not start: {}\n{}\n{}", failed.status, failed.errors, failed.log),
         }
     }
 
@@ -92,7 +92,10 @@ impl Host {
         let errors = Log::follow(child.stderr.take().unwrap());
         let ready = |line: &str| serde_json::from_str::<Value>(line).ok().filter(|line| line["listening"].is_object());
         let Some(report) = log.find(ready) else {
-            let status = wait(&mut child);
+            let status = child.try_wait().unwrap().unwrap_or_else(|| {
+                child.kill().unwrap();
+                wait(&mut child)
+            });
             let (errors, log) = (errors.ended(), log.ended());
             let json = serde_json::from_str(&log).ok();
             return Err(Failed { status, errors, log, json, folder });
