@@ -25,21 +25,22 @@ use crate::{
 mod accept;
 mod apply;
 mod lane;
+mod leaving;
 mod loader;
 mod needs;
 mod ramp;
 mod smoke;
 mod swap;
 
-pub use accept::{Held, accepted, widened};
+pub use accept::{accepted, widened};
 pub use apply::{Applied, ApplyError, Fate, Next};
 pub use lane::Pending;
 pub use loader::{Loader, Origin};
 pub use needs::missing_needs;
 pub use swap::{Step, SwapError, SwapOptions, Swapped, Widen, Widened, Widening};
 
-use apply::Leaving;
 use lane::Lane;
+use leaving::Leaving;
 
 /// All services that run together, and what it takes to replace their builds.
 pub struct Deployment {

@@ -43,6 +43,7 @@ pub use traffic::Counts;
 use answer::Work;
 use breaker::Admitted;
 use gate::{Arrival, Gate, Permit};
+use ramp::Chosen;
 use run::{Failure, GuestRun};
 use traffic::Traffic;
 use warm::Warm;
@@ -162,29 +163,6 @@ impl Service {
         old
     }
 
-    /// From now on `ramp` gets its share of the requests. One that had it before is superseded.
-    pub fn begin(&self, ramp: Arc<Ramp>) {
-        ramp.version.warm.retire(false);
-        let by = ramp.version.text().to_owned();
-        if let Some(before) = self.ramp.swap(Some(ramp)) {
-            before.version.warm.retire(true);
-            before.end(format!("superseded by {by}"));
-        }
-    }
-
-    /// The version that is on its way, if one is.
-    pub fn ramp(&self) -> Option<Arc<Ramp>> {
-        self.ramp.load_full()
-    }
-
-    /// Gives all requests back to the live version, at once. None: there was no ramp.
-    pub fn end_ramp(&self, reason: &str) -> Option<Arc<Ramp>> {
-        let ramp = self.ramp.swap(None)?;
-        ramp.version.warm.retire(true);
-        ramp.end(reason.to_owned());
-        Some(ramp)
-    }
-
     /// The version that was live before this one.
     pub fn previous(&self) -> Option<Arc<Version>> {
         self.previous.load_full()
@@ -230,24 +208,6 @@ impl Service {
             arm.answer(began.elapsed(), failed);
         }
         result
-    }
-
-    /// The live version, or the one on its way where a trace is in its share.
-    fn chosen(&self, trace_id: u128, admitted: Admitted) -> Chosen {
-        let Some(ramp) = &*self.ramp.load() else {
-            return Chosen { version: self.version(), admitted, arm: None };
-        };
-        let own = if ramp.takes(trace_id) { ramp.breaker.admit().ok() } else { None };
-        match own {
-            Some(own) => {
-                let arm = Some(ramp.new.clone());
-                Chosen { version: ramp.version.clone(), admitted: own.of(ramp.new.clone()), arm }
-            }
-            None => {
-                let arm = Some(ramp.old.clone());
-                Chosen { version: self.version(), admitted: admitted.of(ramp.old.clone()), arm }
-            }
-        }
     }
 
     async fn answer_on(
@@ -303,14 +263,6 @@ impl Dispatch for Service {
             answer
         })
     }
-}
-
-/// Which version answers a request, and who is told how it did.
-struct Chosen {
-    version: Arc<Version>,
-    admitted: Admitted,
-    /// While there is a ramp.
-    arm: Option<Arc<Arm>>,
 }
 
 /// How long an instance that could not be made for want of room is waited for.

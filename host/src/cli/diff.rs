@@ -73,7 +73,9 @@ fn needs(text: &str) -> BTreeSet<String> {
     for (key, value) in &table {
         match value {
             toml::Value::Array(items) => words.extend(items.iter().map(|item| format!("{key} {}", word(item)))),
-            toml::Value::Table(items) => words.extend(items.iter().map(|(name, item)| format!("{key} {name} ({})", word(item)))),
+            toml::Value::Table(items) => {
+                words.extend(items.iter().map(|(name, item)| format!("{key} {name} ({})", word(item))))
+            }
             other => _ = words.insert(format!("{key} {}", word(other))),
         }
     }
@@ -126,7 +128,9 @@ mod tests {
     fn what_came_and_what_went_is_told_and_nothing_else() {
         let words = |text: &str| Words::from([("needs".to_owned(), needs(text))]);
         let old = words("postgres = { users = \"read\" }\nnet = [\"a.example:443\"]\npasswords = true");
-        let new = words("postgres = { users = \"read-write\" }\nnet = [\"a.example:443\", \"b.example:443\"]\npasswords = true");
+        let new = words(
+            "postgres = { users = \"read-write\" }\nnet = [\"a.example:443\", \"b.example:443\"]\npasswords = true",
+        );
         let changes = changes(&old, &new);
         let set = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<BTreeSet<_>>();
         assert_eq!(changes["needs"].added, set(&["net b.example:443", "postgres users (read-write)"]));

@@ -10,10 +10,15 @@ use std::{
 use anyhow::Context;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{Output, check::refused, progress::Progress, watch};
+use super::{
+    Output,
+    check::refused,
+    progress::Progress,
+    watch::{Watching, build_missing},
+};
 use crate::{
     manifest::{Environment, Manifest},
-    serve::{self, Report, Surroundings},
+    serve::{self, Report, Running, Surroundings},
     telemetry,
 };
 
@@ -42,7 +47,7 @@ pub(super) fn run(file: &Path, watching: bool, output: Output) -> anyhow::Result
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().thread_name("archipel").enable_all().build()?;
     if watching {
-        runtime.block_on(watch::build_missing(&loaded.manifest))?;
+        runtime.block_on(build_missing(&loaded.manifest))?;
     }
     let missing = loaded.missing_components();
     if !missing.is_empty() {
@@ -74,22 +79,26 @@ async fn live(
         started = serve::start(manifest, surroundings) => started?,
         () = signals.next() => return Ok(ExitCode::SUCCESS),
     };
-    print(&running.report(), output)?;
-    tokio::select! {
-        () = signals.next() => {}
-        ended = watch::watch(&running), if watching => {
-            if let Err(error) = ended {
-                running.stop().await;
-                return Err(error);
-            }
-        }
-    }
+    let ended = tokio::select! {
+        () = signals.next() => Ok(()),
+        ended = serving(&running, watching, output) => ended,
+    };
     tracing::info!("draining: no new requests; a second signal stops at once");
     tokio::select! {
         stragglers = running.stop() => tracing::info!(stragglers, "stopped"),
         () = signals.next() => return Ok(ExitCode::FAILURE),
     }
-    Ok(ExitCode::SUCCESS)
+    ended.map(|()| ExitCode::SUCCESS)
+}
+
+/// Says that it is ready, and builds what is edited where that is wanted; ends only when it cannot.
+async fn serving(running: &Running, watching: bool, output: Output) -> anyhow::Result<()> {
+    let watching = if watching { Some(Watching::start(running)?) } else { None };
+    print(&running.report(), output)?;
+    match watching {
+        Some(watching) => watching.run(running).await,
+        None => std::future::pending().await,
+    }
 }
 
 struct Signals {

@@ -7,7 +7,7 @@
 
 use std::{
     collections::BTreeSet,
-    io::IsTerminal,
+    io::{IsTerminal, Write},
     path::{Path, PathBuf},
     process::Stdio,
     sync::{Arc, Mutex, PoisonError},
@@ -52,28 +52,38 @@ struct Plan {
     services: Vec<(Arc<str>, Sources)>,
 }
 
-/// Watches until it is dropped.
-pub(super) async fn watch(running: &Running) -> anyhow::Result<()> {
-    let changed = Arc::new(Changed::default());
-    let mut watcher = follow(&running.manifest(), &changed)?;
-    loop {
-        changed.quiet().await;
-        let What { manifest, services } = std::mem::take(&mut *changed.what());
-        if manifest {
-            match running.apply_file().await {
-                Ok(text) => say(&text),
-                Err(error) => say(&chain(&error)),
+/// What is watched, and what has changed; as long as this lives.
+pub(super) struct Watching {
+    changed: Arc<Changed>,
+    watcher: RecommendedWatcher,
+}
+
+impl Watching {
+    /// Sees every change from now on.
+    pub(super) fn start(running: &Running) -> anyhow::Result<Self> {
+        let changed = Arc::new(Changed::default());
+        Ok(Self { watcher: follow(&running.manifest(), &changed)?, changed })
+    }
+
+    /// Builds what changes, until it is dropped.
+    pub(super) async fn run(mut self, running: &Running) -> anyhow::Result<()> {
+        loop {
+            self.changed.quiet().await;
+            let What { manifest, services } = std::mem::take(&mut *self.changed.what());
+            if manifest {
+                match running.apply_file().await {
+                    Ok(text) => say(&text),
+                    Err(error) => say(&chain(&error)),
+                }
+                self.watcher = follow(&running.manifest(), &self.changed)?;
             }
-            drop(watcher);
-            watcher = follow(&running.manifest(), &changed)?;
-        }
-        for name in services {
-            let settings = running.manifest().services.get(&name).cloned();
-            if let Some(settings) = settings {
-                rebuild(running, &settings).await;
+            for name in services {
+                let settings = running.manifest().services.get(&name).cloned();
+                if let Some(settings) = settings {
+                    rebuild(running, &settings).await;
+                }
             }
         }
-        let _alive = &watcher;
     }
 }
 
@@ -142,7 +152,8 @@ async fn last_of(said: Option<impl AsyncReadExt + Unpin>) -> String {
 
 /// For the person who edits; standard output is the host's log.
 fn say(text: &str) {
-    eprintln!("{text}");
+    // Nobody may be there to read it.
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
 /// Watches the sources of a manifest, as long as the watcher lives.

@@ -7,81 +7,25 @@
 
 use std::{
     collections::BTreeMap,
-    path::PathBuf,
-    sync::{Arc, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
-use gateway::call::Callee;
+
+mod outcome;
+
+pub use outcome::{Applied, ApplyError, Fate};
 
 use super::{DeployError, Deployed, Deployment, Origin, Services, lane::Turn, loader::entry, smoke::smoke};
 use crate::{
     backend::Backends,
     component::{Digest, Entry, History, Outcome, Start},
     manifest::{Manifest, ServiceSettings},
-    problem::{Problems, chain},
+    problem::chain,
     service::{Service, Version},
 };
-
-/// The manifest that runs, for `status`.
-#[derive(Debug, Clone, Default, serde::Serialize)]
-pub struct Applied {
-    pub file: PathBuf,
-    /// Of the text that runs; the file may say something else by now.
-    pub digest: String,
-    /// RFC 3339, UTC.
-    pub at: String,
-    /// The name of the token that applied it; `manifest` since a start.
-    pub by: String,
-    /// Keys of it that take effect with a restart only.
-    pub restart: Vec<String>,
-}
-
-/// What an applied manifest means for a service.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Fate {
-    Kept,
-    Changed,
-    Added,
-    Removed,
-}
-
-impl std::fmt::Display for Fate {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Kept => "kept",
-            Self::Changed => "changed",
-            Self::Added => "added",
-            Self::Removed => "removed",
-        })
-    }
-}
-
-/// Why a manifest was not applied. What ran before still runs.
-#[derive(Debug, thiserror::Error)]
-pub enum ApplyError {
-    #[error("another manifest is being applied; try again when it is done")]
-    Busy,
-    #[error("the manifest is not right; nothing was changed:\n{0}")]
-    Wrong(Problems),
-    #[error("a running host does not take this from a manifest that is sent to it; nothing was changed:\n{}", .0.join("\n"))]
-    Refused(Vec<String>),
-    #[error("{0}; nothing was changed")]
-    NeedsRestart(String),
-    #[error("nothing was changed: {0}")]
-    Backend(String),
-    #[error("nothing was changed:\n{}", .0.iter().map(|error| chain(error)).collect::<Vec<_>>().join("\n"))]
-    Services(Vec<DeployError>),
-}
-
-/// A service that is not in the manifest any more, until its last callers are done.
-pub(super) struct Leaving {
-    callee: Arc<Callee>,
-    until: Instant,
-}
 
 /// What will run, ready to; dropping it changes nothing.
 pub struct Next {
@@ -180,10 +124,11 @@ impl Deployment {
         let file_build = self.loader.read(&settings).await?;
         let file = Digest::of(&file_build);
         let history = self.loader.histories.of(&settings.name);
-        let (live, origin) = match history.start(file) {
-            Start::File => (file, Origin::Manifest),
-            Start::Swapped(digest) => (digest, Origin::Swap),
-        };
+        let mut build = (file, Origin::Manifest);
+        if let Start::Swapped(digest) = history.start(file) {
+            build = (digest, Origin::Swap);
+        }
+        let (live, origin) = build;
         let running = old.map(|old| old.service.version());
         let same_build = running.as_ref().is_some_and(|version| version.component.digest == live);
         if let Some(old) = old.filter(|old| same_build && !touched && *old.settings == *settings) {
@@ -253,36 +198,10 @@ impl Deployment {
         let before = self.services.swap(Arc::new(services));
         let now = self.services();
         let changed = |old: &&Arc<Deployed>| now.get(&old.settings.name).is_none_or(|new| !Arc::ptr_eq(new, old));
-        let until = Instant::now() + drain;
         let gone = before.values().filter(|old| !now.contains_key(&old.settings.name));
-        self.leaving().extend(gone.map(|old| Leaving { callee: old.callee.clone(), until }));
         self.loader.reach(backends);
-        self.direct();
+        self.leave(gone, drain);
         before.values().filter(changed).for_each(|old| old.service.retire());
         self.describe_anew();
-    }
-
-    /// Lets those go whose time to be called is over.
-    pub fn part(&self) {
-        let mut leaving = self.leaving();
-        if leaving.iter().any(|leaving| leaving.until <= Instant::now()) {
-            leaving.retain(|leaving| leaving.until > Instant::now());
-            drop(leaving);
-            self.direct();
-        }
-    }
-
-    /// Tells callers where services are now.
-    fn direct(&self) {
-        let leaving = self.leaving();
-        let old = leaving.iter().map(|leaving| leaving.callee.clone());
-        let services = self.services();
-        // Later ones win: a service that is back is the new one.
-        let all = old.chain(services.values().map(|deployed| deployed.callee.clone()));
-        self.loader.backends().directory.replace(all);
-    }
-
-    fn leaving(&self) -> std::sync::MutexGuard<'_, Vec<Leaving>> {
-        self.leaving.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

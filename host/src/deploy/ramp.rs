@@ -12,12 +12,12 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{Deployed, Deployment, loader::entry};
+use super::{Deployed, Deployment, SwapError, Swapped, lane::Turn, loader::entry};
 use crate::{
     component::Outcome,
     manifest::RampSettings,
     problem::chain,
-    service::{ArmCounts, Ramp},
+    service::{ArmCounts, Ramp, Version},
 };
 
 /// How often both builds are compared.
@@ -26,16 +26,44 @@ const LOOK: Duration = Duration::from_millis(50);
 const STEP_MAX: Duration = Duration::from_secs(60 * 60);
 
 /// A ramp and who asked for it.
-pub(super) struct Climb {
-    pub(super) deployed: Arc<Deployed>,
-    pub(super) ramp: Arc<Ramp>,
-    pub(super) wasm: Bytes,
-    pub(super) by: Arc<str>,
+struct Climb {
+    deployed: Arc<Deployed>,
+    ramp: Arc<Ramp>,
+    wasm: Bytes,
+    by: Arc<str>,
 }
 
 impl Deployment {
+    /// Gives `version` its first share, and whoever leads it further the rest.
+    pub(super) async fn set_out(
+        self: &Arc<Self>,
+        deployed: &Arc<Deployed>,
+        version: Arc<Version>,
+        (wasm, by): (Bytes, Arc<str>),
+        turn: Turn,
+        began: Instant,
+    ) -> Result<Swapped, SwapError> {
+        let settings = &deployed.settings.ramp;
+        let noted = entry(&version, Outcome::Ramping, &by, None);
+        self.loader.remember(&deployed.settings, None, |history| history.note(noted)).await?;
+        let swapped = Swapped {
+            service: deployed.settings.name.clone(),
+            version: version.text().to_owned(),
+            replaced: deployed.service.version().text().to_owned(),
+            cached: version.component.cached,
+            took: began.elapsed(),
+            accepted: Vec::new(),
+            steps: settings.steps.clone(),
+        };
+        let ramp = Arc::new(Ramp::new(version, settings.steps.first().copied().unwrap_or(1), settings.window));
+        deployed.service.begin(ramp.clone());
+        drop(turn);
+        tokio::spawn(self.clone().climb(Climb { deployed: deployed.clone(), ramp, wasm, by }));
+        Ok(swapped)
+    }
+
     /// Leads a ramp to its end; the task belongs to the ramp and ends with it.
-    pub(super) async fn climb(self: Arc<Self>, climb: Climb) {
+    async fn climb(self: Arc<Self>, climb: Climb) {
         let Climb { deployed, ramp, .. } = &climb;
         let settings = &deployed.settings.ramp;
         let service = &deployed.settings.name;

@@ -4,30 +4,29 @@
 //! smoke request, the history on disk. Then one store. A step that fails changes nothing.
 
 use std::{
-    future::Future,
     path::Path,
-    pin::Pin,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
-use tokio::sync::OwnedMutexGuard;
+
+mod error;
+mod fitting;
+
+pub use error::{Step, SwapError};
+pub use fitting::{Widen, Widened, Widening};
 
 use super::{
-    DeployError, Deployed, Deployment,
+    Deployed, Deployment,
     lane::Turn,
-    loader::{entry, now, permitted},
-    missing_needs,
-    ramp::Climb,
+    loader::{entry, now},
     smoke::smoke,
 };
 use crate::{
-    backend::Backends,
-    component::{Accepted, Component, Digest, Entry, Outcome},
-    manifest::ServiceSettings,
+    component::{Accepted, Digest, Entry, Outcome},
     problem::chain,
-    service::{Ramp, Version},
+    service::Version,
 };
 
 /// A build that went live.
@@ -56,114 +55,6 @@ pub struct SwapOptions {
     pub accept: Option<Arc<dyn Widen>>,
 }
 
-/// What gives services more than the manifest grants, because somebody accepts it.
-pub trait Widen: Send + Sync + 'static {
-    /// Exactly `lines` more.
-    ///
-    /// # Errors
-    /// Why not: a name that the manifest does not have.
-    fn widen<'a>(&'a self, settings: &'a ServiceSettings, lines: &'a [String]) -> Widening<'a>;
-}
-
-/// What is about to be given.
-pub type Widening<'a> = Pin<Box<dyn Future<Output = Result<Widened, String>> + Send + 'a>>;
-
-/// What a service has with it.
-pub struct Widened {
-    pub settings: Arc<ServiceSettings>,
-    pub backends: Arc<Backends>,
-    /// Nobody else widens or applies anything meanwhile.
-    pub turn: OwnedMutexGuard<()>,
-}
-
-/// The settings that a build runs with.
-struct Fitting {
-    settings: Arc<ServiceSettings>,
-    backends: Arc<Backends>,
-    accepted: Vec<String>,
-    _turn: Option<OwnedMutexGuard<()>>,
-}
-
-/// Where a swap stopped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
-    /// It is no component this host can run.
-    Compile,
-    /// It needs more than it was granted.
-    Permissions,
-    /// The migrations of its databases fail.
-    Migrate,
-    /// It does not start.
-    Start,
-    /// Its first answer was bad.
-    Smoke,
-    /// The host could not write down what it runs.
-    History,
-}
-
-impl Step {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Compile => "compile",
-            Self::Permissions => "permissions",
-            Self::Migrate => "migrate",
-            Self::Start => "start",
-            Self::Smoke => "smoke",
-            Self::History => "history",
-        }
-    }
-}
-
-/// Why nothing was swapped. What ran before still runs.
-#[derive(Debug, thiserror::Error)]
-pub enum SwapError {
-    #[error("there is no service `{service}`; `archipel status` lists them")]
-    NoService { service: String },
-
-    #[error("service `{service}` has no version before {version} to go back to")]
-    NoPrevious { service: Arc<str>, version: String },
-
-    #[error("superseded by {version}, which waits in its place")]
-    Superseded { version: String },
-
-    #[error("its permissions cannot be accepted: {reason}")]
-    NotAccepted { reason: String },
-
-    #[error(
-        "it needs more than its manifest grants, which a ramp cannot accept; grant it in the manifest and apply that, or swap it without a ramp"
-    )]
-    RampNeeds,
-
-    #[error("the smoke request failed: {reason}")]
-    Smoke { reason: String },
-
-    #[error(transparent)]
-    Deploy(#[from] DeployError),
-}
-
-impl SwapError {
-    /// The step that failed, where one did.
-    pub fn step(&self) -> Option<Step> {
-        Some(match self {
-            Self::NoService { .. } | Self::NoPrevious { .. } | Self::Superseded { .. } => return None,
-            Self::NotAccepted { .. } | Self::RampNeeds => Step::Permissions,
-            Self::Smoke { .. } | Self::Deploy(DeployError::Smoke { .. }) => Step::Smoke,
-            Self::Deploy(DeployError::Missing { missing, .. })
-                if missing.iter().all(|missing| missing.is_grantable()) =>
-            {
-                Step::Permissions
-            }
-            Self::Deploy(DeployError::Needs { .. }) => Step::Permissions,
-            Self::Deploy(DeployError::Component { .. } | DeployError::Missing { .. } | DeployError::Link { .. }) => {
-                Step::Compile
-            }
-            Self::Deploy(DeployError::Migrate { .. }) => Step::Migrate,
-            Self::Deploy(DeployError::Trial { .. } | DeployError::Broken { .. }) => Step::Start,
-            Self::Deploy(DeployError::History { .. }) => Step::History,
-        })
-    }
-}
-
 impl Deployment {
     /// Replaces the build of `service` by `wasm`; `by` is the name of the token that asks for it.
     /// Meant to run to its end in a task of its own: dropping it before the store changes nothing.
@@ -183,7 +74,7 @@ impl Deployment {
             let path = Path::new("the new build");
             let component = self.loader.compile(&deployed.settings.name, path, wasm.clone()).await?;
             let fitting = self.fitting(&deployed.settings, &component, &options).await?;
-            let Fitting { settings, backends, accepted, .. } = &fitting;
+            let fitting::Fitting { settings, backends, accepted, .. } = &fitting;
             self.loader.migrate(settings, backends).await?;
             let version = self.loader.start(settings, component, backends.clone()).await?;
             smoke(&version, &settings.smoke).await.map_err(|reason| SwapError::Smoke { reason })?;
@@ -257,81 +148,13 @@ impl Deployment {
         Ok(self.go_live(&deployed, version, turn, began))
     }
 
-    /// What the build runs with: the manifest's word, or more where that is accepted.
-    async fn fitting(
-        &self,
-        settings: &Arc<ServiceSettings>,
-        component: &Component,
-        options: &SwapOptions,
-    ) -> Result<Fitting, SwapError> {
-        let refused = match (permitted(component, settings), &options.accept) {
-            (Ok(()), _) => {
-                let (settings, backends) = (settings.clone(), self.loader.backends());
-                return Ok(Fitting { settings, backends, accepted: Vec::new(), _turn: None });
-            }
-            (Err(refused), None) => return Err(refused.into()),
-            (Err(refused), Some(accept)) => (refused, accept),
-        };
-        let (refused, accept) = refused;
-        let accepted = missing_needs(component.sections.permissions.as_deref(), &settings.grants);
-        if accepted.is_empty() {
-            return Err(refused.into()); // it does not say itself what it needs
-        }
-        if options.ramp {
-            return Err(SwapError::RampNeeds);
-        }
-        let widened = accept.widen(settings, &accepted).await.map_err(|reason| SwapError::NotAccepted { reason })?;
-        permitted(component, &widened.settings)?;
-        let Widened { settings, backends, turn } = widened;
-        Ok(Fitting { settings, backends, accepted, _turn: Some(turn) })
-    }
-
-    /// The service has these settings from now on; it stays the same otherwise.
-    fn settle(&self, deployed: &Deployed, settings: &Arc<ServiceSettings>, backends: &Arc<Backends>) {
-        let settled = Arc::new(Deployed { settings: settings.clone(), ..deployed.clone() });
-        self.services.rcu(|services| {
-            let mut services = (**services).clone();
-            services.insert(settings.name.clone(), settled.clone());
-            services
-        });
-        self.loader.reach(backends.clone());
-    }
-
-    /// Gives `version` its first share, and whoever leads it further the rest.
-    async fn set_out(
-        self: &Arc<Self>,
-        deployed: &Arc<Deployed>,
-        version: Arc<Version>,
-        (wasm, by): (Bytes, Arc<str>),
-        turn: Turn,
-        began: Instant,
-    ) -> Result<Swapped, SwapError> {
-        let settings = &deployed.settings.ramp;
-        let noted = entry(&version, Outcome::Ramping, &by, None);
-        self.loader.remember(&deployed.settings, None, |history| history.note(noted)).await?;
-        let swapped = Swapped {
-            service: deployed.settings.name.clone(),
-            version: version.text().to_owned(),
-            replaced: deployed.service.version().text().to_owned(),
-            cached: version.component.cached,
-            took: began.elapsed(),
-            accepted: Vec::new(),
-            steps: settings.steps.clone(),
-        };
-        let ramp = Arc::new(Ramp::new(version, settings.steps.first().copied().unwrap_or(1), settings.window));
-        deployed.service.begin(ramp.clone());
-        drop(turn);
-        tokio::spawn(self.clone().climb(Climb { deployed: deployed.clone(), ramp, wasm, by }));
-        Ok(swapped)
-    }
-
     fn deployed(&self, service: &str) -> Result<Arc<Deployed>, SwapError> {
         self.services().get(service).cloned().ok_or_else(|| SwapError::NoService { service: service.to_owned() })
     }
 
     /// Waits for the turn, and gives back the service as it is then: an applied manifest may have
     /// changed it meanwhile, or removed it.
-    async fn enter(&self, before: &Deployed, version: &str) -> Result<(Arc<Deployed>, Turn), SwapError> {
+    pub(super) async fn enter(&self, before: &Deployed, version: &str) -> Result<(Arc<Deployed>, Turn), SwapError> {
         let turn = before.lane.enter(version).await.map_err(|version| SwapError::Superseded { version })?;
         let now = self.deployed(&before.settings.name)?;
         match Arc::ptr_eq(&now.lane, &before.lane) {

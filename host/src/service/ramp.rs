@@ -5,20 +5,20 @@
 //! the share stays or grows.
 
 use std::{
-    collections::VecDeque,
     sync::{
-        Arc, Mutex, OnceLock, PoisonError,
-        atomic::{AtomicU8, AtomicU64, Ordering::Relaxed},
+        Arc, OnceLock,
+        atomic::{AtomicU8, Ordering::Relaxed},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use tokio::sync::Notify;
 
-use super::{Breaker, Version};
+mod arm;
 
-/// Parts of the window, each counted by itself.
-const PARTS: u32 = 10;
+pub use arm::{Arm, ArmCounts};
+
+use super::{Breaker, Service, Version, breaker::Admitted};
 
 /// A build on its way to being live.
 pub struct Ramp {
@@ -30,38 +30,6 @@ pub struct Ramp {
     pub(super) new: Arc<Arm>,
     ended: OnceLock<String>,
     told: Notify,
-}
-
-/// How one of the two builds does.
-#[derive(Debug)]
-pub struct Arm {
-    part: Duration,
-    parts: Mutex<VecDeque<Part>>,
-    /// Since its beginning.
-    answered: AtomicU64,
-}
-
-#[derive(Debug)]
-struct Part {
-    since: Instant,
-    counts: ArmCounts,
-}
-
-/// The same over the window.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct ArmCounts {
-    pub requests: u64,
-    /// Answers of 5xx, and failures of the guest, also after its answer began.
-    pub errors: u64,
-    /// To the heads of all answers together.
-    pub latency: Duration,
-}
-
-impl ArmCounts {
-    /// To the head of an answer; none without requests.
-    pub fn mean(self) -> Option<Duration> {
-        u32::try_from(self.requests).ok().filter(|count| *count > 0).map(|count| self.latency / count)
-    }
 }
 
 impl Ramp {
@@ -93,7 +61,7 @@ impl Ramp {
 
     /// How many requests the new build has answered in all.
     pub fn answered(&self) -> u64 {
-        self.new.answered.load(Relaxed)
+        self.new.answered()
     }
 
     /// Whether the new build answers this trace.
@@ -119,61 +87,63 @@ impl Ramp {
     }
 }
 
+impl Service {
+    /// From now on `ramp` gets its share of the requests. One that had it before is superseded.
+    pub fn begin(&self, ramp: Arc<Ramp>) {
+        ramp.version.warm.retire(false);
+        let by = ramp.version.text().to_owned();
+        if let Some(before) = self.ramp.swap(Some(ramp)) {
+            before.version.warm.retire(true);
+            before.end(format!("superseded by {by}"));
+        }
+    }
+
+    /// The version that is on its way, if one is.
+    pub fn ramp(&self) -> Option<Arc<Ramp>> {
+        self.ramp.load_full()
+    }
+
+    /// Gives all requests back to the live version, at once. None: there was no ramp.
+    pub fn end_ramp(&self, reason: &str) -> Option<Arc<Ramp>> {
+        let ramp = self.ramp.swap(None)?;
+        ramp.version.warm.retire(true);
+        ramp.end(reason.to_owned());
+        Some(ramp)
+    }
+
+    /// The live version, or the one on its way where a trace is in its share.
+    pub(super) fn chosen(&self, trace_id: u128, admitted: Admitted) -> Chosen {
+        let Some(ramp) = &*self.ramp.load() else {
+            return Chosen { version: self.version(), admitted, arm: None };
+        };
+        let own = if ramp.takes(trace_id) { ramp.breaker.admit().ok() } else { None };
+        match own {
+            Some(own) => {
+                let arm = Some(ramp.new.clone());
+                Chosen { version: ramp.version.clone(), admitted: own.of(ramp.new.clone()), arm }
+            }
+            None => {
+                let arm = Some(ramp.old.clone());
+                Chosen { version: self.version(), admitted: admitted.of(ramp.old.clone()), arm }
+            }
+        }
+    }
+}
+
+/// Which version answers a request, and who is told how it did.
+pub(super) struct Chosen {
+    pub(super) version: Arc<Version>,
+    pub(super) admitted: Admitted,
+    /// While there is a ramp.
+    pub(super) arm: Option<Arc<Arm>>,
+}
+
 /// A trace's place among a hundred. Traces of clients may be numbered: the multiplication
 /// scatters them.
 fn place(trace_id: u128) -> u8 {
     let folded = (trace_id ^ (trace_id >> 64)) as u64;
     let scattered = folded.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
-    u8::try_from(scattered * 100 >> 32).expect("below a hundred")
-}
-
-impl Arm {
-    fn new(window: Duration) -> Self {
-        Self { part: window / PARTS, parts: Mutex::default(), answered: AtomicU64::new(0) }
-    }
-
-    /// An answer's head is there, or there will be none.
-    pub(super) fn answer(&self, latency: Duration, failed: bool) {
-        self.answered.fetch_add(1, Relaxed);
-        self.count(|counts| {
-            counts.requests += 1;
-            counts.errors += u64::from(failed);
-            counts.latency += latency;
-        });
-    }
-
-    /// A guest failed after its head.
-    pub(super) fn broke_off(&self) {
-        self.count(|counts| counts.errors += 1);
-    }
-
-    fn count(&self, count: impl FnOnce(&mut ArmCounts)) {
-        let now = Instant::now();
-        let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
-        if parts.back().is_none_or(|last| now - last.since >= self.part) {
-            parts.push_back(Part { since: now, counts: ArmCounts::default() });
-        }
-        if let Some(last) = parts.back_mut() {
-            count(&mut last.counts);
-        }
-        self.forget(&mut parts, now);
-    }
-
-    fn counts(&self) -> ArmCounts {
-        let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
-        self.forget(&mut parts, Instant::now());
-        parts.iter().fold(ArmCounts::default(), |sum, part| ArmCounts {
-            requests: sum.requests + part.counts.requests,
-            errors: sum.errors + part.counts.errors,
-            latency: sum.latency + part.counts.latency,
-        })
-    }
-
-    fn forget(&self, parts: &mut VecDeque<Part>, now: Instant) {
-        while parts.front().is_some_and(|first| now - first.since > self.part * PARTS) {
-            parts.pop_front();
-        }
-    }
+    u8::try_from((scattered * 100) >> 32).expect("below a hundred")
 }
 
 #[cfg(test)]
@@ -190,18 +160,5 @@ mod tests {
             }
         }
         assert!((0..1000).all(|n| place(n) < 100));
-    }
-
-    #[test]
-    fn what_is_older_than_the_window_does_not_count() {
-        let arm = Arm::new(Duration::from_secs(10));
-        arm.answer(Duration::from_millis(4), false);
-        arm.answer(Duration::from_millis(2), true);
-        arm.broke_off();
-        let counts = arm.counts();
-        assert_eq!((counts.requests, counts.errors, counts.mean()), (2, 2, Some(Duration::from_millis(3))));
-        arm.forget(&mut arm.parts.lock().unwrap(), Instant::now() + Duration::from_secs(11));
-        assert_eq!(arm.counts(), ArmCounts::default());
-        assert_eq!(arm.counts().mean(), None);
     }
 }

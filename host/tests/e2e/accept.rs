@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     harness::{
-        Answer, Connection, Host,
+        Answer, Command, Connection, Host,
         admin::{file, needing, wasm},
         write_manifest,
     },
@@ -87,4 +87,31 @@ fn exactly_what_is_missing_is_accepted_and_told_until_the_manifest_has_it() {
     assert_eq!((select(&host).status, accepted(&host)[0]["line"].as_str()), (200, Some("call = [\"other\"]")));
     apply(&host, "permissions = { postgres = { shop = \"read-write\" }, call = [\"other\"] }");
     assert_eq!((select(&host).status, accepted(&host)), (200, Vec::new()));
+}
+
+#[test]
+fn diff_tells_what_a_build_or_a_manifest_needs_more() {
+    let folder = crate::harness::place();
+    let write = |name: &str, content: &[u8]| {
+        let file = folder.path().join(name);
+        fs::write(&file, content).unwrap();
+        file.to_str().unwrap().to_owned()
+    };
+    let (old, new) =
+        (write("old.wasm", &wasm("hello")), write("new.wasm", &needing(&wasm("probe_pg"), "passwords = true")));
+    let told = Command::new(&["diff", &old, &new]).json();
+    assert_eq!(told["changes"]["needs"]["added"], json!(["passwords true"]), "{told}");
+    assert!(told["changes"]["imports"]["added"].to_string().contains("archipel:postgres/client"), "{told}");
+    assert!(told["sizeBytes"][1].as_u64() > told["sizeBytes"][0].as_u64(), "{told}");
+
+    let before = write_manifest(folder.path(), &manifest("")).to_str().unwrap().to_owned();
+    let after = fs::read_to_string(&before).unwrap().replacen(
+        "[services.probe]\n",
+        "[services.probe]\npermissions = { call = [\"other\"] }\n",
+        1,
+    );
+    let after = write("after.toml", after.as_bytes());
+    let told = Command::new(&["diff", &before, &after]).json();
+    assert_eq!(told["changes"], json!({ "permissions of probe": { "added": ["call other"] } }));
+    assert!(Command::new(&["diff", &before, &new]).refused().contains("with a manifest"));
 }

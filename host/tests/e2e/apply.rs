@@ -142,7 +142,12 @@ fn a_manifest_with_anything_wrong_changes_nothing_at_all() {
         ("no TOML", "[[".to_owned(), 422, "unquoted keys"),
         ("an unknown key", more("[hots]\n"), 422, "hots"),
         ("no such service", more("[[routes]]\npath = \"/x\"\nservice = \"three\"\npublic = true\n"), 422, "three"),
-        ("a host's own page", more("[[routes]]\npath = \"/health\"\nstatic = 404\npublic = true\n"), 403, "/health"),
+        (
+            "a host's own page",
+            more("[[routes]]\npath = \"/health\"\nmethods = [\"GET\"]\nstatic = 404\npublic = true\n"),
+            403,
+            "/health",
+        ),
         (
             "admin",
             with("[admin]\nlisten = \"127.0.0.1:0\"", "[admin]\nlisten = \"127.0.0.1:39999\""),
@@ -169,7 +174,7 @@ fn a_manifest_with_anything_wrong_changes_nothing_at_all() {
     ];
     for (what, text, expected, reason) in table {
         let answer = host.apply(&text);
-        let error = answer.json()["error"].as_str().unwrap().to_owned();
+        let error = answer.json()["error"].as_str().unwrap_or_else(|| panic!("{what}: {}", answer.text())).to_owned();
         assert_eq!((answer.status, error.contains(reason)), (expected, true), "{what}: {error}");
         assert_eq!(ask(&host, "one", "/").status, 200, "{what}");
         assert_eq!(status(&host)["manifest"]["digest"], digest, "{what}");

@@ -42,4 +42,5 @@ mod swap;
 mod tls;
 mod tokens;
 mod users;
+mod watch;
 mod who;

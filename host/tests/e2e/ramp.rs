@@ -35,7 +35,7 @@ fn hello(lines: &str) -> String {
 type Seen = BTreeMap<(String, u16), usize>;
 
 /// Asks for these paths in turn, on several connections, until `then` is done.
-fn under_load<T>(host: &Host, paths: &[&str], then: impl FnOnce(&AtomicUsize) -> T) -> (Seen, T) {
+pub fn under_load<T>(host: &Host, paths: &[&str], then: impl FnOnce(&AtomicUsize) -> T) -> (Seen, T) {
     let (stop, answers) = (AtomicBool::new(false), AtomicUsize::new(0));
     let seen = Mutex::new(Seen::new());
     let done = thread::scope(|scope| {

@@ -10,11 +10,16 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::harness::{
-    Answer, Connection, Held, Host,
-    admin::{build, file, wasm},
-    components, exchange, probe,
-    spoilt::{LOOP, TRAP, starting_with},
+use crate::{
+    harness::{
+        Answer, Connection, Held, Host,
+        admin::{build, file, wasm},
+        components, exchange,
+        h2::{Client, runtime, whole},
+        probe,
+        spoilt::{LOOP, TRAP, starting_with},
+    },
+    ramp::under_load,
 };
 
 const REUSE: &str = "limits = { cpu = \"3s\", reuse = { requests = 1000, idle = \"10s\" } }";
@@ -108,6 +113,61 @@ fn under_load_no_request_fails_and_no_connection_sees_an_older_version() {
         order
     });
     assert_eq!(order[&version(&host.get("/"))], 15, "the last one wins");
+}
+
+#[test]
+fn over_http_2_no_request_fails_and_no_stream_sees_an_older_version() {
+    let host = Host::probe(REUSE);
+    let probe = wasm("probe");
+    let (stop, answers) = (AtomicBool::new(false), AtomicUsize::new(0));
+    thread::scope(|scope| {
+        let client = || {
+            runtime().block_on(async {
+                let mut client = Client::open(host.gateway).await;
+                let mut seen: Vec<String> = Vec::new();
+                while !stop.load(Relaxed) {
+                    let answer =
+                        client.get("/stream?chunks=3&size=100&ms=1").await.expect("an answer to every request");
+                    assert_eq!(answer.status(), 200);
+                    let version = answer.headers()["x-service-version"].to_str().unwrap().to_owned();
+                    assert_eq!(whole(answer).await.expect("a whole answer").len(), 300);
+                    answers.fetch_add(1, Relaxed);
+                    if seen.last() != Some(&version) {
+                        seen.push(version);
+                    }
+                }
+                seen
+            })
+        };
+        let clients: Vec<_> = (0..4).map(|_| scope.spawn(client)).collect();
+        until("the load is on", || (answers.load(Relaxed) > 50).then_some(()));
+        let mut order = HashMap::from([(host.live("probe"), 0)]);
+        for number in 1..=8 {
+            order.insert(live(&host.swap("probe", &build(&probe, number))), number);
+        }
+        stop.store(true, Relaxed);
+        for client in clients {
+            let seen: Vec<u32> = client.join().unwrap().iter().map(|version| order[version]).collect();
+            assert!(seen.is_sorted(), "versions never go back: {seen:?}");
+        }
+    });
+}
+
+#[test]
+fn poisoned_builds_harm_no_request() {
+    let host = Host::probe(REUSE);
+    let probe = wasm("probe");
+    let (seen, ()) = under_load(&host, &["/", "/counter"], |_| {
+        let poisoned = [
+            starting_with(&probe, TRAP),
+            starting_with(&probe, LOOP),
+            wasm("probe_pg"),
+            probe[..probe.len() / 2].to_vec(),
+            b"\0asm\x01\0\0\0".to_vec(),
+        ];
+        poisoned.iter().for_each(|build| assert_ne!(host.swap("probe", build).status, 200));
+    });
+    assert_eq!(seen.keys().cloned().collect::<Vec<_>>(), [(host.live("probe"), 200)], "{seen:?}");
 }
 
 #[test]
@@ -221,7 +281,9 @@ fn killed_at_any_point_of_a_swap_a_host_restarts_with_one_of_the_two_builds() {
     let manifest = probe(REUSE);
     let probe = wasm("probe");
     let mut number = 0;
-    for round in 0..8 {
+    // `ARCHIPEL_KILLS=50` for more of them.
+    let rounds = std::env::var("ARCHIPEL_KILLS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(8);
+    for round in 0..rounds {
         let host = Host::running_in(folder, &manifest);
         let before = version(&host.get("/"));
         number += 1;
@@ -235,7 +297,7 @@ fn killed_at_any_point_of_a_swap_a_host_restarts_with_one_of_the_two_builds() {
                 connection.request("POST", "/v1/services/probe/swap", &headers, &next);
                 connection.answer(false).map(|answer| live(&answer))
             });
-            thread::park_timeout(Duration::from_millis(round * 12));
+            thread::park_timeout(Duration::from_millis(round % 16 * 12));
             host.signal("KILL");
             swapping.join().unwrap_or(None)
         });

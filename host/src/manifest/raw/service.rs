@@ -61,7 +61,8 @@ pub(crate) struct RawSwap {
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RawRamp {
-    /// The shares of requests that the new build gets, one after the other; then all.
+    /// The shares of requests that the new build gets, one after the other, then all. Not written:
+    /// `["5%", "25%", "50%"]`.
     #[schemars(extend("default" = defaults::RAMP_STEPS))]
     pub(crate) steps: Option<Vec<Share>>,
     /// How long each step lasts at least.

@@ -69,3 +69,25 @@ fn a_service_says_what_it_is() {
         ],
     );
 }
+
+#[test]
+fn a_ramp_rises_and_has_defaults() {
+    let ramp = |lines: &str| loaded(&format!("{SERVICE}{lines}"), &[]).manifest.services["a"].ramp.clone();
+    let default = ramp("");
+    assert_eq!((default.steps, default.error_rate, default.latency), (vec![5, 25, 50], 1, 50));
+    let written = "swap = { ramp = { steps = ['10%'], min_requests = 7 }, rollback = { error_rate = '0%' } }\n";
+    let written = ramp(written);
+    assert_eq!((written.steps, written.min_requests.get(), written.error_rate), (vec![10], 7, 0));
+    for (steps, reason) in [
+        ("[]", "has 0 steps"),
+        ("['10%', '10%']", "is no more than the step before it"),
+        ("['100%']", "must be 1% to 99%"),
+        ("['10']", "has no unit; write `10%`"),
+        ("[10]", "10%"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let text = format!("name = \"shop\"\n{SERVICE}swap = {{ ramp = {{ steps = {steps} }} }}\n");
+        let error = load(folder.path(), &text, &[]).unwrap_err().to_string();
+        assert!(error.contains(reason), "{steps}: {error}");
+    }
+}

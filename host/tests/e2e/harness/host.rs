@@ -74,8 +74,20 @@ impl Host {
 
     /// The same with these variables in the host's environment.
     pub fn start_with(folder: TempDir, rest: &str, environment: &[(&str, &str)]) -> Result<Self, Failed> {
+        Self::start_as(folder, rest, &[], environment)
+    }
+
+    /// The same with these arguments, too.
+    pub fn start_as(
+        folder: TempDir,
+        rest: &str,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Result<Self, Failed> {
         let manifest = write_manifest(folder.path(), rest);
-        let mut child = archipel().envs(environment.iter().copied()).arg("run").arg(manifest).spawn().unwrap();
+        let mut run = archipel();
+        run.envs(environment.iter().copied()).arg("run").arg(manifest).args(arguments);
+        let mut child = run.spawn().unwrap();
         let log = Log::follow(child.stdout.take().unwrap());
         let errors = Log::follow(child.stderr.take().unwrap());
         let ready = |line: &str| serde_json::from_str::<Value>(line).ok().filter(|line| line["listening"].is_object());
