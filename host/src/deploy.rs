@@ -35,12 +35,12 @@ mod swap;
 
 pub use accept::{accepted, widened};
 pub use apply::{Applied, ApplyError, Fate, Next};
-pub use consumers::Consumers;
 pub use lane::Pending;
 pub use loader::{Loader, Origin};
 pub use needs::missing_needs;
 pub use swap::{Step, SwapError, SwapOptions, Swapped, Widen, Widened, Widening};
 
+use consumers::Consumers;
 use lane::Lane;
 use leaving::Leaving;
 
@@ -55,13 +55,29 @@ pub struct Deployment {
     openapi: ArcSwap<serde_json::Value>,
     /// Held while the document is made, so that an older one never follows a newer.
     describing: Mutex<()>,
+    consumers: Consumers,
 }
 
 impl Deployment {
     fn new(system: String, loader: Arc<Loader>, services: Services) -> Self {
         let openapi = ArcSwap::from_pointee(describe(&system, &services));
         let (services, leaving, describing) = (ArcSwap::from_pointee(services), Mutex::default(), Mutex::default());
-        Self { system, services, loader, leaving, manifest: ArcSwap::default(), openapi, describing }
+        let consumers = Consumers::new(loader.events());
+        Self { system, services, loader, leaving, manifest: ArcSwap::default(), openapi, describing, consumers }
+    }
+
+    /// From now on the services that run are handed events and may publish as their settings say.
+    pub fn take_part(&self) {
+        let services = self.services();
+        let each = || services.values().map(|deployed| (deployed.settings.clone(), deployed.service.clone()));
+        let publishing = each().map(|(settings, _)| (settings.name.clone(), settings.grants.clone()));
+        self.loader.backends().publishers.replace(publishing);
+        self.consumers.replace(each());
+    }
+
+    /// No service is handed an event any more; what is being handled ends within `drain`. Cancel safe.
+    pub async fn stop_consuming(&self, drain: Duration) {
+        self.consumers.stop(drain).await;
     }
 
     /// All services as they are now.

@@ -32,9 +32,8 @@ use crate::{
         redis::Stores,
     },
     component::{Artifacts, Histories},
-    deploy::{self, Applied, Consumers, Deployment, Loader, Watch},
+    deploy::{self, Applied, Deployment, Loader, Watch},
     engine::{Compilers, Engine, EngineSettings},
-    grant::Grants,
     health::Health,
     manifest::{Environment, Manifest, RedisPlace, ServiceSettings},
 };
@@ -124,7 +123,6 @@ async fn start_services(
     data: DataFolder,
 ) -> Result<Running, StartError> {
     let deployment = Arc::new(prepare(&manifest, &backends, histories, &surroundings.watch).await?);
-    backends.publishers.replace(publishing(&manifest));
     let health = Arc::new(Health::new(
         probes::of(&manifest, &deployment.services(), &backends),
         probes::own(&manifest, &backends),
@@ -142,6 +140,7 @@ async fn start_services(
         by: "manifest".to_owned(),
         restart: Vec::new(),
     });
+    deployment.take_part();
     let listening = front::listening(&manifest.gateway, sockets.tls);
     let applier = Arc::new(Applier {
         file: surroundings.file,
@@ -151,7 +150,6 @@ async fn start_services(
         gateway: gateway.clone(),
         health: health.clone(),
         limits: ArcSwap::from_pointee(limits),
-        consumers: consumers(&deployment, &backends),
         turn: Arc::default(),
     });
     let admin = Arc::new(front::admin(admin_address, &health, &deployment, (applier.clone(), applier.clone()), tokens));
@@ -175,7 +173,7 @@ impl Running {
         self.health.start_draining();
         let host = self.applier.manifest.load().host.clone();
         tokio::time::sleep(host.linger).await;
-        let (stragglers, ()) = tokio::join!(self.gateway.stop(host.drain), self.applier.consumers.stop(host.drain));
+        let (stragglers, ()) = tokio::join!(self.gateway.stop(host.drain), self.deployment.stop_consuming(host.drain));
         self.housekeeping.abort();
         self.relays.stop().await;
         stop_backends(&self.deployment.loader.backends()).await;
@@ -228,20 +226,6 @@ fn events(manifest: &Manifest, stores: &Stores) -> Option<Arc<Events>> {
     let events = Arc::new(Events::new(store, &manifest.name, settings.clone()));
     events.start();
     Some(events)
-}
-
-/// Every service with what it is granted, for those who carry events on.
-fn publishing(manifest: &Manifest) -> impl Iterator<Item = (Arc<str>, Arc<Grants>)> {
-    manifest.services.values().map(|service| (service.name.clone(), service.grants.clone()))
-}
-
-/// Hands events to the services of a deployment that subscribe to any.
-fn consumers(deployment: &Deployment, backends: &Backends) -> Consumers {
-    let consumers = Consumers::new(backends.events.clone());
-    let services = deployment.services();
-    let services = services.values();
-    consumers.replace(services.map(|deployed| (deployed.settings.clone(), deployed.service.clone())));
-    consumers
 }
 
 /// Events are promised to be kept, so the server that carries them writes each one down at once.

@@ -7,7 +7,7 @@
 
 use std::{
     collections::BTreeSet,
-    io::IsTerminal,
+    io::{IsTerminal, Write},
     path::{Path, PathBuf},
     process::Stdio,
     sync::{Arc, Mutex, PoisonError},
@@ -152,7 +152,8 @@ async fn last_of(said: Option<impl AsyncReadExt + Unpin>) -> String {
 
 /// For the person who edits; standard output is the host's log.
 fn say(text: &str) {
-    eprintln!("{text}");
+    // Nobody may be there to read it.
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
 /// Watches the sources of a manifest, as long as the watcher lives.

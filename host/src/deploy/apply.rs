@@ -200,6 +200,7 @@ impl Deployment {
         let changed = |old: &&Arc<Deployed>| now.get(&old.settings.name).is_none_or(|new| !Arc::ptr_eq(new, old));
         let gone = before.values().filter(|old| !now.contains_key(&old.settings.name));
         self.loader.reach(backends);
+        self.take_part();
         self.leave(gone, drain);
         before.values().filter(changed).for_each(|old| old.service.retire());
         self.describe_anew();

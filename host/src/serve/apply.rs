@@ -18,7 +18,7 @@ use super::{
 use crate::{
     admin::{Apply, Applying, Done},
     backend::{Backends, identity::Identities, keyvalue::KeyValues},
-    deploy::{self, Applied, ApplyError, Consumers, Deployment, Next, Widen, Widened, Widening},
+    deploy::{self, Applied, ApplyError, Deployment, Next, Widen, Widened, Widening},
     grant::{DatabaseGrant, Granted},
     health::Health,
     manifest::{Confines, Environment, Loaded, Manifest, ServiceSettings},
@@ -35,7 +35,6 @@ pub(super) struct Applier {
     pub(super) gateway: Arc<Gateway>,
     pub(super) health: Arc<Health>,
     pub(super) limits: ArcSwap<Limits>,
-    pub(super) consumers: Consumers,
     /// One at a time.
     pub(super) turn: Arc<Mutex<()>>,
 }
@@ -176,9 +175,6 @@ impl Applier {
         loader.artifacts.bound(manifest.host.artifacts_max_bytes);
         self.health.replace(probes::of(manifest, next.services(), backends), probes::own(manifest, backends));
         self.deployment.go_over(next, manifest.host.drain);
-        backends.publishers.replace(super::publishing(manifest));
-        let services = self.deployment.services();
-        self.consumers.replace(services.values().map(|of| (of.settings.clone(), of.service.clone())));
     }
 }
 

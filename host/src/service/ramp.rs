@@ -143,7 +143,7 @@ pub(super) struct Chosen {
 fn place(trace_id: u128) -> u8 {
     let folded = (trace_id ^ (trace_id >> 64)) as u64;
     let scattered = folded.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
-    u8::try_from(scattered * 100 >> 32).expect("below a hundred")
+    u8::try_from((scattered * 100) >> 32).expect("below a hundred")
 }
 
 #[cfg(test)]

@@ -77,5 +77,6 @@ impl Deployment {
             services
         });
         self.loader.reach(backends.clone());
+        self.take_part();
     }
 }
