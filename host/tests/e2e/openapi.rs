@@ -239,6 +239,9 @@ fn assert_matches(document: &Value, schema: &Value, value: &Value, at: &str) {
                 }
             }
             "items" => value.as_array().unwrap().iter().for_each(|item| assert_matches(document, wanted, item, at)),
+            "minItems" => assert!(value.as_array().unwrap().len() as u64 >= wanted.as_u64().unwrap(), "{at}: {value}"),
+            "maxItems" => assert!(value.as_array().unwrap().len() as u64 <= wanted.as_u64().unwrap(), "{at}: {value}"),
+            "enum" => assert!(wanted.as_array().unwrap().contains(value), "{at}: {value}"),
             "minLength" => assert!(text().chars().count() as u64 >= wanted.as_u64().unwrap(), "{at}: {value}"),
             "maxLength" => assert!(text().chars().count() as u64 <= wanted.as_u64().unwrap(), "{at}: {value}"),
             "format" if wanted == "uuid" => drop(text().parse::<uuid::Uuid>().expect(at)),
