@@ -11,8 +11,9 @@ use crate::{
 /// Looks at an order and does what is left to do.
 pub(crate) fn check(store: &Store, order: Uuid) -> Result<(), Error> {
     match store.stage(order)? {
+        // Somebody completed it or gave it up meanwhile: it is `reserving` only once, so look again.
+        Some(Stage::Reserving) if !store.give_up(order)? => check(store, order),
         Some(Stage::Reserving | Stage::Failed) => {
-            store.give_up(order)?;
             release(order, &store.products(order)?)?;
             store.forget(order)
         }

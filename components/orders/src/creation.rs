@@ -76,11 +76,13 @@ fn fill(store: &Store, draft: &Draft) -> Result<Order, Error> {
 }
 
 /// Takes the stock of every line, product by product in the order of their ids; what may have been
-/// taken is in `touched`, also after a failure.
+/// taken is in `touched`, also after a failure. A product that is not there counts before one of which
+/// there is too little, wherever the two stand.
 fn reserve(draft: &Draft, touched: &mut Vec<Uuid>) -> Result<Vec<Item>, Error> {
     let mut sorted: Vec<(usize, &Line)> = draft.lines.iter().enumerate().collect();
     sorted.sort_by_key(|(_, line)| line.product);
     let mut items: Vec<Item> = draft.lines.iter().map(Item::unpriced).collect();
+    let mut short = None;
     for (place, line) in sorted {
         touched.push(line.product);
         match stock::reserve(draft.id, line) {
@@ -89,11 +91,14 @@ fn reserve(draft: &Draft, touched: &mut Vec<Uuid>) -> Result<Vec<Item>, Error> {
                 if is_refusal(&failure) {
                     touched.pop();
                 }
-                return Err(failure.passing(&[404, 409]));
+                match failure.status() {
+                    Some(409) => _ = short.get_or_insert(failure),
+                    _ => return Err(failure.passing(&[404])),
+                }
             }
         }
     }
-    Ok(items)
+    short.map_or(Ok(items), |failure| Err(failure.passing(&[409])))
 }
 
 /// Whether certainly nothing was taken.

@@ -61,24 +61,25 @@ fn read(request: &mut Request, id: Uuid) -> Answer {
 
 fn list(request: &mut Request) -> Answer {
     let query = request.query(&["limit", "offset", "cursor", "userId", "status"])?;
-    let filter = Filter { user: query.id("userId")?, status: query.get("status").map(Status::parse).transpose()? };
-    match filter.user {
+    let user = query.id("userId")?;
+    match user {
         Some(user) => request.may_act_for(user)?,
         None if request.is_admin() => {}
         None => return Err(Error::Forbidden),
     }
+    let filter = Filter { user, status: query.get("status").map(Status::parse).transpose()? };
     Reply::list(&Store::open()?.list(&Page::from_query(&query)?, &filter)?)
 }
 
 /// Users may cancel what is theirs; every other step is an admin's.
 fn change(request: &mut Request, id: Uuid) -> Answer {
+    let store = Store::open()?;
+    let found = store.find(id)?;
+    shown(request, found)?;
     let Change { status } = request.json()?;
     if status != Status::Cancelled && !request.is_admin() {
         return Err(Error::Forbidden);
     }
-    let store = Store::open()?;
-    let found = store.find(id)?;
-    shown(request, found)?;
     let order = store.step(id, status)?.ok_or(NO_SUCH_STEP)?;
     if status == Status::Cancelled {
         // What fails here is done by the check that the step has published.

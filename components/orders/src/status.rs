@@ -64,7 +64,7 @@ impl FromJson for Change {
     const FIELDS: &'static [&'static str] = &["status"];
 
     fn from_json(fields: &Fields) -> Result<Self, Error> {
-        let word = fields.text("status")?.ok_or_else(|| Error::bad_request("Field `status` is required"))?;
+        let word = fields.verbatim("status")?.ok_or_else(|| Error::bad_request("Field `status` is required"))?;
         Ok(Self { status: Status::parse(word)? })
     }
 }

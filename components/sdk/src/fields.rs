@@ -83,7 +83,7 @@ impl Fields {
     pub fn id(&self, name: &str) -> Result<Option<Uuid>, Error> {
         let wanted = || Error::bad_request(format!("Field `{}` is not a UUID", self.place(name)));
         let id = |text| hyphenated(text).ok_or_else(wanted);
-        self.text(name)?.map(id).transpose()
+        self.verbatim(name)?.map(id).transpose()
     }
 
     /// A list of so many objects; a refusal names the field and its place: `items[3].quantity`.

@@ -85,6 +85,10 @@ fn failed(error: postgres::Error) -> types::Error {
         postgres::Error::Unavailable(_) => types::Error::Unavailable(error.to_string()),
         postgres::Error::Timeout => types::Error::Timeout,
         postgres::Error::Overloaded => types::Error::Overloaded,
+        // The server's own trouble, not the statement's: connection, conflict, resources, operator.
+        postgres::Error::Db(ref db) if matches!(db.sqlstate.get(..2), Some("08" | "40" | "53" | "57")) => {
+            types::Error::Unavailable(error.to_string())
+        }
         other => types::Error::Other(other.to_string()),
     }
 }

@@ -175,7 +175,7 @@ fn a_terminal_gets_tables_and_json_where_asked() {
     let json = on_a_terminal(&["inspect", &inspect, "--json"], &[]).expect("ran before");
     assert!(serde_json::from_str::<Value>(&json).is_ok(), "{json}");
     let checked = on_a_terminal(&["check", &shop()], &[]).expect("ran before");
-    assert!(checked.contains("shop.toml: 3 services, 6 routes, no mistakes"), "{checked}");
+    assert!(checked.contains("shop.toml: 4 services, 7 routes, no mistakes"), "{checked}");
 }
 
 const TWO: &str = r#"

@@ -84,6 +84,7 @@ fn every_order_answered_is_there_with_one_notification_and_all_stock_is_accounte
     }
     let left = || data(&host.get(&format!("/api/products/{tea}")), 200)["inventory"].as_u64().unwrap();
     until("all stock is accounted for", || left() == STOCK - sold);
+    assert!(answered > 0 && unanswered > 0, "{answered} answered, {unanswered} not: the kills missed the load");
     println!(
         "{} kills: {answered} orders answered, {unanswered} asked for again, {sold} pieces sold; slowest start {slowest_start} ms",
         rounds()

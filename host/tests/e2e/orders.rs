@@ -218,13 +218,18 @@ fn orders_are_their_user_s_and_admins() {
         refused(&as_bob("POST", "/api/orders", &body), 403, FORBIDDEN);
     }
     let unknown = format!("/api/orders/{UNKNOWN}");
-    for path in [&path, &unknown, &own, "/api/orders", &format!("/api/orders?userId={UNKNOWN}")] {
+    let odd = ["/api/orders?status=bogus".to_owned(), format!("{own}&status=bogus")];
+    for path in [&path, &unknown, &own, "/api/orders", &format!("/api/orders?userId={UNKNOWN}"), &odd[0], &odd[1]] {
         refused(&as_bob("GET", path, &none), 403, FORBIDDEN);
     }
-    for (path, status) in [(&path, "cancelled"), (&path, "confirmed"), (&unknown, "cancelled")] {
+    for (path, status) in [(&path, "cancelled"), (&path, "confirmed"), (&unknown, "cancelled"), (&path, "bogus")] {
         refused(&as_bob("PATCH", &format!("{path}/status"), &json!({ "status": status })), 403, FORBIDDEN);
     }
     refused(&as_ada("PATCH", &format!("{path}/status"), &json!({ "status": "confirmed" })), 403, FORBIDDEN);
+    let blanks = host.json("PATCH", &format!("{path}/status"), &json!({ "status": " confirmed " }));
+    assert_eq!(blanks.status, 400, "{}", blanks.text());
+    let mixed = wanted(ada_id, &[(&tea, 1000), ("ffffffff-ffff-7fff-bfff-ffffffffffff", 1)]);
+    refused(&host.json("POST", "/api/orders", &mixed), 404, "Product not found");
     assert_eq!(crate::harness::exchange(host.gateway, "GET", &path, &[], b"").status, 401);
     assert_eq!(inventory(&host, &tea), 9, "what is refused takes nothing");
 

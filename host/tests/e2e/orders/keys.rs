@@ -85,7 +85,8 @@ fn a_twin_waits_for_the_first_and_does_not_wait_for_ever() {
         let ask = || with_key(&host, "held", &body);
         let asking: Vec<_> = (0..2).map(|_| scope.spawn(ask)).collect();
         let look = Session::inside(&host, "orders");
-        look.becomes("select count(*) from orders where status = 'reserving'", 1);
+        let held = format!("select count(*) from orders where status = 'reserving' and user_id = '{user}'");
+        look.becomes(&held, 1);
         let list = host.get(&format!("/api/orders?userId={user}"));
         assert_eq!((data(&list, 200), list.header("x-total-count")), (json!([]), Some("0")), "nobody sees it yet");
         shelf.run("rollback");
@@ -93,4 +94,29 @@ fn a_twin_waits_for_the_first_and_does_not_wait_for_ever() {
         assert_eq!(made[0], made[1]);
     });
     assert_eq!(inventory(&host, &tea), 9);
+}
+
+#[test]
+fn an_order_that_becomes_complete_while_it_is_given_up_keeps_its_stock() {
+    let host = SHOP.get();
+    let (user, tea) = (customer(&host), product(&host, "1", 10));
+    let body = wanted(&user, &[(&tea, 3)]);
+    let made = data(&with_key(&host, "late", &body), 201);
+    let id = made["id"].as_str().unwrap();
+    // As if its last transaction were still on its way, eleven seconds later.
+    let (slow, look) = (Session::inside(&host, "orders"), Session::inside(&host, "orders"));
+    slow.run(&format!(
+        "update orders set status = 'reserving', created_at = created_at - interval '11 seconds' where id = '{id}'"
+    ));
+    slow.run(&format!("begin; update orders set status = 'pending' where id = '{id}'"));
+    thread::scope(|scope| {
+        let asked = scope.spawn(|| with_key(&host, "late", &body));
+        let waiting = "select count(*) from pg_stat_activity
+                       where wait_event_type = 'Lock' and query like '%set status = ''failed''%'";
+        look.becomes(waiting, 1);
+        slow.run("commit");
+        assert_eq!(data(&asked.join().unwrap(), 201)["id"], made["id"]);
+    });
+    assert_eq!(inventory(&host, &tea), 7);
+    assert_eq!(data(&host.get(&format!("/api/orders/{id}")), 200)["status"], "pending");
 }
