@@ -200,7 +200,7 @@ fn a_redis_that_goes_away_under_load_delays_nobody_and_is_used_again_when_it_is_
         more(200);
         redis.kill();
         more(500);
-        host.log.expect_line("limits are counted in memory until it does");
+        host.log.expect_line("until it does, limits are counted in memory");
         until("health says so", || degraded("degraded"));
         assert_eq!(host.get("/health/ready").status, 200, "a host that counts by itself is ready");
         redis.start_again();
@@ -219,7 +219,7 @@ fn a_redis_that_goes_away_under_load_delays_nobody_and_is_used_again_when_it_is_
     });
     println!("slowest of all requests: {slowest:?}");
     assert!(slowest < Duration::from_millis(600), "{slowest:?}: nobody waits for a Redis over 100 ms");
-    let said = host.log.text().matches("limits are counted in memory until it does").count();
+    let said = host.log.text().matches("until it does, limits are counted in memory").count();
     assert!((1..=3).contains(&said), "said once for each outage, not {said} times");
     assert!(!host.log.text().contains(redis.secret()));
 }

@@ -73,8 +73,7 @@ fn a_query_whose_connection_dies_is_sent_again_even_when_the_pool_is_full() {
         let asked = scope.spawn(|| shop.query("writer", long, json!([])));
         let running =
             "FROM pg_stat_activity WHERE state = 'active' AND usename LIKE '%:rw' AND query LIKE '%generate_series%'";
-        shop.look.becomes(&format!("SELECT count(*) {running}"), 1);
-        assert_eq!(shop.look.count(&format!("SELECT count(pg_terminate_backend(pid)) {running}")), 1);
+        shop.look.becomes(&format!("SELECT count(pg_terminate_backend(pid)) {running}"), 1);
         assert_eq!(asked.join().unwrap()["rows"], json!([[{ "int64": 3_000_000 }]]));
     });
     // What may have written is not.
@@ -83,8 +82,7 @@ fn a_query_whose_connection_dies_is_sent_again_even_when_the_pool_is_full() {
             scope.spawn(|| shop.query("writer", "insert into items (name) select pg_sleep(2)::text", json!([])));
         let running =
             "FROM pg_stat_activity WHERE state = 'active' AND usename LIKE '%:rw' AND query LIKE '%pg_sleep%'";
-        shop.look.becomes(&format!("SELECT count(*) {running}"), 1);
-        assert_eq!(shop.look.count(&format!("SELECT count(pg_terminate_backend(pid)) {running}")), 1);
+        shop.look.becomes(&format!("SELECT count(pg_terminate_backend(pid)) {running}"), 1);
         variant(&asked.join().unwrap(), "unavailable");
     });
     assert_eq!(shop.query("writer", "select count(*) from items", json!([]))["rows"], json!([[{ "int64": 0 }]]));
