@@ -96,11 +96,13 @@ pub async fn start(manifest: Manifest, surroundings: Surroundings) -> Result<Run
     let outbound = Outbound::new(roots)?;
     let data = DataFolder::open(&manifest.host.data)?;
     let histories = Histories::open(&manifest.host.data).map_err(StartError::Histories)?;
-    let (manifest, held) = deploy::accepted(manifest, &histories);
-    held.settle(&histories);
+    let (manifest, gone) = deploy::accepted(manifest, &histories);
     let backends = Arc::new(backends(&manifest, &data, &surroundings, outbound).await?);
     match start_services(manifest, surroundings, sockets, (backends.clone(), histories), data).await {
-        Ok(running) => Ok(running),
+        Ok(running) => {
+            gone.settle(&running.deployment.loader.histories);
+            Ok(running)
+        }
         Err(error) => {
             stop_backends(&backends).await;
             Err(error)

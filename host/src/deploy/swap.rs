@@ -20,7 +20,7 @@ pub use fitting::{Widen, Widened, Widening};
 use super::{
     Deployed, Deployment,
     lane::Turn,
-    loader::{entry, now},
+    loader::{entry, now, permitted},
     smoke::smoke,
 };
 use crate::{
@@ -136,7 +136,10 @@ impl Deployment {
         };
         let kept = deployed.service.previous().filter(|version| version.component.digest == previous);
         let version = match kept {
-            Some(version) => version,
+            Some(version) => {
+                permitted(&version.component, &deployed.settings)?;
+                version
+            }
             None => self.loader.again(&deployed.settings, previous).await?,
         };
         let noted = entry(&version, Outcome::RolledBack, by, None);

@@ -77,7 +77,7 @@ impl Applier {
         let running = self.manifest.load_full();
         let histories = self.deployment.loader.histories.clone();
         let mut change = change::live(&running, loaded.manifest).map_err(ApplyError::NeedsRestart)?;
-        let (manifest, held) = deploy::accepted(change.manifest, &histories);
+        let (manifest, gone) = deploy::accepted(change.manifest, &histories);
         change.manifest = manifest;
         let missing = absent(&change.manifest);
         if !missing.is_empty() {
@@ -127,7 +127,7 @@ impl Applier {
         self.deployment.runs(applied);
         self.manifest.store(Arc::new(change.manifest));
         // It cannot fail, and a panic in it has been logged.
-        let _ = tokio::task::spawn_blocking(move || held.settle(&histories)).await;
+        let _ = tokio::task::spawn_blocking(move || gone.settle(&histories)).await;
         tracing::info!(
             by,
             restart = done.manifest.restart.join(", "),
