@@ -124,7 +124,8 @@ async fn start_services(
     (backends, histories): (Arc<Backends>, Histories),
     data: DataFolder,
 ) -> Result<Running, StartError> {
-    let deployment = Arc::new(prepare(&manifest, &backends, histories, &surroundings.watch).await?);
+    let engine = engine_settings(&manifest);
+    let deployment = Arc::new(prepare(&manifest, engine, &backends, histories, &surroundings.watch).await?);
     let health = Arc::new(Health::new(
         probes::of(&manifest, &deployment.services(), &backends),
         probes::own(&manifest, &backends),
@@ -153,6 +154,7 @@ async fn start_services(
         health: health.clone(),
         limits: ArcSwap::from_pointee(limits),
         turn: Arc::default(),
+        engine,
     });
     let admin = Arc::new(front::admin(admin_address, &health, &deployment, (applier.clone(), applier.clone()), tokens));
     Ok(Running {
@@ -245,11 +247,12 @@ async fn stop_backends(backends: &Backends) {
 
 async fn prepare(
     manifest: &Manifest,
+    engine: EngineSettings,
     backends: &Arc<Backends>,
     histories: Histories,
     watch: &Arc<dyn Watch>,
 ) -> Result<Deployment, StartError> {
-    let engine = Engine::new(engine_settings(manifest))?;
+    let engine = Engine::new(engine)?;
     let artifacts = Artifacts::open(&manifest.host.data, manifest.host.artifacts_max_bytes)?;
     let compilers = Compilers::start().map_err(StartError::Compilers)?;
     let loader =

@@ -98,7 +98,9 @@ fn add(permissions: &mut Permissions, key: &str, value: &toml::Value, manifest: 
                     manifest.databases.get_key_value(name.as_str()).ok_or_else(|| unknown("postgres", name))?;
                 let mode = mode_of(mode);
                 if mode == Mode::ReadWrite && !permissions.publish.is_empty() {
-                    return Err("`read-write` of a service that publishes can be granted in the manifest only".to_owned());
+                    return Err(
+                        "`read-write` of a service that publishes can be granted in the manifest only".to_owned()
+                    );
                 }
                 if let (Mode::Read, DatabasePlace::External { url_read: None, .. }) = (mode, &settings.place) {
                     return Err(format!("`read` needs `url_read` in `[postgres.{name}]`"));
@@ -116,6 +118,19 @@ fn add(permissions: &mut Permissions, key: &str, value: &toml::Value, manifest: 
         }
         "passwords" => permissions.passwords |= value.as_bool() == Some(true),
         "sign" => permissions.sign = Some(sign(permissions.sign.take(), table(value)?, manifest)?),
+        "call" if value.is_table() => {
+            for (name, requests) in table(value)? {
+                let (name, _) = manifest.services.get_key_value(&**name).ok_or_else(|| unknown("services", name))?;
+                let mut more = Vec::new();
+                for request in texts(requests)? {
+                    more.push(request.parse().map_err(|error| format!("{error}"))?);
+                }
+                match permissions.call.entry(name.clone()).or_insert_with(|| CallScope::Only(Vec::new())) {
+                    CallScope::Whole => {}
+                    CallScope::Only(known) => known.extend(more),
+                }
+            }
+        }
         "call" => {
             for name in texts(value)? {
                 let (name, _) = manifest.services.get_key_value(name).ok_or_else(|| unknown("services", name))?;

@@ -14,7 +14,7 @@ use bytes::Bytes;
 
 use super::{Deployed, Deployment, SwapError, Swapped, lane::Turn, loader::entry};
 use crate::{
-    component::Outcome,
+    component::{Outcome, changes},
     manifest::RampSettings,
     problem::chain,
     service::{ArmCounts, Ramp, Version},
@@ -52,6 +52,7 @@ impl Deployment {
             replaced: deployed.service.version().text().to_owned(),
             cached: version.component.cached,
             took: began.elapsed(),
+            changes: changes(&deployed.service.version().component.words(), &version.component.words()),
             accepted: Vec::new(),
             steps: settings.steps.clone(),
         };

@@ -15,8 +15,8 @@ use std::{
 mod arm;
 mod end;
 
-use end::End;
 pub use arm::{Arm, ArmCounts};
+use end::End;
 
 use super::{Breaker, Service, Version, breaker::Admitted};
 
