@@ -43,6 +43,23 @@ pub enum Requirement {
     Unknown,
 }
 
+impl Requirement {
+    /// What a manifest writes to grant it; empty where nothing is needed.
+    pub fn permission(self) -> String {
+        match self {
+            Requirement::Nothing => String::new(),
+            Requirement::Postgres => "postgres = { NAME = \"read-write\" }".into(),
+            Requirement::KeyValue => "keyvalue = { NAME = \"read-write\" }".into(),
+            Requirement::Publish => "publish = [\"TOPIC\"]".into(),
+            Requirement::Sign => "sign = { auth = \"NAME\", roles = [\"ROLE\"], ttl_max = \"1h\" }".into(),
+            Requirement::Passwords => "passwords = true".into(),
+            Requirement::Outgoing => "net = [\"HOST:PORT\"] or call = [\"SERVICE\"]".into(),
+            Requirement::NotYet { permission } => format!("{permission}: not yet supported"),
+            Requirement::Unknown => "not offered by this host".into(),
+        }
+    }
+}
+
 /// What `import` (`wasi:http/types@0.2.4`) needs.
 pub fn requirement(import: &str) -> Requirement {
     let (interface, version) = import.split_once('@').unwrap_or((import, ""));

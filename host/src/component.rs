@@ -15,6 +15,7 @@ use crate::{
 
 mod artifact;
 mod builds;
+mod difference;
 mod digest;
 mod durable;
 mod history;
@@ -23,6 +24,7 @@ mod sources;
 
 pub use artifact::{Artifacts, ArtifactsError};
 pub use builds::Builds;
+pub use difference::{Changes, Words, changes};
 pub use digest::Digest;
 pub use history::{Accepted, Entry, Histories, History, Outcome, Start};
 pub use sections::Sections;

@@ -59,6 +59,8 @@ pub struct Manifest {
     pub files: BTreeSet<PathBuf>,
     /// Every path that its files name, absolute.
     pub named: BTreeSet<PathBuf>,
+    /// Variables that it reads itself, and those that stay hidden since an earlier one did.
+    pub reserved: BTreeSet<String>,
 }
 
 #[derive(Debug, Clone, PartialEq)]

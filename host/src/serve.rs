@@ -96,11 +96,13 @@ pub async fn start(manifest: Manifest, surroundings: Surroundings) -> Result<Run
     let outbound = Outbound::new(roots)?;
     let data = DataFolder::open(&manifest.host.data)?;
     let histories = Histories::open(&manifest.host.data).map_err(StartError::Histories)?;
-    let (manifest, held) = deploy::accepted(manifest, &histories);
-    held.settle(&histories);
+    let (manifest, gone) = deploy::accepted(manifest, &histories);
     let backends = Arc::new(backends(&manifest, &data, &surroundings, outbound).await?);
     match start_services(manifest, surroundings, sockets, (backends.clone(), histories), data).await {
-        Ok(running) => Ok(running),
+        Ok(running) => {
+            gone.settle(&running.deployment.loader.histories);
+            Ok(running)
+        }
         Err(error) => {
             stop_backends(&backends).await;
             Err(error)
@@ -122,7 +124,8 @@ async fn start_services(
     (backends, histories): (Arc<Backends>, Histories),
     data: DataFolder,
 ) -> Result<Running, StartError> {
-    let deployment = Arc::new(prepare(&manifest, &backends, histories, &surroundings.watch).await?);
+    let engine = engine_settings(&manifest);
+    let deployment = Arc::new(prepare(&manifest, engine, &backends, histories, &surroundings.watch).await?);
     let health = Arc::new(Health::new(
         probes::of(&manifest, &deployment.services(), &backends),
         probes::own(&manifest, &backends),
@@ -151,6 +154,7 @@ async fn start_services(
         health: health.clone(),
         limits: ArcSwap::from_pointee(limits),
         turn: Arc::default(),
+        engine,
     });
     let admin = Arc::new(front::admin(admin_address, &health, &deployment, (applier.clone(), applier.clone()), tokens));
     Ok(Running {
@@ -243,11 +247,12 @@ async fn stop_backends(backends: &Backends) {
 
 async fn prepare(
     manifest: &Manifest,
+    engine: EngineSettings,
     backends: &Arc<Backends>,
     histories: Histories,
     watch: &Arc<dyn Watch>,
 ) -> Result<Deployment, StartError> {
-    let engine = Engine::new(engine_settings(manifest))?;
+    let engine = Engine::new(engine)?;
     let artifacts = Artifacts::open(&manifest.host.data, manifest.host.artifacts_max_bytes)?;
     let compilers = Compilers::start().map_err(StartError::Compilers)?;
     let loader =

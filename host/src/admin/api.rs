@@ -197,6 +197,7 @@ fn outcome(cx: &RequestContext, outcome: Result<Result<Swapped, SwapError>, toki
                 "replaced": swapped.replaced,
                 "cached": swapped.cached,
                 "tookMs": swapped.took.as_micros() as f64 / 1000.0,
+                "changes": swapped.changes,
                 "accepted": swapped.accepted,
                 "ramp": (!swapped.steps.is_empty()).then_some(&swapped.steps),
             }),

@@ -1,26 +1,17 @@
 //! `archipel diff`: what changes from one component to another, or from one manifest to another, in
 //! what they need and are granted. Nothing is started.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::Path,
-    process::ExitCode,
-};
+use std::{path::Path, process::ExitCode};
 
 use anyhow::bail;
 use serde::Serialize;
 
-use super::{Output, inspect::granting, run::environment};
-use crate::{component::Component, engine, manifest::Manifest};
-
-/// A change of one list of words.
-#[derive(Debug, Default, PartialEq, Serialize)]
-struct Change {
-    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
-    added: BTreeSet<String>,
-    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
-    removed: BTreeSet<String>,
-}
+use super::{Output, run::environment};
+use crate::{
+    component::{Changes, Component, Words, changes},
+    engine,
+    manifest::Manifest,
+};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -28,10 +19,8 @@ struct Difference {
     #[serde(skip_serializing_if = "Option::is_none")]
     size_bytes: Option<[u64; 2]>,
     /// By what changed: `imports`, `needs`, `exports`; or `services` and `permissions of NAME`.
-    changes: BTreeMap<String, Change>,
+    changes: Changes,
 }
-
-type Words = BTreeMap<String, BTreeSet<String>>;
 
 pub(super) fn diff(old: &Path, new: &Path, output: Output) -> anyhow::Result<ExitCode> {
     let is_manifest = |file: &Path| file.extension().is_some_and(|extension| extension == "toml");
@@ -52,34 +41,7 @@ pub(super) fn diff(old: &Path, new: &Path, output: Output) -> anyhow::Result<Exi
 
 fn of_component(file: &Path) -> anyhow::Result<(u64, Words)> {
     let component = Component::load("component".into(), file, None, &engine::compiler()?, None)?;
-    let import = |interface: &String| match granting(interface) {
-        grant if grant.is_empty() => interface.clone(),
-        grant => format!("{interface} ({grant})"),
-    };
-    let needs = component.sections.permissions.as_deref().map(needs).unwrap_or_default();
-    let words = [
-        ("imports", component.imports.iter().map(import).collect()),
-        ("exports", component.exports.iter().cloned().collect()),
-        ("needs", needs),
-    ];
-    Ok((component.size_bytes, words.map(|(name, words)| (name.to_owned(), words)).into()))
-}
-
-/// A component's needs, a word or two each: `postgres users (read)`, `net api.example.com:443`.
-fn needs(text: &str) -> BTreeSet<String> {
-    let Ok(table) = text.parse::<toml::Table>() else { return BTreeSet::from(["needs that are no TOML".to_owned()]) };
-    let word = |value: &toml::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let mut words = BTreeSet::new();
-    for (key, value) in &table {
-        match value {
-            toml::Value::Array(items) => words.extend(items.iter().map(|item| format!("{key} {}", word(item)))),
-            toml::Value::Table(items) => {
-                words.extend(items.iter().map(|(name, item)| format!("{key} {name} ({})", word(item))))
-            }
-            other => _ = words.insert(format!("{key} {}", word(other))),
-        }
-    }
-    words
+    Ok((component.size_bytes, component.words()))
 }
 
 fn of_manifest(file: &Path) -> anyhow::Result<Words> {
@@ -89,18 +51,6 @@ fn of_manifest(file: &Path) -> anyhow::Result<Words> {
         words.insert(format!("permissions of {name}"), service.grants.list().into_iter().collect());
     }
     Ok(words)
-}
-
-fn changes(old: &Words, new: &Words) -> BTreeMap<String, Change> {
-    let none = BTreeSet::new();
-    let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
-    let change = |name: &String| {
-        let (old, new) = (old.get(name).unwrap_or(&none), new.get(name).unwrap_or(&none));
-        let beyond = |these: &BTreeSet<String>, those| these.difference(those).cloned().collect();
-        Change { added: beyond(new, old), removed: beyond(old, new) }
-    };
-    let all = names.into_iter().map(|name| (name.clone(), change(name)));
-    all.filter(|(_, change)| *change != Change::default()).collect()
 }
 
 impl Difference {
@@ -117,24 +67,5 @@ impl Difference {
             change.added.iter().for_each(|word| text.push_str(&format!("+ {name}: {word}\n")));
         }
         text
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_came_and_what_went_is_told_and_nothing_else() {
-        let words = |text: &str| Words::from([("needs".to_owned(), needs(text))]);
-        let old = words("postgres = { users = \"read\" }\nnet = [\"a.example:443\"]\npasswords = true");
-        let new = words(
-            "postgres = { users = \"read-write\" }\nnet = [\"a.example:443\", \"b.example:443\"]\npasswords = true",
-        );
-        let changes = changes(&old, &new);
-        let set = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<BTreeSet<_>>();
-        assert_eq!(changes["needs"].added, set(&["net b.example:443", "postgres users (read-write)"]));
-        assert_eq!(changes["needs"].removed, set(&["postgres users (read)"]));
-        assert!(super::changes(&old, &old).is_empty());
     }
 }

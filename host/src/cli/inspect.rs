@@ -51,7 +51,8 @@ pub(super) fn inspect(file: &Path, output: Output) -> anyhow::Result<ExitCode> {
 impl Inspection {
     fn of(file: &Path, component: Component) -> Self {
         let handler = component.check_handler(file).is_ok();
-        let import = |interface: &String| Import { interface: interface.clone(), grant: grant(requirement(interface)) };
+        let import =
+            |interface: &String| Import { interface: interface.clone(), grant: requirement(interface).permission() };
         Self {
             file: file.display().to_string(),
             digest: format!("sha256:{}", component.digest),
@@ -91,24 +92,6 @@ impl Inspection {
 }
 
 /// What a manifest must say for an interface; empty for what every component has.
-pub(super) fn granting(interface: &str) -> String {
-    grant(requirement(interface))
-}
-
 fn runnable(requirement: Requirement) -> bool {
     !matches!(requirement, Requirement::NotYet { .. } | Requirement::Unknown)
-}
-
-fn grant(requirement: Requirement) -> String {
-    match requirement {
-        Requirement::Nothing => String::new(),
-        Requirement::Postgres => "postgres = { NAME = \"read-write\" }".into(),
-        Requirement::KeyValue => "keyvalue = { NAME = \"read-write\" }".into(),
-        Requirement::Publish => "publish = [\"TOPIC\"]".into(),
-        Requirement::Sign => "sign = { auth = \"NAME\", roles = [\"ROLE\"], ttl_max = \"1h\" }".into(),
-        Requirement::Passwords => "passwords = true".into(),
-        Requirement::Outgoing => "net = [\"HOST:PORT\"] or call = [\"SERVICE\"]".into(),
-        Requirement::NotYet { permission } => format!("{permission}: not yet supported"),
-        Requirement::Unknown => "not offered by this host".into(),
-    }
 }

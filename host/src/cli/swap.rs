@@ -75,11 +75,22 @@ fn print(swapped: &Value, what: &str, output: Output) -> anyhow::Result<ExitCode
             format!("{service} {version} {what} after {took:.0} ms{cached}; it replaced {replaced}\n")
         }
     };
+    text.push_str(&changes(&swapped["changes"]));
     for line in list(&swapped["accepted"]).map(word) {
         text.push_str(&format!("accepted; add it to `services.{service}.permissions`: {line}\n"));
     }
     output.text(&text)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// A line for each word that came or went, as `archipel diff` writes them.
+fn changes(changes: &Value) -> String {
+    let mut text = String::new();
+    for (name, change) in changes.as_object().into_iter().flatten() {
+        list(&change["removed"]).for_each(|gone| text.push_str(&format!("- {name}: {}\n", word(gone))));
+        list(&change["added"]).for_each(|new| text.push_str(&format!("+ {name}: {}\n", word(new))));
+    }
+    text
 }
 
 /// Waits until the build is live, or is taken back.

@@ -2,8 +2,9 @@
 //!
 //! They are exactly the lines that the build's own needs lack, they hold for its service until the
 //! manifest grants them too or its file names another component, and they are written down with who
-//! accepted them and when. Names that the manifest does not have stay refused. What is called up
-//! here are values; whoever starts a service asks for them.
+//! accepted them and when. Names that the manifest does not have stay refused, and so do events: the
+//! manifest alone says who takes part in them. What is called up here are values; whoever starts a
+//! service asks for them.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -18,11 +19,12 @@ use crate::{
 ///
 /// What does not hold any more is left out: the manifest grants it, it names another component
 /// file than when it was accepted, or a name in it is gone.
-pub fn accepted(mut manifest: Manifest, histories: &Histories) -> (Manifest, Held) {
+pub fn accepted(mut manifest: Manifest, histories: &Histories) -> (Manifest, Gone) {
     let as_written = manifest.clone();
-    let mut held = Held::default();
+    let mut gone = Gone::default();
     for settings in manifest.services.values_mut() {
         let mut kept = Vec::new();
+        let before = histories.of(&settings.name).accepted;
         for accepted in holding(settings, histories) {
             match widened(settings, std::slice::from_ref(&accepted.line), &as_written) {
                 Ok(wider) => {
@@ -35,24 +37,23 @@ pub fn accepted(mut manifest: Manifest, histories: &Histories) -> (Manifest, Hel
                 }
             }
         }
-        held.0.insert(settings.name.clone(), kept);
+        let over = before.into_iter().filter(|accepted| !kept.contains(accepted)).collect();
+        gone.0.insert(settings.name.clone(), over);
     }
-    (manifest, held)
+    (manifest, gone)
 }
 
-/// What still holds of what was accepted, by service.
+/// What was accepted and does not hold any more, by service.
 #[derive(Default)]
-pub struct Held(BTreeMap<Arc<str>, Vec<Accepted>>);
+pub struct Gone(BTreeMap<Arc<str>, Vec<Accepted>>);
 
-impl Held {
-    /// Forgets what does not hold any more, once the manifest runs. Blocking; a failure is only a
-    /// warning, for the same is found out again.
+impl Gone {
+    /// Forgets it, once the manifest runs. Blocking; a failure is only a warning, for the same is
+    /// found out again.
     pub fn settle(self, histories: &Histories) {
-        for (service, kept) in self.0 {
-            if histories.of(&service).accepted == kept {
-                continue;
-            }
-            if let Err(error) = histories.change(&service, None, |history| history.accepted = kept) {
+        for (service, gone) in self.0.into_iter().filter(|(_, gone)| !gone.is_empty()) {
+            let forget = |history: &mut component::History| history.accepted.retain(|one| !gone.contains(one));
+            if let Err(error) = histories.change(&service, None, forget) {
                 tracing::warn!(%service, %error, "an accepted permission that is not needed any more cannot be forgotten");
             }
         }
@@ -96,6 +97,11 @@ fn add(permissions: &mut Permissions, key: &str, value: &toml::Value, manifest: 
                 let (name, settings) =
                     manifest.databases.get_key_value(name.as_str()).ok_or_else(|| unknown("postgres", name))?;
                 let mode = mode_of(mode);
+                if mode == Mode::ReadWrite && !permissions.publish.is_empty() {
+                    return Err(
+                        "`read-write` of a service that publishes can be granted in the manifest only".to_owned()
+                    );
+                }
                 if let (Mode::Read, DatabasePlace::External { url_read: None, .. }) = (mode, &settings.place) {
                     return Err(format!("`read` needs `url_read` in `[postgres.{name}]`"));
                 }
@@ -112,6 +118,19 @@ fn add(permissions: &mut Permissions, key: &str, value: &toml::Value, manifest: 
         }
         "passwords" => permissions.passwords |= value.as_bool() == Some(true),
         "sign" => permissions.sign = Some(sign(permissions.sign.take(), table(value)?, manifest)?),
+        "call" if value.is_table() => {
+            for (name, requests) in table(value)? {
+                let (name, _) = manifest.services.get_key_value(&**name).ok_or_else(|| unknown("services", name))?;
+                let mut more = Vec::new();
+                for request in texts(requests)? {
+                    more.push(request.parse().map_err(|error| format!("{error}"))?);
+                }
+                match permissions.call.entry(name.clone()).or_insert_with(|| CallScope::Only(Vec::new())) {
+                    CallScope::Whole => {}
+                    CallScope::Only(known) => known.extend(more),
+                }
+            }
+        }
         "call" => {
             for name in texts(value)? {
                 let (name, _) = manifest.services.get_key_value(name).ok_or_else(|| unknown("services", name))?;
@@ -125,15 +144,6 @@ fn add(permissions: &mut Permissions, key: &str, value: &toml::Value, manifest: 
                 all.push(entry.parse().map_err(|error| format!("{error}"))?);
             }
             permissions.net.allow = NetAllow::Only(all.into());
-        }
-        "publish" | "subscribe" => {
-            if manifest.events.is_none() {
-                return Err("the manifest has no `[events]`".to_owned());
-            }
-            let topics = if key == "publish" { &mut permissions.publish } else { &mut permissions.subscribe };
-            for topic in texts(value)? {
-                topics.push(topic.parse().map_err(|error| format!("{error}"))?);
-            }
         }
         other => return Err(format!("`{other}` can be granted in the manifest only")),
     }

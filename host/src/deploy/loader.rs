@@ -12,6 +12,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
+use tokio::sync::oneshot;
 use wasmtime::component::Linker;
 
 use super::{DeployError, missing_needs};
@@ -26,6 +27,8 @@ use crate::{
 
 /// The longest a compilation may take before the component is refused.
 const COMPILE_TIMEOUT: Duration = Duration::from_secs(30);
+/// The longest it may wait for those before it.
+const COMPILE_WAIT: Duration = Duration::from_secs(5 * 60);
 
 /// Which build a start of the host ran.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -75,7 +78,8 @@ impl Loader {
     }
 
     /// The version that a start of the host runs: the manifest's file, or what was swapped in since
-    /// that file was loaded. A swapped build that does not start any more gives way to the file.
+    /// that file was loaded. A swapped build that does not start gives way to the file this time; the
+    /// next start tries it again.
     pub async fn first(&self, settings: &Arc<ServiceSettings>) -> Result<(Arc<Version>, Origin), DeployError> {
         let wasm = self.read(settings).await?;
         let file = Digest::of(&wasm);
@@ -84,7 +88,9 @@ impl Loader {
                 Ok(version) => return Ok((version, Origin::Swap)),
                 Err(error) => {
                     let error = crate::problem::chain(&error);
-                    tracing::error!(service = %settings.name, build = digest.short(), %error, "the build that was swapped in last does not run any more; running the manifest's file");
+                    tracing::error!(service = %settings.name, build = digest.short(), %error, "the build that was swapped in last does not start; running the manifest's file until the next start");
+                    let version = self.version(settings, &settings.component, wasm).await?;
+                    return Ok((version, Origin::Manifest));
                 }
             }
         }
@@ -205,13 +211,23 @@ impl Loader {
         let (of, at, engine, artifacts) =
             (service.clone(), path.to_owned(), self.engine.clone(), self.artifacts.clone());
         let compilers = self.compilers.clone();
+        let (begin, begun) = oneshot::channel();
         let compiling = tokio::task::spawn_blocking(move || {
-            let compile = || Component::from_bytes(of, &at, &wasm, &engine.wasm, Some(&artifacts));
+            let compile = || {
+                // Nobody may wait for it any more.
+                let _ = begin.send(());
+                Component::from_bytes(of, &at, &wasm, &engine.wasm, Some(&artifacts))
+            };
             let component = compilers.run(compile)?;
             component.check_handler(&at)?;
             Ok(component)
         });
-        match tokio::time::timeout(COMPILE_TIMEOUT, compiling).await {
+        // Its time begins with its turn.
+        let compiled = async {
+            let _begun_or_broken = tokio::time::timeout(COMPILE_WAIT, begun).await;
+            tokio::time::timeout(COMPILE_TIMEOUT, compiling).await
+        };
+        match compiled.await {
             Ok(Ok(loaded)) => loaded.map_err(failed),
             Ok(Err(_broken)) => Err(DeployError::Broken { service: service.clone() }),
             Err(_elapsed) => Err(failed(ComponentError::CompileTimeout { path: path.to_owned() })),

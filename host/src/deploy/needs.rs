@@ -5,9 +5,18 @@ use crate::grant::{Grants, Mode, topic::TopicPattern};
 /// The lines to add to `services.NAME.permissions`; empty when all needs are granted.
 ///
 /// Needs grant nothing. Keys this host does not know are no needs it can judge: the imports are
-/// compared all the same.
+/// compared all the same. One that it knows and cannot read is missing as it stands.
 pub fn missing_needs(needs: Option<&str>, grants: &Grants) -> Vec<String> {
-    let Some(Ok(needs)) = needs.map(str::parse::<toml::Table>) else { return Vec::new() };
+    let Some(needs) = needs else { return Vec::new() };
+    let Ok(mut needs) = needs.parse::<toml::Table>() else { return vec!["needs that are no TOML".to_owned()] };
+    if let Some(allow) = needs.get("net").and_then(|net| net.get("allow")).cloned() {
+        needs.insert("net".to_owned(), allow);
+    }
+    let odd: Vec<String> =
+        needs.iter().filter(|(key, need)| !is_read(key, need)).map(|(key, need)| format!("{key} = {need}")).collect();
+    if !odd.is_empty() {
+        return odd;
+    }
     let mut lines = databases(&needs, grants);
     lines.extend(stores(&needs, grants));
     lines.extend(needs.get("sign").and_then(|sign| tokens(sign, grants)));
@@ -21,6 +30,7 @@ pub fn missing_needs(needs: Option<&str>, grants: &Grants) -> Vec<String> {
         (!list.is_empty()).then(|| format!("{key} = [{}]", list.join(", ")))
     };
     lines.extend(missing("call", &|callee| grants.callees().any(|granted| &**granted == callee)));
+    lines.extend(calls(&needs, grants));
     lines.extend(missing("net", &|entry| grants.covers(entry)));
     let covered = |granted: &[TopicPattern], topic: &str| {
         topic.parse().is_ok_and(|needed| granted.iter().any(|granted| granted.covers(&needed)))
@@ -29,6 +39,24 @@ pub fn missing_needs(needs: Option<&str>, grants: &Grants) -> Vec<String> {
     let subscribed = grants.subscription().map(|subscription| subscription.get().topics.clone()).unwrap_or_default();
     lines.extend(missing("subscribe", &|topic| covered(&subscribed, topic)));
     lines
+}
+
+/// Whether this is a shape of `key` that is compared with grants.
+fn is_read(key: &str, need: &toml::Value) -> bool {
+    let texts = || need.as_array().is_some_and(|items| items.iter().all(toml::Value::is_str));
+    let mode = |mode: &toml::Value| matches!(mode.as_str(), Some("read" | "read-write"));
+    let modes = |of: &dyn Fn(&toml::Value) -> bool| need.as_table().is_some_and(|names| names.values().all(of));
+    match key {
+        "call" => {
+            texts() || modes(&|requests| requests.as_array().is_some_and(|all| all.iter().all(toml::Value::is_str)))
+        }
+        "net" | "publish" | "subscribe" => texts(),
+        "postgres" => modes(&mode),
+        "keyvalue" => modes(&|store| mode(store.get("mode").unwrap_or(store)) || store.is_table()),
+        "sign" => need.get("auth").is_some_and(toml::Value::is_str),
+        "passwords" => need.is_bool(),
+        _ => true,
+    }
 }
 
 fn databases(needs: &toml::Table, grants: &Grants) -> Vec<String> {
@@ -43,6 +71,18 @@ fn databases(needs: &toml::Table, grants: &Grants) -> Vec<String> {
         }
     }
     lines
+}
+
+/// Callees of which only some requests are needed.
+fn calls(needs: &toml::Table, grants: &Grants) -> Vec<String> {
+    let Some(toml::Value::Table(callees)) = needs.get("call") else { return Vec::new() };
+    let covered = |callee: &str, request: &str| request.parse().is_ok_and(|one| grants.covers_call(callee, &one));
+    let missing = |(callee, requests): (&String, &toml::Value)| {
+        let all = requests.as_array().into_iter().flatten().filter_map(toml::Value::as_str);
+        let lacks: Vec<String> = all.filter(|one| !covered(callee, one)).map(|one| format!("{one:?}")).collect();
+        (!lacks.is_empty()).then(|| format!("call = {{ {callee} = [{}] }}", lacks.join(", ")))
+    };
+    callees.iter().filter_map(missing).collect()
 }
 
 /// A mode alone, or a mode under the component's own idea of a prefix: that one is the operator's.
@@ -83,6 +123,7 @@ mod tests {
     use super::*;
     use crate::grant::{
         Permissions, SignGrant,
+        call::CallScope,
         net::{NetAllow, NetPermission},
     };
 
@@ -106,6 +147,26 @@ mod tests {
             &[],
             &["call = [\"products\"]", "net = [\"a.example:443\", \"*.b.example:443\"]"],
         );
+    }
+
+    #[test]
+    fn every_shape_of_a_need_is_judged_and_what_cannot_be_is_missing() {
+        let call = "call = { products = [\"GET /products\"] }";
+        check(call, &[], &[call]);
+        let only = |request: &str| {
+            let scope = CallScope::Only(vec![request.parse().unwrap()]);
+            let call = BTreeMap::from([("products".into(), scope)]);
+            Grants::new("a".into(), "a.toml".into(), Permissions { call, ..Permissions::default() })
+        };
+        assert_eq!(missing_needs(Some(call), &only("GET /*")), Vec::<String>::new());
+        assert_eq!(missing_needs(Some(call), &only("POST /products")), [call]);
+        check("net = { allow = [\"a.example:443\"] }", &[], &["net = [\"a.example:443\"]"]);
+        check("passwords = \"yes\"", &[], &["passwords = \"yes\""]);
+        check("net = true", &[], &["net = true"]);
+        check("postgres = { users = \"all\" }", &[("users", Mode::ReadWrite)], &["postgres = { users = \"all\" }"]);
+        check("call = [1]", &[], &["call = [1]"]);
+        check("no toml", &[], &["needs that are no TOML"]);
+        check("env = [\"LOG\"]", &[], &[]);
     }
 
     #[test]

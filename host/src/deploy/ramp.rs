@@ -14,7 +14,7 @@ use bytes::Bytes;
 
 use super::{Deployed, Deployment, SwapError, Swapped, lane::Turn, loader::entry};
 use crate::{
-    component::Outcome,
+    component::{Outcome, changes},
     manifest::RampSettings,
     problem::chain,
     service::{ArmCounts, Ramp, Version},
@@ -52,10 +52,12 @@ impl Deployment {
             replaced: deployed.service.version().text().to_owned(),
             cached: version.component.cached,
             took: began.elapsed(),
+            changes: changes(&deployed.service.version().component.words(), &version.component.words()),
             accepted: Vec::new(),
             steps: settings.steps.clone(),
         };
-        let ramp = Arc::new(Ramp::new(version, settings.steps.first().copied().unwrap_or(1), settings.window));
+        let (first, min) = (settings.steps.first().copied().unwrap_or(1), u64::from(settings.min_requests.get()));
+        let ramp = Arc::new(Ramp::new(version, first, settings.window, min));
         deployed.service.begin(ramp.clone());
         drop(turn);
         tokio::spawn(self.clone().climb(Climb { deployed: deployed.clone(), ramp, wasm, by }));
@@ -87,8 +89,8 @@ impl Deployment {
         let began = Instant::now();
         let Climb { deployed, ramp, wasm, by } = &climb;
         let turn = deployed.lane.turn(ramp.version.text()).await;
-        let current = deployed.service.ramp().is_some_and(|current| Arc::ptr_eq(&current, ramp));
-        if !current {
+        // From here on a rollback waits for the turn, and rolls this build back.
+        if !ramp.end("it goes live".to_owned()) {
             drop(turn);
             let reason = ramp.ended().await;
             return self.taken_back(&climb, &reason).await;
@@ -100,17 +102,16 @@ impl Deployment {
             history.note(noted);
         };
         if let Err(error) = self.loader.remember(&deployed.settings, Some(wasm.clone()), advance).await {
-            drop(turn);
-            return self.taken_back(&climb, &chain(&error)).await;
+            self.taken_back(&climb, &chain(&error)).await;
+            return drop(turn);
         }
         self.go_live(deployed, version, turn, began);
     }
 
     async fn taken_back(&self, climb: &Climb, reason: &str) {
         let Climb { deployed, ramp, by, .. } = climb;
-        if deployed.service.ramp().is_some_and(|current| Arc::ptr_eq(&current, ramp)) {
-            deployed.service.end_ramp(reason);
-        }
+        ramp.end(reason.to_owned());
+        deployed.service.drop_ramp(ramp);
         let (service, version) = (&deployed.settings.name, ramp.version.text());
         tracing::warn!(%service, version, reason, "a ramp was taken back; the build before it answers all requests");
         let noted = entry(&ramp.version, Outcome::Reverted, by, Some(reason.to_owned()));
@@ -130,11 +131,14 @@ async fn step(ramp: &Ramp, settings: &RampSettings) -> Result<(), String> {
     let mut look = tokio::time::interval(LOOK.min(settings.step));
     loop {
         look.tick().await;
-        let (old, new) = ramp.counts();
+        let (now, (old, new)) = (ramp.answered(), ramp.counts());
+        if ramp.is_resting() {
+            let (errors, requests) = (new.errors, new.requests);
+            return Err(format!("most of its requests failed, {errors} of {requests}"));
+        }
         verdict(old, new, settings)?;
-        let now = ramp.answered();
-        let answered = now - before >= u64::from(settings.min_requests.get());
-        if answered && began.elapsed() >= settings.step {
+        let min = u64::from(settings.min_requests.get());
+        if now - before >= min && new.requests >= min && began.elapsed() >= settings.step {
             return Ok(());
         }
         if began.elapsed() > settings.step.max(STEP_MAX) {

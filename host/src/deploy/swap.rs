@@ -20,11 +20,11 @@ pub use fitting::{Widen, Widened, Widening};
 use super::{
     Deployed, Deployment,
     lane::Turn,
-    loader::{entry, now},
+    loader::{entry, now, permitted},
     smoke::smoke,
 };
 use crate::{
-    component::{Accepted, Digest, Entry, Outcome},
+    component::{Accepted, Changes, Digest, Entry, Outcome, changes},
     problem::chain,
     service::Version,
 };
@@ -40,6 +40,8 @@ pub struct Swapped {
     pub cached: bool,
     /// From the turn to the store.
     pub took: Duration,
+    /// What it imports and needs, against what was live before.
+    pub changes: Changes,
     /// Permissions that came with it, as the manifest would write them.
     pub accepted: Vec<String>,
     /// The shares it gets before it is live, in per cent; none: it is live.
@@ -124,6 +126,7 @@ impl Deployment {
                 replaced: ramp.version.text().to_owned(),
                 cached: true,
                 took: began.elapsed(),
+                changes: changes(&ramp.version.component.words(), &before.service.version().component.words()),
                 accepted: Vec::new(),
                 steps: Vec::new(),
             });
@@ -136,7 +139,10 @@ impl Deployment {
         };
         let kept = deployed.service.previous().filter(|version| version.component.digest == previous);
         let version = match kept {
-            Some(version) => version,
+            Some(version) => {
+                permitted(&version.component, &deployed.settings)?;
+                version
+            }
             None => self.loader.again(&deployed.settings, previous).await?,
         };
         let noted = entry(&version, Outcome::RolledBack, by, None);
@@ -173,6 +179,7 @@ impl Deployment {
             replaced: replaced.text().to_owned(),
             cached: version.component.cached,
             took: began.elapsed(),
+            changes: changes(&replaced.component.words(), &version.component.words()),
             accepted: Vec::new(),
             steps: Vec::new(),
         };

@@ -94,6 +94,15 @@ impl Grants {
         self.permissions.call.keys()
     }
 
+    /// Whether every request of `pattern` may be sent to `callee`.
+    pub fn covers_call(&self, callee: &str, pattern: &CallPattern) -> bool {
+        match self.permissions.call.get(callee) {
+            Some(CallScope::Whole) => true,
+            Some(CallScope::Only(only)) => only.iter().any(|one| one.allows(&pattern.method, &pattern.path)),
+            None => false,
+        }
+    }
+
     /// Whether `callee` may be sent this request; `path` is in normal form and has no query.
     ///
     /// # Errors

@@ -56,7 +56,7 @@ pub(super) struct Check<'a> {
     pub(super) named: BTreeSet<PathBuf>,
     /// False: an include could not be read, so a missing name may be in there.
     pub(super) whole: bool,
-    /// Variables that the manifest itself reads: never shown to a service.
+    /// Variables that the manifest itself reads, or one from this machine: never shown to a service.
     pub(super) reserved: BTreeSet<String>,
     pub(super) problems: Vec<Problem>,
     pub(super) warnings: Vec<Problem>,

@@ -1,7 +1,8 @@
 //! What a manifest that was sent to a running host may name on this machine.
 //!
 //! Whoever may apply a manifest need not be whoever owns the machine: paths inside of the manifest's
-//! folder, and those that its files here name already, and no others.
+//! folder, and those that its files here name already, and no others. Variables that those read
+//! themselves stay hidden from services.
 
 use std::{
     collections::BTreeSet,
@@ -10,19 +11,33 @@ use std::{
 
 use super::Manifest;
 
-/// The paths outside of the manifest's folder that may be named.
+/// What manifests from this machine allow one that was sent.
 #[derive(Debug, Clone, Default)]
-pub struct Confines(BTreeSet<PathBuf>);
+pub struct Confines {
+    /// The paths outside of the manifest's folder that may be named.
+    paths: BTreeSet<PathBuf>,
+    /// Variables that no service may be granted.
+    reserved: BTreeSet<String>,
+}
 
 impl Confines {
     /// Whatever these manifests, which come from this machine, name.
     pub fn of<'a>(manifests: impl IntoIterator<Item = &'a Manifest>) -> Self {
-        Self(manifests.into_iter().flat_map(|manifest| manifest.named.iter().cloned()).collect())
+        let mut confines = Self::default();
+        for manifest in manifests {
+            confines.paths.extend(manifest.named.iter().cloned());
+            confines.reserved.extend(manifest.reserved.iter().cloned());
+        }
+        confines
+    }
+
+    pub(super) fn reserved(&self) -> BTreeSet<String> {
+        self.reserved.clone()
     }
 
     /// `path` is absolute; `folder` too, and without symlinks.
     pub(super) fn allow(&self, folder: &Path, path: &Path) -> bool {
-        self.0.contains(path) || is_inside(folder, path)
+        self.paths.contains(path) || is_inside(folder, path)
     }
 }
 
@@ -52,7 +67,7 @@ mod tests {
         let folder = around.join("manifests");
         std::fs::create_dir(&folder).unwrap();
         std::os::unix::fs::symlink(&around, folder.join("out")).unwrap();
-        let confines = Confines(BTreeSet::from([around.join("known.wasm")]));
+        let confines = Confines { paths: BTreeSet::from([around.join("known.wasm")]), ..Confines::default() };
         for (path, allowed) in [
             (folder.join("a.wasm"), true),
             (folder.join("none/a.wasm"), true),

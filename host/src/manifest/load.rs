@@ -104,7 +104,8 @@ impl Loaded {
 fn check(files: Files, path: &Path, env: &Environment, confines: Option<&Confines>) -> (Loaded, Vec<Problem>) {
     let Files { sources, raw, includes, folder, whole, digest, problems, warnings } = files;
     let included: Vec<PathBuf> = sources[1..].iter().filter_map(|source| source.file.canonicalize().ok()).collect();
-    let (reserved, named) = (BTreeSet::new(), included.iter().cloned().collect());
+    let reserved = confines.map(Confines::reserved).unwrap_or_default();
+    let named = included.iter().cloned().collect();
     let mut check = Check { env, folder, confines, named, whole, reserved, problems, warnings };
     let root = sources[0].root();
     let name = check.system_name(&root.child("name"), raw.name);
@@ -177,7 +178,7 @@ fn check(files: Files, path: &Path, env: &Environment, confines: Option<&Confine
     check::conflicts(&mut check, &routes);
     check::unused(&mut check, &service_keys, &services, &routes);
 
-    let Check { folder, problems, warnings, named, .. } = check;
+    let Check { folder, problems, warnings, named, reserved, .. } = check;
     let file = path.file_name().map_or(folder.clone(), |name| folder.join(name));
     let routes = routes.into_iter().map(|(_, route)| route).collect();
     let manifest = Manifest {
@@ -195,6 +196,7 @@ fn check(files: Files, path: &Path, env: &Environment, confines: Option<&Confine
         routes,
         files: included.into_iter().chain([file.clone()]).collect(),
         named,
+        reserved,
     };
     let warnings = Problems::new(path, warnings).iter().cloned().collect();
     (Loaded { manifest, warnings, digest, file: path.into(), places: places(&sources) }, problems)

@@ -11,7 +11,7 @@ use gateway::gateway::Gateway;
 use tokio::sync::Mutex;
 
 use super::{
-    StartError, change, front,
+    StartError, change, engine_settings, front,
     limits::{self, Limits},
     probes,
 };
@@ -19,6 +19,7 @@ use crate::{
     admin::{Apply, Applying, Done},
     backend::{Backends, identity::Identities, keyvalue::KeyValues},
     deploy::{self, Applied, ApplyError, Deployment, Next, Widen, Widened, Widening},
+    engine::EngineSettings,
     grant::{DatabaseGrant, Granted},
     health::Health,
     manifest::{Confines, Environment, Loaded, Manifest, ServiceSettings},
@@ -37,6 +38,8 @@ pub(super) struct Applier {
     pub(super) limits: ArcSwap<Limits>,
     /// One at a time.
     pub(super) turn: Arc<Mutex<()>>,
+    /// What the engine was started with.
+    pub(super) engine: EngineSettings,
 }
 
 impl Apply for Applier {
@@ -77,12 +80,13 @@ impl Applier {
         let running = self.manifest.load_full();
         let histories = self.deployment.loader.histories.clone();
         let mut change = change::live(&running, loaded.manifest).map_err(ApplyError::NeedsRestart)?;
-        let (manifest, held) = deploy::accepted(change.manifest, &histories);
+        let (manifest, gone) = deploy::accepted(change.manifest, &histories);
         change.manifest = manifest;
         let missing = absent(&change.manifest);
         if !missing.is_empty() {
             return Err(ApplyError::NeedsRestart(missing));
         }
+        change.restart.extend(change::beyond(&self.engine, &engine_settings(&change.manifest)));
         change::outboxes(&running, &change.manifest).map_err(ApplyError::NeedsRestart)?;
         let turns = self.deployment.turns().await;
         let backends = self.backends(&running, &change.manifest).await?;
@@ -127,7 +131,7 @@ impl Applier {
         self.deployment.runs(applied);
         self.manifest.store(Arc::new(change.manifest));
         // It cannot fail, and a panic in it has been logged.
-        let _ = tokio::task::spawn_blocking(move || held.settle(&histories)).await;
+        let _ = tokio::task::spawn_blocking(move || gone.settle(&histories)).await;
         tracing::info!(
             by,
             restart = done.manifest.restart.join(", "),

@@ -7,6 +7,7 @@ use std::{
 };
 
 use crate::{
+    engine::EngineSettings,
     grant::Mode,
     manifest::{DatabaseSettings, Manifest, RedisSettings},
 };
@@ -106,6 +107,16 @@ fn reachable(manifest: &Manifest) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Limits that the engine has no room for as it was started.
+pub(super) fn beyond(started: &EngineSettings, wanted: &EngineSettings) -> Vec<String> {
+    let beyond = [
+        (wanted.instances_max > started.instances_max, "limits.concurrency"),
+        (wanted.instance_memory_max_bytes > started.instance_memory_max_bytes, "limits.memory"),
+    ];
+    let named = beyond.into_iter().filter(|(beyond, _)| *beyond);
+    named.map(|(_, key)| format!("services.*.{key}, beyond what the engine was started for")).collect()
 }
 
 /// Services that leave events in a database which has no place for theirs yet: it is made at the start.

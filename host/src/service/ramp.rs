@@ -6,17 +6,17 @@
 
 use std::{
     sync::{
-        Arc, OnceLock,
+        Arc,
         atomic::{AtomicU8, Ordering::Relaxed},
     },
     time::Duration,
 };
 
-use tokio::sync::Notify;
-
 mod arm;
+mod end;
 
 pub use arm::{Arm, ArmCounts};
+use end::End;
 
 use super::{Breaker, Service, Version, breaker::Admitted};
 
@@ -28,21 +28,20 @@ pub struct Ramp {
     percent: AtomicU8,
     pub(super) old: Arc<Arm>,
     pub(super) new: Arc<Arm>,
-    ended: OnceLock<String>,
-    told: Notify,
+    end: End,
 }
 
 impl Ramp {
-    pub fn new(version: Arc<Version>, percent: u8, window: Duration) -> Self {
-        let arm = || Arc::new(Arm::new(window));
+    /// Both are judged by what happens within `window`, and by `min` requests at least.
+    pub fn new(version: Arc<Version>, percent: u8, window: Duration, min: u64) -> Self {
+        let arm = || Arc::new(Arm::new(window, min));
         Self {
             breaker: Arc::new(Breaker::new(version.component.service.clone())),
             version,
             percent: AtomicU8::new(percent),
             old: arm(),
             new: arm(),
-            ended: OnceLock::new(),
-            told: Notify::new(),
+            end: End::default(),
         }
     }
 
@@ -69,21 +68,19 @@ impl Ramp {
         place(trace_id) < self.percent()
     }
 
-    /// Says why it ended, to whoever leads it; only the first word counts.
-    pub(super) fn end(&self, reason: String) {
-        // Somebody was first.
-        let _ = self.ended.set(reason);
-        self.told.notify_one();
+    /// Whether the new build gets no requests for a moment, because most of them failed.
+    pub fn is_resting(&self) -> bool {
+        self.breaker.is_open()
+    }
+
+    /// Ends it, and says why to whoever leads it. False: somebody was first, and their word counts.
+    pub fn end(&self, reason: String) -> bool {
+        self.end.say(reason)
     }
 
     /// Why it ended, when it does. Cancel safe.
     pub async fn ended(&self) -> String {
-        loop {
-            if let Some(reason) = self.ended.get() {
-                return reason.clone();
-            }
-            self.told.notified().await;
-        }
+        self.end.said().await
     }
 }
 
@@ -103,12 +100,21 @@ impl Service {
         self.ramp.load_full()
     }
 
-    /// Gives all requests back to the live version, at once. None: there was no ramp.
+    /// Gives all requests back to the live version, at once. None: there was no ramp, or its end is
+    /// decided already.
     pub fn end_ramp(&self, reason: &str) -> Option<Arc<Ramp>> {
-        let ramp = self.ramp.swap(None)?;
+        let ramp = self.ramp.load_full()?;
+        let first = ramp.end(reason.to_owned());
+        first.then(|| {
+            self.drop_ramp(&ramp);
+            ramp
+        })
+    }
+
+    /// `ramp` has ended: its build gets no more requests.
+    pub fn drop_ramp(&self, ramp: &Arc<Ramp>) {
+        self.ramp.compare_and_swap(&Some(ramp.clone()), None);
         ramp.version.warm.retire(true);
-        ramp.end(reason.to_owned());
-        Some(ramp)
     }
 
     /// The live version, or the one on its way where a trace is in its share.

@@ -56,7 +56,8 @@ fn exactly_what_is_missing_is_accepted_and_told_until_the_manifest_has_it() {
     for (unknown, name) in [
         ("postgres = { nobody = \"read\" }", "nobody"),
         ("call = [\"nobody\"]", "nobody"),
-        ("publish = [\"a.b\"]", "events"),
+        ("publish = [\"a.b\"]", "in the manifest only"),
+        ("subscribe = [\"a.b\"]", "in the manifest only"),
     ] {
         let answer = accept(&host, &needing(&wasm("hello"), unknown), "");
         assert_eq!((answer.status, answer.text().contains(name)), (403, true), "{}", answer.text());
@@ -65,6 +66,7 @@ fn exactly_what_is_missing_is_accepted_and_told_until_the_manifest_has_it() {
 
     let path = file(&host, "new.wasm", &new);
     let done = host.command(&["swap", "probe", path.to_str().unwrap(), "--accept-permissions"]).json();
+    assert_eq!(done["changes"]["needs"]["added"], json!(["call other", "postgres shop (read-write)"]), "{done}");
     assert_eq!(done["accepted"], json!(["postgres = { shop = \"read-write\" }", "call = [\"other\"]"]), "{done}");
     assert_eq!(select(&host).status, 200, "it has its database at once");
     let told = accepted(&host);

@@ -153,6 +153,20 @@ fn a_build_that_fails_on_every_tenth_request_is_taken_back_by_itself() {
 }
 
 #[test]
+fn a_build_that_fails_at_all_but_its_smoke_request_is_taken_back_at_once() {
+    let host = Host::running(&hello("swap = { ramp = { steps = [\"20%\"], step = \"400ms\" } }"));
+    let old = version(&host.get("/"));
+    let new = begun(&ramp(&host, &wasm("probe")));
+    let (outcome, reason) = until("the ramp is over", || {
+        (0..50).for_each(|_| _ = host.get("/panic"));
+        last(&host, &new)
+    });
+    assert_eq!(outcome, "reverted", "{reason}");
+    assert!(reason.contains("requests failed"), "{reason}");
+    assert_eq!((host.live("probe"), host.get("/panic").status), (old, 200));
+}
+
+#[test]
 fn a_build_that_is_much_slower_is_taken_back_and_wait_says_so() {
     let lines = BRISK.replace("1000%", "100%");
     let host = Host::running(&hello(&lines));

@@ -264,7 +264,22 @@ fn a_restart_runs_the_last_swap_until_the_manifests_file_changes() {
     let swapped = live(&host.swap("probe", &build(&wasm("probe"), 1)));
 
     let host = Host::running_in(host.killed(), &manifest);
-    assert_eq!((version(&host.get("/")), &host.report["services"][0]["source"]), (swapped, &json!("swap")));
+    let ran = |host: &Host| (version(&host.get("/")), host.report["services"][0]["source"].clone());
+    assert_eq!(ran(&host), (swapped.clone(), json!("swap")));
+
+    // A build that cannot be started gives way to the file, and is tried again.
+    let folder = host.stop();
+    let digest = swapped.split('+').nth(1).unwrap();
+    let builds = fs::read_dir(folder.path().join(".archipel/builds")).unwrap().map(|entry| entry.unwrap().path());
+    let kept = builds.into_iter().find(|file| file.file_name().unwrap().to_str().unwrap().starts_with(digest)).unwrap();
+    let away = kept.with_extension("away");
+    fs::rename(&kept, &away).unwrap();
+    let host = Host::running_in(folder, &manifest);
+    assert_eq!(ran(&host).1, "manifest");
+    let folder = host.stop();
+    fs::rename(&away, &kept).unwrap();
+    let host = Host::running_in(folder, &manifest);
+    assert_eq!(ran(&host), (swapped, json!("swap")));
 
     fs::write(&component, build(&wasm("probe"), 2)).unwrap();
     let host = Host::running_in(host.stop(), &manifest);

@@ -71,3 +71,21 @@ fn a_value_nobody_would_see_is_an_error() {
         ],
     );
 }
+
+#[test]
+fn a_manifest_that_was_sent_cannot_bare_what_one_from_this_machine_reads() {
+    let folder = tempfile::tempdir().unwrap();
+    let env = [("SECRET_URL", "postgres://u:p@db/d"), ("OPEN", "yes")];
+    let text = |lines: &str| format!("name = 'shop'\n{lines}\n{SERVICE}permissions = {{ env = ['*'] }}\n");
+    let here = load(folder.path(), &text("[postgres.d]\nurl = { env = 'SECRET_URL' }"), &env).unwrap().manifest;
+    let file = folder.path().join("shop.toml");
+    let environment = env.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    let sent = |running: &Manifest| {
+        let confines = Confines::of([running]);
+        Manifest::load_sent(&file, &text(""), &environment, &confines).unwrap().manifest
+    };
+    let visible = |manifest: &Manifest| manifest.services["a"].env.keys().cloned().collect::<Vec<_>>();
+    let first = sent(&here);
+    assert_eq!(visible(&first), ["OPEN"], "the sent manifest reads it no longer");
+    assert_eq!(visible(&sent(&first)), ["OPEN"], "nor does the one before it");
+}
