@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::error::Category;
 use uuid::Uuid;
 
 use crate::{
@@ -142,10 +143,18 @@ impl Delivery {
     /// The body as `T`; fields that `T` does not have are passed over, so that an event can grow.
     ///
     /// # Errors
-    /// A body that is something else is rejected: no other try would make it better.
+    /// A body that is something else is rejected: no other try would make it better. The reason says where it
+    /// is wrong and repeats nothing of it.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Failure> {
-        serde_json::from_slice(self.body())
-            .map_err(|error| Failure::reject(format!("the body is not understood: {error}")))
+        serde_json::from_slice(self.body()).map_err(|error| {
+            let what = match error.classify() {
+                Category::Eof => "it ends too early",
+                Category::Data => "another type was expected",
+                Category::Syntax | Category::Io => "it is no JSON",
+            };
+            let (line, column) = (error.line(), error.column());
+            Failure::reject(format!("the body is not understood: {what}, line {line}, column {column}"))
+        })
     }
 
     pub fn published_at(&self) -> Timestamp {
@@ -269,6 +278,11 @@ mod tests {
     fn what_cannot_be_read_is_rejected_and_what_may_work_later_is_tried_again() {
         let rejected = deliver(delivery(b"no json"), |delivery| delivery.json::<u32>().map(drop)).unwrap_err();
         assert!(matches!(rejected, types::Failure::Reject(reason) if reason.contains("not understood")));
+        let secret = deliver(delivery(b"{\"n\": \"hunter2\"}"), |delivery| {
+            delivery.json::<std::collections::BTreeMap<String, u32>>().map(drop)
+        });
+        let types::Failure::Reject(reason) = secret.unwrap_err() else { panic!("tried again") };
+        assert_eq!(reason, "the body is not understood: another type was expected, line 1, column 15");
         let later = |failure: Failure| deliver(delivery(b""), |_| Err(failure)).unwrap_err();
         assert!(matches!(later(crate::Error::Timeout.into()), types::Failure::Retry(None)));
         assert!(matches!(later(Failure::retry_in(Duration::from_secs(2))), types::Failure::Retry(Some(2000))));

@@ -83,7 +83,9 @@ pub enum PublishError {
     #[error("more than {0} bytes")]
     TooLarge(usize),
     /// As many delayed events wait as may, or there are as many topics.
-    #[error("{DELAYED_MAX} delayed events are waiting, or there are {TOPICS_MAX} topics already")]
+    #[error(
+        "{DELAYED_MAX} delayed events are waiting, {DELAYED_EACH_MAX} of one service or `events.retain_bytes` of them, or there are {TOPICS_MAX} topics already"
+    )]
     Overloaded,
     #[error("{0}")]
     Invalid(String),
@@ -102,6 +104,8 @@ pub const HEADERS_MAX_BYTES: usize = 8 << 10;
 pub const NAME_MAX_BYTES: usize = 255;
 /// Events of a system that wait for their time.
 pub const DELAYED_MAX: usize = 1_000_000;
+/// Of those, one service's: nobody takes all room from the others.
+pub const DELAYED_EACH_MAX: usize = 100_000;
 /// The furthest future.
 pub const DELAY_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
 /// How long a dedup id is remembered: longer than anybody tries again, short enough that millions of

@@ -139,7 +139,8 @@ fn dead_counts(report: &Value) -> String {
 fn dead(report: &Value) -> String {
     let mut rows = vec![header(["EVENT", "TOPIC", "DIED", "ATTEMPTS", "REASON"])];
     rows.extend(list(&report["letters"]).map(|letter| {
-        let reason = word(&letter["reason"]).lines().next().unwrap_or_default().to_owned();
+        let reason = letter["reason"].as_str().and_then(|reason| reason.lines().next()).unwrap_or_default();
+        let reason = shown(reason);
         vec![word(&letter["id"]), word(&letter["topic"]), word(&letter["died"]), number(&letter["attempts"]), reason]
     }));
     let next = report["next"].as_str().map(|next| format!("\n{} in all; --after {next} shows more\n", report["count"]));
@@ -155,9 +156,27 @@ fn list(value: &Value) -> impl Iterator<Item = &Value> {
 }
 
 fn word(value: &Value) -> String {
-    value.as_str().unwrap_or("-").to_owned()
+    shown(value.as_str().unwrap_or("-"))
+}
+
+/// Without what would move the cursor of a terminal: a service wrote it.
+fn shown(text: &str) -> String {
+    text.chars().filter(|character| !character.is_control()).collect()
 }
 
 fn number(value: &Value) -> String {
     if value.is_null() { "-".to_owned() } else { value.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_is_shown_by_its_first_line_without_what_terminals_obey() {
+        let report = serde_json::json!({ "letters": [{ "id": "1", "reason": "\u{1b}[2Jno\u{7} mailbox\nmore" }] });
+        let text = dead(&report);
+        assert!(text.contains("[2Jno mailbox") && !text.contains("more"), "{text}");
+        assert!(text.chars().all(|character| character == '\n' || !character.is_control()), "{text:?}");
+    }
 }

@@ -8,6 +8,7 @@ use redis::{RedisResult, Script, aio::MultiplexedConnection};
 use super::{
     Delivered,
     entry::Fields,
+    group::WAITING,
     hosts::LEASE,
     take::{BLOCK, Taker},
 };
@@ -131,10 +132,11 @@ impl Taker {
         want: usize,
     ) -> RedisResult<Vec<Delivered>> {
         let group = &self.group;
-        let (idle, alive) = match group.events.alive() {
+        let (idle, mut alive) = match group.events.alive() {
             Some(alive) => (LEASE, alive),
             None => (NEVER, Vec::new()),
         };
+        alive.push(WAITING.to_owned());
         let mut call = self.claims.abandoned.prepare_invoke();
         call.key(stream).key(group.events.names.retries(group.name()));
         call.arg(&**group.name()).arg(&group.events.consumer).arg(want).arg(idle.as_millis() as u64);

@@ -62,7 +62,7 @@ impl Events {
         let mut after = after.map(str::to_owned);
         while letters.len() < count.min(PAGE_MAX) {
             let want = READ_MAX.min(count - letters.len());
-            let page = self.letters(service, after.as_deref(), want).await?;
+            let page = self.letters(service, after.as_deref(), None, want).await?;
             let is_last = page.len() < want;
             after = page.last().map(|letter| letter.letter.clone());
             letters.extend(page);
@@ -83,19 +83,16 @@ impl Events {
     /// how many.
     pub async fn replay(&self, service: &str, event: Option<&str>) -> Result<u64, AskError> {
         let (script, mut after, mut replayed) = (Script::new(REPLAY), None, 0);
-        let end = self.last_letter(service).await?;
+        // One that dies again meanwhile is not replayed twice.
+        let Some(end) = self.last_letter(service).await? else { return Ok(0) };
         loop {
-            let page = self.letters(service, after.as_deref(), READ_MAX).await?;
+            let page = self.letters(service, after.as_deref(), Some(&end), READ_MAX).await?;
             let Some(last) = page.last().map(|letter| letter.letter.clone()) else { break };
             for letter in page.iter().filter(|letter| event.is_none_or(|id| letter.id == id || letter.letter == id)) {
                 let mut call = script.prepare_invoke();
                 call.key(self.names.dead(service)).key(self.names.again(service)).arg(&letter.letter);
                 replayed +=
                     self.store.work(|mut redis| async move { call.invoke_async::<u64>(&mut redis).await }).await?;
-            }
-            // One that dies again meanwhile is not replayed twice.
-            if end.as_ref().is_none_or(|end| page.iter().any(|letter| letter.letter == *end)) {
-                break;
             }
             after = Some(last);
         }
@@ -112,13 +109,20 @@ impl Events {
         Ok(asked.await?.into_iter().next().map(|(letter, _)| letter))
     }
 
-    async fn letters(&self, service: &str, after: Option<&str>, count: usize) -> Result<Vec<Letter>, AskError> {
+    async fn letters(
+        &self,
+        service: &str,
+        after: Option<&str>,
+        last: Option<&str>,
+        count: usize,
+    ) -> Result<Vec<Letter>, AskError> {
         let from = after.map_or("-".to_owned(), |letter| format!("({letter}"));
+        let to = last.unwrap_or("+").to_owned();
         let key = self.names.dead(service);
         let stream = key.clone();
         let asked = self.store.work(|mut redis| async move {
             let mut range = redis::cmd("XRANGE");
-            range.arg(key).arg(from).arg("+").arg("COUNT").arg(count);
+            range.arg(key).arg(from).arg(to).arg("COUNT").arg(count);
             range.query_async::<Vec<(String, Fields)>>(&mut redis).await
         });
         let read = |(letter, fields)| self.letter(&stream, letter, fields);

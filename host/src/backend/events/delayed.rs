@@ -12,7 +12,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// In one turn of the script, which nobody else's commands interrupt.
 const MOVED_MAX: usize = 100;
 
-/// KEYS: delayed, delayed events. ARGV: how many at once, what streams begin with. Gives the ms until the
+/// KEYS: delayed, delayed events, their bytes, how many each service has of them. ARGV: how many at once, what streams begin with. Gives the ms until the
 /// next is due, -1 without one.
 pub(super) const SCRIPT: &str = "
 local time = redis.call('TIME')
@@ -24,11 +24,16 @@ for _, id in ipairs(due) do
     local event = cmsgpack.unpack(packed)
     redis.call('XADD', ARGV[2] .. event[1], '*', unpack(event[2]))
     redis.call('HDEL', KEYS[2], id)
+    redis.call('DECRBY', KEYS[3], #packed)
+    if event[3] and redis.call('HINCRBY', KEYS[4], event[3], -1) <= 0 then redis.call('HDEL', KEYS[4], event[3]) end
   end
   redis.call('ZREM', KEYS[1], id)
 end
 local first = redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')
-if not first[2] then return -1 end
+if not first[2] then
+  redis.call('DEL', KEYS[3], KEYS[4])
+  return -1
+end
 return math.max(0, first[2] - now)
 ";
 
@@ -53,6 +58,7 @@ impl Events {
     pub(super) async fn move_due(&self, script: &Script) -> Result<Option<Duration>, AskError> {
         let mut call = script.prepare_invoke();
         call.key(self.names.delayed()).key(self.names.delayed_events());
+        call.key(self.names.delayed_bytes()).key(self.names.delayed_of());
         call.arg(MOVED_MAX).arg(self.names.topic(""));
         let next = self.store.work(|mut redis| async move { call.invoke_async::<i64>(&mut redis).await }).await?;
         Ok(u64::try_from(next).ok().map(Duration::from_millis))

@@ -20,10 +20,16 @@ use crate::{
     },
 };
 
-/// KEYS: stream, the group's retries. ARGV: group, consumer, entry, pause (ms).
+/// In whose name events wait for another attempt: no host's, so that nobody looking for what hosts left has
+/// to walk them.
+pub(super) const WAITING: &str = "~later";
+
+/// KEYS: stream, the group's retries. ARGV: group, consumer, entry, pause (ms), which attempt it was, in whose
+/// name it waits. Only of what this consumer has in this attempt: a second time it does nothing.
 const LATER: &str = "
 local pending = redis.pcall('XPENDING', KEYS[1], ARGV[1], ARGV[3], ARGV[3], 1)
-if not pending[1] or pending[1][2] ~= ARGV[2] then return 0 end
+if not pending[1] or pending[1][2] ~= ARGV[2] or pending[1][4] ~= tonumber(ARGV[5]) then return 0 end
+if not redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[6], 0, ARGV[3], 'JUSTID')[1] then return 0 end
 local time = redis.call('TIME')
 local due = time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[4]
 redis.call('ZADD', KEYS[2], due, ARGV[3] .. ' ' .. KEYS[1])
@@ -82,6 +88,23 @@ impl Group {
         Ok(streams.chain([names.again(self.name())]).collect())
     }
 
+    /// Says in Redis what it subscribes to: whoever trims a topic makes the group there before, also while
+    /// nobody takes for it.
+    pub(super) async fn subscribe(&self) -> Result<(), AskError> {
+        let topics: Vec<String> = self.subscription.get().topics.iter().map(ToString::to_string).collect();
+        let (key, patterns) = (self.events.names.subscriptions(), serde_json::json!(topics).to_string());
+        let asked = self.events.store.work(|mut redis| async move {
+            redis::cmd("HSET").arg(key).arg(&**self.name()).arg(patterns).query_async::<()>(&mut redis).await
+        });
+        asked.await
+    }
+
+    /// Whether it still subscribes to this topic.
+    pub(super) fn covers(&self, topic: &str) -> bool {
+        let covered = |topic: Topic| self.subscription.get().topics.iter().any(|pattern| pattern.matches(&topic));
+        topic.parse().is_ok_and(covered)
+    }
+
     /// Makes the group in a stream, from its first event on: what was published before counts too.
     pub(super) async fn join(&self, stream: &str) -> Result<(), AskError> {
         let (name, groups) = (self.name().clone(), self.events.names.groups());
@@ -118,6 +141,7 @@ impl Group {
         let mut call = self.later.prepare_invoke();
         call.key(&place.stream).key(self.events.names.retries(self.name()));
         call.arg(&**self.name()).arg(&self.events.consumer).arg(&place.entry).arg(pause.as_millis() as u64);
+        call.arg(delivered.attempt).arg(WAITING);
         self.events.store.work(|mut redis| async move { call.invoke_async::<()>(&mut redis).await }).await
     }
 

@@ -15,6 +15,8 @@ use crate::backend::redis::AskError;
 const BEAT_EVERY: Duration = Duration::from_secs(1);
 /// While Redis is away: whoever takes events waits for its return to be noticed here.
 const TRY_EVERY: Duration = Duration::from_millis(250);
+/// A host that stops does not wait longer for a Redis that is away.
+const LEAVE_TIMEOUT: Duration = Duration::from_millis(500);
 /// How long a host counts as there after its last word.
 pub(super) const LEASE: Duration = Duration::from_secs(6);
 /// After an outage, others get this long to say that they are there.
@@ -101,6 +103,6 @@ impl Events {
             redis::cmd("ZREM").arg(hosts).arg(&self.consumer).query_async::<()>(&mut redis).await
         });
         // Else its lease ends by itself.
-        let _ = leaving.await;
+        let _ = tokio::time::timeout(LEAVE_TIMEOUT, leaving).await;
     }
 }

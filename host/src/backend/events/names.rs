@@ -42,6 +42,21 @@ impl Names {
         format!("{}delayed:events", self.prefix)
     }
 
+    /// The bytes of those events together.
+    pub(super) fn delayed_bytes(&self) -> String {
+        format!("{}delayed:bytes", self.prefix)
+    }
+
+    /// How many of them each service has: a hash.
+    pub(super) fn delayed_of(&self) -> String {
+        format!("{}delayed:of", self.prefix)
+    }
+
+    /// What each group subscribes to: a hash of JSON arrays of patterns.
+    pub(super) fn subscriptions(&self) -> String {
+        format!("{}subscriptions", self.prefix)
+    }
+
     /// A set of all groups there are: one a service.
     pub(super) fn groups(&self) -> String {
         format!("{}groups", self.prefix)

@@ -7,37 +7,49 @@ use redis::{Script, ScriptInvocation};
 use uuid::Uuid;
 
 use super::{
-    BATCH_MAX, BATCH_MAX_BYTES, BODY_MAX_BYTES, DEDUP, DELAY_MAX, DELAYED_MAX, Event, Events, HEADERS_MAX,
-    HEADERS_MAX_BYTES, NAME_MAX_BYTES, Options, PublishError, TOPICS_MAX,
+    BATCH_MAX, BATCH_MAX_BYTES, BODY_MAX_BYTES, DEDUP, DELAY_MAX, DELAYED_EACH_MAX, DELAYED_MAX, Event, Events,
+    HEADERS_MAX, HEADERS_MAX_BYTES, NAME_MAX_BYTES, Options, PublishError, TOPICS_MAX,
 };
 
 /// How the script says that too many delayed events wait, or that there are too many topics.
 pub(super) const FULL: &str = "too many delayed events or topics";
 
-/// KEYS: topics, delayed, delayed events; then for each event its stream and its dedup key.
-/// ARGV: how many may be delayed, how long dedup ids are kept (s), how many topics there may be; then for each event its topic, its
-/// delay (ms), whether it has a dedup id, its id, how many arguments follow, and these: the fields of
+/// KEYS: topics, delayed, delayed events, their bytes, how many each service has of them; then for each event its
+/// stream and its dedup key. ARGV: how many may be delayed, how long dedup ids are kept (s), how many topics there
+/// may be, how many bytes and how many events of one service may be delayed; then for each event its topic, its
+/// publisher, its delay (ms), whether it has a dedup id, its id, how many arguments follow, and these: the fields of
 /// its entry. Gives the ids; for a repeated dedup id, that of the event which had it first.
 pub(super) const SCRIPT: &str = "
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local events, delayed, topics, at = {}, 0, 0, 4
-for number = 1, (#KEYS - 3) / 2 do
-  local event = {topic = ARGV[at], delay = tonumber(ARGV[at + 1]), dedup = ARGV[at + 2] == '1', id = ARGV[at + 3]}
-  local count = tonumber(ARGV[at + 4])
-  event.fields = {unpack(ARGV, at + 5, at + 4 + count)}
-  at = at + 5 + count
-  if event.delay > 0 then delayed = delayed + 1 end
-  if redis.call('SISMEMBER', KEYS[1], event.topic) == 0 then topics = topics + 1 end
+local events, delayed, bytes, of, topics, seen, at = {}, 0, 0, {}, 0, {}, 6
+for number = 1, (#KEYS - 5) / 2 do
+  local event = {topic = ARGV[at], delay = tonumber(ARGV[at + 2]), dedup = ARGV[at + 3] == '1', id = ARGV[at + 4]}
+  local count = tonumber(ARGV[at + 5])
+  event.publisher = ARGV[at + 1]
+  event.fields = {unpack(ARGV, at + 6, at + 5 + count)}
+  at = at + 6 + count
+  if event.delay > 0 then
+    event.packed = cmsgpack.pack({event.topic, event.fields, event.publisher})
+    delayed, bytes = delayed + 1, bytes + #event.packed
+    of[event.publisher] = (of[event.publisher] or 0) + 1
+  end
+  if not seen[event.topic] and redis.call('SISMEMBER', KEYS[1], event.topic) == 0 then topics = topics + 1 end
+  seen[event.topic] = true
   events[number] = event
 end
-if (delayed > 0 and redis.call('ZCARD', KEYS[2]) + delayed > tonumber(ARGV[1]))
+local crowded = false
+for publisher, more in pairs(of) do
+  crowded = crowded or tonumber(redis.call('HGET', KEYS[5], publisher) or 0) + more > tonumber(ARGV[5])
+end
+if crowded or (delayed > 0 and redis.call('ZCARD', KEYS[2]) + delayed > tonumber(ARGV[1]))
+  or (delayed > 0 and tonumber(redis.call('GET', KEYS[4]) or 0) + bytes > tonumber(ARGV[4]))
   or (topics > 0 and redis.call('SCARD', KEYS[1]) + topics > tonumber(ARGV[3])) then
   return redis.error_reply('ERR too many delayed events or topics')
 end
 local ids = {}
 for number, event in ipairs(events) do
-  local stream, dedup = KEYS[2 + number * 2], KEYS[3 + number * 2]
+  local stream, dedup = KEYS[4 + number * 2], KEYS[5 + number * 2]
   local is_new = true
   if event.dedup then
     is_new = redis.call('SET', dedup, event.id, 'NX', 'EX', ARGV[2])
@@ -48,7 +60,10 @@ for number, event in ipairs(events) do
     ids[number] = redis.call('GET', dedup)
   elseif event.delay > 0 then
     redis.call('ZADD', KEYS[2], now + event.delay, event.id)
-    redis.call('HSET', KEYS[3], event.id, cmsgpack.pack({event.topic, event.fields}))
+    local before = redis.call('HSTRLEN', KEYS[3], event.id)
+    redis.call('HSET', KEYS[3], event.id, event.packed)
+    redis.call('INCRBY', KEYS[4], #event.packed - before)
+    if before == 0 then redis.call('HINCRBY', KEYS[5], event.publisher, 1) end
   else
     redis.call('XADD', stream, '*', unpack(event.fields))
   end
@@ -81,14 +96,21 @@ impl Events {
     fn call(&self, events: &[(Event, Options)]) -> ScriptInvocation<'_> {
         let mut call = Script::prepare_invoke(&self.publishing);
         call.key(self.names.topics()).key(self.names.delayed()).key(self.names.delayed_events());
+        call.key(self.names.delayed_bytes()).key(self.names.delayed_of());
         call.arg(DELAYED_MAX).arg(DEDUP.as_secs()).arg(TOPICS_MAX);
+        call.arg(self.settings.retain_bytes).arg(DELAYED_EACH_MAX);
         for (event, options) in events {
-            let topic = event.publishing.get().topic.as_str();
+            let publishing = event.publishing.get();
+            let topic = publishing.topic.as_str();
             let delay = options.delay.map_or(0, |delay| delay.as_millis() as u64);
             call.key(self.names.topic(topic));
             call.key(self.names.dedup(topic, options.dedup_id.as_deref().unwrap_or_default()));
             let fields = fields(event, options);
-            call.arg(topic).arg(delay).arg(u8::from(options.dedup_id.is_some())).arg(event.id.to_string());
+            call.arg(topic)
+                .arg(&*publishing.service)
+                .arg(delay)
+                .arg(u8::from(options.dedup_id.is_some()))
+                .arg(event.id.to_string());
             call.arg(fields.len() * 2);
             for (name, value) in &fields {
                 call.arg(*name).arg(value.as_slice());
@@ -120,6 +142,9 @@ fn fields(event: &Event, options: &Options) -> Vec<(&'static str, Vec<u8>)> {
     fields
 }
 
+/// What hosts add to an event's headers.
+const TRACE: [&str; 2] = ["traceparent", "tracestate"];
+
 fn check(events: &[(Event, Options)]) -> Result<(), PublishError> {
     if events.len() > BATCH_MAX {
         return Err(PublishError::Invalid(format!("{BATCH_MAX} events at most are published together")));
@@ -136,8 +161,11 @@ impl Event {
         if self.body.len() > BODY_MAX_BYTES {
             return Err(PublishError::TooLarge(BODY_MAX_BYTES));
         }
-        let header_bytes: usize = self.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
-        if self.headers.len() > HEADERS_MAX || header_bytes > HEADERS_MAX_BYTES {
+        // The host adds the trace at the end: that is not the publisher's.
+        let added = self.headers.iter().rev().take(TRACE.len()).take_while(|(name, _)| TRACE.contains(&name.as_str()));
+        let own = &self.headers[..self.headers.len() - added.count()];
+        let header_bytes: usize = own.iter().map(|(name, value)| name.len() + value.len()).sum();
+        if own.len() > HEADERS_MAX || header_bytes > HEADERS_MAX_BYTES {
             let rule = format!("an event has {HEADERS_MAX} headers and {HEADERS_MAX_BYTES} bytes of them at most");
             return Err(PublishError::Invalid(rule));
         }

@@ -9,7 +9,10 @@ use std::{
 use redis::Script;
 
 use super::Events;
-use crate::backend::redis::AskError;
+use crate::{
+    backend::redis::AskError,
+    grant::topic::{Topic, TopicPattern},
+};
 
 const EVERY: Duration = Duration::from_secs(5);
 /// A group that is about to be made finds what was published this long ago, also behind the others.
@@ -18,7 +21,7 @@ const GRACE: Duration = Duration::from_secs(60);
 const TELL_EVERY: Duration = Duration::from_secs(60);
 
 /// KEYS: stream. ARGV: retain (ms), retain (bytes), grace (ms), whether the entries are dead letters, which
-/// no group handles. Gives how many entries are gone and which groups had not handled some of them.
+/// no group handles; then the groups that subscribe to the stream: they are made before anything goes. Gives how many entries are gone and which groups had not handled some of them.
 pub(super) const TRIM: &str = "
 local function less(a, b)
   local a_ms, a_seq = string.match(a, '^(%d+)-(%d+)$')
@@ -29,8 +32,18 @@ end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local groups = {}
-if ARGV[4] == '0' then groups = redis.pcall('XINFO', 'GROUPS', KEYS[1]) end
-if groups.err then return {0, {}} end
+if ARGV[4] == '0' then
+  groups = redis.pcall('XINFO', 'GROUPS', KEYS[1])
+  if groups.err then return {0, {}} end
+  local there = {}
+  for _, flat in ipairs(groups) do
+    for at = 1, #flat, 2 do if flat[at] == 'name' then there[flat[at + 1]] = true end end
+  end
+  for at = 5, #ARGV do
+    if not there[ARGV[at]] then redis.call('XGROUP', 'CREATE', KEYS[1], ARGV[at], '0') end
+  end
+  groups = redis.call('XINFO', 'GROUPS', KEYS[1])
+end
 local needs, slowest = {}, nil
 for _, flat in ipairs(groups) do
   local group = {}
@@ -96,40 +109,54 @@ impl Events {
     }
 
     pub(super) async fn trim_all(&self, script: &Script, grace: Duration, named: &mut Named) -> Result<(), AskError> {
+        let subscriptions = self.subscriptions().await?;
         for topic in self.members(self.names.topics()).await? {
-            let (gone, losers) = self.trim(script, &self.names.topic(&topic), grace, false).await?;
+            let parsed = topic.parse::<Topic>().ok();
+            let subscribes = |patterns: &[TopicPattern]| {
+                parsed.as_ref().is_some_and(|topic| patterns.iter().any(|pattern| pattern.matches(topic)))
+            };
+            let wanted = subscriptions.iter().filter(|(_, patterns)| subscribes(patterns));
+            let wanted: Vec<&str> = wanted.map(|(group, _)| group.as_str()).collect();
+            let (gone, losers) = self.trim(script, &self.names.topic(&topic), grace, Some(&wanted)).await?;
             tracing::debug!(topic, gone, "trimmed");
-            for group in losers {
-                let told = named.insert((topic.clone(), group.clone()), Instant::now());
-                if told.is_none_or(|at| at.elapsed() >= TELL_EVERY) {
-                    tracing::error!(
-                        topic,
-                        service = group,
-                        "events were thrown away before this service handled them: `events.retain` and `events.retain_bytes` bound what is kept"
-                    );
-                }
-            }
+            tell(&topic, losers, named);
         }
         for group in self.groups().await? {
-            let (gone, _) = self.trim(script, &self.names.dead(&group), grace, true).await?;
+            let (gone, _) = self.trim(script, &self.names.dead(&group), grace, None).await?;
             if gone > 0 {
                 tracing::warn!(service = group, letters = gone, "dead letters past `events.retain` were thrown away");
             }
-            self.trim(script, &self.names.again(&group), grace, false).await?;
+            let (_, losers) = self.trim(script, &self.names.again(&group), grace, Some(&[])).await?;
+            tell("(replayed)", losers, named);
         }
         Ok(())
     }
 
+    /// What each group subscribes to, by what it said last.
+    async fn subscriptions(&self) -> Result<BTreeMap<String, Vec<TopicPattern>>, AskError> {
+        let key = self.names.subscriptions();
+        let asked = self.store.work(|mut redis| async move {
+            redis::cmd("HGETALL").arg(key).query_async::<BTreeMap<String, String>>(&mut redis).await
+        });
+        let parse = |patterns: String| {
+            let patterns: Vec<String> = serde_json::from_str(&patterns).unwrap_or_default();
+            patterns.iter().filter_map(|pattern| pattern.parse().ok()).collect()
+        };
+        Ok(asked.await?.into_iter().map(|(group, patterns)| (group, parse(patterns))).collect())
+    }
+
+    /// `groups` must be there before anything is thrown away; `None` for dead letters, which have none.
     async fn trim(
         &self,
         script: &Script,
         stream: &str,
         grace: Duration,
-        is_dead: bool,
+        groups: Option<&[&str]>,
     ) -> Result<(u64, Vec<String>), AskError> {
         let mut call = script.prepare_invoke();
         call.key(stream).arg(self.settings.retain.as_millis() as u64).arg(self.settings.retain_bytes);
-        call.arg(grace.as_millis() as u64).arg(u8::from(is_dead));
+        call.arg(grace.as_millis() as u64).arg(u8::from(groups.is_none()));
+        groups.unwrap_or_default().iter().for_each(|group| _ = call.arg(*group));
         self.store.work(|mut redis| async move { call.invoke_async(&mut redis).await }).await
     }
 
@@ -141,5 +168,19 @@ impl Events {
         let mut members = asked.await?;
         members.sort_unstable();
         Ok(members)
+    }
+}
+
+/// Names who loses events of a topic, once in a while.
+fn tell(topic: &str, losers: Vec<String>, named: &mut Named) {
+    for group in losers {
+        let told = named.insert((topic.to_owned(), group.clone()), Instant::now());
+        if told.is_none_or(|at| at.elapsed() >= TELL_EVERY) {
+            tracing::error!(
+                topic,
+                service = group,
+                "events were thrown away before this service handled them: `events.retain` and `events.retain_bytes` bound what is kept"
+            );
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use redis::{RedisResult, Value};
 use serde::Serialize;
 
-use super::{Events, dead::time};
+use super::{Events, dead::time, group::WAITING};
 use crate::backend::redis::AskError;
 
 #[derive(Debug, Clone, Serialize)]
@@ -34,8 +34,8 @@ pub struct Lag {
 pub struct PendingReport {
     pub topic: String,
     pub id: Option<String>,
-    /// The name of the host's that it was handed to.
-    pub host: String,
+    /// The name of the host's that has it; none while it waits for its next try.
+    pub host: Option<String>,
     pub idle_ms: u64,
     pub attempt: u64,
     /// When it is tried again, if it waits for that.
@@ -101,6 +101,7 @@ impl Events {
                     let id = entries.first().and_then(|(_, fields)| fields.get("id"));
                     let id = id.map(|id| String::from_utf8_lossy(id).into_owned());
                     let retry = due.map(|due| time(due as i64));
+                    let host = (host != WAITING).then_some(host);
                     found.push(PendingReport { topic: topic.clone(), id, host, idle_ms, attempt, retry });
                 }
                 Ok(found)

@@ -115,6 +115,9 @@ impl Taker {
     }
 
     async fn find_streams(&mut self) -> Result<(), crate::backend::redis::AskError> {
+        if self.streams_at.is_none() {
+            self.group.subscribe().await?;
+        }
         let streams = self.group.streams().await?;
         for stream in &streams {
             if !self.streams.contains(stream) || self.streams_at.is_none() {
@@ -148,7 +151,8 @@ impl Taker {
         Ok(taken)
     }
 
-    /// Nothing for what is in work here already, and for what is no event: that goes to the dead letters.
+    /// Nothing for what is in work here already. What is no event, or of a topic that the service does not
+    /// subscribe to any more, goes to the dead letters.
     pub(super) async fn delivered(
         &self,
         stream: &str,
@@ -158,16 +162,15 @@ impl Taker {
     ) -> Option<Delivered> {
         let (group, place) = (&self.group, Place { stream: stream.to_owned(), entry });
         let mark = Mark::set(&group.events.marks, group.name(), &place)?;
-        match Kept::parse(&group.events.names, stream, fields) {
-            Some(event) => Some(Delivered { place, _mark: mark, attempt, event }),
-            None => {
-                let topic = group.events.names.topic_of(stream).unwrap_or_default();
-                tracing::warn!(service = &**group.name(), topic, "an entry is no event; it goes to the dead letters");
-                // One that stays pending is found again.
-                let _ = group.bury_at(&place, topic, "the entry is no event", attempt).await;
-                None
-            }
-        }
+        let (topic, reason) = match Kept::parse(&group.events.names, stream, fields) {
+            Some(event) if group.covers(&event.topic) => return Some(Delivered { place, _mark: mark, attempt, event }),
+            Some(event) => (event.topic, "the service does not subscribe to its topic any more"),
+            None => (group.events.names.topic_of(stream).unwrap_or_default().to_owned(), "the entry is no event"),
+        };
+        tracing::warn!(service = &**group.name(), topic, reason, "an entry goes to the dead letters unseen");
+        // One that stays pending is found again.
+        let _ = group.bury_at(&place, &topic, reason, attempt).await;
+        None
     }
 }
 

@@ -31,6 +31,10 @@ const TURN: Duration = Duration::from_millis(20);
 /// After the first failure; doubled after each further one.
 const BACKOFF_MIN: Duration = Duration::from_millis(50);
 const BACKOFF_MAX: Duration = Duration::from_secs(1);
+/// A round that is under way when the host stops.
+const STOP_TIMEOUT: Duration = Duration::from_millis(500);
+/// Waiting events are counted this often at most: there may be many.
+const COUNT_EVERY: Duration = Duration::from_secs(5);
 /// Of one round with the server; it is cut off and the connection made anew.
 const ROUND_TIMEOUT: Duration = Duration::from_secs(10);
 const PUBLISH_TIMEOUT: Duration = Duration::from_secs(1);
@@ -50,6 +54,11 @@ const SET_ASIDE: &str = "UPDATE public.archipel_outbox SET refused = aside.reaso
                          FROM unnest($1::bigint[], $2::text[]) AS aside (seq, reason) \
                          WHERE archipel_outbox.seq = aside.seq";
 
+/// What waits, of `$1`, and what was set aside for the reason `$2`: because there was no room for it; `$3` at
+/// most.
+const COUNT: &str = "SELECT count(*) FROM (SELECT FROM public.archipel_outbox \
+                     WHERE publisher = ANY ($1) AND (refused IS NULL OR refused = $2) LIMIT $3) AS waiting";
+
 /// All relays of a host. Dropping it ends them.
 pub struct Relays {
     stopping: watch::Sender<bool>,
@@ -66,17 +75,28 @@ impl Relays {
         let (stopping, stop) = watch::channel(false);
         let relay = |events: &Arc<Events>, outbox: &Arc<Outbox>| {
             let (outbox, events, publishers) = (outbox.clone(), events.clone(), publishers.clone());
-            tokio::spawn(Relay { outbox, events, publishers, together: BATCH_MAX, failing: false }.run(stop.clone()))
+            let relay = Relay {
+                outbox,
+                events,
+                publishers,
+                together: BATCH_MAX,
+                failing: false,
+                is_crowded: false,
+                told: None,
+            };
+            tokio::spawn(relay.run(stop.clone()))
         };
         let tasks = events.map(|events| outboxes.map(|outbox| relay(events, outbox)).collect()).unwrap_or_default();
         Self { stopping, tasks }
     }
 
-    /// Ends after the rounds that are under way; what still waits is there at the next start.
+    /// Ends after the rounds that are under way, if they do not take long; what still waits is there at the
+    /// next start.
     pub async fn stop(mut self) {
         self.stopping.send_replace(true);
+        let until = tokio::time::Instant::now() + STOP_TIMEOUT;
         for mut task in std::mem::take(&mut self.tasks) {
-            if tokio::time::timeout(ROUND_TIMEOUT, &mut task).await.is_err() {
+            if tokio::time::timeout_at(until, &mut task).await.is_err() {
                 task.abort();
             }
         }
@@ -97,6 +117,10 @@ struct Relay {
     together: usize,
     /// Whether the log knows already.
     failing: bool,
+    /// More may wait than when they were counted last.
+    is_crowded: bool,
+    /// Why something was set aside, as the log was told last.
+    told: Option<(String, Instant)>,
 }
 
 /// A live connection and what is asked over it.
@@ -104,6 +128,7 @@ struct Line {
     session: Session,
     take: Statement,
     looked_again: Instant,
+    counted: Option<Instant>,
 }
 
 impl Drop for Line {
@@ -116,6 +141,8 @@ impl Drop for Line {
 enum Round {
     /// There may be more.
     Some,
+    /// Nothing was published: all was set aside, or fewer go together the next time. There may be more.
+    Refused,
     Nothing,
     /// Another host is at it.
     NotOurTurn,
@@ -147,17 +174,21 @@ impl Relay {
                     backoff = BACKOFF_MIN;
                     if matches!(round, Round::Some) { Duration::ZERO } else { POLL }
                 }
+                Ok(Round::Refused) => Duration::ZERO,
                 Err(error) => {
                     self.failed(&error);
                     if matches!(error, RelayError::Database(_)) {
                         line = None;
-                    } else if let Some(line) = &line {
-                        self.count(line).await;
                     }
                     backoff = (backoff * 2).min(BACKOFF_MAX);
                     backoff
                 }
             };
+            if let Some(line) = &mut line
+                && (self.is_crowded || self.outbox.is_full())
+            {
+                self.count(line).await;
+            }
             let woken = pause == POLL;
             tokio::select! {
                 biased;
@@ -192,7 +223,7 @@ impl Relay {
         let take = client.prepare(TAKE).await?;
         self.tell_of_strangers(client).await?;
         let looked_again = Instant::now().checked_sub(AGAIN).unwrap_or_else(Instant::now);
-        Ok(Line { session, take, looked_again })
+        Ok(Line { session, take, looked_again, counted: None })
     }
 
     async fn round(&mut self, line: &mut Line) -> Result<Round, RelayError> {
@@ -221,35 +252,56 @@ impl Relay {
         if rows.is_empty() {
             return Ok(Round::Nothing);
         }
-        let (mut done, mut events): (Vec<i64>, Vec<(Event, Options)>) = Default::default();
+        let (mut good, mut events): (Vec<Waiting>, Vec<(Event, Options)>) = Default::default();
         let mut aside = Vec::new();
         for row in &rows {
             let waiting = Waiting::read(row)?;
             match waiting.judged(&self.publishers) {
                 Ok(event) => {
-                    done.push(waiting.seq);
+                    good.push(waiting);
                     events.push(event);
                 }
                 Err(reason) => aside.push((waiting, reason)),
             }
         }
-        self.set_aside(line, &aside).await?;
-        if let Err(error) = self.events.publish(&events, Instant::now() + PUBLISH_TIMEOUT).await {
-            self.together = (self.together / 2).max(1);
-            return Err(error.into());
+        self.set_aside(line, aside).await?;
+        if events.is_empty() {
+            return Ok(Round::Refused);
+        }
+        match self.events.publish(&events, Instant::now() + PUBLISH_TIMEOUT).await {
+            Ok(_ids) => {}
+            Err(error @ (PublishError::Unavailable(_) | PublishError::Late(_))) => {
+                self.together = (self.together / 2).max(1);
+                self.is_crowded = true;
+                return Err(error.into());
+            }
+            // One of them is refused, and would be for ever: alone it no longer stands in the others' way.
+            Err(error) => {
+                self.together = (events.len() / 2).max(1);
+                if good.len() == 1 {
+                    self.is_crowded |= error == PublishError::Overloaded;
+                    let reason = error.to_string();
+                    self.set_aside(line, good.into_iter().map(|waiting| (waiting, reason.clone())).collect()).await?;
+                }
+                return Ok(Round::Refused);
+            }
         }
         self.together = (self.together * 2).min(BATCH_MAX);
+        let done: Vec<i64> = good.iter().map(|waiting| waiting.seq).collect();
         line.session.client.execute("DELETE FROM public.archipel_outbox WHERE seq = ANY ($1)", &[&done]).await?;
         Ok(Round::Some)
     }
 
-    /// One line for all of a round: of the first.
-    async fn set_aside(&self, line: &Line, aside: &[(Waiting, String)]) -> Result<(), RelayError> {
+    /// One line for all of a round, of the first; the same reason is told once a minute.
+    async fn set_aside(&mut self, line: &Line, aside: Vec<(Waiting, String)>) -> Result<(), RelayError> {
         let Some((Waiting { seq, publisher, topic, .. }, reason)) = aside.first() else { return Ok(()) };
-        tracing::error!(
-            database = %self.outbox.database, service = publisher, topic, seq, reason, events = aside.len(),
-            "an event in the outbox may not be published; it is set aside and looked at again every minute"
-        );
+        if self.told.as_ref().is_none_or(|(told, at)| told != reason || at.elapsed() >= AGAIN) {
+            tracing::error!(
+                database = %self.outbox.database, service = publisher, topic, seq, reason, events = aside.len(),
+                "an event in the outbox cannot be published; it is set aside and looked at again every minute"
+            );
+            self.told = Some((reason.clone(), Instant::now()));
+        }
         let seqs: Vec<i64> = aside.iter().map(|(waiting, _)| waiting.seq).collect();
         let reasons: Vec<&str> = aside.iter().map(|(_, reason)| reason.as_str()).collect();
         line.session.client.execute(SET_ASIDE, &[&seqs, &reasons]).await?;
@@ -271,14 +323,20 @@ impl Relay {
         Ok(())
     }
 
-    /// How many wait, about: numbers are given once and in order.
-    async fn count(&self, line: &Line) {
-        let sql = "SELECT coalesce(max(seq) - min(seq) + 1, 0) FROM public.archipel_outbox WHERE refused IS NULL";
+    /// Whether as many wait as may.
+    async fn count(&mut self, line: &mut Line) {
+        if line.counted.is_some_and(|at| at.elapsed() < COUNT_EVERY) {
+            return;
+        }
+        line.counted = Some(Instant::now());
+        let known: Vec<String> = self.publishers.0.load().keys().map(ToString::to_string).collect();
+        let no_room = PublishError::Overloaded.to_string();
         // Whether the database answers is the next round's to find out.
-        let counting = tokio::time::timeout(BACKOFF_MAX, line.session.client.query_one(sql, &[]));
-        let Ok(Ok(row)) = counting.await else { return };
+        let counting = async { line.session.client.query_one(COUNT, &[&known, &no_room, &WAITING_MAX]).await };
+        let Ok(Ok(row)) = tokio::time::timeout(BACKOFF_MAX, counting).await else { return };
         let full = row.try_get::<_, i64>(0).unwrap_or(0) >= WAITING_MAX;
-        if full && !self.outbox.full.swap(true, Ordering::Relaxed) {
+        self.is_crowded = false;
+        if !self.outbox.full.swap(full, Ordering::Relaxed) && full {
             tracing::error!(database = %self.outbox.database, "{WAITING_MAX} events wait in the outbox; more are refused");
         }
     }
@@ -290,7 +348,6 @@ impl Relay {
     }
 
     fn recovered(&mut self) {
-        self.outbox.full.store(false, Ordering::Relaxed);
         if std::mem::replace(&mut self.failing, false) {
             tracing::info!(database = %self.outbox.database, "events are carried on from the outbox again");
         }

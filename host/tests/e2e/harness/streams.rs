@@ -48,6 +48,13 @@ impl Streams {
         entries.into_iter().map(|(_, fields)| event(fields)).collect()
     }
 
+    /// As if the system had these topics already.
+    #[track_caller]
+    pub fn register(&self, topics: &[String]) {
+        let mut connection = self.client.get_connection().unwrap();
+        ::redis::cmd("SADD").arg("archipel:{test}:topics").arg(topics).exec(&mut connection).unwrap();
+    }
+
     /// Waits until a topic has so many events, and gives them.
     #[track_caller]
     pub fn until(&self, topic: &str, count: usize) -> Vec<Value> {

@@ -155,3 +155,44 @@ async fn what_was_handed_out_and_never_arrived_is_found_again_without_an_attempt
     assert_eq!(found.attempt, 1);
     group.acknowledge(&found).await.unwrap();
 }
+
+#[tokio::test]
+async fn what_waits_for_its_next_attempt_is_no_host_s_and_is_put_off_once() {
+    let server = Server::start();
+    let events = server.events().await;
+    events.start();
+    let group = group(&events, "mail", "order.created");
+    let mut taker = Taker::new(group.clone());
+    publish(&events, &[event("order.created", "1")]).await;
+    let taken = one(&mut taker).await;
+    group.later(&taken, Duration::from_secs(3600)).await.unwrap();
+    let before = events.pending("mail").await.unwrap();
+    assert_eq!((before.len(), &before[0].host, before[0].attempt), (1, &None, 1));
+    group.later(&taken, Duration::ZERO).await.unwrap();
+    group.bury(&taken, "too late").await.unwrap();
+    assert_eq!(events.pending("mail").await.unwrap()[0].retry, before[0].retry, "another word changes nothing");
+    assert!(before[0].retry.is_some());
+    drop(taken);
+    assert!(taker.take(8).await.is_empty());
+}
+
+#[tokio::test]
+async fn an_event_of_a_topic_that_is_not_subscribed_to_any_more_is_a_dead_letter() {
+    let server = Server::start();
+    let events = server.events().await;
+    events.start();
+    let wide = group(&events, "mail", "order.*");
+    let mut taker = Taker::new(wide.clone());
+    publish(&events, &[event("order.old", "1")]).await;
+    wide.later(&one(&mut taker).await, Duration::ZERO).await.unwrap();
+    let mut narrow = Taker::new(group(&events, "mail", "order.created"));
+    let began = Instant::now();
+    while events.dead_count("mail").await.unwrap() == 0 {
+        assert!(narrow.take(8).await.is_empty(), "it is not handed out");
+        assert!(began.elapsed() < Duration::from_secs(20), "it stays");
+    }
+    let letters = events.dead("mail", None, 10).await.unwrap();
+    assert_eq!((letters[0].topic.as_str(), letters[0].attempts), ("order.old", 2));
+    assert!(letters[0].reason.contains("subscribe"), "{}", letters[0].reason);
+    assert!(events.pending("mail").await.unwrap().is_empty());
+}

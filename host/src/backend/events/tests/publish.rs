@@ -63,3 +63,28 @@ async fn a_redis_that_is_away_is_an_error_within_its_time() {
     assert!(matches!(refused, PublishError::Unavailable(_) | PublishError::Late(_)), "{refused}");
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
 }
+
+#[tokio::test]
+async fn a_topic_that_is_new_counts_once_for_all_events_of_a_call() {
+    let server = Server::start();
+    let events = server.events().await;
+    let mut redis = server.client().get_multiplexed_async_connection().await.unwrap();
+    let mut add = redis::cmd("SADD");
+    add.arg("archipel:{shop}:topics").arg((1..TOPICS_MAX).map(|number| format!("t{number}")).collect::<Vec<_>>());
+    add.query_async::<()>(&mut redis).await.unwrap();
+    publish(&events, &[event("last", "1"), event("last", "2"), event("t1", "3")]).await;
+    assert_eq!(length(&server, "archipel:{shop}:ev:last").await, 2);
+    let refused = events.publish(&[event("over", "1")], soon()).await;
+    assert!(!matches!(refused, Ok(_) | Err(PublishError::Invalid(_))), "{refused:?}");
+    assert_eq!(length(&server, "archipel:{shop}:ev:over").await, 0);
+}
+
+#[test]
+fn the_trace_that_the_host_adds_does_not_count_as_a_header() {
+    let (mut event, options) = event("order.created", "1");
+    event.headers = vec![("a".into(), "b".into()); HEADERS_MAX];
+    event.headers.extend([("traceparent".into(), "00-1".into()), ("tracestate".into(), "x".repeat(512))]);
+    event.check(&options).unwrap();
+    event.headers.insert(0, ("traceparent".into(), "00-1".into()));
+    assert!(event.check(&options).is_err(), "only what stands at the end is the host's");
+}
