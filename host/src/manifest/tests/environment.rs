@@ -75,9 +75,9 @@ fn a_value_nobody_would_see_is_an_error() {
 #[test]
 fn a_manifest_that_was_sent_cannot_bare_what_one_from_this_machine_reads() {
     let folder = tempfile::tempdir().unwrap();
-    let env = [("SECRET_URL", "postgres://u:p@db/d"), ("OPEN", "yes")];
-    let text = |lines: &str| format!("name = 'shop'\n{lines}\n{SERVICE}permissions = {{ env = ['*'] }}\n");
-    let here = load(folder.path(), &text("[postgres.d]\nurl = { env = 'SECRET_URL' }"), &env).unwrap().manifest;
+    let env = [("APP_URL", "postgres://u:p@db/d"), ("APP_OPEN", "yes")];
+    let text = |lines: &str| format!("name = 'shop'\n{lines}\n{SERVICE}permissions = {{ env = ['APP_*'] }}\n");
+    let here = load(folder.path(), &text("[postgres.d]\nurl = { env = 'APP_URL' }"), &env).unwrap().manifest;
     let file = folder.path().join("shop.toml");
     let environment = env.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
     let sent = |running: &Manifest| {
@@ -86,6 +86,6 @@ fn a_manifest_that_was_sent_cannot_bare_what_one_from_this_machine_reads() {
     };
     let visible = |manifest: &Manifest| manifest.services["a"].env.keys().cloned().collect::<Vec<_>>();
     let first = sent(&here);
-    assert_eq!(visible(&first), ["OPEN"], "the sent manifest reads it no longer");
-    assert_eq!(visible(&sent(&first)), ["OPEN"], "nor does the one before it");
+    assert_eq!(visible(&first), ["APP_OPEN"], "the sent manifest reads it no longer");
+    assert_eq!(visible(&sent(&first)), ["APP_OPEN"], "nor does the one before it");
 }
