@@ -263,6 +263,9 @@ async fn prepare(
 /// Slots beyond this are not reserved: the address space of one is more than 4 GiB.
 const INSTANCES_MAX: u32 = 2_000;
 
+/// So many are reserved at least, so that an applied manifest may add services.
+const INSTANCES_MIN: u32 = 512;
+
 /// What a slot can hold at least, so that an applied manifest may raise `limits.memory`: address
 /// space, and that of a slot is larger.
 const INSTANCE_MEMORY_MIN_BYTES: u64 = 1 << 30;
@@ -274,7 +277,7 @@ fn engine_settings(manifest: &Manifest) -> EngineSettings {
     let events = consumers.map(|service| service.events.concurrency.get());
     let concurrency: u32 = requests.chain(events).fold(0, u32::saturating_add);
     EngineSettings {
-        instances_max: concurrency.clamp(64, INSTANCES_MAX),
+        instances_max: concurrency.clamp(INSTANCES_MIN, INSTANCES_MAX),
         instance_memory_max_bytes: limits().map(|limits| limits.memory_bytes).fold(INSTANCE_MEMORY_MIN_BYTES, u64::max),
         guest_memory_bytes: manifest.host.guest_memory_bytes,
         workers: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
