@@ -41,7 +41,8 @@ fn an_answer_cut_short_resets_its_stream_and_no_other() {
             match client.get(path).await {
                 Ok(answer) if answer.status() == 200 => drop(whole(answer).await.expect_err(path)),
                 Ok(answer) => assert!(answer.status().is_server_error(), "{path}: {answer:?}"),
-                Err(error) => panic!("{path}: {error}"),
+                // Its head and its reset came together, and the client saw the reset first.
+                Err(error) => assert!(format!("{error:?}").contains("Reset"), "{path}: {error:?}"),
             }
         }
         let answer = client.get("/").await.expect("the connection lives");
