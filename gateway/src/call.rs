@@ -111,7 +111,7 @@ impl Callee {
         };
         let answered_by = response.extensions_mut().remove::<AnsweredBy>();
         headers::mark(response.headers_mut(), &cx, answered_by);
-        let mut held = Held::new(cx, None, None);
+        let mut held = Held::new(cx, None, None, None);
         held.answered(response.status(), owed);
         if is_head { without_body(response) } else { response }.map(|body| body.holding(held))
     }

@@ -3,7 +3,7 @@
 //! Decides the order of things and nothing else: which route wins is `router`'s, what a failure
 //! looks like `error`'s, which headers pass `headers`'. Never fails: every failure is an answer.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -21,6 +21,7 @@ use crate::{
     client::Client,
     connection::{Handler, Peer, Scheme},
     context::{RequestContext, TraceContext, new_request_id, request_id},
+    counts::{GatewayCounts, Refusal, RouteCounts, Tally},
     dispatch::{AnsweredBy, DispatchError, Dispatched},
     error::{GatewayError, refusal},
     guard::Entrance,
@@ -34,6 +35,7 @@ pub use crate::admission::Settings;
 pub struct Gateway {
     current: ArcSwap<Snapshot>,
     in_flight: Arc<InFlight>,
+    counts: GatewayCounts,
 }
 
 /// What one request runs by from its first to its last byte.
@@ -55,17 +57,29 @@ impl Handler for Gateway {
 
 impl Gateway {
     pub fn new(table: RouteTable, settings: Settings) -> Self {
-        Self { current: ArcSwap::from_pointee(Snapshot { table, settings }), in_flight: Arc::default() }
+        let current = ArcSwap::from_pointee(Snapshot::new(table, settings, &RouteTable::default()));
+        Self { current, in_flight: Arc::default(), counts: GatewayCounts::default() }
     }
 
-    /// Replaces routes and settings in one step. Requests in flight finish on the old ones.
+    /// Replaces routes and settings in one step. Requests in flight finish on the old ones; routes
+    /// that were there go on counting.
     pub fn replace(&self, table: RouteTable, settings: Settings) {
-        self.current.store(Arc::new(Snapshot { table, settings }));
+        let next = Snapshot::new(table, settings, &self.current.load().table);
+        self.current.store(Arc::new(next));
     }
 
     /// Requests admitted whose answers have not ended. Those of exempt routes are not counted.
     pub fn in_flight(&self) -> usize {
         self.in_flight.count()
+    }
+
+    pub fn counts(&self) -> &GatewayCounts {
+        &self.counts
+    }
+
+    /// The counts of all routes: host and path as a manifest writes them, what they lead to.
+    pub fn routes(&self) -> BTreeMap<(String, Arc<str>), Arc<RouteCounts>> {
+        self.current.load().table.series()
     }
 
     /// The life of a request, in order. Dropping the future ends the request and returns its
@@ -88,7 +102,8 @@ impl Gateway {
             Ok((found, permit)) => (Ok(found), permit),
             Err(error) => (Err(error), None),
         };
-        let route = found.as_ref().ok().and_then(|found| found.as_ref().ok()).map(|entry| &entry.route);
+        let matched = found.as_ref().ok().and_then(|found| found.as_ref().ok()).copied();
+        let route = matched.map(|entry| &entry.route);
         let timeout = route.and_then(|route| route.timeout).unwrap_or(now.settings.timeout);
         let limit = route.and_then(|route| route.body_limit_bytes).unwrap_or(now.settings.body_limit_bytes);
         let mut cx = RequestContext {
@@ -110,8 +125,9 @@ impl Gateway {
         };
         cx.identity = entrance.identity;
         let cx = Arc::new(cx);
+        let tally = Tally::new(self.counted(matched, entry.as_ref().err()), &head.method, received);
         let record = asked.map(|asked| Record::new(asked, cx.clone(), entry.as_ref().ok().copied()));
-        let mut held = Held::new(cx.clone(), permit, record);
+        let mut held = Held::new(cx.clone(), permit, record, Some(tally));
 
         let started = entry.and_then(|entry| Started::new(&cx, entry, limit, head, body));
         let answer = match started {
@@ -133,12 +149,21 @@ impl Gateway {
 
     /// The answer to something that never became a request, with its `Content-Length`.
     pub fn refused(&self, status: StatusCode, message: &str) -> Response<Bytes> {
+        self.counts.refused.count(Refusal::Malformed);
         let trace = TraceContext::start();
         let mut response = refusal(status, &sentence(message), &trace);
         let length = response.body().len();
         headers::mark_refusal(response.headers_mut(), &trace, new_request_id());
         response.headers_mut().insert(CONTENT_LENGTH, length.into());
         response
+    }
+
+    /// Where a request is counted; why it was not let in, if it was not, is counted at once.
+    fn counted(&self, matched: Option<&Entry>, refused: Option<&GatewayError>) -> Arc<RouteCounts> {
+        if let Some(refusal) = refused.and_then(Refusal::of) {
+            self.counts.refused.count(refusal);
+        }
+        matched.map_or(&self.counts.unmatched, |entry| &entry.counts).clone()
     }
 
     /// Permit first: when we are full, nothing but an exempt route is served or even answered
@@ -157,6 +182,11 @@ impl Gateway {
 type Found<'a> = Result<&'a Entry, NoMatch>;
 
 impl Snapshot {
+    fn new(mut table: RouteTable, settings: Settings, before: &RouteTable) -> Self {
+        table.count_on(before);
+        Self { table, settings }
+    }
+
     /// The route of a request, whose path is brought into normal form on the way.
     fn route(&self, head: &mut Parts) -> Result<Found<'_>, GatewayError> {
         path::normalize(&mut head.uri)?;

@@ -10,6 +10,7 @@ pub mod call;
 mod client;
 pub mod connection;
 pub mod context;
+pub mod counts;
 pub mod dispatch;
 pub mod drain;
 pub mod error;

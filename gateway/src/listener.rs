@@ -14,6 +14,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use self::admission::{Admission, Admitted};
 use crate::{
     connection::{self, Handler, Shared, Times},
+    counts::ConnectionCounts,
     drain::Drain,
     tls::Tls,
 };
@@ -34,6 +35,7 @@ pub struct Settings {
     /// Of these, from one client address (IPv6: one /64); further ones are closed.
     pub connections_per_address_max: NonZeroUsize,
     pub times: Times,
+    pub counts: Arc<ConnectionCounts>,
 }
 
 impl Settings {
@@ -47,6 +49,7 @@ impl Settings {
             connections_per_address_max: NonZeroUsize::new(connections_max.get().div_ceil(2))
                 .expect("half of at least one, rounded up, is at least one"),
             times: Times::default(),
+            counts: Arc::default(),
         }
     }
 }
@@ -135,11 +138,17 @@ pub async fn serve<H: Handler>(listeners: Listeners, handler: Arc<H>, settings: 
         times: settings.times,
         drain,
     });
-    let loops = listeners.0.into_iter().map(|(listener, _)| accept_all(listener, &shared, &admission));
+    let loops =
+        listeners.0.into_iter().map(|(listener, _)| accept_all(listener, &shared, &admission, &settings.counts));
     join_all(loops).await;
 }
 
-async fn accept_all<H: Handler>(listener: TcpListener, shared: &Arc<Shared<H>>, admission: &Admission) {
+async fn accept_all<H: Handler>(
+    listener: TcpListener,
+    shared: &Arc<Shared<H>>,
+    admission: &Admission,
+    counts: &Arc<ConnectionCounts>,
+) {
     let mut backoff = BACKOFF_MIN;
     loop {
         let accepted = tokio::select! {
@@ -149,9 +158,9 @@ async fn accept_all<H: Handler>(listener: TcpListener, shared: &Arc<Shared<H>>, 
         match accepted {
             Ok(Some((tcp, address, admitted))) => {
                 backoff = BACKOFF_MIN;
-                spawn(tcp, address, admitted, shared.clone());
+                spawn(tcp, address, (admitted, Open::new(counts.clone())), shared.clone());
             }
-            Ok(None) => {}
+            Ok(None) => counts.refused.count(),
             // The client was gone before we looked; the next one need not be.
             Err(error) if is_of_one_connection(&error) => {}
             // Out of descriptors passes with time; retrying at once would burn a core.
@@ -182,12 +191,28 @@ async fn accept(
 }
 
 /// The task is owned by the drain: it counts it and can cut it.
-fn spawn<H: Handler>(tcp: TcpStream, address: SocketAddr, admitted: Admitted, shared: Arc<Shared<H>>) {
+fn spawn<H: Handler>(tcp: TcpStream, address: SocketAddr, held: (Admitted, Open), shared: Arc<Shared<H>>) {
     let counted = shared.drain.enter();
     tokio::spawn(async move {
         connection::serve(tcp, address, &shared).await;
-        drop((admitted, counted));
+        drop((held, counted));
     });
+}
+
+/// A connection that is counted as open, until dropped.
+struct Open(Arc<ConnectionCounts>);
+
+impl Open {
+    fn new(counts: Arc<ConnectionCounts>) -> Self {
+        counts.accepted.count();
+        Self(counts)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.closed.count();
+    }
 }
 
 fn is_of_one_connection(error: &io::Error) -> bool {

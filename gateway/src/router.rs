@@ -12,12 +12,16 @@
 mod conflict;
 mod trie;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use http::{HeaderValue, Method};
 
 use crate::{
     auth::Access,
+    counts::RouteCounts,
     dispatch::Dispatch,
     limit::Limit,
     route::{HostMatch, Methods, Route},
@@ -38,6 +42,9 @@ pub struct Entry {
     pub limit: Option<Arc<dyn Limit>>,
     /// What it leads to, as the access log calls it: a service's name.
     pub label: Arc<str>,
+    /// Shared by the entries of one path that lead to the same; a gateway keeps them over
+    /// [`replace`](crate::gateway::Gateway::replace).
+    pub counts: Arc<RouteCounts>,
 }
 
 /// All routes of a generation; immutable.
@@ -99,6 +106,26 @@ impl RouteTable {
 
     pub fn entries(&self) -> &[Entry] {
         &self.entries
+    }
+
+    /// What its entries are counted under, each once: host and path, what they lead to.
+    pub(crate) fn series(&self) -> BTreeMap<(String, Arc<str>), Arc<RouteCounts>> {
+        self.entries.iter().map(|entry| (entry.series(), entry.counts.clone())).collect()
+    }
+
+    /// Goes on counting where `before` is.
+    pub(crate) fn count_on(&mut self, before: &Self) {
+        let mut series = before.series();
+        for entry in &mut self.entries {
+            entry.counts = series.entry(entry.series()).or_default().clone();
+        }
+    }
+}
+
+impl Entry {
+    fn series(&self) -> (String, Arc<str>) {
+        let host = self.route.host.as_ref().map(ToString::to_string).unwrap_or_default();
+        (format!("{host}{}", self.route.path), self.label.clone())
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! Decides that an answer is over time, or not as long as it said; both end it with an error, so
 //! that the connection closes and nothing cut short looks whole. Dropping it, at the end or when
-//! the client went away, returns the permit and writes the access log.
+//! the client went away, returns the permit and writes the access log
+//! and counts the request.
 
 use std::{
     pin::Pin,
@@ -16,11 +17,13 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tracing::warn;
 
 use super::{BodyError, EmptyFrames};
-use crate::{access::Record, admission::Permit, context::RequestContext, headers};
+use crate::{access::Record, admission::Permit, context::RequestContext, counts::Tally, headers};
 
 pub(crate) struct Held {
     // Dropped in this order: the log first, the permit last.
     record: Option<Record>,
+    /// None for a call between services, which its caller counts.
+    tally: Option<Tally>,
     cx: Arc<RequestContext>,
     /// Bytes still owed of the declared `Content-Length`.
     owed: Option<u64>,
@@ -31,8 +34,14 @@ pub(crate) struct Held {
 }
 
 impl Held {
-    pub(crate) fn new(cx: Arc<RequestContext>, permit: Option<Permit>, record: Option<Record>) -> Box<Self> {
-        Box::new(Self { record, cx, owed: None, empty_frames: EmptyFrames::default(), timer: None, _permit: permit })
+    pub(crate) fn new(
+        cx: Arc<RequestContext>,
+        permit: Option<Permit>,
+        record: Option<Record>,
+        tally: Option<Tally>,
+    ) -> Box<Self> {
+        let empty_frames = EmptyFrames::default();
+        Box::new(Self { record, tally, cx, owed: None, empty_frames, timer: None, _permit: permit })
     }
 
     /// The head is about to go: `owed` is the `Content-Length` that the body must have.
@@ -40,6 +49,9 @@ impl Held {
         self.owed = owed;
         if let Some(record) = &mut self.record {
             record.answered(status);
+        }
+        if let Some(tally) = &mut self.tally {
+            tally.answered(status);
         }
     }
 

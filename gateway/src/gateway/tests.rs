@@ -1,6 +1,7 @@
 //! Requests through the whole gateway, to services that are closures.
 
 mod answers;
+mod counts;
 mod entrance;
 mod heads;
 mod limits;
@@ -54,7 +55,15 @@ fn table(entries: Vec<Entry>) -> RouteTable {
 fn entry(path: &str, methods: Methods, service: impl Dispatch) -> Entry {
     let route = Route { host: None, path: path.parse().unwrap(), methods, timeout: None, body_limit_bytes: None };
     let dispatch = Arc::new(service);
-    Entry { route, dispatch, exempt: false, access: Access::Public, limit: None, label: "service".into() }
+    Entry {
+        route,
+        dispatch,
+        exempt: false,
+        access: Access::Public,
+        limit: None,
+        label: "service".into(),
+        counts: Arc::default(),
+    }
 }
 
 /// A service that answers from its request at once.

@@ -161,6 +161,7 @@ fn table(routes: &[&str]) -> RouteTable {
         access: Access::Public,
         limit: None,
         label: (*text).into(),
+        counts: Arc::default(),
     });
     RouteTable::new(entries.collect()).unwrap_or_else(|conflicts| panic!("{conflicts:?}"))
 }

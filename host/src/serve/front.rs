@@ -112,7 +112,7 @@ pub(super) fn entry(
     verifier: &dyn Fn(&str) -> Arc<dyn Verify>,
 ) -> Entry {
     let access = access(&settings.access, verifier);
-    Entry { route: settings.route.clone(), dispatch, exempt: false, access, limit: None, label }
+    Entry { route: settings.route.clone(), dispatch, exempt: false, access, limit: None, label, counts: Arc::default() }
 }
 
 /// What holds for every route, without a limit.
@@ -229,7 +229,8 @@ fn own((path, dispatch): (&'static str, Arc<dyn Dispatch>)) -> Entry {
         timeout: None,
         body_limit_bytes: None,
     };
-    Entry { route, dispatch, exempt: true, access: Access::Public, limit: None, label: "gateway".into() }
+    let (access, label) = (Access::Public, "gateway".into());
+    Entry { route, dispatch, exempt: true, access, limit: None, label, counts: Arc::default() }
 }
 
 /// The OpenAPI document of the builds that are live.
