@@ -72,6 +72,9 @@ impl Deployment {
         let each = || services.values().map(|deployed| (deployed.settings.clone(), deployed.service.clone()));
         let publishing = each().map(|(settings, _)| (settings.name.clone(), settings.grants.clone()));
         self.loader.backends().publishers.replace(publishing);
+        if let Some(events) = self.loader.events() {
+            events.keep_counts(|name| services.contains_key(name));
+        }
         self.consumers.replace(each());
     }
 

@@ -25,6 +25,7 @@ use crate::{
     },
     engine::{Engine, Reservation},
     manifest::ServiceSettings,
+    telemetry::counts::ServiceCounts,
 };
 
 mod budget;
@@ -75,6 +76,7 @@ pub struct Blueprint {
     pub engine: Engine,
     pub settings: Arc<ServiceSettings>,
     pub backends: Arc<Backends>,
+    pub counts: Arc<ServiceCounts>,
     env: Vec<(String, String)>,
     ways: Arc<Ways>,
 }
@@ -86,12 +88,14 @@ impl Blueprint {
         settings: Arc<ServiceSettings>,
         backends: Arc<Backends>,
         body_limit_bytes: Arc<AtomicU64>,
+        counts: Arc<ServiceCounts>,
     ) -> Self {
         let env = settings.env.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
         let (grants, directory) = (settings.grants.clone(), backends.directory.clone());
         let client = backends.outbound.client(grants.clone());
-        let ways = Arc::new(Ways::new(settings.name.clone(), grants, directory, client, body_limit_bytes));
-        Self { engine, settings, backends, env, ways }
+        let ways =
+            Arc::new(Ways::new(settings.name.clone(), grants, directory, client, body_limit_bytes, counts.clone()));
+        Self { engine, settings, backends, counts, env, ways }
     }
 
     /// An empty store with all its bounds; nothing has been instantiated in it yet.
@@ -99,16 +103,17 @@ impl Blueprint {
         let engine = &self.engine;
         let budget = Arc::new(Budget::new(engine.clock.clone(), engine.heavy.clone()));
         let output = Output::new(self.settings.name.clone());
+        let (grants, counts) = (|| self.settings.grants.clone(), || self.counts.clone());
         let state = InstanceState {
             wasi: self.wasi(&output),
             http: http_context(),
             outgoing: Outgoing::new(self.ways.clone()),
             table: table(),
-            limiter: Limiter::new(self.settings.limits.memory_bytes, Reservation::new(engine.memory.clone())),
-            databases: DatabaseView::new(self.settings.grants.clone(), self.backends.databases.clone()),
-            identities: IdentityView::new(self.settings.grants.clone(), self.backends.identity.clone()),
-            stores: StoreView::new(self.settings.grants.clone(), self.backends.keyvalue.clone()),
-            producer: ProducerView::new(self.settings.grants.clone(), self.backends.events.clone()),
+            limiter: Limiter::new(self.settings.limits.memory_bytes, Reservation::new(engine.memory.clone(), counts())),
+            databases: DatabaseView::new(grants(), self.backends.databases.clone(), counts()),
+            identities: IdentityView::new(grants(), self.backends.identity.clone(), counts()),
+            stores: StoreView::new(grants(), self.backends.keyvalue.clone(), counts()),
+            producer: ProducerView::new(grants(), self.backends.events.clone(), counts()),
         };
         let mut store = Store::new(&engine.wasm, state);
         store.limiter(|state| &mut state.limiter);

@@ -16,7 +16,7 @@ use gateway::{
     listener::{self, Listeners},
     tls::Tls,
 };
-use tokio::task::JoinHandle;
+use tokio::{runtime::Handle, task::JoinHandle};
 
 use crate::{
     admin::Tokens,
@@ -36,6 +36,7 @@ use crate::{
     engine::{Compilers, Engine, EngineSettings},
     health::Health,
     manifest::{Environment, Manifest, RedisPlace, ServiceSettings},
+    telemetry::Lost,
 };
 
 mod apply;
@@ -46,6 +47,7 @@ mod explain;
 mod front;
 mod limits;
 mod listening;
+mod metrics;
 mod probes;
 mod report;
 
@@ -54,6 +56,7 @@ pub use edit::Rebuilt;
 pub use error::StartError;
 pub use explain::{Authentication, Explanation, explain};
 use listening::Listening;
+use metrics::Metrics;
 pub use report::Report;
 
 /// Everything a start needs from outside; read once.
@@ -63,6 +66,8 @@ pub struct Surroundings {
     pub digest: String,
     pub environment: Environment,
     pub watch: Arc<dyn Watch>,
+    /// Log lines that nobody will read.
+    pub lost: Lost,
     /// When the command was given.
     pub began: Instant,
 }
@@ -145,6 +150,8 @@ async fn start_services(
     });
     deployment.take_part();
     let listening = front::listening(&manifest.gateway, sockets.tls);
+    let (connections, lost) = (listening.counts.clone(), surroundings.lost);
+    let metrics = Arc::new(Metrics::new(gateway.clone(), connections, deployment.clone(), lost, Handle::current()));
     let applier = Arc::new(Applier {
         file: surroundings.file,
         environment: surroundings.environment,
@@ -156,7 +163,8 @@ async fn start_services(
         turn: Arc::default(),
         engine,
     });
-    let admin = Arc::new(front::admin(admin_address, &health, &deployment, (applier.clone(), applier.clone()), tokens));
+    let admin = front::admin(admin_address, &health, &deployment, (applier.clone(), applier.clone()), metrics, tokens);
+    let admin = Arc::new(admin);
     Ok(Running {
         admin: listening::apart(sockets.admin, admin, front::admin_listening()).map_err(StartError::Thread)?,
         gateway: listening::here(sockets.gateway, gateway, listening),

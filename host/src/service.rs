@@ -27,6 +27,7 @@ use crate::{
     engine::GiveUp,
     instance::{Blueprint, Instance, InstanceState, Scope},
     manifest::Limits,
+    telemetry::counts::{ServiceCounts, Trouble},
 };
 
 mod answer;
@@ -43,14 +44,13 @@ pub use breaker::Breaker;
 pub use delivery::Handled;
 pub use ramp::{Arm, ArmCounts, Ramp};
 pub use run::Failure;
-pub use traffic::Counts;
+pub use traffic::Traffic;
 
 use answer::Work;
 use breaker::Admitted;
 use gate::{Arrival, Gate, Permit};
 use ramp::Chosen;
 use run::GuestRun;
-use traffic::Traffic;
 use warm::Warm;
 
 /// A component as the gateway sees it.
@@ -60,6 +60,7 @@ pub struct Service {
     gate: Gate,
     breaker: Arc<Breaker>,
     traffic: Arc<Traffic>,
+    counts: Arc<ServiceCounts>,
     /// The version that was live before, ready to be so again.
     previous: ArcSwapOption<Version>,
     /// A version that gets a share of the requests.
@@ -121,6 +122,10 @@ impl Version {
         self.warm.keep(instance);
     }
 
+    fn counts(&self) -> &Arc<ServiceCounts> {
+        &self.blueprint.counts
+    }
+
     fn limits(&self) -> &Limits {
         &self.blueprint.settings.limits
     }
@@ -134,9 +139,10 @@ impl Service {
         Self {
             name,
             gate,
-            current: ArcSwap::new(version),
             breaker,
             traffic: Arc::default(),
+            counts: version.counts().clone(),
+            current: ArcSwap::new(version),
             previous: ArcSwapOption::empty(),
             ramp: ArcSwapOption::empty(),
         }
@@ -184,8 +190,13 @@ impl Service {
     }
 
     /// What it has answered so far, over all its versions.
-    pub fn counts(&self) -> Counts {
-        self.traffic.counts()
+    pub fn traffic(&self) -> &Traffic {
+        &self.traffic
+    }
+
+    /// What else is counted of it.
+    pub fn counts(&self) -> &ServiceCounts {
+        &self.counts
     }
 
     /// Requests that are in it now.
@@ -207,11 +218,15 @@ impl Service {
     }
 
     async fn answer(&self, cx: Arc<RequestContext>, request: Request<Body>) -> Result<Response<Body>, DispatchError> {
-        let admitted = self.breaker.admit().map_err(|_open| DispatchError::Resting { service: self.name.clone() })?;
+        let admitted = self.breaker.admit().map_err(|_open| {
+            self.counts.troubles.count(Trouble::Resting);
+            DispatchError::Resting { service: self.name.clone() }
+        })?;
         let deadline = cx.deadline.min(Instant::now() + self.current.load().limits().timeout);
         let body = if request.body().is_whole() { Arrival::Whole } else { Arrival::UnderWay };
         let entered_by = request.extensions().get::<AnswerBy>().map_or(deadline, |by| by.0.min(deadline));
         let Some(permit) = self.gate.enter(body, entered_by).await else {
+            self.counts.troubles.count(Trouble::Full);
             return Err(DispatchError::Overloaded { service: self.name.clone() });
         };
         // After the queue: who waited there meets the newest one.
@@ -244,6 +259,7 @@ impl Service {
             Ok(run) => run,
             Err(failure) => {
                 admitted.failed_if(failure.is_the_guests());
+                self.counts.troubles.count(failure.trouble());
                 return Err(failure.into_dispatch_error(self.name.clone()));
             }
         };

@@ -10,13 +10,22 @@ use std::io::{self, IsTerminal};
 use tracing::{Level, Metadata, Subscriber, subscriber::set_global_default};
 use tracing_subscriber::{EnvFilter, filter::filter_fn, fmt, layer::SubscriberExt};
 
+pub mod counts;
+pub mod exposition;
 mod json;
+pub mod metrics;
+mod process;
 mod writer;
+
+pub use process::Process;
+pub use writer::Lost;
 
 use writer::{Flush, Lines};
 
 /// Writes what is left when dropped.
 pub struct Telemetry {
+    /// How many lines nobody will read.
+    pub lost: Lost,
     _writer: Flush,
 }
 
@@ -32,13 +41,14 @@ pub fn start(filter: &str, colours: bool) -> Result<Telemetry, anyhow::Error> {
     let stdout = io::stdout();
     let terminal = stdout.is_terminal();
     let (writer, flush) = Lines::to(stdout)?;
+    let lost = writer.lost();
     let registry = tracing_subscriber::registry().with(filter).with(filter_fn(tells_no_secrets));
     if terminal {
         listen(registry.with(fmt::layer().compact().with_target(false).with_ansi(colours).with_writer(writer)))?;
     } else {
         listen(registry.with(fmt::layer().event_format(json::Lines).with_ansi(false).with_writer(writer)))?;
     }
-    Ok(Telemetry { _writer: flush })
+    Ok(Telemetry { lost, _writer: flush })
 }
 
 /// Only what speaks `tracing` is heard: of the libraries that use `log`, the PostgreSQL client

@@ -11,11 +11,13 @@ use crate::{
 };
 
 pub(super) fn host(deployment: &Deployment, uptime: Duration) -> Value {
+    let memory = deployment.loader.guest_memory();
     json!({
         "name": deployment.system,
         "version": env!("CARGO_PKG_VERSION"),
         "uptime": uptime.as_secs(),
         "manifest": *deployment.manifest(),
+        "guestMemory": { "bytes": memory.used_bytes(), "maxBytes": memory.max_bytes() },
         "services": deployment.services().values().map(|deployed| service(deployment, deployed)).collect::<Vec<_>>(),
     })
 }
@@ -23,7 +25,7 @@ pub(super) fn host(deployment: &Deployment, uptime: Duration) -> Value {
 pub(super) fn service(deployment: &Deployment, deployed: &Deployed) -> Value {
     let version = deployed.service.version();
     let history = deployment.loader.histories.of(&deployed.settings.name);
-    let counts = deployed.service.counts();
+    let counts = deployed.service.traffic().counts();
     let micros = |latency: Option<Duration>| latency.map(|latency| latency.as_micros() as f64 / 1000.0);
     let source = if history.live() == history.file { "manifest" } else { "swap" };
     json!({
@@ -38,6 +40,7 @@ pub(super) fn service(deployment: &Deployment, deployed: &Deployed) -> Value {
         "inFlight": deployed.service.in_flight(),
         "latencyMs": { "p50": micros(counts.p50), "p99": micros(counts.p99) },
         "idleInstances": deployed.service.idle_instances(),
+        "memoryBytes": deployed.service.counts().memory_bytes(),
         "memoryLimitBytes": deployed.settings.limits.memory_bytes,
         "accepted": history.accepted,
         "swap": deployed.pending(),

@@ -19,6 +19,7 @@ mod survey;
 mod take;
 
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -43,6 +44,7 @@ use names::Names;
 pub use dead::PAGE_MAX;
 pub use entry::Delivered;
 pub use group::Group;
+pub use survey::TopicReport;
 pub use take::Taker;
 
 /// An event on its way in.
@@ -129,6 +131,8 @@ pub struct Events {
     marks: Marks,
     /// Events that were too old when their turn came.
     expired: AtomicU64,
+    /// What was taken from each service.
+    published: Mutex<BTreeMap<Arc<str>, u64>>,
     upkeep: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -145,6 +149,7 @@ impl Events {
             hosts: Mutex::default(),
             marks: Marks::default(),
             expired: AtomicU64::new(0),
+            published: Mutex::default(),
             upkeep: Mutex::default(),
         }
     }
@@ -164,6 +169,16 @@ impl Events {
     /// Events that this host dropped because their time had passed.
     pub fn expired_count(&self) -> u64 {
         self.expired.load(Ordering::Relaxed)
+    }
+
+    /// How many events were taken from each service, from its outboxes too.
+    pub fn published(&self) -> BTreeMap<Arc<str>, u64> {
+        self.published.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Forgets what services published that are not there any more.
+    pub fn keep_counts(&self, is_there: impl Fn(&str) -> bool) {
+        self.published.lock().unwrap_or_else(PoisonError::into_inner).retain(|name, _| is_there(name));
     }
 
     /// Ends that. Nobody may take events any more; what this host has not settled is others'.

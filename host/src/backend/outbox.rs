@@ -13,7 +13,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -42,6 +42,8 @@ pub struct Outbox {
     committed: Notify,
     /// As many wait as may.
     full: AtomicBool,
+    /// How many waited when they were counted last.
+    waiting: AtomicU64,
 }
 
 /// Who may write events, and how the database knows whose they are.
@@ -60,7 +62,14 @@ pub struct OutboxError(String);
 
 impl Outbox {
     pub(super) fn new(database: Arc<str>, owner: Endpoint, writers: Writers) -> Self {
-        Self { database, owner, writers, committed: Notify::new(), full: AtomicBool::new(false) }
+        Self {
+            database,
+            owner,
+            writers,
+            committed: Notify::new(),
+            full: AtomicBool::new(false),
+            waiting: AtomicU64::new(0),
+        }
     }
 
     /// Makes the table and the function, or finds them.
@@ -77,6 +86,15 @@ impl Outbox {
     /// Somebody's transaction has left an event here.
     pub(super) fn committed(&self) {
         self.committed.notify_one();
+    }
+
+    pub fn database(&self) -> &str {
+        &self.database
+    }
+
+    /// How many events wait here, a few seconds ago.
+    pub fn waiting(&self) -> u64 {
+        self.waiting.load(Ordering::Relaxed)
     }
 
     pub(super) fn is_full(&self) -> bool {

@@ -44,6 +44,7 @@ use std::{
 pub use client::{BatchItem, Pool};
 pub use endpoint::{ConnectError, EndpointError};
 pub use error::{DbError, Error};
+pub use pool::PoolCounts;
 pub use transaction::{Isolation, Transaction, TxOptions};
 pub use value::{Column, Rows, Value};
 
@@ -238,6 +239,11 @@ impl Databases {
     /// What an operator should know: a superuser's URL, a server with too few sessions.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
+    }
+
+    /// The pool of each database.
+    pub fn pool_counts(&self) -> impl Iterator<Item = (&Arc<str>, PoolCounts)> {
+        self.sites.iter().map(|(name, sites)| (name, sites.services.counts()))
     }
 
     /// Closes all idle connections, lends no more, and stops the private server. What still runs

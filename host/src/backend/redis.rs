@@ -105,6 +105,10 @@ impl Stores {
         self.stores.get(name)
     }
 
+    pub fn all(&self) -> impl Iterator<Item = &Arc<Store>> {
+        self.stores.values()
+    }
+
     /// Writes the private server's data down and ends it. A second call does nothing.
     pub async fn stop(&self) {
         if let Some(server) = &self.server {
@@ -156,6 +160,11 @@ impl Store {
 
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Whether nobody asks it for the moment, because it did not answer. Asks nobody.
+    pub fn is_away(&self) -> bool {
+        self.outage.is_out()
     }
 
     /// Whether the server answers. Takes as long as the caller lets it.

@@ -33,6 +33,7 @@ use crate::{
         Denial, Fix, Grants,
         net::{Scheme, Target},
     },
+    telemetry::counts::{CallCounts, Permission, ServiceCounts},
 };
 use answer::{Answered, IoWork, Waits};
 use denied::Denials;
@@ -54,6 +55,9 @@ pub struct Ways {
     /// Bytes in the body of a call.
     pub body_limit_bytes: Arc<AtomicU64>,
     pub denials: Denials,
+    counts: Arc<ServiceCounts>,
+    /// By callee, for those that the grants name.
+    calls: Vec<(Arc<str>, Arc<CallCounts>)>,
 }
 
 impl Ways {
@@ -63,8 +67,14 @@ impl Ways {
         directory: Arc<Directory>,
         client: Client,
         body_limit_bytes: Arc<AtomicU64>,
+        counts: Arc<ServiceCounts>,
     ) -> Self {
-        Self { service, grants, directory, client, body_limit_bytes, denials: Denials::default() }
+        let calls = grants.callees().map(|callee| (callee.clone(), counts.calls_to(callee))).collect();
+        Self { service, grants, directory, client, body_limit_bytes, denials: Denials::default(), counts, calls }
+    }
+
+    fn calls_to(&self, callee: &str) -> Option<Arc<CallCounts>> {
+        self.calls.iter().find(|(name, _)| **name == *callee).map(|(_, counts)| counts.clone())
     }
 }
 
@@ -166,16 +176,18 @@ impl Sending {
     /// To a service of this host.
     fn call(self, callee: &str, target: &Target, mut request: Request<WasiBody>) -> Result<Answering, Error> {
         if target.scheme != Scheme::Http || !target.has_usual_port() {
-            return Err(self.denied(Denial {
+            let denial = Denial {
                 service: self.ways.service.clone(),
                 target: format!("{}://{target}", target.scheme),
                 rule: "a service of this host has no port and no TLS".into(),
                 fix: Fix::Other("write `http://NAME.internal/`"),
-            }));
+            };
+            return Err(self.denied(Permission::Call, denial));
         }
         gateway::path::normalize(request.uri_mut()).map_err(|_invalid| Error::HttpRequestUriInvalid)?;
         let granted = self.ways.grants.call(callee, request.method(), request.uri().path());
-        let granted = granted.map_err(|denial| self.denied(denial))?;
+        let granted = granted.map_err(|denial| self.denied(Permission::Call, denial))?;
+        let counts = self.ways.calls_to(callee);
         let callee = self.ways.directory.find(&granted).ok_or(Error::DestinationUnavailable)?;
         let caller = Caller {
             service: self.ways.service.clone(),
@@ -187,12 +199,19 @@ impl Sending {
         };
         let waits = self.waits();
         let request = request.map(|body| upload(body, self.alive));
-        Ok(Box::new(async move { Ok(answer::answered(callee.call(&caller, request).await, waits, self.permit)) }))
+        Ok(Box::new(async move {
+            let response = callee.call(&caller, request).await;
+            if let Some(counts) = counts {
+                counts.calls.count();
+                counts.errors.add(response.status().is_server_error().into());
+            }
+            Ok(answer::answered(response, waits, self.permit))
+        }))
     }
 
     /// To the outside.
     fn dial(self, target: &Target, mut request: Request<WasiBody>) -> Result<Answering, Error> {
-        let granted = self.ways.grants.net(target).map_err(|denial| self.denied(denial))?;
+        let granted = self.ways.grants.net(target).map_err(|denial| self.denied(Permission::Net, denial))?;
         headers::outbound(request.headers_mut(), &self.cx.trace.child());
         let timeouts = Timeouts {
             connect: self.options.connect_timeout,
@@ -207,7 +226,7 @@ impl Sending {
                     headers::strip_hop_by_hop(response.headers_mut());
                     Ok(answer::answered(response, waits, self.permit))
                 }
-                Err(SendError::Denied(denial)) => Err(self.denied(*denial)),
+                Err(SendError::Denied(denial)) => Err(self.denied(Permission::Net, *denial)),
                 Err(error) => {
                     tracing::debug!(service = %self.ways.service, traceId = %self.cx.trace, %error, "an outbound request failed");
                     Err(into_wasi(error))
@@ -220,7 +239,8 @@ impl Sending {
         Waits { between: self.options.between_bytes_timeout.unwrap_or(Duration::MAX), deadline: self.deadline }
     }
 
-    fn denied(&self, denial: Denial) -> Error {
+    fn denied(&self, permission: Permission, denial: Denial) -> Error {
+        self.ways.counts.denied.count(permission);
         self.ways.denials.tell(&denial, &self.cx.trace);
         Error::HttpRequestDenied
     }

@@ -15,6 +15,7 @@ use self::bindings::archipel::identity::{passwords, tokens};
 use crate::{
     backend::identity::{Identities, PasswordError},
     grant::{Denied, Grants},
+    telemetry::counts::{Permission, ServiceCounts},
 };
 
 mod bindings {
@@ -29,6 +30,7 @@ mod bindings {
 /// What an instance holds to have tokens signed and passwords hashed.
 pub struct IdentityView {
     grants: Arc<Grants>,
+    counts: Arc<ServiceCounts>,
     identities: Arc<Identities>,
     deadline: Instant,
     /// A refusal is logged once for each request.
@@ -52,8 +54,8 @@ pub fn add_to_linker<T: IdentitiesView>(linker: &mut Linker<T>) -> wasmtime::Res
 }
 
 impl IdentityView {
-    pub fn new(grants: Arc<Grants>, identities: Arc<Identities>) -> Self {
-        Self { grants, identities, deadline: Instant::now(), told: false }
+    pub fn new(grants: Arc<Grants>, identities: Arc<Identities>, counts: Arc<ServiceCounts>) -> Self {
+        Self { grants, counts, identities, deadline: Instant::now(), told: false }
     }
 
     /// Calls from now on must end by `deadline`.
@@ -63,7 +65,8 @@ impl IdentityView {
     }
 
     /// Tells the operator which line would allow it, and the guest what was denied.
-    fn denied(&mut self, denied: &Denied) -> String {
+    fn denied(&mut self, permission: Permission, denied: &Denied) -> String {
+        self.counts.denied.count(permission);
         if !std::mem::replace(&mut self.told, true) {
             tracing::warn!(service = %denied.service, "{denied}");
         }
@@ -92,7 +95,7 @@ impl tokens::Host for IdentityView {
         let ttl = Duration::from_secs(claims.ttl_seconds.into());
         let granted = match self.grants.sign(&auth, claims.roles, ttl) {
             Ok(granted) => granted,
-            Err(denied) => return Ok(Err(tokens::Error::AccessDenied(self.denied(&denied)))),
+            Err(denied) => return Ok(Err(tokens::Error::AccessDenied(self.denied(Permission::Sign, &denied)))),
         };
         let Some(issuer) = self.identities.issuer(&granted.get().auth) else {
             return Ok(Err(tokens::Error::Other("this signer does not run".into())));
@@ -111,7 +114,7 @@ impl passwords::Host for IdentityView {
     async fn hash(&mut self, password: String) -> Answer<String> {
         let granted = match self.grants.passwords() {
             Ok(granted) => granted,
-            Err(denied) => return Ok(Err(passwords::Error::AccessDenied(self.denied(&denied)))),
+            Err(denied) => return Ok(Err(passwords::Error::AccessDenied(self.denied(Permission::Passwords, &denied)))),
         };
         Ok(self.identities.passwords.hash(&granted, password, self.deadline).await.map_err(error))
     }
@@ -119,7 +122,7 @@ impl passwords::Host for IdentityView {
     async fn verify(&mut self, password: String, hash: Option<String>) -> Answer<bool> {
         let granted = match self.grants.passwords() {
             Ok(granted) => granted,
-            Err(denied) => return Ok(Err(passwords::Error::AccessDenied(self.denied(&denied)))),
+            Err(denied) => return Ok(Err(passwords::Error::AccessDenied(self.denied(Permission::Passwords, &denied)))),
         };
         Ok(self.identities.passwords.verify(&granted, password, hash, self.deadline).await.map_err(error))
     }

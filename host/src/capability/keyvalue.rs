@@ -14,6 +14,7 @@ use self::bindings::archipel::keyvalue::store as types;
 use crate::{
     backend::keyvalue::{Bucket, Condition, Entry, Error, KeyValues, Start, Writer},
     grant::{Denied, Granted, Grants, keyvalue::KeyValueGrant},
+    telemetry::counts::{Permission, ServiceCounts},
 };
 
 mod standard;
@@ -31,6 +32,7 @@ mod bindings {
 /// What an instance holds to reach its stores.
 pub struct StoreView {
     grants: Arc<Grants>,
+    counts: Arc<ServiceCounts>,
     stores: Arc<KeyValues>,
     deadline: Instant,
     /// A refusal is logged once for each request.
@@ -64,8 +66,8 @@ pub fn add_to_linker<T: StoresView>(linker: &mut Linker<T>) -> wasmtime::Result<
 }
 
 impl StoreView {
-    pub fn new(grants: Arc<Grants>, stores: Arc<KeyValues>) -> Self {
-        Self { grants, stores, deadline: Instant::now(), told: false }
+    pub fn new(grants: Arc<Grants>, stores: Arc<KeyValues>, counts: Arc<ServiceCounts>) -> Self {
+        Self { grants, counts, stores, deadline: Instant::now(), told: false }
     }
 
     /// Calls from now on must end by `deadline`.
@@ -79,6 +81,7 @@ impl StoreView {
     }
 
     fn tell(&mut self, denied: &Denied) {
+        self.counts.denied.count(Permission::KeyValue);
         if !std::mem::replace(&mut self.told, true) {
             tracing::warn!(service = %denied.service, "{denied}");
         }

@@ -17,6 +17,7 @@ use self::bindings::archipel::messaging::{producer, types};
 use crate::{
     backend::events::{Delivered, Event, Events, Options, PublishError},
     grant::{Denial, Granted, Grants, topic::Publishing},
+    telemetry::counts::{Permission, ServiceCounts},
 };
 
 pub use self::handing::{Consumer, ConsumerIndices};
@@ -47,6 +48,7 @@ pub const CONSUMER: &str = "archipel:messaging/consumer@0.1.0";
 /// What an instance holds to publish.
 pub struct ProducerView {
     grants: Arc<Grants>,
+    counts: Arc<ServiceCounts>,
     events: Option<Arc<Events>>,
     serving: Option<Serving>,
     /// A refusal is logged once for each request.
@@ -75,8 +77,8 @@ pub fn add_to_linker<T: MessagingView>(linker: &mut Linker<T>) -> wasmtime::Resu
 }
 
 impl ProducerView {
-    pub fn new(grants: Arc<Grants>, events: Option<Arc<Events>>) -> Self {
-        Self { grants, events, serving: None, told: false }
+    pub fn new(grants: Arc<Grants>, events: Option<Arc<Events>>, counts: Arc<ServiceCounts>) -> Self {
+        Self { grants, counts, events, serving: None, told: false }
     }
 
     /// Events from now on belong to `cx` and are published by `deadline`.
@@ -119,6 +121,7 @@ impl ProducerView {
     }
 
     fn tell(&mut self, denial: &Denial) {
+        self.counts.denied.count(Permission::Publish);
         if !std::mem::replace(&mut self.told, true) {
             tracing::warn!(service = %denial.service, "{denial}");
         }

@@ -11,6 +11,7 @@ use self::bindings::archipel::postgres::{client, types};
 use crate::{
     backend::postgres::{Databases, Pool, Transaction},
     grant::{Denied, Grants},
+    telemetry::counts::{Permission, ServiceCounts},
 };
 
 mod convert;
@@ -31,6 +32,7 @@ pub(super) mod bindings {
 /// What an instance holds to reach its databases.
 pub struct DatabaseView {
     grants: Arc<Grants>,
+    counts: Arc<ServiceCounts>,
     databases: Arc<Databases>,
     deadline: Instant,
     /// Each open transaction holds one more of it.
@@ -78,8 +80,8 @@ pub fn add_to_linker<T: PostgresView>(linker: &mut Linker<T>) -> wasmtime::Resul
 }
 
 impl DatabaseView {
-    pub fn new(grants: Arc<Grants>, databases: Arc<Databases>) -> Self {
-        Self { grants, databases, deadline: Instant::now(), open: Arc::default(), told: false }
+    pub fn new(grants: Arc<Grants>, databases: Arc<Databases>, counts: Arc<ServiceCounts>) -> Self {
+        Self { grants, counts, databases, deadline: Instant::now(), open: Arc::default(), told: false }
     }
 
     /// Calls from now on must end by `deadline`.
@@ -100,6 +102,7 @@ impl DatabaseView {
 
 impl DatabaseCtx<'_> {
     fn tell(&mut self, denied: &Denied) {
+        self.view.counts.denied.count(Permission::Postgres);
         if !std::mem::replace(&mut self.view.told, true) {
             tracing::warn!(service = %denied.service, "{denied}");
         }

@@ -54,14 +54,15 @@ pub(super) fn run(file: &Path, watching: bool, output: Output) -> anyhow::Result
         return refused(&missing, output);
     }
     let filter = environment.get("ARCHIPEL_LOG").map_or("info", String::as_str);
-    let _telemetry = telemetry::start(filter, !environment.contains_key("NO_COLOR"))?;
+    let telemetry = telemetry::start(filter, !environment.contains_key("NO_COLOR"))?;
     tracing::info!(file = %loaded.manifest.file.display(), digest = loaded.digest, "starting");
     for warning in &loaded.warnings {
         tracing::warn!(file = %warning.file.display(), "{warning}");
     }
     let progress = Progress::new(loaded.manifest.services.len());
     let (watch, digest) = (Arc::new(progress), loaded.digest);
-    let surroundings = Surroundings { file: file.to_owned(), digest, environment, watch, began };
+    let lost = telemetry.lost.clone();
+    let surroundings = Surroundings { file: file.to_owned(), digest, environment, watch, began, lost };
     let code = runtime.block_on(live(loaded.manifest, surroundings, watching, output));
     // Time for what was told to end: the private servers of a start that was broken off.
     runtime.shutdown_timeout(SHUTDOWN_TIMEOUT);

@@ -12,7 +12,19 @@ pub(super) fn status(admin: &Admin, output: Output) -> anyhow::Result<ExitCode> 
         output.document(&status)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let header = ["SERVICE", "VERSION", "FROM", "PERMISSIONS", "REQUESTS", "ERRORS", "P50", "P99", "IN FLIGHT"];
+    let header = [
+        "SERVICE",
+        "VERSION",
+        "FROM",
+        "PERMISSIONS",
+        "REQUESTS",
+        "ERRORS",
+        "P50",
+        "P99",
+        "IN FLIGHT",
+        "IDLE",
+        "MEMORY",
+    ];
     let mut rows = vec![header.map(str::to_owned).to_vec()];
     rows.extend(list(&status["services"]).map(row));
     let (name, uptime) = (word(&status["name"]), &status["uptime"]);
@@ -57,6 +69,8 @@ fn row(service: &Value) -> Vec<String> {
         millis(&latency["p50"]),
         millis(&latency["p99"]),
         service["inFlight"].to_string(),
+        service["idleInstances"].to_string(),
+        mebibytes(&service["memoryBytes"]),
     ]
 }
 
@@ -77,6 +91,11 @@ pub(super) fn versions(service: &str, admin: &Admin, output: Output) -> anyhow::
     }));
     output.text(&table(&rows))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Rounded up: what is used is never shown as nothing.
+fn mebibytes(bytes: &Value) -> String {
+    format!("{} MiB", bytes.as_u64().unwrap_or(0).div_ceil(1 << 20))
 }
 
 fn word(value: &Value) -> String {

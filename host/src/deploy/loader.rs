@@ -19,10 +19,11 @@ use super::{DeployError, missing_needs};
 use crate::{
     backend::{Backends, events::Events},
     component::{self, Artifacts, Component, ComponentError, Digest, Entry, Histories, Outcome, Start},
-    engine::{Compilers, Engine},
+    engine::{Compilers, Engine, GuestMemory},
     instance::{Blueprint, InstanceState},
     manifest::ServiceSettings,
     service::Version,
+    telemetry::counts::{Cache, Counts},
 };
 
 /// The longest a compilation may take before the component is refused.
@@ -60,6 +61,7 @@ pub struct Loader {
     /// Of the bodies of calls, in both directions.
     body_limit_bytes: Arc<AtomicU64>,
     pub histories: Arc<Histories>,
+    pub counts: Arc<Counts>,
 }
 
 impl Loader {
@@ -74,7 +76,7 @@ impl Loader {
         let linker = crate::capability::linker(&engine.wasm).expect("our own interfaces do not clash");
         let (compilers, artifacts, histories) = (Arc::new(compilers), Arc::new(artifacts), Arc::new(histories));
         let (backends, body_limit_bytes) = (ArcSwap::new(backends), Arc::new(AtomicU64::new(body_limit_bytes)));
-        Self { engine, linker, backends, artifacts, compilers, body_limit_bytes, histories }
+        Self { engine, linker, backends, artifacts, compilers, body_limit_bytes, histories, counts: Arc::default() }
     }
 
     /// The version that a start of the host runs: the manifest's file, or what was swapped in since
@@ -105,6 +107,11 @@ impl Loader {
         })
         .await?;
         Ok((version, Origin::Manifest))
+    }
+
+    /// The memory that all instances share.
+    pub fn guest_memory(&self) -> &GuestMemory {
+        &self.engine.memory
     }
 
     /// What new builds reach now.
@@ -176,7 +183,8 @@ impl Loader {
         backends: Arc<Backends>,
     ) -> Result<Arc<Version>, DeployError> {
         let service = || settings.name.clone();
-        let blueprint = Blueprint::new(self.engine.clone(), settings.clone(), backends, self.body_limit_bytes.clone());
+        let (limit, counts) = (self.body_limit_bytes.clone(), self.counts.service(&settings.name));
+        let blueprint = Blueprint::new(self.engine.clone(), settings.clone(), backends, limit, counts);
         let version = Version::new(blueprint, Arc::new(component), &self.linker)
             .map_err(|error| DeployError::Link { service: service(), source: error.into() })?;
         let version = Arc::new(version);
@@ -228,7 +236,11 @@ impl Loader {
             tokio::time::timeout(COMPILE_TIMEOUT, compiling).await
         };
         match compiled.await {
-            Ok(Ok(loaded)) => loaded.map_err(failed),
+            Ok(Ok(loaded)) => {
+                let loaded = loaded.map_err(failed)?;
+                self.counts.compiled.count(if loaded.cached { Cache::Hit } else { Cache::Miss });
+                Ok(loaded)
+            }
             Ok(Err(_broken)) => Err(DeployError::Broken { service: service.clone() }),
             Err(_elapsed) => Err(failed(ComponentError::CompileTimeout { path: path.to_owned() })),
         }

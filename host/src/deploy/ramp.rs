@@ -18,6 +18,7 @@ use crate::{
     manifest::RampSettings,
     problem::chain,
     service::{ArmCounts, Ramp, Version},
+    telemetry::counts::RampDecision,
 };
 
 /// How often both builds are compared.
@@ -71,6 +72,7 @@ impl Deployment {
         let service = &deployed.settings.name;
         for percent in &settings.steps {
             ramp.grow(*percent);
+            deployed.service.counts().ramps.count(RampDecision::Step);
             tracing::info!(%service, version = ramp.version.text(), percent, "a ramp goes on");
             let ended = tokio::select! {
                 biased;
@@ -106,12 +108,14 @@ impl Deployment {
             return drop(turn);
         }
         self.go_live(deployed, version, turn, began);
+        deployed.service.counts().ramps.count(RampDecision::Promoted);
     }
 
     async fn taken_back(&self, climb: &Climb, reason: &str) {
         let Climb { deployed, ramp, by, .. } = climb;
         ramp.end(reason.to_owned());
         deployed.service.drop_ramp(ramp);
+        deployed.service.counts().ramps.count(RampDecision::Reverted);
         let (service, version) = (&deployed.settings.name, ramp.version.text());
         tracing::warn!(%service, version, reason, "a ramp was taken back; the build before it answers all requests");
         let noted = entry(&ramp.version, Outcome::Reverted, by, Some(reason.to_owned()));

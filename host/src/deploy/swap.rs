@@ -27,6 +27,7 @@ use crate::{
     component::{Accepted, Changes, Digest, Entry, Outcome, changes},
     problem::chain,
     service::Version,
+    telemetry::counts::{RampDecision, SwapOutcome},
 };
 
 /// A build that went live.
@@ -99,8 +100,14 @@ impl Deployment {
             Ok(Swapped { accepted: accepted.clone(), ..self.go_live(&deployed, version, turn, began) })
         };
         let outcome = outcome.await;
-        if let Err(error) = &outcome {
-            self.refused(&before, label, digest, by, error).await;
+        let counts = before.service.counts();
+        match &outcome {
+            Ok(swapped) if swapped.steps.is_empty() => {
+                counts.swaps.count(SwapOutcome::Live);
+                counts.swap_duration.record(swapped.took);
+            }
+            Ok(_ramp_began) => counts.ramps.count(RampDecision::Started),
+            Err(error) => self.refused(&before, label, digest, by, error).await,
         }
         outcome
     }
@@ -151,7 +158,10 @@ impl Deployment {
             history.note(noted);
         };
         self.loader.remember(&deployed.settings, None, retreat).await?;
-        Ok(self.go_live(&deployed, version, turn, began))
+        let swapped = self.go_live(&deployed, version, turn, began);
+        deployed.service.counts().swaps.count(SwapOutcome::RolledBack);
+        deployed.service.counts().swap_duration.record(swapped.took);
+        Ok(swapped)
     }
 
     fn deployed(&self, service: &str) -> Result<Arc<Deployed>, SwapError> {
@@ -192,8 +202,11 @@ impl Deployment {
         let reason = chain(error);
         let service = &deployed.settings.name;
         tracing::warn!(%service, version, %reason, "a swap was refused; what ran before still runs");
-        let outcome =
-            if matches!(error, SwapError::Superseded { .. }) { Outcome::Superseded } else { Outcome::Refused };
+        let (outcome, counted) = match error {
+            SwapError::Superseded { .. } => (Outcome::Superseded, SwapOutcome::Superseded),
+            _ => (Outcome::Refused, SwapOutcome::Refused),
+        };
+        deployed.service.counts().swaps.count(counted);
         let entry = Entry { version, digest, at: now(), outcome, by: by.to_owned(), reason: Some(reason) };
         if let Err(error) = self.loader.remember(&deployed.settings, None, |history| history.note(entry)).await {
             tracing::warn!(%service, error = %chain(&error), "a refused swap could not be written down");

@@ -5,6 +5,8 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
+use crate::telemetry::counts::ServiceCounts;
+
 /// What all instances of all services have of memory, and the most they may have.
 #[derive(Debug)]
 pub struct GuestMemory {
@@ -15,6 +17,14 @@ pub struct GuestMemory {
 impl GuestMemory {
     pub(super) fn new(max_bytes: u64) -> Self {
         Self { used: AtomicU64::new(0), max: max_bytes }
+    }
+
+    pub fn used_bytes(&self) -> u64 {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    pub fn max_bytes(&self) -> u64 {
+        self.max
     }
 
     fn take(&self, bytes: u64) -> bool {
@@ -30,12 +40,14 @@ impl GuestMemory {
 #[derive(Debug)]
 pub struct Reservation {
     account: Arc<GuestMemory>,
+    /// Of the service whose instance it is.
+    pub counts: Arc<ServiceCounts>,
     bytes: u64,
 }
 
 impl Reservation {
-    pub fn new(account: Arc<GuestMemory>) -> Self {
-        Self { account, bytes: 0 }
+    pub fn new(account: Arc<GuestMemory>, counts: Arc<ServiceCounts>) -> Self {
+        Self { account, counts, bytes: 0 }
     }
 
     pub fn bytes(&self) -> u64 {
@@ -47,6 +59,7 @@ impl Reservation {
         let taken = self.account.take(bytes);
         if taken {
             self.bytes += bytes;
+            self.counts.memory_taken(bytes);
         }
         taken
     }
@@ -55,6 +68,7 @@ impl Reservation {
 impl Drop for Reservation {
     fn drop(&mut self) {
         self.account.used.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.counts.memory_given_back(self.bytes);
     }
 }
 
@@ -65,12 +79,15 @@ mod tests {
     #[test]
     fn instances_share_one_account_and_give_back_what_they_had() {
         let account = Arc::new(GuestMemory::new(100));
-        let mut one = Reservation::new(account.clone());
-        let mut two = Reservation::new(account.clone());
+        let service = Arc::<ServiceCounts>::default();
+        let mut one = Reservation::new(account.clone(), service.clone());
+        let mut two = Reservation::new(account.clone(), Arc::default());
         assert!(one.grow(60));
         assert!(!two.grow(50), "60 + 50 is over 100");
         assert!(two.grow(40));
+        assert_eq!(service.memory_bytes(), 60);
         drop(one);
+        assert_eq!(service.memory_bytes(), 0);
         assert_eq!(account.used.load(Ordering::Relaxed), 40);
         assert!(two.grow(60));
     }

@@ -2,7 +2,7 @@
 
 use wasmtime::ResourceLimiter;
 
-use crate::engine::Reservation;
+use crate::{engine::Reservation, telemetry::counts::MemoryLimit};
 
 const TABLE_ELEMENTS_MAX: usize = 100_000;
 const TABLE_ELEMENT_BYTES: u64 = 8;
@@ -52,6 +52,10 @@ impl Limiter {
         } else {
             Refusal::Host
         };
+        self.reservation.counts.memory_refused.count(match refusal {
+            Refusal::Instance => MemoryLimit::Instance,
+            Refusal::Host => MemoryLimit::Host,
+        });
         self.refusal = Some(refusal);
         false
     }

@@ -24,6 +24,7 @@ use crate::{
     health::Health,
     manifest::{Confines, Environment, Loaded, Manifest, ServiceSettings},
     problem::chain,
+    telemetry::counts::ApplyOutcome,
 };
 
 /// What runs, and everything that a changed manifest changes.
@@ -45,7 +46,7 @@ pub(super) struct Applier {
 impl Apply for Applier {
     fn apply(&self, text: String, by: Arc<str>) -> Applying<'_> {
         Box::pin(async move {
-            let Ok(_turn) = self.turn.try_lock() else { return Err(ApplyError::Busy) };
+            let Ok(_turn) = self.turn.try_lock() else { return self.counted(Err(ApplyError::Busy)) };
             let began = Instant::now();
             let (running, file) = (self.manifest.load_full(), self.file.clone());
             let environment = self.environment.clone();
@@ -59,8 +60,8 @@ impl Apply for Applier {
                 }
             });
             let broken = |_broken| ApplyError::Backend("reading the manifest broke off".to_owned());
-            let loaded = reading.await.map_err(broken)??;
-            self.take_over(loaded, &by, began).await
+            let applied = async { self.take_over(reading.await.map_err(broken)??, &by, began).await };
+            self.counted(applied.await)
         })
     }
 }
@@ -72,8 +73,24 @@ impl Applier {
         let (file, environment) = (self.file.clone(), self.environment.clone());
         let reading = tokio::task::spawn_blocking(move || Manifest::load(&file, &environment));
         let broken = |_broken| ApplyError::Backend("reading the manifest broke off".to_owned());
-        let loaded = reading.await.map_err(broken)?.map_err(ApplyError::Wrong)?;
-        self.take_over(loaded, by, began).await
+        let applied = async {
+            let loaded = reading.await.map_err(broken)?.map_err(ApplyError::Wrong)?;
+            self.take_over(loaded, by, began).await
+        };
+        self.counted(applied.await)
+    }
+
+    fn counted(&self, outcome: Result<Done, ApplyError>) -> Result<Done, ApplyError> {
+        let counts = &self.deployment.loader.counts;
+        counts.applied.count(match &outcome {
+            Ok(_) => ApplyOutcome::Applied,
+            Err(ApplyError::Wrong(_)) => ApplyOutcome::Invalid,
+            Err(ApplyError::Busy | ApplyError::Refused(_) | ApplyError::NeedsRestart(_)) => ApplyOutcome::Refused,
+            Err(ApplyError::Backend(_) | ApplyError::Services(_)) => ApplyOutcome::Failed,
+        });
+        let services = self.deployment.services();
+        counts.keep(|name| services.contains_key(name)); // also those that never came to run
+        outcome
     }
 
     async fn take_over(&self, loaded: Loaded, by: &str, began: Instant) -> Result<Done, ApplyError> {

@@ -172,10 +172,12 @@ pub(super) fn admin(
     health: &Arc<Health>,
     deployment: &Arc<Deployment>,
     (applier, widen): (Arc<dyn Apply>, Arc<dyn Widen>),
+    metrics: Arc<dyn Dispatch>,
     tokens: Tokens,
 ) -> Gateway {
     let mut entries: Vec<Entry> = admin::health_pages(health).into_iter().map(own).collect();
     entries.push(own(admin::service_page(health)));
+    entries.push(own(("/metrics", metrics)));
     entries.push(own(("/health/{*rest}", Arc::new(Fixed(StatusCode::NOT_FOUND))))); // no token for any of them
     let access = Access::Token(Arc::new(tokens));
     let (runtime, started) = (Handle::current(), Instant::now());

@@ -28,7 +28,7 @@ use super::{
     gate::Permit,
     run::{Failure, GuestRun},
 };
-use crate::instance::Instance;
+use crate::{instance::Instance, telemetry::counts::Trouble};
 use streaming::Streaming;
 
 /// A guest at work, and what its request holds while it is.
@@ -48,6 +48,7 @@ pub(super) async fn head(mut work: Work) -> Result<Response<Body>, Failure> {
     let (head, finished) = match outcome {
         Ok(answered) => answered,
         Err(failure) => {
+            work.version.counts().troubles.count(failure.trouble());
             work.admitted.failed_if(failure.is_the_guests());
             return Err(failure);
         }
@@ -60,7 +61,10 @@ pub(super) async fn head(mut work: Work) -> Result<Response<Body>, Failure> {
             let body = whole(inner);
             match body.is_ok() {
                 true => work.admitted.succeeded(),
-                false => work.admitted.failed(),
+                false => {
+                    work.version.counts().troubles.count(Trouble::NoAnswer);
+                    work.admitted.failed();
+                }
             }
             let body = body?;
             work.version.keep(instance);

@@ -49,8 +49,11 @@ impl Service {
         let version = self.version();
         let deadline = Instant::now() + timeout;
         let scope = Scope { trace_id: cx.trace.trace_id, deadline, cpu: version.limits().cpu };
-        let instance = self.instance(&version, scope).await?;
-        let (instance, handled) = hand(instance, cx, scope, delivery).await?;
+        let handled = async {
+            let instance = self.instance(&version, scope).await?;
+            hand(instance, cx, scope, delivery).await
+        };
+        let (instance, handled) = handled.await.inspect_err(|failure| self.counts.troubles.count(failure.trouble()))?;
         version.keep(instance);
         Ok(handled)
     }

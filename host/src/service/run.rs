@@ -34,6 +34,7 @@ use super::{
 use crate::{
     capability::{http::HeadDue, messaging::Consumer},
     instance::{Budget, Instance, InstanceState, Refusal, Scope, Stopped},
+    telemetry::counts::Trouble,
 };
 
 /// Why a guest gave no answer, or no whole one.
@@ -68,6 +69,20 @@ impl Failure {
     pub(super) fn unless_hurried(self, fair_by: Instant) -> Self {
         let is_late = matches!(self, Self::DeadlineExceeded | Self::Stopped(Stopped::Deadline));
         if is_late && Instant::now() < fair_by { Self::Hurried(Box::new(self)) } else { self }
+    }
+
+    /// What it is counted as.
+    pub(super) fn trouble(&self) -> Trouble {
+        match self {
+            Self::NoRoom(_) => Trouble::NoRoom,
+            Self::Stopped(Stopped::Cpu) => Trouble::Cpu,
+            Self::Stopped(Stopped::Deadline) | Self::DeadlineExceeded => Trouble::Timeout,
+            Self::Trapped(_) => Trouble::Trap,
+            Self::Panicked(_) => Trouble::Panic,
+            Self::NoAnswer(_) => Trouble::NoAnswer,
+            Self::Downstream(_) => Trouble::Client,
+            Self::Hurried(failure) => failure.trouble(),
+        }
     }
 
     pub(super) fn into_dispatch_error(self, service: Arc<str>) -> DispatchError {
@@ -123,7 +138,10 @@ async fn try_instantiate(version: &Arc<Version>, scope: Scope) -> Result<Instanc
         return Err(Failure::DeadlineExceeded);
     };
     match made? {
-        Ok((proxy, consumer)) => Ok(seat.instance(proxy, consumer)),
+        Ok((proxy, consumer)) => {
+            version.counts().instances.count();
+            Ok(seat.instance(proxy, consumer))
+        }
         Err(error) if error.is::<PoolConcurrencyLimitError>() => Err(Failure::NoRoom(error.to_string())),
         Err(error) => match seat.refusal() {
             Some(refusal @ Refusal::Host) => Err(Failure::NoRoom(refusal.to_string())),

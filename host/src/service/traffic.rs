@@ -1,4 +1,4 @@
-//! What a service has answered so far: counts and latencies, for `status`.
+//! What a service has answered so far: counts and latencies, for `status` and for metrics.
 //!
 //! Latency is from entering the service to the answer's head, in steps of a factor of two.
 
@@ -7,13 +7,16 @@ use std::{
     time::Duration,
 };
 
+use gateway::counts::Histogram;
+
 /// Up to 2^39 µs, six days.
 const STEPS: usize = 40;
 
 #[derive(Debug)]
-pub(super) struct Traffic {
+pub struct Traffic {
     requests: AtomicU64,
     errors: AtomicU64,
+    pub duration: Histogram,
     latencies: [AtomicU64; STEPS],
 }
 
@@ -30,7 +33,12 @@ pub struct Counts {
 
 impl Default for Traffic {
     fn default() -> Self {
-        Self { requests: AtomicU64::new(0), errors: AtomicU64::new(0), latencies: [const { AtomicU64::new(0) }; STEPS] }
+        Self {
+            requests: AtomicU64::new(0),
+            errors: AtomicU64::new(0),
+            duration: Histogram::default(),
+            latencies: [const { AtomicU64::new(0) }; STEPS],
+        }
     }
 }
 
@@ -38,12 +46,21 @@ impl Traffic {
     pub(super) fn record(&self, latency: Duration, failed: bool) {
         self.requests.fetch_add(1, Relaxed);
         self.errors.fetch_add(u64::from(failed), Relaxed);
+        self.duration.record(latency);
         let micros = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
         let step = (u64::BITS - micros.leading_zeros()) as usize; // the bits it needs
         self.latencies[step.min(STEPS - 1)].fetch_add(1, Relaxed);
     }
 
-    pub(super) fn counts(&self) -> Counts {
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Relaxed)
+    }
+
+    pub fn errors(&self) -> u64 {
+        self.errors.load(Relaxed)
+    }
+
+    pub fn counts(&self) -> Counts {
         let steps: Vec<u64> = self.latencies.iter().map(|count| count.load(Relaxed)).collect();
         Counts {
             requests: self.requests.load(Relaxed),

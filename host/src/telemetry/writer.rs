@@ -11,6 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use gateway::counts::Counter;
 use tracing_subscriber::fmt::MakeWriter;
 
 /// What may wait to be written.
@@ -27,6 +28,17 @@ pub(super) struct Lines(Arc<Shared>);
 struct Shared {
     waiting: Mutex<Waiting>,
     changed: Condvar,
+    lost: Counter,
+}
+
+/// Counts the lines that were dropped, from the start on.
+#[derive(Clone)]
+pub struct Lost(Arc<Shared>);
+
+impl Lost {
+    pub fn get(&self) -> u64 {
+        self.0.lost.get()
+    }
 }
 
 #[derive(Default)]
@@ -45,12 +57,16 @@ pub(super) struct Flush {
 impl Lines {
     /// Starts the thread that writes to `output`.
     pub(super) fn to(output: impl Write + Send + 'static) -> io::Result<(Self, Flush)> {
-        let shared = Shared { waiting: Mutex::default(), changed: Condvar::new() };
+        let shared = Shared { waiting: Mutex::default(), changed: Condvar::new(), lost: Counter::default() };
         let lines = Self(Arc::new(shared));
         let writing = lines.clone();
         let thread = thread::Builder::new().name("log".into()).spawn(move || writing.run(output))?;
         let flush = Flush { lines: lines.clone(), thread: Some(thread) };
         Ok((lines, flush))
+    }
+
+    pub(super) fn lost(&self) -> Lost {
+        Lost(self.0.clone())
     }
 
     fn run(&self, mut output: impl Write) {
@@ -90,6 +106,7 @@ impl Write for Lines {
         let mut waiting = self.lock();
         if waiting.text.len() + line.len() > WAITING_MAX_BYTES {
             waiting.dropped += 1;
+            self.0.lost.count();
             return Ok(line.len());
         }
         let was_idle = waiting.text.is_empty();

@@ -1,7 +1,7 @@
 //! Publishing: checked against the bounds, then one script for all events of a call. Either all of them
 //! are there or none.
 
-use std::time::Instant;
+use std::{sync::PoisonError, time::Instant};
 
 use redis::{Script, ScriptInvocation};
 use uuid::Uuid;
@@ -86,6 +86,9 @@ impl Events {
             .store
             .ask(deadline, |mut connection| async move { call.invoke_async::<Vec<String>>(&mut connection).await });
         let ids = asked.await?;
+        let mut published = self.published.lock().unwrap_or_else(PoisonError::into_inner);
+        events.iter().for_each(|(event, _)| *published.entry(event.publishing.get().service.clone()).or_default() += 1);
+        drop(published);
         if events.iter().any(|(_, options)| options.delay.is_some()) {
             self.delayed.notify_one();
         }

@@ -185,7 +185,7 @@ impl Relay {
                 }
             };
             if let Some(line) = &mut line
-                && (self.is_crowded || self.outbox.is_full())
+                && (self.is_crowded || self.outbox.is_full() || self.outbox.waiting() > 0)
             {
                 self.count(line).await;
             }
@@ -334,8 +334,10 @@ impl Relay {
         // Whether the database answers is the next round's to find out.
         let counting = async { line.session.client.query_one(COUNT, &[&known, &no_room, &WAITING_MAX]).await };
         let Ok(Ok(row)) = tokio::time::timeout(BACKOFF_MAX, counting).await else { return };
-        let full = row.try_get::<_, i64>(0).unwrap_or(0) >= WAITING_MAX;
+        let waiting = row.try_get::<_, i64>(0).unwrap_or(0);
+        let full = waiting >= WAITING_MAX;
         self.is_crowded = false;
+        self.outbox.waiting.store(waiting.unsigned_abs(), Ordering::Relaxed);
         if !self.outbox.full.swap(full, Ordering::Relaxed) && full {
             tracing::error!(database = %self.outbox.database, "{WAITING_MAX} events wait in the outbox; more are refused");
         }

@@ -11,6 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use gateway::counts::Counter;
 use tokio::{
     runtime::Handle,
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -41,6 +42,20 @@ pub(super) struct Site {
     runtime: Handle,
     /// When a failed connection was last logged.
     told: Mutex<Option<Instant>>,
+    /// How often somebody had to wait for a place, and how often in vain.
+    waits: Counter,
+    timeouts: Counter,
+}
+
+/// What a pool has and what became of those who wanted a connection.
+#[derive(Debug, Clone, Copy)]
+pub struct PoolCounts {
+    pub max: u64,
+    /// In use, or being cleaned.
+    pub lent: u64,
+    pub idle: u64,
+    pub waits: u64,
+    pub timeouts: u64,
 }
 
 struct Idle {
@@ -60,6 +75,8 @@ impl Site {
             idle: Mutex::new(Vec::new()),
             runtime: Handle::current(),
             told: Mutex::new(None),
+            waits: Counter::default(),
+            timeouts: Counter::default(),
         })
     }
 
@@ -87,11 +104,28 @@ impl Site {
         self.places_max - self.places.available_permits()
     }
 
+    pub(super) fn counts(&self) -> PoolCounts {
+        PoolCounts {
+            max: self.places_max as u64,
+            lent: self.in_use() as u64,
+            idle: self.idle().len() as u64,
+            waits: self.waits.get(),
+            timeouts: self.timeouts.get(),
+        }
+    }
+
     async fn place(&self) -> Result<OwnedSemaphorePermit, Error> {
+        if let Ok(place) = self.places.clone().try_acquire_owned() {
+            return Ok(place);
+        }
+        self.waits.count();
         match tokio::time::timeout(self.wait, self.places.clone().acquire_owned()).await {
             Ok(Ok(place)) => Ok(place),
             Ok(Err(_closed)) => Err(Error::Unavailable("the host is stopping".to_owned())),
-            Err(_elapsed) => Err(Error::Overloaded),
+            Err(_elapsed) => {
+                self.timeouts.count();
+                Err(Error::Overloaded)
+            }
         }
     }
 

@@ -49,6 +49,11 @@ impl Outage {
         }
     }
 
+    /// Whether there were too many failures in a row, and no answer since.
+    pub(super) fn is_out(&self) -> bool {
+        self.state().failures >= FAILURES_MAX
+    }
+
     pub(super) fn answered(&self) {
         let mut state = self.state();
         let was_told = state.told;

@@ -11,6 +11,7 @@ use crate::{
     capability::messaging,
     manifest::{BACKOFF_MAX, ConsumerSettings},
     service::{Failure, Handled, Service},
+    telemetry::counts::EventOutcome,
 };
 
 /// A service at its events.
@@ -24,8 +25,21 @@ pub(super) struct Work {
 #[derive(Debug, PartialEq, Eq)]
 enum Verdict {
     Done,
+    /// It was too old when its turn came.
+    Expired,
     Later(Duration),
     Dead(String),
+}
+
+impl Verdict {
+    fn outcome(&self) -> EventOutcome {
+        match self {
+            Self::Done => EventOutcome::Handled,
+            Self::Expired => EventOutcome::Expired,
+            Self::Later(_) => EventOutcome::Retried,
+            Self::Dead(_) => EventOutcome::Dead,
+        }
+    }
 }
 
 /// The longest pause that a handler may ask for.
@@ -41,12 +55,12 @@ impl Work {
         let verdict = self.verdict(&delivered).await;
         loop {
             let settled = match &verdict {
-                Verdict::Done => self.group.acknowledge(&delivered).await,
+                Verdict::Done | Verdict::Expired => self.group.acknowledge(&delivered).await,
                 Verdict::Later(pause) => self.group.later(&delivered, *pause).await,
                 Verdict::Dead(reason) => self.group.bury(&delivered, reason).await,
             };
             match settled {
-                Ok(()) => return,
+                Ok(()) => return self.service.counts().events.count(verdict.outcome()),
                 Err(error) => {
                     tracing::debug!(service = &**self.group.name(), event = %delivered.event.id, %error, "not settled yet");
                     tokio::time::sleep(PAUSE).await;
@@ -59,7 +73,7 @@ impl Work {
         let tries = self.settings.tries.get();
         if delivered.event.expires.is_some_and(|at| at <= Timestamp::now().as_millisecond()) {
             self.group.expired();
-            return Verdict::Done;
+            return Verdict::Expired;
         }
         if delivered.attempt > tries {
             return self.dead(delivered, "no attempt came to an end: its host ended first".into());

@@ -147,6 +147,7 @@ impl Streaming {
 
     /// Ends the guest and the answer with it; whoever sends the answer logs the reason.
     fn cut(&mut self, failure: &Failure) -> Polled {
+        self.version.counts().troubles.count(failure.trouble());
         let guest = std::mem::replace(&mut *lock(&self.guest), Guest::Gone);
         if let Guest::Running { admitted, .. } | Guest::Returned(_, admitted) = guest {
             admitted.failed_if(failure.is_the_guests());
