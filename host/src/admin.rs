@@ -11,6 +11,7 @@ mod answer;
 mod api;
 mod apply;
 mod events;
+mod openapi;
 mod status;
 mod token;
 

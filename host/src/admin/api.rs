@@ -22,17 +22,19 @@ use tokio::runtime::Handle;
 use super::{
     answer,
     apply::{self, Apply},
-    status,
+    openapi, status,
     token::permitted,
 };
 use crate::{
     deploy::{Deployment, SwapError, SwapOptions, Swapped, Widen},
+    health,
     manifest::May,
 };
 
 /// What an address of the API does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
+    Document,
     Status,
     Service,
     Versions,
@@ -42,7 +44,8 @@ pub enum Action {
 }
 
 /// All of the API by path: what it does, with which method.
-pub const ACTIONS: [(&str, http::Method, Action); 6] = [
+pub const ACTIONS: [(&str, http::Method, Action); 7] = [
+    ("/openapi.json", http::Method::GET, Action::Document),
     ("/v1/status", http::Method::GET, Action::Status),
     ("/v1/services/{name}", http::Method::GET, Action::Service),
     ("/v1/services/{name}/versions", http::Method::GET, Action::Versions),
@@ -75,7 +78,7 @@ impl Api {
             return Ok(answer::refused(&cx, StatusCode::FORBIDDEN, error));
         }
         let may = match self.action {
-            Action::Status | Action::Service | Action::Versions => May::Read,
+            Action::Document | Action::Status | Action::Service | Action::Versions => May::Read,
             Action::Swap | Action::Rollback => May::Swap,
             Action::Apply => May::Apply,
         };
@@ -85,6 +88,7 @@ impl Api {
         };
         let name: Arc<str> = request.uri().path().split('/').nth(3).unwrap_or_default().into();
         match self.action {
+            Action::Document => Ok(health::json(StatusCode::OK, &openapi::document())),
             Action::Status => Ok(answer::ok(&cx, &status::host(&self.deployment, self.started.elapsed()))),
             Action::Service => Ok(self.about(&cx, &name)),
             Action::Versions => Ok(self.versions(&cx, &name)),

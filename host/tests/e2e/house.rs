@@ -175,6 +175,7 @@ fn files_are_read_only_where_the_house_says() {
         "manifest/",
         "component",
         "cli/admin.rs",
+        "telemetry/process.rs",
         "backend/migrate",
         "backend/embedded",
         "backend/identity/",

@@ -8,6 +8,7 @@
 
 mod accept;
 mod accounts;
+mod admin;
 mod apply;
 mod bounds;
 mod calls;
@@ -26,6 +27,7 @@ mod house;
 mod http2;
 mod keyvalue;
 mod limits;
+mod metrics;
 mod notifications;
 mod openapi;
 mod operators;
