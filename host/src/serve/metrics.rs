@@ -4,8 +4,9 @@
 //! answer never waits for it. What is shown under which name is in `telemetry/metrics`.
 
 mod lag;
+mod services;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use gateway::{
     body::{self, Body},
@@ -19,12 +20,11 @@ use tokio::runtime::Handle;
 
 use crate::{
     backend::{events::TopicReport, postgres::PoolCounts},
-    deploy::{Deployed, Deployment},
+    deploy::{Deployment, Services},
     telemetry::{
         Lost, Process,
-        counts::ServiceCounts,
-        exposition::{Exposition, Format, Samples},
-        metrics::{self as m, Family},
+        exposition::{Exposition, Format},
+        metrics as m,
     },
 };
 use lag::Lags;
@@ -50,8 +50,6 @@ impl Dispatch for Metrics {
     }
 }
 
-type Services = BTreeMap<Arc<str>, Arc<Deployed>>;
-
 impl Metrics {
     /// Other programs are asked on `runtime`.
     pub(super) fn new(
@@ -68,9 +66,9 @@ impl Metrics {
         let mut all = Exposition::new(format);
         self.http(&mut all);
         let services = self.deployment.services();
-        requests(&mut all, &services);
-        counted(&mut all, &services);
-        builds(&mut all, &services);
+        services::requests(&mut all, &services);
+        services::counted(&mut all, &services);
+        services::builds(&mut all, &services);
         self.deploying(&mut all);
         self.backends(&mut all);
         self.events(&mut all, &services, topics);
@@ -109,17 +107,15 @@ impl Metrics {
     fn backends(&self, all: &mut Exposition) {
         let backends = self.deployment.loader.backends();
         let pools: Vec<_> = backends.databases.pool_counts().collect();
-        let families: [(_, fn(&PoolCounts) -> u64); 5] = [
-            (&m::POSTGRES_MAX, |pool| pool.max),
-            (&m::POSTGRES_LENT, |pool| pool.lent),
-            (&m::POSTGRES_IDLE, |pool| pool.idle),
-            (&m::POSTGRES_WAITS, |pool| pool.waits),
-            (&m::POSTGRES_TIMEOUTS, |pool| pool.timeouts),
-        ];
-        for (family, value) in families {
+        let mut each = |family, value: fn(&PoolCounts) -> u64| {
             let mut samples = all.family(family);
             pools.iter().for_each(|(database, pool)| samples.sample(&[database], value(pool)));
-        }
+        };
+        each(&m::POSTGRES_MAX, |pool| pool.max);
+        each(&m::POSTGRES_LENT, |pool| pool.lent);
+        each(&m::POSTGRES_IDLE, |pool| pool.idle);
+        each(&m::POSTGRES_WAITS, |pool| pool.waits);
+        each(&m::POSTGRES_TIMEOUTS, |pool| pool.timeouts);
         let mut samples = all.family(&m::REDIS_UP);
         backends.redis.all().for_each(|store| samples.sample(&[store.name()], u8::from(!store.is_away())));
     }
@@ -157,69 +153,5 @@ impl Metrics {
         all.single(&m::VIRTUAL, process.virtual_bytes);
         all.single(&m::DESCRIPTORS, process.descriptors);
         all.single(&m::STARTED, process.started_seconds);
-    }
-}
-
-/// One number of each service.
-fn each(all: &mut Exposition, services: &Services, family: &'static Family, value: impl Fn(&Deployed) -> u64) {
-    let mut samples = all.family(family);
-    services.iter().for_each(|(name, deployed)| samples.sample(&[name], value(deployed)));
-}
-
-/// Several numbers of each service.
-fn all_of(
-    all: &mut Exposition,
-    services: &Services,
-    family: &'static Family,
-    write: impl Fn(&mut Samples<'_>, &str, &ServiceCounts),
-) {
-    let mut samples = all.family(family);
-    services.iter().for_each(|(name, deployed)| write(&mut samples, name, deployed.service.counts()));
-}
-
-fn requests(all: &mut Exposition, services: &Services) {
-    each(all, services, &m::SERVICE_REQUESTS, |of| of.service.traffic().requests());
-    each(all, services, &m::SERVICE_ERRORS, |of| of.service.traffic().errors());
-    let mut samples = all.family(&m::SERVICE_DURATION);
-    services.iter().for_each(|(name, of)| samples.histogram(&[name], &of.service.traffic().duration.read()));
-    each(all, services, &m::SERVICE_IN_FLIGHT, |of| of.service.in_flight() as u64);
-    each(all, services, &m::SERVICE_IDLE, |of| of.service.idle_instances() as u64);
-    each(all, services, &m::SERVICE_INSTANCES, |of| of.service.counts().instances.get());
-}
-
-fn counted(all: &mut Exposition, services: &Services) {
-    all_of(all, services, &m::SERVICE_TROUBLES, |samples, name, counts| {
-        counts.troubles.each().for_each(|(kind, count)| samples.sample(&[name, kind], count));
-    });
-    each(all, services, &m::SERVICE_RESTING, |of| of.service.is_resting().into());
-    each(all, services, &m::SERVICE_MEMORY, |of| of.service.counts().memory_bytes());
-    all_of(all, services, &m::SERVICE_MEMORY_REFUSED, |samples, name, counts| {
-        counts.memory_refused.each().for_each(|(limit, count)| samples.sample(&[name, limit], count));
-    });
-    all_of(all, services, &m::CALLS, |samples, name, counts| {
-        counts.calls().iter().for_each(|(callee, counts)| samples.sample(&[name, callee], counts.calls.get()));
-    });
-    all_of(all, services, &m::CALL_ERRORS, |samples, name, counts| {
-        counts.calls().iter().for_each(|(callee, counts)| samples.sample(&[name, callee], counts.errors.get()));
-    });
-    all_of(all, services, &m::DENIED, |samples, name, counts| {
-        counts.denied.each().for_each(|(permission, count)| samples.sample(&[name, permission], count));
-    });
-}
-
-fn builds(all: &mut Exposition, services: &Services) {
-    all_of(all, services, &m::SWAPS, |samples, name, counts| {
-        counts.swaps.each().for_each(|(outcome, count)| samples.sample(&[name, outcome], count));
-    });
-    all_of(all, services, &m::SWAP_DURATION, |samples, name, counts| {
-        samples.histogram(&[name], &counts.swap_duration.read());
-    });
-    all_of(all, services, &m::RAMPS, |samples, name, counts| {
-        counts.ramps.each().for_each(|(decision, count)| samples.sample(&[name, decision], count));
-    });
-    let mut samples = all.family(&m::RAMP_SHARE);
-    for (name, deployed) in services {
-        let percent = deployed.service.ramp().map_or(0, |ramp| ramp.percent());
-        samples.sample(&[name], f64::from(percent) / 100.0);
     }
 }

@@ -35,7 +35,7 @@ fn page(host: &Host) -> Page {
 
 /// Waits until a sample has this value.
 #[track_caller]
-fn becomes(host: &Host, sample: &str, wanted: f64) {
+pub fn becomes(host: &Host, sample: &str, wanted: f64) {
     let began = std::time::Instant::now();
     loop {
         let page = page(host);

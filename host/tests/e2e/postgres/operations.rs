@@ -1,6 +1,7 @@
 //! What the contract offers, through a guest.
 
 use super::*;
+use crate::metrics::becomes;
 
 #[test]
 fn every_operation_does_what_the_contract_says() {
@@ -186,6 +187,8 @@ fn a_full_pool_is_a_503_within_its_wait_and_serves_again() {
     assert_eq!(refused.status, 503);
     assert_eq!(refused.header("retry-after"), Some("1"));
     assert!((Duration::from_millis(950)..Duration::from_millis(1200)).contains(&waited), "{waited:?}");
+    becomes(&host, "archipel_postgres_wait_timeouts_total{database=\"users\"}", 1.0);
+    becomes(&host, "archipel_postgres_connections_lent{database=\"users\"}", 1.0);
     assert_eq!(held.answer(false).expect("an answer").status, 504);
     assert_eq!(host.get("/api/users").status, 200);
 }
