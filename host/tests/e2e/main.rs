@@ -9,6 +9,7 @@
 mod accept;
 mod accounts;
 mod apply;
+mod apply_killed;
 mod bounds;
 mod calls;
 mod cli;
