@@ -19,6 +19,7 @@ use crate::{
     cores::Cores,
     latency::Latencies,
     load::{self, Target},
+    manifest::{service, system},
     process,
     report::{Measured, Report, Round},
     server::{Server, free_address},
@@ -167,38 +168,13 @@ pub(crate) fn binary(named: Option<&Path>) -> anyhow::Result<PathBuf> {
     Ok(binary)
 }
 
-/// One service behind one route. Data goes beside the manifest, so each subject has its own.
+/// Data goes beside the manifest, so each subject has its own.
 fn manifest(subject: Subject, listen: SocketAddr, admin: SocketAddr, component: &Path) -> anyhow::Result<String> {
-    let component = component.to_str().context("the component's path is not UTF-8")?;
-    let component = toml::Value::from(component); // prints itself quoted
-    let limits = match subject {
+    let lines = match subject {
         Subject::Warm => r#"limits = { reuse = { requests = 128, idle = "10s" } }"#,
         Subject::Fresh | Subject::Native => "",
     };
-    Ok(format!(
-        r#"name = "bench"
-
-[gateway]
-listen = "{listen}"
-limit = "off"
-
-[admin]
-listen = "{admin}"
-
-[host]
-data = "data"
-
-[services.hello]
-component = {component}
-permissions = {{}}
-{limits}
-
-[[routes]]
-path = "/{{*rest}}"
-service = "hello"
-public = true
-"#
-    ))
+    Ok(system(listen, admin) + &service("hello", component, "/{*rest}", lines)?)
 }
 
 #[cfg(test)]

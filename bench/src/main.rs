@@ -9,6 +9,7 @@ mod cores;
 mod hello;
 mod latency;
 mod load;
+mod manifest;
 mod native;
 mod orders;
 mod process;

@@ -25,19 +25,25 @@ use self::client::{Admin, Seen, Wire};
 use crate::{
     cores::Cores,
     hello::binary,
+    manifest::{service, system},
     server::{Server, free_address},
 };
 
 const QUIET: Duration = Duration::from_secs(10);
 /// Between two swaps under load.
 const PAUSE: Duration = Duration::from_secs(1);
+/// The path of a service that nobody swaps.
+const NEIGHBOUR: &str = "/neighbour";
+/// One connection in so many asks for it.
+const NEIGHBOURS: u32 = 4;
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// How long builds are swapped under load, one a second.
     #[arg(long, default_value = "60")]
     seconds: NonZeroU32,
-    /// Keep-alive connections, half of them HTTP/2, each with one request on its way.
+    /// Keep-alive connections, half of them HTTP/2, each with one request on its way; a quarter more go to a
+    /// service that is not swapped.
     #[arg(long, default_value = "32")]
     connections: NonZeroU32,
     /// Swaps back to back after that.
@@ -66,6 +72,10 @@ struct Report {
     backward: u64,
     quiet_p99_us: u64,
     swapping_p99_us: u64,
+    /// Of the service that is not swapped.
+    neighbour_quiet_p99_us: u64,
+    neighbour_swapping_p99_us: u64,
+    component_kib: usize,
     /// From the request to the answer, of swaps to a build that is compiled, and to one that ran before.
     new_build_p50_ms: f64,
     new_build_max_ms: f64,
@@ -147,6 +157,9 @@ impl Bench {
             backward: swapping.backward,
             quiet_p99_us: quiet.latencies.quantile_us(0.99),
             swapping_p99_us: swapping.latencies.quantile_us(0.99),
+            neighbour_quiet_p99_us: quiet.neighbours.quantile_us(0.99),
+            neighbour_swapping_p99_us: swapping.neighbours.quantile_us(0.99),
+            component_kib: self.component.len() >> 10,
             new_build_p50_ms: middle(&mut fresh),
             new_build_max_ms: fresh.last().copied().unwrap_or_default(),
             cached_build_p50_ms: middle(&mut cached),
@@ -164,7 +177,10 @@ impl Bench {
         let mut clients = JoinSet::new();
         for number in 0..options.connections.get() {
             let wire = if number % 2 == 0 { Wire::Http1 } else { Wire::Http2 };
-            clients.spawn(client::ask(self.server.address, wire, stop.clone()));
+            clients.spawn(client::ask(self.server.address, wire, "/", stop.clone()));
+            if number % NEIGHBOURS == 0 {
+                clients.spawn(client::ask(self.server.address, wire, NEIGHBOUR, stop.clone()));
+            }
         }
         let done = work.await;
         stop.store(true, Relaxed);
@@ -212,31 +228,11 @@ fn build(component: &[u8], number: u32) -> Vec<u8> {
     another
 }
 
+/// What is swapped, and a service beside it that is left alone.
 fn manifest(component: &Path, listen: SocketAddr, admin: SocketAddr) -> anyhow::Result<String> {
-    let component = toml::Value::from(component.to_str().context("the component's path is not UTF-8")?);
-    Ok(format!(
-        r#"name = "bench"
-
-[gateway]
-listen = "{listen}"
-limit = "off"
-
-[admin]
-listen = "{admin}"
-
-[host]
-data = "data"
-
-[services.hello]
-component = {component}
-limits = {{ reuse = {{ requests = 10000, idle = "10s" }} }}
-
-[[routes]]
-path = "/{{*rest}}"
-service = "hello"
-public = true
-"#
-    ))
+    let reuse = r#"limits = { reuse = { requests = 10000, idle = "10s" } }"#;
+    let swapped = service("hello", component, "/{*rest}", reuse)?;
+    Ok(system(listen, admin) + &swapped + &service("neighbour", component, NEIGHBOUR, reuse)?)
 }
 
 fn print(report: &Report, json: bool) -> anyhow::Result<()> {
@@ -254,8 +250,13 @@ fn print(report: &Report, json: bool) -> anyhow::Result<()> {
     writeln!(out, "  p99 {} µs quiet, {} µs while swapping", report.quiet_p99_us, report.swapping_p99_us)?;
     writeln!(
         out,
-        "  a new build is live after {:.0} ms (most {:.0})",
-        report.new_build_p50_ms, report.new_build_max_ms
+        "  p99 of the service beside it {} µs quiet, {} µs while swapping",
+        report.neighbour_quiet_p99_us, report.neighbour_swapping_p99_us
+    )?;
+    writeln!(
+        out,
+        "  a new build of {} KiB is live after {:.0} ms (most {:.0})",
+        report.component_kib, report.new_build_p50_ms, report.new_build_max_ms
     )?;
     writeln!(
         out,

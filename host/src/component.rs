@@ -28,7 +28,7 @@ pub use difference::{Changes, Words, changes};
 pub use digest::Digest;
 pub use history::{Accepted, Entry, Histories, History, Outcome, Start};
 pub use sections::Sections;
-pub use sources::Sources;
+pub use sources::{Sources, changed_at};
 
 /// A component larger than this is refused unread.
 pub const SIZE_MAX_BYTES: u64 = 64 << 20;

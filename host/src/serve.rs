@@ -263,8 +263,8 @@ async fn prepare(
     let engine = Engine::new(engine)?;
     let artifacts = Artifacts::open(&manifest.host.data, manifest.host.artifacts_max_bytes)?;
     let compilers = Compilers::start().map_err(StartError::Compilers)?;
-    let loader =
-        Loader::new(engine, backends.clone(), compilers, artifacts, histories, manifest.gateway.body_limit_bytes);
+    let bounds = (manifest.gateway.body_limit_bytes, manifest.host.drain);
+    let loader = Loader::new(engine, backends.clone(), compilers, artifacts, histories, bounds);
     deploy::prepare(manifest, loader, watch).await.map_err(StartError::Deploy)
 }
 

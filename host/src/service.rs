@@ -34,6 +34,7 @@ mod answer;
 mod breaker;
 mod delivery;
 mod gate;
+mod leave;
 mod ramp;
 mod run;
 mod traffic;
@@ -42,6 +43,7 @@ mod warm;
 
 pub use breaker::Breaker;
 pub use delivery::Handled;
+pub use leave::DrainLimit;
 pub use ramp::{Arm, ArmCounts, Ramp};
 pub use run::Failure;
 pub use traffic::Traffic;
@@ -49,6 +51,7 @@ pub use traffic::Traffic;
 use answer::Work;
 use breaker::Admitted;
 use gate::{Arrival, Gate, Permit};
+use leave::Leave;
 use ramp::Chosen;
 use run::GuestRun;
 use warm::Warm;
@@ -76,6 +79,7 @@ pub struct Version {
     exports: Exports,
     blueprint: Blueprint,
     warm: Arc<Warm>,
+    leave: Leave,
 }
 
 /// Where what the host calls is found in an instance.
@@ -91,6 +95,7 @@ impl Version {
     pub fn new(
         blueprint: Blueprint,
         component: Arc<Component>,
+        drain: DrainLimit,
         linker: &wasmtime::component::Linker<InstanceState>,
     ) -> wasmtime::Result<Self> {
         let pre = linker.instantiate_pre(&component.compiled)?;
@@ -100,7 +105,8 @@ impl Version {
         let keeper: Arc<dyn GiveUp> = warm.clone();
         blueprint.engine.idle.add(Arc::downgrade(&keeper));
         let label = format!("{}+{}", blueprint.settings.version, component.digest.short());
-        Ok(Self { label: http::HeaderValue::try_from(label)?, warm, component, pre, exports, blueprint })
+        let (label, leave) = (http::HeaderValue::try_from(label)?, Leave::new(drain));
+        Ok(Self { label, warm, component, pre, exports, blueprint, leave })
     }
 
     /// The label as text.
@@ -129,6 +135,18 @@ impl Version {
     fn limits(&self) -> &Limits {
         &self.blueprint.settings.limits
     }
+
+    /// It gets no more requests: those it has may go on for `host.drain`, and nothing is kept for others.
+    fn leaves(&self) {
+        self.leave.begin();
+        self.warm.retire(true);
+    }
+
+    /// It gets requests, perhaps again.
+    fn comes(&self) {
+        self.leave.take_back();
+        self.warm.retire(false);
+    }
 }
 
 impl Service {
@@ -156,7 +174,7 @@ impl Service {
 
     /// Another one has taken its place, or none: it keeps nothing for later requests.
     pub fn retire(&self) {
-        self.current.load().warm.retire(true);
+        self.current.load().leaves();
         self.previous.store(None);
         self.end_ramp("an applied manifest changed the service");
     }
@@ -168,16 +186,16 @@ impl Service {
     /// Makes `version` the live one, in one store: requests that start from now on run on it, those
     /// in flight finish on theirs. Gives back the version that was live.
     pub fn replace(&self, version: Arc<Version>) -> Arc<Version> {
-        version.warm.retire(false);
+        version.comes();
         let ramped = self.ramp.swap(None);
         let by = version.text().to_owned();
         let old = self.current.swap(version.clone());
         self.breaker.reset();
-        old.warm.retire(true);
+        old.leaves();
         self.previous.store(Some(old.clone()));
         if let Some(ramp) = ramped {
             if !Arc::ptr_eq(&ramp.version, &version) {
-                ramp.version.warm.retire(true);
+                ramp.version.leaves();
             }
             ramp.end(format!("superseded by {by}"));
         }
@@ -251,8 +269,9 @@ impl Service {
         let scope = Scope { trace_id: cx.trace.trace_id, deadline, cpu: version.limits().cpu };
         let fair_by = Instant::now() + fair_time(version.limits().timeout);
         let head_only = request.method() == http::Method::HEAD;
+        let limits = version.leave.limits(deadline);
         let started = match self.instance(&version, scope).await {
-            Ok(instance) => GuestRun::start(instance, scope, fair_by, cx, request).map_err(Failure::from),
+            Ok(instance) => GuestRun::start(instance, scope, (limits, fair_by), cx, request).map_err(Failure::from),
             Err(failure) => Err(failure.unless_hurried(fair_by)),
         };
         let run = match started {

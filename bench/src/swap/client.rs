@@ -34,11 +34,14 @@ pub(super) struct Run {
     failures: u64,
     /// In the order in which they came; the same one not twice in a row.
     versions: Vec<String>,
+    is_neighbour: bool,
 }
 
 /// What all of them saw.
 pub(super) struct Seen {
     pub(super) latencies: Latencies,
+    /// Of the service that is not swapped.
+    pub(super) neighbours: Latencies,
     pub(super) requests: u64,
     pub(super) failures: u64,
     pub(super) backward: u64,
@@ -46,14 +49,18 @@ pub(super) struct Seen {
 
 impl Seen {
     pub(super) fn new() -> Self {
-        Self { latencies: Latencies::new(), requests: 0, failures: 0, backward: 0 }
+        Self { latencies: Latencies::new(), neighbours: Latencies::new(), requests: 0, failures: 0, backward: 0 }
     }
 
     /// `order` is the place of each version.
     pub(super) fn add(&mut self, run: Run, order: &HashMap<String, u32>) {
         self.requests += run.latencies.total() + run.failures;
-        self.latencies.add(&run.latencies);
+        let of = if run.is_neighbour { &mut self.neighbours } else { &mut self.latencies };
+        of.add(&run.latencies);
         self.failures += run.failures;
+        if run.is_neighbour {
+            return;
+        }
         let places: Vec<u32> = run.versions.iter().map(|version| order.get(version).copied().unwrap_or(0)).collect();
         self.backward += places.windows(2).filter(|pair| pair[0] > pair[1]).count() as u64;
     }
@@ -99,12 +106,13 @@ impl Sender {
 }
 
 /// Asks until `stop`, always on the same connection: one that breaks counts as a failure and ends it.
-pub(super) async fn ask(to: SocketAddr, wire: Wire, stop: Arc<AtomicBool>) -> anyhow::Result<Run> {
+pub(super) async fn ask(to: SocketAddr, wire: Wire, path: &'static str, stop: Arc<AtomicBool>) -> anyhow::Result<Run> {
     let mut sender = Sender::open(to, wire).await?;
-    let mut run = Run { latencies: Latencies::new(), failures: 0, versions: Vec::new() };
+    let is_neighbour = path != "/";
+    let mut run = Run { latencies: Latencies::new(), failures: 0, versions: Vec::new(), is_neighbour };
     while !stop.load(Relaxed) {
         let sent = Instant::now();
-        match timeout(ANSWER_TIMEOUT, exchange(&mut sender, to)).await {
+        match timeout(ANSWER_TIMEOUT, exchange(&mut sender, to, path)).await {
             Ok(Ok(Some(version))) => {
                 run.latencies.record(sent.elapsed());
                 if run.versions.last() != Some(&version) {
@@ -122,8 +130,8 @@ pub(super) async fn ask(to: SocketAddr, wire: Wire, stop: Arc<AtomicBool>) -> an
 }
 
 /// The version that gave a whole 200; nothing for any other answer.
-async fn exchange(sender: &mut Sender, to: SocketAddr) -> anyhow::Result<Option<String>> {
-    let request = Request::get(format!("http://{to}/")).header("host", to.to_string()).body(Full::default())?;
+async fn exchange(sender: &mut Sender, to: SocketAddr, path: &str) -> anyhow::Result<Option<String>> {
+    let request = Request::get(format!("http://{to}{path}")).header("host", to.to_string()).body(Full::default())?;
     let answer = sender.send(request).await?;
     let version = answer.headers().get("x-service-version").and_then(|value| value.to_str().ok()).map(str::to_owned);
     let is_right = answer.status() == 200;

@@ -6,7 +6,9 @@
 
 use std::{
     fs,
+    os::unix::fs::MetadataExt,
     path::{Component, Path, PathBuf},
+    time::{Duration, SystemTime},
 };
 
 /// Folders that may be watched for one workspace.
@@ -19,6 +21,8 @@ pub struct Sources {
     root: PathBuf,
     /// The component's own crate, if it is found by its name.
     own: Option<PathBuf>,
+    /// What a build writes lies among the source.
+    pub mixed: bool,
 }
 
 impl Sources {
@@ -26,10 +30,10 @@ impl Sources {
     pub fn of(component: &Path) -> Self {
         let target = component.ancestors().find(|folder| folder.file_name().is_some_and(|name| name == "target"));
         let folder = |path: &Path| path.parent().map_or_else(|| path.to_owned(), Path::to_owned);
-        let Some(root) = target.map(folder) else { return Self { root: folder(component), own: None } };
+        let Some(root) = target.map(folder) else { return Self { root: folder(component), own: None, mixed: true } };
         let stem = component.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
         let crates = [root.join(stem), root.join(stem.replace('_', "-"))];
-        Self { own: crates.into_iter().find(|folder| folder.join("Cargo.toml").is_file()), root }
+        Self { own: crates.into_iter().find(|folder| folder.join("Cargo.toml").is_file()), root, mixed: false }
     }
 
     /// What to watch: the root alone, and with all that is in them the folders of it that hold source.
@@ -57,6 +61,17 @@ fn is_generated(path: &Path, root: &Path) -> bool {
         name == "target" || name.starts_with('.') || name.ends_with('~') || name.ends_with(".wasm")
     };
     inside.components().any(generated)
+}
+
+/// When a file was last changed or moved here, by the file system's word, which is exact however late it is
+/// heard; one that is gone has changed its folder.
+pub fn changed_at(path: &Path) -> SystemTime {
+    let found = fs::symlink_metadata(path).or_else(|_| fs::symlink_metadata(path.parent().unwrap_or(path)));
+    let since = |meta: fs::Metadata| {
+        let seconds = u64::try_from(meta.ctime()).ok()?;
+        SystemTime::UNIX_EPOCH.checked_add(Duration::new(seconds, u32::try_from(meta.ctime_nsec()).ok()?))
+    };
+    found.ok().and_then(since).unwrap_or_else(SystemTime::now)
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ use crate::{
     engine::{Compilers, Engine, GuestMemory},
     instance::{Blueprint, InstanceState},
     manifest::ServiceSettings,
-    service::Version,
+    service::{DrainLimit, Version},
     telemetry::counts::{Cache, Counts},
 };
 
@@ -60,6 +60,7 @@ pub struct Loader {
     compilers: Arc<Compilers>,
     /// Of the bodies of calls, in both directions.
     body_limit_bytes: Arc<AtomicU64>,
+    drain: DrainLimit,
     pub histories: Arc<Histories>,
     pub counts: Arc<Counts>,
 }
@@ -71,12 +72,22 @@ impl Loader {
         compilers: Compilers,
         artifacts: Artifacts,
         histories: Histories,
-        body_limit_bytes: u64,
+        (body_limit_bytes, drain): (u64, Duration),
     ) -> Self {
         let linker = crate::capability::linker(&engine.wasm).expect("our own interfaces do not clash");
         let (compilers, artifacts, histories) = (Arc::new(compilers), Arc::new(artifacts), Arc::new(histories));
         let (backends, body_limit_bytes) = (ArcSwap::new(backends), Arc::new(AtomicU64::new(body_limit_bytes)));
-        Self { engine, linker, backends, artifacts, compilers, body_limit_bytes, histories, counts: Arc::default() }
+        Self {
+            engine,
+            linker,
+            backends,
+            artifacts,
+            compilers,
+            body_limit_bytes,
+            drain: DrainLimit::new(drain),
+            histories,
+            counts: Arc::default(),
+        }
     }
 
     /// The version that a start of the host runs: the manifest's file, or what was swapped in since
@@ -127,6 +138,11 @@ impl Loader {
     /// The largest body of a call, for all builds at once.
     pub fn bound_bodies(&self, body_limit_bytes: u64) {
         self.body_limit_bytes.store(body_limit_bytes, Relaxed);
+    }
+
+    /// How long requests of a build may go on after it was replaced, for those that are from now on.
+    pub fn limit_drain(&self, drain: Duration) {
+        self.drain.set(drain);
     }
 
     /// What carries events, if anything does.
@@ -185,7 +201,7 @@ impl Loader {
         let service = || settings.name.clone();
         let (limit, counts) = (self.body_limit_bytes.clone(), self.counts.service(&settings.name));
         let blueprint = Blueprint::new(self.engine.clone(), settings.clone(), backends, limit, counts);
-        let version = Version::new(blueprint, Arc::new(component), &self.linker)
+        let version = Version::new(blueprint, Arc::new(component), self.drain.clone(), &self.linker)
             .map_err(|error| DeployError::Link { service: service(), source: error.into() })?;
         let version = Arc::new(version);
         let started = version.try_start().await;

@@ -198,7 +198,7 @@ pub(crate) struct RawHost {
     /// The folder for everything that outlives the process.
     #[schemars(extend("default" = defaults::DATA))]
     pub(crate) data: Option<String>,
-    /// How long requests in flight may take to end when the host stops.
+    /// How long requests in flight may take to end when the host stops, or on a build that was replaced.
     #[schemars(extend("default" = defaults::DRAIN))]
     pub(crate) drain: Option<Time>,
     /// How long to go on accepting after being told to stop, until load balancers have noticed.

@@ -193,6 +193,7 @@ impl Applier {
     fn go_over(&self, manifest: &Manifest, next: Next, backends: &Arc<Backends>) {
         let loader = &self.deployment.loader;
         loader.bound_bodies(manifest.gateway.body_limit_bytes);
+        loader.limit_drain(manifest.host.drain);
         loader.artifacts.bound(manifest.host.artifacts_max_bytes);
         self.health.replace(probes::of(manifest, next.services(), backends), probes::own(manifest, backends));
         self.deployment.go_over(next, manifest.host.drain);

@@ -9,7 +9,6 @@ mod streaming;
 
 use std::{
     future::poll_fn,
-    pin::Pin,
     sync::Arc,
     task::{Context, Poll, Waker},
 };
@@ -19,13 +18,13 @@ use gateway::body::{self, Body};
 use http::{Response, StatusCode};
 use http_body::Frame;
 use http_body_util::BodyExt;
-use tokio::time::Sleep;
 use wasmtime_wasi_http::WasiBody;
 
 use super::{
     Version,
     breaker::Admitted,
     gate::Permit,
+    leave::Timer,
     run::{Failure, GuestRun},
 };
 use crate::{instance::Instance, telemetry::counts::Trouble};
@@ -91,8 +90,7 @@ fn poll_head(run: &mut GuestRun, timer: &mut Timer, cx: &mut Context<'_>) -> Pol
         (Some(Ok(head)), finished) => Poll::Ready(Ok((head, finished))),
         (Some(Err(failure)), _) => Poll::Ready(Err(failure)),
         (None, Some(_)) => Poll::Ready(Err(Failure::NoAnswer("it returned without setting a response".into()))),
-        (None, None) if timer.poll_passed(run.answer_by, cx) => Poll::Ready(Err(run.late())),
-        (None, None) => Poll::Pending,
+        (None, None) => timer.poll_over(&run.head_limits, cx).map(|over| Err(run.blamed(over.into()))),
     }
 }
 
@@ -141,15 +139,4 @@ fn poll_here(
 ) -> Poll<Option<Result<Frame<Bytes>, wasmtime_wasi_http::Error>>> {
     let next = std::pin::pin!(tokio::task::unconstrained(body.frame()));
     next.poll(cx)
-}
-
-/// A timer that exists only once something has had to wait.
-#[derive(Default)]
-struct Timer(Option<Pin<Box<Sleep>>>);
-
-impl Timer {
-    fn poll_passed(&mut self, deadline: std::time::Instant, cx: &mut Context<'_>) -> bool {
-        let sleep = self.0.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline.into())));
-        sleep.as_mut().poll(cx).is_ready()
-    }
 }

@@ -36,7 +36,7 @@ pub enum Handled {
 impl Service {
     /// Hands `delivery` to the live version, for at most `timeout`.
     ///
-    /// Dropping it ends the guest.
+    /// Dropping it ends the guest, and so does `host.drain` after its version was replaced.
     ///
     /// # Errors
     /// The guest trapped, ran out of its time or CPU, or there was no room for it.
@@ -49,11 +49,11 @@ impl Service {
         let version = self.version();
         let deadline = Instant::now() + timeout;
         let scope = Scope { trace_id: cx.trace.trace_id, deadline, cpu: version.limits().cpu };
-        let handled = async {
-            let instance = self.instance(&version, scope).await?;
-            hand(instance, cx, scope, delivery).await
-        };
-        let (instance, handled) = handled.await.inspect_err(|failure| self.counts.troubles.count(failure.trouble()))?;
+        let limits = version.leave.limits(deadline);
+        let handling = async { hand(self.instance(&version, scope).await?, cx, scope, delivery).await };
+        // Outside of the store too: a guest that is parked in a host call meets no epoch.
+        let handled = limits.bound(handling).await;
+        let (instance, handled) = handled.inspect_err(|failure| self.counts.troubles.count(failure.trouble()))?;
         version.keep(instance);
         Ok(handled)
     }
@@ -76,11 +76,7 @@ async fn hand(
         instance.end(result.is_ok());
         (instance, result)
     });
-    // Outside of the store too: a guest that is parked in a host call meets no epoch.
-    let Ok(worked) = tokio::time::timeout_at(scope.deadline.into(), Guarded::new(working, budget)).await else {
-        return Err(Failure::DeadlineExceeded);
-    };
-    let (instance, result) = worked?;
+    let (instance, result) = Guarded::new(working, budget).await?;
     match result {
         Ok(Ok(())) => Ok((instance, Handled::Done)),
         Ok(Err(messaging::Failure::Retry(pause))) => Ok((instance, Handled::Retry(pause.map(Duration::from_millis)))),

@@ -29,6 +29,7 @@ use wasmtime_wasi_http::{
 
 use super::{
     ROOM_WAIT, Version,
+    leave::Limits,
     upload::{Upload, Watched},
 };
 use crate::{
@@ -52,6 +53,8 @@ pub enum Failure {
     NoAnswer(String),
     #[error("it ran past its deadline while it waited")]
     DeadlineExceeded,
+    #[error("its build was replaced, and its time to end, `host.drain`, is over")]
+    Left,
     #[error("{0}; its client was slow or went away")]
     Downstream(Box<Failure>),
     #[error("{0}; it had too little time to be blamed")]
@@ -61,7 +64,7 @@ pub enum Failure {
 impl Failure {
     /// Whether the component is to blame, for the breaker.
     pub(super) fn is_the_guests(&self) -> bool {
-        !matches!(self, Self::NoRoom(_) | Self::Downstream(_) | Self::Hurried(_))
+        !matches!(self, Self::NoRoom(_) | Self::Left | Self::Downstream(_) | Self::Hurried(_))
     }
 
     /// Being late before `fair_by` is not the component's fault: otherwise a caller in a hurry could
@@ -77,6 +80,7 @@ impl Failure {
             Self::NoRoom(_) => Trouble::NoRoom,
             Self::Stopped(Stopped::Cpu) => Trouble::Cpu,
             Self::Stopped(Stopped::Deadline) | Self::DeadlineExceeded => Trouble::Timeout,
+            Self::Left => Trouble::Replaced,
             Self::Trapped(_) => Trouble::Trap,
             Self::Panicked(_) => Trouble::Panic,
             Self::NoAnswer(_) => Trouble::NoAnswer,
@@ -89,7 +93,7 @@ impl Failure {
         let reason = self.to_string();
         match self {
             Self::NoRoom(_) => DispatchError::Overloaded { service },
-            Self::Stopped(_) | Self::DeadlineExceeded => DispatchError::TimedOut { service, reason },
+            Self::Stopped(_) | Self::DeadlineExceeded | Self::Left => DispatchError::TimedOut { service, reason },
             Self::Trapped(_) | Self::Panicked(_) => DispatchError::Trapped { service, reason },
             Self::NoAnswer(_) => DispatchError::InvalidAnswer { service, reason },
             Self::Downstream(failure) | Self::Hurried(failure) => failure.into_dispatch_error(service),
@@ -165,9 +169,9 @@ pub(super) struct GuestRun {
     working: Guarded<Working>,
     head: Arc<HeadSlot>,
     upload: Arc<Upload>,
-    pub(super) deadline: Instant,
-    /// When its head must be there.
-    pub(super) answer_by: Instant,
+    pub(super) limits: Limits,
+    /// Those of its head.
+    pub(super) head_limits: Limits,
     /// Being late sooner than this is not its fault.
     fair_by: Instant,
 }
@@ -180,7 +184,7 @@ impl GuestRun {
     pub(super) fn start(
         mut instance: Instance,
         scope: Scope,
-        fair_by: Instant,
+        (limits, fair_by): (Limits, Instant),
         cx: Arc<RequestContext>,
         request: Request<Body>,
     ) -> wasmtime::Result<Self> {
@@ -205,8 +209,8 @@ impl GuestRun {
             instance.end(result.is_ok());
             (instance, result)
         });
-        let deadline = scope.deadline;
-        Ok(Self { working: Guarded::new(working, budget), head, upload, deadline, answer_by, fair_by })
+        let head_limits = limits.by(answer_by);
+        Ok(Self { working: Guarded::new(working, budget), head, upload, limits, head_limits, fair_by })
     }
 
     /// Lets the guest run. Ready when it has returned: with its instance, in order, or with the
@@ -226,12 +230,8 @@ impl GuestRun {
         })
     }
 
-    /// Its deadline has passed while it waited.
-    pub(super) fn late(&self) -> Failure {
-        self.blamed(Failure::DeadlineExceeded)
-    }
-
-    fn blamed(&self, failure: Failure) -> Failure {
+    /// `failure`, or whoever else it is the fault of.
+    pub(super) fn blamed(&self, failure: Failure) -> Failure {
         match self.upload.is_to_blame() {
             true => Failure::Downstream(Box::new(failure)),
             false => failure.unless_hurried(self.fair_by),

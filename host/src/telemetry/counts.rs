@@ -26,6 +26,8 @@ labels! {
         Cpu = "cpu",
         /// It returned without an answer, or without the end of one.
         NoAnswer = "no_answer",
+        /// Its build was replaced, and its time to end was over.
+        Replaced = "replaced",
         /// Its client was slow or went away.
         Client = "client",
         /// No instance could be made.

@@ -22,7 +22,7 @@ use crate::{
 const WARM: &str = "limits = { reuse = { requests = 100000, idle = \"60s\" } }";
 
 /// A service that is `probe`, behind every path of its own host.
-fn service(name: &str, lines: &str) -> String {
+pub fn service(name: &str, lines: &str) -> String {
     format!(
         "[services.{name}]\ncomponent = \"COMPONENTS/probe.wasm\"\n{lines}\n\
          [[routes]]\nhost = \"{name}.test\"\npath = \"/{{*rest}}\"\nservice = \"{name}\"\npublic = true\n"
@@ -44,7 +44,7 @@ fn applied(host: &Host, rest: &str) -> Value {
 }
 
 #[track_caller]
-fn ask(host: &Host, service: &str, path: &str) -> Answer {
+pub fn ask(host: &Host, service: &str, path: &str) -> Answer {
     let mut connection = Connection::open(host.gateway);
     connection.write(format!("GET {path} HTTP/1.1\r\nhost: {service}.test\r\n\r\n").as_bytes());
     connection.answer(false).expect("an answer")

@@ -10,6 +10,7 @@ mod accept;
 mod accounts;
 mod admin;
 mod apply;
+mod apply_killed;
 mod bounds;
 mod calls;
 mod cli;

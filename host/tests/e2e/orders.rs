@@ -11,6 +11,7 @@ use crate::harness::{
 
 mod keys;
 mod killed;
+mod swapped;
 
 static SHOP: Shared = Shared::new(with_orders);
 

@@ -172,18 +172,45 @@ fn poisoned_builds_harm_no_request() {
 
 #[test]
 fn a_request_that_began_before_the_swap_finishes_on_its_version() {
-    let host = Host::probe(REUSE);
+    let host = Host::probe(&REUSE.replace("cpu", "timeout = \"9s\", cpu"));
     let first = host.live("probe");
     let mut slow = Connection::open(host.gateway);
-    slow.request("GET", "/sleep?ms=1500", &[], b"");
-    let stream = Held::with(host.gateway, "/stream?chunks=30&ms=50");
-    let status = || host.admin("GET", "/v1/services/probe", b"").json()["data"]["inFlight"].as_u64();
-    until("both are in", || (status() == Some(2)).then_some(()));
+    slow.request("GET", "/sleep?ms=5000", &[], b"");
+    let stream = Held::with(host.gateway, "/stream?chunks=100&ms=50");
+    until("both are in", || (in_flight(&host) == 2).then_some(()));
     let second = live(&host.swap("probe", &build(&wasm("probe"), 1)));
     assert_eq!(version(&host.get("/")), second);
     let answer = slow.answer(false).unwrap();
     assert_eq!((answer.status, version(&answer)), (200, first));
     assert!(stream.ends_whole());
+}
+
+#[test]
+fn requests_of_a_replaced_build_end_with_the_drain_limit_at_the_latest() {
+    let settings = "[gateway]\nlisten = \"127.0.0.1:0\"\ntimeout = \"60s\"\n[host]\ndrain = \"200ms\"\n";
+    let service = probe("limits = { timeout = \"60s\", cpu = \"60s\" }");
+    let host = Host::running(&format!("{settings}{service}"));
+    let mut waiting = Connection::open(host.gateway);
+    waiting.request("GET", "/sleep?ms=50000", &[], b"");
+    let mut computing = Connection::open(host.gateway);
+    computing.request("GET", "/spin", &[], b"");
+    let stream = Held::with(host.gateway, "/stream?chunks=1000&ms=50");
+    let unread = Held::with(host.gateway, "/stream?chunks=100000&size=60000&ms=0");
+    until("all are in", || (in_flight(&host) == 4).then_some(()));
+    live(&host.swap("probe", &build(&wasm("probe"), 1)));
+    for mut request in [waiting, computing] {
+        let answer = request.answer(false).unwrap();
+        assert_eq!((answer.status, answer.whole), (504, true), "{answer:?}");
+    }
+    assert!(!stream.ends_whole(), "what was cut must not look whole");
+    until("nobody is left, not even who is not read", || (in_flight(&host) == 0).then_some(()));
+    drop(unread);
+    host.log.expect_line("its build was replaced");
+    assert_eq!(host.get("/").status, 200);
+}
+
+fn in_flight(host: &Host) -> u64 {
+    host.admin("GET", "/v1/services/probe", b"").json()["data"]["inFlight"].as_u64().unwrap()
 }
 
 #[test]

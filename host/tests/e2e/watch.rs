@@ -1,6 +1,11 @@
 //! `run --watch`: what is edited is built and swapped in.
 
-use std::{fs, path::Path, thread};
+use std::{
+    fs,
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
 
 use crate::{
     harness::{
@@ -87,4 +92,56 @@ fn what_is_edited_is_built_and_live_and_a_broken_build_changes_nothing() {
     write_manifest(&path, "[hots]\n");
     host.errors.expect_line("hots");
     assert!(live(&host, "one").starts_with("2.0.0+"));
+}
+
+#[test]
+fn a_build_that_writes_among_its_source_comes_to_rest() {
+    let folder = place();
+    let source = folder.path().join("one");
+    fs::create_dir_all(&source).unwrap();
+    fs::write(source.join("source"), build(&wasm("probe"), 1)).unwrap();
+    // It tells of itself twice: in a file beside the component, and in one that nobody watches.
+    let manifest = service("one", "")
+        .replace("ws/target/one.wasm", "one/one.wasm")
+        .replace("mkdir -p ws/target", "echo built >> runs; date +%N > one/stamp")
+        .replace("ws/one/", "one/");
+    let host = Host::start_as(folder, &manifest, &["--watch"], &[]).map_err(|failed| failed.errors).unwrap();
+    let path = host.folder.path().to_owned();
+    let first = live(&host, "one");
+
+    fs::write(path.join("one/source"), build(&wasm("probe"), 2)).unwrap();
+    let second = until("it is live", || Some(live(&host, "one")).filter(|now| *now != first));
+    // Perhaps in the middle of the build that follows: what an editor does is never taken for a build's.
+    fs::write(path.join("one/source"), build(&wasm("probe"), 3)).unwrap();
+    until("it is live", || Some(live(&host, "one")).filter(|now| *now != second));
+    let runs = || fs::read_to_string(path.join("runs")).unwrap().lines().count();
+    let mut last = (runs(), Instant::now());
+    until("it rests", || {
+        if runs() != last.0 {
+            last = (runs(), Instant::now());
+        }
+        (last.1.elapsed() > Duration::from_secs(1)).then_some(())
+    });
+    assert!(last.0 <= 8, "{} builds", last.0);
+}
+
+#[test]
+fn what_a_build_has_started_ends_with_the_host() {
+    let folder = place();
+    fs::create_dir_all(folder.path().join("ws/one")).unwrap();
+    edit(folder.path(), "one", 1);
+    let manifest = service("one", "")
+        .replace("mkdir -p", "if test -e ws/slow; then sleep 600 & echo $! > pid; wait; fi; mkdir -p");
+    let host = Host::start_as(folder, &manifest, &["--watch"], &[]).map_err(|failed| failed.errors).unwrap();
+    let path = host.folder.path().to_owned();
+    fs::write(path.join("ws/slow"), "").unwrap();
+    edit(&path, "one", 2);
+    let pid = until("the build has started something", || {
+        fs::read_to_string(path.join("pid")).ok().filter(|pid| pid.ends_with('\n'))
+    });
+    let _folder = host.stop();
+    let process = Path::new("/proc").join(pid.trim());
+    // One that nobody has taken note of yet has ended as well.
+    let ended = || fs::read_to_string(process.join("stat")).map_or(true, |stat| stat.contains(") Z "));
+    until("it is gone", || ended().then_some(()));
 }

@@ -12,13 +12,14 @@ use http_body::Frame;
 use tokio::task::JoinHandle;
 use wasmtime_wasi_http::WasiBody;
 
-use super::{Timer, Work, poll_here};
+use super::{Work, poll_here};
 use crate::{
     instance::Instance,
     service::{
         Version,
         breaker::Admitted,
         gate::Permit,
+        leave::{Limits, Over, Timer},
         run::{Failure, GuestRun},
     },
 };
@@ -31,8 +32,8 @@ pub(super) struct Streaming {
     body: WasiBody,
     /// Wakes a body that waits for a guest past its deadline.
     timer: Timer,
-    deadline: std::time::Instant,
-    /// Ends the guest at its deadline when nobody polls this: a client that stopped reading.
+    limits: Limits,
+    /// Ends the guest when its time is over and nobody polls this: a client that stopped reading.
     watchdog: JoinHandle<()>,
     version: Arc<Version>,
     empty_frames: u32,
@@ -49,8 +50,8 @@ enum Guest {
     Returned(Box<Instance>, Admitted),
     /// It has returned well and its body has ended.
     Done,
-    /// Its deadline passed while nobody looked.
-    Late,
+    /// Its time was over while nobody looked.
+    Late(Over),
     Gone,
 }
 
@@ -73,7 +74,7 @@ impl Guest {
                 *self = running;
                 End::Open
             }
-            Self::Late => End::Cut(Failure::DeadlineExceeded),
+            Self::Late(over) => End::Cut(over.into()),
             Self::Gone => End::Cut(Failure::NoAnswer("it was gone before its body had ended".into())),
         }
     }
@@ -84,17 +85,18 @@ type Polled = Poll<Option<Result<Frame<Bytes>, BodyError>>>;
 impl Streaming {
     pub(super) fn new(work: Work, body: WasiBody) -> Self {
         let Work { run, version, permit, admitted, .. } = work;
-        let deadline = run.deadline;
+        let limits = run.limits.clone();
         let guest = Arc::new(Mutex::new(Guest::Running { run: Box::new(run), admitted, _permit: permit }));
         let watched = guest.clone();
+        let over = limits.clone().over();
         let watchdog = tokio::spawn(async move {
-            tokio::time::sleep_until(deadline.into()).await;
+            let over = over.await;
             let mut guest = lock(&watched);
             if matches!(*guest, Guest::Running { .. }) {
-                *guest = Guest::Late;
+                *guest = Guest::Late(over);
             }
         });
-        Self { guest, body, timer: Timer::default(), deadline, watchdog, version, empty_frames: 0 }
+        Self { guest, body, timer: Timer::default(), limits, watchdog, version, empty_frames: 0 }
     }
 
     /// Lets the guest go on.
@@ -111,7 +113,7 @@ impl Streaming {
                     Ok(())
                 }
             },
-            Guest::Late => Err(Failure::DeadlineExceeded),
+            Guest::Late(over) => Err((*over).into()),
             Guest::Returned(..) | Guest::Done | Guest::Gone => Ok(()),
         }
     }
@@ -134,9 +136,11 @@ impl Streaming {
     fn waiting(&mut self, cx: &mut Context<'_>) -> Polled {
         let guest = lock(&self.guest);
         let failure = match &*guest {
-            Guest::Running { run, .. } if self.timer.poll_passed(self.deadline, cx) => run.late(),
-            Guest::Running { .. } => return Poll::Pending,
-            Guest::Late => Failure::DeadlineExceeded,
+            Guest::Running { run, .. } => match self.timer.poll_over(&self.limits, cx) {
+                Poll::Ready(over) => run.blamed(over.into()),
+                Poll::Pending => return Poll::Pending,
+            },
+            Guest::Late(over) => (*over).into(),
             Guest::Returned(..) | Guest::Done | Guest::Gone => {
                 Failure::NoAnswer("it returned without finishing its body".into())
             }
@@ -205,7 +209,7 @@ mod tests {
 
     #[test]
     fn a_body_that_ends_because_its_guest_was_ended_is_cut() {
-        assert!(matches!(Guest::Late.end(), End::Cut(Failure::DeadlineExceeded)));
+        assert!(matches!(Guest::Late(Over::Deadline).end(), End::Cut(Failure::DeadlineExceeded)));
         assert!(matches!(Guest::Gone.end(), End::Cut(Failure::NoAnswer(_))));
         assert!(matches!(Guest::Done.end(), End::Told), "asked again after a good end");
     }

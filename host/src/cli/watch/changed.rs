@@ -1,0 +1,140 @@
+//! What has changed in the sources of a manifest since somebody last looked.
+//!
+//! Decides whose change it is (`component/sources` knows whose source is where) and when something has
+//! been quiet for long enough to be looked at.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, SystemTime},
+};
+
+use anyhow::Context;
+use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use tokio::sync::Notify;
+
+use crate::{
+    component::{Sources, changed_at},
+    manifest::Manifest,
+};
+
+/// Editors write several files for one save.
+const QUIET: Duration = Duration::from_millis(150);
+/// Somebody who never stops typing gets a build all the same.
+const QUIET_MAX: Duration = Duration::from_secs(3);
+/// Of one service, until it is looked at.
+const PATHS_MAX: usize = 1000;
+
+#[derive(Default)]
+pub(super) struct Changed {
+    what: Mutex<What>,
+    told: Notify,
+}
+
+#[derive(Default)]
+pub(super) struct What {
+    pub(super) manifest: bool,
+    pub(super) services: BTreeMap<Arc<str>, Paths>,
+}
+
+/// Paths that have changed, and when.
+pub(super) type Paths = BTreeMap<PathBuf, SystemTime>;
+
+impl What {
+    fn add(&mut self, service: &Arc<str>, path: &Path, at: SystemTime) {
+        let paths = self.services.entry(service.clone()).or_default();
+        // Past the bound it may have been anything.
+        let path = if paths.len() < PATHS_MAX { path } else { Path::new("") };
+        let last = paths.entry(path.to_owned()).or_insert(at);
+        *last = at.max(*last);
+    }
+}
+
+/// Whose source is where.
+struct Plan {
+    manifest: BTreeSet<PathBuf>,
+    services: Vec<(Arc<str>, Sources)>,
+}
+
+impl Plan {
+    fn of(manifest: &Manifest) -> Self {
+        let built = manifest.services.values().filter(|settings| settings.build.is_some());
+        let services = built.map(|settings| (settings.name.clone(), Sources::of(&settings.component))).collect();
+        Self { manifest: manifest.files.clone(), services }
+    }
+
+    /// Folders to watch: those themselves, and those with all that is in them.
+    fn folders(&self) -> (BTreeSet<PathBuf>, BTreeSet<PathBuf>) {
+        let (mut alone, mut deep) = (BTreeSet::new(), BTreeSet::new());
+        alone.extend(self.manifest.iter().filter_map(|file| file.parent().map(Path::to_owned)));
+        for (_, sources) in &self.services {
+            let (root, folders) = sources.folders();
+            alone.insert(root);
+            deep.extend(folders);
+        }
+        (alone, deep)
+    }
+}
+
+impl Changed {
+    /// Notes every change of the sources of `manifest`, as long as the watcher lives.
+    pub(super) fn follow(self: &Arc<Self>, manifest: &Manifest) -> anyhow::Result<RecommendedWatcher> {
+        let plan = Plan::of(manifest);
+        let (alone, deep) = plan.folders();
+        let changed = self.clone();
+        let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| match event {
+            Ok(event) if event.kind.is_access() => {}
+            Ok(event) => event.paths.iter().for_each(|path| changed.note(&plan, path)),
+            // It may have been anything.
+            Err(_lost) => changed.note_all(&plan),
+        })
+        .context("this system does not say when files change")?;
+        let folders = alone.iter().map(|folder| (folder, RecursiveMode::NonRecursive));
+        for (folder, mode) in folders.chain(deep.iter().map(|folder| (folder, RecursiveMode::Recursive))) {
+            if let Err(error) = watcher.watch(folder, mode) {
+                tracing::warn!(folder = %folder.display(), %error, "a folder cannot be watched");
+            }
+        }
+        Ok(watcher)
+    }
+
+    /// What has changed, to be looked at now.
+    pub(super) fn take(&self) -> What {
+        std::mem::take(&mut *self.what())
+    }
+
+    fn what(&self) -> MutexGuard<'_, What> {
+        self.what.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self, plan: &Plan, path: &Path) {
+        let sources: Vec<Sources> = plan.services.iter().map(|(_, sources)| sources.clone()).collect();
+        let mut what = self.what();
+        if plan.manifest.contains(path) {
+            what.manifest = true;
+        } else {
+            let concerned = plan.services.iter().filter(|(_, of)| of.concern(path, &sources));
+            let at = changed_at(path);
+            concerned.for_each(|(name, _)| what.add(name, path, at));
+        }
+        if what.manifest || !what.services.is_empty() {
+            self.told.notify_one();
+        }
+    }
+
+    fn note_all(&self, plan: &Plan) {
+        let mut what = self.what();
+        what.manifest = true;
+        plan.services.iter().for_each(|(name, _)| what.add(name, Path::new(""), SystemTime::now()));
+        self.told.notify_one();
+    }
+
+    /// Waits for a change, and then until nothing more happens for a moment. Cancel safe.
+    pub(super) async fn quiet(&self) {
+        self.told.notified().await;
+        let more = async { while tokio::time::timeout(QUIET, self.told.notified()).await.is_ok() {} };
+        // Whoever never stops is not waited for.
+        let _ = tokio::time::timeout(QUIET_MAX, more).await;
+    }
+}

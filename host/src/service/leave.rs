@@ -1,0 +1,204 @@
+//! Until when requests may go on that run on a version that is not live any more.
+//!
+//! Decides when they are over: `host.drain` after the version has left. A request whose own deadline
+//! comes before that could ever matter is not watched at all, which with the defaults is every one.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    sync::watch,
+    time::{Sleep, sleep_until},
+};
+
+use super::run::Failure;
+
+/// The drain limit, the same for all versions, in milliseconds; it changes while they run.
+#[derive(Debug, Clone)]
+pub struct DrainLimit(Arc<AtomicU64>);
+
+impl DrainLimit {
+    pub fn new(limit: Duration) -> Self {
+        let drain = Self(Arc::default());
+        drain.set(limit);
+        drain
+    }
+
+    /// For versions that leave from now on.
+    pub fn set(&self, limit: Duration) {
+        self.0.store(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX), Relaxed);
+    }
+
+    fn get(&self) -> Duration {
+        Duration::from_millis(self.0.load(Relaxed))
+    }
+}
+
+/// Whether one version is leaving.
+pub(super) struct Leave {
+    limit: DrainLimit,
+    /// By when it must be gone; none while it is live, or on its way there.
+    by: watch::Sender<Option<Instant>>,
+}
+
+impl Leave {
+    pub(super) fn new(limit: DrainLimit) -> Self {
+        Self { limit, by: watch::Sender::new(None) }
+    }
+
+    /// Its requests have the drain limit from now on.
+    pub(super) fn begin(&self) {
+        self.by.send_replace(Some(Instant::now() + self.limit.get()));
+    }
+
+    /// It is live again.
+    pub(super) fn take_back(&self) {
+        self.by.send_replace(None);
+    }
+
+    /// What ends the work of a request: its `deadline`, or this.
+    pub(super) fn limits(&self, deadline: Instant) -> Limits {
+        let leaving = self.by.borrow().is_some();
+        let matters = leaving || deadline.saturating_duration_since(Instant::now()) > self.limit.get();
+        Limits { deadline, left: matters.then(|| self.by.subscribe()) }
+    }
+}
+
+/// What is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Over {
+    Deadline,
+    /// The time of a version that has left.
+    Drain,
+}
+
+impl From<Over> for Failure {
+    fn from(over: Over) -> Self {
+        match over {
+            Over::Deadline => Self::DeadlineExceeded,
+            Over::Drain => Self::Left,
+        }
+    }
+}
+
+/// How long one piece of work may go on.
+#[derive(Clone)]
+pub(super) struct Limits {
+    pub(super) deadline: Instant,
+    left: Option<watch::Receiver<Option<Instant>>>,
+}
+
+impl Limits {
+    /// The same work, with less time.
+    pub(super) fn by(&self, deadline: Instant) -> Self {
+        Self { deadline: deadline.min(self.deadline), left: self.left.clone() }
+    }
+
+    /// Waits until one of them is over. Cancel safe.
+    pub(super) async fn over(self) -> Over {
+        let deadline = sleep_until(self.deadline.into());
+        match self.left {
+            None => {
+                deadline.await;
+                Over::Deadline
+            }
+            Some(left) => tokio::select! {
+                () = deadline => Over::Deadline,
+                () = gone(left) => Over::Drain,
+            },
+        }
+    }
+
+    /// `work`, as far as it comes within the limits. Dropping it ends the work.
+    pub(super) async fn bound<T>(self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+        tokio::select! {
+            biased;
+            worked = work => worked,
+            over = self.over() => Err(over.into()),
+        }
+    }
+}
+
+/// Waits until the version has left, and its requests' time is over.
+async fn gone(mut left: watch::Receiver<Option<Instant>>) {
+    loop {
+        let by = *left.borrow_and_update();
+        match by {
+            None if left.changed().await.is_err() => return std::future::pending().await,
+            None => {}
+            Some(by) => tokio::select! {
+                () = sleep_until(by.into()) => return,
+                Ok(()) = left.changed() => {}
+            },
+        }
+    }
+}
+
+/// A timer that exists only once something has had to wait.
+#[derive(Default)]
+pub(super) enum Timer {
+    #[default]
+    Unset,
+    Deadline(Pin<Box<Sleep>>),
+    Both(Pin<Box<dyn Future<Output = Over> + Send>>),
+}
+
+impl Timer {
+    /// Why it is over, if it is.
+    pub(super) fn poll_over(&mut self, limits: &Limits, cx: &mut Context<'_>) -> Poll<Over> {
+        if matches!(self, Self::Unset) {
+            *self = match limits.left {
+                None => Self::Deadline(Box::pin(sleep_until(limits.deadline.into()))),
+                Some(_) => Self::Both(Box::pin(limits.clone().over())),
+            };
+        }
+        match self {
+            Self::Unset => Poll::Pending,
+            Self::Deadline(sleep) => sleep.as_mut().poll(cx).map(|()| Over::Deadline),
+            Self::Both(over) => over.as_mut().poll(cx),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn leave(drain_ms: u64) -> Leave {
+        Leave::new(DrainLimit::new(Duration::from_millis(drain_ms)))
+    }
+
+    fn within(seconds: u64) -> Instant {
+        Instant::now() + Duration::from_secs(seconds)
+    }
+
+    #[tokio::test]
+    async fn work_ends_with_its_deadline_or_the_drain_limit_of_its_version() {
+        let never = || std::future::pending::<Result<(), Failure>>();
+        let leaving = leave(5);
+        let limits = leaving.limits(within(60));
+        leaving.begin();
+        assert!(matches!(limits.bound(never()).await, Err(Failure::Left)));
+        assert!(matches!(leaving.limits(within(60)).bound(never()).await, Err(Failure::Left)), "begun after it");
+        let soon = Instant::now() + Duration::from_millis(5);
+        assert!(matches!(leave(1000).limits(soon).bound(never()).await, Err(Failure::DeadlineExceeded)));
+        assert!(leave(1000).limits(soon).left.is_none(), "not watched");
+    }
+
+    #[tokio::test]
+    async fn a_version_that_comes_back_keeps_its_requests() {
+        let leave = leave(20);
+        let limits = leave.limits(Instant::now() + Duration::from_millis(100));
+        leave.begin();
+        leave.take_back();
+        assert_eq!(limits.over().await, Over::Deadline);
+    }
+}
