@@ -1,15 +1,11 @@
 //! What of a changed manifest takes effect while the host runs, what only with a restart, and what
 //! a manifest that was sent may not say at all.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
     engine::EngineSettings,
-    grant::Mode,
-    manifest::{DatabaseSettings, Manifest, RedisSettings},
+    manifest::{DatabasePlace, DatabaseSettings, EventSettings, Manifest, RedisSettings},
 };
 
 /// A manifest that can run now.
@@ -32,14 +28,13 @@ pub(super) fn live(running: &Manifest, wanted: Manifest) -> Result<Change, Strin
     keep.key("gateway.listen", &running.gateway.listen, &mut manifest.gateway.listen);
     keep.key("gateway.tls", &running.gateway.tls, &mut manifest.gateway.tls);
     keep.key("gateway.h2c", &running.gateway.h2c, &mut manifest.gateway.h2c);
-    keep.key("gateway.connections_max", &running.gateway.connections_max, &mut manifest.gateway.connections_max);
     keep.key("admin.listen", &running.admin.listen, &mut manifest.admin.listen);
     keep.key("admin.tokens", &running.admin.tokens, &mut manifest.admin.tokens);
     keep.key("host.data", &running.host.data, &mut manifest.host.data);
     keep.key("host.guest_memory", &running.host.guest_memory_bytes, &mut manifest.host.guest_memory_bytes);
     databases(&mut keep, &running.databases, &mut manifest.databases);
     servers(&mut keep, &running.redis, &mut manifest.redis);
-    keep.key("events", &running.events, &mut manifest.events);
+    events(&mut keep, &running.events, &mut manifest.events);
     reachable(&manifest)?;
     Ok(Change { manifest, restart })
 }
@@ -56,17 +51,33 @@ impl Keep<'_> {
     }
 }
 
-/// New databases are made, and removed ones let go; one that is there stays where it is, with its
-/// bounds.
+/// New databases are made, and removed ones let go; one that is there stays where it is.
 fn databases(
     keep: &mut Keep<'_>,
     running: &BTreeMap<Arc<str>, DatabaseSettings>,
     wanted: &mut BTreeMap<Arc<str>, DatabaseSettings>,
 ) {
     for (name, running) in running {
-        if let Some(wanted) = wanted.get_mut(name) {
-            keep.key(&format!("postgres.{name}"), running, wanted);
+        let Some(wanted) = wanted.get_mut(name) else { continue };
+        match (&running.place, &mut wanted.place) {
+            (
+                DatabasePlace::External { url, url_read, .. },
+                DatabasePlace::External { url: wanted, url_read: wanted_read, .. },
+            ) => {
+                keep.key(&format!("postgres.{name}.url"), url, wanted);
+                keep.key(&format!("postgres.{name}.url_read"), url_read, wanted_read);
+            }
+            (running, wanted) => keep.key(&format!("postgres.{name}.url"), running, wanted),
         }
+    }
+}
+
+/// What carries events is settled when there is something; how long they are kept is not.
+fn events(keep: &mut Keep<'_>, running: &Option<EventSettings>, wanted: &mut Option<EventSettings>) {
+    match (running, &mut *wanted) {
+        (Some(running), Some(wanted)) => keep.key("events.redis", &running.redis, &mut wanted.redis),
+        (Some(_), None) => keep.key("events", running, wanted),
+        (None, _) => {}
     }
 }
 
@@ -99,12 +110,8 @@ fn reachable(manifest: &Manifest) -> Result<(), String> {
             return Err(format!("`keyvalue.{name}` is in `redis.{redis}`, which is only there after a restart"));
         }
     }
-    for service in manifest.services.values() {
-        let needs_events = !service.grants.publishes().is_empty() || service.grants.subscription().is_some();
-        if needs_events && manifest.events.is_none() {
-            let name = &service.name;
-            return Err(format!("`{name}` uses events, and `[events]` is only there after a restart"));
-        }
+    if let Some(events) = manifest.events.as_ref().filter(|events| !manifest.redis.contains_key(&events.redis)) {
+        return Err(format!("`[events]` names `redis.{}`, which is only there after a restart", events.redis));
     }
     Ok(())
 }
@@ -117,29 +124,6 @@ pub(super) fn beyond(started: &EngineSettings, wanted: &EngineSettings) -> Vec<S
     ];
     let named = beyond.into_iter().filter(|(beyond, _)| *beyond);
     named.map(|(_, key)| format!("services.*.{key}, beyond what the engine was started for")).collect()
-}
-
-/// Services that leave events in a database which has no place for theirs yet: it is made at the start.
-///
-/// # Errors
-/// The first of them.
-pub(super) fn outboxes(running: &Manifest, wanted: &Manifest) -> Result<(), String> {
-    let known: BTreeSet<_> = writers(running).collect();
-    match writers(wanted).find(|writer| !known.contains(writer)) {
-        Some((service, database)) => Err(format!(
-            "`{service}` publishes and writes `postgres.{database}`: the outbox for that is only there after a restart"
-        )),
-        None => Ok(()),
-    }
-}
-
-/// Who may leave events in which database.
-fn writers(manifest: &Manifest) -> impl Iterator<Item = (Arc<str>, Arc<str>)> {
-    let publishing = manifest.services.values().filter(|service| !service.grants.publishes().is_empty());
-    publishing.flat_map(|service| {
-        let written = service.grants.databases().filter(|granted| granted.get().mode == Mode::ReadWrite);
-        written.map(|granted| (service.name.clone(), granted.get().database.clone())).collect::<Vec<_>>()
-    })
 }
 
 /// What a manifest that was sent may not change: it comes from the machine. `file` is the one on the
