@@ -38,12 +38,7 @@ pub struct Settings {
 impl Settings {
     /// Clear text with h2c.
     pub fn new(connections_max: NonZeroUsize) -> Self {
-        Self {
-            tls: None,
-            h2c: true,
-            admission: Admission::new(connections_max),
-            times: Times::default(),
-        }
+        Self { tls: None, h2c: true, admission: Admission::new(connections_max), times: Times::default() }
     }
 }
 

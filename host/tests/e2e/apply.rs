@@ -22,7 +22,7 @@ use crate::{
 const WARM: &str = "limits = { reuse = { requests = 100000, idle = \"60s\" } }";
 
 /// A service that is `probe`, behind every path of its own host.
-fn service(name: &str, lines: &str) -> String {
+pub fn service(name: &str, lines: &str) -> String {
     format!(
         "[services.{name}]\ncomponent = \"COMPONENTS/probe.wasm\"\n{lines}\n\
          [[routes]]\nhost = \"{name}.test\"\npath = \"/{{*rest}}\"\nservice = \"{name}\"\npublic = true\n"
@@ -31,20 +31,20 @@ fn service(name: &str, lines: &str) -> String {
 
 /// Writes the manifest's file anew and applies it.
 #[track_caller]
-fn apply(host: &Host, rest: &str) -> Answer {
+pub fn apply(host: &Host, rest: &str) -> Answer {
     let file = write_manifest(host.folder.path(), rest);
     host.apply(&fs::read_to_string(file).unwrap())
 }
 
 #[track_caller]
-fn applied(host: &Host, rest: &str) -> Value {
+pub fn applied(host: &Host, rest: &str) -> Value {
     let answer = apply(host, rest);
     assert_eq!(answer.status, 200, "{}", answer.text());
     answer.json()["data"].clone()
 }
 
 #[track_caller]
-fn ask(host: &Host, service: &str, path: &str) -> Answer {
+pub fn ask(host: &Host, service: &str, path: &str) -> Answer {
     let mut connection = Connection::open(host.gateway);
     connection.write(format!("GET {path} HTTP/1.1\r\nhost: {service}.test\r\n\r\n").as_bytes());
     connection.answer(false).expect("an answer")
@@ -59,7 +59,7 @@ fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
     expected.iter().map(|(name, change)| ((*name).to_owned(), (*change).to_owned())).collect()
 }
 
-fn status(host: &Host) -> Value {
+pub fn status(host: &Host) -> Value {
     host.admin("GET", "/v1/status", b"").json()["data"].clone()
 }
 

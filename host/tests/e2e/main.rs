@@ -9,6 +9,8 @@
 mod accept;
 mod accounts;
 mod apply;
+mod apply_backends;
+mod apply_live;
 mod bounds;
 mod calls;
 mod cli;

@@ -76,7 +76,12 @@ impl Publishers {
     ///
     /// # Errors
     /// Why not, for the operator.
-    pub(super) fn judge(&self, service: &str, topic: &Topic, written: Timestamp) -> Result<Granted<Publishing>, String> {
+    pub(super) fn judge(
+        &self,
+        service: &str,
+        topic: &Topic,
+        written: Timestamp,
+    ) -> Result<Granted<Publishing>, String> {
         let known = self.0.load();
         let known = known.get(service).ok_or("no such service publishes here")?;
         let denied = match known.now.as_ref().map(|grants| grants.publish(topic.clone())) {

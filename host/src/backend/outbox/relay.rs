@@ -309,7 +309,12 @@ impl Relay {
         let session = connected.map_err(|error| RelayError::Database(error.to_string()))?;
         let client = &session.client;
         if !schema::is_there(client).await? {
-            self.outbox.terms.load_full().make(client).await.map_err(|error| RelayError::Database(error.to_string()))?;
+            self.outbox
+                .terms
+                .load_full()
+                .make(client)
+                .await
+                .map_err(|error| RelayError::Database(error.to_string()))?;
         }
         client.batch_execute(SESSION).await?;
         let take = client.prepare(TAKE).await?;

@@ -5,9 +5,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use super::{
-    BESIDE_POOL, Databases, Owner, Progress, StartError, endpoint::Endpoint, migrate_to, writes_events,
-};
+use super::{BESIDE_POOL, Databases, Owner, Progress, StartError, endpoint::Endpoint, migrate_to, writes_events};
 use crate::{
     backend::outbox::{Terms, Writers},
     grant::{DatabaseGrant, Granted, Mode},
@@ -61,10 +59,7 @@ pub(super) async fn add(
 }
 
 /// As the URL's role, and as the one that may only read. None: a private database.
-fn endpoints(
-    name: &Arc<str>,
-    settings: &DatabaseSettings,
-) -> Result<Option<(Endpoint, Endpoint)>, StartError> {
+fn endpoints(name: &Arc<str>, settings: &DatabaseSettings) -> Result<Option<(Endpoint, Endpoint)>, StartError> {
     let DatabasePlace::External { url, url_read, tls } = &settings.place else { return Ok(None) };
     let usable =
         |url| Endpoint::from_url(url, *tls).map_err(|source| StartError::Url { database: name.clone(), source });
