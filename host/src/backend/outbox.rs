@@ -9,6 +9,8 @@ mod publishers;
 mod relay;
 mod row;
 mod schema;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::BTreeMap,

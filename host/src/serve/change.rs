@@ -151,3 +151,100 @@ pub(super) fn refused(running: &Manifest, wanted: &Manifest, file: Option<&Manif
     }
     refused
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, num::NonZeroUsize};
+
+    use super::*;
+    use crate::manifest::Environment;
+
+    fn manifest(text: &str) -> Manifest {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("shop.toml");
+        fs::write(&file, format!("name = \"shop\"\n{text}")).unwrap();
+        let loaded = Manifest::load(&file, &Environment::default());
+        let loaded = loaded.unwrap_or_else(|problems| panic!("{problems}"));
+        // Two tests' folders are no change.
+        Manifest { file: "shop.toml".into(), ..loaded.manifest }
+    }
+
+    /// What can run of `wanted`, and what it names.
+    #[track_caller]
+    fn check(running: &str, wanted: &str, restart: &[&str]) -> Manifest {
+        let mut wanted = manifest(wanted);
+        let running = manifest(running);
+        wanted.host.data.clone_from(&running.host.data);
+        let change = live(&running, wanted).unwrap();
+        assert_eq!(change.restart, restart);
+        change.manifest
+    }
+
+    const A: &str = "[postgres.a]\nurl = \"postgres://u@a.test/a\"\n";
+
+    #[test]
+    fn where_a_database_is_needs_a_restart_and_nothing_else_of_it_does() {
+        let all = "connections_max = 3\nwait = \"2s\"\nstatement_timeout = \"1s\"\nrows_max = 5\nbytes_max = \"1MiB\"\noptional = true\n";
+        let embedded = check("[postgres.a]\n", &format!("[postgres.a]\n{all}"), &[]);
+        assert_eq!(embedded.databases["a"].rows_max, 5);
+        check("", "[postgres.a]\n", &[]);
+        check("[postgres.a]\n", "", &[]);
+        let strict = check(A, &format!("{A}tls = \"require\"\n{all}"), &[]);
+        assert!(matches!(
+            strict.databases["a"].place,
+            DatabasePlace::External { tls: crate::manifest::TlsMode::Require, .. }
+        ));
+
+        let moved = check(A, &format!("{}{all}", A.replace("a.test", "b.test")), &["postgres.a.url"]);
+        let DatabasePlace::External { url, .. } = &moved.databases["a"].place else { panic!("it is elsewhere") };
+        assert_eq!((url.reveal(), moved.databases["a"].rows_max), ("postgres://u@a.test/a", 5));
+        check(A, &format!("{A}url_read = \"postgres://r@a.test/a\"\n"), &["postgres.a.url_read"]);
+        let kept = check("[postgres.a]\n", A, &["postgres.a.url"]);
+        assert_eq!(kept.databases["a"].place, DatabasePlace::Embedded);
+        check(A, "[postgres.a]\n", &["postgres.a.url"]);
+    }
+
+    #[test]
+    fn events_come_and_are_kept_otherwise_but_do_not_move_or_go() {
+        let stores = "[redis.main]\n[redis.other]\n";
+        let events = |lines: &str| format!("{stores}[events]\n{lines}\n");
+        assert!(check(stores, &events("redis = \"main\""), &[]).events.is_some());
+        let kept = check(&events("redis = \"main\""), &events("redis = \"main\"\nretain = \"1h\""), &[]);
+        assert_eq!(kept.events.unwrap().retain.as_secs(), 3600);
+        let moved = events("redis = \"other\"\nretain_bytes = \"2MiB\"");
+        let moved = check(&events("redis = \"main\""), &moved, &["events.redis"]).events.unwrap();
+        assert_eq!((&*moved.redis, moved.retain_bytes), ("main", 2 << 20));
+        assert!(check(&events("redis = \"main\""), stores, &["events"]).events.is_some());
+        let nowhere = live(&manifest("[redis.main]\n"), manifest(&events("redis = \"other\""))).err().unwrap();
+        assert!(nowhere.contains("`redis.other`") && nowhere.contains("restart"), "{nowhere}");
+    }
+
+    #[test]
+    fn what_the_reference_does_not_call_live_is_named_and_stays() {
+        let gateway = "[gateway]\nlisten = \"127.0.0.1:3000\"\n";
+        let more = "connections_max = 7\nrequests_max = 7\nexpose_version = false\n";
+        assert_eq!(check(gateway, &format!("{gateway}{more}"), &[]).gateway.connections_max.get(), 7);
+        let kept =
+            check(gateway, "[gateway]\nlisten = \"127.0.0.1:3001\"\nh2c = false\n", &["gateway.listen", "gateway.h2c"]);
+        assert_eq!(kept.gateway.listen[0].port(), 3000);
+        check("", "[host]\nguest_memory = \"1GiB\"\ndrain = \"1s\"\n", &["host.guest_memory"]);
+        check("[redis.a]\n", "[redis.a]\n[redis.b]\n", &["redis.b"]);
+    }
+
+    #[test]
+    fn limits_that_the_engine_has_no_room_for_are_named() {
+        let started = EngineSettings {
+            instances_max: 512,
+            instance_memory_max_bytes: 1 << 30,
+            guest_memory_bytes: 1 << 30,
+            workers: NonZeroUsize::MIN,
+        };
+        assert!(beyond(&started, &started).is_empty());
+        let fewer = EngineSettings { instances_max: 10, instance_memory_max_bytes: 1, ..started };
+        assert!(beyond(&started, &fewer).is_empty());
+        let named = beyond(&started, &EngineSettings { instances_max: 513, ..started });
+        assert_eq!(named, ["services.*.limits.concurrency, beyond what the engine was started for"]);
+        let named = beyond(&started, &EngineSettings { instance_memory_max_bytes: (1 << 30) + 1, ..started });
+        assert_eq!(named, ["services.*.limits.memory, beyond what the engine was started for"]);
+    }
+}

@@ -219,7 +219,7 @@ fn events_come_with_an_applied_manifest_and_are_kept_as_another_one_says() {
         let permissions = "publish = [\"order.*\", \"note\"], subscribe = [\"order.*\"]";
         guest("reader", "probe_events.wasm", permissions).replacen(
             "[services.reader]",
-            &format!("[services.reader]\n{lines}"),
+            &format!("[services.reader]\nlimits = {{ concurrency = 16 }}\n{lines}"),
             1,
         )
     };

@@ -47,7 +47,7 @@ const LEAVE_AFTER: Duration = Duration::from_secs(5 * 60);
 /// Then it is let go, whatever waits there.
 const LEAVE_AT_LAST: Duration = Duration::from_secs(3600);
 /// As many of those at most; the oldest ends.
-const LEAVING_MAX: usize = 8;
+pub(super) const LEAVING_MAX: usize = 8;
 /// Any number nobody else uses: whose turn it is.
 const TURN_LOCK: i64 = i64::from_be_bytes(*b"arch-box");
 
@@ -159,16 +159,7 @@ impl Drop for Relays {
 impl Carrier {
     fn start(outbox: &Arc<Outbox>, events: &Arc<Events>, publishers: &Arc<Publishers>) -> Self {
         let (stage, stages) = watch::channel(Stage::Carrying);
-        let relay = Relay {
-            outbox: outbox.clone(),
-            events: events.clone(),
-            publishers: publishers.clone(),
-            together: BATCH_MAX,
-            waiting_max: WAITING_MAX,
-            failing: false,
-            is_crowded: false,
-            told: None,
-        };
+        let relay = Relay::new(outbox, events, publishers);
         Self { outbox: outbox.clone(), stage, task: tokio::spawn(relay.run(stages)) }
     }
 
@@ -251,6 +242,19 @@ impl From<tokio_postgres::Error> for RelayError {
 }
 
 impl Relay {
+    fn new(outbox: &Arc<Outbox>, events: &Arc<Events>, publishers: &Arc<Publishers>) -> Self {
+        Self {
+            outbox: outbox.clone(),
+            events: events.clone(),
+            publishers: publishers.clone(),
+            together: BATCH_MAX,
+            waiting_max: WAITING_MAX,
+            failing: false,
+            is_crowded: false,
+            told: None,
+        }
+    }
+
     async fn run(mut self, mut stage: watch::Receiver<Stage>) {
         let mut line: Option<Line> = None;
         let mut backoff = BACKOFF_MIN;
@@ -449,4 +453,20 @@ impl Relay {
             tracing::info!(database = %self.outbox.database, "events are carried on from the outbox again");
         }
     }
+}
+
+/// One that refuses more than so many events, until it is aborted.
+#[cfg(test)]
+pub(super) fn alone(
+    outbox: &Arc<Outbox>,
+    events: &Arc<Events>,
+    publishers: &Arc<Publishers>,
+    waiting_max: i64,
+) -> JoinHandle<()> {
+    let relay = Relay { waiting_max, ..Relay::new(outbox, events, publishers) };
+    tokio::spawn(async move {
+        // Kept: it would end without it.
+        let (_stage, stages) = watch::channel(Stage::Carrying);
+        relay.run(stages).await;
+    })
 }
