@@ -16,6 +16,7 @@ use gateway::call::Callee;
 use tokio::{sync::Semaphore, task::JoinSet};
 
 use crate::{
+    backend::outbox::Publisher,
     component::{ComponentError, Missing},
     manifest::{Manifest, ServiceSettings},
     openapi,
@@ -62,17 +63,21 @@ impl Deployment {
     fn new(system: String, loader: Arc<Loader>, services: Services) -> Self {
         let openapi = ArcSwap::from_pointee(describe(&system, &services));
         let (services, leaving, describing) = (ArcSwap::from_pointee(services), Mutex::default(), Mutex::default());
-        let consumers = Consumers::new(loader.events());
-        Self { system, services, loader, leaving, manifest: ArcSwap::default(), openapi, describing, consumers }
+        let (manifest, consumers) = (ArcSwap::default(), Consumers::default());
+        Self { system, services, loader, leaving, manifest, openapi, describing, consumers }
     }
 
     /// From now on the services that run are handed events and may publish as their settings say.
     pub fn take_part(&self) {
         let services = self.services();
         let each = || services.values().map(|deployed| (deployed.settings.clone(), deployed.service.clone()));
-        let publishing = each().map(|(settings, _)| (settings.name.clone(), settings.grants.clone()));
-        self.loader.backends().publishers.replace(publishing);
-        self.consumers.replace(each());
+        let publisher = |settings: &ServiceSettings| {
+            let busy_max = settings.limits.timeout.max(settings.events.timeout);
+            (settings.name.clone(), Publisher { grants: settings.grants.clone(), busy_max })
+        };
+        let backends = self.loader.backends();
+        backends.publishers.replace(each().map(|(settings, _)| publisher(&settings)));
+        self.consumers.replace(backends.events.as_ref(), each());
     }
 
     /// No service is handed an event any more; what is being handled ends within `drain`. Cancel safe.

@@ -5,6 +5,7 @@
 //! admin listener last. Nothing else in the host knows this order.
 
 use std::{
+    collections::BTreeSet,
     num::NonZeroUsize,
     path::{Path, PathBuf},
     sync::Arc,
@@ -79,7 +80,7 @@ pub struct Running {
     gateway: Listening,
     admin: Listening,
     housekeeping: JoinHandle<()>,
-    relays: Relays,
+    relays: Arc<Relays>,
     began: Instant,
     /// Ours alone while we run.
     _data: DataFolder,
@@ -143,6 +144,8 @@ async fn start_services(
         by: "manifest".to_owned(),
         restart: Vec::new(),
     });
+    let relays = Arc::<Relays>::default();
+    carry(&backends, &relays);
     deployment.take_part();
     let listening = front::listening(&manifest.gateway, sockets.tls);
     let applier = Arc::new(Applier {
@@ -153,6 +156,8 @@ async fn start_services(
         gateway: gateway.clone(),
         health: health.clone(),
         limits: ArcSwap::from_pointee(limits),
+        admission: listening.admission.clone(),
+        relays: relays.clone(),
         turn: Arc::default(),
         engine,
     });
@@ -161,7 +166,7 @@ async fn start_services(
         admin: listening::apart(sockets.admin, admin, front::admin_listening()).map_err(StartError::Thread)?,
         gateway: listening::here(sockets.gateway, gateway, listening),
         housekeeping: tokio::spawn(housekeeping(deployment.clone())),
-        relays: Relays::start(backends.databases.outboxes(), backends.events.as_ref(), &backends.publishers),
+        relays,
         applier,
         deployment,
         admin_token,
@@ -203,8 +208,7 @@ async fn backends(
     };
     let grants: Vec<_> = manifest.services.values().flat_map(|service| service.grants.databases()).collect();
     let progress = |progress: crate::backend::postgres::Progress<'_>| tracing::debug!(?progress, "preparing databases");
-    let publishes = |service: &&ServiceSettings| !service.grants.publishes().is_empty();
-    let publishers = manifest.services.values().filter(publishes).map(|service| service.name.clone()).collect();
+    let publishers = publishers(manifest.services.values());
     let databases = Databases::start(&manifest.databases, &grants, &publishers, data, &environment, &progress).await?;
     for warning in databases.warnings() {
         tracing::warn!("{warning}");
@@ -224,12 +228,24 @@ async fn backends(
     }
 }
 
+/// Who leaves events in the databases that they may write.
+fn publishers<'a>(services: impl Iterator<Item = &'a ServiceSettings>) -> BTreeSet<Arc<str>> {
+    services.filter(|service| !service.grants.publishes().is_empty()).map(|service| service.name.clone()).collect()
+}
+
+/// What carries events, not started.
 fn events(manifest: &Manifest, stores: &Stores) -> Option<Arc<Events>> {
     let settings = manifest.events.as_ref()?;
     let store = stores.get(&settings.redis)?.clone();
-    let events = Arc::new(Events::new(store, &manifest.name, settings.clone()));
-    events.start();
-    Some(events)
+    Some(Arc::new(Events::new(store, &manifest.name, settings.clone())))
+}
+
+/// What goes on beside requests: events are looked after, and carried on from databases.
+fn carry(backends: &Backends, relays: &Relays) {
+    if let Some(events) = &backends.events {
+        events.start();
+    }
+    relays.replace(backends.databases.outboxes(), backends.events.as_ref(), &backends.publishers);
 }
 
 /// Events are promised to be kept, so the server that carries them writes each one down at once.

@@ -190,3 +190,46 @@ fn texts(value: &toml::Value) -> Result<Vec<&str>, String> {
 fn unknown(kind: &str, name: &str) -> String {
     format!("the manifest has no `[{kind}.{name}]`; a name must be there before it can be granted")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::manifest::Environment;
+
+    #[test]
+    fn what_was_accepted_and_does_not_hold_is_forgotten_only_once_the_manifest_runs() {
+        let folder = tempfile::tempdir().unwrap();
+        let wasm = b"a build";
+        fs::write(folder.path().join("users.wasm"), wasm).unwrap();
+        let file = folder.path().join("shop.toml");
+        let histories = Histories::open(folder.path()).unwrap();
+        let line = "keyvalue = { sessions = \"read\" }";
+        let accepted_line = Accepted { line: line.to_owned(), by: "ci".to_owned(), at: String::new() };
+        let accept = |history: &mut component::History| {
+            history.file = Some(Digest::of(wasm));
+            history.accepted = vec![accepted_line];
+        };
+        histories.change("users", None, accept).unwrap();
+        let load = |rest: &str| {
+            let text = format!("name = \"shop\"\n[services.users]\ncomponent = \"users.wasm\"\n{rest}");
+            fs::write(&file, text).unwrap();
+            Manifest::load(&file, &Environment::default()).unwrap_or_else(|problems| panic!("{problems}")).manifest
+        };
+        let stores = |manifest: &Manifest| manifest.services["users"].grants.stores().count();
+
+        let (holds, gone) = accepted(load("[redis.main]\n[keyvalue.sessions]\nredis = \"main\"\n"), &histories);
+        gone.settle(&histories);
+        assert_eq!((stores(&holds), histories.of("users").accepted.len()), (1, 1));
+
+        // The name is gone; a start that fails after this remembers what was accepted.
+        let (without, gone) = accepted(load(""), &histories);
+        assert_eq!(stores(&without), 0);
+        drop(gone);
+        assert_eq!(histories.of("users").accepted.len(), 1);
+        let (_, gone) = accepted(load(""), &histories);
+        gone.settle(&histories);
+        assert!(histories.of("users").accepted.is_empty());
+    }
+}

@@ -7,17 +7,17 @@
 use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Instant};
 
 use arc_swap::ArcSwap;
-use gateway::gateway::Gateway;
+use gateway::{gateway::Gateway, listener::Admission};
 use tokio::sync::Mutex;
 
 use super::{
-    StartError, change, engine_settings, front,
+    StartError, carry, change, engine_settings, events, events_are_embedded, front,
     limits::{self, Limits},
-    probes,
+    probes, publishers,
 };
 use crate::{
     admin::{Apply, Applying, Done},
-    backend::{Backends, identity::Identities, keyvalue::KeyValues},
+    backend::{Backends, identity::Identities, keyvalue::KeyValues, outbox::Relays},
     deploy::{self, Applied, ApplyError, Deployment, Next, Widen, Widened, Widening},
     engine::EngineSettings,
     grant::{DatabaseGrant, Granted},
@@ -36,6 +36,9 @@ pub(super) struct Applier {
     pub(super) gateway: Arc<Gateway>,
     pub(super) health: Arc<Health>,
     pub(super) limits: ArcSwap<Limits>,
+    /// Of the gateway's listeners.
+    pub(super) admission: Admission,
+    pub(super) relays: Arc<Relays>,
     /// One at a time.
     pub(super) turn: Arc<Mutex<()>>,
     /// What the engine was started with.
@@ -87,7 +90,6 @@ impl Applier {
             return Err(ApplyError::NeedsRestart(missing));
         }
         change.restart.extend(change::beyond(&self.engine, &engine_settings(&change.manifest)));
-        change::outboxes(&running, &change.manifest).map_err(ApplyError::NeedsRestart)?;
         let turns = self.deployment.turns().await;
         let backends = self.backends(&running, &change.manifest).await?;
         let reissued: BTreeSet<&Arc<str>> = (change.manifest.issuers.iter())
@@ -95,9 +97,11 @@ impl Applier {
             .map(|(name, _)| name)
             .collect();
         let kept_otherwise = |store: &Arc<str>| running.keyvalue.get(store) != change.manifest.keyvalue.get(store);
+        let bounded_otherwise = |name: &Arc<str>| running.databases.get(name) != change.manifest.databases.get(name);
         let touched = |settings: &ServiceSettings| {
             settings.grants.signs().is_some_and(|sign| reissued.contains(&sign.auth))
                 || settings.grants.stores().any(|granted| kept_otherwise(&granted.get().store))
+                || settings.grants.databases().any(|granted| bounded_otherwise(&granted.get().database))
         };
         let next = self.deployment.next(&change.manifest, turns, backends.clone(), &touched, by).await;
         let next = next.map_err(ApplyError::Services)?;
@@ -146,9 +150,19 @@ impl Applier {
         let now = self.deployment.loader.backends();
         let grants: Vec<Granted<DatabaseGrant>> = grants(manifest);
         let mut next = (*now).clone();
-        if manifest.databases != running.databases || grants != self::grants(running) {
-            let changed = now.databases.changed(&manifest.databases, &grants).await;
+        let [before, publishers] = [running, manifest].map(|manifest| publishers(manifest.services.values()));
+        if manifest.databases != running.databases || grants != self::grants(running) || publishers != before {
+            let changed = now.databases.changed(&manifest.databases, &grants, &publishers).await;
             next.databases = Arc::new(changed.map_err(|error| ApplyError::Backend(chain(&error)))?);
+            for warning in next.databases.warnings() {
+                tracing::warn!("{warning}");
+            }
+        }
+        if running.events.is_none() && manifest.events.is_some() {
+            if events_are_embedded(manifest) {
+                now.redis.fsync_always().await.map_err(|error| ApplyError::Backend(chain(&error)))?;
+            }
+            next.events = events(manifest, &now.redis);
         }
         if manifest.keyvalue != running.keyvalue {
             next.keyvalue = Arc::new(KeyValues::new(&manifest.name, &manifest.keyvalue, &now.redis));
@@ -167,8 +181,9 @@ impl Applier {
         let now = self.deployment.loader.backends();
         let services = self.deployment.services();
         let others = services.values().map(|deployed| &*deployed.settings).filter(|other| other.name != of.name);
-        let grants: Vec<_> = others.chain([of]).flat_map(|settings| settings.grants.databases()).collect();
-        let changed = now.databases.changed(&manifest.databases, &grants).await;
+        let all: Vec<_> = others.chain([of]).collect();
+        let grants: Vec<_> = all.iter().flat_map(|settings| settings.grants.databases()).collect();
+        let changed = now.databases.changed(&manifest.databases, &grants, &publishers(all.into_iter())).await;
         let databases = Arc::new(changed.map_err(|error| chain(&error))?);
         Ok(Arc::new(Backends { databases, ..(*now).clone() }))
     }
@@ -178,8 +193,15 @@ impl Applier {
         loader.bound_bodies(manifest.gateway.body_limit_bytes);
         loader.limit_drain(manifest.host.drain);
         loader.artifacts.bound(manifest.host.artifacts_max_bytes);
+        self.admission.resize(manifest.gateway.connections_max);
+        let before = loader.backends();
+        backends.databases.take_over(&before.databases);
+        if let (Some(events), Some(settings)) = (&backends.events, &manifest.events) {
+            events.keep(settings.clone());
+        }
         self.health.replace(probes::of(manifest, next.services(), backends), probes::own(manifest, backends));
         self.deployment.go_over(next, manifest.host.drain);
+        carry(backends, &self.relays);
     }
 }
 
