@@ -1,6 +1,14 @@
 //! What a component says it needs, against what its manifest grants.
 
-use crate::grant::{Grants, Mode, topic::TopicPattern};
+use std::{sync::Arc, time::Duration};
+
+use crate::grant::{
+    Grants, Mode, Permissions, SignGrant,
+    call::CallScope,
+    keyvalue::KeyValueScope,
+    net::{NetAllow, NetPermission},
+    topic::TopicPattern,
+};
 
 /// The lines to add to `services.NAME.permissions`; empty when all needs are granted.
 ///
@@ -39,6 +47,44 @@ pub fn missing_needs(needs: Option<&str>, grants: &Grants) -> Vec<String> {
     let subscribed = grants.subscription().map(|subscription| subscription.get().topics.clone()).unwrap_or_default();
     lines.extend(missing("subscribe", &|topic| covered(&subscribed, topic)));
     lines
+}
+
+/// Those of `lines` that the ceiling would not let any manifest grant.
+pub fn beyond_ceiling(lines: &[String], grants: &Grants) -> Vec<String> {
+    let is_beyond = |line: &&String| {
+        let most = grants.with(most(line));
+        missing_needs(Some(line), &most.as_written()).is_empty() && !missing_needs(Some(line), &most).is_empty()
+    };
+    lines.iter().filter(is_beyond).cloned().collect()
+}
+
+/// As much as a manifest could grant of what `line` names.
+fn most(line: &str) -> Permissions {
+    let needs: toml::Table = line.parse().unwrap_or_default();
+    let names = |key: &str| -> Vec<Arc<str>> {
+        match needs.get(key) {
+            Some(toml::Value::Table(named)) => named.keys().map(|name| name.as_str().into()).collect(),
+            Some(toml::Value::Array(listed)) => listed.iter().filter_map(|name| Some(name.as_str()?.into())).collect(),
+            _ => Vec::new(),
+        }
+    };
+    let everywhere = || vec!["**".parse().expect("a pattern for every topic")];
+    let sign = needs.get("sign").and_then(|sign| {
+        let roles = sign.get("roles").and_then(toml::Value::as_array).into_iter().flatten();
+        let roles = roles.filter_map(|role| Some(role.as_str()?.into())).collect();
+        Some(SignGrant { auth: sign.get("auth")?.as_str()?.into(), roles, ttl_max: Duration::MAX })
+    });
+    let whole = KeyValueScope { prefix: "".into(), mode: Mode::ReadWrite };
+    Permissions {
+        postgres: names("postgres").into_iter().map(|name| (name, Mode::ReadWrite)).collect(),
+        sign,
+        passwords: true,
+        call: names("call").into_iter().map(|name| (name, CallScope::Whole)).collect(),
+        net: NetPermission { allow: NetAllow::Everything, ..NetPermission::default() },
+        keyvalue: names("keyvalue").into_iter().map(|name| (name, whole.clone())).collect(),
+        publish: everywhere(),
+        subscribe: everywhere(),
+    }
 }
 
 /// Whether this is a shape of `key` that is compared with grants.
