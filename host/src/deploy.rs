@@ -197,7 +197,10 @@ fn more(service: &str, grants: &Grants, lines: &[String], beyond: &[String]) -> 
     match grants.ceiling().filter(|_| !beyond.is_empty()) {
         Some(ceiling) => {
             let file = ceiling.file().display();
-            format!("the operator's ceiling {file} allows; to allow it, add to `[ceiling]` there:\n{}", beyond.join("\n"))
+            format!(
+                "the operator's ceiling {file} allows; to allow it, add to `[ceiling]` there:\n{}",
+                beyond.join("\n")
+            )
         }
         None => {
             let manifest = grants.manifest().display();

@@ -4,10 +4,7 @@ use std::{path::Path, process::ExitCode};
 
 use serde::Serialize;
 
-use super::{
-    Output,
-    run::environment,
-};
+use super::{Output, run::environment};
 use crate::{
     component::Component,
     deploy::{beyond_ceiling, missing_needs},
@@ -36,7 +33,9 @@ pub(super) fn check(file: &Path, ceiling: Option<&Path>, output: Output) -> anyh
     };
     let (mut loaded, problems) = match Manifest::examine(file, &environment()) {
         Ok(examined) => examined,
-        Err(problems) => return refused(&Problems::new(file, problems.iter().cloned().chain(beside).collect()), output),
+        Err(problems) => {
+            return refused(&Problems::new(file, problems.iter().cloned().chain(beside).collect()), output);
+        }
     };
     let narrowed = loaded.narrow(ceiling.as_ref());
     let problems = Problems::new(file, problems.iter().cloned().chain(beside).chain(narrowed).collect());

@@ -11,7 +11,12 @@ use clap::Args;
 use http::{Method, Uri};
 use serde::Serialize;
 
-use super::{Output, check::refused, run::{environment, load}, table};
+use super::{
+    Output,
+    check::refused,
+    run::{environment, load},
+    table,
+};
 use crate::{
     backend::identity::Identities,
     manifest::Manifest,

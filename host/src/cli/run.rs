@@ -55,7 +55,9 @@ pub(super) fn load(
     match (ceiling, loaded) {
         (Ok(ceiling), Ok(loaded)) => Ok((loaded.under(ceiling.as_ref())?, ceiling)),
         (Err(problems), Ok(_)) | (Ok(_), Err(problems)) => Err(problems),
-        (Err(ceiling), Err(manifest)) => Err(Problems::new(file, ceiling.iter().chain(manifest.iter()).cloned().collect())),
+        (Err(ceiling), Err(manifest)) => {
+            Err(Problems::new(file, ceiling.iter().chain(manifest.iter()).cloned().collect()))
+        }
     }
 }
 
@@ -169,7 +171,11 @@ fn print(report: &Report, output: Output) -> anyhow::Result<()> {
     }
     output.alarmed(super::table(&rows)).lines().for_each(|line| text.push_str(&format!("  {line}\n")));
     for service in report.services.iter().filter(|service| !service.cut.is_empty()) {
-        text.push_str(&format!("\n  cut from {} by the operator's ceiling: {}\n", service.name, service.cut.join(", ")));
+        text.push_str(&format!(
+            "\n  cut from {} by the operator's ceiling: {}\n",
+            service.name,
+            service.cut.join(", ")
+        ));
     }
     let public = if report.public_routes.is_empty() { "nothing".into() } else { report.public_routes.join(", ") };
     text.push_str(&format!("\n  open to everybody, without a token: {public}\n\n"));

@@ -24,7 +24,8 @@ pub(super) fn status(admin: &Admin, output: Output) -> anyhow::Result<ExitCode> 
     let accepted = list(&status["services"]).flat_map(|service| {
         list(&service["accepted"]).map(move |accepted| {
             let [line, by, at] = ["line", "by", "at"].map(|key| word(&accepted[key]));
-            let held = if accepted["beyondCeiling"] == true { " (not given: beyond the operator's ceiling)" } else { "" };
+            let held =
+                if accepted["beyondCeiling"] == true { " (not given: beyond the operator's ceiling)" } else { "" };
             format!("\naccepted for {} by {by} at {at}, not in the manifest: {line}{held}\n", word(&service["name"]))
         })
     });

@@ -51,7 +51,8 @@ impl CallScope {
         match (self, ceiling) {
             (all, Self::Whole) | (Self::Whole, all) => Some(all.clone()),
             (Self::Only(these), Self::Only(those)) => {
-                let both: Vec<_> = these.iter().flat_map(|one| those.iter().filter_map(|other| one.meet(other))).collect();
+                let both: Vec<_> =
+                    these.iter().flat_map(|one| those.iter().filter_map(|other| one.meet(other))).collect();
                 (!both.is_empty()).then_some(Self::Only(both))
             }
         }

@@ -25,7 +25,8 @@ impl Ceiling {
     pub fn load(path: &Path) -> Result<Arc<Self>, Problems> {
         let wrong = |problems| Problems::new(path, problems);
         let unreadable = |error: std::io::Error| {
-            let message = format!("cannot read it: {error}; name the operator's file, such as `/etc/archipel/ceiling.toml`");
+            let message =
+                format!("cannot read it: {error}; name the operator's file, such as `/etc/archipel/ceiling.toml`");
             wrong(vec![Problem { file: path.into(), place: None, key: String::new(), message }])
         };
         let text = read_text(path).map_err(unreadable)?;
@@ -89,7 +90,10 @@ impl Loaded {
                 self.warnings.retain(|warning| warning.key != format!("{key}.net"));
             }
             if !cut.is_empty() {
-                warnings.push(self.problem(&key, format_args!("the operator's ceiling {file} does not allow `{name}` all of it; cut: {cut}")));
+                warnings.push(self.problem(
+                    &key,
+                    format_args!("the operator's ceiling {file} does not allow `{name}` all of it; cut: {cut}"),
+                ));
             }
             for database in self.unreadable(&grants) {
                 let message = format!(
