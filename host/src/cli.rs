@@ -232,3 +232,15 @@ fn table(rows: &[Vec<String>]) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_alarms_is_red_where_there_are_colours_and_nowhere_else() {
+        let text = |red| Output { json: false, red }.alarmed("a  net: everything\n".to_owned());
+        assert_eq!(text(true), "a  \x1b[31mnet: everything\x1b[0m\n");
+        assert_eq!(text(false), "a  net: everything\n");
+    }
+}

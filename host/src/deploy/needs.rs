@@ -164,14 +164,10 @@ fn tokens(needed: &toml::Value, grants: &Grants) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::BTreeMap, time::Duration};
+    use std::collections::BTreeMap;
 
     use super::*;
-    use crate::grant::{
-        Permissions, SignGrant,
-        call::CallScope,
-        net::{NetAllow, NetPermission},
-    };
+    use crate::grant::{Ceiling, env::EnvGrant};
 
     #[track_caller]
     fn check(needs: &str, granted: &[(&str, Mode)], lines: &[&str]) {
@@ -237,5 +233,37 @@ mod tests {
         };
         assert_eq!(missing_needs(Some(needs), &grants(&["user", "admin"])), Vec::<String>::new());
         assert_eq!(missing_needs(Some(needs), &grants(&["admin"])), lines[..1]);
+    }
+
+    #[test]
+    fn a_line_is_beyond_the_ceiling_when_no_manifest_could_grant_it() {
+        let allowed = Permissions {
+            postgres: BTreeMap::from([("*".into(), Mode::Read)]),
+            call: BTreeMap::from([("products".into(), CallScope::Whole)]),
+            publish: vec!["order.*".parse().unwrap()],
+            ..Permissions::default()
+        };
+        let ceiling = Arc::new(Ceiling::new("c.toml".into(), allowed, EnvGrant::default()));
+        let grants = Grants::new("a".into(), "a.toml".into(), Permissions::default()).under(ceiling, Vec::new());
+        for (line, expected) in [
+            ("postgres = { users = \"read\" }", false),
+            ("postgres = { users = \"read-write\" }", true),
+            ("call = [\"products\"]", false),
+            ("call = { products = [\"GET /a\"] }", false),
+            ("call = [\"users\"]", true),
+            ("publish = [\"order.created\"]", false),
+            ("publish = [\"user.created\"]", true),
+            ("passwords = true", true),
+            ("net = [\"a.example:443\"]", true),
+            ("sign = { auth = \"main\", roles = [\"user\"] }", true),
+            ("keyvalue = { cache = \"read\" }", true),
+            // No manifest could say it, with a ceiling or without.
+            ("net = true", false),
+            ("no toml", false),
+        ] {
+            let beyond = !beyond_ceiling(&[line.to_owned()], &grants).is_empty();
+            assert_eq!(beyond, expected, "{line}");
+            assert!(beyond_ceiling(&[line.to_owned()], &grants.as_written()).is_empty(), "{line}");
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! What a manifest may say, as tables: a file and the lines that `check` prints for it.
 
 mod auth;
+mod ceiling;
 mod database;
 mod environment;
 mod events;

@@ -11,6 +11,7 @@ mod accounts;
 mod apply;
 mod bounds;
 mod calls;
+mod ceiling;
 mod cli;
 mod crash;
 mod edge;
