@@ -91,7 +91,7 @@ pub enum Missing {
     #[error("`{service}` imports `{import}`, which {manifest} does not grant; add `{line}` to `services.{service}.permissions`", manifest = .manifest.display())]
     Grant { service: Arc<str>, import: String, line: &'static str, manifest: PathBuf },
 
-    #[error("`{service}` imports `{import}`, of which the operator's ceiling {} allows nothing that its manifest grants; to allow some, add `{line}` to `ceiling` there", .ceiling.display())]
+    #[error("`{service}` imports `{import}`, of which the operator's ceiling {} allows its manifest nothing; to allow some, add `{line}` to `ceiling` there", .ceiling.display())]
     Ceiling { service: Arc<str>, import: String, line: &'static str, ceiling: PathBuf },
 
     #[error(
@@ -178,10 +178,12 @@ impl Component {
     pub fn missing(&self, grants: &Grants) -> Vec<Missing> {
         let missing = self.missing_of(grants);
         let Some(ceiling) = grants.ceiling() else { return missing };
-        // What only the ceiling takes is not the manifest's to grant.
-        let written = self.missing_of(&grants.as_written());
+        // What the ceiling takes, or would take, is not the manifest's to grant.
+        let (written, most) = (self.missing_of(&grants.as_written()), self.missing_of(&grants.at_most()));
         let told = |missing: Missing| match missing {
-            Missing::Grant { service, import, line, .. } if !written.iter().any(|one| one.is_of(&import)) => {
+            Missing::Grant { service, import, line, .. }
+                if !written.iter().any(|one| one.is_of(&import)) || most.iter().any(|one| one.is_of(&import)) =>
+            {
                 Missing::Ceiling { service, import, line, ceiling: ceiling.file().to_owned() }
             }
             other => other,

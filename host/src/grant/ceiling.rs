@@ -103,6 +103,14 @@ impl Grants {
         Self { written, permissions, ..self.clone() }
     }
 
+    /// As if the manifest granted whatever the ceiling allows: only to tell what no manifest can grant.
+    pub fn at_most(&self) -> Self {
+        match &self.ceiling {
+            Some(ceiling) => self.with(ceiling.allowed.clone()),
+            None => self.clone(),
+        }
+    }
+
     /// The same without its ceiling: only to tell what that takes.
     pub fn as_written(&self) -> Self {
         Self { permissions: self.written.clone(), ceiling: None, hidden: Vec::new(), ..self.clone() }
