@@ -79,13 +79,7 @@ impl Permissions {
             net::NetAllow::Everything => vec!["net: everything".to_owned()],
             net::NetAllow::Only(allow) => allow.iter().map(|entry| format!("net {entry}")).collect(),
         };
-        let calls = self.call.iter().map(|(callee, scope)| match scope {
-            call::CallScope::Whole => format!("call {callee}"),
-            call::CallScope::Only(only) => {
-                let only: Vec<String> = only.iter().map(ToString::to_string).collect();
-                format!("call {callee} ({})", only.join(", "))
-            }
-        });
+        let calls = self.call.keys().map(|callee| format!("call {callee}"));
         let stores = self.keyvalue.iter().map(|(store, scope)| match (scope.mode, &*scope.prefix) {
             (Mode::Read, "") => format!("keyvalue {store} (read)"),
             (Mode::ReadWrite, "") => format!("keyvalue {store} (read-write)"),

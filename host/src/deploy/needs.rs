@@ -52,14 +52,14 @@ pub fn missing_needs(needs: Option<&str>, grants: &Grants) -> Vec<String> {
 /// Those of `lines` that the ceiling would not let any manifest grant.
 pub fn beyond_ceiling(lines: &[String], grants: &Grants) -> Vec<String> {
     let is_beyond = |line: &&String| {
-        let most = grants.with(most(line));
+        let most = grants.with(most(line, grants));
         missing_needs(Some(line), &most.as_written()).is_empty() && !missing_needs(Some(line), &most).is_empty()
     };
     lines.iter().filter(is_beyond).cloned().collect()
 }
 
-/// As much as a manifest could grant of what `line` names.
-fn most(line: &str) -> Permissions {
+/// As much as the manifest could grant of what `line` names; under which prefix, it has said or has not.
+fn most(line: &str, grants: &Grants) -> Permissions {
     let needs: toml::Table = line.parse().unwrap_or_default();
     let names = |key: &str| -> Vec<Arc<str>> {
         match needs.get(key) {
@@ -74,14 +74,16 @@ fn most(line: &str) -> Permissions {
         let roles = roles.filter_map(|role| Some(role.as_str()?.into())).collect();
         Some(SignGrant { auth: sign.get("auth")?.as_str()?.into(), roles, ttl_max: Duration::MAX })
     });
-    let whole = KeyValueScope { prefix: "".into(), mode: Mode::ReadWrite };
+    let prefix =
+        |store: &str| grants.written().keyvalue.get(store).map_or_else(|| "".into(), |scope| scope.prefix.clone());
+    let whole = |store: Arc<str>| (store.clone(), KeyValueScope { prefix: prefix(&store), mode: Mode::ReadWrite });
     Permissions {
         postgres: names("postgres").into_iter().map(|name| (name, Mode::ReadWrite)).collect(),
         sign,
         passwords: true,
         call: names("call").into_iter().map(|name| (name, CallScope::Whole)).collect(),
         net: NetPermission { allow: NetAllow::Everything, ..NetPermission::default() },
-        keyvalue: names("keyvalue").into_iter().map(|name| (name, whole.clone())).collect(),
+        keyvalue: names("keyvalue").into_iter().map(whole).collect(),
         publish: everywhere(),
         subscribe: everywhere(),
     }

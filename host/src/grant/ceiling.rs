@@ -124,6 +124,14 @@ impl Grants {
     pub fn cut(&self) -> Vec<String> {
         let left = self.permissions.list();
         let mut cut: Vec<String> = self.written.list().into_iter().filter(|word| !left.contains(word)).collect();
+        for (callee, scope) in &self.permissions.call {
+            if let CallScope::Only(only) = scope
+                && self.written.call.get(callee) != Some(scope)
+            {
+                let only: Vec<String> = only.iter().map(ToString::to_string).collect();
+                cut.push(format!("call {callee} for more than {}", only.join(", ")));
+            }
+        }
         if let (Some(written), Some(sign)) = (&self.written.sign, &self.permissions.sign)
             && sign.ttl_max < written.ttl_max
         {
