@@ -6,7 +6,6 @@
 
 use std::{
     collections::BTreeMap,
-    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -18,6 +17,7 @@ use tokio::{sync::Semaphore, task::JoinSet};
 use crate::{
     backend::outbox::Publisher,
     component::{ComponentError, Missing},
+    grant::Grants,
     manifest::{Manifest, ServiceSettings},
     openapi,
     service::Service,
@@ -38,7 +38,7 @@ pub use accept::{accepted, widened};
 pub use apply::{Applied, ApplyError, Fate, Next};
 pub use lane::Pending;
 pub use loader::{Loader, Origin};
-pub use needs::missing_needs;
+pub use needs::{beyond_ceiling, missing_needs};
 pub use swap::{Step, SwapError, SwapOptions, Swapped, Widen, Widened, Widening};
 
 use consumers::Consumers;
@@ -153,8 +153,14 @@ pub enum DeployError {
     #[error("cannot start service `{service}`: {}", list(.missing))]
     Missing { service: Arc<str>, missing: Vec<Missing> },
 
-    #[error("cannot start service `{service}`: its component needs more than {} grants; add to `services.{service}.permissions`:\n{}", .manifest.display(), .lines.join("\n"))]
-    Needs { service: Arc<str>, manifest: PathBuf, lines: Vec<String> },
+    #[error("cannot start service `{service}`: its component needs more than {}", more(.service, .grants, .lines, .beyond))]
+    Needs {
+        service: Arc<str>,
+        grants: Arc<Grants>,
+        lines: Vec<String>,
+        /// Those of them that the operator's ceiling does not allow, whatever the manifest says.
+        beyond: Vec<String>,
+    },
 
     #[error("cannot link service `{service}`; `archipel inspect` lists what its component imports")]
     Link {
@@ -189,6 +195,23 @@ pub enum DeployError {
 
 fn list(missing: &[Missing]) -> String {
     missing.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+/// Whose word to change for these lines, and how.
+fn more(service: &str, grants: &Grants, lines: &[String], beyond: &[String]) -> String {
+    match grants.ceiling().filter(|_| !beyond.is_empty()) {
+        Some(ceiling) => {
+            let file = ceiling.file().display();
+            format!(
+                "the operator's ceiling {file} allows; to allow it, add to `[ceiling]` there:\n{}",
+                beyond.join("\n")
+            )
+        }
+        None => {
+            let manifest = grants.manifest().display();
+            format!("{manifest} grants; add to `services.{service}.permissions`:\n{}", lines.join("\n"))
+        }
+    }
 }
 
 /// What a person may be told while components load.

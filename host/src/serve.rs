@@ -35,6 +35,7 @@ use crate::{
     component::{Artifacts, Histories},
     deploy::{self, Applied, Deployment, Loader, Watch},
     engine::{Compilers, Engine, EngineSettings},
+    grant::Ceiling,
     health::Health,
     manifest::{Environment, Manifest, RedisPlace, ServiceSettings},
 };
@@ -62,6 +63,8 @@ pub struct Surroundings {
     /// The manifest's file as the user wrote it, and the digest of what it said.
     pub file: PathBuf,
     pub digest: String,
+    /// The operator's limit on what services may reach, for as long as the host runs.
+    pub ceiling: Option<Arc<Ceiling>>,
     pub environment: Environment,
     pub watch: Arc<dyn Watch>,
     /// When the command was given.
@@ -98,6 +101,7 @@ pub async fn start(manifest: Manifest, surroundings: Surroundings) -> Result<Run
     let data = DataFolder::open(&manifest.host.data)?;
     let histories = Histories::open(&manifest.host.data).map_err(StartError::Histories)?;
     let (manifest, gone) = deploy::accepted(manifest, &histories);
+    tell_unrestricted(&manifest);
     let backends = Arc::new(backends(&manifest, &data, &surroundings, outbound).await?);
     match start_services(manifest, surroundings, sockets, (backends.clone(), histories), data).await {
         Ok(running) => {
@@ -108,6 +112,13 @@ pub async fn start(manifest: Manifest, surroundings: Surroundings) -> Result<Run
             stop_backends(&backends).await;
             Err(error)
         }
+    }
+}
+
+/// As loud as the log can: on a terminal an error is red.
+fn tell_unrestricted(manifest: &Manifest) {
+    for service in manifest.services.values().filter(|service| service.grants.is_unrestricted()) {
+        tracing::error!(service = %service.name, unrestricted = true, "a service may reach everything (`net = true`), this machine and its neighbours too; for development only");
     }
 }
 
@@ -151,6 +162,7 @@ async fn start_services(
     let applier = Arc::new(Applier {
         file: surroundings.file,
         environment: surroundings.environment,
+        ceiling: surroundings.ceiling,
         manifest: ArcSwap::from_pointee(manifest),
         deployment: deployment.clone(),
         gateway: gateway.clone(),

@@ -13,14 +13,14 @@ use tokio::sync::Mutex;
 use super::{
     StartError, carry, change, engine_settings, events, events_are_embedded, front,
     limits::{self, Limits},
-    probes, publishers,
+    probes, publishers, tell_unrestricted,
 };
 use crate::{
     admin::{Apply, Applying, Done},
     backend::{Backends, identity::Identities, keyvalue::KeyValues, outbox::Relays},
     deploy::{self, Applied, ApplyError, Deployment, Next, Widen, Widened, Widening},
     engine::EngineSettings,
-    grant::{DatabaseGrant, Granted},
+    grant::{Ceiling, DatabaseGrant, Granted},
     health::Health,
     manifest::{Confines, Environment, Loaded, Manifest, ServiceSettings},
     problem::chain,
@@ -31,6 +31,8 @@ pub(super) struct Applier {
     /// As the user wrote it: messages call it so.
     pub(super) file: PathBuf,
     pub(super) environment: Environment,
+    /// As at the start: no manifest changes it.
+    pub(super) ceiling: Option<Arc<Ceiling>>,
     pub(super) manifest: ArcSwap<Manifest>,
     pub(super) deployment: Arc<Deployment>,
     pub(super) gateway: Arc<Gateway>,
@@ -51,11 +53,12 @@ impl Apply for Applier {
             let Ok(_turn) = self.turn.try_lock() else { return Err(ApplyError::Busy) };
             let began = Instant::now();
             let (running, file) = (self.manifest.load_full(), self.file.clone());
-            let environment = self.environment.clone();
+            let (environment, ceiling) = (self.environment.clone(), self.ceiling.clone());
             let reading = tokio::task::spawn_blocking(move || {
                 let here = Manifest::load(&file, &environment).ok().map(|loaded| loaded.manifest);
                 let confines = Confines::of([Some(&*running), here.as_ref()].into_iter().flatten());
-                let loaded = Manifest::load_sent(&file, &text, &environment, &confines).map_err(ApplyError::Wrong)?;
+                let loaded = Manifest::load_sent(&file, &text, &environment, &confines);
+                let loaded = loaded.and_then(|loaded| loaded.under(ceiling.as_ref())).map_err(ApplyError::Wrong)?;
                 match change::refused(&running, &loaded.manifest, here.as_ref()) {
                     refused if refused.is_empty() => Ok(loaded),
                     refused => Err(ApplyError::Refused(refused)),
@@ -72,8 +75,9 @@ impl Applier {
     /// The manifest's file as it is now; it comes from the machine, and may say everything.
     pub(super) async fn apply_file(&self, by: &str, began: Instant) -> Result<Done, ApplyError> {
         let _turn = self.turn.lock().await;
-        let (file, environment) = (self.file.clone(), self.environment.clone());
-        let reading = tokio::task::spawn_blocking(move || Manifest::load(&file, &environment));
+        let (file, environment, ceiling) = (self.file.clone(), self.environment.clone(), self.ceiling.clone());
+        let reading = move || Manifest::load(&file, &environment).and_then(|loaded| loaded.under(ceiling.as_ref()));
+        let reading = tokio::task::spawn_blocking(reading);
         let broken = |_broken| ApplyError::Backend("reading the manifest broke off".to_owned());
         let loaded = reading.await.map_err(broken)?.map_err(ApplyError::Wrong)?;
         self.take_over(loaded, by, began).await
@@ -134,6 +138,10 @@ impl Applier {
         self.limits.store(limits);
         self.deployment.runs(applied);
         self.manifest.store(Arc::new(change.manifest));
+        for warning in &loaded.warnings {
+            tracing::warn!(file = %warning.file.display(), "{warning}");
+        }
+        tell_unrestricted(&self.manifest.load());
         // It cannot fail, and a panic in it has been logged.
         let _ = tokio::task::spawn_blocking(move || gone.settle(&histories)).await;
         tracing::info!(
