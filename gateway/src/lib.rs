@@ -23,6 +23,7 @@ pub mod headers;
 pub mod limit;
 pub mod listener;
 pub mod path;
+pub mod places;
 mod retry;
 pub mod route;
 pub mod router;

@@ -11,7 +11,8 @@ use std::{io, net::SocketAddr, num::NonZeroUsize, sync::Arc, time::Duration};
 use futures_util::future::join_all;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
-use self::admission::{Admission, Admitted};
+pub use self::admission::Admission;
+use self::admission::Admitted;
 use crate::{
     connection::{self, Handler, Shared, Times},
     counts::ConnectionCounts,
@@ -30,24 +31,19 @@ pub struct Settings {
     pub tls: Option<Tls>,
     /// HTTP/2 without TLS, for clients that know beforehand.
     pub h2c: bool,
-    /// Open connections over all addresses; further ones wait in the kernel's backlog.
-    pub connections_max: NonZeroUsize,
-    /// Of these, from one client address (IPv6: one /64); further ones are closed.
-    pub connections_per_address_max: NonZeroUsize,
+    /// How many connections may be open; whoever keeps a clone may change it.
+    pub admission: Admission,
     pub times: Times,
     pub counts: Arc<ConnectionCounts>,
 }
 
 impl Settings {
-    /// Clear text with h2c. Half of the connections may come from one address: enough for a
-    /// proxy in front, and nobody can take all of them.
+    /// Clear text with h2c.
     pub fn new(connections_max: NonZeroUsize) -> Self {
         Self {
             tls: None,
             h2c: true,
-            connections_max,
-            connections_per_address_max: NonZeroUsize::new(connections_max.get().div_ceil(2))
-                .expect("half of at least one, rounded up, is at least one"),
+            admission: Admission::new(connections_max),
             times: Times::default(),
             counts: Arc::default(),
         }
@@ -130,7 +126,7 @@ impl Listeners {
 /// Connections live on: [`Drain::wait`] waits for them. Dropping the future stops accepting
 /// and leaves them too.
 pub async fn serve<H: Handler>(listeners: Listeners, handler: Arc<H>, settings: Settings, drain: Drain) {
-    let admission = Admission::new(settings.connections_max.get(), settings.connections_per_address_max.get());
+    let admission = settings.admission;
     let shared = Arc::new(Shared {
         handler,
         tls: settings.tls.as_ref().map(Tls::acceptor),
@@ -176,14 +172,21 @@ async fn accept_all<H: Handler>(
     }
 }
 
-/// `None`: a connection too many from its address, closed again. Cancel safe.
+/// `None`: a connection too many from its address, closed again, or how many there may be has changed. Cancel
+/// safe.
 async fn accept(
     listener: &TcpListener,
     admission: &Admission,
 ) -> io::Result<Option<(TcpStream, SocketAddr, Admitted)>> {
-    let permit = admission.room().await;
-    let (tcp, address) = listener.accept().await?;
-    let admitted = admission.admit(permit, address.ip());
+    let mut resized = admission.resized();
+    let place = admission.room().await;
+    let (tcp, address) = tokio::select! {
+        biased;
+        // The place may be one too many now.
+        _ = resized.changed() => return Ok(None),
+        accepted = listener.accept() => accepted?,
+    };
+    let admitted = admission.admit(place, address.ip());
     if admitted.is_none() {
         tracing::debug!(client = %address, "connection closed: too many from this address");
     }

@@ -43,18 +43,28 @@ pub struct Cli {
 enum Command {
     /// Starts everything a manifest describes: databases, services, gateway, admin listener.
     #[command(
-        after_help = "Example:\n  archipel run manifests/shop.toml\n\nSIGTERM or ctrl-C drains and stops; a second one stops at once.\nWith --watch, for development: a service whose source changes is built by its `build` command and\nswapped in; a build that fails is shown and changes nothing; the manifest is applied when it changes.\nARCHIPEL_LOG sets what is logged (info; info,gateway=debug)."
+        after_help = "Example:\n  archipel run manifests/shop.toml\n  archipel run manifests/shop.toml --ceiling /etc/archipel/ceiling.toml\n\nSIGTERM or ctrl-C drains and stops; a second one stops at once.\nWith --watch, for development: a service whose source changes is built by its `build` command and\nswapped in; a build that fails is shown and changes nothing; the manifest is applied when it changes.\nWith --ceiling every service has what the manifest grants and the `[ceiling]` of that file allows, no\nmore; `archipel apply` and --watch cannot widen it.\nARCHIPEL_LOG sets what is logged (info; info,gateway=debug)."
     )]
     Run {
         manifest: PathBuf,
+        /// The operator's own file: what no service may exceed, whatever a manifest grants.
+        #[arg(long, value_name = "FILE")]
+        ceiling: Option<PathBuf>,
         /// Rebuilds and swaps what is edited.
         #[arg(long)]
         watch: bool,
     },
 
     /// Validates a manifest and its components together: every mistake at once, no side effects.
-    #[command(after_help = "Example:\n  archipel check manifests/shop.toml")]
-    Check { manifest: PathBuf },
+    #[command(
+        after_help = "Example:\n  archipel check manifests/shop.toml\n  archipel check manifests/shop.toml --ceiling /etc/archipel/ceiling.toml"
+    )]
+    Check {
+        manifest: PathBuf,
+        /// The operator's ceiling on permissions, as for `run`: what it takes is told.
+        #[arg(long, value_name = "FILE")]
+        ceiling: Option<PathBuf>,
+    },
 
     /// Says what would become of a request, or whether a service may reach an address; sends nothing.
     #[command(
@@ -84,7 +94,7 @@ enum Command {
 
     /// Replaces a service's component in the running host, without losing a request.
     #[command(
-        after_help = "Example:\n  archipel swap users components/target/wasm32-wasip2/release/users.wasm\n\nThe new build is compiled, compared with its grants, started and asked one smoke request before\nit is live. A build that fails any of it is refused, and what ran before goes on.\nOne that needs more than the manifest grants is refused with the lines to add; --accept-permissions\nadds exactly those."
+        after_help = "Example:\n  archipel swap users components/target/wasm32-wasip2/release/users.wasm\n\nThe new build is compiled, compared with its grants, started and asked one smoke request before\nit is live. A build that fails any of it is refused, and what ran before goes on.\nOne that needs more than the manifest grants is refused with the lines to add; --accept-permissions\nadds exactly those, as far as the operator's ceiling allows."
     )]
     Swap(swap::Arguments),
 
@@ -138,10 +148,11 @@ enum Command {
 impl Cli {
     /// Runs the command; an error is printed by `main`.
     pub fn execute(self) -> anyhow::Result<ExitCode> {
-        let output = Output { json: self.json || !io::stdout().is_terminal() };
+        let terminal = io::stdout().is_terminal();
+        let output = Output { json: self.json || !terminal, red: terminal && run::colours() };
         match self.command {
-            Command::Run { manifest, watch } => run::run(&manifest, watch, output),
-            Command::Check { manifest } => check::check(&manifest, output),
+            Command::Run { manifest, ceiling, watch } => run::run(&manifest, ceiling.as_deref(), watch, output),
+            Command::Check { manifest, ceiling } => check::check(&manifest, ceiling.as_deref(), output),
             Command::Explain(arguments) => explain::explain(&arguments, output),
             Command::Inspect { file } => inspect::inspect(&file, output),
             Command::Diff { old, new } => diff::diff(&old, &new, output),
@@ -162,7 +173,12 @@ impl Cli {
 #[derive(Debug, Clone, Copy)]
 struct Output {
     json: bool,
+    /// Whether an alarm may be red.
+    red: bool,
 }
+
+/// What alarms: a service that may reach everything, in the words of its permissions and of its warning.
+const ALARMS: [&str; 2] = ["net: everything", "reaches everything"];
 
 impl Output {
     /// One JSON document.
@@ -179,6 +195,14 @@ impl Output {
         serde_json::to_writer(&mut stdout, document)?;
         writeln!(stdout)?;
         Ok(())
+    }
+
+    /// `text` with what alarms in red.
+    fn alarmed(self, text: String) -> String {
+        if !self.red {
+            return text;
+        }
+        ALARMS.iter().fold(text, |text, alarm| text.replace(alarm, &format!("\x1b[31m{alarm}\x1b[0m")))
     }
 
     /// Text for a person.
@@ -207,4 +231,16 @@ fn table(rows: &[Vec<String>]) -> String {
         text.push('\n');
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_alarms_is_red_where_there_are_colours_and_nowhere_else() {
+        let text = |red| Output { json: false, red }.alarmed("a  net: everything\n".to_owned());
+        assert_eq!(text(true), "a  \x1b[31mnet: everything\x1b[0m\n");
+        assert_eq!(text(false), "a  net: everything\n");
+    }
 }

@@ -91,6 +91,9 @@ pub enum Missing {
     #[error("`{service}` imports `{import}`, which {manifest} does not grant; add `{line}` to `services.{service}.permissions`", manifest = .manifest.display())]
     Grant { service: Arc<str>, import: String, line: &'static str, manifest: PathBuf },
 
+    #[error("`{service}` imports `{import}`, of which the operator's ceiling {} allows its manifest nothing; to allow some, add `{line}` to `ceiling` there", .ceiling.display())]
+    Ceiling { service: Arc<str>, import: String, line: &'static str, ceiling: PathBuf },
+
     #[error(
         "`{service}` imports `{import}`, which needs the permission `{permission}`; this version of Archipel cannot grant it yet"
     )]
@@ -109,9 +112,13 @@ pub enum Missing {
 const OUTGOING_LINES: &str = "net = [\"HOST:PORT\"]` or `call = [\"SERVICE\"]";
 
 impl Missing {
-    /// Whether a line in the manifest would help.
+    /// Whether a line in the manifest, or in the ceiling, would help.
     pub fn is_grantable(&self) -> bool {
-        matches!(self, Self::Grant { .. })
+        matches!(self, Self::Grant { .. } | Self::Ceiling { .. })
+    }
+
+    fn is_of(&self, wanted: &str) -> bool {
+        matches!(self, Self::Grant { import, .. } if import == wanted)
     }
 }
 
@@ -169,6 +176,22 @@ impl Component {
     /// What it imports beyond its grants, and what it does not export that they ask for: all of it, not
     /// the first only.
     pub fn missing(&self, grants: &Grants) -> Vec<Missing> {
+        let missing = self.missing_of(grants);
+        let Some(ceiling) = grants.ceiling() else { return missing };
+        // What the ceiling takes, or would take, is not the manifest's to grant.
+        let (written, most) = (self.missing_of(&grants.as_written()), self.missing_of(&grants.at_most()));
+        let told = |missing: Missing| match missing {
+            Missing::Grant { service, import, line, .. }
+                if !written.iter().any(|one| one.is_of(&import)) || most.iter().any(|one| one.is_of(&import)) =>
+            {
+                Missing::Ceiling { service, import, line, ceiling: ceiling.file().to_owned() }
+            }
+            other => other,
+        };
+        missing.into_iter().map(told).collect()
+    }
+
+    fn missing_of(&self, grants: &Grants) -> Vec<Missing> {
         let service = &self.service;
         let grant = |import: &String, line| Missing::Grant {
             service: service.clone(),

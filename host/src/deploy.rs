@@ -6,7 +6,6 @@
 
 use std::{
     collections::BTreeMap,
-    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -16,7 +15,9 @@ use gateway::call::Callee;
 use tokio::{sync::Semaphore, task::JoinSet};
 
 use crate::{
+    backend::outbox::Publisher,
     component::{ComponentError, Missing},
+    grant::Grants,
     manifest::{Manifest, ServiceSettings},
     openapi,
     service::Service,
@@ -37,7 +38,7 @@ pub use accept::{accepted, widened};
 pub use apply::{Applied, ApplyError, Fate, Next};
 pub use lane::Pending;
 pub use loader::{Loader, Origin};
-pub use needs::missing_needs;
+pub use needs::{beyond_ceiling, missing_needs};
 pub use swap::{Step, SwapError, SwapOptions, Swapped, Widen, Widened, Widening};
 
 use consumers::Consumers;
@@ -62,20 +63,24 @@ impl Deployment {
     fn new(system: String, loader: Arc<Loader>, services: Services) -> Self {
         let openapi = ArcSwap::from_pointee(describe(&system, &services));
         let (services, leaving, describing) = (ArcSwap::from_pointee(services), Mutex::default(), Mutex::default());
-        let consumers = Consumers::new(loader.events());
-        Self { system, services, loader, leaving, manifest: ArcSwap::default(), openapi, describing, consumers }
+        let (manifest, consumers) = (ArcSwap::default(), Consumers::default());
+        Self { system, services, loader, leaving, manifest, openapi, describing, consumers }
     }
 
     /// From now on the services that run are handed events and may publish as their settings say.
     pub fn take_part(&self) {
         let services = self.services();
         let each = || services.values().map(|deployed| (deployed.settings.clone(), deployed.service.clone()));
-        let publishing = each().map(|(settings, _)| (settings.name.clone(), settings.grants.clone()));
-        self.loader.backends().publishers.replace(publishing);
-        if let Some(events) = self.loader.events() {
+        let publisher = |settings: &ServiceSettings| {
+            let busy_max = settings.limits.timeout.max(settings.events.timeout);
+            (settings.name.clone(), Publisher { grants: settings.grants.clone(), busy_max })
+        };
+        let backends = self.loader.backends();
+        backends.publishers.replace(each().map(|(settings, _)| publisher(&settings)));
+        if let Some(events) = &backends.events {
             events.keep_counts(|name| services.contains_key(name));
         }
-        self.consumers.replace(each());
+        self.consumers.replace(backends.events.as_ref(), each());
     }
 
     /// No service is handed an event any more; what is being handled ends within `drain`. Cancel safe.
@@ -151,8 +156,14 @@ pub enum DeployError {
     #[error("cannot start service `{service}`: {}", list(.missing))]
     Missing { service: Arc<str>, missing: Vec<Missing> },
 
-    #[error("cannot start service `{service}`: its component needs more than {} grants; add to `services.{service}.permissions`:\n{}", .manifest.display(), .lines.join("\n"))]
-    Needs { service: Arc<str>, manifest: PathBuf, lines: Vec<String> },
+    #[error("cannot start service `{service}`: its component needs more than {}", more(.service, .grants, .lines, .beyond))]
+    Needs {
+        service: Arc<str>,
+        grants: Arc<Grants>,
+        lines: Vec<String>,
+        /// Those of them that the operator's ceiling does not allow, whatever the manifest says.
+        beyond: Vec<String>,
+    },
 
     #[error("cannot link service `{service}`; `archipel inspect` lists what its component imports")]
     Link {
@@ -187,6 +198,23 @@ pub enum DeployError {
 
 fn list(missing: &[Missing]) -> String {
     missing.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+/// Whose word to change for these lines, and how.
+fn more(service: &str, grants: &Grants, lines: &[String], beyond: &[String]) -> String {
+    match grants.ceiling().filter(|_| !beyond.is_empty()) {
+        Some(ceiling) => {
+            let file = ceiling.file().display();
+            format!(
+                "the operator's ceiling {file} allows; to allow it, add to `[ceiling]` there:\n{}",
+                beyond.join("\n")
+            )
+        }
+        None => {
+            let manifest = grants.manifest().display();
+            format!("{manifest} grants; add to `services.{service}.permissions`:\n{}", lines.join("\n"))
+        }
+    }
 }
 
 /// What a person may be told while components load.

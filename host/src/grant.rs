@@ -5,6 +5,7 @@
 //! the backends demand; a decision that says no names the line that would allow it.
 
 pub mod call;
+mod ceiling;
 mod denial;
 pub mod env;
 pub mod keyvalue;
@@ -18,7 +19,8 @@ use std::{
     time::Duration,
 };
 
-pub use denial::{Denial, Fix};
+pub use ceiling::{ANY, Ceiling};
+pub use denial::{Denial, Fix, Word};
 
 /// Something that has passed its grant check. Only this module can make one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,8 +37,14 @@ impl<T> Granted<T> {
 pub struct Grants {
     service: Arc<str>,
     /// The file to edit, for messages.
-    manifest: PathBuf,
+    manifest: Arc<Path>,
+    /// As the manifest says.
+    written: Permissions,
+    /// As far as the ceiling allows it.
     permissions: Permissions,
+    ceiling: Option<Arc<Ceiling>>,
+    /// Variables that the ceiling hides.
+    hidden: Vec<String>,
 }
 
 /// What a manifest grants to one service, in checked form. The default is nothing.
@@ -56,12 +64,73 @@ pub struct Permissions {
     pub subscribe: Vec<topic::TopicPattern>,
 }
 
+impl Permissions {
+    fn list(&self) -> Vec<String> {
+        let databases = self.postgres.iter().map(|(database, mode)| {
+            let mode = if *mode == Mode::Read { "read" } else { "read-write" };
+            format!("postgres {database} ({mode})")
+        });
+        let sign = self.sign.as_ref().map(|sign| match sign.roles.is_empty() {
+            true => format!("sign {}", sign.auth),
+            false => format!("sign {} ({})", sign.auth, sign.roles.join(", ")),
+        });
+        let passwords = self.passwords.then(|| "passwords".to_owned());
+        let net = match &self.net.allow {
+            net::NetAllow::Everything => vec!["net: everything".to_owned()],
+            net::NetAllow::Only(allow) => allow.iter().map(|entry| format!("net {entry}")).collect(),
+        };
+        let calls = self.call.keys().map(|callee| format!("call {callee}"));
+        let stores = self.keyvalue.iter().map(|(store, scope)| match (scope.mode, &*scope.prefix) {
+            (Mode::Read, "") => format!("keyvalue {store} (read)"),
+            (Mode::ReadWrite, "") => format!("keyvalue {store} (read-write)"),
+            (Mode::Read, prefix) => format!("keyvalue {store} (read, {prefix}…)"),
+            (Mode::ReadWrite, prefix) => format!("keyvalue {store} (read-write, {prefix}…)"),
+        });
+        let publish = self.publish.iter().map(|topic| format!("publish {topic}"));
+        let subscribe = self.subscribe.iter().map(|topic| format!("subscribe {topic}"));
+        let inside = databases.chain(stores).chain(publish).chain(subscribe).chain(sign).chain(passwords);
+        inside.chain(calls).chain(net).collect()
+    }
+}
+
 /// Which tokens a service may have signed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignGrant {
     pub auth: Arc<str>,
     pub roles: Vec<Arc<str>>,
     pub ttl_max: Duration,
+}
+
+impl SignGrant {
+    fn is_for(&self, auth: &str) -> bool {
+        *self.auth == *auth || *self.auth == *ANY
+    }
+
+    fn allows(&self, auth: &str, roles: &[String], ttl: Duration) -> bool {
+        self.is_for(auth) && roles.iter().all(|role| self.has(role)) && ttl <= self.ttl_max
+    }
+
+    fn has(&self, role: &str) -> bool {
+        self.roles.iter().any(|known| **known == *role)
+    }
+
+    /// What it lacks for these tokens, and the whole line that would have it.
+    fn lacking(&self, roles: &[String], ttl: Duration) -> (String, String) {
+        let mut all: Vec<String> = self.roles.iter().map(ToString::to_string).collect();
+        match roles.iter().find(|role| !self.has(role)) {
+            Some(role) => {
+                all.push(role.clone());
+                (format!("the role `{role}` in tokens"), sign_line(&self.auth, &all, self.ttl_max))
+            }
+            None => (format!("tokens valid for {} s", ttl.as_secs()), sign_line(&self.auth, &all, ttl)),
+        }
+    }
+}
+
+fn sign_line(auth: &str, roles: &[String], ttl_max: Duration) -> String {
+    let roles: Vec<String> = roles.iter().map(|role| format!("{role:?}")).collect();
+    let (roles, ttl) = (roles.join(", "), ttl_max.as_secs());
+    format!("`sign = {{ auth = {auth:?}, roles = [{roles}], ttl_max = \"{ttl}s\" }}`")
 }
 
 /// A token that may be signed, by the name of its issuer.
@@ -93,22 +162,23 @@ pub struct DatabaseGrant {
 
 /// A refusal. The guest sees only that it was refused; this text is for the operator's log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{service}` may not use {what}; to allow it, add {line} to `services.{service}.permissions` in {}", .manifest.display())]
+#[error("`{service}` may not use {what}{}; to allow it, add {line} to {}", .word.rule().map(|rule| format!(": {rule}")).unwrap_or_default(), .word.table(.service))]
 pub struct Denied {
     pub service: Arc<str>,
     pub what: String,
     pub line: String,
-    pub manifest: PathBuf,
+    pub word: Word,
 }
 
 impl Grants {
     pub fn new(service: Arc<str>, manifest: PathBuf, permissions: Permissions) -> Self {
-        Self { service, manifest, permissions }
+        let (manifest, written) = (manifest.into(), permissions.clone());
+        Self { service, manifest, written, permissions, ceiling: None, hidden: Vec::new() }
     }
 
-    /// All of them, for whoever makes other grants of them.
-    pub fn permissions(&self) -> &Permissions {
-        &self.permissions
+    /// What the manifest says, whatever the ceiling does; for whoever makes other grants of it.
+    pub fn written(&self) -> &Permissions {
+        &self.written
     }
 
     /// The file that grants, for messages.
@@ -123,30 +193,7 @@ impl Grants {
 
     /// Every permission in a word or two, for people: `postgres users (read)`.
     pub fn list(&self) -> Vec<String> {
-        let databases = self.permissions.postgres.iter().map(|(database, mode)| {
-            let mode = if *mode == Mode::Read { "read" } else { "read-write" };
-            format!("postgres {database} ({mode})")
-        });
-        let sign = self.signs().map(|sign| match sign.roles.is_empty() {
-            true => format!("sign {}", sign.auth),
-            false => format!("sign {} ({})", sign.auth, sign.roles.join(", ")),
-        });
-        let passwords = self.permissions.passwords.then(|| "passwords".to_owned());
-        let net = match &self.permissions.net.allow {
-            net::NetAllow::Everything => vec!["net: everything".to_owned()],
-            net::NetAllow::Only(allow) => allow.iter().map(|entry| format!("net {entry}")).collect(),
-        };
-        let calls = self.callees().map(|callee| format!("call {callee}"));
-        let stores = self.permissions.keyvalue.iter().map(|(store, scope)| match (scope.mode, &*scope.prefix) {
-            (Mode::Read, "") => format!("keyvalue {store} (read)"),
-            (Mode::ReadWrite, "") => format!("keyvalue {store} (read-write)"),
-            (Mode::Read, prefix) => format!("keyvalue {store} (read, {prefix}…)"),
-            (Mode::ReadWrite, prefix) => format!("keyvalue {store} (read-write, {prefix}…)"),
-        });
-        let publish = self.permissions.publish.iter().map(|topic| format!("publish {topic}"));
-        let subscribe = self.permissions.subscribe.iter().map(|topic| format!("subscribe {topic}"));
-        let inside = databases.chain(stores).chain(publish).chain(subscribe).chain(sign).chain(passwords);
-        inside.chain(calls).chain(net).collect()
+        self.permissions.list()
     }
 
     /// # Errors
@@ -158,7 +205,7 @@ impl Grants {
                 service: self.service.clone(),
                 what: format!("the database `{database}`"),
                 line: format!("`postgres = {{ {database} = \"read-write\" }}`"),
-                manifest: self.manifest.clone(),
+                word: self.word(self.written.postgres.contains_key(database)),
             }),
         }
     }
@@ -168,27 +215,19 @@ impl Grants {
     /// # Errors
     /// [`Denied`] with the whole line that would allow it.
     pub fn sign(&self, auth: &str, roles: Vec<String>, ttl: Duration) -> Result<Granted<Signing>, Denied> {
-        let Some(grant) = self.permissions.sign.as_ref().filter(|grant| &*grant.auth == auth) else {
-            return Err(self.no_sign(format!("the signer `{auth}`"), auth, &roles, ttl));
+        if let Some(grant) = self.permissions.sign.as_ref().filter(|grant| grant.allows(auth, &roles, ttl)) {
+            return Ok(Granted(Signing { auth: grant.auth.clone(), roles, ttl }));
+        }
+        let is_written = self.written.sign.as_ref().is_some_and(|grant| grant.allows(auth, &roles, ttl));
+        let says_no = match &self.ceiling {
+            Some(ceiling) if is_written => ceiling.sign(),
+            _ => self.written.sign.as_ref(),
         };
-        let granted = |role: &String| grant.roles.iter().any(|granted| **granted == **role);
-        if let Some(role) = roles.iter().find(|role| !granted(role)) {
-            let mut all: Vec<String> = grant.roles.iter().map(ToString::to_string).collect();
-            all.push(role.clone());
-            return Err(self.no_sign(format!("the role `{role}` in tokens"), auth, &all, grant.ttl_max));
-        }
-        if ttl > grant.ttl_max {
-            let all: Vec<String> = grant.roles.iter().map(ToString::to_string).collect();
-            return Err(self.no_sign(format!("tokens valid for {} s", ttl.as_secs()), auth, &all, ttl));
-        }
-        Ok(Granted(Signing { auth: grant.auth.clone(), roles, ttl }))
-    }
-
-    fn no_sign(&self, what: String, auth: &str, roles: &[String], ttl_max: Duration) -> Denied {
-        let roles: Vec<String> = roles.iter().map(|role| format!("{role:?}")).collect();
-        let (roles, ttl) = (roles.join(", "), ttl_max.as_secs());
-        let line = format!("`sign = {{ auth = {auth:?}, roles = [{roles}], ttl_max = \"{ttl}s\" }}`");
-        Denied { service: self.service.clone(), what, line, manifest: self.manifest.clone() }
+        let (what, line) = match says_no.filter(|grant| grant.is_for(auth)) {
+            Some(grant) => grant.lacking(&roles, ttl),
+            None => (format!("the signer `{auth}`"), sign_line(auth, &roles, ttl)),
+        };
+        Err(Denied { service: self.service.clone(), what, line, word: self.word(is_written) })
     }
 
     /// What may be signed at all.
@@ -205,7 +244,7 @@ impl Grants {
                 service: self.service.clone(),
                 what: "password hashing".into(),
                 line: "`passwords = true`".into(),
-                manifest: self.manifest.clone(),
+                word: self.word(self.written.passwords),
             }),
         }
     }

@@ -4,6 +4,7 @@
 //! this, with every mistake reported at once, is in `manifest/load`. Nothing here starts or
 //! connects to anything.
 
+mod ceiling;
 mod check;
 mod confines;
 mod defaults;

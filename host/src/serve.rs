@@ -5,6 +5,7 @@
 //! admin listener last. Nothing else in the host knows this order.
 
 use std::{
+    collections::BTreeSet,
     num::NonZeroUsize,
     path::{Path, PathBuf},
     sync::Arc,
@@ -34,6 +35,7 @@ use crate::{
     component::{Artifacts, Histories},
     deploy::{self, Applied, Deployment, Loader, Watch},
     engine::{Compilers, Engine, EngineSettings},
+    grant::Ceiling,
     health::Health,
     manifest::{Environment, Manifest, RedisPlace, ServiceSettings},
     telemetry::Lost,
@@ -64,6 +66,8 @@ pub struct Surroundings {
     /// The manifest's file as the user wrote it, and the digest of what it said.
     pub file: PathBuf,
     pub digest: String,
+    /// The operator's limit on what services may reach, for as long as the host runs.
+    pub ceiling: Option<Arc<Ceiling>>,
     pub environment: Environment,
     pub watch: Arc<dyn Watch>,
     /// Log lines that nobody will read.
@@ -84,7 +88,7 @@ pub struct Running {
     gateway: Listening,
     admin: Listening,
     housekeeping: JoinHandle<()>,
-    relays: Relays,
+    relays: Arc<Relays>,
     began: Instant,
     /// Ours alone while we run.
     _data: DataFolder,
@@ -102,6 +106,7 @@ pub async fn start(manifest: Manifest, surroundings: Surroundings) -> Result<Run
     let data = DataFolder::open(&manifest.host.data)?;
     let histories = Histories::open(&manifest.host.data).map_err(StartError::Histories)?;
     let (manifest, gone) = deploy::accepted(manifest, &histories);
+    tell_unrestricted(&manifest);
     let backends = Arc::new(backends(&manifest, &data, &surroundings, outbound).await?);
     match start_services(manifest, surroundings, sockets, (backends.clone(), histories), data).await {
         Ok(running) => {
@@ -112,6 +117,13 @@ pub async fn start(manifest: Manifest, surroundings: Surroundings) -> Result<Run
             stop_backends(&backends).await;
             Err(error)
         }
+    }
+}
+
+/// As loud as the log can: on a terminal an error is red.
+fn tell_unrestricted(manifest: &Manifest) {
+    for service in manifest.services.values().filter(|service| service.grants.is_unrestricted()) {
+        tracing::error!(service = %service.name, unrestricted = true, "a service may reach everything (`net = true`), this machine and its neighbours too; for development only");
     }
 }
 
@@ -148,6 +160,8 @@ async fn start_services(
         by: "manifest".to_owned(),
         restart: Vec::new(),
     });
+    let relays = Arc::<Relays>::default();
+    carry(&backends, &relays);
     deployment.take_part();
     let listening = front::listening(&manifest.gateway, sockets.tls);
     let (connections, lost) = (listening.counts.clone(), surroundings.lost);
@@ -155,11 +169,14 @@ async fn start_services(
     let applier = Arc::new(Applier {
         file: surroundings.file,
         environment: surroundings.environment,
+        ceiling: surroundings.ceiling,
         manifest: ArcSwap::from_pointee(manifest),
         deployment: deployment.clone(),
         gateway: gateway.clone(),
         health: health.clone(),
         limits: ArcSwap::from_pointee(limits),
+        admission: listening.admission.clone(),
+        relays: relays.clone(),
         turn: Arc::default(),
         engine,
     });
@@ -169,7 +186,7 @@ async fn start_services(
         admin: listening::apart(sockets.admin, admin, front::admin_listening()).map_err(StartError::Thread)?,
         gateway: listening::here(sockets.gateway, gateway, listening),
         housekeeping: tokio::spawn(housekeeping(deployment.clone())),
-        relays: Relays::start(backends.databases.outboxes(), backends.events.as_ref(), &backends.publishers),
+        relays,
         applier,
         deployment,
         admin_token,
@@ -211,8 +228,7 @@ async fn backends(
     };
     let grants: Vec<_> = manifest.services.values().flat_map(|service| service.grants.databases()).collect();
     let progress = |progress: crate::backend::postgres::Progress<'_>| tracing::debug!(?progress, "preparing databases");
-    let publishes = |service: &&ServiceSettings| !service.grants.publishes().is_empty();
-    let publishers = manifest.services.values().filter(publishes).map(|service| service.name.clone()).collect();
+    let publishers = publishers(manifest.services.values());
     let databases = Databases::start(&manifest.databases, &grants, &publishers, data, &environment, &progress).await?;
     for warning in databases.warnings() {
         tracing::warn!("{warning}");
@@ -232,12 +248,24 @@ async fn backends(
     }
 }
 
+/// Who leaves events in the databases that they may write.
+fn publishers<'a>(services: impl Iterator<Item = &'a ServiceSettings>) -> BTreeSet<Arc<str>> {
+    services.filter(|service| !service.grants.publishes().is_empty()).map(|service| service.name.clone()).collect()
+}
+
+/// What carries events, not started.
 fn events(manifest: &Manifest, stores: &Stores) -> Option<Arc<Events>> {
     let settings = manifest.events.as_ref()?;
     let store = stores.get(&settings.redis)?.clone();
-    let events = Arc::new(Events::new(store, &manifest.name, settings.clone()));
-    events.start();
-    Some(events)
+    Some(Arc::new(Events::new(store, &manifest.name, settings.clone())))
+}
+
+/// What goes on beside requests: events are looked after, and carried on from databases.
+fn carry(backends: &Backends, relays: &Relays) {
+    if let Some(events) = &backends.events {
+        events.start();
+    }
+    relays.replace(backends.databases.outboxes(), backends.events.as_ref(), &backends.publishers);
 }
 
 /// Events are promised to be kept, so the server that carries them writes each one down at once.

@@ -32,8 +32,11 @@ pub(super) fn not_swapped(cx: &RequestContext, error: &SwapError) -> Response<Bo
     if let Some(step) = step {
         document["data"] = json!({"step": step.as_str()});
     }
-    if let SwapError::Deploy(DeployError::Needs { lines, .. }) = error {
+    if let SwapError::Deploy(DeployError::Needs { lines, beyond, .. }) = error {
         document["data"]["permissions"] = json!(lines);
+        if !beyond.is_empty() {
+            document["data"]["beyondCeiling"] = json!(beyond);
+        }
     }
     if let SwapError::NotAccepted { reason } = error {
         document["data"]["permissions"] = json!([reason]);

@@ -5,8 +5,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::{
-    component::History,
-    deploy::{Deployed, Deployment},
+    component::{Accepted, History},
+    deploy::{Deployed, Deployment, missing_needs},
+    grant::{Ceiling, Grants},
     service::{ArmCounts, Ramp},
 };
 
@@ -18,6 +19,7 @@ pub(super) fn host(deployment: &Deployment, uptime: Duration) -> Value {
         "uptime": uptime.as_secs(),
         "manifest": *deployment.manifest(),
         "guestMemory": { "bytes": memory.used_bytes(), "maxBytes": memory.max_bytes() },
+        "ceiling": deployment.services().values().find_map(|deployed| deployed.settings.grants.ceiling().map(Ceiling::file)),
         "services": deployment.services().values().map(|deployed| service(deployment, deployed)).collect::<Vec<_>>(),
     })
 }
@@ -25,6 +27,8 @@ pub(super) fn host(deployment: &Deployment, uptime: Duration) -> Value {
 pub(super) fn service(deployment: &Deployment, deployed: &Deployed) -> Value {
     let version = deployed.service.version();
     let history = deployment.loader.histories.of(&deployed.settings.name);
+    let grants = &deployed.settings.grants;
+    let accepted: Vec<Value> = history.accepted.iter().map(|accepted| self::accepted(accepted, grants)).collect();
     let counts = deployed.service.traffic().counts();
     let micros = |latency: Option<Duration>| latency.map(|latency| latency.as_micros() as f64 / 1000.0);
     let source = if history.live() == history.file { "manifest" } else { "swap" };
@@ -34,7 +38,9 @@ pub(super) fn service(deployment: &Deployment, deployed: &Deployed) -> Value {
         "digest": version.component.digest,
         "source": source,
         "component": deployed.settings.component,
-        "permissions": deployed.settings.grants.list(),
+        "permissions": grants.list(),
+        "cut": grants.cut(),
+        "unrestricted": grants.is_unrestricted(),
         "requests": counts.requests,
         "errors": counts.errors,
         "inFlight": deployed.service.in_flight(),
@@ -42,11 +48,20 @@ pub(super) fn service(deployment: &Deployment, deployed: &Deployed) -> Value {
         "idleInstances": deployed.service.idle_instances(),
         "memoryBytes": deployed.service.counts().memory_bytes(),
         "memoryLimitBytes": deployed.settings.limits.memory_bytes,
-        "accepted": history.accepted,
+        "accepted": accepted,
         "swap": deployed.pending(),
         "ramp": deployed.service.ramp().map(|ramp| self::ramp(&ramp)),
         "rollback": history.previous().map(|digest| format!("{}+{}", deployed.settings.version, digest.short())),
     })
+}
+
+/// With a mark where the ceiling holds it back.
+fn accepted(accepted: &Accepted, grants: &Grants) -> Value {
+    let mut told = json!(accepted);
+    if !missing_needs(Some(&accepted.line), grants).is_empty() {
+        told["beyondCeiling"] = true.into();
+    }
+    told
 }
 
 /// A build on its way: its share now, and how both do over the window.

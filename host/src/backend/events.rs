@@ -27,6 +27,7 @@ use std::{
     time::Duration,
 };
 
+use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use redis::Script;
 use tokio::{sync::Notify, task::JoinHandle};
@@ -121,7 +122,7 @@ pub const TOPICS_MAX: usize = 1000;
 pub struct Events {
     store: Arc<Store>,
     names: Names,
-    settings: EventSettings,
+    settings: ArcSwap<EventSettings>,
     /// This process, among those that take events.
     consumer: String,
     publishing: Script,
@@ -142,7 +143,7 @@ impl Events {
         Self {
             store,
             names: Names::new(system),
-            settings,
+            settings: ArcSwap::from_pointee(settings),
             consumer: Uuid::now_v7().simple().to_string(),
             publishing: Script::new(publish::SCRIPT),
             delayed: Notify::new(),
@@ -154,16 +155,24 @@ impl Events {
         }
     }
 
+    /// From now on events are kept as these say; where they are does not change.
+    pub fn keep(&self, settings: EventSettings) {
+        self.settings.store(Arc::new(settings));
+    }
+
     /// Starts what goes on beside publishing: delayed events come to their time, hosts know of one another,
-    /// what is old goes.
+    /// what is old goes. Once it has, it does nothing.
     pub fn start(self: &Arc<Self>) {
+        let mut upkeep = self.upkeep.lock().unwrap_or_else(PoisonError::into_inner);
+        if !upkeep.is_empty() {
+            return;
+        }
         let [beating, moving, tending] = [(); 3].map(|()| self.clone());
-        let tasks = vec![
+        *upkeep = vec![
             tokio::spawn(async move { beating.beat().await }),
             tokio::spawn(async move { moving.move_delayed().await }),
             tokio::spawn(async move { tending.tend().await }),
         ];
-        *self.upkeep.lock().unwrap_or_else(PoisonError::into_inner) = tasks;
     }
 
     /// Events that this host dropped because their time had passed.

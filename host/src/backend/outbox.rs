@@ -5,9 +5,12 @@
 //! of it but one function, which the host calls in their transactions; what they may publish was
 //! decided before, and is decided again when an event is carried on.
 
+mod publishers;
 mod relay;
 mod row;
 mod schema;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::BTreeMap,
@@ -22,8 +25,8 @@ use tokio::sync::Notify;
 use tokio_postgres::Client;
 
 use super::postgres::endpoint::Endpoint;
-use crate::grant::Grants;
 
+pub use publishers::{Publisher, Publishers};
 pub use relay::Relays;
 
 /// Events that may wait in one database: while nobody carries them on, more are refused.
@@ -33,17 +36,22 @@ const WAITING_MAX: i64 = 1_000_000;
 /// parameters.
 pub(super) const PUT: &str = "SELECT public.archipel_publish($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
 
-/// The events that wait in one database.
+/// The events that wait in one database. It stays the same while manifests change.
 pub struct Outbox {
     database: Arc<str>,
-    owner: Endpoint,
-    writers: Writers,
+    terms: ArcSwap<Terms>,
     /// Told after each commit that has left an event here.
     committed: Notify,
     /// As many wait as may.
     full: AtomicBool,
     /// How many waited when they were counted last.
     waiting: AtomicU64,
+}
+
+/// As whom the host works in an outbox, and who writes there: under one manifest.
+pub(super) struct Terms {
+    owner: Endpoint,
+    writers: Writers,
 }
 
 /// Who may write events, and how the database knows whose they are.
@@ -60,16 +68,9 @@ pub(super) enum Writers {
 #[error("cannot make the outbox: {0}")]
 pub struct OutboxError(String);
 
-impl Outbox {
-    pub(super) fn new(database: Arc<str>, owner: Endpoint, writers: Writers) -> Self {
-        Self {
-            database,
-            owner,
-            writers,
-            committed: Notify::new(),
-            full: AtomicBool::new(false),
-            waiting: AtomicU64::new(0),
-        }
+impl Terms {
+    pub(super) fn new(owner: Endpoint, writers: Writers) -> Self {
+        Self { owner, writers }
     }
 
     /// Makes the table and the function, or finds them.
@@ -81,6 +82,19 @@ impl Outbox {
 
     async fn make(&self, client: &Client) -> Result<(), OutboxError> {
         schema::make(client, &self.writers).await.map_err(|error| OutboxError(words(&error)))
+    }
+}
+
+impl Outbox {
+    pub(super) fn new(database: Arc<str>, terms: Arc<Terms>) -> Self {
+        let terms = ArcSwap::new(terms);
+        let (full, waiting) = (AtomicBool::new(false), AtomicU64::new(0));
+        Self { database, terms, committed: Notify::new(), full, waiting }
+    }
+
+    /// From now on it is on these terms.
+    pub(super) fn on(&self, terms: Arc<Terms>) {
+        self.terms.store(terms);
     }
 
     /// Somebody's transaction has left an event here.
@@ -99,18 +113,6 @@ impl Outbox {
 
     pub(super) fn is_full(&self) -> bool {
         self.full.load(Ordering::Relaxed)
-    }
-}
-
-/// What each service may publish now, for those who carry events on. Replaced as a whole when
-/// manifests change.
-#[derive(Default)]
-pub struct Publishers(ArcSwap<BTreeMap<Arc<str>, Arc<Grants>>>);
-
-impl Publishers {
-    pub fn replace(&self, services: impl IntoIterator<Item = (Arc<str>, Arc<Grants>)>) {
-        let publishing = services.into_iter().filter(|(_, grants)| !grants.publishes().is_empty());
-        self.0.store(Arc::new(publishing.collect()));
     }
 }
 

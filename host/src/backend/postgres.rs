@@ -54,7 +54,7 @@ use super::{
         postgres::{self as server, RolesError, Server, ServerError},
     },
     migrate::{self, MigrateError},
-    outbox::{Outbox, OutboxError, Writers},
+    outbox::{Outbox, OutboxError, Terms, Writers},
 };
 use crate::{
     grant::{DatabaseGrant, Granted, Mode},
@@ -62,7 +62,7 @@ use crate::{
 };
 use answer::Bounds;
 use endpoint::Endpoint;
-use pool::Site;
+use pool::{Site, Stock};
 
 /// How long a health check may take.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(1);
@@ -80,8 +80,8 @@ pub struct Databases {
     server: Option<Arc<Server>>,
     /// For migrations that come with a new build, and for new grants.
     owners: BTreeMap<Arc<str>, Owner>,
-    /// Where services leave the events of their transactions.
-    outboxes: BTreeMap<Arc<str>, Arc<Outbox>>,
+    /// Where services leave the events of their transactions, on the terms of this manifest.
+    outboxes: BTreeMap<Arc<str>, (Arc<Outbox>, Arc<Terms>)>,
     warnings: Vec<String>,
 }
 
@@ -90,6 +90,8 @@ pub struct Databases {
 struct Sites {
     services: Arc<Site>,
     check: Arc<Site>,
+    /// What they were made for.
+    settings: DatabaseSettings,
 }
 
 /// Who changes the tables of a database.
@@ -209,7 +211,7 @@ impl Databases {
 
     /// Where events of transactions wait to be carried on.
     pub fn outboxes(&self) -> impl Iterator<Item = &Arc<Outbox>> {
-        self.outboxes.values()
+        self.outboxes.values().map(|(outbox, _)| outbox)
     }
 
     /// How long the database takes to answer, or that it did not within a second.
@@ -258,7 +260,7 @@ impl Databases {
         }
     }
 
-    /// One more database, with all that were granted it.
+    /// One more database, with all that were granted it; or one that is there, as it shall be now.
     async fn add(
         &mut self,
         name: &Arc<str>,
@@ -285,55 +287,96 @@ impl Databases {
         progress: &(dyn Fn(Progress<'_>) + Send + Sync),
     ) -> Result<(), StartError> {
         let refused = |source| StartError::Roles { database: name.clone(), source };
-        let sessions = settings.connections_max.get();
-        let prepared = server::prepare(server, name, grants, sessions, settings.statement_timeout).await;
+        // Of fewer connections, those that are lent come back one by one.
+        let lent_max = self.sites.get(name).map_or(0, |sites| sites.settings.connections_max.get());
+        let (sessions, timeout) = (settings.connections_max.get().max(lent_max), settings.statement_timeout);
+        let prepared = match self.owners.get(name).and_then(|owner| owner.roles.clone()) {
+            None => server::prepare(server, name, grants, sessions, timeout).await,
+            Some(known) => server::extend(server, name, &known, grants, (sessions, timeout)).await,
+        };
         let roles = prepared.map_err(refused)?;
         let owner = server.endpoint(&roles.database, &roles.owner.role, &roles.owner.password);
+        // Those that wrote before, too: they may be at work still.
+        let wrote = |grant: &DatabaseGrant| self.pools.get(grant).is_some_and(|pool| pool.outbox.is_some());
         let writers: BTreeMap<String, Arc<str>> = (roles.services.iter())
-            .filter(|(grant, _)| writes_events(grant, publishers))
+            .filter(|(grant, _)| writes_events(grant, publishers) || wrote(grant))
             .map(|(grant, access)| (access.role.clone(), grant.service.clone()))
             .collect();
-        let outbox =
-            (!writers.is_empty()).then(|| Arc::new(Outbox::new(name.clone(), owner.clone(), Writers::Roles(writers))));
-        if let Some(outbox) = &outbox {
-            prepare_outbox(name, outbox).await?;
+        if !writers.is_empty() {
+            self.leave_events(name, Terms::new(owner.clone(), Writers::Roles(writers))).await?;
         }
         migrate_to(name, &owner, settings, progress).await?;
         server::grant_tables(server, &roles).await.map_err(refused)?;
-        let services = roles
-            .services
-            .iter()
+        let granted = roles.services.iter().filter(|(grant, _)| grants.iter().any(|wanted| wanted.get() == *grant));
+        let services = granted
             .map(|(grant, access)| (grant.clone(), server.endpoint(&roles.database, &access.role, &access.password)));
         let services = services.collect();
         let (endpoint, migrations) = (owner.clone(), settings.migrations.clone());
         self.owners.insert(name.clone(), Owner { endpoint, migrations, roles: Some(Arc::new(roles)) });
-        self.open(name, settings, services, owner, outbox.map(|outbox| (outbox, publishers)));
+        self.open(name, settings, services, owner, publishers);
         Ok(())
     }
 
-    /// Makes the pools of one database; all share its bound.
+    /// Makes the outbox of a database, or the one that is there as it shall be.
+    async fn leave_events(&mut self, name: &Arc<str>, terms: Terms) -> Result<(), StartError> {
+        terms.prepare().await.map_err(|source| StartError::Outbox { database: name.clone(), source })?;
+        self.expect_events(name, terms);
+        Ok(())
+    }
+
+    fn expect_events(&mut self, name: &Arc<str>, terms: Terms) {
+        let terms = Arc::new(terms);
+        let known = self.outboxes.get(name).map(|(outbox, _)| outbox.clone());
+        let outbox = known.unwrap_or_else(|| Arc::new(Outbox::new(name.clone(), terms.clone())));
+        self.outboxes.insert(name.clone(), (outbox, terms));
+    }
+
+    /// Makes the pools of one database; all share its bound. Those that are as they were go on.
     fn open(
         &mut self,
         name: &Arc<str>,
         settings: &DatabaseSettings,
         services: Vec<(DatabaseGrant, Endpoint)>,
         check: Endpoint,
-        outbox: Option<(Arc<Outbox>, &BTreeSet<Arc<str>>)>,
+        publishers: &BTreeSet<Arc<str>>,
     ) {
-        let bounds = Bounds { rows_max: settings.rows_max, bytes_max: settings.bytes_max };
-        let sites = Sites {
-            services: Site::new(settings.connections_max.get(), settings.wait, bounds),
-            check: Site::new(1, CHECK_TIMEOUT, bounds),
+        let known = self.sites.get(name);
+        let sites = match known.filter(|known| known.settings == *settings) {
+            Some(same) => same.clone(),
+            None => Sites::new(settings, known),
         };
-        self.checks.insert(name.clone(), Arc::new(pool(&sites.check, settings, check, Mode::Read, None)));
+        let outbox = self.outboxes.get(name).map(|(outbox, _)| outbox.clone());
         for (grant, endpoint) in services {
-            let own = outbox.as_ref().filter(|(_, publishers)| writes_events(&grant, publishers));
-            let own = own.map(|(outbox, _)| outbox.clone());
-            let mode = grant.mode;
-            self.pools.insert(grant, Arc::new(pool(&sites.services, settings, endpoint, mode, own)));
+            let own = outbox.clone().filter(|_| writes_events(&grant, publishers));
+            let known = self.pools.get(&grant).filter(|known| Arc::ptr_eq(&known.site, &sites.services));
+            let pool = match known {
+                Some(same) => Pool { outbox: own, ..Pool::clone(same) },
+                None => pool(&sites.services, settings, endpoint, grant.mode, own),
+            };
+            self.pools.insert(grant, Arc::new(pool));
         }
-        self.outboxes.extend(outbox.map(|(outbox, _)| (name.clone(), outbox)));
+        let known = self.checks.get(name).is_some_and(|known| Arc::ptr_eq(&known.site, &sites.check));
+        if !known {
+            self.checks.insert(name.clone(), Arc::new(pool(&sites.check, settings, check, Mode::Read, None)));
+        }
         self.sites.insert(name.clone(), sites);
+    }
+}
+
+impl Sites {
+    /// `before` are those of other settings, for the same database.
+    fn new(settings: &DatabaseSettings, before: Option<&Self>) -> Self {
+        let bounds = Bounds { rows_max: settings.rows_max, bytes_max: settings.bytes_max };
+        let (services, check) = match before {
+            Some(before) => {
+                (before.services.successor(settings.wait, bounds), before.check.successor(CHECK_TIMEOUT, bounds))
+            }
+            None => {
+                let stock = Stock::new(settings.connections_max.get());
+                (Site::new(stock, settings.wait, bounds), Site::new(Stock::new(1), CHECK_TIMEOUT, bounds))
+            }
+        };
+        Self { services, check, settings: settings.clone() }
     }
 }
 
@@ -356,10 +399,6 @@ fn pool(
 /// Whether events may be left in transactions of this grant.
 fn writes_events(grant: &DatabaseGrant, publishers: &BTreeSet<Arc<str>>) -> bool {
     grant.mode == Mode::ReadWrite && publishers.contains(&grant.service)
-}
-
-async fn prepare_outbox(name: &Arc<str>, outbox: &Outbox) -> Result<(), StartError> {
-    outbox.prepare().await.map_err(|source| StartError::Outbox { database: name.clone(), source })
 }
 
 /// Applies the migrations of a database, if it has any.

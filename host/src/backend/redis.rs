@@ -109,6 +109,14 @@ impl Stores {
         self.stores.values()
     }
 
+    /// From now on the private server acknowledges nothing that is not on the disk.
+    pub async fn fsync_always(&self) -> Result<(), StartError> {
+        match &self.server {
+            Some(server) => Ok(server.fsync_always().await?),
+            None => Ok(()),
+        }
+    }
+
     /// Writes the private server's data down and ends it. A second call does nothing.
     pub async fn stop(&self) {
         if let Some(server) = &self.server {

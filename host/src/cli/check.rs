@@ -7,8 +7,9 @@ use serde::Serialize;
 use super::{Output, run::environment};
 use crate::{
     component::Component,
-    deploy::missing_needs,
+    deploy::{beyond_ceiling, missing_needs},
     engine,
+    grant::Ceiling,
     manifest::{Loaded, Manifest, ServiceSettings},
     problem::{Problem, Problems},
 };
@@ -19,14 +20,25 @@ struct Checked {
     manifest: String,
     services: usize,
     routes: usize,
+    /// Some service may reach everything.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    unrestricted: bool,
     warnings: Vec<Problem>,
 }
 
-pub(super) fn check(file: &Path, output: Output) -> anyhow::Result<ExitCode> {
-    let (loaded, problems) = match Manifest::examine(file, &environment()) {
-        Ok(examined) => examined,
-        Err(problems) => return refused(&problems, output),
+pub(super) fn check(file: &Path, ceiling: Option<&Path>, output: Output) -> anyhow::Result<ExitCode> {
+    let (ceiling, beside) = match ceiling.map(Ceiling::load).transpose() {
+        Ok(ceiling) => (ceiling, Vec::new()),
+        Err(problems) => (None, problems.iter().cloned().collect()),
     };
+    let (mut loaded, problems) = match Manifest::examine(file, &environment()) {
+        Ok(examined) => examined,
+        Err(problems) => {
+            return refused(&Problems::new(file, problems.iter().cloned().chain(beside).collect()), output);
+        }
+    };
+    let narrowed = loaded.narrow(ceiling.as_ref());
+    let problems = Problems::new(file, problems.iter().cloned().chain(beside).chain(narrowed).collect());
     let engine = engine::compiler()?;
     // What is wrong with a component whose own table has mistakes may be due to these.
     let judged = loaded.manifest.services.values().filter(|service| !has_mistakes(service, &problems));
@@ -40,11 +52,12 @@ pub(super) fn check(file: &Path, output: Output) -> anyhow::Result<ExitCode> {
         manifest: file.display().to_string(),
         services: loaded.manifest.services.len(),
         routes: loaded.manifest.routes.len(),
+        unrestricted: loaded.manifest.services.values().any(|service| service.grants.is_unrestricted()),
         warnings: loaded.warnings,
     };
     match output.json {
         true => output.document(&checked)?,
-        false => output.text(&checked.to_text())?,
+        false => output.text(&checked.to_text(output))?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -66,17 +79,25 @@ fn component_problems(loaded: &Loaded, service: &ServiceSettings, engine: &wasmt
     let missing = component.missing(&service.grants);
     let missing = missing.iter().map(|missing| loaded.problem(&key("component"), missing));
     let lines = missing_needs(component.sections.permissions.as_deref(), &service.grants);
+    let beyond = beyond_ceiling(&lines, &service.grants);
     let needs = lines.iter().map(|line| {
-        loaded.problem(&key("permissions"), format_args!("the component needs `{line}`, which is not granted; add it"))
+        let message = match service.grants.ceiling().filter(|_| beyond.contains(line)) {
+            Some(ceiling) => format!(
+                "the component needs `{line}`, which the operator's ceiling {} does not allow; add it to `[ceiling]` there",
+                ceiling.file().display()
+            ),
+            None => format!("the component needs `{line}`, which is not granted; add it"),
+        };
+        loaded.problem(&key("permissions"), message)
     });
     missing.chain(needs).collect()
 }
 
 impl Checked {
-    fn to_text(&self) -> String {
+    fn to_text(&self, output: Output) -> String {
         let mut text = String::new();
         for warning in &self.warnings {
-            text.push_str(&format!("warning: {warning}\n"));
+            text.push_str(&output.alarmed(format!("warning: {warning}\n")));
         }
         text.push_str(&format!(
             "{}: {}, {}, no mistakes\n",

@@ -11,7 +11,12 @@ use clap::Args;
 use http::{Method, Uri};
 use serde::Serialize;
 
-use super::{Output, check::refused, run::environment, table};
+use super::{
+    Output,
+    check::refused,
+    run::{environment, load},
+    table,
+};
 use crate::{
     backend::identity::Identities,
     manifest::Manifest,
@@ -26,6 +31,9 @@ pub(super) struct Arguments {
     method: Option<String>,
     /// Its path and query, or a whole URL for a gateway with several hosts.
     path: Option<String>,
+    /// The operator's ceiling on permissions, as for `run`.
+    #[arg(long, value_name = "FILE")]
+    ceiling: Option<PathBuf>,
     /// A bearer token that it carries.
     #[arg(long, conflicts_with = "net")]
     token: Option<String>,
@@ -38,8 +46,8 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn explain(arguments: &Arguments, output: Output) -> anyhow::Result<ExitCode> {
-    let manifest = match Manifest::load(&arguments.manifest, &environment()) {
-        Ok(loaded) => loaded.manifest,
+    let manifest = match load(&arguments.manifest, arguments.ceiling.as_deref(), &environment()) {
+        Ok((loaded, _)) => loaded.manifest,
         Err(problems) => return refused(&problems, output),
     };
     match (&arguments.service, &arguments.net, &arguments.method, &arguments.path) {
@@ -120,6 +128,9 @@ struct Decision {
     rule: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     add: Option<String>,
+    /// Where: the table and its file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    to: Option<String>,
     /// What the name resolves to now, as far as it was looked up.
     addresses: Vec<IpAddr>,
 }
@@ -135,6 +146,7 @@ fn outgoing(manifest: &Manifest, service: &str, target: &str, output: Output) ->
         allowed: decided.allowed,
         rule: decided.rule,
         add: decided.line,
+        to: decided.table,
         addresses,
     };
     if output.json {
@@ -142,8 +154,8 @@ fn outgoing(manifest: &Manifest, service: &str, target: &str, output: Output) ->
     } else {
         let word = if decision.allowed { "may" } else { "may not" };
         let mut text = format!("{service} {word} reach {target}: {}\n", decision.rule);
-        if let Some(line) = &decision.add {
-            text.push_str(&format!("to allow it, add `{line}` to `services.{service}.permissions`\n"));
+        if let (Some(line), Some(to)) = (&decision.add, &decision.to) {
+            text.push_str(&format!("to allow it, add `{line}` to {to}\n"));
         }
         output.text(&text)?;
     }

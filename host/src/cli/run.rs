@@ -17,7 +17,9 @@ use super::{
     watch::{Watching, build_missing},
 };
 use crate::{
-    manifest::{Environment, Manifest},
+    grant::Ceiling,
+    manifest::{Environment, Loaded, Manifest},
+    problem::Problems,
     serve::{self, Report, Running, Surroundings},
     telemetry,
 };
@@ -37,11 +39,33 @@ pub(super) fn admin_token() -> Option<String> {
 
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// Whether people may be shown colours.
+pub(super) fn colours() -> bool {
+    std::env::var_os("NO_COLOR").is_none()
+}
+
+/// The operator's ceiling and the manifest under it, with the mistakes of both.
+pub(super) fn load(
+    file: &Path,
+    ceiling: Option<&Path>,
+    environment: &Environment,
+) -> Result<(Loaded, Option<Arc<Ceiling>>), Problems> {
+    let ceiling = ceiling.map(Ceiling::load).transpose();
+    let loaded = Manifest::load(file, environment);
+    match (ceiling, loaded) {
+        (Ok(ceiling), Ok(loaded)) => Ok((loaded.under(ceiling.as_ref())?, ceiling)),
+        (Err(problems), Ok(_)) | (Ok(_), Err(problems)) => Err(problems),
+        (Err(ceiling), Err(manifest)) => {
+            Err(Problems::new(file, ceiling.iter().chain(manifest.iter()).cloned().collect()))
+        }
+    }
+}
+
 /// With `watching`, what is edited is built and swapped in.
-pub(super) fn run(file: &Path, watching: bool, output: Output) -> anyhow::Result<ExitCode> {
+pub(super) fn run(file: &Path, ceiling: Option<&Path>, watching: bool, output: Output) -> anyhow::Result<ExitCode> {
     let began = Instant::now();
     let environment = environment();
-    let loaded = match Manifest::load(file, &environment) {
+    let (loaded, ceiling) = match load(file, ceiling, &environment) {
         Ok(loaded) => loaded,
         Err(problems) => return refused(&problems, output),
     };
@@ -54,15 +78,15 @@ pub(super) fn run(file: &Path, watching: bool, output: Output) -> anyhow::Result
         return refused(&missing, output);
     }
     let filter = environment.get("ARCHIPEL_LOG").map_or("info", String::as_str);
-    let telemetry = telemetry::start(filter, !environment.contains_key("NO_COLOR"))?;
-    tracing::info!(file = %loaded.manifest.file.display(), digest = loaded.digest, "starting");
+    let telemetry = telemetry::start(filter, colours())?;
+    tracing::info!(file = %loaded.manifest.file.display(), digest = loaded.digest, ceiling = ceiling.as_ref().map(|ceiling| ceiling.file().display().to_string()), "starting");
     for warning in &loaded.warnings {
         tracing::warn!(file = %warning.file.display(), "{warning}");
     }
     let progress = Progress::new(loaded.manifest.services.len());
     let (watch, digest) = (Arc::new(progress), loaded.digest);
     let lost = telemetry.lost.clone();
-    let surroundings = Surroundings { file: file.to_owned(), digest, environment, watch, began, lost };
+    let surroundings = Surroundings { file: file.to_owned(), digest, ceiling, environment, watch, began, lost };
     let code = runtime.block_on(live(loaded.manifest, surroundings, watching, output));
     // Time for what was told to end: the private servers of a start that was broken off.
     runtime.shutdown_timeout(SHUTDOWN_TIMEOUT);
@@ -146,7 +170,14 @@ fn print(report: &Report, output: Output) -> anyhow::Result<()> {
     if let Some(file) = &report.admin_token {
         text.push_str(&format!("  token of the admin API: {}\n\n", file.display()));
     }
-    super::table(&rows).lines().for_each(|line| text.push_str(&format!("  {line}\n")));
+    output.alarmed(super::table(&rows)).lines().for_each(|line| text.push_str(&format!("  {line}\n")));
+    for service in report.services.iter().filter(|service| !service.cut.is_empty()) {
+        text.push_str(&format!(
+            "\n  cut from {} by the operator's ceiling: {}\n",
+            service.name,
+            service.cut.join(", ")
+        ));
+    }
     let public = if report.public_routes.is_empty() { "nothing".into() } else { report.public_routes.join(", ") };
     text.push_str(&format!("\n  open to everybody, without a token: {public}\n\n"));
     output.text(&text)

@@ -36,8 +36,15 @@ pub(super) fn status(admin: &Admin, output: Output) -> anyhow::Result<ExitCode> 
     let accepted = list(&status["services"]).flat_map(|service| {
         list(&service["accepted"]).map(move |accepted| {
             let [line, by, at] = ["line", "by", "at"].map(|key| word(&accepted[key]));
-            format!("\naccepted for {} by {by} at {at}, not in the manifest: {line}\n", word(&service["name"]))
+            let held =
+                if accepted["beyondCeiling"] == true { " (not given: beyond the operator's ceiling)" } else { "" };
+            format!("\naccepted for {} by {by} at {at}, not in the manifest: {line}{held}\n", word(&service["name"]))
         })
+    });
+    let cut = list(&status["services"]).filter(|service| list(&service["cut"]).next().is_some()).map(|service| {
+        let words: Vec<String> = list(&service["cut"]).map(word).collect();
+        let (name, file) = (word(&service["name"]), word(&status["ceiling"]));
+        format!("\ncut from {name} by the operator's ceiling {file}: {}\n", words.join(", "))
     });
     let ramps = list(&status["services"]).filter(|service| service["ramp"].is_object()).map(|service| {
         let (name, ramp) = (word(&service["name"]), &service["ramp"]);
@@ -49,8 +56,8 @@ pub(super) fn status(admin: &Admin, output: Output) -> anyhow::Result<ExitCode> 
             ramp["percent"]
         )
     });
-    let restart = accepted.chain(ramps).collect::<String>() + &restart;
-    output.text(&format!("{name}, up for {uptime} s\n\n{}{restart}", table(&rows)))?;
+    let restart = accepted.chain(cut).chain(ramps).collect::<String>() + &restart;
+    output.text(&format!("{name}, up for {uptime} s\n\n{}{restart}", output.alarmed(table(&rows))))?;
     Ok(ExitCode::SUCCESS)
 }
 

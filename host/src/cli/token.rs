@@ -147,7 +147,7 @@ fn sign(
     let token = Issuer::open(name, settings, data)?.sign_now(subject, roles, ttl)?;
     match document {
         Some(output) => output.document(&json!({ "token": token, "expiresIn": ttl.as_secs() })),
-        None => Output { json: false }.text(&format!("{token}\n")),
+        None => Output { json: false, red: false }.text(&format!("{token}\n")),
     }
 }
 

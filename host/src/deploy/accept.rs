@@ -3,15 +3,16 @@
 //! They are exactly the lines that the build's own needs lack, they hold for its service until the
 //! manifest grants them too or its file names another component, and they are written down with who
 //! accepted them and when. Names that the manifest does not have stay refused, and so do events: the
-//! manifest alone says who takes part in them. What is called up here are values; whoever starts a
+//! manifest alone says who takes part in them. The ceiling is asked again at each start, and takes back
+//! what it does not allow any more. What is called up here are values; whoever starts a
 //! service asks for them.
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::missing_needs;
+use super::{beyond_ceiling, missing_needs};
 use crate::{
     component::{self, Accepted, Digest, Histories},
-    grant::{Grants, Mode, Permissions, SignGrant, call::CallScope, keyvalue::KeyValueScope, net::NetAllow},
+    grant::{Mode, Permissions, SignGrant, call::CallScope, keyvalue::KeyValueScope, net::NetAllow},
     manifest::{DatabasePlace, Manifest, ServiceSettings, ttl},
 };
 
@@ -26,6 +27,13 @@ pub fn accepted(mut manifest: Manifest, histories: &Histories) -> (Manifest, Gon
         let mut kept = Vec::new();
         let before = histories.of(&settings.name).accepted;
         for accepted in holding(settings, histories) {
+            // Kept, for another ceiling may allow it at another start.
+            if !beyond_ceiling(std::slice::from_ref(&accepted.line), &settings.grants).is_empty() {
+                let (service, line) = (&settings.name, &accepted.line);
+                tracing::warn!(%service, line, "the operator's ceiling does not allow an accepted permission; it is not given");
+                kept.push(accepted);
+                continue;
+            }
             match widened(settings, std::slice::from_ref(&accepted.line), &as_written) {
                 Ok(wider) => {
                     *settings = wider;
@@ -79,14 +87,17 @@ fn holding(settings: &ServiceSettings, histories: &Histories) -> Vec<Accepted> {
 /// # Errors
 /// A line that names something the manifest does not have, or that no manifest could have.
 pub fn widened(settings: &ServiceSettings, lines: &[String], manifest: &Manifest) -> Result<ServiceSettings, String> {
-    let mut permissions = settings.grants.permissions().clone();
+    let mut permissions = settings.grants.written().clone();
     for line in lines {
         let table: toml::Table = line.parse().map_err(|_| format!("`{line}` is no permission"))?;
         for (key, value) in &table {
             add(&mut permissions, key, value, manifest).map_err(|reason| format!("`{line}`: {reason}"))?;
         }
     }
-    let grants = Grants::new(settings.name.clone(), settings.grants.manifest().to_owned(), permissions);
+    let grants = settings.grants.with(permissions);
+    if let (Some(ceiling), Some(line)) = (grants.ceiling(), beyond_ceiling(lines, &grants).first()) {
+        return Err(format!("`{line}`: the operator's ceiling {} does not allow it", ceiling.file().display()));
+    }
     Ok(ServiceSettings { grants: Arc::new(grants), ..settings.clone() })
 }
 
@@ -189,4 +200,47 @@ fn texts(value: &toml::Value) -> Result<Vec<&str>, String> {
 
 fn unknown(kind: &str, name: &str) -> String {
     format!("the manifest has no `[{kind}.{name}]`; a name must be there before it can be granted")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::manifest::Environment;
+
+    #[test]
+    fn what_was_accepted_and_does_not_hold_is_forgotten_only_once_the_manifest_runs() {
+        let folder = tempfile::tempdir().unwrap();
+        let wasm = b"a build";
+        fs::write(folder.path().join("users.wasm"), wasm).unwrap();
+        let file = folder.path().join("shop.toml");
+        let histories = Histories::open(folder.path()).unwrap();
+        let line = "keyvalue = { sessions = \"read\" }";
+        let accepted_line = Accepted { line: line.to_owned(), by: "ci".to_owned(), at: String::new() };
+        let accept = |history: &mut component::History| {
+            history.file = Some(Digest::of(wasm));
+            history.accepted = vec![accepted_line];
+        };
+        histories.change("users", None, accept).unwrap();
+        let load = |rest: &str| {
+            let text = format!("name = \"shop\"\n[services.users]\ncomponent = \"users.wasm\"\n{rest}");
+            fs::write(&file, text).unwrap();
+            Manifest::load(&file, &Environment::default()).unwrap_or_else(|problems| panic!("{problems}")).manifest
+        };
+        let stores = |manifest: &Manifest| manifest.services["users"].grants.stores().count();
+
+        let (holds, gone) = accepted(load("[redis.main]\n[keyvalue.sessions]\nredis = \"main\"\n"), &histories);
+        gone.settle(&histories);
+        assert_eq!((stores(&holds), histories.of("users").accepted.len()), (1, 1));
+
+        // The name is gone; a start that fails after this remembers what was accepted.
+        let (without, gone) = accepted(load(""), &histories);
+        assert_eq!(stores(&without), 0);
+        drop(gone);
+        assert_eq!(histories.of("users").accepted.len(), 1);
+        let (_, gone) = accepted(load(""), &histories);
+        gone.settle(&histories);
+        assert!(histories.of("users").accepted.is_empty());
+    }
 }

@@ -26,11 +26,8 @@ use crate::{
 use work::Work;
 
 /// The consumers of a host.
-pub struct Consumers {
-    /// Nobody consumes where nothing carries events.
-    events: Option<Arc<Events>>,
-    running: Mutex<Running>,
-}
+#[derive(Default)]
+pub struct Consumers(Mutex<Running>);
 
 #[derive(Default)]
 struct Running {
@@ -52,15 +49,16 @@ struct Consumer {
 }
 
 impl Consumers {
-    pub fn new(events: Option<Arc<Events>>) -> Self {
-        Self { events, running: Mutex::default() }
-    }
-
     /// From now on these services are handed events, as far as they subscribe to any. A consumer whose
     /// service and settings are what they were goes on; another finishes what it has and takes no more.
-    pub fn replace(&self, services: impl IntoIterator<Item = (Arc<ServiceSettings>, Arc<Service>)>) {
-        let Some(events) = &self.events else { return };
-        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Nobody consumes where nothing carries events.
+    pub fn replace(
+        &self,
+        events: Option<&Arc<Events>>,
+        services: impl IntoIterator<Item = (Arc<ServiceSettings>, Arc<Service>)>,
+    ) {
+        let Some(events) = events else { return };
+        let mut running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if running.stopped {
             return;
         }
@@ -85,7 +83,7 @@ impl Consumers {
     /// another host is handed it. Cancel safe.
     pub async fn stop(&self, drain: Duration) {
         let tasks: Vec<JoinHandle<()>> = {
-            let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             running.stopped = true;
             let consumers = std::mem::take(&mut running.by_service).into_values().map(Consumer::end);
             consumers.chain(std::mem::take(&mut running.ending)).collect()

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 use wasmtime::component::Linker;
 
-use super::{DeployError, missing_needs};
+use super::{DeployError, beyond_ceiling, missing_needs};
 use crate::{
     backend::{Backends, events::Events},
     component::{self, Artifacts, Component, ComponentError, Digest, Entry, Histories, Outcome, Start},
@@ -289,7 +289,10 @@ pub(super) fn permitted(component: &Component, settings: &ServiceSettings) -> Re
     let lines = missing_needs(component.sections.permissions.as_deref(), &settings.grants);
     match lines.is_empty() {
         true => Ok(()),
-        false => Err(DeployError::Needs { service, manifest: settings.grants.manifest().to_owned(), lines }),
+        false => {
+            let beyond = beyond_ceiling(&lines, &settings.grants);
+            Err(DeployError::Needs { service, grants: settings.grants.clone(), lines, beyond })
+        }
     }
 }
 

@@ -1,6 +1,14 @@
 //! What a component says it needs, against what its manifest grants.
 
-use crate::grant::{Grants, Mode, topic::TopicPattern};
+use std::{sync::Arc, time::Duration};
+
+use crate::grant::{
+    Grants, Mode, Permissions, SignGrant,
+    call::CallScope,
+    keyvalue::KeyValueScope,
+    net::{NetAllow, NetPermission},
+    topic::TopicPattern,
+};
 
 /// The lines to add to `services.NAME.permissions`; empty when all needs are granted.
 ///
@@ -39,6 +47,46 @@ pub fn missing_needs(needs: Option<&str>, grants: &Grants) -> Vec<String> {
     let subscribed = grants.subscription().map(|subscription| subscription.get().topics.clone()).unwrap_or_default();
     lines.extend(missing("subscribe", &|topic| covered(&subscribed, topic)));
     lines
+}
+
+/// Those of `lines` that the ceiling would not let any manifest grant.
+pub fn beyond_ceiling(lines: &[String], grants: &Grants) -> Vec<String> {
+    let is_beyond = |line: &&String| {
+        let most = grants.with(most(line, grants));
+        missing_needs(Some(line), &most.as_written()).is_empty() && !missing_needs(Some(line), &most).is_empty()
+    };
+    lines.iter().filter(is_beyond).cloned().collect()
+}
+
+/// As much as the manifest could grant of what `line` names; under which prefix, it has said or has not.
+fn most(line: &str, grants: &Grants) -> Permissions {
+    let needs: toml::Table = line.parse().unwrap_or_default();
+    let names = |key: &str| -> Vec<Arc<str>> {
+        match needs.get(key) {
+            Some(toml::Value::Table(named)) => named.keys().map(|name| name.as_str().into()).collect(),
+            Some(toml::Value::Array(listed)) => listed.iter().filter_map(|name| Some(name.as_str()?.into())).collect(),
+            _ => Vec::new(),
+        }
+    };
+    let everywhere = || vec!["**".parse().expect("a pattern for every topic")];
+    let sign = needs.get("sign").and_then(|sign| {
+        let roles = sign.get("roles").and_then(toml::Value::as_array).into_iter().flatten();
+        let roles = roles.filter_map(|role| Some(role.as_str()?.into())).collect();
+        Some(SignGrant { auth: sign.get("auth")?.as_str()?.into(), roles, ttl_max: Duration::MAX })
+    });
+    let prefix =
+        |store: &str| grants.written().keyvalue.get(store).map_or_else(|| "".into(), |scope| scope.prefix.clone());
+    let whole = |store: Arc<str>| (store.clone(), KeyValueScope { prefix: prefix(&store), mode: Mode::ReadWrite });
+    Permissions {
+        postgres: names("postgres").into_iter().map(|name| (name, Mode::ReadWrite)).collect(),
+        sign,
+        passwords: true,
+        call: names("call").into_iter().map(|name| (name, CallScope::Whole)).collect(),
+        net: NetPermission { allow: NetAllow::Everything, ..NetPermission::default() },
+        keyvalue: names("keyvalue").into_iter().map(whole).collect(),
+        publish: everywhere(),
+        subscribe: everywhere(),
+    }
 }
 
 /// Whether this is a shape of `key` that is compared with grants.
@@ -118,14 +166,10 @@ fn tokens(needed: &toml::Value, grants: &Grants) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::BTreeMap, time::Duration};
+    use std::collections::BTreeMap;
 
     use super::*;
-    use crate::grant::{
-        Permissions, SignGrant,
-        call::CallScope,
-        net::{NetAllow, NetPermission},
-    };
+    use crate::grant::{Ceiling, env::EnvGrant};
 
     #[track_caller]
     fn check(needs: &str, granted: &[(&str, Mode)], lines: &[&str]) {
@@ -191,5 +235,37 @@ mod tests {
         };
         assert_eq!(missing_needs(Some(needs), &grants(&["user", "admin"])), Vec::<String>::new());
         assert_eq!(missing_needs(Some(needs), &grants(&["admin"])), lines[..1]);
+    }
+
+    #[test]
+    fn a_line_is_beyond_the_ceiling_when_no_manifest_could_grant_it() {
+        let allowed = Permissions {
+            postgres: BTreeMap::from([("*".into(), Mode::Read)]),
+            call: BTreeMap::from([("products".into(), CallScope::Whole)]),
+            publish: vec!["order.*".parse().unwrap()],
+            ..Permissions::default()
+        };
+        let ceiling = Arc::new(Ceiling::new("c.toml".into(), allowed, EnvGrant::default()));
+        let grants = Grants::new("a".into(), "a.toml".into(), Permissions::default()).under(ceiling, Vec::new());
+        for (line, expected) in [
+            ("postgres = { users = \"read\" }", false),
+            ("postgres = { users = \"read-write\" }", true),
+            ("call = [\"products\"]", false),
+            ("call = { products = [\"GET /a\"] }", false),
+            ("call = [\"users\"]", true),
+            ("publish = [\"order.created\"]", false),
+            ("publish = [\"user.created\"]", true),
+            ("passwords = true", true),
+            ("net = [\"a.example:443\"]", true),
+            ("sign = { auth = \"main\", roles = [\"user\"] }", true),
+            ("keyvalue = { cache = \"read\" }", true),
+            // No manifest could say it, with a ceiling or without.
+            ("net = true", false),
+            ("no toml", false),
+        ] {
+            let beyond = !beyond_ceiling(&[line.to_owned()], &grants).is_empty();
+            assert_eq!(beyond, expected, "{line}");
+            assert!(beyond_ceiling(&[line.to_owned()], &grants.as_written()).is_empty(), "{line}");
+        }
     }
 }

@@ -45,7 +45,48 @@ pub struct CallGrant {
     pub callee: Arc<str>,
 }
 
+impl CallScope {
+    /// What is left of it under a ceiling's.
+    pub(super) fn within(&self, ceiling: &Self) -> Option<Self> {
+        match (self, ceiling) {
+            (all, Self::Whole) | (Self::Whole, all) => Some(all.clone()),
+            (Self::Only(these), Self::Only(those)) => {
+                let both: Vec<_> =
+                    these.iter().flat_map(|one| those.iter().filter_map(|other| one.meet(other))).collect();
+                (!both.is_empty()).then_some(Self::Only(both))
+            }
+        }
+    }
+
+    fn allows(&self, method: &Method, path: &str) -> bool {
+        match self {
+            Self::Whole => true,
+            Self::Only(only) => only.iter().any(|one| one.allows(method, path)),
+        }
+    }
+}
+
 impl CallPattern {
+    /// The requests that both allow.
+    fn meet(&self, other: &Self) -> Option<Self> {
+        let method = match (&self.method, &other.method) {
+            (one, same) if one == same => one,
+            (&Method::GET, head @ &Method::HEAD) | (head @ &Method::HEAD, &Method::GET) => head,
+            _ => return None,
+        };
+        if self.path.split('/').count() != other.path.split('/').count() {
+            return None;
+        }
+        let segment = |pair| match pair {
+            ("*", "") | ("", "*") => None,
+            ("*", one) | (one, "*") => Some(one),
+            (one, same) if one == same => Some(one),
+            _ => None,
+        };
+        let segments: Option<Vec<&str>> = self.path.split('/').zip(other.path.split('/')).map(segment).collect();
+        Some(Self { method: method.clone(), path: segments?.join("/") })
+    }
+
     /// `GET` allows `HEAD` too, as it does for routes.
     fn allows(&self, method: &Method, path: &str) -> bool {
         let method = self.method == *method || (self.method == Method::GET && *method == Method::HEAD);
@@ -108,16 +149,22 @@ impl Grants {
     /// # Errors
     /// [`Denial`] names the line that would allow exactly this request.
     pub fn call(&self, callee: &str, method: &Method, path: &str) -> Result<Granted<CallGrant>, Denial> {
+        let is_written = self.written.call.get(callee).is_some_and(|scope| scope.allows(method, path));
+        let word = self.word(is_written);
         let denied = |rule: String, line: String| Denial {
             service: self.service.clone(),
             target: format!("{method} http://{callee}.internal{path}"),
             rule,
-            fix: Fix::add(line, &self.manifest),
+            fix: Fix::add(line, word.clone()),
         };
-        match self.permissions.call.get_key_value(callee) {
-            Some((callee, CallScope::Whole)) => Ok(Granted(CallGrant { callee: callee.clone() })),
-            Some((callee, CallScope::Only(only))) if only.iter().any(|one| one.allows(method, path)) => {
-                Ok(Granted(CallGrant { callee: callee.clone() }))
+        let allowed = self.permissions.call.get_key_value(callee).filter(|(_, scope)| scope.allows(method, path));
+        if let Some((callee, _)) = allowed {
+            return Ok(Granted(CallGrant { callee: callee.clone() }));
+        }
+        match self.written.call.get(callee) {
+            Some(scope) if scope.allows(method, path) => {
+                let only = format!("call = {{ {callee} = [\"{method} {path}\"] }}");
+                Err(denied(word.rule().unwrap_or_default(), only))
             }
             Some(_) => Err(denied(
                 format!("`call` covers other requests to `{callee}`"),

@@ -37,6 +37,11 @@ impl EnvPattern {
         }
     }
 
+    /// Every name: for a ceiling only, which lists nobody's variables.
+    pub fn everything() -> Self {
+        Self(Match::Prefix(String::new()))
+    }
+
     /// The one name it stands for; none for a prefix.
     pub fn exact(&self) -> Option<&str> {
         match &self.0 {

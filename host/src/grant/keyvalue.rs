@@ -12,6 +12,14 @@ pub struct KeyValueScope {
     pub mode: Mode,
 }
 
+impl KeyValueScope {
+    /// What is left of it under a ceiling's; nothing where its keys are outside of that.
+    pub(super) fn within(&self, ceiling: &Self) -> Option<Self> {
+        let mode = self.mode.min(ceiling.mode);
+        self.prefix.starts_with(&*ceiling.prefix).then(|| Self { prefix: self.prefix.clone(), mode })
+    }
+}
+
 /// A store as one service may use it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyValueGrant {
@@ -33,18 +41,22 @@ impl Grants {
     pub fn keyvalue(&self, store: &str) -> Result<Granted<KeyValueGrant>, Denied> {
         match self.permissions.keyvalue.get_key_value(store) {
             Some((store, scope)) => Ok(Granted(KeyValueGrant { store: store.clone(), scope: scope.clone() })),
-            None => Err(self.no_store(format!("the key-value store `{store}`"), store)),
+            None => {
+                let is_written = self.written.keyvalue.contains_key(store);
+                Err(self.no_store(format!("the key-value store `{store}`"), store, is_written))
+            }
         }
     }
 
     /// The refusal of a write to a store that is granted for reading only.
     pub fn no_writing(&self, granted: &Granted<KeyValueGrant>) -> Denied {
         let store = &granted.get().store;
-        self.no_store(format!("the key-value store `{store}` for writing"), store)
+        let is_written = self.written.keyvalue.get(store).is_some_and(|scope| scope.mode == Mode::ReadWrite);
+        self.no_store(format!("the key-value store `{store}` for writing"), store, is_written)
     }
 
-    fn no_store(&self, what: String, store: &str) -> Denied {
+    fn no_store(&self, what: String, store: &str, is_written: bool) -> Denied {
         let line = format!("`keyvalue = {{ {store} = \"read-write\" }}`");
-        Denied { service: self.service.clone(), what, line, manifest: self.manifest.clone() }
+        Denied { service: self.service.clone(), what, line, word: self.word(is_written) }
     }
 }

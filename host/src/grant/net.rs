@@ -11,11 +11,10 @@ mod target;
 
 use std::{
     net::{IpAddr, SocketAddr},
-    path::PathBuf,
     sync::Arc,
 };
 
-use super::{Denial, Fix, Granted, Grants};
+use super::{Denial, Fix, Granted, Grants, Word};
 
 pub use pattern::NetPattern;
 pub use target::{Place, Scheme, Target, TargetError};
@@ -41,15 +40,41 @@ impl Default for NetAllow {
     }
 }
 
+impl NetPermission {
+    /// What is left of it under a ceiling's, as far as entries tell: each decision is made on both.
+    pub(super) fn within(&self, ceiling: &Self) -> Self {
+        let allow = match (&self.allow, &ceiling.allow) {
+            (all, NetAllow::Everything) | (NetAllow::Everything, all) => all.clone(),
+            (NetAllow::Only(these), NetAllow::Only(those)) => {
+                let mut both = Vec::new();
+                for one in these.iter().flat_map(|one| those.iter().filter_map(|other| one.meet(other))) {
+                    if !both.contains(&one) {
+                        both.push(one);
+                    }
+                }
+                NetAllow::Only(both.into())
+            }
+        };
+        Self { allow, deny: self.deny.iter().chain(&*ceiling.deny).cloned().collect() }
+    }
+}
+
 /// A target that may be reached, if its addresses may.
 #[derive(Debug, Clone)]
 pub struct Destination {
     target: Target,
+    /// The manifest's, then the ceiling's if there is one: each must admit an address.
+    passes: Vec<Pass>,
+    service: Arc<str>,
+}
+
+/// One word that allows a target.
+#[derive(Debug, Clone)]
+struct Pass {
     /// The entry that allows it; none when everything is allowed.
     entry: Option<NetPattern>,
     deny: Arc<[NetPattern]>,
-    service: Arc<str>,
-    manifest: PathBuf,
+    word: Word,
 }
 
 /// A decision about one target, for a person.
@@ -58,8 +83,10 @@ pub struct NetDecision {
     pub allowed: bool,
     /// The rule that decided.
     pub rule: String,
-    /// The line of `permissions` that would allow it.
+    /// The line that would allow it.
     pub line: Option<String>,
+    /// Where that line goes.
+    pub table: Option<String>,
 }
 
 impl Grants {
@@ -87,41 +114,30 @@ impl Grants {
     /// # Errors
     /// [`Denial`] names the rule, and the line that would allow it.
     pub fn net(&self, target: &Target) -> Result<Granted<Destination>, Denial> {
-        let net = &self.permissions.net;
         let denied =
             |rule: String, fix: Fix| Denial { service: self.service.clone(), target: target.to_string(), rule, fix };
-        if let Some(entry) = net.deny.iter().find(|entry| entry.denies(target)) {
-            return Err(denied(denied_by(entry), REMOVE_DENY));
+        let by_ceiling = self.ceiling().map(|ceiling| (self.word(true), ceiling.net()));
+        let words = || std::iter::once((self.word(false), &self.written.net)).chain(by_ceiling.clone());
+        for (word, net) in words() {
+            if let Some(entry) = net.deny.iter().find(|entry| entry.denies(target)) {
+                return Err(denied(denied_by(entry, &word), REMOVE_DENY));
+            }
         }
-        let entry = match &net.allow {
-            NetAllow::Everything => None,
-            NetAllow::Only(allow) => {
-                let matching = || allow.iter().filter(|entry| entry.allows(target));
-                // The most generous of those that match: a literal address opens what a range does not.
-                let opening = matching().find(|entry| refused_address(target, entry).is_none());
-                // A name itself says more than a wildcard over it, wherever the two stand.
-                let exact = || matching().find(|entry| !entry.is_wildcard());
-                match opening
-                    .filter(|_| matches!(target.place, Place::Address(_)))
-                    .or_else(exact)
-                    .or_else(|| matching().next())
-                {
+        let mut passes = Vec::new();
+        for (word, net) in words() {
+            let entry = match &net.allow {
+                NetAllow::Everything => None,
+                NetAllow::Only(allow) => match allowing(allow, target) {
                     Some(entry) => Some(entry.clone()),
                     None => {
-                        let line = format!("net = [\"{target}\"]");
-                        let rule = "no entry of `net` allows it".to_owned();
-                        return Err(denied(rule, Fix::add(line, &self.manifest)));
+                        let rule = word.rule().unwrap_or_else(|| "no entry of `net` allows it".to_owned());
+                        return Err(denied(rule, Fix::add(format!("net = [\"{target}\"]"), word)));
                     }
-                }
-            }
-        };
-        let destination = Destination {
-            target: target.clone(),
-            entry,
-            deny: net.deny.clone(),
-            service: self.service.clone(),
-            manifest: self.manifest.clone(),
-        };
+                },
+            };
+            passes.push(Pass { entry, deny: net.deny.clone(), word });
+        }
+        let destination = Destination { target: target.clone(), passes, service: self.service.clone() };
         // A literal address needs no look at DNS.
         if let Place::Address(address) = target.place {
             destination.admit(&[address])?;
@@ -138,16 +154,18 @@ impl Grants {
         let target: Target = target.parse()?;
         if let Some(callee) = target.callee() {
             let rule = format!("`{callee}.internal` is a service of this host: `call` decides, not `net`");
-            return Ok(NetDecision { allowed: false, rule, line: Some(format!("call = [\"{callee}\"]")) });
+            let table = Some(self.word(false).table(&self.service));
+            return Ok(NetDecision { allowed: false, rule, line: Some(format!("call = [\"{callee}\"]")), table });
         }
         let decided = self.net(&target).and_then(|granted| match addresses {
             [] => Ok(granted.get().rule()),
             some => granted.get().admit(some).map(|_admitted| granted.get().rule()),
         });
         Ok(match decided {
-            Ok(rule) => NetDecision { allowed: true, rule, line: None },
+            Ok(rule) => NetDecision { allowed: true, rule, line: None, table: None },
             Err(denial) => {
-                NetDecision { allowed: false, rule: denial.rule, line: denial.fix.line().map(str::to_owned) }
+                let (line, table) = (denial.fix.line().map(str::to_owned), denial.fix.table(&self.service));
+                NetDecision { allowed: false, rule: denial.rule, line, table }
             }
         })
     }
@@ -160,10 +178,15 @@ impl Destination {
 
     /// The rule that allows it.
     fn rule(&self) -> String {
-        match &self.entry {
-            Some(entry) => format!("allowed by \"{entry}\" of `net`"),
-            None => "allowed by `net = true`".into(),
-        }
+        let pass = |pass: &Pass| {
+            let entry = pass.entry.as_ref();
+            let entry = entry.map_or_else(|| "`net = true`".to_owned(), |entry| format!("\"{entry}\" of `net`"));
+            match &pass.word {
+                Word::Manifest(_) => format!("allowed by {entry}"),
+                Word::Ceiling(file) => format!("and by {entry} in the operator's ceiling {}", file.display()),
+            }
+        };
+        self.passes.iter().map(pass).collect::<Vec<_>>().join(", ")
     }
 
     /// The second look: those of `addresses`, in their order, that may be connected to.
@@ -194,17 +217,26 @@ impl Destination {
             };
             Some(Denial { service: self.service.clone(), target, rule, fix })
         };
-        if let Some(entry) = self.deny.iter().find(|entry| entry.denies(&found)) {
-            return denied(denied_by(entry), REMOVE_DENY);
+        for pass in &self.passes {
+            if let Some(entry) = pass.deny.iter().find(|entry| entry.denies(&found)) {
+                return denied(denied_by(entry, &pass.word), REMOVE_DENY);
+            }
         }
-        let entry = self.entry.as_ref()?;
-        let rule = refused_address(&found, entry)?;
-        let fix = match (&self.target.place, entry.is_wildcard()) {
+        let refused = |pass: &Pass| {
+            let entry = pass.entry.as_ref()?;
+            Some((entry.is_wildcard(), refused_address(&found, entry)?, pass.word.clone()))
+        };
+        let (is_wildcard, rule, word) = self.passes.iter().find_map(refused)?;
+        let rule = match &word {
+            Word::Manifest(_) => rule,
+            Word::Ceiling(file) => format!("{rule}, in the operator's ceiling {}", file.display()),
+        };
+        let fix = match (&self.target.place, is_wildcard) {
             (Place::Name(_), true) if special::special(address).next().is_none() => {
-                Fix::add(format!("net = [\"{}\"]", self.target), &self.manifest)
+                Fix::add(format!("net = [\"{}\"]", self.target), word)
             }
             (Place::Name(_), _) => NAME_THE_ADDRESS,
-            (Place::Address(_), _) => Fix::add(format!("net = [\"{found}\"]"), &self.manifest),
+            (Place::Address(_), _) => Fix::add(format!("net = [\"{found}\"]"), word),
         };
         denied(rule, fix)
     }
@@ -214,8 +246,23 @@ const NAME_THE_ADDRESS: Fix =
     Fix::Other("no name leads there; an entry for the address itself lets the component dial that address");
 const REMOVE_DENY: Fix = Fix::Other("a deny wins over every allow");
 
-fn denied_by(entry: &NetPattern) -> String {
-    format!("denied by \"{entry}\" of `net.deny`")
+fn denied_by(entry: &NetPattern, word: &Word) -> String {
+    match word {
+        Word::Manifest(_) => format!("denied by \"{entry}\" of `net.deny`"),
+        Word::Ceiling(file) => {
+            format!("denied by \"{entry}\" of `net.deny` in the operator's ceiling {}", file.display())
+        }
+    }
+}
+
+/// The most generous of the entries that allow `target`.
+fn allowing<'a>(allow: &'a [NetPattern], target: &Target) -> Option<&'a NetPattern> {
+    let matching = || allow.iter().filter(|entry| entry.allows(target));
+    // A literal address opens what a range does not.
+    let opening = matching().find(|entry| refused_address(target, entry).is_none());
+    // A name itself says more than a wildcard over it, wherever the two stand.
+    let exact = || matching().find(|entry| !entry.is_wildcard());
+    opening.filter(|_| matches!(target.place, Place::Address(_))).or_else(exact).or_else(|| matching().next())
 }
 
 /// Why the address of `found` may not be reached by way of `entry`, if so.

@@ -90,6 +90,29 @@ impl TopicPattern {
         (!self.0.contains('*')).then(|| Topic(self.0.clone()))
     }
 
+    /// The topics that both match.
+    fn meet(&self, other: &Self) -> Option<Self> {
+        let (mut these, mut those) = (self.0.split('.'), other.0.split('.'));
+        let mut both = Vec::new();
+        loop {
+            match (these.next(), those.next()) {
+                (None, None) => break,
+                (Some("**"), Some(one)) => {
+                    both.extend(std::iter::once(one).chain(those));
+                    break;
+                }
+                (Some(one), Some("**")) => {
+                    both.extend(std::iter::once(one).chain(these));
+                    break;
+                }
+                (Some("*"), Some(one)) | (Some(one), Some("*")) => both.push(one),
+                (Some(one), Some(same)) if one == same => both.push(one),
+                _ => return None,
+            }
+        }
+        Some(Self(both.join(".").into()))
+    }
+
     /// Whether this covers all that `other` may match.
     pub fn covers(&self, other: &Self) -> bool {
         let (mut wide, mut narrow) = (self.0.split('.'), other.0.split('.'));
@@ -130,6 +153,17 @@ impl FromStr for TopicPattern {
     }
 }
 
+/// What is left of `written` under a ceiling's patterns.
+pub(super) fn within(written: &[TopicPattern], ceiling: &[TopicPattern]) -> Vec<TopicPattern> {
+    let mut both = Vec::new();
+    for one in written.iter().flat_map(|one| ceiling.iter().filter_map(|other| one.meet(other))) {
+        if !both.contains(&one) {
+            both.push(one);
+        }
+    }
+    both
+}
+
 fn measured(text: &str) -> Result<&str, TopicError> {
     if (1..=TOPIC_MAX_BYTES).contains(&text.len()) { Ok(text) } else { Err(TopicError::Length) }
 }
@@ -158,12 +192,15 @@ impl Grants {
     pub fn publish(&self, topic: Topic) -> Result<Granted<Publishing>, Denial> {
         match self.permissions.publish.iter().any(|pattern| pattern.matches(&topic)) {
             true => Ok(Granted(Publishing { service: self.service.clone(), topic })),
-            false => Err(Denial {
-                service: self.service.clone(),
-                target: format!("the topic {topic}"),
-                rule: "`publish` does not cover it".into(),
-                fix: Fix::add(format!("publish = [\"{topic}\"]"), &self.manifest),
-            }),
+            false => {
+                let word = self.word(self.written.publish.iter().any(|pattern| pattern.matches(&topic)));
+                Err(Denial {
+                    service: self.service.clone(),
+                    target: format!("the topic {topic}"),
+                    rule: word.rule().unwrap_or_else(|| "`publish` does not cover it".into()),
+                    fix: Fix::add(format!("publish = [\"{topic}\"]"), word),
+                })
+            }
         }
     }
 }

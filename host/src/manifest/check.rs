@@ -6,6 +6,7 @@
 
 mod admin;
 mod auth;
+mod ceiling;
 mod database;
 mod environment;
 mod events;
@@ -33,6 +34,7 @@ pub use self::auth::{key_document, ttl};
 pub(super) use self::{
     admin::admin,
     auth::{Auths, GatewayAuth, auth},
+    ceiling::ceiling,
     database::database,
     events::events,
     gateway::gateway,

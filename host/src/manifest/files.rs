@@ -48,9 +48,7 @@ impl Files {
     pub(super) fn of(path: &Path, text: &str, confines: Option<&Confines>) -> Result<Self, Vec<Problem>> {
         let unreadable = unreadable(path);
         let shown = path.parent().unwrap_or(Path::new(""));
-        // Of the folder, not of the file: that may be a link into a mounted volume.
-        let folder = if shown.as_os_str().is_empty() { Path::new(".") } else { shown };
-        let folder = folder.canonicalize().map_err(unreadable)?;
+        let folder = folder_of(path).map_err(unreadable)?;
 
         let main = structure::read::<RawManifest>(path, text);
         let Some(raw) = main.raw else { return Err(main.problems) };
@@ -87,6 +85,18 @@ fn unreadable(path: &Path) -> impl Fn(io::Error) -> Vec<Problem> {
         let message = format!("cannot read it: {error}; name a manifest, such as `manifests/shop.toml`");
         vec![Problem { file: path.into(), place: None, key: String::new(), message }]
     }
+}
+
+/// Of the folder, not of the file: that may be a link into a mounted volume.
+fn folder_of(path: &Path) -> io::Result<PathBuf> {
+    let shown = path.parent().unwrap_or(Path::new(""));
+    if shown.as_os_str().is_empty() { Path::new(".").canonicalize() } else { shown.canonicalize() }
+}
+
+/// `path`, absolute.
+pub(super) fn absolute(path: &Path) -> io::Result<PathBuf> {
+    let folder = folder_of(path)?;
+    Ok(path.file_name().map_or(folder.clone(), |name| folder.join(name)))
 }
 
 /// The included files while they are being read.
@@ -165,11 +175,11 @@ fn canonical(file: &Path) -> PathBuf {
     file.canonicalize().unwrap_or_else(|_| file.into())
 }
 
-fn read_text(path: &Path) -> io::Result<String> {
+pub(super) fn read_text(path: &Path) -> io::Result<String> {
     let mut text = String::new();
     File::open(path)?.take(FILE_MAX + 1).read_to_string(&mut text)?;
     if text.len() as u64 > FILE_MAX {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "a manifest has at most 4 MiB"));
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it has more than 4 MiB"));
     }
     Ok(text)
 }

@@ -33,7 +33,7 @@ const NEVER: &[(&str, &str)] = &[
     ("events", ELSEWHERE),
     (
         "ceiling",
-        "a manifest cannot set its own ceiling: that is the operator's file, which is not yet supported; remove this table",
+        "a manifest cannot set its own ceiling: that is the operator's own file, `archipel run --ceiling FILE`; remove this table",
     ),
     (
         "services.*.permissions.run",
@@ -52,11 +52,22 @@ const NEVER: &[(&str, &str)] = &[
 
 /// Why a key is refused, if it is one that users may expect to work.
 pub(super) fn refusal(pattern: &str) -> Option<String> {
+    if let Some(key) = pattern.strip_prefix("ceiling.") {
+        return of_ceiling(key);
+    }
     let of =
         |list: &'static [(&str, &'static str)]| list.iter().find(|(key, _)| *key == pattern).map(|(_, text)| *text);
     match (of(NEVER), of(LATER)) {
         (Some(text), _) => Some(text.into()),
         (None, Some(feature)) => Some(format!("not yet supported ({feature}); remove it")),
         (None, None) => None,
+    }
+}
+
+/// The same in a ceiling, whose keys are those of `permissions`.
+fn of_ceiling(key: &str) -> Option<String> {
+    match key {
+        "use" => Some("a ceiling names no permission sets, which are a manifest's; write here what they allow".into()),
+        other => refusal(&format!("services.*.permissions.{other}")),
     }
 }

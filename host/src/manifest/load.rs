@@ -33,7 +33,7 @@ pub struct Loaded {
     /// SHA-256 over the files as they were read, in hex. It covers no value of the environment.
     pub digest: String,
     /// As the user wrote it.
-    file: PathBuf,
+    pub(super) file: PathBuf,
     places: HashMap<String, (PathBuf, Place)>,
 }
 

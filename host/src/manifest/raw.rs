@@ -5,6 +5,7 @@
 //! as a whole; what must be written is `required` in the schema and checked in `check`.
 
 mod auth;
+mod ceiling;
 mod events;
 mod gather;
 mod keyvalue;
@@ -18,12 +19,13 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub(crate) use self::auth::{RawAlgorithm, RawAuth, RawKeys, RawSecret, RawSign};
+pub(crate) use self::ceiling::RawCeiling;
 pub(crate) use self::events::{RawConsumer, RawEvents};
 pub(crate) use self::gather::{RawPart, RawPartFrom};
 pub(crate) use self::keyvalue::{RawKeyValue, RawKeyValueGrant};
 pub(crate) use self::reach::{RawCall, RawNet};
 pub(crate) use self::redis::RawRedis;
-pub(crate) use self::service::{RawEnv, RawLimits, RawMode, RawReuse, RawService, RawSwap};
+pub(crate) use self::service::{RawEnv, RawLimits, RawMode, RawPermissions, RawReuse, RawService, RawSwap};
 use super::{
     defaults,
     quantity::{Size, Time},

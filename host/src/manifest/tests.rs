@@ -1,6 +1,7 @@
 //! What a manifest may say, as tables: a file and the lines that `check` prints for it.
 
 mod auth;
+mod ceiling;
 mod database;
 mod environment;
 mod events;
@@ -133,7 +134,7 @@ fn a_key_of_a_later_feature_is_refused_and_says_which() {
             "3:2 secrets: not yet supported (secrets); remove it",
             "6:17 services.a.permissions.secrets: not yet supported (secrets); remove it",
             "6:32 services.a.permissions.sockets: not yet supported (raw sockets); remove it",
-            "11:2 ceiling: a manifest cannot set its own ceiling: that is the operator's file, which is not yet supported; remove this table",
+            "11:2 ceiling: a manifest cannot set its own ceiling: that is the operator's own file, `archipel run --ceiling FILE`; remove this table",
         ],
     );
 }

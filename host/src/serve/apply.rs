@@ -7,20 +7,20 @@
 use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Instant};
 
 use arc_swap::ArcSwap;
-use gateway::gateway::Gateway;
+use gateway::{gateway::Gateway, listener::Admission};
 use tokio::sync::Mutex;
 
 use super::{
-    StartError, change, engine_settings, front,
+    StartError, carry, change, engine_settings, events, events_are_embedded, front,
     limits::{self, Limits},
-    probes,
+    probes, publishers, tell_unrestricted,
 };
 use crate::{
     admin::{Apply, Applying, Done},
-    backend::{Backends, identity::Identities, keyvalue::KeyValues},
+    backend::{Backends, identity::Identities, keyvalue::KeyValues, outbox::Relays},
     deploy::{self, Applied, ApplyError, Deployment, Next, Widen, Widened, Widening},
     engine::EngineSettings,
-    grant::{DatabaseGrant, Granted},
+    grant::{Ceiling, DatabaseGrant, Granted},
     health::Health,
     manifest::{Confines, Environment, Loaded, Manifest, ServiceSettings},
     problem::chain,
@@ -32,11 +32,16 @@ pub(super) struct Applier {
     /// As the user wrote it: messages call it so.
     pub(super) file: PathBuf,
     pub(super) environment: Environment,
+    /// As at the start: no manifest changes it.
+    pub(super) ceiling: Option<Arc<Ceiling>>,
     pub(super) manifest: ArcSwap<Manifest>,
     pub(super) deployment: Arc<Deployment>,
     pub(super) gateway: Arc<Gateway>,
     pub(super) health: Arc<Health>,
     pub(super) limits: ArcSwap<Limits>,
+    /// Of the gateway's listeners.
+    pub(super) admission: Admission,
+    pub(super) relays: Arc<Relays>,
     /// One at a time.
     pub(super) turn: Arc<Mutex<()>>,
     /// What the engine was started with.
@@ -49,11 +54,12 @@ impl Apply for Applier {
             let Ok(_turn) = self.turn.try_lock() else { return self.counted(Err(ApplyError::Busy)) };
             let began = Instant::now();
             let (running, file) = (self.manifest.load_full(), self.file.clone());
-            let environment = self.environment.clone();
+            let (environment, ceiling) = (self.environment.clone(), self.ceiling.clone());
             let reading = tokio::task::spawn_blocking(move || {
                 let here = Manifest::load(&file, &environment).ok().map(|loaded| loaded.manifest);
                 let confines = Confines::of([Some(&*running), here.as_ref()].into_iter().flatten());
-                let loaded = Manifest::load_sent(&file, &text, &environment, &confines).map_err(ApplyError::Wrong)?;
+                let loaded = Manifest::load_sent(&file, &text, &environment, &confines);
+                let loaded = loaded.and_then(|loaded| loaded.under(ceiling.as_ref())).map_err(ApplyError::Wrong)?;
                 match change::refused(&running, &loaded.manifest, here.as_ref()) {
                     refused if refused.is_empty() => Ok(loaded),
                     refused => Err(ApplyError::Refused(refused)),
@@ -70,8 +76,9 @@ impl Applier {
     /// The manifest's file as it is now; it comes from the machine, and may say everything.
     pub(super) async fn apply_file(&self, by: &str, began: Instant) -> Result<Done, ApplyError> {
         let _turn = self.turn.lock().await;
-        let (file, environment) = (self.file.clone(), self.environment.clone());
-        let reading = tokio::task::spawn_blocking(move || Manifest::load(&file, &environment));
+        let (file, environment, ceiling) = (self.file.clone(), self.environment.clone(), self.ceiling.clone());
+        let reading = move || Manifest::load(&file, &environment).and_then(|loaded| loaded.under(ceiling.as_ref()));
+        let reading = tokio::task::spawn_blocking(reading);
         let broken = |_broken| ApplyError::Backend("reading the manifest broke off".to_owned());
         let applied = async {
             let loaded = reading.await.map_err(broken)?.map_err(ApplyError::Wrong)?;
@@ -104,7 +111,6 @@ impl Applier {
             return Err(ApplyError::NeedsRestart(missing));
         }
         change.restart.extend(change::beyond(&self.engine, &engine_settings(&change.manifest)));
-        change::outboxes(&running, &change.manifest).map_err(ApplyError::NeedsRestart)?;
         let turns = self.deployment.turns().await;
         let backends = self.backends(&running, &change.manifest).await?;
         let reissued: BTreeSet<&Arc<str>> = (change.manifest.issuers.iter())
@@ -112,9 +118,11 @@ impl Applier {
             .map(|(name, _)| name)
             .collect();
         let kept_otherwise = |store: &Arc<str>| running.keyvalue.get(store) != change.manifest.keyvalue.get(store);
+        let bounded_otherwise = |name: &Arc<str>| running.databases.get(name) != change.manifest.databases.get(name);
         let touched = |settings: &ServiceSettings| {
             settings.grants.signs().is_some_and(|sign| reissued.contains(&sign.auth))
                 || settings.grants.stores().any(|granted| kept_otherwise(&granted.get().store))
+                || settings.grants.databases().any(|granted| bounded_otherwise(&granted.get().database))
         };
         let next = self.deployment.next(&change.manifest, turns, backends.clone(), &touched, by).await;
         let next = next.map_err(ApplyError::Services)?;
@@ -147,6 +155,10 @@ impl Applier {
         self.limits.store(limits);
         self.deployment.runs(applied);
         self.manifest.store(Arc::new(change.manifest));
+        for warning in &loaded.warnings {
+            tracing::warn!(file = %warning.file.display(), "{warning}");
+        }
+        tell_unrestricted(&self.manifest.load());
         // It cannot fail, and a panic in it has been logged.
         let _ = tokio::task::spawn_blocking(move || gone.settle(&histories)).await;
         tracing::info!(
@@ -163,9 +175,19 @@ impl Applier {
         let now = self.deployment.loader.backends();
         let grants: Vec<Granted<DatabaseGrant>> = grants(manifest);
         let mut next = (*now).clone();
-        if manifest.databases != running.databases || grants != self::grants(running) {
-            let changed = now.databases.changed(&manifest.databases, &grants).await;
+        let [before, publishers] = [running, manifest].map(|manifest| publishers(manifest.services.values()));
+        if manifest.databases != running.databases || grants != self::grants(running) || publishers != before {
+            let changed = now.databases.changed(&manifest.databases, &grants, &publishers).await;
             next.databases = Arc::new(changed.map_err(|error| ApplyError::Backend(chain(&error)))?);
+            for warning in next.databases.warnings() {
+                tracing::warn!("{warning}");
+            }
+        }
+        if running.events.is_none() && manifest.events.is_some() {
+            if events_are_embedded(manifest) {
+                now.redis.fsync_always().await.map_err(|error| ApplyError::Backend(chain(&error)))?;
+            }
+            next.events = events(manifest, &now.redis);
         }
         if manifest.keyvalue != running.keyvalue {
             next.keyvalue = Arc::new(KeyValues::new(&manifest.name, &manifest.keyvalue, &now.redis));
@@ -184,8 +206,9 @@ impl Applier {
         let now = self.deployment.loader.backends();
         let services = self.deployment.services();
         let others = services.values().map(|deployed| &*deployed.settings).filter(|other| other.name != of.name);
-        let grants: Vec<_> = others.chain([of]).flat_map(|settings| settings.grants.databases()).collect();
-        let changed = now.databases.changed(&manifest.databases, &grants).await;
+        let all: Vec<_> = others.chain([of]).collect();
+        let grants: Vec<_> = all.iter().flat_map(|settings| settings.grants.databases()).collect();
+        let changed = now.databases.changed(&manifest.databases, &grants, &publishers(all.into_iter())).await;
         let databases = Arc::new(changed.map_err(|error| chain(&error))?);
         Ok(Arc::new(Backends { databases, ..(*now).clone() }))
     }
@@ -195,8 +218,15 @@ impl Applier {
         loader.bound_bodies(manifest.gateway.body_limit_bytes);
         loader.limit_drain(manifest.host.drain);
         loader.artifacts.bound(manifest.host.artifacts_max_bytes);
+        self.admission.resize(manifest.gateway.connections_max);
+        let before = loader.backends();
+        backends.databases.take_over(&before.databases);
+        if let (Some(events), Some(settings)) = (&backends.events, &manifest.events) {
+            events.keep(settings.clone());
+        }
         self.health.replace(probes::of(manifest, next.services(), backends), probes::own(manifest, backends));
         self.deployment.go_over(next, manifest.host.drain);
+        carry(backends, &self.relays);
     }
 }
 

@@ -1,15 +1,11 @@
 //! What of a changed manifest takes effect while the host runs, what only with a restart, and what
 //! a manifest that was sent may not say at all.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
     engine::EngineSettings,
-    grant::Mode,
-    manifest::{DatabaseSettings, Manifest, RedisSettings},
+    manifest::{DatabasePlace, DatabaseSettings, EventSettings, Manifest, RedisSettings},
 };
 
 /// A manifest that can run now.
@@ -32,14 +28,13 @@ pub(super) fn live(running: &Manifest, wanted: Manifest) -> Result<Change, Strin
     keep.key("gateway.listen", &running.gateway.listen, &mut manifest.gateway.listen);
     keep.key("gateway.tls", &running.gateway.tls, &mut manifest.gateway.tls);
     keep.key("gateway.h2c", &running.gateway.h2c, &mut manifest.gateway.h2c);
-    keep.key("gateway.connections_max", &running.gateway.connections_max, &mut manifest.gateway.connections_max);
     keep.key("admin.listen", &running.admin.listen, &mut manifest.admin.listen);
     keep.key("admin.tokens", &running.admin.tokens, &mut manifest.admin.tokens);
     keep.key("host.data", &running.host.data, &mut manifest.host.data);
     keep.key("host.guest_memory", &running.host.guest_memory_bytes, &mut manifest.host.guest_memory_bytes);
     databases(&mut keep, &running.databases, &mut manifest.databases);
     servers(&mut keep, &running.redis, &mut manifest.redis);
-    keep.key("events", &running.events, &mut manifest.events);
+    events(&mut keep, &running.events, &mut manifest.events);
     reachable(&manifest)?;
     Ok(Change { manifest, restart })
 }
@@ -56,17 +51,33 @@ impl Keep<'_> {
     }
 }
 
-/// New databases are made, and removed ones let go; one that is there stays where it is, with its
-/// bounds.
+/// New databases are made, and removed ones let go; one that is there stays where it is.
 fn databases(
     keep: &mut Keep<'_>,
     running: &BTreeMap<Arc<str>, DatabaseSettings>,
     wanted: &mut BTreeMap<Arc<str>, DatabaseSettings>,
 ) {
     for (name, running) in running {
-        if let Some(wanted) = wanted.get_mut(name) {
-            keep.key(&format!("postgres.{name}"), running, wanted);
+        let Some(wanted) = wanted.get_mut(name) else { continue };
+        match (&running.place, &mut wanted.place) {
+            (
+                DatabasePlace::External { url, url_read, .. },
+                DatabasePlace::External { url: wanted, url_read: wanted_read, .. },
+            ) => {
+                keep.key(&format!("postgres.{name}.url"), url, wanted);
+                keep.key(&format!("postgres.{name}.url_read"), url_read, wanted_read);
+            }
+            (running, wanted) => keep.key(&format!("postgres.{name}.url"), running, wanted),
         }
+    }
+}
+
+/// What carries events is settled when there is something; how long they are kept is not.
+fn events(keep: &mut Keep<'_>, running: &Option<EventSettings>, wanted: &mut Option<EventSettings>) {
+    match (running, &mut *wanted) {
+        (Some(running), Some(wanted)) => keep.key("events.redis", &running.redis, &mut wanted.redis),
+        (Some(_), None) => keep.key("events", running, wanted),
+        (None, _) => {}
     }
 }
 
@@ -99,12 +110,8 @@ fn reachable(manifest: &Manifest) -> Result<(), String> {
             return Err(format!("`keyvalue.{name}` is in `redis.{redis}`, which is only there after a restart"));
         }
     }
-    for service in manifest.services.values() {
-        let needs_events = !service.grants.publishes().is_empty() || service.grants.subscription().is_some();
-        if needs_events && manifest.events.is_none() {
-            let name = &service.name;
-            return Err(format!("`{name}` uses events, and `[events]` is only there after a restart"));
-        }
+    if let Some(events) = manifest.events.as_ref().filter(|events| !manifest.redis.contains_key(&events.redis)) {
+        return Err(format!("`[events]` names `redis.{}`, which is only there after a restart", events.redis));
     }
     Ok(())
 }
@@ -117,29 +124,6 @@ pub(super) fn beyond(started: &EngineSettings, wanted: &EngineSettings) -> Vec<S
     ];
     let named = beyond.into_iter().filter(|(beyond, _)| *beyond);
     named.map(|(_, key)| format!("services.*.{key}, beyond what the engine was started for")).collect()
-}
-
-/// Services that leave events in a database which has no place for theirs yet: it is made at the start.
-///
-/// # Errors
-/// The first of them.
-pub(super) fn outboxes(running: &Manifest, wanted: &Manifest) -> Result<(), String> {
-    let known: BTreeSet<_> = writers(running).collect();
-    match writers(wanted).find(|writer| !known.contains(writer)) {
-        Some((service, database)) => Err(format!(
-            "`{service}` publishes and writes `postgres.{database}`: the outbox for that is only there after a restart"
-        )),
-        None => Ok(()),
-    }
-}
-
-/// Who may leave events in which database.
-fn writers(manifest: &Manifest) -> impl Iterator<Item = (Arc<str>, Arc<str>)> {
-    let publishing = manifest.services.values().filter(|service| !service.grants.publishes().is_empty());
-    publishing.flat_map(|service| {
-        let written = service.grants.databases().filter(|granted| granted.get().mode == Mode::ReadWrite);
-        written.map(|granted| (service.name.clone(), granted.get().database.clone())).collect::<Vec<_>>()
-    })
 }
 
 /// What a manifest that was sent may not change: it comes from the machine. `file` is the one on the
@@ -166,4 +150,101 @@ pub(super) fn refused(running: &Manifest, wanted: &Manifest, file: Option<&Manif
         }
     }
     refused
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, num::NonZeroUsize};
+
+    use super::*;
+    use crate::manifest::Environment;
+
+    fn manifest(text: &str) -> Manifest {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("shop.toml");
+        fs::write(&file, format!("name = \"shop\"\n{text}")).unwrap();
+        let loaded = Manifest::load(&file, &Environment::default());
+        let loaded = loaded.unwrap_or_else(|problems| panic!("{problems}"));
+        // Two tests' folders are no change.
+        Manifest { file: "shop.toml".into(), ..loaded.manifest }
+    }
+
+    /// What can run of `wanted`, and what it names.
+    #[track_caller]
+    fn check(running: &str, wanted: &str, restart: &[&str]) -> Manifest {
+        let mut wanted = manifest(wanted);
+        let running = manifest(running);
+        wanted.host.data.clone_from(&running.host.data);
+        let change = live(&running, wanted).unwrap();
+        assert_eq!(change.restart, restart);
+        change.manifest
+    }
+
+    const A: &str = "[postgres.a]\nurl = \"postgres://u@a.test/a\"\n";
+
+    #[test]
+    fn where_a_database_is_needs_a_restart_and_nothing_else_of_it_does() {
+        let all = "connections_max = 3\nwait = \"2s\"\nstatement_timeout = \"1s\"\nrows_max = 5\nbytes_max = \"1MiB\"\noptional = true\n";
+        let embedded = check("[postgres.a]\n", &format!("[postgres.a]\n{all}"), &[]);
+        assert_eq!(embedded.databases["a"].rows_max, 5);
+        check("", "[postgres.a]\n", &[]);
+        check("[postgres.a]\n", "", &[]);
+        let strict = check(A, &format!("{A}tls = \"require\"\n{all}"), &[]);
+        assert!(matches!(
+            strict.databases["a"].place,
+            DatabasePlace::External { tls: crate::manifest::TlsMode::Require, .. }
+        ));
+
+        let moved = check(A, &format!("{}{all}", A.replace("a.test", "b.test")), &["postgres.a.url"]);
+        let DatabasePlace::External { url, .. } = &moved.databases["a"].place else { panic!("it is elsewhere") };
+        assert_eq!((url.reveal(), moved.databases["a"].rows_max), ("postgres://u@a.test/a", 5));
+        check(A, &format!("{A}url_read = \"postgres://r@a.test/a\"\n"), &["postgres.a.url_read"]);
+        let kept = check("[postgres.a]\n", A, &["postgres.a.url"]);
+        assert_eq!(kept.databases["a"].place, DatabasePlace::Embedded);
+        check(A, "[postgres.a]\n", &["postgres.a.url"]);
+    }
+
+    #[test]
+    fn events_come_and_are_kept_otherwise_but_do_not_move_or_go() {
+        let stores = "[redis.main]\n[redis.other]\n";
+        let events = |lines: &str| format!("{stores}[events]\n{lines}\n");
+        assert!(check(stores, &events("redis = \"main\""), &[]).events.is_some());
+        let kept = check(&events("redis = \"main\""), &events("redis = \"main\"\nretain = \"1h\""), &[]);
+        assert_eq!(kept.events.unwrap().retain.as_secs(), 3600);
+        let moved = events("redis = \"other\"\nretain_bytes = \"2MiB\"");
+        let moved = check(&events("redis = \"main\""), &moved, &["events.redis"]).events.unwrap();
+        assert_eq!((&*moved.redis, moved.retain_bytes), ("main", 2 << 20));
+        assert!(check(&events("redis = \"main\""), stores, &["events"]).events.is_some());
+        let nowhere = live(&manifest("[redis.main]\n"), manifest(&events("redis = \"other\""))).err().unwrap();
+        assert!(nowhere.contains("`redis.other`") && nowhere.contains("restart"), "{nowhere}");
+    }
+
+    #[test]
+    fn what_the_reference_does_not_call_live_is_named_and_stays() {
+        let gateway = "[gateway]\nlisten = \"127.0.0.1:3000\"\n";
+        let more = "connections_max = 7\nrequests_max = 7\nexpose_version = false\n";
+        assert_eq!(check(gateway, &format!("{gateway}{more}"), &[]).gateway.connections_max.get(), 7);
+        let kept =
+            check(gateway, "[gateway]\nlisten = \"127.0.0.1:3001\"\nh2c = false\n", &["gateway.listen", "gateway.h2c"]);
+        assert_eq!(kept.gateway.listen[0].port(), 3000);
+        check("", "[host]\nguest_memory = \"1GiB\"\ndrain = \"1s\"\n", &["host.guest_memory"]);
+        check("[redis.a]\n", "[redis.a]\n[redis.b]\n", &["redis.b"]);
+    }
+
+    #[test]
+    fn limits_that_the_engine_has_no_room_for_are_named() {
+        let started = EngineSettings {
+            instances_max: 512,
+            instance_memory_max_bytes: 1 << 30,
+            guest_memory_bytes: 1 << 30,
+            workers: NonZeroUsize::MIN,
+        };
+        assert!(beyond(&started, &started).is_empty());
+        let fewer = EngineSettings { instances_max: 10, instance_memory_max_bytes: 1, ..started };
+        assert!(beyond(&started, &fewer).is_empty());
+        let named = beyond(&started, &EngineSettings { instances_max: 513, ..started });
+        assert_eq!(named, ["services.*.limits.concurrency, beyond what the engine was started for"]);
+        let named = beyond(&started, &EngineSettings { instance_memory_max_bytes: (1 << 30) + 1, ..started });
+        assert_eq!(named, ["services.*.limits.memory, beyond what the engine was started for"]);
+    }
 }

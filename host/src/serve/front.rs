@@ -207,10 +207,7 @@ pub(super) fn admin(
 }
 
 pub(super) fn listening(settings: &GatewaySettings, tls: Option<Tls>) -> listener::Settings {
-    let mut listening = listener::Settings::new(settings.connections_max);
-    listening.tls = tls;
-    listening.h2c = settings.h2c;
-    listening
+    listener::Settings { tls, h2c: settings.h2c, ..listener::Settings::new(settings.connections_max) }
 }
 
 pub(super) fn admin_listening() -> listener::Settings {

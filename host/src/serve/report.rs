@@ -38,6 +38,12 @@ pub struct ServiceRow {
     pub name: String,
     pub version: String,
     pub permissions: Vec<String>,
+    /// What its manifest grants and the operator's ceiling takes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cut: Vec<String>,
+    /// It may reach everything.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub unrestricted: bool,
     #[serde(rename = "startMs")]
     pub start_ms: u64,
     /// The manifest's file, or what was swapped in before the restart.
@@ -56,6 +62,8 @@ impl Running {
                 name: deployed.settings.name.to_string(),
                 version: version.label.to_str().unwrap_or_default().to_owned(),
                 permissions: permissions(deployed),
+                cut: deployed.settings.grants.cut(),
+                unrestricted: deployed.settings.grants.is_unrestricted(),
                 source: deployed.origin,
                 start_ms: millis(deployed.start),
                 cached: version.component.cached,

@@ -31,13 +31,13 @@ pub fn service(name: &str, lines: &str) -> String {
 
 /// Writes the manifest's file anew and applies it.
 #[track_caller]
-fn apply(host: &Host, rest: &str) -> Answer {
+pub fn apply(host: &Host, rest: &str) -> Answer {
     let file = write_manifest(host.folder.path(), rest);
     host.apply(&fs::read_to_string(file).unwrap())
 }
 
 #[track_caller]
-fn applied(host: &Host, rest: &str) -> Value {
+pub fn applied(host: &Host, rest: &str) -> Value {
     let answer = apply(host, rest);
     assert_eq!(answer.status, 200, "{}", answer.text());
     answer.json()["data"].clone()
@@ -59,7 +59,7 @@ fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
     expected.iter().map(|(name, change)| ((*name).to_owned(), (*change).to_owned())).collect()
 }
 
-fn status(host: &Host) -> Value {
+pub fn status(host: &Host) -> Value {
     host.admin("GET", "/v1/status", b"").json()["data"].clone()
 }
 

@@ -310,6 +310,8 @@ const SHOWN: &[(&str, &str)] = &[
     ("archipel run manifests/shop.toml --watch", "watch: the same command"),
     ("archipel check manifests/shop.toml", "cli"),
     ("archipel run manifests/shop.toml", "the demo's script"),
+    ("archipel check manifests/shop.toml --ceiling /etc/archipel/ceiling.toml", "ceiling: the same command"),
+    ("archipel run manifests/shop.toml --ceiling /etc/archipel/ceiling.toml", "ceiling: the same command"),
     ("archipel healthcheck --wait 60 http://127.0.0.1:3000/health/ready", "cli; the demo's script"),
 ];
 

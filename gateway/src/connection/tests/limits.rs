@@ -1,6 +1,7 @@
 //! Time limits and connection limits.
 
 use super::*;
+use crate::listener::Admission;
 
 const SHORT: Duration = Duration::from_millis(100);
 
@@ -53,15 +54,43 @@ async fn a_client_that_does_not_read_is_cut() {
 
 #[tokio::test]
 async fn one_address_cannot_take_every_connection() {
-    let server = Server::with(|settings| settings.connections_per_address_max = NonZeroUsize::new(2).unwrap(), hello);
+    let server = Server::with(|settings| settings.admission = Admission::with(connections(1024), 2), hello);
     let (_first, _second) = (server.connect().await, server.connect().await);
     until("both are counted", || server.drain.connections() == 2).await;
     assert_eq!(read_to_close(&mut server.connect().await).await.0, "");
 }
 
 #[tokio::test]
+async fn more_connections_come_in_at_once_and_fewer_close_none_but_let_none_in() {
+    let admission = Admission::with(connections(2), 100);
+    let server = Server::with(|settings| settings.admission = admission.clone(), hello);
+    let mut open = vec![server.connect().await, server.connect().await];
+    until("both are in", || server.drain.connections() == 2).await;
+    let waiting = server.connect().await;
+    admission.resize(connections(8)); // four from one address
+    until("the third is in", || server.drain.connections() == 3).await;
+    open.push(waiting);
+
+    admission.resize(connections(1));
+    let mut late = server.connect().await;
+    late.write_all(REQUEST).await.unwrap();
+    for socket in &mut open {
+        socket.write_all(REQUEST).await.unwrap();
+        assert!(read_to_close(socket).await.0.ends_with("hello"), "it is served to its end");
+    }
+    assert!(read_to_close(&mut late).await.0.ends_with("hello"), "and then there is room for the next");
+    assert_eq!(server.calls(), 4);
+}
+
+const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+
+fn connections(number: usize) -> NonZeroUsize {
+    NonZeroUsize::new(number).unwrap()
+}
+
+#[tokio::test]
 async fn a_full_listener_still_notices_the_drain() {
-    let server = Server::with(|settings| settings.connections_max = NonZeroUsize::new(1).unwrap(), hello);
+    let server = Server::with(|settings| settings.admission = Admission::with(connections(1), 1), hello);
     let _only = server.connect().await;
     until("it is counted", || server.drain.connections() == 1).await;
     server.drain.start();
@@ -70,7 +99,7 @@ async fn a_full_listener_still_notices_the_drain() {
 
 #[tokio::test]
 async fn five_hundred_slow_clients_do_not_stop_the_next_one() {
-    let server = Server::with(|settings| settings.connections_max = NonZeroUsize::new(1200).unwrap(), hello);
+    let server = Server::with(|settings| settings.admission = Admission::new(connections(1200)), hello);
     let mut slow = Vec::new();
     for _ in 0..500 {
         let mut socket = server.connect().await;

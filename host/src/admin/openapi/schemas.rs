@@ -22,6 +22,7 @@ const SCHEMAS: &[(&str, &[(&str, &str)])] = &[
             ("uptime", COUNT),
             ("manifest", OBJECT),
             ("guestMemory", OBJECT),
+            ("ceiling", "string?"),
             ("services", LIST),
         ],
     ),

@@ -8,7 +8,10 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
     process::Stdio,
-    sync::{Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -47,6 +50,8 @@ const SOCKET_FILE: &str = "redis.socket";
 /// A running private Redis. Dropping it kills the process; what it wrote down is kept.
 pub struct Server {
     socket: PathBuf,
+    /// Nothing is acknowledged before it is on the disk; also by a process that is started again.
+    fsync_always: Arc<AtomicBool>,
     stop: Mutex<Option<oneshot::Sender<()>>>,
     keeper: Mutex<Option<JoinHandle<()>>>,
 }
@@ -74,6 +79,8 @@ pub enum ServerError {
     Died(String),
     #[error("Redis was not ready within {} s", START_TIMEOUT.as_secs())]
     NotReady,
+    #[error("Redis does not write each change to the disk at once: {0}")]
+    Sync(String),
 }
 
 impl Server {
@@ -92,11 +99,12 @@ impl Server {
         let sockets = private::socket_folder(environment.runtime.as_deref(), &account)?;
         fs::write(&note, sockets.as_os_str().as_encoded_bytes()).map_err(private::writing(&note))?;
         let socket = sockets.join(SOCKET);
-        let launch = Launch { program, account, entry, sockets, fsync_always };
+        let fsync_always = Arc::new(AtomicBool::new(fsync_always));
+        let launch = Launch { program, account, entry, sockets, fsync_always: fsync_always.clone() };
         let running = launch.launch_until_ready().await?;
         let (stop, stopping) = oneshot::channel();
         let keeper = tokio::spawn(launch.keep(running, stopping));
-        Ok(Self { socket, stop: Mutex::new(Some(stop)), keeper: Mutex::new(Some(keeper)) })
+        Ok(Self { socket, fsync_always, stop: Mutex::new(Some(stop)), keeper: Mutex::new(Some(keeper)) })
     }
 
     /// Writes everything down, ends the process and waits for that. A second call does nothing.
@@ -106,6 +114,17 @@ impl Server {
         let _ = lock(&self.stop).take().map(|stop| stop.send(()));
         if let Some(keeper) = keeper {
             let _ = keeper.await;
+        }
+    }
+
+    /// From now on nothing is acknowledged before it is on the disk.
+    pub(crate) async fn fsync_always(&self) -> Result<(), ServerError> {
+        // Before it is said: one that dies now starts so.
+        self.fsync_always.store(true, Relaxed);
+        match say(&self.socket, "CONFIG SET appendfsync always").await {
+            Ok(answer) if answer.starts_with("+OK") => Ok(()),
+            Ok(answer) => Err(ServerError::Sync(answer.trim_end().to_owned())),
+            Err(error) => Err(ServerError::Sync(error.to_string())),
         }
     }
 
@@ -128,7 +147,7 @@ struct Launch {
     account: Account,
     entry: Entry,
     sockets: PathBuf,
-    fsync_always: bool,
+    fsync_always: Arc<AtomicBool>,
 }
 
 struct Running {
@@ -193,7 +212,7 @@ impl Launch {
         command.args(["--unixsocketperm", "700", "--dir"]).arg(self.entry.name());
         command.arg("--unixsocket").arg(self.socket());
         command.args(["--databases", &DATABASES.to_string()]);
-        command.args(["--appendfsync", if self.fsync_always { "always" } else { "everysec" }]);
+        command.args(["--appendfsync", if self.fsync_always.load(Relaxed) { "always" } else { "everysec" }]);
         for (name, value) in SETTINGS {
             command.args([name, value]);
         }

@@ -73,8 +73,8 @@ pub(crate) async fn prepare(
     Ok(roles)
 }
 
-/// Makes roles for further `grants` of a database that is in use: nobody else's changes. Gives back
-/// these roles alone, with the owner.
+/// Makes roles for further `grants` of a database that is in use: nobody else's password changes. Gives back all
+/// of them.
 pub(crate) async fn extend(
     server: &Server,
     name: &str,
@@ -82,14 +82,14 @@ pub(crate) async fn extend(
     grants: &[&Granted<DatabaseGrant>],
     (sessions_max, statement_timeout): (usize, Duration),
 ) -> Result<DatabaseRoles, RolesError> {
-    let (database, owner) = (of.database.clone(), of.owner.clone());
-    let roles = DatabaseRoles { database, owner, services: services(name, grants)? };
+    let mut roles = of.clone();
+    let new: Vec<_> = grants.iter().copied().filter(|grant| !of.services.contains_key(grant.get())).collect();
+    roles.services.extend(services(name, &new)?);
     let session = server.as_superuser("postgres").connect(1 << 20).await?;
     make_roles(&session.client, &roles, sessions_max, statement_timeout).await?;
     make_database(&session.client, &roles).await?;
     let session = server.as_superuser(&roles.database).connect(1 << 20).await?;
     session.client.batch_execute(&hardening(&roles)).await?;
-    grant_tables(server, &roles).await?;
     Ok(roles)
 }
 

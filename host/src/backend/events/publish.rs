@@ -101,7 +101,7 @@ impl Events {
         call.key(self.names.topics()).key(self.names.delayed()).key(self.names.delayed_events());
         call.key(self.names.delayed_bytes()).key(self.names.delayed_of());
         call.arg(DELAYED_MAX).arg(DEDUP.as_secs()).arg(TOPICS_MAX);
-        call.arg(self.settings.retain_bytes).arg(DELAYED_EACH_MAX);
+        call.arg(self.settings.load().retain_bytes).arg(DELAYED_EACH_MAX);
         for (event, options) in events {
             let publishing = event.publishing.get();
             let topic = publishing.topic.as_str();

@@ -154,7 +154,8 @@ impl Events {
         groups: Option<&[&str]>,
     ) -> Result<(u64, Vec<String>), AskError> {
         let mut call = script.prepare_invoke();
-        call.key(stream).arg(self.settings.retain.as_millis() as u64).arg(self.settings.retain_bytes);
+        let settings = self.settings.load_full();
+        call.key(stream).arg(settings.retain.as_millis() as u64).arg(settings.retain_bytes);
         call.arg(grace.as_millis() as u64).arg(u8::from(groups.is_none()));
         groups.unwrap_or_default().iter().for_each(|group| _ = call.arg(*group));
         self.store.work(|mut redis| async move { call.invoke_async(&mut redis).await }).await

@@ -7,7 +7,8 @@
 //! set aside with a line in the log and never stands in the way.
 
 use std::{
-    sync::{Arc, atomic::Ordering},
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -40,6 +41,13 @@ const ROUND_TIMEOUT: Duration = Duration::from_secs(10);
 const PUBLISH_TIMEOUT: Duration = Duration::from_secs(1);
 /// What was set aside is looked at again: grants change.
 const AGAIN: Duration = Duration::from_secs(60);
+/// A database that no manifest names any more is looked at for so long, in case a request that began before
+/// leaves something there: none takes longer.
+const LEAVE_AFTER: Duration = Duration::from_secs(5 * 60);
+/// Then it is let go, whatever waits there.
+const LEAVE_AT_LAST: Duration = Duration::from_secs(3600);
+/// As many of those at most; the oldest ends.
+pub(super) const LEAVING_MAX: usize = 8;
 /// Any number nobody else uses: whose turn it is.
 const TURN_LOCK: i64 = i64::from_be_bytes(*b"arch-box");
 
@@ -60,52 +68,121 @@ const COUNT: &str = "SELECT count(*) FROM (SELECT FROM public.archipel_outbox \
                      WHERE publisher = ANY ($1) AND (refused IS NULL OR refused = $2) LIMIT $3) AS waiting";
 
 /// All relays of a host. Dropping it ends them.
-pub struct Relays {
-    stopping: watch::Sender<bool>,
-    tasks: Vec<JoinHandle<()>>,
+#[derive(Default)]
+pub struct Relays(Mutex<Running>);
+
+#[derive(Default)]
+struct Running {
+    by_database: BTreeMap<Arc<str>, Carrier>,
+    /// Of databases that no manifest names any more, the latest last.
+    leaving: Vec<Carrier>,
+    /// None starts any more.
+    stopped: bool,
+}
+
+struct Carrier {
+    outbox: Arc<Outbox>,
+    stage: watch::Sender<Stage>,
+    task: JoinHandle<()>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Carrying,
+    /// Until nothing waits, from the one time on, and until the other one at most.
+    Leaving(Instant, Instant),
+    Stopping,
 }
 
 impl Relays {
-    /// One for each outbox. Without anything that carries events nothing can wait.
-    pub fn start<'a>(
+    /// From now on one for each of these outboxes. Without anything that carries events nothing can wait.
+    /// Those of other outboxes end when what waits there is gone.
+    pub fn replace<'a>(
+        &self,
         outboxes: impl Iterator<Item = &'a Arc<Outbox>>,
         events: Option<&Arc<Events>>,
         publishers: &Arc<Publishers>,
-    ) -> Self {
-        let (stopping, stop) = watch::channel(false);
-        let relay = |events: &Arc<Events>, outbox: &Arc<Outbox>| {
-            let (outbox, events, publishers) = (outbox.clone(), events.clone(), publishers.clone());
-            let relay = Relay {
-                outbox,
-                events,
-                publishers,
-                together: BATCH_MAX,
-                failing: false,
-                is_crowded: false,
-                told: None,
+    ) {
+        let Some(events) = events else { return };
+        let mut running = self.running();
+        if running.stopped {
+            return;
+        }
+        let mut before = std::mem::take(&mut running.by_database);
+        for outbox in outboxes {
+            let known = before.remove(&outbox.database);
+            let carrier = match known {
+                Some(same) if Arc::ptr_eq(&same.outbox, outbox) => same,
+                other => {
+                    running.leaving.extend(other.map(Carrier::leave));
+                    Carrier::start(outbox, events, publishers)
+                }
             };
-            tokio::spawn(relay.run(stop.clone()))
-        };
-        let tasks = events.map(|events| outboxes.map(|outbox| relay(events, outbox)).collect()).unwrap_or_default();
-        Self { stopping, tasks }
+            running.by_database.insert(outbox.database.clone(), carrier);
+        }
+        running.leaving.extend(before.into_values().map(Carrier::leave));
+        running.leaving.retain(|carrier| !carrier.task.is_finished());
+        let over = running.leaving.len().saturating_sub(LEAVING_MAX);
+        running.leaving.drain(..over).for_each(|carrier| _ = carrier.stop());
     }
 
     /// Ends after the rounds that are under way, if they do not take long; what still waits is there at the
     /// next start.
-    pub async fn stop(mut self) {
-        self.stopping.send_replace(true);
+    pub async fn stop(&self) {
+        let tasks: Vec<_> = {
+            let mut running = self.running();
+            running.stopped = true;
+            let leaving = std::mem::take(&mut running.leaving);
+            std::mem::take(&mut running.by_database).into_values().chain(leaving).map(Carrier::stop).collect()
+        };
         let until = tokio::time::Instant::now() + STOP_TIMEOUT;
-        for mut task in std::mem::take(&mut self.tasks) {
+        for mut task in tasks {
             if tokio::time::timeout_at(until, &mut task).await.is_err() {
                 task.abort();
             }
         }
     }
+
+    fn running(&self) -> MutexGuard<'_, Running> {
+        // Whole carriers in whole lists: valid whatever panicked.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Drop for Relays {
     fn drop(&mut self) {
-        self.tasks.iter().for_each(JoinHandle::abort);
+        let running = self.running();
+        running.by_database.values().chain(&running.leaving).for_each(|carrier| carrier.task.abort());
+    }
+}
+
+impl Carrier {
+    fn start(outbox: &Arc<Outbox>, events: &Arc<Events>, publishers: &Arc<Publishers>) -> Self {
+        let (stage, stages) = watch::channel(Stage::Carrying);
+        let relay = Relay::new(outbox, events, publishers);
+        Self { outbox: outbox.clone(), stage, task: tokio::spawn(relay.run(stages)) }
+    }
+
+    fn leave(self) -> Self {
+        let now = Instant::now();
+        self.stage.send_replace(Stage::Leaving(now + LEAVE_AFTER, now + LEAVE_AT_LAST));
+        self
+    }
+
+    fn stop(self) -> JoinHandle<()> {
+        self.stage.send_replace(Stage::Stopping);
+        self.task
+    }
+}
+
+impl Stage {
+    /// Whether it is over, when nothing waits or something may.
+    fn is_over(self, nothing_waits: bool) -> bool {
+        match self {
+            Self::Carrying => false,
+            Self::Leaving(after, at_last) => Instant::now() >= if nothing_waits { after } else { at_last },
+            Self::Stopping => true,
+        }
     }
 }
 
@@ -115,6 +192,8 @@ struct Relay {
     publishers: Arc<Publishers>,
     /// Events of one round: fewer after a failure, in case they were too many.
     together: usize,
+    /// While as many wait, more are refused.
+    waiting_max: i64,
     /// Whether the log knows already.
     failing: bool,
     /// More may wait than when they were counted last.
@@ -163,11 +242,28 @@ impl From<tokio_postgres::Error> for RelayError {
 }
 
 impl Relay {
-    async fn run(mut self, mut stop: watch::Receiver<bool>) {
+    fn new(outbox: &Arc<Outbox>, events: &Arc<Events>, publishers: &Arc<Publishers>) -> Self {
+        Self {
+            outbox: outbox.clone(),
+            events: events.clone(),
+            publishers: publishers.clone(),
+            together: BATCH_MAX,
+            waiting_max: WAITING_MAX,
+            failing: false,
+            is_crowded: false,
+            told: None,
+        }
+    }
+
+    async fn run(mut self, mut stage: watch::Receiver<Stage>) {
         let mut line: Option<Line> = None;
         let mut backoff = BACKOFF_MIN;
         loop {
-            let pause = match self.turn(&mut line).await {
+            let turn = self.turn(&mut line).await;
+            if stage.borrow_and_update().is_over(matches!(turn, Ok(Round::Nothing))) {
+                return;
+            }
+            let pause = match turn {
                 Ok(Round::NotOurTurn) => TURN,
                 Ok(round @ (Round::Some | Round::Nothing)) => {
                     self.recovered();
@@ -192,7 +288,7 @@ impl Relay {
             let woken = pause == POLL;
             tokio::select! {
                 biased;
-                _ = stop.wait_for(|stop| *stop) => return,
+                changed = stage.changed() => if changed.is_err() || *stage.borrow() == Stage::Stopping { return },
                 () = self.outbox.committed.notified(), if woken => {}
                 () = sleep(pause) => {}
             }
@@ -213,11 +309,16 @@ impl Relay {
     }
 
     async fn connect(&self) -> Result<Line, RelayError> {
-        let connected = self.outbox.owner.connect(schema::MESSAGE_MAX_BYTES).await;
+        let connected = self.outbox.terms.load_full().owner.connect(schema::MESSAGE_MAX_BYTES).await;
         let session = connected.map_err(|error| RelayError::Database(error.to_string()))?;
         let client = &session.client;
         if !schema::is_there(client).await? {
-            self.outbox.make(client).await.map_err(|error| RelayError::Database(error.to_string()))?;
+            self.outbox
+                .terms
+                .load_full()
+                .make(client)
+                .await
+                .map_err(|error| RelayError::Database(error.to_string()))?;
         }
         client.batch_execute(SESSION).await?;
         let take = client.prepare(TAKE).await?;
@@ -246,7 +347,7 @@ impl Relay {
 
     /// Publishes the next events and deletes them.
     async fn carry(&mut self, line: &Line) -> Result<Round, RelayError> {
-        let known: Vec<String> = self.publishers.0.load().keys().map(ToString::to_string).collect();
+        let known = self.publishers.names();
         let together = i64::try_from(self.together).unwrap_or(1);
         let rows = line.session.client.query(&line.take, &[&known, &together]).await?;
         if rows.is_empty() {
@@ -310,7 +411,7 @@ impl Relay {
 
     /// Events of services that do not publish here stay: another host may know them.
     async fn tell_of_strangers(&self, client: &Client) -> Result<(), RelayError> {
-        let known: Vec<String> = self.publishers.0.load().keys().map(ToString::to_string).collect();
+        let known = self.publishers.names();
         let sql =
             "SELECT publisher, count(*) FROM public.archipel_outbox WHERE NOT publisher = ANY ($1) GROUP BY publisher";
         for row in client.query(sql, &[&known]).await? {
@@ -329,17 +430,17 @@ impl Relay {
             return;
         }
         line.counted = Some(Instant::now());
-        let known: Vec<String> = self.publishers.0.load().keys().map(ToString::to_string).collect();
+        let known = self.publishers.names();
         let no_room = PublishError::Overloaded.to_string();
         // Whether the database answers is the next round's to find out.
-        let counting = async { line.session.client.query_one(COUNT, &[&known, &no_room, &WAITING_MAX]).await };
+        let counting = async { line.session.client.query_one(COUNT, &[&known, &no_room, &self.waiting_max]).await };
         let Ok(Ok(row)) = tokio::time::timeout(BACKOFF_MAX, counting).await else { return };
         let waiting = row.try_get::<_, i64>(0).unwrap_or(0);
-        let full = waiting >= WAITING_MAX;
+        let full = waiting >= self.waiting_max;
         self.is_crowded = false;
         self.outbox.waiting.store(waiting.unsigned_abs(), Ordering::Relaxed);
         if !self.outbox.full.swap(full, Ordering::Relaxed) && full {
-            tracing::error!(database = %self.outbox.database, "{WAITING_MAX} events wait in the outbox; more are refused");
+            tracing::error!(database = %self.outbox.database, "{} events wait in the outbox; more are refused", self.waiting_max);
         }
     }
 
@@ -354,4 +455,20 @@ impl Relay {
             tracing::info!(database = %self.outbox.database, "events are carried on from the outbox again");
         }
     }
+}
+
+/// One that refuses more than so many events, until it is aborted.
+#[cfg(test)]
+pub(super) fn alone(
+    outbox: &Arc<Outbox>,
+    events: &Arc<Events>,
+    publishers: &Arc<Publishers>,
+    waiting_max: i64,
+) -> JoinHandle<()> {
+    let relay = Relay { waiting_max, ..Relay::new(outbox, events, publishers) };
+    tokio::spawn(async move {
+        // Kept: it would end without it.
+        let (_stage, stages) = watch::channel(Stage::Carrying);
+        relay.run(stages).await;
+    })
 }

@@ -67,13 +67,11 @@ impl Waiting {
     /// # Errors
     /// Why not, for the operator.
     pub(super) fn judged(&self, publishers: &Publishers) -> Result<(Event, Options), String> {
-        let publishers = publishers.0.load();
-        let grants = publishers.get(self.publisher.as_str()).ok_or("no such service publishes here")?;
         let topic: Topic = self.topic.parse().map_err(|error| format!("{error}"))?;
-        let publishing = grants.publish(topic).map_err(|denial| denial.to_string())?;
+        let at = Timestamp::from_millisecond(self.at_ms).map_err(|_| "its time is none")?;
+        let publishing = publishers.judge(&self.publisher, &topic, at)?;
         let id: Uuid = self.id.parse().map_err(|_| "its id is no UUID")?;
         let headers = serde_json::from_str(&self.headers).map_err(|_| "its headers are no pairs of texts")?;
-        let at = Timestamp::from_millisecond(self.at_ms).map_err(|_| "its time is none")?;
         let event = Event {
             id,
             publishing,
@@ -105,16 +103,19 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::grant::{Grants, Permissions};
+    use crate::{
+        backend::outbox::Publisher,
+        grant::{Grants, Permissions},
+    };
 
     fn publishers() -> Publishers {
         let permissions = Permissions { publish: vec!["order.*".parse().unwrap()], ..Permissions::default() };
         let publishers = Publishers::default();
-        let grants = |name: &str, permissions| Arc::new(Grants::new(name.into(), "shop.toml".into(), permissions));
-        publishers.replace([
-            ("orders".into(), grants("orders", permissions)),
-            ("users".into(), grants("users", Permissions::default())),
-        ]);
+        let publisher = |name: &str, permissions| {
+            let grants = Arc::new(Grants::new(name.into(), "shop.toml".into(), permissions));
+            (name.into(), Publisher { grants, busy_max: Duration::from_secs(5) })
+        };
+        publishers.replace([publisher("orders", permissions), publisher("users", Permissions::default())]);
         publishers
     }
 

@@ -41,9 +41,12 @@ const PARAMETERS: &str = "uuid, text, text, text, text, text, bytea, bigint, tex
 ///
 /// One host at a time, as with migrations.
 pub(super) async fn make(client: &Client, writers: &Writers) -> Result<(), tokio_postgres::Error> {
-    if matches!(writers, Writers::Shared) && is_there(client).await? {
+    let is_there = is_there(client).await?;
+    if matches!(writers, Writers::Shared) && is_there {
         return Ok(());
     }
+    // Looking whether the index is there would wait for everybody who writes events just now.
+    let table = if is_there { "" } else { TABLE };
     let publisher = match writers {
         Writers::Shared => "$2".to_owned(),
         Writers::Roles(roles) => {
@@ -55,7 +58,7 @@ pub(super) async fn make(client: &Client, writers: &Writers) -> Result<(), tokio
         }
     };
     let mut sql = format!(
-        "BEGIN; SET LOCAL lock_timeout = '60s'; SELECT pg_catalog.pg_advisory_xact_lock({LOCK}); {TABLE}
+        "BEGIN; SET LOCAL lock_timeout = '60s'; SELECT pg_catalog.pg_advisory_xact_lock({LOCK}); {table}
          CREATE OR REPLACE FUNCTION public.archipel_publish ({PARAMETERS}) RETURNS void
          LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS {body};
          REVOKE ALL ON FUNCTION public.archipel_publish FROM PUBLIC;",

@@ -1,16 +1,17 @@
 //! The databases of a manifest that changed while the host runs.
 //!
-//! What was there stays as it is, with its connections: a new value holds what is common, and what
-//! is new. Where a database is, and its bounds, change with a restart only.
+//! What is as it was stays, with its connections: a new value holds what is common, and what is new. A
+//! database with other settings gets other pools, which share the bound of those that were there: whoever
+//! began with these finishes with them. Where a database is changes with a restart only.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
-use super::{BESIDE_POOL, Databases, StartError, operators, pool, server};
+use super::{BESIDE_POOL, Databases, StartError, pool::Site, writes_events};
 use crate::{
-    grant::{DatabaseGrant, Granted, Mode},
+    grant::{DatabaseGrant, Granted},
     manifest::{DatabasePlace, DatabaseSettings},
 };
 
@@ -19,73 +20,90 @@ pub(super) const SESSIONS_MIN: usize = 96;
 
 /// Sessions that the private server is asked for at most.
 pub(super) fn embedded_sessions(databases: &BTreeMap<Arc<str>, DatabaseSettings>) -> usize {
-    let embedded = databases.values().filter(|settings| matches!(settings.place, DatabasePlace::Embedded));
+    let embedded = databases.values().filter(|settings| is_embedded(settings));
     embedded.map(|settings| settings.connections_max.get() + BESIDE_POOL).sum()
 }
 
+fn is_embedded(settings: &DatabaseSettings) -> bool {
+    matches!(settings.place, DatabasePlace::Embedded)
+}
+
 impl Databases {
-    /// Those of `databases` for these grants: new ones are made and migrated, new grants get their
-    /// roles. None of them gets an outbox: who carries events on is settled at the start. `self` goes on as it is; databases that both have must not differ.
+    /// Those of `databases` for these grants and publishers: new ones are made and migrated, changed ones too,
+    /// new grants get their roles, and whoever publishes from now on an outbox. `self` goes on as it is;
+    /// a database that both have must be in the same place. Start using it with [`take_over`](Self::take_over).
     ///
     /// # Errors
-    /// One that cannot be made or reached now. Nothing has changed then, but for roles nobody uses.
+    /// One that cannot be made or reached now. Nothing has changed then, but for migrations that ran and roles
+    /// nobody uses.
     pub async fn changed(
         &self,
         databases: &BTreeMap<Arc<str>, DatabaseSettings>,
         grants: &[Granted<DatabaseGrant>],
+        publishers: &BTreeSet<Arc<str>>,
     ) -> Result<Self, StartError> {
-        let mut next = self.clone();
+        self.have_room(databases)?;
+        let mut next = Self { warnings: Vec::new(), ..self.clone() };
+        for (name, settings) in databases {
+            let of_it: Vec<_> = grants.iter().filter(|grant| grant.get().database == *name).collect();
+            if !next.is_as(name, settings, &of_it, publishers) {
+                next.add(name, settings, &of_it, publishers, &|_| {}).await?;
+            }
+        }
         next.pools.retain(|grant, _| grants.iter().any(|kept| kept.get() == grant));
         next.checks.retain(|name, _| databases.contains_key(name));
         next.owners.retain(|name, _| databases.contains_key(name));
         next.sites.retain(|name, _| databases.contains_key(name));
-        let sessions = embedded_sessions(databases);
-        let nobody = BTreeSet::new();
-        for (name, settings) in databases {
-            let of_it = grants.iter().filter(|grant| grant.get().database == *name);
-            let is_new = !next.sites.contains_key(name);
-            let embedded = matches!(settings.place, DatabasePlace::Embedded);
-            if is_new && embedded && next.server.as_ref().is_none_or(|server| server.sessions_max() < sessions) {
-                return Err(StartError::NeedsRestart { database: name.clone() });
-            }
-            match is_new {
-                true => next.add(name, settings, &of_it.collect::<Vec<_>>(), &nobody, &|_| {}).await?,
-                false => {
-                    let new: Vec<_> = of_it.filter(|grant| !next.pools.contains_key(grant.get())).collect();
-                    next.extend(name, settings, &new).await?;
-                }
-            }
-        }
+        next.outboxes.retain(|name, _| databases.contains_key(name));
         Ok(next)
     }
 
-    /// Pools for new grants of a database that is there.
-    async fn extend(
-        &mut self,
-        name: &Arc<str>,
-        settings: &DatabaseSettings,
-        new: &[&Granted<DatabaseGrant>],
-    ) -> Result<(), StartError> {
-        let Some(sites) = self.sites.get(name).filter(|_| !new.is_empty()).cloned() else { return Ok(()) };
-        let mut add = |grant: &DatabaseGrant, endpoint| {
-            self.pools.insert(grant.clone(), Arc::new(pool(&sites.services, settings, endpoint, grant.mode, None)));
-        };
-        if let Some((endpoint, reading)) = operators::endpoints(name, settings)? {
-            let of = |mode| if mode == Mode::Read { reading.clone() } else { endpoint.clone() };
-            new.iter().for_each(|grant| add(grant.get(), of(grant.get().mode)));
+    /// From now on these are used, and those of `before` by nobody but requests that began with them.
+    pub fn take_over(&self, before: &Self) {
+        for sites in self.sites.values() {
+            sites.services.resize(sites.settings.connections_max.get());
+        }
+        let kept: Vec<_> = self.all_sites().collect();
+        let is_kept = |site: &Arc<Site>| kept.iter().any(|kept| Arc::ptr_eq(kept, site));
+        before.all_sites().filter(|site| !is_kept(site)).for_each(|site| site.retire());
+        for (outbox, terms) in self.outboxes.values() {
+            outbox.on(terms.clone());
+        }
+    }
+
+    fn all_sites(&self) -> impl Iterator<Item = &Arc<Site>> {
+        self.sites.values().flat_map(|sites| [&sites.services, &sites.check])
+    }
+
+    /// # Errors
+    /// The private server was not started, or not for so many sessions.
+    fn have_room(&self, databases: &BTreeMap<Arc<str>, DatabaseSettings>) -> Result<(), StartError> {
+        let room = self.server.as_ref().map_or(0, |server| server.sessions_max());
+        if embedded_sessions(databases) <= room {
             return Ok(());
         }
-        let (Some(server), Some(owner)) = (&self.server, self.owners.get_mut(name)) else { return Ok(()) };
-        let Some(known) = &owner.roles else { return Ok(()) };
-        let bounds = (settings.connections_max.get(), settings.statement_timeout);
-        let made = server::extend(server, name, known, new, bounds).await;
-        let made = made.map_err(|source| StartError::Roles { database: name.clone(), source })?;
-        for (grant, access) in &made.services {
-            add(grant, server.endpoint(&made.database, &access.role, &access.password));
+        let wants_more = |name: &Arc<str>, settings: &DatabaseSettings| {
+            let has = self.sites.get(name).map_or(0, |sites| sites.settings.connections_max.get());
+            is_embedded(settings) && settings.connections_max.get() > has
+        };
+        match databases.iter().find(|(name, settings)| wants_more(name, settings)) {
+            Some((name, _)) => Err(StartError::NeedsRestart { database: name.clone() }),
+            None => Ok(()),
         }
-        let mut all = made;
-        all.services.extend(known.services.iter().map(|(grant, access)| (grant.clone(), access.clone())));
-        owner.roles = Some(Arc::new(all));
-        Ok(())
+    }
+
+    fn is_as(
+        &self,
+        name: &Arc<str>,
+        settings: &DatabaseSettings,
+        grants: &[&Granted<DatabaseGrant>],
+        publishers: &BTreeSet<Arc<str>>,
+    ) -> bool {
+        let has_pool = |grant: &DatabaseGrant| {
+            let pool = self.pools.get(grant);
+            pool.is_some_and(|pool| pool.outbox.is_some() == writes_events(grant, publishers))
+        };
+        self.sites.get(name).is_some_and(|sites| sites.settings == *settings)
+            && grants.iter().all(|grant| has_pool(grant.get()))
     }
 }

@@ -27,6 +27,7 @@ use crate::{backend::outbox::Outbox, grant::Mode};
 const SERVER_SLACK: Duration = Duration::from_millis(250);
 
 /// A database as one service may use it.
+#[derive(Clone)]
 pub struct Pool {
     pub(super) site: Arc<Site>,
     pub(super) role: Arc<Endpoint>,

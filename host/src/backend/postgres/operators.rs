@@ -5,16 +5,14 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use super::{
-    BESIDE_POOL, Databases, Owner, Progress, StartError, endpoint::Endpoint, migrate_to, prepare_outbox, writes_events,
-};
+use super::{BESIDE_POOL, Databases, Owner, Progress, StartError, endpoint::Endpoint, migrate_to, writes_events};
 use crate::{
-    backend::outbox::{Outbox, Writers},
+    backend::outbox::{Terms, Writers},
     grant::{DatabaseGrant, Granted, Mode},
     manifest::{DatabasePlace, DatabaseSettings},
 };
 
-/// Adds one database. Does nothing for a private one.
+/// Adds one database, or brings one that is there up to its settings. Does nothing for a private one.
 pub(super) async fn add(
     databases: &mut Databases,
     name: &Arc<str>,
@@ -24,15 +22,13 @@ pub(super) async fn add(
     progress: &(dyn Fn(Progress<'_>) + Send + Sync),
 ) -> Result<(), StartError> {
     let Some((endpoint, reading)) = endpoints(name, settings)? else { return Ok(()) };
-    let outbox = grants
-        .iter()
-        .any(|grant| writes_events(grant.get(), publishers))
-        .then(|| Arc::new(Outbox::new(name.clone(), endpoint.clone(), Writers::Shared)));
+    let has_writers = grants.iter().any(|grant| writes_events(grant.get(), publishers));
+    let terms = || Terms::new(endpoint.clone(), Writers::Shared);
     match inspect(&endpoint).await {
         Ok(seen) => {
             databases.warnings.extend(seen.warnings(name, settings));
-            if let Some(outbox) = &outbox {
-                prepare_outbox(name, outbox).await?;
+            if has_writers {
+                databases.leave_events(name, terms()).await?;
             }
             migrate_to(name, &endpoint, settings, progress).await?;
         }
@@ -40,6 +36,10 @@ pub(super) async fn add(
             let text =
                 format!("database `{name}` is optional and not available now, its migrations were not run: {error}");
             databases.warnings.push(text);
+            if has_writers {
+                // Whoever carries events on makes what is missing.
+                databases.expect_events(name, terms());
+            }
         }
         Err(source) => return Err(StartError::Unreachable { database: name.clone(), source }),
     }
@@ -54,15 +54,12 @@ pub(super) async fn add(
     let services = services.collect();
     let owner = Owner { endpoint: endpoint.clone(), migrations: settings.migrations.clone(), roles: None };
     databases.owners.insert(name.clone(), owner);
-    databases.open(name, settings, services, endpoint, outbox.map(|outbox| (outbox, publishers)));
+    databases.open(name, settings, services, endpoint, publishers);
     Ok(())
 }
 
 /// As the URL's role, and as the one that may only read. None: a private database.
-pub(super) fn endpoints(
-    name: &Arc<str>,
-    settings: &DatabaseSettings,
-) -> Result<Option<(Endpoint, Endpoint)>, StartError> {
+fn endpoints(name: &Arc<str>, settings: &DatabaseSettings) -> Result<Option<(Endpoint, Endpoint)>, StartError> {
     let DatabasePlace::External { url, url_read, tls } = &settings.place else { return Ok(None) };
     let usable =
         |url| Endpoint::from_url(url, *tls).map_err(|source| StartError::Url { database: name.clone(), source });

@@ -1,21 +1,26 @@
 //! The connections to one database: bounded, lent one at a time, clean whenever they are lent.
 //!
 //! All roles of a database share one bound, `connections_max`, so an operator's server sees at
-//! most that many. A request waits for a connection in order of arrival. A connection that comes
+//! most that many, also while a changed manifest replaces a site by another. A request waits for a connection in order of arrival. A connection that comes
 //! back clean is lent again at once; any other is rolled back and reset, or cancelled and
 //! closed, by a task that holds its place until that is done. Nothing here knows statements.
 
 use std::{
     ops::{Deref, DerefMut},
-    sync::{Arc, Mutex, PoisonError},
+    ptr,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
-use gateway::counts::Counter;
-use tokio::{
-    runtime::Handle,
-    sync::{OwnedSemaphorePermit, Semaphore},
+use futures_util::FutureExt;
+use gateway::{
+    counts::Counter,
+    places::{Place, Places},
 };
+use tokio::runtime::Handle;
 
 use super::{
     answer::Bounds,
@@ -31,20 +36,28 @@ const RESET_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often a server that cannot be reached is worth a line.
 const TELL_EVERY: Duration = Duration::from_secs(1);
 
-/// The connections of one database.
+/// What all sites of one database share: there are as many connections as places, those that are idle
+/// included.
+pub(super) struct Stock {
+    places: Arc<Places>,
+    idle: Mutex<Vec<Idle>>,
+    /// How often somebody had to wait for a place, and how often in vain.
+    waits: Counter,
+    timeouts: Counter,
+}
+
+/// The connections of one database under one manifest's settings. Another manifest's site lends of the
+/// same stock.
 pub(super) struct Site {
-    places: Arc<Semaphore>,
-    places_max: usize,
+    stock: Arc<Stock>,
     wait: Duration,
     bounds: Bounds,
-    idle: Mutex<Vec<Idle>>,
+    /// Another one has taken its place: what comes back is closed.
+    retired: AtomicBool,
     /// A connection may be dropped anywhere; its cleaning runs here.
     runtime: Handle,
     /// When a failed connection was last logged.
     told: Mutex<Option<Instant>>,
-    /// How often somebody had to wait for a place, and how often in vain.
-    waits: Counter,
-    timeouts: Counter,
 }
 
 /// What a pool has and what became of those who wanted a connection.
@@ -61,23 +74,32 @@ pub struct PoolCounts {
 struct Idle {
     connection: Connection,
     role: Arc<Endpoint>,
+    of: Weak<Site>,
     since: Instant,
+}
+
+impl Stock {
+    pub(super) fn new(places_max: usize) -> Arc<Self> {
+        let (waits, timeouts) = (Counter::default(), Counter::default());
+        Arc::new(Self { places: Places::new(places_max), idle: Mutex::default(), waits, timeouts })
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Idle>> {
+        // A list of whole connections is valid whatever panicked.
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Site {
     /// Opens nothing. Must be called within a runtime.
-    pub(super) fn new(places_max: usize, wait: Duration, bounds: Bounds) -> Arc<Self> {
-        Arc::new(Self {
-            places: Arc::new(Semaphore::new(places_max)),
-            places_max,
-            wait,
-            bounds,
-            idle: Mutex::new(Vec::new()),
-            runtime: Handle::current(),
-            told: Mutex::new(None),
-            waits: Counter::default(),
-            timeouts: Counter::default(),
-        })
+    pub(super) fn new(stock: Arc<Stock>, wait: Duration, bounds: Bounds) -> Arc<Self> {
+        let (retired, runtime) = (AtomicBool::new(false), Handle::current());
+        Arc::new(Self { stock, wait, bounds, retired, runtime, told: Mutex::new(None) })
+    }
+
+    /// The same, for other settings.
+    pub(super) fn successor(&self, wait: Duration, bounds: Bounds) -> Arc<Self> {
+        Self::new(self.stock.clone(), wait, bounds)
     }
 
     /// Lends a connection of this role, waiting at most the site's `wait` for a place.
@@ -93,57 +115,75 @@ impl Site {
         }
     }
 
-    /// Lends nothing any more and closes what is idle.
+    /// Lends nothing any more and closes what is idle; so do all sites of the database.
     pub(super) fn close(&self) {
-        self.places.close();
-        self.idle().clear();
+        self.stock.places.close();
+        self.stock.idle().clear();
     }
 
-    /// Connections that are lent or being cleaned.
+    /// Closes what is idle, and from now on whatever comes back: only those that began with it lend from it
+    /// still, until they end.
+    pub(super) fn retire(&self) {
+        let mut idle = self.stock.idle();
+        self.retired.store(true, Relaxed);
+        idle.retain(|idle| !ptr::eq(idle.of.as_ptr(), self));
+    }
+
+    /// From now on the database has so many connections at most. Those that are lent stay until they come
+    /// back.
+    pub(super) fn resize(&self, places_max: usize) {
+        self.stock.places.resize(places_max);
+        let mut idle = self.stock.idle();
+        let over = (idle.len() + self.in_use()).saturating_sub(places_max).min(idle.len());
+        idle.drain(..over);
+    }
+
+    /// Connections of the database that are lent or being cleaned.
     pub(super) fn in_use(&self) -> usize {
-        self.places_max - self.places.available_permits()
+        self.stock.places.taken()
     }
 
     pub(super) fn counts(&self) -> PoolCounts {
+        let stock = &self.stock;
         PoolCounts {
-            max: self.places_max as u64,
+            max: stock.places.max() as u64,
             lent: self.in_use() as u64,
-            idle: self.idle().len() as u64,
-            waits: self.waits.get(),
-            timeouts: self.timeouts.get(),
+            idle: stock.idle().len() as u64,
+            waits: stock.waits.get(),
+            timeouts: stock.timeouts.get(),
         }
     }
 
-    async fn place(&self) -> Result<OwnedSemaphorePermit, Error> {
-        if let Ok(place) = self.places.clone().try_acquire_owned() {
-            return Ok(place);
+    async fn place(&self) -> Result<Place, Error> {
+        let closed = || Error::Unavailable("the host is stopping".to_owned());
+        if let Some(place) = self.stock.places.take().now_or_never() {
+            return place.ok_or_else(closed);
         }
-        self.waits.count();
-        match tokio::time::timeout(self.wait, self.places.clone().acquire_owned()).await {
-            Ok(Ok(place)) => Ok(place),
-            Ok(Err(_closed)) => Err(Error::Unavailable("the host is stopping".to_owned())),
+        self.stock.waits.count();
+        match tokio::time::timeout(self.wait, self.stock.places.take()).await {
+            Ok(place) => place.ok_or_else(closed),
             Err(_elapsed) => {
-                self.timeouts.count();
+                self.stock.timeouts.count();
                 Err(Error::Overloaded)
             }
         }
     }
 
     fn take_idle(&self, role: &Arc<Endpoint>) -> Option<Connection> {
-        let mut idle = self.idle();
+        let mut idle = self.stock.idle();
         idle.retain(|idle| idle.since.elapsed() < IDLE_MAX && matches!(idle.connection.condition(), Condition::Clean));
         let last = idle.iter().rposition(|idle| Arc::ptr_eq(&idle.role, role));
         if let Some(last) = last {
             return Some(idle.remove(last).connection);
         }
         // The caller will open one: other roles' idle connections make room, oldest first.
-        while !idle.is_empty() && idle.len() + self.in_use() > self.places_max {
+        while !idle.is_empty() && idle.len() + self.in_use() > self.stock.places.max() {
             idle.remove(0);
         }
         None
     }
 
-    async fn open(self: &Arc<Self>, role: &Arc<Endpoint>, place: OwnedSemaphorePermit) -> Result<Lease, Error> {
+    async fn open(self: &Arc<Self>, role: &Arc<Endpoint>, place: Place) -> Result<Lease, Error> {
         match Connection::open(role, self.bounds).await {
             Ok(connection) => Ok(self.lease(connection, role, place)),
             Err(error) => {
@@ -162,26 +202,28 @@ impl Site {
         }
     }
 
-    fn lease(self: &Arc<Self>, connection: Connection, role: &Arc<Endpoint>, place: OwnedSemaphorePermit) -> Lease {
+    fn lease(self: &Arc<Self>, connection: Connection, role: &Arc<Endpoint>, place: Place) -> Lease {
         Lease { held: Some((connection, place)), role: role.clone(), site: self.clone() }
     }
 
-    fn keep(&self, connection: Connection, role: Arc<Endpoint>) {
-        if !self.places.is_closed() {
-            self.idle().push(Idle { connection, role, since: Instant::now() });
+    fn keep(self: &Arc<Self>, connection: Connection, role: Arc<Endpoint>) {
+        let mut idle = self.stock.idle();
+        if !self.stock.places.is_closed() && !self.retired.load(Relaxed) {
+            idle.push(Idle { connection, role, of: Arc::downgrade(self), since: Instant::now() });
         }
     }
+}
 
-    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Idle>> {
-        // A list of whole connections is valid whatever panicked.
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+impl Drop for Site {
+    fn drop(&mut self) {
+        self.retire();
     }
 }
 
 /// A connection while somebody has it. Dropping it gives it back, whatever state it is in.
 pub(super) struct Lease {
     /// Empty only while it is dropped.
-    held: Option<(Connection, OwnedSemaphorePermit)>,
+    held: Option<(Connection, Place)>,
     role: Arc<Endpoint>,
     site: Arc<Site>,
 }

@@ -67,6 +67,18 @@ impl NetPattern {
             }
     }
 
+    /// What both allow, where each of them opens what is special in it.
+    pub(super) fn meet(&self, other: &Self) -> Option<Self> {
+        let scheme = agreed(self.scheme, other.scheme)?;
+        let port = agreed(self.port, other.port)?;
+        let host = self.host.meet(&other.host)?;
+        let opened = match &host {
+            HostMatch::Range(range) => special::over(range).all(|special| self.opens(special) && other.opens(special)),
+            HostMatch::Exact(_) | HostMatch::Under(_) => true,
+        };
+        opened.then_some(Self { scheme, host, port })
+    }
+
     /// Whether it was written for this special range, or a part of it.
     pub(super) fn opens(&self, special: &Special) -> bool {
         match &self.host {
@@ -91,15 +103,41 @@ impl NetPattern {
     fn matches_name(&self, name: &str) -> bool {
         match &self.host {
             HostMatch::Exact(exact) => exact == name,
-            HostMatch::Under(domain) => {
-                name.strip_suffix(domain.as_str()).is_some_and(|left| left.len() > 1 && left.ends_with('.'))
-            }
+            HostMatch::Under(domain) => is_under(name, domain),
             HostMatch::Range(_) => false,
         }
     }
 
     fn contains(&self, address: IpAddr) -> bool {
         matches!(&self.host, HostMatch::Range(range) if range.contains(&address))
+    }
+}
+
+impl HostMatch {
+    fn meet(&self, other: &Self) -> Option<Self> {
+        let narrower = match (self, other) {
+            (Self::Exact(one), Self::Exact(same)) if one == same => self,
+            (Self::Exact(name), Self::Under(domain)) if is_under(name, domain) => self,
+            (Self::Under(domain), Self::Exact(name)) if is_under(name, domain) => other,
+            (Self::Under(one), Self::Under(wide)) if one == wide || is_under(one, wide) => self,
+            (Self::Under(wide), Self::Under(one)) if is_under(one, wide) => other,
+            (Self::Range(one), Self::Range(wide)) if wide.contains(one) => self,
+            (Self::Range(wide), Self::Range(one)) if wide.contains(one) => other,
+            _ => return None,
+        };
+        Some(narrower.clone())
+    }
+}
+
+fn is_under(name: &str, domain: &str) -> bool {
+    name.strip_suffix(domain).is_some_and(|left| left.len() > 1 && left.ends_with('.'))
+}
+
+/// What two that may each be open agree on.
+fn agreed<T: PartialEq>(one: Option<T>, other: Option<T>) -> Option<Option<T>> {
+    match (one, other) {
+        (Some(one), Some(other)) if one != other => None,
+        (one, other) => Some(one.or(other)),
     }
 }
 

@@ -67,6 +67,12 @@ pub(super) fn special(address: IpAddr) -> impl Iterator<Item = &'static Special>
     SPECIAL.iter().filter(move |special| special.net.contains(&judged))
 }
 
+/// The special ranges that all of `range` is in.
+pub(super) fn over(range: &IpNet) -> impl Iterator<Item = &'static Special> {
+    let range = *range;
+    SPECIAL.iter().filter(move |special| special.net.contains(&range))
+}
+
 pub(super) fn is_private(judged: IpAddr) -> bool {
     PRIVATE.iter().any(|net| net.contains(&judged))
 }

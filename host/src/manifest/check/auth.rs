@@ -263,18 +263,7 @@ impl Auths<'_> {
     pub(super) fn sign(&self, check: &mut Check<'_>, key: &Key<'_>, raw: RawSign) -> Option<SignGrant> {
         let auth_key = key.child("auth");
         let auth = check.required(&auth_key, raw.auth, "main");
-        let mut roles = Vec::new();
-        for (index, role) in raw.roles.into_iter().enumerate() {
-            let right = (1..=64).contains(&role.len()) && role.bytes().all(|b| b.is_ascii_graphic() && b != b',');
-            match right {
-                true => roles.push(role.into()),
-                false => check.wrong(
-                    &key.child("roles").item(index),
-                    format_args!("`{role}` cannot be a role; write up to 64 visible ASCII characters without `,`"),
-                ),
-            }
-        }
-        let ttl_max = check.within(&key.child("ttl_max"), raw.ttl_max, defaults::TTL_MAX, &defaults::TTLS).get();
+        let (roles, ttl_max) = tokens(check, key, raw.roles, raw.ttl_max);
         let (auth, settings) = self.find(check, &auth_key, &auth?)?;
         if let Some(settings) = settings
             && !settings.keys.can_sign()
@@ -286,6 +275,27 @@ impl Auths<'_> {
         }
         Some(SignGrant { auth, roles, ttl_max })
     }
+}
+
+/// The roles and the longest time of tokens; `key` is that of `sign`.
+pub(super) fn tokens(
+    check: &mut Check<'_>,
+    key: &Key<'_>,
+    written: Vec<String>,
+    ttl_max: Option<Time>,
+) -> (Vec<Arc<str>>, Duration) {
+    let mut roles = Vec::new();
+    for (index, role) in written.into_iter().enumerate() {
+        let right = (1..=64).contains(&role.len()) && role.bytes().all(|b| b.is_ascii_graphic() && b != b',');
+        match right {
+            true => roles.push(role.into()),
+            false => check.wrong(
+                &key.child("roles").item(index),
+                format_args!("`{role}` cannot be a role; write up to 64 visible ASCII characters without `,`"),
+            ),
+        }
+    }
+    (roles, check.within(&key.child("ttl_max"), ttl_max, defaults::TTL_MAX, &defaults::TTLS).get())
 }
 
 /// What `gateway.auth` says.

@@ -74,7 +74,7 @@ pub(super) fn stores(
     granted
 }
 
-fn scope(check: &mut Check<'_>, key: &Key<'_>, grant: RawKeyValueGrant) -> Option<KeyValueScope> {
+pub(super) fn scope(check: &mut Check<'_>, key: &Key<'_>, grant: RawKeyValueGrant) -> Option<KeyValueScope> {
     match grant {
         RawKeyValueGrant::Mode(raw) => Some(KeyValueScope { prefix: "".into(), mode: mode(raw) }),
         RawKeyValueGrant::Scope(raw) => {

@@ -8,7 +8,7 @@ use std::{
 use super::Check;
 use crate::{
     grant::{
-        call::CallScope,
+        call::{CallPattern, CallScope},
         net::{NetAllow, NetPattern, NetPermission},
     },
     manifest::{
@@ -56,6 +56,15 @@ fn patterns<'a>(check: &mut Check<'_>, key: &Key<'a>, texts: &[String]) -> Vec<(
     texts.iter().enumerate().filter_map(parse).collect()
 }
 
+/// The requests of one callee.
+pub(super) fn requests(check: &mut Check<'_>, key: &Key<'_>, written: &[String]) -> Vec<CallPattern> {
+    if written.is_empty() {
+        check.wrong(key, "allows no request; write some, like `[\"GET /api/*\"]`, or remove it");
+    }
+    let parse = |(index, text): (usize, &String)| check.keep(&key.item(index), text.parse());
+    written.iter().enumerate().filter_map(parse).collect()
+}
+
 /// `names` are all services that are written, also where their tables have mistakes.
 pub(super) fn call(
     check: &mut Check<'_>,
@@ -76,11 +85,7 @@ pub(super) fn call(
         Some(RawCall::Narrow(callees)) => {
             for (callee, requests) in callees {
                 let key = key.child(&callee);
-                if requests.is_empty() {
-                    check.wrong(&key, "allows no request; write some, like `[\"GET /api/*\"]`, or remove it");
-                }
-                let parse = |(index, text): (usize, &String)| check.keep(&key.item(index), text.parse());
-                let only = requests.iter().enumerate().filter_map(parse).collect();
+                let only = self::requests(check, &key, &requests);
                 if known(check, &key, &callee, names) {
                     granted.insert(callee.into(), CallScope::Only(only));
                 }

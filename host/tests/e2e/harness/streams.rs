@@ -48,6 +48,13 @@ impl Streams {
         entries.into_iter().map(|(_, fields)| event(fields)).collect()
     }
 
+    /// What one command says.
+    #[track_caller]
+    pub fn command<T: ::redis::FromRedisValue>(&self, words: &[&str]) -> T {
+        let (name, arguments) = words.split_first().unwrap();
+        ::redis::cmd(name).arg(arguments).query(&mut self.client.get_connection().unwrap()).unwrap()
+    }
+
     /// As if the system had these topics already.
     #[track_caller]
     pub fn register(&self, topics: &[String]) {

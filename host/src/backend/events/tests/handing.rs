@@ -196,3 +196,30 @@ async fn an_event_of_a_topic_that_is_not_subscribed_to_any_more_is_a_dead_letter
     assert!(letters[0].reason.contains("subscribe"), "{}", letters[0].reason);
     assert!(events.pending("mail").await.unwrap().is_empty());
 }
+
+#[tokio::test]
+async fn a_letter_that_dies_again_while_all_are_replayed_is_not_replayed_twice() {
+    const LETTERS: usize = 45;
+    let server = Server::start();
+    let events = server.events().await;
+    events.start();
+    let group = group(&events, "mail", "order.created");
+    let mut taker = Taker::new(group.clone());
+    let batch: Vec<_> = (0..LETTERS).map(|number| event("order.created", &number.to_string())).collect();
+    publish(&events, &batch).await;
+    // Whatever comes is buried at once, replayed or not.
+    let burying = tokio::spawn(async move {
+        loop {
+            for taken in taker.take(8).await {
+                while group.bury(&taken, "again").await.is_err() {}
+            }
+        }
+    });
+    let began = Instant::now();
+    while events.dead_count("mail").await.unwrap_or(0) < LETTERS as u64 {
+        assert!(began.elapsed() < Duration::from_secs(30), "they do not die");
+    }
+    let replayed = tokio::time::timeout(Duration::from_secs(60), events.replay("mail", None)).await;
+    burying.abort();
+    assert_eq!(replayed.expect("it comes to an end").unwrap(), LETTERS as u64);
+}

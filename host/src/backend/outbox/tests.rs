@@ -1,0 +1,130 @@
+//! The promises of outboxes, kept against a real PostgreSQL and a Redis that is not there.
+
+use std::{
+    collections::BTreeSet,
+    num::NonZeroUsize,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::*;
+use crate::{
+    backend::{
+        embedded::{DataFolder, Environment},
+        events::{Event, Events, Options},
+        postgres::{Databases, Error, TxOptions},
+        redis::Store,
+    },
+    grant::{DatabaseGrant, Granted, Grants, Mode, Permissions},
+    manifest::{DatabasePlace, DatabaseSettings, EventSettings},
+};
+
+/// Carried by a Redis that never answers.
+fn events(place: &tempfile::TempDir) -> Arc<Events> {
+    let nowhere = format!("unix://{}/nobody", place.path().display());
+    let store = Store::new("main".into(), redis::Client::open(nowhere).unwrap()).unwrap();
+    let settings = EventSettings { redis: "main".into(), retain: Duration::from_secs(60), retain_bytes: 1 << 20 };
+    Arc::new(Events::new(Arc::new(store), "shop", settings))
+}
+
+fn place() -> tempfile::TempDir {
+    use std::os::unix::fs::PermissionsExt;
+    let place = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(place.path(), std::fs::Permissions::from_mode(0o711)).unwrap();
+    place
+}
+
+fn grants() -> Arc<Grants> {
+    let postgres = BTreeMap::from([(Arc::from("shop"), Mode::ReadWrite)]);
+    let publish = vec!["order.*".parse().unwrap()];
+    let permissions = Permissions { postgres, publish, ..Permissions::default() };
+    Arc::new(Grants::new("writer".into(), PathBuf::from("shop.toml"), permissions))
+}
+
+fn soon() -> Instant {
+    Instant::now() + Duration::from_secs(10)
+}
+
+async fn publish(databases: &Databases, grant: &Granted<DatabaseGrant>) -> Result<(), Error> {
+    let transaction = databases.pool(grant).unwrap().begin(TxOptions::default(), soon()).await.unwrap();
+    let event = Event {
+        id: Uuid::now_v7(),
+        publishing: grants().publish("order.created".parse().unwrap()).unwrap(),
+        key: None,
+        content_type: None,
+        headers: Vec::new(),
+        body: b"{}".to_vec(),
+        at: Timestamp::now(),
+    };
+    transaction.publish(&event, &Options::default(), soon()).await?;
+    transaction.commit(soon()).await
+}
+
+#[tokio::test]
+async fn more_events_than_may_wait_are_refused() {
+    let place = place();
+    let folder = DataFolder::open(&place.path().join("data")).unwrap();
+    let settings = DatabaseSettings {
+        place: DatabasePlace::Embedded,
+        connections_max: NonZeroUsize::new(2).unwrap(),
+        wait: Duration::from_secs(5),
+        statement_timeout: Duration::from_secs(5),
+        rows_max: 100,
+        bytes_max: 1 << 20,
+        migrations: None,
+        optional: false,
+    };
+    let all = BTreeMap::from([(Arc::from("shop"), settings)]);
+    let environment = Environment { path: std::env::var_os("PATH"), ..Environment::default() };
+    let grant = grants().postgres("shop").unwrap();
+    let (granted, publishing) = (std::slice::from_ref(&grant), BTreeSet::from([Arc::from("writer")]));
+    let databases = Databases::start(&all, granted, &publishing, &folder, &environment, &|_| {}).await.unwrap();
+    let publishers = Arc::<Publishers>::default();
+    publishers.replace([("writer".into(), Publisher { grants: grants(), busy_max: Duration::from_secs(5) })]);
+    let outbox = databases.outboxes().next().unwrap().clone();
+    let relay = relay::alone(&outbox, &events(&place), &publishers, 3);
+    for _ in 0..3 {
+        publish(&databases, &grant).await.unwrap();
+    }
+    let began = Instant::now();
+    while !outbox.is_full() {
+        assert!(began.elapsed() < Duration::from_secs(30), "nobody counts");
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(publish(&databases, &grant).await, Err(Error::Overloaded));
+    relay.abort();
+    databases.stop().await;
+}
+
+#[tokio::test]
+async fn relays_end_when_they_are_stopped_and_those_of_databases_that_are_gone_are_few() {
+    let place = place();
+    let (events, publishers, relays) = (events(&place), Arc::default(), Relays::default());
+    let outbox = |name: String| {
+        let owner = Endpoint::on_socket(place.path().to_owned(), &name, "nobody", None);
+        Arc::new(Outbox::new(name.into(), Arc::new(Terms::new(owner, Writers::Shared))))
+    };
+    let kept = outbox("kept".to_owned());
+    let others: Vec<_> = (0..20).map(|number| outbox(format!("other-{number}"))).collect();
+    for other in &others {
+        relays.replace([&kept, other].into_iter(), Some(&events), &publishers);
+    }
+    let at_work = |of: &Arc<Outbox>| Arc::strong_count(of) > 1;
+    let began = Instant::now();
+    while others.iter().filter(|other| at_work(other)).count() > 1 + relay::LEAVING_MAX {
+        assert!(began.elapsed() < Duration::from_secs(30), "those that are gone go on");
+        tokio::task::yield_now().await;
+    }
+    assert!(at_work(&kept) && at_work(&others[19]) && at_work(&others[18]) && !at_work(&others[0]));
+    relays.stop().await;
+    let began = Instant::now();
+    while at_work(&kept) || others.iter().any(at_work) {
+        assert!(began.elapsed() < Duration::from_secs(30), "a relay goes on");
+        tokio::task::yield_now().await;
+    }
+    relays.replace([&kept].into_iter(), Some(&events), &publishers);
+    assert!(!at_work(&kept), "none starts any more");
+}
