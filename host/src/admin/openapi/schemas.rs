@@ -35,6 +35,8 @@ const SCHEMAS: &[(&str, &[(&str, &str)])] = &[
             ("source", STRING),
             ("component", STRING),
             ("permissions", LIST),
+            ("cut", LIST),
+            ("unrestricted", FLAG),
             ("requests", COUNT),
             ("errors", COUNT),
             ("inFlight", COUNT),
