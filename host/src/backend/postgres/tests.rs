@@ -1,5 +1,6 @@
 //! The promises of this backend, kept against real, private PostgreSQL servers.
 
+mod change;
 mod failures;
 mod hostile;
 mod leaks;

@@ -136,12 +136,9 @@ fn databases_and_stores_are_used_in_the_weaker_way_and_a_star_is_every_other_nam
 
 #[test]
 fn a_call_must_be_one_that_both_allow() {
-    let call = |patterns: &[&str]| {
-        let scope = match patterns {
-            ["whole"] => CallScope::Whole,
-            only => CallScope::Only(only.iter().map(|text| text.parse().unwrap()).collect()),
-        };
-        scope
+    let call = |patterns: &[&str]| match patterns {
+        ["whole"] => CallScope::Whole,
+        only => CallScope::Only(only.iter().map(|text| text.parse().unwrap()).collect()),
     };
     let permissions = |name: &str, patterns: &[&str]| Permissions {
         call: BTreeMap::from([(name.into(), call(patterns))]),

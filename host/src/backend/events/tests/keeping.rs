@@ -69,8 +69,12 @@ async fn retention_bounds_what_nobody_handles_and_names_who_loses() {
 
     let brief = EventSettings { redis: "main".into(), retain: Duration::from_millis(1), retain_bytes };
     let events = server.events_with(brief).await;
-    events.trim_all(&script, Duration::ZERO, &mut named).await.unwrap();
-    assert_eq!(kept(&events, "order.created").await, 0);
+    // They may be less than a millisecond old.
+    let began = Instant::now();
+    while kept(&events, "order.created").await > 0 {
+        assert!(began.elapsed() < Duration::from_secs(20), "they stay");
+        events.trim_all(&script, Duration::ZERO, &mut named).await.unwrap();
+    }
 }
 
 #[tokio::test]
