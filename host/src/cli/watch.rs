@@ -27,6 +27,9 @@ use crate::{
     serve::{Rebuilt, Running},
 };
 
+/// So many builds in a row for nothing are enough, whoever else writes what they write.
+const IDLE_MAX: u32 = 3;
+
 /// What is watched, and what has changed; as long as this lives.
 pub(super) struct Watching {
     changed: Arc<Changed>,
@@ -40,6 +43,10 @@ struct Last {
     /// What had changed during the build before it, if that was why it began and it made nothing new.
     /// Whatever changed then and during this one too is written by builds.
     before: BTreeSet<PathBuf>,
+    /// What has ever changed while it was not built: builds may write that too, and so does an editor.
+    edited: BTreeSet<PathBuf>,
+    /// Builds in a row, up to this one, that began because of the one before and made nothing new.
+    idle: u32,
 }
 
 impl Watching {
@@ -59,7 +66,11 @@ impl Watching {
                     Ok(text) => say(&text),
                     Err(error) => say(&chain(&error)),
                 }
-                self.watcher = self.changed.follow(&running.manifest())?;
+            }
+            // Folders may have come.
+            match self.changed.follow(&running.manifest()) {
+                Ok(watcher) => self.watcher = watcher,
+                Err(error) => say(&format!("{error:#}; only folders that were there are watched")),
             }
             for (name, changed) in services {
                 if let Some(settings) = running.manifest().services.get(&name).cloned() {
@@ -74,15 +85,22 @@ impl Watching {
     async fn rebuild(&mut self, running: &Running, settings: &ServiceSettings, changed: Paths) {
         let mixed = Sources::of(&settings.component).mixed;
         let last = self.last.get(&settings.name).filter(|_| mixed);
+        let is_known =
+            |last: &Last, path| last.before.contains(path) && (!last.edited.contains(path) || last.idle >= IDLE_MAX);
         let echo = last.is_some_and(|last| changed.values().all(|at| *at <= last.ended));
-        if echo && last.is_some_and(|last| changed.keys().all(|path| last.before.contains(path))) {
+        if echo && last.is_some_and(|last| changed.keys().all(|path| is_known(last, path))) {
             return;
         }
+        let mut edited = last.map(|last| last.edited.clone()).unwrap_or_default();
+        let by_hand = changed.iter().filter(|(_, at)| last.is_none_or(|last| **at > last.ended));
+        edited.extend(by_hand.map(|(path, _)| path.clone()));
+        let last_idle = last.map_or(0, |last| last.idle);
         let built = built(running, settings).await;
         let ended = SystemTime::now();
         let live = built && went_live(running, &settings.name).await;
-        let before = if echo && !live { changed.into_keys().collect() } else { BTreeSet::new() };
-        self.last.insert(settings.name.clone(), Last { ended, before });
+        let idle = if echo && !live { last_idle + 1 } else { 0 };
+        let before = if idle > 0 { changed.into_keys().collect() } else { BTreeSet::new() };
+        self.last.insert(settings.name.clone(), Last { ended, before, edited, idle });
     }
 }
 

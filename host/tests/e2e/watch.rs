@@ -85,6 +85,13 @@ fn what_is_edited_is_built_and_live_and_a_broken_build_changes_nothing() {
     fs::write(path.join("ws/lib/lib.rs"), "").unwrap();
     host.errors.expect_line("one: built, and the component is the same");
     host.errors.expect_line("two: built, and the component is the same");
+    let same = || host.errors.text().matches("two: built, and the component is the same").count();
+    let before = same();
+    fs::create_dir(path.join("ws/late")).unwrap();
+    until("a folder that comes is a change", || (same() > before).then_some(()));
+    let before = same();
+    fs::write(path.join("ws/late/lib.rs"), "").unwrap();
+    until("and so is what changes in it", || (same() > before).then_some(()));
 
     write_manifest(&path, &[service("one", "version = \"2.0.0\""), service("two", "")].concat());
     until("the manifest is applied", || live(&host, "one").starts_with("2.0.0+").then_some(()));
@@ -126,22 +133,27 @@ fn a_build_that_writes_among_its_source_comes_to_rest() {
 }
 
 #[test]
-fn what_a_build_has_started_ends_with_the_host() {
+fn what_a_build_has_started_ends_with_it_or_with_the_host() {
     let folder = place();
     fs::create_dir_all(folder.path().join("ws/one")).unwrap();
     edit(folder.path(), "one", 1);
-    let manifest = service("one", "")
-        .replace("mkdir -p", "if test -e ws/slow; then sleep 600 & echo $! > pid; wait; fi; mkdir -p");
+    let manifest = service("one", "").replace(
+        "mkdir -p",
+        "sleep 600 & echo $! > left; if test -e ws/slow; then sleep 600 & echo $! > pid; wait; fi; mkdir -p",
+    );
     let host = Host::start_as(folder, &manifest, &["--watch"], &[]).map_err(|failed| failed.errors).unwrap();
     let path = host.folder.path().to_owned();
+    let gone = |pid: &str| {
+        let stat = Path::new("/proc").join(pid.trim()).join("stat");
+        // One that nobody has taken note of yet has ended as well.
+        until("it is gone", || fs::read_to_string(&stat).map_or(true, |stat| stat.contains(") Z ")).then_some(()));
+    };
+    gone(&fs::read_to_string(path.join("left")).unwrap());
     fs::write(path.join("ws/slow"), "").unwrap();
     edit(&path, "one", 2);
     let pid = until("the build has started something", || {
         fs::read_to_string(path.join("pid")).ok().filter(|pid| pid.ends_with('\n'))
     });
     let _folder = host.stop();
-    let process = Path::new("/proc").join(pid.trim());
-    // One that nobody has taken note of yet has ended as well.
-    let ended = || fs::read_to_string(process.join("stat")).map_or(true, |stat| stat.contains(") Z "));
-    until("it is gone", || ended().then_some(()));
+    gone(&pid);
 }

@@ -3,7 +3,13 @@
 //! It runs in a process group of its own, and the whole group ends with it: a compiler that the
 //! shell has started does not outlive a build that is cut.
 
-use std::{io::IsTerminal, path::Path, process::Stdio, time::Duration};
+use std::{
+    io::IsTerminal,
+    path::Path,
+    pin::pin,
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::{
@@ -18,7 +24,11 @@ const BUILD_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 /// Of what a failed build said, its end.
 const OUTPUT_MAX_BYTES: usize = 64 << 10;
 
-/// Runs the service's `build` in the manifest's folder. Dropping it ends the build.
+/// How long what is still said after the shell has ended is waited for.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// Runs the service's `build` in the manifest's folder. Dropping it ends the build; what it leaves running
+/// when it is done ends too.
 ///
 /// # Errors
 /// What it said, when it failed.
@@ -26,12 +36,13 @@ pub(super) async fn build(settings: &ServiceSettings, folder: &Path) -> Result<(
     let Some(command) = &settings.build else { return Ok(()) };
     say(&format!("{}: {command}", settings.name));
     let mut group = Group::run(command, folder).map_err(|error| format!("cannot run `{command}`: {error}"))?;
-    let said = group.shell.stdout.take();
-    let ending = async { tokio::join!(group.shell.wait(), last_of(said)) };
-    match tokio::time::timeout(BUILD_TIMEOUT, ending).await {
-        Ok((Ok(status), _)) if status.success() => Ok(()),
-        Ok((Ok(status), output)) => Err(format!("{output}\n`{command}` ended with {status}")),
-        Ok((Err(error), output)) => Err(format!("{output}\n`{command}`: {error}")),
+    let mut said = Vec::new();
+    let ended = tokio::time::timeout(BUILD_TIMEOUT, group.ended(&mut said)).await;
+    let said = String::from_utf8_lossy(&said).trim_end().to_owned();
+    match ended {
+        Ok(Ok(status)) if status.success() => Ok(()),
+        Ok(Ok(status)) => Err(format!("{said}\n`{command}` ended with {status}")),
+        Ok(Err(error)) => Err(format!("{said}\n`{command}`: {error}")),
         Err(_elapsed) => Err(format!("`{command}` did not end within {BUILD_TIMEOUT:?}")),
     }
 }
@@ -40,6 +51,8 @@ pub(super) async fn build(settings: &ServiceSettings, folder: &Path) -> Result<(
 struct Group {
     shell: Child,
     leader: Option<Pid>,
+    /// Nobody is left in it, as far as can be told.
+    is_empty: bool,
 }
 
 impl Group {
@@ -52,25 +65,44 @@ impl Group {
         }
         let shell = shell.spawn()?;
         let leader = shell.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
-        Ok(Self { shell, leader })
+        Ok(Self { shell, leader, is_empty: false })
+    }
+
+    /// Waits for the shell and keeps the end of what is said. Whoever still holds its output then is one of
+    /// the group that it has left running.
+    async fn ended(&mut self, said: &mut Vec<u8>) -> std::io::Result<ExitStatus> {
+        let output = self.shell.stdout.take();
+        let mut reading = pin!(keep_last(output, said));
+        let status = tokio::select! {
+            status = self.shell.wait() => {
+                self.is_empty = tokio::time::timeout(LINGER, reading).await.is_ok();
+                status
+            }
+            () = &mut reading => {
+                let status = self.shell.wait().await;
+                self.is_empty = true;
+                status
+            }
+        };
+        status
     }
 }
 
 impl Drop for Group {
     fn drop(&mut self) {
-        // Only while the shell is not reaped: until then its id, and the group's, is nobody else's.
-        if let (Some(leader), Some(_running)) = (self.leader, self.shell.id()) {
-            // Nobody is left in it: then there is nothing to end.
+        // Somebody is in it, the shell or who holds its output: until then its id is nobody else's.
+        if let Some(leader) = self.leader.filter(|_| !self.is_empty) {
+            // Who has left it for a group of their own is not ours to end.
             let _ = kill_process_group(leader, Signal::KILL);
         }
     }
 }
 
-/// The end of what a command says, until it stops.
-async fn last_of(said: Option<impl AsyncReadExt + Unpin>) -> String {
-    let Some(mut said) = said else { return String::new() };
-    let (mut kept, mut piece) = (Vec::new(), vec![0; 8 << 10]);
-    while let Ok(read) = said.read(&mut piece).await {
+/// Reads to the end, and keeps the last of it.
+async fn keep_last(output: Option<impl AsyncReadExt + Unpin>, kept: &mut Vec<u8>) {
+    let Some(mut output) = output else { return };
+    let mut piece = vec![0; 8 << 10];
+    while let Ok(read) = output.read(&mut piece).await {
         if read == 0 {
             break;
         }
@@ -78,5 +110,4 @@ async fn last_of(said: Option<impl AsyncReadExt + Unpin>) -> String {
         let excess = kept.len().saturating_sub(OUTPUT_MAX_BYTES);
         kept.drain(..excess);
     }
-    String::from_utf8_lossy(&kept).trim_end().to_owned()
 }

@@ -85,6 +85,8 @@ impl Changed {
         let changed = self.clone();
         let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| match event {
             Ok(event) if event.kind.is_access() => {}
+            // More happened than could be told.
+            Ok(event) if event.need_rescan() => changed.note_all(&plan),
             Ok(event) => event.paths.iter().for_each(|path| changed.note(&plan, path)),
             // It may have been anything.
             Err(_lost) => changed.note_all(&plan),
