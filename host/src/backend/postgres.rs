@@ -128,6 +128,8 @@ pub enum StartError {
         #[source]
         source: ConnectError,
     },
+    #[error("`postgres.{database}` has no `url_read`, and a service may only read it")]
+    NoReader { database: Arc<str> },
     #[error("cannot prepare database `{database}` for events")]
     Outbox {
         database: Arc<str>,

@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
     engine::EngineSettings,
-    manifest::{DatabasePlace, DatabaseSettings, EventSettings, Manifest, RedisSettings},
+    grant::Mode,
+    manifest::{DatabasePlace, DatabaseSettings, EventSettings, Manifest, RedisSettings, ServiceSettings},
 };
 
 /// A manifest that can run now.
@@ -113,6 +114,21 @@ fn reachable(manifest: &Manifest) -> Result<(), String> {
     if let Some(events) = manifest.events.as_ref().filter(|events| !manifest.redis.contains_key(&events.redis)) {
         return Err(format!("`[events]` names `redis.{}`, which is only there after a restart", events.redis));
     }
+    manifest.services.values().try_for_each(|service| readable(service, manifest))
+}
+
+/// Who may only read a database is never given the role that writes there.
+fn readable(service: &ServiceSettings, manifest: &Manifest) -> Result<(), String> {
+    let reads = service.grants.databases().filter(|granted| granted.get().mode == Mode::Read);
+    for granted in reads {
+        let (name, database) = (&service.name, &granted.get().database);
+        let place = manifest.databases.get(database).map(|settings| &settings.place);
+        if let Some(DatabasePlace::External { url_read: None, .. }) = place {
+            return Err(format!(
+                "`{name}` may only read `postgres.{database}`, whose `url_read` is only there after a restart"
+            ));
+        }
+    }
     Ok(())
 }
 
@@ -202,6 +218,18 @@ mod tests {
         let kept = check("[postgres.a]\n", A, &["postgres.a.url"]);
         assert_eq!(kept.databases["a"].place, DatabasePlace::Embedded);
         check(A, "[postgres.a]\n", &["postgres.a.url"]);
+    }
+
+    #[test]
+    fn a_service_that_may_only_read_never_gets_the_role_that_writes() {
+        let reader = "[services.r]\ncomponent = \"r.wasm\"\npermissions = { postgres = { a = \"read\" } }\n";
+        let (reading, private) =
+            (format!("{A}url_read = \"postgres://r@a.test/a\"\n{reader}"), format!("[postgres.a]\n{reader}"));
+        for wanted in [&reading, &private] {
+            let refused = live(&manifest(A), manifest(wanted)).err().unwrap();
+            assert!(refused.contains("`r` may only read `postgres.a`") && refused.contains("restart"), "{refused}");
+        }
+        check(&reading, &reading, &[]);
     }
 
     #[test]

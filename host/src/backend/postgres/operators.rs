@@ -46,25 +46,25 @@ pub(super) async fn add(
     let services = grants.iter().map(|grant| {
         let grant = grant.get().clone();
         let endpoint = match grant.mode {
-            Mode::Read => reading.clone(),
+            Mode::Read => reading.clone().ok_or_else(|| StartError::NoReader { database: name.clone() })?,
             Mode::ReadWrite => endpoint.clone(),
         };
-        (grant, endpoint)
+        Ok((grant, endpoint))
     });
-    let services = services.collect();
+    let services = services.collect::<Result<_, StartError>>()?;
     let owner = Owner { endpoint: endpoint.clone(), migrations: settings.migrations.clone(), roles: None };
     databases.owners.insert(name.clone(), owner);
     databases.open(name, settings, services, endpoint, publishers);
     Ok(())
 }
 
-/// As the URL's role, and as the one that may only read. None: a private database.
-fn endpoints(name: &Arc<str>, settings: &DatabaseSettings) -> Result<Option<(Endpoint, Endpoint)>, StartError> {
+/// As the URL's role, and as the one that may only read if there is one. None: a private database.
+fn endpoints(name: &Arc<str>, settings: &DatabaseSettings) -> Result<Option<(Endpoint, Option<Endpoint>)>, StartError> {
     let DatabasePlace::External { url, url_read, tls } = &settings.place else { return Ok(None) };
     let usable =
         |url| Endpoint::from_url(url, *tls).map_err(|source| StartError::Url { database: name.clone(), source });
     let endpoint = usable(url)?;
-    let reading = url_read.as_ref().map(usable).transpose()?.unwrap_or_else(|| endpoint.clone());
+    let reading = url_read.as_ref().map(usable).transpose()?;
     Ok(Some((endpoint, reading)))
 }
 
