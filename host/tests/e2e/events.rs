@@ -252,6 +252,20 @@ fn what_is_being_handled_outlives_a_swap_and_a_stop() {
 }
 
 #[test]
+fn a_swap_that_cuts_a_handler_takes_no_attempt_from_its_event() {
+    let settings = "[host]\ndrain = \"100ms\"\n";
+    let host = Host::running(&format!("{settings}{}", manifest("", &[("a", "order.*", "events = { tries = 1 }")])));
+    let id = publish(&host, &json!({ "topic": "order.created", "body": { "do": "sleep", "ms": 2500 } }));
+    for number in 1..=2 {
+        until("it began", || (attempts(&host, "a", &id).0.len() == number).then_some(()));
+        let swapped = host.swap("a", &build(&wasm("probe_events"), u32::try_from(number).unwrap()));
+        assert_eq!(swapped.status, 200, "{}", swapped.text());
+    }
+    handled(&host, "a", &id, &[1, 1, 1]);
+    until("nothing waits", || (pending(&host, "a") == json!([])).then_some(()));
+}
+
+#[test]
 fn a_host_that_dies_while_handling_leaves_the_event_to_another() {
     let redis = Redis::start();
     let text =

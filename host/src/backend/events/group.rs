@@ -25,11 +25,11 @@ use crate::{
 pub(super) const WAITING: &str = "~later";
 
 /// KEYS: stream, the group's retries. ARGV: group, consumer, entry, pause (ms), which attempt it was, in whose
-/// name it waits. Only of what this consumer has in this attempt: a second time it does nothing.
+/// name it waits, how many attempts count. Only of what this consumer has in this attempt: a second time it does nothing.
 const LATER: &str = "
 local pending = redis.pcall('XPENDING', KEYS[1], ARGV[1], ARGV[3], ARGV[3], 1)
 if not pending[1] or pending[1][2] ~= ARGV[2] or pending[1][4] ~= tonumber(ARGV[5]) then return 0 end
-if not redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[6], 0, ARGV[3], 'JUSTID')[1] then return 0 end
+if not redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[6], 0, ARGV[3], 'RETRYCOUNT', ARGV[7], 'JUSTID')[1] then return 0 end
 local time = redis.call('TIME')
 local due = time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[4]
 redis.call('ZADD', KEYS[2], due, ARGV[3] .. ' ' .. KEYS[1])
@@ -137,11 +137,20 @@ impl Group {
 
     /// Another attempt, not before `pause` has passed.
     pub async fn later(&self, delivered: &Delivered, pause: Duration) -> Result<(), AskError> {
+        self.wait(delivered, pause, delivered.attempt).await
+    }
+
+    /// The same attempt, from its beginning, at once.
+    pub async fn again(&self, delivered: &Delivered) -> Result<(), AskError> {
+        self.wait(delivered, Duration::ZERO, delivered.attempt.saturating_sub(1)).await
+    }
+
+    async fn wait(&self, delivered: &Delivered, pause: Duration, attempts: u32) -> Result<(), AskError> {
         let place = &delivered.place;
         let mut call = self.later.prepare_invoke();
         call.key(&place.stream).key(self.events.names.retries(self.name()));
         call.arg(&**self.name()).arg(&self.events.consumer).arg(&place.entry).arg(pause.as_millis() as u64);
-        call.arg(delivered.attempt).arg(WAITING);
+        call.arg(delivered.attempt).arg(WAITING).arg(attempts);
         self.events.store.work(|mut redis| async move { call.invoke_async::<()>(&mut redis).await }).await
     }
 

@@ -28,6 +28,8 @@ enum Verdict {
     /// It was too old when its turn came.
     Expired,
     Later(Duration),
+    /// Its build was replaced before it came to an end: that was no attempt.
+    Again,
     Dead(String),
 }
 
@@ -36,7 +38,7 @@ impl Verdict {
         match self {
             Self::Done => EventOutcome::Handled,
             Self::Expired => EventOutcome::Expired,
-            Self::Later(_) => EventOutcome::Retried,
+            Self::Later(_) | Self::Again => EventOutcome::Retried,
             Self::Dead(_) => EventOutcome::Dead,
         }
     }
@@ -57,6 +59,7 @@ impl Work {
             let settled = match &verdict {
                 Verdict::Done | Verdict::Expired => self.group.acknowledge(&delivered).await,
                 Verdict::Later(pause) => self.group.later(&delivered, *pause).await,
+                Verdict::Again => self.group.again(&delivered).await,
                 Verdict::Dead(reason) => self.group.bury(&delivered, reason).await,
             };
             match settled {
@@ -86,6 +89,7 @@ impl Work {
             }
             Ok(Handled::Retry(Some(pause))) => Verdict::Later(pause.min(RETRY_MAX)),
             Ok(Handled::Retry(None)) => Verdict::Later(self.backoff(delivered.attempt)),
+            Err(Failure::Left) => Verdict::Again,
             Err(failure) => self.failed(delivered, &failure),
         }
     }

@@ -66,6 +66,11 @@ async fn what_failed_comes_again_after_its_pause_and_attempts_are_counted() {
         assert_eq!(taken.attempt, attempt);
         group.later(&taken, pause).await.unwrap();
     }
+    for _ in 0..2 {
+        let taken = one(&mut taker).await;
+        assert_eq!(taken.attempt, 3, "what is begun again is the same attempt");
+        group.again(&taken).await.unwrap();
+    }
     let taken = one(&mut taker).await;
     assert_eq!(taken.attempt, 3);
     assert!(began.elapsed() >= Duration::from_millis(300), "not before");
