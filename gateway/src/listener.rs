@@ -172,19 +172,20 @@ async fn accept_all<H: Handler>(
     }
 }
 
-/// `None`: a connection too many from its address, closed again, or how many there may be has changed. Cancel
-/// safe.
+/// `None`: a connection too many from its address, closed again. Cancel safe.
 async fn accept(
     listener: &TcpListener,
     admission: &Admission,
 ) -> io::Result<Option<(TcpStream, SocketAddr, Admitted)>> {
-    let mut resized = admission.resized();
-    let place = admission.room().await;
-    let (tcp, address) = tokio::select! {
-        biased;
-        // The place may be one too many now.
-        _ = resized.changed() => return Ok(None),
-        accepted = listener.accept() => accepted?,
+    let (place, (tcp, address)) = loop {
+        let mut resized = admission.resized();
+        let place = admission.room().await;
+        tokio::select! {
+            biased;
+            // The place may be one too many now.
+            _ = resized.changed() => {}
+            accepted = listener.accept() => break (place, accepted?),
+        }
     };
     let admitted = admission.admit(place, address.ip());
     if admitted.is_none() {

@@ -95,8 +95,11 @@ impl Applier {
             Err(ApplyError::Busy | ApplyError::Refused(_) | ApplyError::NeedsRestart(_)) => ApplyOutcome::Refused,
             Err(ApplyError::Backend(_) | ApplyError::Services(_)) => ApplyOutcome::Failed,
         });
-        let services = self.deployment.services();
-        counts.keep(|name| services.contains_key(name)); // also those that never came to run
+        if !matches!(outcome, Err(ApplyError::Busy)) {
+            // Those, too, that never came to run. Another one that is being applied may be making some now.
+            let services = self.deployment.services();
+            counts.keep(|name| services.contains_key(name));
+        }
         outcome
     }
 

@@ -92,16 +92,17 @@ fn bounds_of_a_database_change_under_load_and_no_connection_is_left_behind() {
 }
 
 fn each_bound_takes_effect(host: &Host, look: &Session, manifest: &dyn Fn(&str) -> String) {
-    let sleeping = "select count(*) from pg_stat_activity where query = 'select pg_sleep(1.5)' and state = 'active'";
-    let mut slow = order(host, "one", "/pg/query", &query("select pg_sleep(1.5)"));
+    let sleeping = "select count(*) from pg_stat_activity where query = 'select pg_sleep(2.5)' and state = 'active'";
+    let mut slow = order(host, "one", "/pg/query", &query("select pg_sleep(2.5)"));
     look.becomes(sleeping, 1);
     applied(host, &manifest("statement_timeout = \"100ms\"\nrows_max = 10\nconnections_max = 1\nwait = \"50ms\""));
     // The one connection that there may be is still the old request's.
     assert!(post(host, "one", "/pg/query", &query("select 1")).text().contains("overloaded"));
     assert_eq!(slow.answer(false).unwrap().status, 200, "it finishes on what it began with");
+    applied(host, &manifest("statement_timeout = \"100ms\"\nrows_max = 10\nconnections_max = 1\nwait = \"10s\""));
     let refused = |sql: &str| post(host, "one", "/pg/query", &query(sql)).json()["error"]["variant"].clone();
     assert_eq!(refused("select * from generate_series(1, 11)"), "too-large");
-    assert_eq!(refused("select pg_sleep(1.5)"), "timeout");
+    assert_eq!(refused("select pg_sleep(2.5)"), "timeout");
 
     // More than the private server has room for is refused, and changes nothing.
     let answer = apply(host, &manifest("connections_max = 500"));

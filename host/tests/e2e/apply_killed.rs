@@ -38,7 +38,7 @@ fn killed_at_any_point_of_an_apply_a_host_restarts_with_the_manifest_of_its_file
         thread::scope(|scope| {
             scope.spawn(move || {
                 // Cut off by the kill, or answered just before it.
-                let mut connection = Connection::open(admin);
+                let mut connection = Connection::try_open(admin)?;
                 let headers = [("authorization", authorization.as_str()), ("content-type", "application/toml")];
                 connection.request("POST", "/v1/apply", &headers, text.as_bytes());
                 connection.answer(false)

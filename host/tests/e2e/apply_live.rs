@@ -96,7 +96,15 @@ fn more_and_fewer_connections(host: &Host, gateway: &dyn Fn(&str)) {
 
 fn the_time_to_drain(host: Host) {
     let host_lines = "[host]\ndrain = \"100ms\"\nlinger = \"0s\"\nartifacts_max = \"512MiB\"";
-    live(&host, &Lines { one: "limits = { timeout = \"60s\" }", rest: host_lines, ..Lines::default() });
+    live(
+        &host,
+        &Lines {
+            gateway: "timeout = \"60s\"",
+            one: "limits = { timeout = \"60s\" }",
+            rest: host_lines,
+            ..Lines::default()
+        },
+    );
     let mut slow = Connection::open(host.gateway);
     slow.request("GET", "/sleep?ms=40000", &[], b"");
     let in_flight = || host.admin("GET", "/v1/services/one", b"").json()["data"]["inFlight"].as_u64();
@@ -119,8 +127,10 @@ fn what_is_said_of_a_service_is_live() {
     assert!(grown() < 16);
     one("limits = { timeout = \"100ms\" }");
     assert_eq!(host.get("/sleep?ms=3000").status, 504);
-    one("limits = { cpu = \"50ms\" }");
-    assert!(host.get("/spin?ms=3000").status >= 500);
+    one("limits = { cpu = \"2s\" }");
+    let began = Instant::now();
+    assert!(host.get("/spin").status >= 500);
+    assert!(began.elapsed() >= Duration::from_millis(1500), "twice of what it is without a word");
     one("limits = { concurrency = 1, queue = { length = 0, wait = \"1ms\" } }");
     let held = Held::with(host.gateway, "/stream?chunks=40&ms=50");
     assert_eq!(host.get("/").status, 503);
