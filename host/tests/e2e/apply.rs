@@ -14,9 +14,9 @@ use crate::{
         admin::{build, wasm},
         components, exchange, place, probe,
         spoilt::{TRAP, starting_with},
-        write_manifest,
+        until, write_manifest,
     },
-    swap::{until, version},
+    swap::version,
 };
 
 const WARM: &str = "limits = { reuse = { requests = 100000, idle = \"60s\" } }";
@@ -81,7 +81,7 @@ fn what_changed_is_live_what_did_not_is_not_touched_and_no_request_is_lost() {
             }
         };
         let clients: Vec<_> = ["kept", "other", "kept", "other"].map(|name| scope.spawn(move || client(name))).into();
-        until("the load is on", || (answers.load(Relaxed) > 100).then_some(()));
+        until("the load is on", || answers.load(Relaxed) > 100);
         for round in 0..6 {
             let colour = grant.replace("red", &format!("red-{round}"));
             let lines = format!("version = \"2.{round}.0\"\nlimits = {{ timeout = \"{}s\" }}\n{colour}", round + 2);
@@ -244,7 +244,7 @@ fn requests_in_flight_finish_on_the_service_that_is_gone() {
         connection
     };
     let in_flight = || host.admin("GET", "/v1/services/two", b"").json()["data"]["inFlight"].as_u64();
-    until("both are in", || (in_flight() == Some(2)).then_some(()));
+    until("both are in", || in_flight() == Some(2));
     applied(&host, &service("one", ""));
     assert_eq!(ask(&host, "two", "/").status, 404);
     assert_eq!(slow.answer(false).unwrap().status, 200);

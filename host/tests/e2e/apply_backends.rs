@@ -11,8 +11,7 @@ use serde_json::{Value, json};
 
 use crate::{
     apply::{applied, apply, ask, service},
-    harness::{Answer, Connection, Host, Postgres, Redis, Session, Streams, place},
-    swap::until,
+    harness::{Answer, Connection, Host, Postgres, Redis, Session, Streams, place, until},
 };
 
 /// A service that is another guest than `probe`, with these permissions.
@@ -66,7 +65,7 @@ fn bounds_of_a_database_change_under_load_and_no_connection_is_left_behind() {
             }
         };
         let clients: Vec<_> = ["one", "two", "one", "two"].map(|name| scope.spawn(move || client(name))).into();
-        until("the load is on", || (answers.load(Relaxed) > 50).then_some(()));
+        until("the load is on", || answers.load(Relaxed) > 50);
         for round in 0..50 {
             let bounds = format!(
                 "connections_max = {}\nwait = \"{}s\"\nrows_max = {}\nstatement_timeout = \"{}s\"",
@@ -85,8 +84,8 @@ fn bounds_of_a_database_change_under_load_and_no_connection_is_left_behind() {
         clients.into_iter().for_each(|client| client.join().unwrap());
     });
     applied(&host, &manifest("connections_max = 3"));
-    until("the pools that were are gone", || (look.count(SESSIONS) <= 3).then_some(()));
-    until("and their sockets", || (files() < before + 30).then_some(()));
+    until("the pools that were are gone", || look.count(SESSIONS) <= 3);
+    until("and their sockets", || files() < before + 30);
     println!("{} requests over 50 applied manifests", answers.load(Relaxed));
     each_bound_takes_effect(&host, &look, &manifest);
 }
@@ -144,11 +143,11 @@ fn where_a_database_is_stays_and_what_else_is_said_of_it_does_not() {
     assert_eq!(post(&host, "one", "/pg/query", &query("select 1")).status, 200);
 
     server.kill();
-    until("its service is unhealthy", || (host.get("/health").status == 503).then_some(()));
+    until("its service is unhealthy", || host.get("/health").status == 503);
     applied(&host, &manifest(&server.url(), "optional = true"));
-    until("its service is degraded", || (host.get("/health").json()["status"] == "degraded").then_some(()));
+    until("its service is degraded", || host.get("/health").json()["status"] == "degraded");
     server.resume();
-    until("it is back", || (post(&host, "one", "/pg/query", &query("select 1")).status == 200).then_some(()));
+    until("it is back", || post(&host, "one", "/pg/query", &query("select 1")).status == 200);
 }
 
 const WRITER: &str = "postgres = { shop = \"read-write\" }, publish = [\"order.*\"]";
@@ -235,11 +234,11 @@ fn events_come_with_an_applied_manifest_and_are_kept_as_another_one_says() {
     assert_eq!(fsync(), "always", "what is published is on the disk");
     let publish = |topic: &str, body: Value| {
         let event = json!({ "topic": topic, "body": body, "dedup": body.to_string() });
-        until("it is published", || (post(&host, "reader", "/publish", &event).status == 200).then_some(()));
+        until("it is published", || post(&host, "reader", "/publish", &event).status == 200);
     };
     let lines = |what: &str| host.log.text().lines().filter(|line| line.contains(what)).count();
     publish("order.a", json!({ "number": 1 }));
-    until("it is handled", || (lines("handled {") == 1).then_some(()));
+    until("it is handled", || lines("handled {") == 1);
 
     // How it is handled, and how long it is kept.
     publish("note", json!({ "number": 2 }));
@@ -248,8 +247,8 @@ fn events_come_with_an_applied_manifest_and_are_kept_as_another_one_says() {
     assert_eq!(done["restart"], json!(["events.redis"]), "{done}");
     publish("order.b", json!({ "do": "fail" }));
     let dead = || host.admin("GET", "/v1/events/dead?service=reader", b"").text();
-    until("one try is enough", || dead().contains("order.b").then_some(()));
-    until("what nobody handles goes", || streams.of("note").is_empty().then_some(()));
+    until("one try is enough", || dead().contains("order.b"));
+    until("what nobody handles goes", || streams.of("note").is_empty());
     let health = host.admin("GET", "/health/services/reader", b"").text();
     assert!(health.contains("events"), "{health}");
 }

@@ -6,8 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     apply::{applied, apply, status},
-    harness::{Connection, Held, Host, exchange, place},
-    swap::until,
+    harness::{Connection, Held, Host, exchange, place, until},
 };
 
 /// Lines for `[gateway]`, for the service `one`, and for everything else.
@@ -108,7 +107,7 @@ fn the_time_to_drain(host: Host) {
     let mut slow = Connection::open(host.gateway);
     slow.request("GET", "/sleep?ms=40000", &[], b"");
     let in_flight = || host.admin("GET", "/v1/services/one", b"").json()["data"]["inFlight"].as_u64();
-    until("it is in", || (in_flight() == Some(1)).then_some(()));
+    until("it is in", || in_flight() == Some(1));
     let began = Instant::now();
     let mut host = host;
     host.signal("TERM");
@@ -146,9 +145,9 @@ fn what_is_said_of_a_service_is_live() {
     assert_eq!(count(&host), 1);
 
     one("health = { path = \"/status?code=500\" }");
-    until("its own page counts", || (host.get("/health").status == 503).then_some(()));
+    until("its own page counts", || host.get("/health").status == 503);
     one("");
-    until("and does not any more", || (host.get("/health").status == 200).then_some(()));
+    until("and does not any more", || host.get("/health").status == 200);
     one("swap = { smoke = \"GET /counter\", ramp = { steps = [\"50%\"], step = \"1s\", min_requests = 10 } }");
     let bad = apply(&host, &Lines { one: "swap = { smoke = \"GET /trap\" }", ..Lines::default() }.manifest());
     assert_eq!(bad.status, 409, "{}", bad.text());
@@ -213,7 +212,7 @@ fn who_is_asked_for_a_token_and_how_stores_are_kept_is_live() {
     told("set", "kept");
     kv("ttl = \"100ms\"\noptional = true");
     told("set", "gone");
-    until("what was written since is gone", || told("get", "gone").is_null().then_some(()));
+    until("what was written since is gone", || told("get", "gone").is_null());
     assert!(!told("get", "kept").is_null());
 
     // A store that is another Redis, and one that is not there yet.

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use crate::harness::{
     Answer, Connection, Host,
     shop::{self, Member, data, member},
+    until,
 };
 
 const STOCK: u64 = 1_000_000;
@@ -181,13 +182,4 @@ fn id(data: &Value) -> String {
 
 fn named(value: Value) -> (String, Value) {
     (id(&value), value)
-}
-
-#[track_caller]
-fn until(what: &str, mut condition: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !condition() {
-        assert!(began.elapsed() < PATIENCE, "never: {what}");
-        thread::park_timeout(Duration::from_millis(50));
-    }
 }

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::harness::{
     Host, Redis,
     admin::{build, wasm},
-    place, redis_pid,
+    place, redis_pid, until,
 };
 
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -73,20 +73,8 @@ fn attempts(host: &Host, service: &str, id: &str) -> (Vec<u64>, usize) {
 }
 
 #[track_caller]
-fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
-    let began = Instant::now();
-    loop {
-        if let Some(found) = condition() {
-            return found;
-        }
-        assert!(began.elapsed() < DEADLINE, "never: {what}");
-        thread::park_timeout(Duration::from_millis(20));
-    }
-}
-
-#[track_caller]
 fn handled(host: &Host, service: &str, id: &str, expected: &[u64]) {
-    until(&format!("{service} handles {id}"), || (attempts(host, service, id).1 > 0).then_some(()));
+    until(&format!("{service} handles {id}"), || attempts(host, service, id).1 > 0);
     assert_eq!(attempts(host, service, id), (expected.to_vec(), 1));
 }
 
@@ -177,7 +165,7 @@ fn an_event_is_handed_to_each_subscriber_and_what_cannot_be_handled_is_a_dead_le
     assert_eq!(attempts(&host, "a", &expired), (vec![], 0));
 
     // Nothing is left, and operators see that.
-    until("all is settled", || (pending(&host, "a") == json!([])).then_some(()));
+    until("all is settled", || pending(&host, "a") == json!([]));
     let topics: Value = serde_json::from_str(&host.command(&["events", "topics"]).done().output).unwrap();
     assert_eq!((&topics["delayed"], &topics["expired"]), (&json!(0), &json!(1)), "{topics}");
     let created = topics["topics"].as_array().unwrap().iter().find(|topic| topic["topic"] == "order.created").unwrap();
@@ -229,7 +217,7 @@ fn what_is_being_handled_outlives_a_swap_and_a_stop() {
     let host = Host::running(&manifest("", &[("a", "order.*", "")]));
     let slow = |ms: u64| publish(&host, &json!({ "topic": "order.created", "body": { "do": "sleep", "ms": ms } }));
     let first = slow(1500);
-    until("it began", || (attempts(&host, "a", &first).0 == [1]).then_some(()));
+    until("it began", || attempts(&host, "a", &first).0 == [1]);
     let swapped = host.swap("a", &build(&wasm("probe_events"), 1));
     assert_eq!(swapped.status, 200, "{}", swapped.text());
     let second = publish(&host, &json!({ "topic": "order.created", "body": {} }));
@@ -237,7 +225,7 @@ fn what_is_being_handled_outlives_a_swap_and_a_stop() {
     handled(&host, "a", &first, &[1]);
 
     let last = slow(1000);
-    until("it began", || (attempts(&host, "a", &last).0 == [1]).then_some(()));
+    until("it began", || attempts(&host, "a", &last).0 == [1]);
     let text = manifest("", &[("a", "order.*", "")]);
     let log = host.log.clone();
     let folder = host.stop();
@@ -257,12 +245,12 @@ fn a_swap_that_cuts_a_handler_takes_no_attempt_from_its_event() {
     let host = Host::running(&format!("{settings}{}", manifest("", &[("a", "order.*", "events = { tries = 1 }")])));
     let id = publish(&host, &json!({ "topic": "order.created", "body": { "do": "sleep", "ms": 2500 } }));
     for number in 1..=2 {
-        until("it began", || (attempts(&host, "a", &id).0.len() == number).then_some(()));
+        until("it began", || attempts(&host, "a", &id).0.len() == number);
         let swapped = host.swap("a", &build(&wasm("probe_events"), u32::try_from(number).unwrap()));
         assert_eq!(swapped.status, 200, "{}", swapped.text());
     }
     handled(&host, "a", &id, &[1, 1, 1]);
-    until("nothing waits", || (pending(&host, "a") == json!([])).then_some(()));
+    until("nothing waits", || pending(&host, "a") == json!([]));
 }
 
 #[test]
@@ -279,7 +267,7 @@ fn a_host_that_dies_while_handling_leaves_the_event_to_another() {
     drop(dies.killed());
     handled(&lives, "a", &id, &[2]);
     println!("taken over {} ms after the kill", began.elapsed().as_millis());
-    until("its consumer is gone", || (pending(&lives, "a") == json!([])).then_some(()));
+    until("its consumer is gone", || pending(&lives, "a") == json!([]));
 }
 
 #[test]
@@ -320,8 +308,8 @@ fn a_redis_that_dies_loses_nothing_that_was_published_and_delays_nobody() {
     });
     let done = || told(&host, "a").into_iter().filter(|(what, _)| what == "handled");
     let ids = || done().map(|(_, told)| told["id"].as_str().unwrap().to_owned()).collect::<BTreeSet<_>>();
-    until("all that was published is handled", || published.is_subset(&ids()).then_some(()));
-    until("nothing is left", || (pending(&host, "a") == json!([])).then_some(()));
+    until("all that was published is handled", || published.is_subset(&ids()));
+    until("nothing is left", || pending(&host, "a") == json!([]));
     let again = done().count() - ids().len();
     println!(
         "{} published, {refused} refused, {again} handled again, the slowest answer after {} ms",
@@ -334,7 +322,7 @@ fn a_redis_that_dies_loses_nothing_that_was_published_and_delays_nobody() {
 
 #[track_caller]
 fn handled_at_least_once(host: &Host, id: &str) {
-    until(&format!("{id} is handled"), || (attempts(host, "a", id).1 > 0).then_some(()));
+    until(&format!("{id} is handled"), || attempts(host, "a", id).1 > 0);
 }
 
 #[test]

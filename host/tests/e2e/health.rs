@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::harness::{
     Answer, Connection, Host, Postgres, exchange,
     shop::{email, envelope, shop, trace_id, user},
+    until,
 };
 
 #[track_caller]
@@ -140,7 +141,7 @@ fn without_its_database_a_service_is_unhealthy_until_it_returns() {
         assert_eq!(answer.header("retry-after"), Some("1"));
         assert_eq!(answer.header("x-service"), Some("users"));
     }
-    until(|| host.get("/health").status == 503, "the host is unhealthy");
+    until("the host is unhealthy", || host.get("/health").status == 503);
     for at in [host.gateway, host.admin] {
         for path in ["/health", "/health/ready"] {
             let report = page(at, path, 503);
@@ -159,7 +160,7 @@ fn without_its_database_a_service_is_unhealthy_until_it_returns() {
 
     server.resume();
     let back = Instant::now();
-    until(|| host.get("/health").status == 200, "the host is healthy again");
+    until("the host is healthy again", || host.get("/health").status == 200);
     println!("healthy {:?} after its database was back", back.elapsed());
     assert_eq!(steady(page(host.gateway, "/health", 200)), whole("healthy", "healthy"));
     assert_eq!(host.get(&ada).status, 200);
@@ -171,7 +172,7 @@ fn a_service_that_can_do_without_its_database_is_only_degraded() {
     let mut server = Postgres::start();
     let host = shop("", &format!("{}\noptional = true", server.url()));
     server.kill();
-    until(|| host.get("/health").json()["status"] != "healthy", "the host has noticed");
+    until("the host has noticed", || host.get("/health").json()["status"] != "healthy");
     assert_eq!(steady(page(host.gateway, "/health", 200)), whole("degraded", "degraded"));
     assert_eq!(page(host.gateway, "/health/ready", 200)["status"], "degraded");
     assert_eq!(page(host.admin, "/health/services/users", 200)["status"], "degraded");
@@ -206,7 +207,7 @@ fn a_thousand_probes_a_second_are_one_check_a_second() {
 fn a_draining_host_is_alive_and_not_ready() {
     let mut host = shop("[host]\nlinger = \"1m\"", "");
     host.signal("TERM");
-    until(|| exchange(host.admin, "GET", "/health/ready", &[], b"").status == 503, "it is not ready");
+    until("it is not ready", || exchange(host.admin, "GET", "/health/ready", &[], b"").status == 503);
     for at in [host.gateway, host.admin] {
         let report = steady(page(at, "/health/ready", 503));
         assert_eq!(report, whole("shutting_down", "healthy"));
@@ -215,14 +216,4 @@ fn a_draining_host_is_alive_and_not_ready() {
     assert_eq!(host.get("/api/users").status, 200, "load balancers have not noticed yet");
     host.signal("TERM");
     assert!(!host.ended().success(), "a second signal ends it at once");
-}
-
-#[track_caller]
-fn until(mut holds: impl FnMut() -> bool, what: &str) {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while !holds() {
-        assert!(Instant::now() < deadline, "never: {what}");
-        // A check is made at most once a second; there is nothing to wait on.
-        thread::park_timeout(Duration::from_millis(20));
-    }
 }

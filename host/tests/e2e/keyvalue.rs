@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Connection, Host, Redis, exchange, place};
+use crate::harness::{Answer, Connection, Host, Redis, exchange, place, until};
 
 /// One component as four services: everything, two prefixes of the same store, one that only reads.
 fn manifest(redis: &str) -> String {
@@ -68,15 +68,6 @@ fn refused(host: &Host, service: &str, what: &str, mut order: Value) -> Value {
 #[track_caller]
 fn value(host: &Host, service: &str, key: &str) -> Value {
     told(host, service, "get", json!({"key": key}))["value"].take()
-}
-
-#[track_caller]
-fn until(what: &str, mut condition: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !condition() {
-        assert!(began.elapsed() < Duration::from_secs(20), "never: {what}");
-        thread::park_timeout(Duration::from_millis(10));
-    }
 }
 
 #[test]

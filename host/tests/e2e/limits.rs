@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::harness::{Answer, Connection, Host, Redis, place, probe};
+use crate::harness::{Answer, Connection, Host, Redis, place, probe, until};
 
 const CONNECTIONS: usize = 25;
 
@@ -62,15 +62,6 @@ fn is_accepted(answer: &Answer) -> bool {
 
 fn header(answer: &Answer, name: &str) -> u64 {
     answer.header(name).unwrap_or_else(|| panic!("no {name}: {answer:?}")).parse().unwrap()
-}
-
-#[track_caller]
-fn until(what: &str, mut condition: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !condition() {
-        assert!(began.elapsed() < Duration::from_secs(20), "never: {what}");
-        thread::park_timeout(Duration::from_millis(10));
-    }
 }
 
 #[test]

@@ -10,11 +10,11 @@ use crate::{
         admin::{build, wasm},
         exchange, place, probe,
         spoilt::{TRAP, starting_with},
+        until,
         upstream::quoted,
         write_manifest,
     },
     ramp::under_load,
-    swap::until,
 };
 
 mod format;

@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeSet,
-    thread,
     time::{Duration, Instant},
 };
 
@@ -11,6 +10,7 @@ use serde_json::{Value, json};
 use crate::harness::{
     Answer, Host, Redis,
     shop::{data, moment, notifications_part, open_folder, refused},
+    until,
 };
 
 const CREATED: &str = "archipel:{test}:ev:order.created";
@@ -55,15 +55,6 @@ fn list(host: &Host, user: &str, rest: &str) -> Answer {
 
 fn total(host: &Host, user: &str) -> u64 {
     list(host, user, "&limit=1").header("x-total-count").and_then(|count| count.parse().ok()).unwrap_or(u64::MAX)
-}
-
-#[track_caller]
-fn until(what: &str, mut condition: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !condition() {
-        assert!(began.elapsed() < Duration::from_secs(30), "never: {what}");
-        thread::park_timeout(Duration::from_millis(20));
-    }
 }
 
 /// Waits until every entry of the stream was handed over and acknowledged.

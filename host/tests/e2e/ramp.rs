@@ -15,9 +15,9 @@ use crate::{
     harness::{
         Answer, Connection, Host,
         admin::{build, file, wasm},
-        place, probe, write_manifest,
+        place, probe, until, write_manifest,
     },
-    swap::{until, version},
+    swap::version,
 };
 
 /// Long enough for a share to be seen, short enough to wait for.

@@ -5,11 +5,9 @@ use std::{
     os::unix::fs::{MetadataExt, PermissionsExt},
     path::Path,
     process::Command,
-    thread,
-    time::{Duration, Instant},
 };
 
-use crate::harness::{Failed, Host, place, probe, redis_pid};
+use crate::harness::{Failed, Host, place, probe, redis_pid, until};
 
 /// Three requests an hour, counted in the private server.
 fn manifest() -> String {
@@ -25,15 +23,6 @@ fn lives(pid: &str) -> bool {
 /// The statuses of so many requests.
 fn asked(host: &Host, count: usize) -> Vec<u16> {
     (0..count).map(|_| host.get("/").status).collect()
-}
-
-#[track_caller]
-fn until(what: &str, mut condition: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !condition() {
-        assert!(began.elapsed() < Duration::from_secs(20), "never: {what}");
-        thread::park_timeout(Duration::from_millis(10));
-    }
 }
 
 #[test]

@@ -6,25 +6,14 @@ use std::{
     process::Child,
     sync::atomic::{AtomicUsize, Ordering::Relaxed},
     thread,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
-use crate::harness::{Answer, Connection, Held, Host, archipel, exchange, probe, wait, write_manifest};
-
-const DEADLINE: Duration = Duration::from_secs(20);
+use crate::harness::{Answer, Connection, Held, Host, archipel, exchange, probe, until, wait, write_manifest};
 
 fn manifest(host: &str, rest: &str) -> String {
     let service = probe("limits = { reuse = { requests = 1000, idle = \"10s\" } }");
     format!("[host]\n{host}\n{rest}\n{service}")
-}
-
-#[track_caller]
-fn until(what: &str, mut condition: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !condition() {
-        assert!(began.elapsed() < DEADLINE, "never: {what}");
-        thread::park_timeout(Duration::from_millis(5));
-    }
 }
 
 /// Asks again and again on one connection until it is told to close it. Counts the answers.

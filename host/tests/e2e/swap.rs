@@ -5,7 +5,7 @@ use std::{
     fs,
     sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use serde_json::{Value, json};
@@ -18,24 +18,12 @@ use crate::{
         h2::{Client, runtime, whole},
         probe,
         spoilt::{LOOP, TRAP, starting_with},
+        until,
     },
     ramp::under_load,
 };
 
 const REUSE: &str = "limits = { cpu = \"3s\", reuse = { requests = 1000, idle = \"10s\" } }";
-const DEADLINE: Duration = Duration::from_secs(30);
-
-#[track_caller]
-pub fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
-    let began = Instant::now();
-    loop {
-        if let Some(found) = condition() {
-            return found;
-        }
-        assert!(began.elapsed() < DEADLINE, "never: {what}");
-        thread::park_timeout(Duration::from_millis(5));
-    }
-}
 
 pub fn version(answer: &Answer) -> String {
     answer.header("x-service-version").unwrap_or_else(|| panic!("{answer:?}")).to_owned()
@@ -100,7 +88,7 @@ fn under_load_no_request_fails_and_no_connection_sees_an_older_version() {
             seen
         };
         let clients: Vec<_> = (0..16).map(|_| scope.spawn(client)).collect();
-        until("the load is on", || (answers.load(Relaxed) > 100).then_some(()));
+        until("the load is on", || answers.load(Relaxed) > 100);
         let mut order = HashMap::from([(host.live("probe"), 0)]);
         for number in 1..=15 {
             order.insert(live(&host.swap("probe", &build(&probe, number))), number);
@@ -140,7 +128,7 @@ fn over_http_2_no_request_fails_and_no_stream_sees_an_older_version() {
             })
         };
         let clients: Vec<_> = (0..4).map(|_| scope.spawn(client)).collect();
-        until("the load is on", || (answers.load(Relaxed) > 50).then_some(()));
+        until("the load is on", || answers.load(Relaxed) > 50);
         let mut order = HashMap::from([(host.live("probe"), 0)]);
         for number in 1..=8 {
             order.insert(live(&host.swap("probe", &build(&probe, number))), number);
@@ -177,7 +165,7 @@ fn a_request_that_began_before_the_swap_finishes_on_its_version() {
     let mut slow = Connection::open(host.gateway);
     slow.request("GET", "/sleep?ms=5000", &[], b"");
     let stream = Held::with(host.gateway, "/stream?chunks=100&ms=50");
-    until("both are in", || (in_flight(&host) == 2).then_some(()));
+    until("both are in", || in_flight(&host) == 2);
     let second = live(&host.swap("probe", &build(&wasm("probe"), 1)));
     assert_eq!(version(&host.get("/")), second);
     let answer = slow.answer(false).unwrap();
@@ -196,14 +184,14 @@ fn requests_of_a_replaced_build_end_with_the_drain_limit_at_the_latest() {
     computing.request("GET", "/spin", &[], b"");
     let stream = Held::with(host.gateway, "/stream?chunks=1000&ms=50");
     let unread = Held::with(host.gateway, "/stream?chunks=100000&size=60000&ms=0");
-    until("all are in", || (in_flight(&host) == 4).then_some(()));
+    until("all are in", || in_flight(&host) == 4);
     live(&host.swap("probe", &build(&wasm("probe"), 1)));
     for mut request in [waiting, computing] {
         let answer = request.answer(false).unwrap();
         assert_eq!((answer.status, answer.whole), (504, true), "{answer:?}");
     }
     assert!(!stream.ends_whole(), "what was cut must not look whole");
-    until("nobody is left, not even who is not read", || (in_flight(&host) == 0).then_some(()));
+    until("nobody is left, not even who is not read", || in_flight(&host) == 0);
     drop(unread);
     host.log.expect_line("its build was replaced");
     assert_eq!(host.get("/").status, 200);

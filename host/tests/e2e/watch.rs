@@ -11,9 +11,9 @@ use crate::{
     harness::{
         Connection, Host,
         admin::{build, wasm},
-        place, write_manifest,
+        place, until, write_manifest,
     },
-    swap::{until, version},
+    swap::version,
 };
 
 /// Its crate is a file that the build copies, unless a `broken` lies there.
@@ -88,13 +88,13 @@ fn what_is_edited_is_built_and_live_and_a_broken_build_changes_nothing() {
     let same = || host.errors.text().matches("two: built, and the component is the same").count();
     let before = same();
     fs::create_dir(path.join("ws/late")).unwrap();
-    until("a folder that comes is a change", || (same() > before).then_some(()));
+    until("a folder that comes is a change", || same() > before);
     let before = same();
     fs::write(path.join("ws/late/lib.rs"), "").unwrap();
-    until("and so is what changes in it", || (same() > before).then_some(()));
+    until("and so is what changes in it", || same() > before);
 
     write_manifest(&path, &[service("one", "version = \"2.0.0\""), service("two", "")].concat());
-    until("the manifest is applied", || live(&host, "one").starts_with("2.0.0+").then_some(()));
+    until("the manifest is applied", || live(&host, "one").starts_with("2.0.0+"));
     host.errors.expect_line("the manifest runs as it is now: one changed");
     write_manifest(&path, "[hots]\n");
     host.errors.expect_line("hots");
@@ -127,7 +127,7 @@ fn a_build_that_writes_among_its_source_comes_to_rest() {
         if runs() != last.0 {
             last = (runs(), Instant::now());
         }
-        (last.1.elapsed() > Duration::from_secs(1)).then_some(())
+        last.1.elapsed() > Duration::from_secs(1)
     });
     assert!(last.0 <= 8, "{} builds", last.0);
 }
@@ -146,7 +146,7 @@ fn what_a_build_has_started_ends_with_it_or_with_the_host() {
     let gone = |pid: &str| {
         let stat = Path::new("/proc").join(pid.trim()).join("stat");
         // One that nobody has taken note of yet has ended as well.
-        until("it is gone", || fs::read_to_string(&stat).map_or(true, |stat| stat.contains(") Z ")).then_some(()));
+        until("it is gone", || fs::read_to_string(&stat).map_or(true, |stat| stat.contains(") Z ")));
     };
     gone(&fs::read_to_string(path.join("left")).unwrap());
     fs::write(path.join("ws/slow"), "").unwrap();

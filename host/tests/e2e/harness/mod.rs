@@ -13,6 +13,7 @@ mod shared;
 pub mod shop;
 pub mod spoilt;
 mod streams;
+mod until;
 pub mod upstream;
 
 pub use command::Command;
@@ -23,4 +24,5 @@ pub use postgres::{Server, Session, postmaster};
 pub use redis::{Redis, redis_pid};
 pub use shared::Shared;
 pub use streams::Streams;
+pub use until::until;
 pub use upstream::Upstream;

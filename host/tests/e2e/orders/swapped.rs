@@ -6,9 +6,9 @@ use std::sync::{
 };
 
 use super::*;
-use crate::{
-    harness::admin::{build, wasm},
-    swap::until,
+use crate::harness::{
+    admin::{build, wasm},
+    until,
 };
 
 #[test]
@@ -30,7 +30,7 @@ fn orders_go_on_while_orders_products_and_users_are_swapped_at_once() {
         }
         let further = || {
             let goal = placed.load(Relaxed) + 8;
-            until("orders go on", || (placed.load(Relaxed) >= goal).then_some(()));
+            until("orders go on", || placed.load(Relaxed) >= goal);
         };
         further();
         for number in 1..=3 {
