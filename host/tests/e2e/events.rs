@@ -12,10 +12,13 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::harness::{
-    Host, Redis,
-    admin::{build, wasm},
-    place, redis_pid,
+use crate::{
+    apply::applied,
+    harness::{
+        Host, Redis, Streams,
+        admin::{build, wasm},
+        place, redis_pid,
+    },
 };
 
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -249,6 +252,38 @@ fn what_is_being_handled_outlives_a_swap_and_a_stop() {
     let after = publish(&host, &json!({ "topic": "order.created", "body": {} }));
     handled(&host, "a", &after, &[1]);
     assert_eq!(attempts(&host, "a", &last), (vec![], 0), "it was acknowledged");
+}
+
+#[test]
+fn a_service_that_is_removed_and_comes_back_takes_its_events_once() {
+    let (kept, comes) = (("a", "none.*", QUICK), ("b", "order.*", QUICK));
+    let (with, without) = (manifest("", &[kept, comes]), manifest("", &[kept]));
+    let host = Host::running(&with);
+    let streams = Streams::inside(&host);
+    let taking = || {
+        let clients = streams.command::<String>(&["CLIENT", "LIST"]);
+        let blocked = |line: &&str| line.contains("cmd=xreadgroup") && line.contains(" flags=b ");
+        clients.lines().filter(blocked).count()
+    };
+    until("both take", || (taking() == 2).then_some(()));
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let most = scope.spawn(|| {
+            let mut most = 0;
+            while !done.load(Relaxed) {
+                most = most.max(taking());
+            }
+            most
+        });
+        for _ in 0..5 {
+            applied(&host, &without);
+            applied(&host, &with);
+        }
+        done.store(true, Relaxed);
+        assert_eq!(most.join().unwrap(), 2, "one for each service");
+    });
+    let id = publish(&host, &json!({ "topic": "order.a", "body": {} }));
+    handled(&host, "b", &id, &[1]);
 }
 
 #[test]
