@@ -54,7 +54,7 @@ use super::{
         postgres::{self as server, RolesError, Server, ServerError},
     },
     migrate::{self, MigrateError},
-    outbox::{Outbox, OutboxError, Terms, Writers},
+    outbox::{self, Outbox, OutboxError, Terms, Writers},
 };
 use crate::{
     grant::{DatabaseGrant, Granted, Mode},
@@ -200,8 +200,21 @@ impl Databases {
                 started.stop().await;
                 return Err(error);
             }
+            started.tell_of_left_behind(name).await;
         }
         Ok(started)
+    }
+
+    /// Events in a database from which no service publishes any more.
+    async fn tell_of_left_behind(&mut self, name: &Arc<str>) {
+        let Some(owner) = self.owners.get(name).filter(|_| !self.outboxes.contains_key(name)) else { return };
+        match outbox::left_behind(&owner.endpoint).await {
+            Ok(0) => {}
+            Ok(events) => self.warnings.push(format!(
+                "{events} events wait in database `{name}`, from which no service publishes; they stay there until one does"
+            )),
+            Err(error) => tracing::debug!(database = %name, %error, "whether events wait there is not known"),
+        }
     }
 
     /// The pool of one service, for what it was granted.
