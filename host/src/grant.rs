@@ -75,9 +75,9 @@ impl Permissions {
             false => format!("sign {} ({})", sign.auth, sign.roles.join(", ")),
         });
         let passwords = self.passwords.then(|| "passwords".to_owned());
-        let net = match &self.net.allow {
-            net::NetAllow::Everything => vec!["net: everything".to_owned()],
-            net::NetAllow::Only(allow) => allow.iter().map(|entry| format!("net {entry}")).collect(),
+        let net = match self.net.open() {
+            None => vec!["net: everything".to_owned()],
+            Some(open) => open.map(|entry| format!("net {entry}")).collect(),
         };
         let calls = self.call.keys().map(|callee| format!("call {callee}"));
         let stores = self.keyvalue.iter().map(|(store, scope)| match (scope.mode, &*scope.prefix) {

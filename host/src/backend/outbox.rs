@@ -85,6 +85,13 @@ impl Terms {
     }
 }
 
+/// Events that wait in a database from which no service publishes; none where there is no outbox.
+pub(super) async fn left_behind(owner: &Endpoint) -> Result<u64, OutboxError> {
+    let connected = owner.connect(schema::MESSAGE_MAX_BYTES).await;
+    let session = connected.map_err(|error| OutboxError(error.to_string()))?;
+    schema::waiting(&session.client).await.map_err(|error| OutboxError(words(&error)))
+}
+
 impl Outbox {
     pub(super) fn new(database: Arc<str>, terms: Arc<Terms>) -> Self {
         let terms = ArcSwap::new(terms);

@@ -54,7 +54,7 @@ use super::{
         postgres::{self as server, RolesError, Server, ServerError},
     },
     migrate::{self, MigrateError},
-    outbox::{Outbox, OutboxError, Terms, Writers},
+    outbox::{self, Outbox, OutboxError, Terms, Writers},
 };
 use crate::{
     grant::{DatabaseGrant, Granted, Mode},
@@ -202,8 +202,21 @@ impl Databases {
                 started.stop().await;
                 return Err(error);
             }
+            started.tell_of_left_behind(name).await;
         }
         Ok(started)
+    }
+
+    /// Events in a database from which no service publishes any more.
+    async fn tell_of_left_behind(&mut self, name: &Arc<str>) {
+        let Some(owner) = self.owners.get(name).filter(|_| !self.outboxes.contains_key(name)) else { return };
+        match outbox::left_behind(&owner.endpoint).await {
+            Ok(0) => {}
+            Ok(events) => self.warnings.push(format!(
+                "{events} events wait in database `{name}`, from which no service publishes; they stay there until one does"
+            )),
+            Err(error) => tracing::debug!(database = %name, %error, "whether events wait there is not known"),
+        }
     }
 
     /// The pool of one service, for what it was granted.
@@ -227,17 +240,27 @@ impl Databases {
     }
 
     /// Applies the migrations that its folder has got since the start; gives back how many.
-    /// Does nothing for a database without a folder.
+    /// Does nothing for a database without a folder, nor for an optional one that cannot be reached now.
     pub async fn migrate(&self, database: &str) -> Result<usize, StartError> {
         let Some((name, owner)) = self.owners.get_key_value(database) else { return Ok(0) };
         let Some(migrations) = &owner.migrations else { return Ok(0) };
-        let applied = migrate::migrate(&owner.endpoint, migrations).await;
-        let applied = applied.map_err(|source| StartError::Migrate { database: name.clone(), source })?;
+        let applied = match migrate::migrate(&owner.endpoint, migrations).await {
+            Ok(applied) => applied,
+            Err(MigrateError::Connect(error)) if self.is_optional(name) => {
+                tracing::warn!(database = %name, %error, "an optional database is not available; its migrations were not run");
+                return Ok(0);
+            }
+            Err(source) => return Err(StartError::Migrate { database: name.clone(), source }),
+        };
         if let (Some(roles), Some(server), false) = (&owner.roles, &self.server, applied.is_empty()) {
             let granted = server::grant_tables(server, roles).await;
             granted.map_err(|source| StartError::Roles { database: name.clone(), source })?;
         }
         Ok(applied.len())
+    }
+
+    fn is_optional(&self, database: &str) -> bool {
+        self.sites.get(database).is_some_and(|sites| sites.settings.optional)
     }
 
     /// What an operator should know: a superuser's URL, a server with too few sessions.

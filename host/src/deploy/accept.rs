@@ -12,7 +12,12 @@ use std::{collections::BTreeMap, sync::Arc};
 use super::{beyond_ceiling, missing_needs};
 use crate::{
     component::{self, Accepted, Digest, Histories},
-    grant::{Mode, Permissions, SignGrant, call::CallScope, keyvalue::KeyValueScope, net::NetAllow},
+    grant::{
+        Mode, Permissions, SignGrant,
+        call::CallScope,
+        keyvalue::KeyValueScope,
+        net::{NetAllow, NetPattern},
+    },
     manifest::{DatabasePlace, Manifest, ServiceSettings, ttl},
 };
 
@@ -152,7 +157,11 @@ fn add(permissions: &mut Permissions, key: &str, value: &toml::Value, manifest: 
             let NetAllow::Only(known) = &permissions.net.allow else { return Ok(()) };
             let mut all = known.to_vec();
             for entry in texts(value)? {
-                all.push(entry.parse().map_err(|error| format!("{error}"))?);
+                let entry: NetPattern = entry.parse().map_err(|error| format!("{error}"))?;
+                if permissions.net.denies(&entry) {
+                    return Err(format!("`net.deny` of the manifest covers \"{entry}\""));
+                }
+                all.push(entry);
             }
             permissions.net.allow = NetAllow::Only(all.into());
         }
@@ -242,5 +251,20 @@ mod tests {
         let (_, gone) = accepted(load(""), &histories);
         gone.settle(&histories);
         assert!(histories.of("users").accepted.is_empty());
+    }
+
+    #[test]
+    fn what_the_manifest_denies_cannot_be_accepted() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("users.wasm"), b"a build").unwrap();
+        let file = folder.path().join("shop.toml");
+        let text = "name = \"shop\"\n[services.users]\ncomponent = \"users.wasm\"\n\
+                    permissions.net = { allow = [\"a.example\"], deny = [\"10.0.0.0/8\"] }\n";
+        fs::write(&file, text).unwrap();
+        let manifest = Manifest::load(&file, &Environment::default()).unwrap().manifest;
+        let accept = |line: &str| widened(&manifest.services["users"], &[line.to_owned()], &manifest);
+        assert!(accept("net = [\"192.168.1.1:80\"]").is_ok());
+        let refused = accept("net = [\"10.1.2.3:8080\"]").unwrap_err();
+        assert!(refused.contains("`net.deny` of the manifest covers \"10.1.2.3:8080\""), "{refused}");
     }
 }

@@ -32,10 +32,18 @@ pub struct Consumers(Mutex<Running>);
 #[derive(Default)]
 struct Running {
     by_service: BTreeMap<Arc<str>, Consumer>,
-    /// Those that were replaced and finish what they have.
-    ending: Vec<JoinHandle<()>>,
+    /// Those that were replaced or removed and finish what they have, the latest last.
+    ending: Vec<Ending>,
     /// No consumer starts any more.
     stopped: bool,
+}
+
+/// A consumer that takes no more, or soon will not.
+struct Ending {
+    service: Arc<str>,
+    /// Closed when it takes no more.
+    taking: watch::Receiver<()>,
+    task: JoinHandle<()>,
 }
 
 struct Consumer {
@@ -68,15 +76,15 @@ impl Consumers {
             let consumer = match before.remove(&settings.name) {
                 Some(same) if same.is_for(&service, &subscription, &settings.events) => same,
                 other => {
-                    let before = other.as_ref().map(|other| other.taking.clone());
-                    running.ending.extend(other.map(Consumer::end));
+                    running.ending.extend(other.map(|other| other.end(&settings.name)));
+                    let before = running.before(&settings.name);
                     Consumer::start(events, subscription, settings.events.clone(), service, before)
                 }
             };
             running.by_service.insert(settings.name.clone(), consumer);
         }
-        running.ending.retain(|task| !task.is_finished());
-        running.ending.extend(before.into_values().map(Consumer::end));
+        running.ending.retain(|ending| !ending.task.is_finished());
+        running.ending.extend(before.into_iter().map(|(name, consumer)| consumer.end(&name)));
     }
 
     /// Takes nothing any more, and waits for what is being handled, for at most `drain`; then it is cut, and
@@ -85,8 +93,9 @@ impl Consumers {
         let tasks: Vec<JoinHandle<()>> = {
             let mut running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             running.stopped = true;
-            let consumers = std::mem::take(&mut running.by_service).into_values().map(Consumer::end);
-            consumers.chain(std::mem::take(&mut running.ending)).collect()
+            let consumers = std::mem::take(&mut running.by_service);
+            let consumers = consumers.into_iter().map(|(name, consumer)| consumer.end(&name));
+            consumers.chain(std::mem::take(&mut running.ending)).map(|ending| ending.task).collect()
         };
         let until = tokio::time::Instant::now() + drain;
         for mut task in tasks {
@@ -95,6 +104,14 @@ impl Consumers {
                 task.abort();
             }
         }
+    }
+}
+
+impl Running {
+    /// Who takes for a service until its next consumer may: the latest, for each waits for the one before.
+    fn before(&self, service: &str) -> Option<watch::Receiver<()>> {
+        let latest = self.ending.iter().rfind(|ending| *ending.service == *service);
+        latest.map(|ending| ending.taking.clone())
     }
 }
 
@@ -130,9 +147,9 @@ impl Consumer {
         Arc::ptr_eq(&self.service, service) && self.subscription == *subscription && self.settings == *settings
     }
 
-    fn end(self) -> JoinHandle<()> {
+    fn end(self, name: &Arc<str>) -> Ending {
         self.stop.send_replace(true);
-        self.task
+        Ending { service: name.clone(), taking: self.taking, task: self.task }
     }
 }
 

@@ -243,6 +243,7 @@ mod tests {
             postgres: BTreeMap::from([("*".into(), Mode::Read)]),
             call: BTreeMap::from([("products".into(), CallScope::Whole)]),
             publish: vec!["order.*".parse().unwrap()],
+            net: NetPermission { allow: NetAllow::Everything, deny: ["10.0.0.0/8".parse().unwrap()].into() },
             ..Permissions::default()
         };
         let ceiling = Arc::new(Ceiling::new("c.toml".into(), allowed, EnvGrant::default()));
@@ -256,7 +257,9 @@ mod tests {
             ("publish = [\"order.created\"]", false),
             ("publish = [\"user.created\"]", true),
             ("passwords = true", true),
-            ("net = [\"a.example:443\"]", true),
+            ("net = [\"a.example:443\"]", false),
+            ("net = [\"10.1.2.3:8080\"]", true),
+            ("net = [\"a.example:443\", \"10.1.2.3:8080\"]", true),
             ("sign = { auth = \"main\", roles = [\"user\"] }", true),
             ("keyvalue = { cache = \"read\" }", true),
             // No manifest could say it, with a ceiling or without.

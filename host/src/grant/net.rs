@@ -55,7 +55,22 @@ impl NetPermission {
                 NetAllow::Only(both.into())
             }
         };
-        Self { allow, deny: self.deny.iter().chain(&*ceiling.deny).cloned().collect() }
+        let both = Self { allow, deny: self.deny.iter().chain(&*ceiling.deny).cloned().collect() };
+        let open: Option<Arc<[NetPattern]>> = both.open().map(|open| open.cloned().collect());
+        Self { allow: open.map_or(NetAllow::Everything, NetAllow::Only), ..both }
+    }
+
+    /// The entries that no deny covers; none when everything is allowed.
+    pub(super) fn open(&self) -> Option<impl Iterator<Item = &NetPattern>> {
+        match &self.allow {
+            NetAllow::Everything => None,
+            NetAllow::Only(allow) => Some(allow.iter().filter(|entry| !self.denies(entry))),
+        }
+    }
+
+    /// Whether a deny leaves nothing of `entry`.
+    pub fn denies(&self, entry: &NetPattern) -> bool {
+        self.deny.iter().any(|deny| deny.covers(entry))
     }
 }
 
@@ -92,20 +107,21 @@ pub struct NetDecision {
 impl Grants {
     /// Whether anything outside may be reached.
     pub fn has_net(&self) -> bool {
-        match &self.permissions.net.allow {
-            NetAllow::Everything => true,
-            NetAllow::Only(allow) => !allow.is_empty(),
-        }
+        self.permissions.net.open().is_none_or(|mut open| open.next().is_some())
     }
 
     /// Whether a component's need, in the words of an entry, is met: by the same entry, or because
-    /// the one target that it names is allowed.
+    /// the one target that it names is allowed. What a deny covers is not.
     pub fn covers(&self, entry: &str) -> bool {
-        let same = |allow: &[NetPattern]| entry.parse::<NetPattern>().is_ok_and(|wanted| allow.contains(&wanted));
+        let net = &self.permissions.net;
+        let wanted = entry.parse::<NetPattern>().ok();
         let one = |target: Target| self.net(&target).is_ok();
-        match &self.permissions.net.allow {
-            NetAllow::Everything => true,
-            NetAllow::Only(allow) => same(allow) || entry.parse().is_ok_and(one),
+        match (net.open(), &wanted) {
+            (_, Some(wanted)) if net.denies(wanted) => false,
+            (None, _) => true,
+            (Some(mut open), wanted) => {
+                open.any(|entry| Some(entry) == wanted.as_ref()) || entry.parse().is_ok_and(one)
+            }
         }
     }
 

@@ -12,10 +12,13 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::harness::{
-    Host, Redis,
-    admin::{build, wasm},
-    place, redis_pid, until,
+use crate::{
+    apply::applied,
+    harness::{
+        Host, Redis, Streams,
+        admin::{build, wasm},
+        place, redis_pid, until,
+    },
 };
 
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -251,6 +254,38 @@ fn a_swap_that_cuts_a_handler_takes_no_attempt_from_its_event() {
     }
     handled(&host, "a", &id, &[1, 1, 1]);
     until("nothing waits", || pending(&host, "a") == json!([]));
+}
+
+#[test]
+fn a_service_that_is_removed_and_comes_back_takes_its_events_once() {
+    let (kept, comes) = (("a", "none.*", QUICK), ("b", "order.*", QUICK));
+    let (with, without) = (manifest("", &[kept, comes]), manifest("", &[kept]));
+    let host = Host::running(&with);
+    let streams = Streams::inside(&host);
+    let taking = || {
+        let clients = streams.command::<String>(&["CLIENT", "LIST"]);
+        let blocked = |line: &&str| line.contains("cmd=xreadgroup") && line.contains(" flags=b");
+        clients.lines().filter(blocked).count()
+    };
+    until("both take", || (taking() == 2).then_some(()));
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let most = scope.spawn(|| {
+            let mut most = 0;
+            while !done.load(Relaxed) {
+                most = most.max(taking());
+            }
+            most
+        });
+        for _ in 0..5 {
+            applied(&host, &without);
+            applied(&host, &with);
+        }
+        done.store(true, Relaxed);
+        assert_eq!(most.join().unwrap(), 2, "one for each service");
+    });
+    let id = publish(&host, &json!({ "topic": "order.a", "body": {} }));
+    handled(&host, "b", &id, &[1]);
 }
 
 #[test]

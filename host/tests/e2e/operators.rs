@@ -10,7 +10,11 @@ use std::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::harness::{Failed, Host, Server, exchange, place};
+use crate::harness::{
+    Failed, Host, Server,
+    admin::{build, wasm},
+    exchange, place,
+};
 
 const FIRST: &str = "create table items (id int primary key);";
 
@@ -104,7 +108,14 @@ fn a_server_that_is_not_there_is_named_at_start_and_waited_for_afterwards() {
     refused(start(with_migrations(&files), "", &url), &server, &["`postgres.shop.url`", "is it running"]);
     let optional = started(start(with_migrations(&files), "optional = true", &url));
     optional.log.expect_line("is optional and not available now");
+    let another = build(&wasm("probe_pg"), 1);
+    let swapped = optional.swap("probe", &another);
+    assert_eq!(swapped.status, 200, "{}", swapped.text());
+    optional.log.expect_line("its migrations were not run");
+    silent(&server, &optional.log.text());
     drop(optional);
+    let refused = host.swap("probe", &another);
+    assert_eq!((refused.status, &refused.json()["data"]["step"]), (409, &json!("migrate")), "{}", refused.text());
 
     server.start_again();
     // From the moment the server takes sessions.

@@ -91,6 +91,9 @@ enum Stage {
     Carrying,
     /// Until nothing waits, from the one time on, and until the other one at most.
     Leaving(Instant, Instant),
+    /// Of a database that nobody names any more, and there are too many of those.
+    Displaced,
+    /// With the host.
     Stopping,
 }
 
@@ -123,7 +126,7 @@ impl Relays {
         running.leaving.extend(before.into_values().map(Carrier::leave));
         running.leaving.retain(|carrier| !carrier.task.is_finished());
         let over = running.leaving.len().saturating_sub(LEAVING_MAX);
-        running.leaving.drain(..over).for_each(|carrier| _ = carrier.stop());
+        running.leaving.drain(..over).for_each(|carrier| _ = carrier.end(Stage::Displaced));
     }
 
     /// Ends after the rounds that are under way, if they do not take long; what still waits is there at the
@@ -133,7 +136,11 @@ impl Relays {
             let mut running = self.running();
             running.stopped = true;
             let leaving = std::mem::take(&mut running.leaving);
-            std::mem::take(&mut running.by_database).into_values().chain(leaving).map(Carrier::stop).collect()
+            std::mem::take(&mut running.by_database)
+                .into_values()
+                .chain(leaving)
+                .map(|carrier| carrier.end(Stage::Stopping))
+                .collect()
         };
         let until = tokio::time::Instant::now() + STOP_TIMEOUT;
         for mut task in tasks {
@@ -169,8 +176,8 @@ impl Carrier {
         self
     }
 
-    fn stop(self) -> JoinHandle<()> {
-        self.stage.send_replace(Stage::Stopping);
+    fn end(self, stage: Stage) -> JoinHandle<()> {
+        self.stage.send_replace(stage);
         self.task
     }
 }
@@ -181,7 +188,7 @@ impl Stage {
         match self {
             Self::Carrying => false,
             Self::Leaving(after, at_last) => Instant::now() >= if nothing_waits { after } else { at_last },
-            Self::Stopping => true,
+            Self::Displaced | Self::Stopping => true,
         }
     }
 }
@@ -256,12 +263,24 @@ impl Relay {
     }
 
     async fn run(mut self, mut stage: watch::Receiver<Stage>) {
+        let nothing_waits = self.carry_on(&mut stage).await;
+        if !nothing_waits && matches!(*stage.borrow(), Stage::Leaving(..) | Stage::Displaced) {
+            tracing::error!(
+                database = %self.outbox.database,
+                "nobody publishes from this database any more; events that wait in its outbox stay there until a service that does so runs again"
+            );
+        }
+    }
+
+    /// Until its stage is over; gives back whether nothing waited at the end.
+    async fn carry_on(&mut self, stage: &mut watch::Receiver<Stage>) -> bool {
         let mut line: Option<Line> = None;
         let mut backoff = BACKOFF_MIN;
         loop {
             let turn = self.turn(&mut line).await;
-            if stage.borrow_and_update().is_over(matches!(turn, Ok(Round::Nothing))) {
-                return;
+            let nothing_waits = matches!(turn, Ok(Round::Nothing));
+            if stage.borrow_and_update().is_over(nothing_waits) {
+                return nothing_waits;
             }
             let pause = match turn {
                 Ok(Round::NotOurTurn) => TURN,
@@ -288,7 +307,7 @@ impl Relay {
             let woken = pause == POLL;
             tokio::select! {
                 biased;
-                changed = stage.changed() => if changed.is_err() || *stage.borrow() == Stage::Stopping { return },
+                changed = stage.changed() => if changed.is_err() || stage.borrow().is_over(false) { return nothing_waits },
                 () = self.outbox.committed.notified(), if woken => {}
                 () = sleep(pause) => {}
             }
@@ -455,6 +474,13 @@ impl Relay {
             tracing::info!(database = %self.outbox.database, "events are carried on from the outbox again");
         }
     }
+}
+
+/// One of a database that nobody names any more: a round, and it ends.
+#[cfg(test)]
+pub(super) async fn at_last(outbox: &Arc<Outbox>, events: &Arc<Events>, publishers: &Arc<Publishers>) {
+    let (_stage, stages) = watch::channel(Stage::Leaving(Instant::now(), Instant::now()));
+    Relay::new(outbox, events, publishers).run(stages).await;
 }
 
 /// One that refuses more than so many events, until it is aborted.

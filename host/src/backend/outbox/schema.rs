@@ -91,3 +91,13 @@ pub(super) async fn is_there(client: &Client) -> Result<bool, tokio_postgres::Er
     );
     client.query_one(&sql, &[]).await?.try_get(0)
 }
+
+/// All that wait, whoever left them and whatever stands in their way.
+pub(super) async fn waiting(client: &Client) -> Result<u64, tokio_postgres::Error> {
+    if !is_there(client).await? {
+        return Ok(0);
+    }
+    client.batch_execute("SET statement_timeout = '5s'").await?;
+    let count: i64 = client.query_one("SELECT count(*) FROM public.archipel_outbox", &[]).await?.try_get(0)?;
+    Ok(count.unsigned_abs())
+}

@@ -2,12 +2,15 @@
 
 use std::{
     collections::BTreeSet,
+    io,
     num::NonZeroUsize,
     path::PathBuf,
+    sync::Mutex,
     time::{Duration, Instant},
 };
 
 use jiff::Timestamp;
+use tracing::subscriber::DefaultGuard;
 use uuid::Uuid;
 
 use super::*;
@@ -63,9 +66,40 @@ async fn publish(databases: &Databases, grant: &Granted<DatabaseGrant>) -> Resul
     transaction.commit(soon()).await
 }
 
+/// What this thread says in the log from now on.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn listen(&self) -> DefaultGuard {
+        let log = self.clone();
+        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || log.clone()).finish();
+        tracing::subscriber::set_default(subscriber)
+    }
+
+    /// How often it is told of a database that what waits there stays.
+    fn told(&self, database: &str) -> usize {
+        let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
+        let database = format!("database={database}");
+        let is_told = |line: &&str| line.contains("events that wait in its outbox stay") && line.ends_with(&database);
+        text.lines().filter(is_told).count()
+    }
+}
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 #[tokio::test]
-async fn more_events_than_may_wait_are_refused() {
-    let place = place();
+async fn more_events_than_may_wait_are_refused_and_those_that_nobody_carries_on_any_more_are_told() {
+    let (place, log) = (place(), Log::default());
+    let _listening = log.listen();
     let folder = DataFolder::open(&place.path().join("data")).unwrap();
     let settings = DatabaseSettings {
         place: DatabasePlace::Embedded,
@@ -96,12 +130,24 @@ async fn more_events_than_may_wait_are_refused() {
     }
     assert_eq!(publish(&databases, &grant).await, Err(Error::Overloaded));
     relay.abort();
+    relay::at_last(&outbox, &events(&place), &publishers).await;
+    assert_eq!(log.told("shop"), 1, "they could not be published");
+    let owner = outbox.terms.load_full().owner.connect(schema::MESSAGE_MAX_BYTES).await.unwrap();
+    owner.client.batch_execute("UPDATE archipel_outbox SET publisher = 'another'").await.unwrap();
+    relay::at_last(&outbox, &events(&place), &publishers).await;
+    assert_eq!(log.told("shop"), 1, "nothing waits that it would carry on");
+    databases.stop().await;
+
+    let databases = Databases::start(&all, granted, &BTreeSet::new(), &folder, &environment, &|_| {}).await.unwrap();
+    let told = "3 events wait in database `shop`, from which no service publishes";
+    assert!(databases.warnings().iter().any(|warning| warning.starts_with(told)), "{:?}", databases.warnings());
     databases.stop().await;
 }
 
 #[tokio::test]
 async fn relays_end_when_they_are_stopped_and_those_of_databases_that_are_gone_are_few() {
-    let place = place();
+    let (place, log) = (place(), Log::default());
+    let _listening = log.listen();
     let (events, publishers, relays) = (events(&place), Arc::default(), Relays::default());
     let outbox = |name: String| {
         let owner = Endpoint::on_socket(place.path().to_owned(), &name, "nobody", None);
@@ -125,6 +171,11 @@ async fn relays_end_when_they_are_stopped_and_those_of_databases_that_are_gone_a
         assert!(began.elapsed() < Duration::from_secs(30), "a relay goes on");
         tokio::task::yield_now().await;
     }
+    let displaced = 19 - relay::LEAVING_MAX;
+    for (number, other) in others.iter().enumerate() {
+        assert_eq!(log.told(&other.database), usize::from(number < displaced), "{}", other.database);
+    }
+    assert_eq!(log.told("kept"), 0, "a stop leaves it to the next start");
     relays.replace([&kept].into_iter(), Some(&events), &publishers);
     assert!(!at_work(&kept), "none starts any more");
 }

@@ -98,6 +98,35 @@ fn what_is_left_is_shown_and_nothing_is_left_of_what_does_not_meet() {
 }
 
 #[test]
+fn what_a_deny_covers_is_not_left_and_what_the_ceilings_covers_is_cut() {
+    #[track_caller]
+    fn left(written: (&[&str], &[&str]), allowed: (&[&str], &[&str]), expected: &[&str], cut: &[&str]) {
+        let grants = under(net(written.0, written.1), net(allowed.0, allowed.1));
+        let word =
+            |entry: &&str| if *entry == "everything" { "net: everything".into() } else { format!("net {entry}") };
+        let entries = |entries: &[&str]| entries.iter().map(word).collect::<Vec<String>>();
+        assert_eq!((grants.list(), grants.cut()), (entries(expected), entries(cut)), "{written:?} under {allowed:?}");
+        assert_eq!(grants.has_net(), !expected.is_empty());
+    }
+    let all: &[&str] = &["everything"];
+    left((&["10.1.2.3:8080"], &[]), (all, &["10.0.0.0/8"]), &[], &["10.1.2.3:8080"]);
+    left((&["10.1.2.3:8080", "a.example"], &[]), (all, &["10.0.0.0/8"]), &["a.example"], &["10.1.2.3:8080"]);
+    left((&["10.1.2.3:8080"], &[]), (&["10.0.0.0/8"], &["10.1.0.0/16:8080"]), &[], &["10.1.2.3:8080"]);
+    left((&["10.1.2.3"], &[]), (all, &["10.0.0.0/8:8080"]), &["10.1.2.3"], &[]);
+    left(
+        (&["*.example.com"], &[]),
+        (&["api.example.com", "b.example.com"], &["api.example.com"]),
+        &["b.example.com"],
+        &["*.example.com"],
+    );
+    left((&["*.example.com"], &[]), (all, &["api.example.com"]), &["*.example.com"], &[]);
+    left((&["a.example", "b.example"], &["a.example"]), (all, &[]), &["b.example"], &[]);
+    left((all, &[]), (&["a.example:443", "10.1.2.3"], &["10.0.0.0/8"]), &["a.example:443"], &["everything"]);
+    let own = Grants::new("orders".into(), "shop.toml".into(), net(&["a.example", "b.example"], &["*.example"]));
+    assert!(own.list().is_empty() && own.cut().is_empty() && !own.has_net());
+}
+
+#[test]
 fn databases_and_stores_are_used_in_the_weaker_way_and_a_star_is_every_other_name() {
     let modes = |all: &[(&str, Mode)]| all.iter().map(|(name, mode)| ((*name).into(), *mode)).collect();
     let written = modes(&[("users", Mode::ReadWrite), ("audit", Mode::ReadWrite), ("stats", Mode::Read)]);

@@ -79,6 +79,13 @@ impl NetPattern {
         opened.then_some(Self { scheme, host, port })
     }
 
+    /// Whether a deny of it leaves nothing of an allow of `entry`.
+    pub(super) fn covers(&self, entry: &Self) -> bool {
+        self.port.is_none_or(|port| entry.port == Some(port))
+            && self.scheme.is_none_or(|scheme| entry.scheme == Some(scheme))
+            && self.host.meet(&entry.host).is_some_and(|both| both == entry.host)
+    }
+
     /// Whether it was written for this special range, or a part of it.
     pub(super) fn opens(&self, special: &Special) -> bool {
         match &self.host {

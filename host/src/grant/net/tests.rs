@@ -80,6 +80,37 @@ fn deny_wins_whatever_is_more_specific_and_looks_at_resolved_addresses_too() {
 }
 
 #[test]
+fn a_deny_covers_an_entry_when_it_leaves_nothing_of_it() {
+    for (deny, entry, expected) in [
+        ("10.0.0.0/8", "10.1.2.3:8080", true),
+        ("10.0.0.0/8", "http://10.1.0.0/16:80", true),
+        ("10.0.0.0/8", "10.0.0.0/8", true),
+        ("10.1.0.0/16", "10.0.0.0/8", false),
+        ("[::ffff:10.0.0.0/104]", "10.1.2.3", true),
+        ("[fd00::/8]:443", "[fd12::1]:443", true),
+        ("[fd00::/8]:443", "[fd12::1]", false),
+        ("[fd00::/8]:443", "[fd12::1]:80", false),
+        ("*.example.com", "api.example.com:443", true),
+        ("*.example.com", "*.api.example.com", true),
+        ("*.example.com", "*.example.com", true),
+        ("*.example.com", "example.com", false),
+        ("*.api.example.com", "*.example.com", false),
+        ("api.example.com", "*.example.com", false),
+        ("https://a.example", "https://a.example:443", true),
+        ("https://a.example", "a.example", false),
+        ("http://a.example", "https://a.example", false),
+        ("0.0.0.0/0", "a.example", false),
+    ] {
+        let covers = deny.parse::<NetPattern>().unwrap().covers(&entry.parse().unwrap());
+        assert_eq!(covers, expected, "{deny} covers {entry}");
+        assert_eq!(grants(&[entry], &[deny]).covers(entry), !expected, "a need of {entry} with a deny of {deny}");
+        let net = NetPermission { allow: NetAllow::Everything, deny: [deny.parse().unwrap()].into() };
+        let all = Grants::new("a".into(), "a.toml".into(), Permissions { net, ..Permissions::default() });
+        assert_eq!(all.covers(entry), !expected, "a need of {entry} when everything is allowed but {deny}");
+    }
+}
+
+#[test]
 fn ranges_are_of_addresses_and_carry_ports() {
     check(
         &["10.2.0.0/16:8080", "[fd00::/8]:443"],

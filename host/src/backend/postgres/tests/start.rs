@@ -92,3 +92,27 @@ async fn what_a_start_needs_and_does_not_find_is_named() {
     let StartError::Server(source) = &error else { panic!("{error}") };
     assert!(source.to_string().contains("`/nowhere`"), "{source}");
 }
+
+#[tokio::test]
+async fn an_optional_server_that_is_away_is_migrated_later_and_any_other_is_an_error() {
+    let shop = Shop::open().await;
+    shop.databases.stop().await;
+    let refused = shop.databases.migrate("shop").await;
+    assert!(matches!(refused, Err(StartError::Migrate { source: MigrateError::Connect(_), .. })), "{refused:?}");
+
+    let place = place();
+    let files = [("1.sql", SCHEMA)];
+    let folder = DataFolder::open(&place.path().join("data")).unwrap();
+    let url = Secret::new("postgres://nobody@127.0.0.1:1/nowhere".to_owned());
+    let away = DatabaseSettings {
+        place: DatabasePlace::External { url, url_read: None, tls: TlsMode::Prefer },
+        migrations: Some(migrations(place.path(), &files)),
+        optional: true,
+        ..settings()
+    };
+    let databases = start(&folder, away).await.unwrap();
+    assert_eq!(databases.migrate("shop").await.unwrap(), 0);
+    std::fs::remove_dir_all(place.path().join("migrations")).unwrap();
+    let refused = databases.migrate("shop").await;
+    assert!(matches!(refused, Err(StartError::Migrate { source: MigrateError::Read { .. }, .. })), "{refused:?}");
+}
