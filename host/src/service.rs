@@ -306,12 +306,28 @@ impl Service {
 impl Dispatch for Service {
     fn dispatch(&self, cx: Arc<RequestContext>, request: Request<Body>) -> Dispatched<'_> {
         Box::pin(async move {
-            let began = Instant::now();
+            let mut asked = Asked { service: self, began: Instant::now(), failed: None };
             let answer = self.answer(cx, request).await;
-            let failed = answer.as_ref().map_or(true, |response| response.status().is_server_error());
-            self.traffic.record(began.elapsed(), failed);
+            asked.failed = Some(answer.as_ref().map_or(true, |response| response.status().is_server_error()));
             answer
         })
+    }
+}
+
+/// One request while it is answered; counted when that is over, also for who did not wait for it.
+struct Asked<'a> {
+    service: &'a Service,
+    began: Instant,
+    /// None while there is no answer.
+    failed: Option<bool>,
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        if self.failed.is_none() {
+            self.service.counts.troubles.count(Trouble::Client);
+        }
+        self.service.traffic.record(self.began.elapsed(), self.failed.unwrap_or(true));
     }
 }
 

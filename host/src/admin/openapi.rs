@@ -20,7 +20,7 @@ struct Operation {
     body: Option<&'static str>,
     /// The schema of what it answers, or the media type where that is no JSON.
     answer: Answer,
-    /// Besides 200, and 401 and 403 where there is a token.
+    /// Besides 200, and [`ALWAYS`] where there is a token.
     refusals: &'static [u16],
 }
 
@@ -36,10 +36,14 @@ struct Parameter {
     name: &'static str,
     schema: &'static str,
     says: &'static str,
+    required: bool,
 }
 
+/// Of everything that asks for a token: a `Host` that is not the listener's, and too much at once.
+const ALWAYS: &[u16] = &[401, 403, 421, 503];
+
 const fn parameter(name: &'static str, schema: &'static str, says: &'static str) -> Parameter {
-    Parameter { name, schema, says }
+    Parameter { name, schema, says, required: false }
 }
 
 const fn get(path: &'static str, summary: &'static str, answer: Answer, refusals: &'static [u16]) -> Operation {
@@ -60,7 +64,7 @@ const fn post(
     Operation { method: "post", may: Some(may), ..get(path, summary, Answer::Data(answer), refusals) }
 }
 
-const SERVICE: Parameter = parameter("service", "string", "The name of the service");
+const SERVICE: Parameter = Parameter { required: true, ..parameter("service", "string", "The name of the service") };
 
 const OPERATIONS: &[Operation] = &[
     open(get("/health", "Whether the host is ready, and each of its parts", Answer::Plain("Health"), &[503])),
@@ -104,7 +108,7 @@ const OPERATIONS: &[Operation] = &[
     },
     Operation {
         query: &[
-            SERVICE,
+            Parameter { required: false, ..SERVICE },
             parameter("after", "string", "The `next` of the page before"),
             parameter("limit", "integer", "Letters in one page"),
         ],
@@ -142,8 +146,8 @@ impl Operation {
             "parameters": self.parameters(),
             "responses": { "200": self.answer.described() },
         });
-        let of_tokens: &[u16] = if self.may.is_some() { &[401, 403] } else { &[] };
-        for status in of_tokens.iter().chain(self.refusals) {
+        let always = if self.may.is_some() { ALWAYS } else { &[] };
+        for status in always.iter().chain(self.refusals) {
             described["responses"][status.to_string()] = self.refused(*status);
         }
         if let Some(may) = self.may {
@@ -161,8 +165,8 @@ impl Operation {
             .path
             .contains("{name}")
             .then(|| json!({ "name": "name", "in": "path", "required": true, "schema": { "type": "string" } }));
-        let query = self.query.iter().map(|Parameter { name, schema, says }| {
-            json!({ "name": name, "in": "query", "description": says, "schema": { "type": schema } })
+        let query = self.query.iter().map(|Parameter { name, schema, says, required }| {
+            json!({ "name": name, "in": "query", "required": required, "description": says, "schema": { "type": schema } })
         });
         name.into_iter().chain(query).collect()
     }

@@ -92,12 +92,16 @@ impl Breaker {
         self.watching.store(false, Relaxed);
     }
 
-    /// Whether requests are turned away; a probe may be out.
+    /// Whether requests are turned away, or were a moment ago and a probe may be out. Where nobody asks any
+    /// more it says no again by itself: whoever waits for that sends no requests.
     pub fn is_open(&self) -> bool {
         if !self.watching.load(Relaxed) {
             return false;
         }
-        !matches!(*self.state.lock().unwrap_or_else(PoisonError::into_inner), State::Closed { .. })
+        match *self.state.lock().unwrap_or_else(PoisonError::into_inner) {
+            State::Closed { .. } => false,
+            State::Open { until } | State::Probing { until } => Instant::now() < until + WINDOW,
+        }
     }
 
     fn record(&self, failed: bool, probe: bool) {
@@ -212,6 +216,17 @@ mod tests {
         assert!(breaker.admit().is_err(), "only one");
         probe.succeeded();
         assert!(breaker.admit().is_ok());
+    }
+
+    #[test]
+    fn one_that_nobody_asks_any_more_does_not_look_open_for_ever() {
+        let breaker = Arc::new(Breaker::new("test".into()));
+        fail(&breaker, 20);
+        rest(&breaker);
+        assert!(breaker.is_open(), "the next request is the probe");
+        let Some(long_ago) = Instant::now().checked_sub(WINDOW + OPEN) else { return };
+        *breaker.state.lock().expect("not poisoned") = State::Open { until: long_ago };
+        assert!(!breaker.is_open());
     }
 
     #[test]

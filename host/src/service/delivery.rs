@@ -53,7 +53,12 @@ impl Service {
         let handling = async { hand(self.instance(&version, scope).await?, cx, scope, delivery).await };
         // Outside of the store too: a guest that is parked in a host call meets no epoch.
         let handled = limits.bound(handling).await;
-        let (instance, handled) = handled.inspect_err(|failure| self.counts.troubles.count(failure.trouble()))?;
+        let (instance, handled) = handled.inspect_err(|failure| {
+            // Room is waited for.
+            if !matches!(failure, Failure::NoRoom(_)) {
+                self.counts.troubles.count(failure.trouble());
+            }
+        })?;
         version.keep(instance);
         Ok(handled)
     }

@@ -72,6 +72,7 @@ async fn ask(events: Arc<Events>, shared: Arc<Shared>) {
     let mut state = shared.lock();
     state.asking = false;
     if let Ok(Ok(mut topics)) = answer {
+        topics.retain(|topic| !topic.services.is_empty());
         topics.sort_by(|one, other| one.topic.cmp(&other.topic));
         topics.truncate(TOPICS_MAX);
         (state.at, state.topics) = (Some(Instant::now()), topics.into());
