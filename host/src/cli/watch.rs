@@ -27,7 +27,8 @@ use crate::{
     serve::{Rebuilt, Running},
 };
 
-/// So many builds in a row for nothing are enough, whoever else writes what they write.
+/// So many builds in a row for nothing are enough: their files may have another name each time, or be an
+/// editor's too.
 const IDLE_MAX: u32 = 3;
 
 /// What is watched, and what has changed; as long as this lives.
@@ -86,7 +87,7 @@ impl Watching {
         let mixed = Sources::of(&settings.component).mixed;
         let last = self.last.get(&settings.name).filter(|_| mixed);
         let is_known =
-            |last: &Last, path| last.before.contains(path) && (!last.edited.contains(path) || last.idle >= IDLE_MAX);
+            |last: &Last, path| last.idle >= IDLE_MAX || (last.before.contains(path) && !last.edited.contains(path));
         let echo = last.is_some_and(|last| changed.values().all(|at| *at <= last.ended));
         if echo && last.is_some_and(|last| changed.keys().all(|path| is_known(last, path))) {
             return;

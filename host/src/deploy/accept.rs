@@ -154,16 +154,17 @@ fn add(permissions: &mut Permissions, key: &str, value: &toml::Value, manifest: 
             }
         }
         "net" => {
-            let NetAllow::Only(known) = &permissions.net.allow else { return Ok(()) };
-            let mut all = known.to_vec();
+            let mut more = Vec::new();
             for entry in texts(value)? {
                 let entry: NetPattern = entry.parse().map_err(|error| format!("{error}"))?;
                 if permissions.net.denies(&entry) {
                     return Err(format!("`net.deny` of the manifest covers \"{entry}\""));
                 }
-                all.push(entry);
+                more.push(entry);
             }
-            permissions.net.allow = NetAllow::Only(all.into());
+            if let NetAllow::Only(known) = &permissions.net.allow {
+                permissions.net.allow = NetAllow::Only(known.iter().cloned().chain(more).collect());
+            }
         }
         other => return Err(format!("`{other}` can be granted in the manifest only")),
     }

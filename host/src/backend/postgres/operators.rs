@@ -1,7 +1,7 @@
 //! A database on an operator's server: reached by URL, used as the role of that URL.
 //!
-//! The host makes no roles there: all services share the URL's, `read` grants the one of
-//! `url_read` if there is one. Migrations run as the URL's role.
+//! The host makes no roles there: all services share the URL's, and `read` grants the one of
+//! `url_read`, without which there are none. Migrations run as the URL's role.
 
 use std::{collections::BTreeSet, sync::Arc};
 

@@ -28,7 +28,7 @@ const OUTPUT_MAX_BYTES: usize = 64 << 10;
 const LINGER: Duration = Duration::from_secs(1);
 
 /// Runs the service's `build` in the manifest's folder. Dropping it ends the build; what it leaves running
-/// when it is done ends too.
+/// with its output open ends too.
 ///
 /// # Errors
 /// What it said, when it failed.
