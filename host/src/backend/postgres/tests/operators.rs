@@ -59,8 +59,8 @@ impl Operators {
         Endpoint::from_url(&self.url(role, query), tls).unwrap().connect(1 << 20).await
     }
 
-    async fn databases(&self, role: &str) -> Result<Databases, StartError> {
-        let place = DatabasePlace::External { url: self.url(role, ""), url_read: None, tls: TlsMode::Prefer };
+    async fn databases(&self, role: &str, url_read: Option<Secret>) -> Result<Databases, StartError> {
+        let place = DatabasePlace::External { url: self.url(role, ""), url_read, tls: TlsMode::Prefer };
         let folder = DataFolder::open(&self.place.path().join("hosts")).unwrap();
         start(&folder, DatabaseSettings { place, migrations: Some(migrations(self.place.path(), &[])), ..settings() })
             .await
@@ -91,12 +91,15 @@ async fn an_operators_server_is_served_cancelled_and_spoken_well_of() {
     let server = Operators::start().await;
     std::fs::remove_file(server.place.path().join("migrations/1.sql")).unwrap();
     std::fs::write(server.place.path().join("migrations/1.sql"), SCHEMA).unwrap();
-    let error = server.databases("nobody").await.err().unwrap();
+    let error = server.databases("nobody", None).await.err().unwrap();
     assert!(matches!(error, StartError::Unreachable { .. }));
     let shown = format!("{error} {error:?}");
     assert!(!shown.contains("hunter2") && !shown.contains(&server.port.to_string()), "{shown}");
 
-    let boss = server.databases("boss").await.unwrap();
+    let error = server.databases("boss", None).await.err().unwrap();
+    assert!(matches!(error, StartError::NoReader { .. }), "a reader never gets the role that writes: {error}");
+
+    let boss = server.databases("boss", Some(server.url("boss", ""))).await.unwrap();
     assert!(boss.warnings()[0].contains("superuser"), "{:?}", boss.warnings());
     let pool = boss.pool(&grant("writer", "shop", Mode::ReadWrite)).unwrap();
     let cut = Instant::now() + Duration::from_millis(200);
@@ -106,7 +109,7 @@ async fn an_operators_server_is_served_cancelled_and_spoken_well_of() {
     while pool.one(active).await != Value::Int64(0) {
         assert!(Instant::now() < deadline, "still running on the server");
     }
-    // One URL for both modes: the read-only session is what keeps a reader from writing.
+    // A role that may write after all is in a read-only session at least.
     let reader = boss.pool(&grant("reader", "shop", Mode::Read)).unwrap();
     assert_eq!(sqlstate(reader.execute("INSERT INTO items (name) VALUES ('x')", &[], soon()).await), "25006");
     boss.stop().await;
