@@ -55,6 +55,10 @@ lint: _linters _fmt-check
     cd components && cargo clippy --workspace --all-targets --target-dir target -- -D warnings
     scripts/lint-shell.sh
 
+# What is where: every source file and what it is for (just map crates/grant: some)
+map *PART:
+    @scripts/map.sh "$@"
+
 # Format all code
 fmt: _linters
     cargo fmt --all

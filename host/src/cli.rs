@@ -164,7 +164,7 @@ impl Cli {
             Command::Status { admin } => status::status(&admin, output),
             Command::Events(events) => events.execute(output),
             Command::Token(token) => token.execute(output, self.json),
-            Command::Schema => output.document(&crate::manifest::Manifest::schema()).map(|()| ExitCode::SUCCESS),
+            Command::Schema => output.document(&manifest::Manifest::schema()).map(|()| ExitCode::SUCCESS),
         }
     }
 }

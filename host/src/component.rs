@@ -8,10 +8,8 @@ use std::{
     sync::Arc,
 };
 
-use crate::{
-    capability::{self, Requirement},
-    grant::Grants,
-};
+use crate::capability::{self, Requirement};
+use grant::Grants;
 
 mod artifact;
 mod builds;

@@ -15,13 +15,13 @@ use gateway::call::Callee;
 use tokio::{sync::Semaphore, task::JoinSet};
 
 use crate::{
-    backend::outbox::Publisher,
     component::{ComponentError, Missing},
-    grant::Grants,
-    manifest::{Manifest, ServiceSettings},
     openapi,
     service::Service,
 };
+use backend::outbox::Publisher;
+use grant::Grants;
+use manifest::{Manifest, ServiceSettings};
 
 mod accept;
 mod apply;
@@ -182,7 +182,7 @@ pub enum DeployError {
     Migrate {
         service: Arc<str>,
         #[source]
-        source: crate::backend::postgres::StartError,
+        source: backend::postgres::StartError,
     },
 
     #[error("cannot remember what service `{service}` runs; `host.data` must be a folder this user can write to")]

@@ -13,7 +13,6 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView, p2::bindings::Proxy};
 
 use crate::{
-    backend::Backends,
     capability::{
         http::{HeadDue, Outgoing, Ways},
         identity::{IdentitiesView, IdentityView},
@@ -24,9 +23,10 @@ use crate::{
         stdio::{GuestStream, Output},
     },
     engine::{Engine, Reservation},
-    manifest::ServiceSettings,
     telemetry::counts::ServiceCounts,
 };
+use backend::Backends;
+use manifest::ServiceSettings;
 
 mod budget;
 mod limiter;

@@ -9,18 +9,14 @@ use std::{io::Write, process::ExitCode};
 use clap::Parser;
 
 mod admin;
-mod backend;
 mod capability;
 mod cli;
 mod component;
 mod deploy;
 mod engine;
-mod grant;
 mod health;
 mod instance;
-mod manifest;
 mod openapi;
-mod problem;
 mod serve;
 mod service;
 mod telemetry;
@@ -33,7 +29,7 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             // Nothing is left to tell when standard error is gone.
-            let _ = writeln!(std::io::stderr(), "error: {}", problem::chain(error.as_ref()));
+            let _ = writeln!(std::io::stderr(), "error: {}", document::problem::chain(error.as_ref()));
             ExitCode::FAILURE
         }
     }

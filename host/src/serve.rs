@@ -21,25 +21,25 @@ use tokio::{runtime::Handle, task::JoinHandle};
 
 use crate::{
     admin::Tokens,
-    backend::{
-        Backends,
-        embedded::{self, DataFolder},
-        events::Events,
-        http::Outbound,
-        identity::Identities,
-        keyvalue::KeyValues,
-        outbox::Relays,
-        postgres::Databases,
-        redis::Stores,
-    },
     component::{Artifacts, Histories},
     deploy::{self, Applied, Deployment, Loader, Watch},
     engine::{Compilers, Engine, EngineSettings},
-    grant::Ceiling,
     health::Health,
-    manifest::{Environment, Manifest, RedisPlace, ServiceSettings},
     telemetry::Lost,
 };
+use backend::{
+    Backends,
+    embedded::{self, DataFolder},
+    events::Events,
+    http::Outbound,
+    identity::Identities,
+    keyvalue::KeyValues,
+    outbox::Relays,
+    postgres::Databases,
+    redis::Stores,
+};
+use grant::Ceiling;
+use manifest::{Environment, Manifest, RedisPlace, ServiceSettings};
 
 mod apply;
 mod change;
@@ -227,7 +227,7 @@ async fn backends(
         runtime: variable("XDG_RUNTIME_DIR").map(PathBuf::from),
     };
     let grants: Vec<_> = manifest.services.values().flat_map(|service| service.grants.databases()).collect();
-    let progress = |progress: crate::backend::postgres::Progress<'_>| tracing::debug!(?progress, "preparing databases");
+    let progress = |progress: backend::postgres::Progress<'_>| tracing::debug!(?progress, "preparing databases");
     let publishers = publishers(manifest.services.values());
     let databases = Databases::start(&manifest.databases, &grants, &publishers, data, &environment, &progress).await?;
     for warning in databases.warnings() {

@@ -26,9 +26,9 @@ use crate::{
     component::Component,
     engine::GiveUp,
     instance::{Blueprint, Instance, InstanceState, Scope},
-    manifest::Limits,
     telemetry::counts::{ServiceCounts, Trouble},
 };
+use manifest::Limits;
 
 mod answer;
 mod breaker;

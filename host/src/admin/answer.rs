@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use crate::{
     deploy::{DeployError, Step, SwapError},
     health,
-    problem::chain,
 };
+use document::problem::chain;
 
 pub(super) fn ok(cx: &RequestContext, data: &Value) -> Response<Body> {
     envelope(cx, StatusCode::OK, &json!({"success": true, "data": data}))

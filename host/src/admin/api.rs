@@ -28,8 +28,8 @@ use super::{
 use crate::{
     deploy::{Deployment, SwapError, SwapOptions, Swapped, Widen},
     health,
-    manifest::May,
 };
+use manifest::May;
 
 /// What an address of the API does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,10 +8,8 @@ use http_body_util::BodyExt;
 use serde_json::{Value, json};
 
 use super::answer;
-use crate::{
-    deploy::{Applied, ApplyError, DeployError, Deployment, Fate},
-    problem::chain,
-};
+use crate::deploy::{Applied, ApplyError, DeployError, Deployment, Fate};
+use document::problem::chain;
 
 /// The largest manifest that is taken.
 const TEXT_MAX_BYTES: usize = 4 << 20;

@@ -13,15 +13,13 @@ use http::{Method, Request, Response, StatusCode, header::ORIGIN, request::Parts
 use serde_json::{Value, json};
 
 use super::{answer, token::permitted};
-use crate::{
-    backend::{
-        events::{Events, PAGE_MAX},
-        redis::AskError,
-    },
-    deploy::Deployment,
-    manifest::May,
-    problem::chain,
+use crate::deploy::Deployment;
+use backend::{
+    events::{Events, PAGE_MAX},
+    redis::AskError,
 };
+use document::problem::chain;
+use manifest::May;
 
 /// What an address does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

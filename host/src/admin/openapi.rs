@@ -6,7 +6,7 @@ mod schemas;
 
 use serde_json::{Value, json};
 
-use crate::manifest::May;
+use manifest::May;
 
 /// One operation: what it takes and what it answers.
 struct Operation {

@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use crate::{
     component::{Accepted, History},
     deploy::{Deployed, Deployment, missing_needs},
-    grant::{Ceiling, Grants},
     service::{ArmCounts, Ramp},
 };
+use grant::{Ceiling, Grants};
 
 pub(super) fn host(deployment: &Deployment, uptime: Duration) -> Value {
     let memory = deployment.loader.guest_memory();

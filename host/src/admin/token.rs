@@ -9,10 +9,8 @@ use gateway::{
     context::RequestContext,
 };
 
-use crate::{
-    component::Digest,
-    manifest::{AdminSettings, May},
-};
+use crate::component::Digest;
+use manifest::{AdminSettings, May};
 
 /// The token that the host makes itself, as the history calls it.
 const LOCAL: &str = "local";

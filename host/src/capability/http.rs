@@ -24,19 +24,17 @@ use http::{Method, Request};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime_wasi_http::{Error, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpHooks};
 
-use crate::{
-    backend::{
-        directory::Directory,
-        http::{Client, SendError, Timeouts},
-    },
-    grant::{
-        Denial, Fix, Grants,
-        net::{Scheme, Target},
-    },
-    telemetry::counts::{CallCounts, Permission, ServiceCounts},
-};
+use crate::telemetry::counts::{CallCounts, Permission, ServiceCounts};
 use answer::{Answered, IoWork, Waits};
+use backend::{
+    directory::Directory,
+    http::{Client, SendError, Timeouts},
+};
 use denied::Denials;
+use grant::{
+    Denial, Fix, Grants,
+    net::{Scheme, Target},
+};
 use upload::{Alive, upload};
 
 pub use due::HeadDue;

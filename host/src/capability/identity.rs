@@ -12,11 +12,9 @@ use gateway::auth::Identity;
 use wasmtime::component::{HasData, Linker};
 
 use self::bindings::archipel::identity::{passwords, tokens};
-use crate::{
-    backend::identity::{Identities, PasswordError},
-    grant::{Denied, Grants},
-    telemetry::counts::{Permission, ServiceCounts},
-};
+use crate::telemetry::counts::{Permission, ServiceCounts};
+use backend::identity::{Identities, PasswordError};
+use grant::{Denied, Grants};
 
 mod bindings {
     wasmtime::component::bindgen!({
@@ -103,7 +101,7 @@ impl tokens::Host for IdentityView {
         match issuer.sign(&granted, &claims.subject).await {
             Ok(value) => Ok(Ok(tokens::Token { value, expires_in_seconds: claims.ttl_seconds })),
             Err(error) => {
-                tracing::error!(auth, "{}", crate::problem::chain(&error));
+                tracing::error!(auth, "{}", document::problem::chain(&error));
                 Ok(Err(tokens::Error::Other("the host could not sign".into())))
             }
         }

@@ -11,11 +11,9 @@ use std::{
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 
 use self::bindings::archipel::keyvalue::store as types;
-use crate::{
-    backend::keyvalue::{Bucket, Condition, Entry, Error, KeyValues, Start, Writer},
-    grant::{Denied, Granted, Grants, keyvalue::KeyValueGrant},
-    telemetry::counts::{Permission, ServiceCounts},
-};
+use crate::telemetry::counts::{Permission, ServiceCounts};
+use backend::keyvalue::{Bucket, Condition, Entry, Error, KeyValues, Start, Writer};
+use grant::{Denied, Granted, Grants, keyvalue::KeyValueGrant};
 
 mod standard;
 

@@ -14,11 +14,9 @@ use uuid::Uuid;
 use wasmtime::component::{HasData, Linker};
 
 use self::bindings::archipel::messaging::{producer, types};
-use crate::{
-    backend::events::{Delivered, Event, Events, Options, PublishError},
-    grant::{Denial, Granted, Grants, topic::Publishing},
-    telemetry::counts::{Permission, ServiceCounts},
-};
+use crate::telemetry::counts::{Permission, ServiceCounts};
+use backend::events::{Delivered, Event, Events, Options, PublishError};
+use grant::{Denial, Granted, Grants, topic::Publishing};
 
 pub use self::handing::{Consumer, ConsumerIndices};
 pub use types::{Delivery, Failure};
@@ -112,8 +110,7 @@ impl ProducerView {
     }
 
     fn may_publish(&mut self, topic: &str) -> Result<Granted<Publishing>, types::Error> {
-        let topic =
-            topic.parse().map_err(|error: crate::grant::topic::TopicError| types::Error::Other(error.to_string()))?;
+        let topic = topic.parse().map_err(|error: grant::topic::TopicError| types::Error::Other(error.to_string()))?;
         self.grants.publish(topic).map_err(|denial| {
             self.tell(&denial);
             types::Error::AccessDenied(denial.target)

@@ -12,7 +12,7 @@ use super::{
     messaging::{self, ProducerView, bindings::archipel::messaging::types},
     postgres::OpenTransaction,
 };
-use crate::backend::postgres;
+use backend::postgres;
 
 mod bindings {
     wasmtime::component::bindgen!({

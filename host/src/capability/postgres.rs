@@ -8,11 +8,9 @@ use std::{sync::Arc, time::Instant};
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 
 use self::bindings::archipel::postgres::{client, types};
-use crate::{
-    backend::postgres::{Databases, Pool, Transaction},
-    grant::{Denied, Grants},
-    telemetry::counts::{Permission, ServiceCounts},
-};
+use crate::telemetry::counts::{Permission, ServiceCounts};
+use backend::postgres::{Databases, Pool, Transaction};
+use grant::{Denied, Grants};
 
 mod convert;
 

@@ -9,10 +9,9 @@ use crate::{
     component::Component,
     deploy::{beyond_ceiling, missing_needs},
     engine,
-    grant::Ceiling,
-    manifest::{Loaded, Manifest, ServiceSettings},
-    problem::{Problem, Problems},
 };
+use document::problem::{Problem, Problems};
+use manifest::{Loaded, Manifest, ServiceSettings};
 
 #[derive(Serialize)]
 struct Checked {
@@ -27,7 +26,7 @@ struct Checked {
 }
 
 pub(super) fn check(file: &Path, ceiling: Option<&Path>, output: Output) -> anyhow::Result<ExitCode> {
-    let (ceiling, beside) = match ceiling.map(Ceiling::load).transpose() {
+    let (ceiling, beside) = match ceiling.map(manifest::load_ceiling).transpose() {
         Ok(ceiling) => (ceiling, Vec::new()),
         Err(problems) => (None, problems.iter().cloned().collect()),
     };

@@ -10,8 +10,8 @@ use super::{Output, run::environment};
 use crate::{
     component::{Changes, Component, Words, changes},
     engine,
-    manifest::Manifest,
 };
+use manifest::Manifest;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -17,11 +17,9 @@ use super::{
     run::{environment, load},
     table,
 };
-use crate::{
-    backend::identity::Identities,
-    manifest::Manifest,
-    serve::{self, Explanation},
-};
+use crate::serve::{self, Explanation};
+use backend::identity::Identities;
+use manifest::Manifest;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {

@@ -17,12 +17,12 @@ use super::{
     watch::{Watching, build_missing},
 };
 use crate::{
-    grant::Ceiling,
-    manifest::{Environment, Loaded, Manifest},
-    problem::Problems,
     serve::{self, Report, Running, Surroundings},
     telemetry,
 };
+use document::problem::Problems;
+use grant::Ceiling;
+use manifest::{Environment, Loaded, Manifest};
 
 /// The host's environment; variables that are not Unicode are left out.
 pub(super) fn environment() -> Environment {
@@ -50,7 +50,7 @@ pub(super) fn load(
     ceiling: Option<&Path>,
     environment: &Environment,
 ) -> Result<(Loaded, Option<Arc<Ceiling>>), Problems> {
-    let ceiling = ceiling.map(Ceiling::load).transpose();
+    let ceiling = ceiling.map(manifest::load_ceiling).transpose();
     let loaded = Manifest::load(file, environment);
     match (ceiling, loaded) {
         (Ok(ceiling), Ok(loaded)) => Ok((loaded.under(ceiling.as_ref())?, ceiling)),

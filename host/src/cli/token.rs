@@ -14,10 +14,8 @@ use gateway::auth::{Algorithm, Identity, KeySet, PemKey, Rules, TOKEN_BYTES_MAX,
 use serde_json::json;
 
 use super::{Output, check::refused, run::environment};
-use crate::{
-    backend::identity::{Issuer, KeyFile},
-    manifest::{self, AuthSettings, KeySettings, Manifest},
-};
+use backend::identity::{Issuer, KeyFile};
+use manifest::{self, AuthSettings, KeySettings, Manifest};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Token {

@@ -22,10 +22,10 @@ use changed::{Changed, Paths, What};
 
 use crate::{
     component::Sources,
-    manifest::{Manifest, ServiceSettings},
-    problem::chain,
     serve::{Rebuilt, Running},
 };
+use document::problem::chain;
+use manifest::{Manifest, ServiceSettings};
 
 /// So many builds in a row for nothing are enough: their files may have another name each time, or be an
 /// editor's too.

@@ -10,16 +10,14 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{beyond_ceiling, missing_needs};
-use crate::{
-    component::{self, Accepted, Digest, Histories},
-    grant::{
-        Mode, Permissions, SignGrant,
-        call::CallScope,
-        keyvalue::KeyValueScope,
-        net::{NetAllow, NetPattern},
-    },
-    manifest::{DatabasePlace, Manifest, ServiceSettings, ttl},
+use crate::component::{self, Accepted, Digest, Histories};
+use grant::{
+    Mode, Permissions, SignGrant,
+    call::CallScope,
+    keyvalue::KeyValueScope,
+    net::{NetAllow, NetPattern},
 };
+use manifest::{DatabasePlace, Manifest, ServiceSettings, ttl};
 
 /// `manifest` with what was accepted for its services.
 ///
@@ -217,7 +215,7 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::manifest::Environment;
+    use manifest::Environment;
 
     #[test]
     fn what_was_accepted_and_does_not_hold_is_forgotten_only_once_the_manifest_runs() {

@@ -20,12 +20,12 @@ pub use outcome::{Applied, ApplyError, Fate};
 
 use super::{DeployError, Deployed, Deployment, Origin, Services, lane::Turn, loader::entry, smoke::smoke};
 use crate::{
-    backend::Backends,
     component::{Digest, Entry, History, Outcome, Start},
-    manifest::{Manifest, ServiceSettings},
-    problem::chain,
     service::{Service, Version},
 };
+use backend::Backends;
+use document::problem::chain;
+use manifest::{Manifest, ServiceSettings};
 
 /// What will run, ready to; dropping it changes nothing.
 pub struct Next {

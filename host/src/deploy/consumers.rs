@@ -17,12 +17,10 @@ use tokio::{
     task::{JoinHandle, JoinSet},
 };
 
-use crate::{
-    backend::events::{Events, Group, Taker},
-    grant::{Granted, topic::Subscription},
-    manifest::{ConsumerSettings, ServiceSettings},
-    service::Service,
-};
+use crate::service::Service;
+use backend::events::{Events, Group, Taker};
+use grant::{Granted, topic::Subscription};
+use manifest::{ConsumerSettings, ServiceSettings};
 use work::Work;
 
 /// The consumers of a host.

@@ -17,14 +17,14 @@ use wasmtime::component::Linker;
 
 use super::{DeployError, beyond_ceiling, missing_needs};
 use crate::{
-    backend::{Backends, events::Events},
     component::{self, Artifacts, Component, ComponentError, Digest, Entry, Histories, Outcome, Start},
     engine::{Compilers, Engine, GuestMemory},
     instance::{Blueprint, InstanceState},
-    manifest::ServiceSettings,
     service::{DrainLimit, Version},
     telemetry::counts::{Cache, Counts},
 };
+use backend::{Backends, events::Events};
+use manifest::ServiceSettings;
 
 /// The longest a compilation may take before the component is refused.
 const COMPILE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -100,7 +100,7 @@ impl Loader {
             match self.again(settings, digest).await {
                 Ok(version) => return Ok((version, Origin::Swap)),
                 Err(error) => {
-                    let error = crate::problem::chain(&error);
+                    let error = document::problem::chain(&error);
                     tracing::error!(service = %settings.name, build = digest.short(), %error, "the build that was swapped in last does not start; running the manifest's file until the next start");
                     let version = self.version(settings, &settings.component, wasm).await?;
                     return Ok((version, Origin::Manifest));

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crate::grant::{
+use grant::{
     Grants, Mode, Permissions, SignGrant,
     call::CallScope,
     keyvalue::KeyValueScope,
@@ -169,7 +169,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::grant::{Ceiling, env::EnvGrant};
+    use grant::{Ceiling, env::EnvGrant};
 
     #[track_caller]
     fn check(needs: &str, granted: &[(&str, Mode)], lines: &[&str]) {

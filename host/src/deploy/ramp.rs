@@ -15,11 +15,11 @@ use bytes::Bytes;
 use super::{Deployed, Deployment, SwapError, Swapped, lane::Turn, loader::entry};
 use crate::{
     component::{Outcome, changes},
-    manifest::RampSettings,
-    problem::chain,
     service::{ArmCounts, Ramp, Version},
     telemetry::counts::RampDecision,
 };
+use document::problem::chain;
+use manifest::RampSettings;
 
 /// How often both builds are compared.
 const LOOK: Duration = Duration::from_millis(50);

@@ -6,11 +6,9 @@ use gateway::{body, context::RequestContext, dispatch::Dispatch};
 use http::Request;
 use http_body_util::{BodyExt, Limited};
 
-use crate::{
-    manifest::Smoke,
-    problem::chain,
-    service::{Service, Version},
-};
+use crate::service::{Service, Version};
+use document::problem::chain;
+use manifest::Smoke;
 
 /// How long the answer may take besides the service's own limits.
 const TIMEOUT: Duration = Duration::from_secs(10);

@@ -25,10 +25,10 @@ use super::{
 };
 use crate::{
     component::{Accepted, Changes, Digest, Entry, Outcome, changes},
-    problem::chain,
     service::Version,
     telemetry::counts::{RampDecision, SwapOutcome},
 };
+use document::problem::chain;
 
 /// A build that went live.
 #[derive(Debug, Clone)]

@@ -17,15 +17,15 @@ use super::{
 };
 use crate::{
     admin::{Apply, Applying, Done},
-    backend::{Backends, identity::Identities, keyvalue::KeyValues, outbox::Relays},
     deploy::{self, Applied, ApplyError, Deployment, Next, Widen, Widened, Widening},
     engine::EngineSettings,
-    grant::{Ceiling, DatabaseGrant, Granted},
     health::Health,
-    manifest::{Confines, Environment, Loaded, Manifest, ServiceSettings},
-    problem::chain,
     telemetry::counts::ApplyOutcome,
 };
+use backend::{Backends, identity::Identities, keyvalue::KeyValues, outbox::Relays};
+use document::problem::chain;
+use grant::{Ceiling, DatabaseGrant, Granted};
+use manifest::{Confines, Environment, Loaded, Manifest, ServiceSettings};
 
 /// What runs, and everything that a changed manifest changes.
 pub(super) struct Applier {

@@ -3,11 +3,9 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use crate::{
-    engine::EngineSettings,
-    grant::Mode,
-    manifest::{DatabasePlace, DatabaseSettings, EventSettings, Manifest, RedisSettings, ServiceSettings},
-};
+use crate::engine::EngineSettings;
+use grant::Mode;
+use manifest::{DatabasePlace, DatabaseSettings, EventSettings, Manifest, RedisSettings, ServiceSettings};
 
 /// A manifest that can run now.
 pub(super) struct Change {
@@ -173,7 +171,7 @@ mod tests {
     use std::{fs, num::NonZeroUsize};
 
     use super::*;
-    use crate::manifest::Environment;
+    use manifest::Environment;
 
     fn manifest(text: &str) -> Manifest {
         let folder = tempfile::tempdir().unwrap();
@@ -206,10 +204,7 @@ mod tests {
         check("", "[postgres.a]\n", &[]);
         check("[postgres.a]\n", "", &[]);
         let strict = check(A, &format!("{A}tls = \"require\"\n{all}"), &[]);
-        assert!(matches!(
-            strict.databases["a"].place,
-            DatabasePlace::External { tls: crate::manifest::TlsMode::Require, .. }
-        ));
+        assert!(matches!(strict.databases["a"].place, DatabasePlace::External { tls: manifest::TlsMode::Require, .. }));
 
         let moved = check(A, &format!("{}{all}", A.replace("a.test", "b.test")), &["postgres.a.url"]);
         let DatabasePlace::External { url, .. } = &moved.databases["a"].place else { panic!("it is elsewhere") };

@@ -7,10 +7,8 @@ use std::{
 };
 
 use super::Running;
-use crate::{
-    deploy::{ApplyError, Fate, SwapError},
-    manifest::Manifest,
-};
+use crate::deploy::{ApplyError, Fate, SwapError};
+use manifest::Manifest;
 
 /// Who asked for it, in histories.
 const BY: &str = "watch";

@@ -4,19 +4,15 @@ use std::io;
 
 use gateway::{listener::BindError, tls::TlsError};
 
-use crate::{
-    backend::{embedded::FolderError, identity::IssuerError, postgres, redis},
-    component::ArtifactsError,
-    deploy::DeployError,
-    engine::EngineError,
-    problem::chain,
-};
+use crate::{component::ArtifactsError, deploy::DeployError, engine::EngineError};
+use backend::{embedded::FolderError, identity::IssuerError, postgres, redis};
+use document::problem::chain;
 
 /// One variant for each thing that is started. Nothing is left running.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     #[error("cannot make requests to the outside")]
-    Outbound(#[from] crate::backend::http::RootsError),
+    Outbound(#[from] backend::http::RootsError),
 
     #[error(transparent)]
     Listen(#[from] BindError),

@@ -21,10 +21,8 @@ use http_body_util::{BodyExt, Full};
 use serde::Serialize;
 
 use super::front;
-use crate::{
-    backend::identity::Identities,
-    manifest::{Access, Manifest, RouteSettings, Target},
-};
+use backend::identity::Identities;
+use manifest::{Access, Manifest, RouteSettings, Target};
 
 /// The decision about one request.
 #[derive(Debug, Serialize)]
@@ -196,7 +194,7 @@ fn target(target: &Target) -> String {
         Target::Service(service) => format!("service {service}"),
         Target::Static(status) => format!("always {status}"),
         Target::Gather(parts) => {
-            let part = |part: &crate::manifest::PartSettings| format!("{} from service {}", part.name, part.service);
+            let part = |part: &manifest::PartSettings| format!("{} from service {}", part.name, part.service);
             format!("gather {}", parts.iter().map(part).collect::<Vec<_>>().join(", "))
         }
     }

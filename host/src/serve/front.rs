@@ -27,11 +27,11 @@ use tokio::runtime::Handle;
 use super::{StartError, limits::Limits};
 use crate::{
     admin::{self, Api, Apply, EventsApi, Tokens},
-    backend::identity::Identities,
     deploy::{Deployment, Services, Widen},
     health::{self, Health},
-    manifest::{self, GatewaySettings, Manifest, PartSettings, RouteSettings, Target},
 };
+use backend::identity::Identities;
+use manifest::{self, GatewaySettings, Manifest, PartSettings, RouteSettings, Target};
 
 const ADMIN_CONNECTIONS_MAX: NonZeroUsize = NonZeroUsize::new(256).expect("not zero");
 /// A swap compiles for up to 30 s, and may wait for another one before.

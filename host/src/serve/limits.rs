@@ -11,10 +11,8 @@ use std::{
 
 use gateway::limit::{Limit, Memory, Rate, SharedLimit, Store};
 
-use crate::{
-    backend::{Backends, redis},
-    manifest::Manifest,
-};
+use backend::{Backends, redis};
+use manifest::Manifest;
 
 /// Makes limits and knows those in use.
 pub(super) struct Limits {

@@ -19,7 +19,6 @@ use http::{Request, Response, header::CONTENT_TYPE};
 use tokio::runtime::Handle;
 
 use crate::{
-    backend::{events::TopicReport, postgres::PoolCounts},
     deploy::{Deployment, Services},
     telemetry::{
         Lost, Process,
@@ -27,6 +26,7 @@ use crate::{
         metrics as m,
     },
 };
+use backend::{events::TopicReport, postgres::PoolCounts};
 use lag::Lags;
 
 /// Where all numbers are.

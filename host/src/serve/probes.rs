@@ -6,11 +6,11 @@ use gateway::{body, context::RequestContext, dispatch::Dispatch};
 use http::Request;
 
 use crate::{
-    backend::{Backends, keyvalue::KeyValues, postgres::Databases, redis::Store},
     deploy::{Deployed, Services},
     health::{Cached, ServiceHealth},
-    manifest::Manifest,
 };
+use backend::{Backends, keyvalue::KeyValues, postgres::Databases, redis::Store};
+use manifest::Manifest;
 
 /// A check for each database and each key-value store, shared by the services that were granted it.
 pub(super) fn of(manifest: &Manifest, services: &Services, backends: &Backends) -> BTreeMap<Arc<str>, ServiceHealth> {

@@ -5,10 +5,8 @@ use std::{net::SocketAddr, path::PathBuf};
 use serde::Serialize;
 
 use super::Running;
-use crate::{
-    deploy::Origin,
-    manifest::{Access, Manifest},
-};
+use crate::deploy::Origin;
+use manifest::{Access, Manifest};
 
 /// The whole of it; one JSON line in a pipe.
 #[derive(Debug, Serialize)]

@@ -8,7 +8,8 @@ use std::{
     time::Instant,
 };
 
-use crate::{engine::GiveUp, instance::Instance, manifest::Reuse};
+use crate::{engine::GiveUp, instance::Instance};
+use manifest::Reuse;
 
 /// The idle instances of one version; empty for ever where instances are not reused.
 pub(super) struct Warm {

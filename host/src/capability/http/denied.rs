@@ -8,7 +8,7 @@ use std::{
 
 use gateway::context::TraceContext;
 
-use crate::grant::Denial;
+use grant::Denial;
 
 /// Lines of one service in a [`WINDOW`].
 const LINES_MAX: u32 = 10;

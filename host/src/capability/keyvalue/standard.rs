@@ -5,7 +5,7 @@ use wasmtime::component::{Linker, Resource};
 
 use self::bindings::wasi::keyvalue::{atomics, batch, store as types};
 use super::{HasStores, NotOpen, OpenBucket, StoreCtx, StoresView};
-use crate::backend::keyvalue::{Condition, Error};
+use backend::keyvalue::{Condition, Error};
 
 mod bindings {
     wasmtime::component::bindgen!({

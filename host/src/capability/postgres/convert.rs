@@ -1,7 +1,7 @@
 //! Values between the contract and the backend: every arm by name, nothing decided.
 
 use super::types;
-use crate::backend::postgres::{BatchItem, Column, DbError, Error, Isolation, Rows, TxOptions, Value};
+use backend::postgres::{BatchItem, Column, DbError, Error, Isolation, Rows, TxOptions, Value};
 
 pub(super) fn values(params: Vec<types::Value>) -> Vec<Value> {
     params.into_iter().map(value).collect()

@@ -18,7 +18,7 @@ use tokio::{
 };
 
 use super::say;
-use crate::manifest::ServiceSettings;
+use manifest::ServiceSettings;
 
 const BUILD_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 /// Of what a failed build said, its end.

@@ -14,10 +14,8 @@ use anyhow::Context;
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::Notify;
 
-use crate::{
-    component::{Sources, changed_at},
-    manifest::Manifest,
-};
+use crate::component::{Sources, changed_at};
+use manifest::Manifest;
 
 /// Editors write several files for one save.
 const QUIET: Duration = Duration::from_millis(150);

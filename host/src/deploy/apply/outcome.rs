@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::super::DeployError;
-use crate::problem::{Problems, chain};
+use document::problem::{Problems, chain};
 
 /// The manifest that runs, for `status`.
 #[derive(Debug, Clone, Default, serde::Serialize)]

@@ -7,12 +7,12 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use jiff::Timestamp;
 
 use crate::{
-    backend::events::{Delivered, Group},
     capability::messaging,
-    manifest::{BACKOFF_MAX, ConsumerSettings},
     service::{Failure, Handled, Service},
     telemetry::counts::EventOutcome,
 };
+use backend::events::{Delivered, Group};
+use manifest::{BACKOFF_MAX, ConsumerSettings};
 
 /// A service at its events.
 pub(super) struct Work {

@@ -8,7 +8,9 @@ use super::{
     super::{Deployed, Deployment, loader::permitted, missing_needs},
     SwapError, SwapOptions,
 };
-use crate::{backend::Backends, component::Component, manifest::ServiceSettings};
+use crate::component::Component;
+use backend::Backends;
+use manifest::ServiceSettings;
 
 /// What gives services more than the manifest grants, because somebody accepts it.
 pub trait Widen: Send + Sync + 'static {

@@ -8,10 +8,8 @@ use std::{
 
 use tokio::{runtime::Handle, sync::Notify};
 
-use crate::{
-    backend::events::{Events, TopicReport},
-    deploy::Deployment,
-};
+use crate::deploy::Deployment;
+use backend::events::{Events, TopicReport};
 
 /// An answer is good for so long.
 const FRESH: Duration = Duration::from_secs(1);

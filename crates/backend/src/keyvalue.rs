@@ -1,0 +1,303 @@
+//! The key-value stores of a manifest, each in one Redis, under the prefix of whoever asks.
+//!
+//! A [`Bucket`] is one store as one service may use it; every key that leaves here begins with what
+//! its grant says. What may be written at all is decided by the grant too: [`Bucket::writer`].
+//! Bounds are in `bounds`, what the Redis does in one step in `scripts`.
+
+mod bounds;
+mod keys;
+mod scripts;
+mod write;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use redis::{FromRedisValue, ScriptInvocation};
+
+pub use self::write::{Condition, Writer};
+use self::{bounds::Invalid, keys::Keys, scripts::Scripts};
+use super::redis::{AskError, Store, Stores};
+use grant::{Granted, Mode, keyvalue::KeyValueGrant};
+use manifest::KeyValueSettings;
+
+/// All `[keyvalue.NAME]` of a manifest.
+pub struct KeyValues {
+    places: BTreeMap<Arc<str>, Place>,
+    /// Systems may share a Redis, but no keys.
+    system: Arc<str>,
+    scripts: Arc<Scripts>,
+}
+
+struct Place {
+    store: Arc<Store>,
+    ttl: Option<Duration>,
+    refusals: Arc<Refusals>,
+}
+
+/// When the log was last told what a store's Redis refuses.
+#[derive(Default)]
+struct Refusals(Mutex<Option<Instant>>);
+
+/// A Redis that is full refuses every request.
+const TELL_EVERY: Duration = Duration::from_secs(10);
+
+/// A store as one service may use it.
+#[derive(Clone)]
+pub struct Bucket {
+    store: Arc<Store>,
+    scripts: Arc<Scripts>,
+    keys: Keys,
+    mode: Mode,
+    ttl: Option<Duration>,
+    refusals: Arc<Refusals>,
+}
+
+/// What a key holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    pub value: Vec<u8>,
+    pub version: u64,
+}
+
+/// Some keys.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Page {
+    pub keys: Vec<String>,
+    /// None at the end.
+    pub cursor: Option<String>,
+}
+
+/// Where a part of a sorted list begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Start {
+    Offset(u32),
+    After(String),
+}
+
+/// A part of a sorted list, the greatest id first.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Items {
+    pub items: Vec<(String, Vec<u8>)>,
+    /// Of the whole list.
+    pub total: u64,
+}
+
+/// Why a store did not do what it was asked. Holds no address and no password.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// Whether a write happened is unknown.
+    #[error("the store does not answer")]
+    Unavailable,
+    /// The deadline of whoever asks passed. Whether a write happened is unknown.
+    #[error("the store did not answer in time")]
+    Timeout,
+    /// Over this many bytes, keys or values.
+    #[error("more than {0}")]
+    TooLarge(u64),
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
+}
+
+/// The grant is for reading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReadOnly;
+
+impl KeyValues {
+    pub fn new(system: &str, settings: &BTreeMap<Arc<str>, KeyValueSettings>, redis: &Stores) -> Self {
+        let place = |(name, settings): (&Arc<str>, &KeyValueSettings)| {
+            let store = redis.get(&settings.redis)?.clone();
+            Some((name.clone(), Place { store, ttl: settings.ttl, refusals: Arc::default() }))
+        };
+        let places = settings.iter().filter_map(place).collect();
+        Self { places, system: system.into(), scripts: Arc::default() }
+    }
+
+    /// The store of a grant; none if it does not run.
+    pub fn bucket(&self, granted: &Granted<KeyValueGrant>) -> Option<Bucket> {
+        let KeyValueGrant { store, scope } = granted.get();
+        let place = self.places.get(store)?;
+        Some(Bucket {
+            store: place.store.clone(),
+            scripts: self.scripts.clone(),
+            keys: Keys::new(&self.system, store, &scope.prefix),
+            mode: scope.mode,
+            ttl: place.ttl,
+            refusals: place.refusals.clone(),
+        })
+    }
+
+    /// Whether a store answers. Takes as long as the caller lets it.
+    pub async fn check(&self, name: &str) -> Result<(), Error> {
+        let place = self.places.get(name).ok_or(Error::Unavailable)?;
+        place.store.check().await.map_err(|_away| Error::Unavailable)
+    }
+}
+
+impl Bucket {
+    /// The same store for writing, if the grant says so.
+    pub fn writer(&self) -> Result<Writer<'_>, ReadOnly> {
+        if self.mode == Mode::ReadWrite { Ok(Writer::new(self)) } else { Err(ReadOnly) }
+    }
+
+    pub async fn get(&self, key: &str, deadline: Instant) -> Result<Option<Entry>, Error> {
+        let mut found = self.get_many(std::slice::from_ref(&key), deadline).await?;
+        Ok(found.pop().flatten())
+    }
+
+    /// One for each key, all as they are at one moment.
+    pub async fn get_many(&self, keys: &[impl AsRef<str>], deadline: Instant) -> Result<Vec<Option<Entry>>, Error> {
+        bounds::number_of_keys(keys.len())?;
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut call = self.scripts.get.prepare_invoke();
+        for key in keys {
+            call.key(self.keys.name(key.as_ref())?);
+        }
+        call.arg(bounds::ANSWER_MAX_BYTES);
+        let found: Vec<Option<Vec<u8>>> = self.run(&call, deadline).await?;
+        let mut found = found.into_iter();
+        Ok(std::iter::from_fn(|| Some(entry(found.next()?, found.next()?))).collect())
+    }
+
+    pub async fn exists(&self, key: &str, deadline: Instant) -> Result<bool, Error> {
+        let name = self.keys.name(key)?;
+        let exists = async |mut connection| redis::cmd("EXISTS").arg(&name).query_async(&mut connection).await;
+        self.store.ask(deadline, exists).await.map_err(|error| self.failed(error, deadline))
+    }
+
+    /// Up to `limit` of the keys that begin with `prefix`; a page may be short and not the last.
+    pub async fn list_keys(
+        &self,
+        prefix: &str,
+        limit: u32,
+        cursor: Option<&str>,
+        deadline: Instant,
+    ) -> Result<Page, Error> {
+        keys::page(self, prefix, limit, cursor, deadline).await
+    }
+
+    /// Some of all the keys, in no order, and where to go on; 0 is the beginning and the end.
+    pub async fn some_keys(&self, cursor: u64, deadline: Instant) -> Result<(Vec<String>, u64), Error> {
+        keys::some(self, "", cursor, keys::PAGE_MAX, deadline).await
+    }
+
+    /// Of a list, newest first.
+    pub async fn read_list(
+        &self,
+        key: &str,
+        offset: u32,
+        limit: u32,
+        deadline: Instant,
+    ) -> Result<Vec<Vec<u8>>, Error> {
+        let mut call = self.scripts.read_list.prepare_invoke();
+        call.key(self.keys.name(key)?).arg(offset).arg(limit.min(bounds::KEEP_MAX)).arg(bounds::ANSWER_MAX_BYTES);
+        self.run(&call, deadline).await
+    }
+
+    /// Of a sorted list, the greatest id first.
+    pub async fn read_sorted(&self, key: &str, start: &Start, limit: u32, deadline: Instant) -> Result<Items, Error> {
+        let (after, offset) = match start {
+            Start::Offset(offset) => ("", *offset),
+            Start::After(id) => (bounds::id(id)?, 0),
+        };
+        let mut call = self.scripts.read_sorted.prepare_invoke();
+        call.key(self.keys.name(key)?).arg(after).arg(offset).arg(limit.min(bounds::KEEP_MAX));
+        let members: Vec<Vec<u8>> = self.run(call.arg(bounds::ANSWER_MAX_BYTES), deadline).await?;
+        let mut members = members.into_iter();
+        let total = members.next().and_then(|total| std::str::from_utf8(&total).ok()?.parse().ok()).unwrap_or(0);
+        Ok(Items { items: members.filter_map(item).collect(), total })
+    }
+
+    async fn run<T: FromRedisValue>(&self, call: &ScriptInvocation<'_>, deadline: Instant) -> Result<T, Error> {
+        let run = async |mut connection| call.invoke_async(&mut connection).await;
+        self.store.ask(deadline, run).await.map_err(|error| self.failed(error, deadline))
+    }
+
+    fn failed(&self, error: AskError, deadline: Instant) -> Error {
+        let reason = match &error {
+            AskError::Refused { reason, .. } => reason.clone(),
+            AskError::Away(_) | AskError::Late(_) => String::new(),
+        };
+        let error = failed(error, deadline);
+        if error == Error::Unavailable && !reason.is_empty() {
+            self.refusals.tell(self.store.name(), &reason);
+        }
+        error
+    }
+}
+
+impl Refusals {
+    fn tell(&self, redis: &str, reason: &str) {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.is_none_or(|at| at.elapsed() >= TELL_EVERY) {
+            *told = Some(Instant::now());
+            tracing::warn!(redis, reason, "a Redis refuses what a key-value store asks");
+        }
+    }
+}
+
+/// A value and its version, as the script gives them.
+fn entry(value: Option<Vec<u8>>, version: Option<Vec<u8>>) -> Option<Entry> {
+    let version = std::str::from_utf8(&version?).ok()?.parse().ok()?;
+    Some(Entry { value: value?, version })
+}
+
+/// An id and its value, which the script has put together.
+fn item(mut member: Vec<u8>) -> Option<(String, Vec<u8>)> {
+    let end = member.iter().position(|byte| *byte == 0)?;
+    let value = member.split_off(end + 1);
+    member.pop();
+    Some((String::from_utf8(member).ok()?, value))
+}
+
+/// The one table from a Redis' words to what a guest may know.
+fn failed(error: AskError, deadline: Instant) -> Error {
+    match error {
+        AskError::Late(_) if Instant::now() >= deadline => Error::Timeout,
+        AskError::Away(_) | AskError::Late(_) => Error::Unavailable,
+        AskError::Refused { reason, .. } if reason.contains("TOOLARGE") => Error::TooLarge(bounds::ANSWER_MAX_BYTES),
+        AskError::Refused { reason, .. } if reason.contains("WRONGTYPE") => Invalid::Kind.into(),
+        AskError::Refused { reason, .. } if reason.contains("not an integer") => Invalid::Number.into(),
+        AskError::Refused { reason, .. } if reason.contains("overflow") => Invalid::Sum.into(),
+        // Starting, full, read only: nothing that a guest could do otherwise.
+        AskError::Refused { .. } => Error::Unavailable,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(reason: &str, expected: Error) {
+        let refused = AskError::Refused { store: "main".into(), reason: reason.into() };
+        assert_eq!(failed(refused, Instant::now() + Duration::from_secs(1)), expected);
+    }
+
+    #[test]
+    fn a_guest_learns_what_it_can_do_otherwise_and_nothing_else() {
+        check("\"TOOLARGE\": values", Error::TooLarge(8 << 20));
+        check("WRONGTYPE Operation against a key", Invalid::Kind.into());
+        check("ERR hash value is not an integer", Invalid::Number.into());
+        check("ERR increment or decrement would overflow", Invalid::Sum.into());
+        check("OOM command not allowed when used memory > 'maxmemory'", Error::Unavailable);
+    }
+
+    #[test]
+    fn too_little_time_of_ones_own_is_no_outage() {
+        let late = || AskError::Late("main".into());
+        assert_eq!(failed(late(), Instant::now()), Error::Timeout);
+        assert_eq!(failed(late(), Instant::now() + Duration::from_secs(1)), Error::Unavailable);
+    }
+
+    #[test]
+    fn an_item_is_an_id_and_its_value_which_may_hold_anything() {
+        assert_eq!(item(b"a\0b\0c".to_vec()), Some(("a".to_owned(), b"b\0c".to_vec())));
+        assert_eq!(item(b"a\0".to_vec()), Some(("a".to_owned(), vec![])));
+        assert_eq!(item(b"abc".to_vec()), None);
+    }
+}

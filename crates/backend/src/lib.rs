@@ -1,0 +1,37 @@
+//! What the host itself talks to on behalf of guests: databases and the servers it starts for
+//! them, the services of this host, the outside.
+//!
+//! A backend knows SQL and sockets; it never sees WIT or wasmtime types, and does nothing on a
+//! guest's behalf without a [`Granted`](grant::Granted) that says it may. Start at
+//! [`postgres::Databases`] and [`redis::Stores`].
+
+pub mod directory;
+pub mod embedded;
+pub mod events;
+pub mod http;
+pub mod identity;
+pub mod keyvalue;
+pub mod migrate;
+pub mod outbox;
+pub mod postgres;
+pub mod redis;
+
+use std::sync::Arc;
+
+/// Everything the host reaches on behalf of its services; started once, shared by all of them. An
+/// applied manifest makes another value of what is common and what is new.
+#[derive(Clone)]
+pub struct Backends {
+    pub databases: Arc<postgres::Databases>,
+    pub identity: Arc<identity::Identities>,
+    /// The services that others call.
+    pub directory: Arc<directory::Directory>,
+    /// The way to the outside.
+    pub outbound: http::Outbound,
+    pub redis: Arc<redis::Stores>,
+    pub keyvalue: Arc<keyvalue::KeyValues>,
+    /// What carries events, if the manifest names it.
+    pub events: Option<Arc<events::Events>>,
+    /// Whose events are carried on from databases.
+    pub publishers: Arc<outbox::Publishers>,
+}

@@ -1,0 +1,131 @@
+//! What a guest may do with a database it was granted: a query, a change, a batch, a transaction.
+//!
+//! Each call takes a connection for itself and gives it back. The deadline covers everything,
+//! the wait for a connection included; the database's statement timeout covers the statement. A
+//! connection that breaks fails its own request only; a query that certainly writes nothing is
+//! sent once more, over a new connection.
+
+use std::{
+    future::Future,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{
+    batch::{self, Batch},
+    endpoint::Endpoint,
+    error::{Error, Failure},
+    exchange::{Exchange, Execute, Query},
+    pool::Site,
+    statement::{Effect, Statement, classify},
+    transaction::{Transaction, TxOptions},
+    value::{Rows, Value},
+};
+use crate::outbox::Outbox;
+use grant::Mode;
+
+/// The server stops a statement by itself; the host only when it did not.
+const SERVER_SLACK: Duration = Duration::from_millis(250);
+
+/// A database as one service may use it.
+#[derive(Clone)]
+pub struct Pool {
+    pub(super) site: Arc<Site>,
+    pub(super) role: Arc<Endpoint>,
+    pub(super) mode: Mode,
+    pub(super) statement_timeout: Duration,
+    /// Where the service leaves events, if it publishes.
+    pub(super) outbox: Option<Arc<Outbox>>,
+}
+
+/// A statement of a batch and its parameters.
+pub type BatchItem = (String, Vec<Value>);
+
+impl Pool {
+    /// Runs one statement and reads its whole answer.
+    ///
+    /// Cancel safe: when the future is dropped or its time is over, the server is told to stop
+    /// before the connection's place is lent again. The same holds for the other calls.
+    pub async fn query(&self, sql: &str, params: &[Value], deadline: Instant) -> Result<Rows, Error> {
+        let kind = self.permitted(sql)?;
+        self.run(kind, deadline, Query { sql, kind, params }).await
+    }
+
+    /// Runs one statement; the number of rows it changed.
+    pub async fn execute(&self, sql: &str, params: &[Value], deadline: Instant) -> Result<u64, Error> {
+        let kind = self.permitted(sql)?;
+        self.run(kind, deadline, Execute { sql, kind, params }).await
+    }
+
+    /// Runs statements one after the other in one transaction, all or nothing, in one flight
+    /// once they are prepared. The numbers of rows changed.
+    pub async fn batch(&self, items: &[BatchItem], deadline: Instant) -> Result<Vec<u64>, Error> {
+        let batch = Batch::new(items, |sql| self.permitted(sql))?;
+        if batch.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut lease = within(deadline, self.site.lend(&self.role)).await?;
+        within(self.cut(deadline), async { batch::run_alone(&mut lease, &batch).await.map_err(Failure::into_error) })
+            .await
+    }
+
+    /// Starts a transaction on a connection of its own.
+    pub async fn begin(&self, options: TxOptions, deadline: Instant) -> Result<Transaction, Error> {
+        let sql = options.sql(self.mode);
+        let mut lease = within(deadline, self.site.lend(&self.role)).await?;
+        let begun = within(self.cut(deadline), async { Ok(lease.begin(&sql).await) }).await?;
+        match begun {
+            Ok(()) => {}
+            // Nothing of the transaction exists yet, so a dead connection is no loss.
+            Err(Failure::Lost(_)) => {
+                lease = within(deadline, lease.renewed()).await?;
+                within(self.cut(deadline), async { lease.begin(&sql).await.map_err(Failure::into_error) }).await?;
+            }
+            Err(failure) => return Err(failure.into_error()),
+        }
+        Ok(Transaction::new(lease, self.mode, self.statement_timeout, self.outbox.clone()))
+    }
+
+    async fn run<E: Exchange>(&self, kind: Statement, deadline: Instant, exchange: E) -> Result<E::Answer, Error> {
+        let mut lease = within(deadline, self.site.lend(&self.role)).await?;
+        let first = within(self.cut(deadline), async { Ok(exchange.on(&mut lease).await) }).await?;
+        match first {
+            Ok(answer) => return Ok(answer),
+            // Raised before anything ran.
+            Err(Failure::StalePlan(_)) => {}
+            Err(Failure::Lost(Error::Unavailable(_))) if kind.is_repeatable() => {
+                lease = within(deadline, lease.renewed()).await?;
+            }
+            Err(failure) => return Err(failure.into_error()),
+        }
+        within(self.cut(deadline), async { exchange.on(&mut lease).await.map_err(Failure::into_error) }).await
+    }
+
+    fn permitted(&self, sql: &str) -> Result<Statement, Error> {
+        permitted(self.mode, sql)
+    }
+
+    fn cut(&self, deadline: Instant) -> Instant {
+        cut(self.statement_timeout, deadline)
+    }
+}
+
+/// What a mode may send. The role and a read-only session refuse writes too; a block of code is
+/// refused here because it could leave the read-only session.
+pub(super) fn permitted(mode: Mode, sql: &str) -> Result<Statement, Error> {
+    let kind = classify(sql)?;
+    match (mode, kind.effect) {
+        (Mode::Read, Effect::Other) => Err(Error::Refused("this service may only read this database".to_owned())),
+        _ => Ok(kind),
+    }
+}
+
+/// When the host stops waiting for a statement.
+pub(super) fn cut(statement_timeout: Duration, deadline: Instant) -> Instant {
+    deadline.min(Instant::now() + statement_timeout + SERVER_SLACK)
+}
+
+/// Drops the work when its time is over; a lease in it then cancels.
+pub(super) async fn within<T>(cut: Instant, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    tokio::time::timeout_at(cut.into(), work).await.unwrap_or(Err(Error::Timeout))
+}

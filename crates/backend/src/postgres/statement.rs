@@ -1,0 +1,220 @@
+//! Decides which statements may be sent, and which leave nothing behind on a connection.
+//!
+//! A connection is lent to one request after another, so what a statement changes in its session
+//! must not reach the next. Statements whose purpose is the session or the transaction are
+//! refused. A **plain** statement, made of queries and changes to rows and of functions known
+//! here to be harmless, leaves nothing but the sequences' last values. After any other the
+//! connection is reset. The list names what is harmless, not what is harmful: a function nobody
+//! thought of costs a reset, never a leak. Triggers, views and operators are the operator's own,
+//! written with the migrations, and trusted to change no session.
+
+use super::{
+    error::Error,
+    harmless,
+    lexer::{Token, tokens},
+};
+
+/// The longest statement, in bytes.
+pub(crate) const STATEMENT_BYTES_MAX: usize = 1 << 20;
+
+/// What a statement may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Statement {
+    pub(super) effect: Effect,
+    /// Leaves nothing behind on its connection but sequences' last values.
+    pub(super) plain: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Effect {
+    /// Starts like a query. Only if it is also plain it certainly writes nothing.
+    Query,
+    /// Changes rows, or may.
+    Change,
+    /// Anything else: definitions, blocks of code.
+    Other,
+}
+
+impl Statement {
+    /// Written nowhere and leaves nothing: may run twice.
+    pub(super) fn is_repeatable(self) -> bool {
+        self.plain && self.effect == Effect::Query
+    }
+}
+
+/// Looks at a statement's words; nothing is sent.
+///
+/// # Errors
+/// [`Error::Refused`] names what to use instead.
+pub(super) fn classify(sql: &str) -> Result<Statement, Error> {
+    if sql.len() > STATEMENT_BYTES_MAX {
+        return Err(Error::Refused(format!("the statement is longer than {STATEMENT_BYTES_MAX} bytes")));
+    }
+    if sql.contains('\0') {
+        return Err(Error::Refused("the statement holds a NUL character".to_owned()));
+    }
+    let mut words = tokens(sql).filter_map(|token| match token {
+        Token::Word(word) => Some(word.to_ascii_uppercase()),
+        _ => None,
+    });
+    let first = words.next().unwrap_or_default();
+    if let Some(instead) = instead_of(&first) {
+        return Err(Error::Refused(format!("{first} may not be sent as a statement; {instead}")));
+    }
+    if matches!(first.as_str(), "ALTER" | "DROP") {
+        let second = words.next().unwrap_or_default();
+        // PostgreSQL lets every role change its own password and settings, and give its rights
+        // away; both would outlive the request.
+        if matches!(second.as_str(), "ROLE" | "USER" | "GROUP" | "OWNED") {
+            return Err(Error::Refused(format!("{first} {second} may not be sent; roles belong to the host")));
+        }
+    }
+    let effect = match first.as_str() {
+        // SELECT … FOR UPDATE locks rows, and TABLE … FOR SHARE does.
+        "SELECT" | "VALUES" | "TABLE" if !has_word(sql, &["update", "share"]) => Effect::Query,
+        "SELECT" | "VALUES" | "TABLE" => Effect::Change,
+        "INSERT" | "UPDATE" | "DELETE" | "MERGE" | "WITH" => Effect::Change,
+        _ => Effect::Other,
+    };
+    let plain = effect != Effect::Other && is_plain(sql);
+    Ok(Statement { effect, plain })
+}
+
+fn instead_of(keyword: &str) -> Option<&'static str> {
+    Some(match keyword {
+        "BEGIN" | "START" => "use `begin`",
+        "COMMIT" | "END" => "use `commit` with the transaction",
+        "ROLLBACK" | "ABORT" => "use `rollback` with the transaction, or drop it",
+        "SAVEPOINT" | "RELEASE" => "use `savepoint` of the transaction",
+        "SET" | "RESET" | "DISCARD" | "LOAD" => "a connection's settings belong to the host",
+        "LISTEN" | "UNLISTEN" => "a connection is lent for one statement or one transaction only",
+        "PREPARE" | "EXECUTE" | "DEALLOCATE" => "send the statement itself, it is prepared and kept for you",
+        "COPY" => "use `batch` with INSERT, or an INSERT from unnest of arrays",
+        "DECLARE" | "FETCH" | "MOVE" | "CLOSE" => "page through rows with LIMIT and a key",
+        "VACUUM" | "CHECKPOINT" | "REASSIGN" | "CLUSTER" => "it belongs to the operator",
+        _ => return None,
+    })
+}
+
+fn is_plain(sql: &str) -> bool {
+    let mut previous = [Token::Symbol(';'); 2];
+    for token in tokens(sql) {
+        let plain = match (token, previous) {
+            // `SELECT … INTO` makes a table, maybe a temporary one, also at the end of a WITH.
+            (Token::Word(word), [_, before]) if is(word, "into") => {
+                matches!(before, Token::Word(before) if is(before, "insert") || is(before, "merge"))
+            }
+            // `"f"(…)`: a quoted name may be any function.
+            (Token::Symbol('('), [before, Token::QuotedIdentifier]) => names_a_table(before),
+            (Token::Symbol('('), [before, Token::Word(word)]) => {
+                harmless::may_precede_parenthesis(word) && before != Token::Symbol('.') || names_a_table(before)
+            }
+            _ => true,
+        };
+        if !plain {
+            return false;
+        }
+        previous = [previous[1], token];
+    }
+    true
+}
+
+/// `INSERT INTO users (id)`: the word before the parenthesis is no function.
+fn names_a_table(before: Token<'_>) -> bool {
+    matches!(before, Token::Word(word) if is(word, "into"))
+}
+
+fn has_word(sql: &str, words: &[&str]) -> bool {
+    tokens(sql).any(|token| matches!(token, Token::Word(word) if words.iter().any(|wanted| is(word, wanted))))
+}
+
+fn is(word: &str, keyword: &str) -> bool {
+    word.eq_ignore_ascii_case(keyword)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_belongs_to_the_transaction_or_the_session_is_refused() {
+        for sql in [
+            "begin",
+            " ;COMMIT",
+            "/* /* */ */ Rollback",
+            "-- x\nSET ROLE x",
+            "(savepoint a)",
+            "reset all",
+            "LISTEN x",
+            "prepare x as select 1",
+            "execute x",
+            "deallocate all",
+            "discard all",
+            "copy t to stdout",
+            "START TRANSACTION",
+            "end",
+            "abort",
+            "release a",
+            "fetch 1 from c",
+            "declare c cursor with hold for select 1",
+            "vacuum",
+            "alter role x set work_mem = 1",
+            "ALTER /* */ USER x PASSWORD 'y'",
+            "drop owned by x",
+        ] {
+            assert!(matches!(classify(sql), Err(Error::Refused(_))), "{sql}");
+        }
+        assert!(matches!(classify("select '\0'"), Err(Error::Refused(_))));
+        assert!(matches!(classify(&" ".repeat(STATEMENT_BYTES_MAX + 1)), Err(Error::Refused(_))));
+    }
+
+    #[test]
+    fn everyday_statements_are_plain() {
+        for sql in [
+            "select id, lower(email) from users where id = any($1) and (a or b) order by count(*) over (partition by x)",
+            "insert into users (id, email) values ($1, lower($2)) on conflict (email) do update set x = excluded.x returning id",
+            "update users set name = coalesce($2, name), updated_at = now() where id in ($1)",
+            "delete from users where not exists (select 1 from orders o where o.user_id = users.id)",
+            "select 'set_config(' || x, cast(a as numeric(10, 2)), b::varchar(3) from t join u using (id)",
+            "insert into \"users\" (id) values (gen_random_uuid())",
+            "with recent as (select 1) select * from recent",
+            "select * from users where id = $1 for update",
+            "merge into users using news on true when matched then do nothing",
+        ] {
+            assert!(classify(sql).unwrap().plain, "{sql}");
+        }
+    }
+
+    #[test]
+    fn what_could_change_a_session_is_never_plain() {
+        for sql in [
+            "select set_config('x', 'y', false)",
+            "select pg_catalog.set_config('x', 'y', false)",
+            "select/**/set_config/* */('x', 'y', false)",
+            "select \"set_config\"('x', 'y', false)",
+            "select U&\"set_confi\\0067\"('x', 'y', false)",
+            "select pg_advisory_lock(1)",
+            "select my.lower('x')",
+            "select currval('s'), nextval('s')",
+            "select 1 into temp t",
+            "with x as (select 1) select * into temp t from x",
+            "with x as (insert into a values (1) returning 1) select * into t from x",
+            "create temp table t (a int)",
+            "do $$ begin end $$",
+            "call p()",
+            "with x as (select set_config('a', 'b', false)) select 1",
+            "select any_function_nobody_knows()",
+            "explain analyze select 1",
+        ] {
+            assert!(!classify(sql).unwrap().plain, "{sql}");
+        }
+    }
+
+    #[test]
+    fn only_a_plain_query_may_run_twice() {
+        assert!(classify("select 1").unwrap().is_repeatable());
+        assert!(!classify("select f()").unwrap().is_repeatable());
+        assert!(!classify("select * from t for update").unwrap().is_repeatable());
+        assert!(!classify("with d as (delete from t returning 1) select * from d").unwrap().is_repeatable());
+    }
+}

@@ -1,0 +1,272 @@
+//! A transaction: a connection that is somebody's own until it ends.
+//!
+//! Dropping a [`Transaction`] rolls it back, whatever the reason, and its connection is lent
+//! again only after that. A transaction within one (a savepoint) shares the connection; the
+//! outer one answers [`Error::Closed`] while the inner one lives.
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use super::{
+    batch::Batch,
+    client::{BatchItem, cut, permitted, within},
+    error::{DbError, Error, Failure},
+    exchange::{Control, Exchange, Execute, Query, Within},
+    pool::Lease,
+    value::{Rows, Value},
+};
+use crate::outbox::Outbox;
+use grant::Mode;
+
+/// Savepoints within savepoints.
+const DEPTH_MAX: usize = 32;
+
+/// How a transaction sees others and what it may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TxOptions {
+    pub isolation: Isolation,
+    pub read_only: bool,
+    /// Only matters to a serializable read-only one: it waits until it can run undisturbed.
+    pub deferrable: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Isolation {
+    #[default]
+    ReadCommitted,
+    RepeatableRead,
+    Serializable,
+}
+
+impl TxOptions {
+    pub(super) fn sql(self, mode: Mode) -> String {
+        let isolation = match self.isolation {
+            Isolation::ReadCommitted => "READ COMMITTED",
+            Isolation::RepeatableRead => "REPEATABLE READ",
+            Isolation::Serializable => "SERIALIZABLE",
+        };
+        let access = if self.read_only || mode == Mode::Read { "READ ONLY" } else { "READ WRITE" };
+        let deferrable = if self.deferrable { "DEFERRABLE" } else { "NOT DEFERRABLE" };
+        format!("BEGIN ISOLATION LEVEL {isolation} {access} {deferrable}")
+    }
+}
+
+/// An open transaction or a savepoint within one.
+pub struct Transaction {
+    shared: Arc<Shared>,
+    /// 0 for the transaction itself.
+    level: usize,
+    /// Committed or rolled back by request.
+    ended: bool,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    mode: Mode,
+    statement_timeout: Duration,
+    /// Where the service may leave events, if it may.
+    outbox: Option<Arc<Outbox>>,
+    /// Whether it has.
+    published: AtomicBool,
+}
+
+struct State {
+    /// Empty while a statement runs, and for ever once the transaction has ended.
+    lease: Option<Lease>,
+    over: bool,
+    /// The level that may speak.
+    level: usize,
+    /// Whether a statement of a level failed: PostgreSQL then only takes its rollback.
+    failed: Vec<bool>,
+    /// Savepoints dropped without an end, down to this level, still to be rolled back.
+    abandoned_to: Option<usize>,
+}
+
+impl Transaction {
+    pub(super) fn new(lease: Lease, mode: Mode, statement_timeout: Duration, outbox: Option<Arc<Outbox>>) -> Self {
+        let state = State { lease: Some(lease), over: false, level: 0, failed: vec![false], abandoned_to: None };
+        let (state, published) = (Mutex::new(state), AtomicBool::new(false));
+        let shared = Arc::new(Shared { state, mode, statement_timeout, outbox, published });
+        Self { shared, level: 0, ended: false }
+    }
+
+    pub async fn query(&self, sql: &str, params: &[Value], deadline: Instant) -> Result<Rows, Error> {
+        let kind = permitted(self.shared.mode, sql)?;
+        self.run(deadline, Query { sql, kind, params }).await
+    }
+
+    pub async fn execute(&self, sql: &str, params: &[Value], deadline: Instant) -> Result<u64, Error> {
+        let kind = permitted(self.shared.mode, sql)?;
+        self.run(deadline, Execute { sql, kind, params }).await
+    }
+
+    /// Statements in one flight; a failure of one fails the transaction.
+    pub async fn batch(&self, items: &[BatchItem], deadline: Instant) -> Result<Vec<u64>, Error> {
+        let batch = Batch::new(items, |sql| permitted(self.shared.mode, sql))?;
+        self.run(deadline, Within(batch)).await
+    }
+
+    /// Starts a transaction within this one.
+    pub async fn savepoint(&self, deadline: Instant) -> Result<Self, Error> {
+        let level = self.level + 1;
+        if level > DEPTH_MAX {
+            return Err(Error::Refused(format!("savepoints nest at most {DEPTH_MAX} deep")));
+        }
+        self.run(deadline, Control { sql: format!("SAVEPOINT level_{level}"), ends: false }).await?;
+        let mut state = self.state();
+        state.level = level;
+        state.failed.push(false);
+        drop(state);
+        Ok(Self { shared: self.shared.clone(), level, ended: false })
+    }
+
+    /// Makes it permanent, or for a savepoint a part of the outer transaction.
+    ///
+    /// # Errors
+    /// SQLSTATE 25P02 if a statement of it failed: it is rolled back then, never half kept.
+    pub async fn commit(mut self, deadline: Instant) -> Result<(), Error> {
+        if self.has_failed() {
+            self.finish(Ending::RollBack, deadline).await?;
+            return Err(Error::Db(Box::new(DbError::transaction_failed())));
+        }
+        self.finish(Ending::Commit, deadline).await?;
+        if let (0, true, Some(outbox)) = (self.level, self.shared.published.load(Ordering::Relaxed), self.outbox()) {
+            outbox.committed();
+        }
+        Ok(())
+    }
+
+    pub async fn rollback(mut self, deadline: Instant) -> Result<(), Error> {
+        self.finish(Ending::RollBack, deadline).await
+    }
+
+    pub(super) fn outbox(&self) -> Option<&Outbox> {
+        self.shared.outbox.as_deref()
+    }
+
+    /// Somebody is to be told when it commits.
+    pub(super) fn has_published(&self) {
+        self.shared.published.store(true, Ordering::Relaxed);
+    }
+
+    async fn finish(&mut self, ending: Ending, deadline: Instant) -> Result<(), Error> {
+        let level = self.level;
+        let finished = self.run(deadline, Control { sql: ending.sql(level), ends: level == 0 }).await;
+        // Without an answer the drop below ends it.
+        finished?;
+        self.ended = true;
+        let mut state = self.state();
+        match level {
+            0 => state.close(),
+            _ => state.leave(level),
+        }
+        Ok(())
+    }
+
+    pub(super) async fn run<E: Exchange>(&self, deadline: Instant, exchange: E) -> Result<E::Answer, Error> {
+        let (mut lease, abandoned_to) = self.state().speak(self.level)?;
+        let cut = cut(self.shared.statement_timeout, deadline);
+        // A dropped or late future takes the lease with it: the transaction is over.
+        let outcome = within(cut, async {
+            if let Some(level) = abandoned_to {
+                let undone = lease.control(&Ending::RollBack.sql(level)).await;
+                undone.map_err(Failure::into_error)?;
+            }
+            Ok(exchange.on(&mut lease).await)
+        })
+        .await;
+        let outcome = outcome.inspect_err(|_| self.state().close())?;
+        let mut state = self.state();
+        match &outcome {
+            Err(Failure::Lost(_)) => state.close(),
+            Err(Failure::Harmless(_)) | Ok(_) => state.give_back(lease),
+            Err(_) => {
+                state.fail(self.level);
+                state.give_back(lease);
+            }
+        }
+        outcome.map_err(Failure::into_error)
+    }
+
+    fn has_failed(&self) -> bool {
+        self.state().failed.get(self.level).copied().unwrap_or(false)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Each change of the state is complete before the lock is free.
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn speak(&mut self, level: usize) -> Result<(Lease, Option<usize>), Error> {
+        if level != self.level || self.over {
+            return Err(Error::Closed);
+        }
+        let lease = self.lease.take().ok_or(Error::Closed)?;
+        Ok((lease, self.abandoned_to.take()))
+    }
+
+    fn give_back(&mut self, lease: Lease) {
+        if !self.over {
+            self.lease = Some(lease);
+        }
+    }
+
+    fn fail(&mut self, level: usize) {
+        if let Some(failed) = self.failed.get_mut(level) {
+            *failed = true;
+        }
+    }
+
+    /// Ends everything; a lease that is here goes back to the pool, which rolls back.
+    fn close(&mut self) {
+        self.over = true;
+        self.lease = None;
+    }
+
+    /// Back to the level outside of `level`.
+    fn leave(&mut self, level: usize) {
+        self.failed.truncate(level);
+        self.level = level - 1;
+    }
+}
+
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        if self.ended {
+            return;
+        }
+        let mut state = self.state();
+        match self.level {
+            0 => state.close(),
+            level if level <= state.level => {
+                state.leave(level);
+                state.abandoned_to = Some(level);
+            }
+            _ => {}
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Ending {
+    Commit,
+    RollBack,
+}
+
+impl Ending {
+    fn sql(self, level: usize) -> String {
+        match (self, level) {
+            (Self::Commit, 0) => "COMMIT".to_owned(),
+            (Self::RollBack, 0) => "ROLLBACK".to_owned(),
+            (Self::Commit, level) => format!("RELEASE SAVEPOINT level_{level}"),
+            (Self::RollBack, level) => format!("ROLLBACK TO SAVEPOINT level_{level}; RELEASE SAVEPOINT level_{level}"),
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! `[events]`, `services.NAME.events`, and the topics of `permissions`.
+
+use std::{collections::BTreeSet, num::NonZeroU32, sync::Arc};
+
+use super::{Check, keyvalue::known_redis};
+use crate::{
+    ConsumerSettings, EventSettings, defaults,
+    raw::{RawConsumer, RawEvents},
+    source::Key,
+};
+use grant::topic::TopicPattern;
+
+pub(crate) fn events(
+    check: &mut Check<'_>,
+    key: &Key<'_>,
+    raw: RawEvents,
+    redis_names: &BTreeSet<Arc<str>>,
+) -> Option<EventSettings> {
+    let redis = check.required(&key.child("redis"), raw.redis, "main");
+    let retain = check.within(&key.child("retain"), raw.retain, defaults::RETAIN, &defaults::RETAINS).get();
+    let bytes_key = key.child("retain_bytes");
+    let retain_bytes = check.bytes(&bytes_key, raw.retain_bytes, defaults::RETAIN_BYTES, &defaults::RETAINED_BYTES);
+    let redis = redis.and_then(|redis| known_redis(check, &key.child("redis"), redis, redis_names))?;
+    Some(EventSettings { redis, retain, retain_bytes })
+}
+
+pub(super) fn consumer(check: &mut Check<'_>, key: &Key<'_>, raw: RawConsumer) -> ConsumerSettings {
+    let count = |number: u64| u32::try_from(number).ok().and_then(NonZeroU32::new).expect("within its range");
+    let concurrency = check.within(
+        &key.child("concurrency"),
+        raw.concurrency,
+        defaults::EVENT_CONCURRENCY,
+        &defaults::EVENT_CONCURRENCIES,
+    );
+    let tries = check.within(&key.child("tries"), raw.tries, defaults::EVENT_TRIES, &defaults::TRIES);
+    let backoff = check.within(&key.child("backoff"), raw.backoff, defaults::EVENT_BACKOFF, &defaults::BACKOFFS);
+    let timeout = check.within(&key.child("timeout"), raw.timeout, defaults::EVENT_TIMEOUT, &defaults::TIMEOUTS);
+    ConsumerSettings {
+        concurrency: count(concurrency),
+        tries: count(tries),
+        backoff: backoff.get(),
+        timeout: timeout.get(),
+    }
+}
+
+/// The topics of `publish` or `subscribe`. `carried` says whether `[events]` is written.
+pub(super) fn topics(check: &mut Check<'_>, key: &Key<'_>, written: &[String], carried: bool) -> Vec<TopicPattern> {
+    if !written.is_empty() && !carried && check.whole {
+        check.wrong(key, "needs something that carries events; add `[events]` with `redis = \"NAME\"`");
+    }
+    let parse = |(index, text): (usize, &String)| check.keep(&key.item(index), text.parse());
+    written.iter().enumerate().filter_map(parse).collect()
+}
