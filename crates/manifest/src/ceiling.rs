@@ -9,10 +9,10 @@ use super::{
     DatabasePlace, Loaded, ServiceSettings, check,
     files::{absolute, read_text},
     raw::RawCeiling,
-    source::child,
-    structure::{self, nearest},
 };
 use document::problem::{Problem, Problems};
+use document::source::child;
+use document::structure::{self, nearest};
 use grant::{Ceiling, Grants, Mode};
 
 /// Reads the operator's file.
@@ -28,7 +28,7 @@ pub fn load_ceiling(path: &Path) -> Result<Arc<Ceiling>, Problems> {
     };
     let text = read_text(path).map_err(unreadable)?;
     let file = absolute(path).map_err(unreadable)?;
-    let read = structure::read::<RawCeiling>(path, &text);
+    let read = structure::read::<RawCeiling>(path, &text, crate::later::refusal);
     let mut problems: Vec<Problem> = read.problems.into_iter().map(of_another_file).collect();
     let key = read.source.root().child("ceiling");
     let ceiling = match read.raw.map(|raw| raw.ceiling) {

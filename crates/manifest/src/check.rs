@@ -44,8 +44,10 @@ pub(super) use self::{
     route::{conflicts, route, unused},
     service::{Surroundings, service},
 };
-use super::{Confines, Environment, quantity::Size, source::Key};
+use super::{Confines, Environment};
 use document::problem::Problem;
+use document::quantity::Size;
+use document::source::Key;
 
 /// What all checks share, and what they found.
 pub(super) struct Check<'a> {

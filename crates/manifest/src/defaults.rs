@@ -3,7 +3,7 @@
 
 use std::ops::RangeInclusive;
 
-use super::quantity::{Share, Size, Time};
+use document::quantity::{Share, Size, Time};
 
 pub(crate) const GATEWAY_LISTEN: &str = "127.0.0.1:3000";
 pub(crate) const GATEWAY_LIMIT: &str = "100/min";

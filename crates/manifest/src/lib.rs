@@ -13,11 +13,7 @@ mod include;
 mod later;
 mod load;
 mod memory;
-pub mod quantity;
 mod raw;
-mod schema;
-mod source;
-mod structure;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -15,10 +15,10 @@ use super::{
     check::{self, Auths, Check, GatewayAuth, Surroundings},
     files::Files,
     raw::{Named, RawDatabase, RawInclude, RawManifest, RawRedis, RawRoute, RawService},
-    schema,
-    source::{self, Key, Source},
 };
 use document::problem::{Place, Problem, Problems};
+use document::schema;
+use document::source::{self, Key, Source};
 
 /// The host's environment, read once by whoever starts us. Variables that are not Unicode are
 /// left out: no service could see them.

@@ -26,10 +26,8 @@ pub(crate) use self::keyvalue::{RawKeyValue, RawKeyValueGrant};
 pub(crate) use self::reach::{RawCall, RawNet};
 pub(crate) use self::redis::RawRedis;
 pub(crate) use self::service::{RawEnv, RawLimits, RawMode, RawPermissions, RawReuse, RawService, RawSwap};
-use super::{
-    defaults,
-    quantity::{Size, Time},
-};
+use super::defaults;
+use document::quantity::{Size, Time};
 
 pub(crate) type Named<T> = BTreeMap<String, T>;
 

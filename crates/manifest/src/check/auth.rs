@@ -15,11 +15,11 @@ use gateway::auth::{Algorithm, PemKey, SECRET_BYTES_MIN, jwks};
 use super::{Check, database::secret_file, name};
 use crate::{
     Access, AuthSettings, KeySettings, Secret, defaults,
-    quantity::{QuantityError, Time},
     raw::{RawAlgorithm, RawAuth, RawKeys, RawSecret, RawSign},
-    source::Key,
-    structure::nearest,
 };
+use document::quantity::{QuantityError, Time};
+use document::source::Key;
+use document::structure::nearest;
 use grant::SignGrant;
 
 /// How long a token may be valid, as a command says it: `1h`.

@@ -15,9 +15,9 @@ use super::{Check, auth, events::topics, keyvalue, name, reach, service::mode};
 use crate::{
     Environment,
     raw::{Named, RawCall, RawEnv, RawKeyValueGrant, RawMode, RawNet, RawPermissions, RawSign},
-    source::Key,
 };
 use document::problem::Problem;
+use document::source::Key;
 use grant::{
     ANY, Ceiling, Mode, Permissions, SignGrant,
     call::CallScope,

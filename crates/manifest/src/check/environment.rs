@@ -3,10 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::Check;
-use crate::{
-    raw::{Named, RawEnv},
-    source::Key,
-};
+use crate::raw::{Named, RawEnv};
+use document::source::Key;
 use grant::env::{EnvGrant, EnvPattern};
 
 /// Values of the host's environment for granted names, then those that the manifest sets.

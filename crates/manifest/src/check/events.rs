@@ -6,8 +6,8 @@ use super::{Check, keyvalue::known_redis};
 use crate::{
     ConsumerSettings, EventSettings, defaults,
     raw::{RawConsumer, RawEvents},
-    source::Key,
 };
+use document::source::Key;
 use grant::topic::TopicPattern;
 
 pub(crate) fn events(

@@ -8,11 +8,11 @@ use std::{
 use super::{Check, name, service::mode};
 use crate::{
     KeyValueSettings, defaults,
-    quantity::Time,
     raw::{Named, RawKeyValue, RawKeyValueGrant},
-    source::Key,
-    structure::nearest,
 };
+use document::quantity::Time;
+use document::source::Key;
+use document::structure::nearest;
 use grant::keyvalue::KeyValueScope;
 
 /// As long as a prefix may be.

@@ -6,11 +6,9 @@ use std::{
 };
 
 use super::Check;
-use crate::{
-    raw::{RawCall, RawNet},
-    source::Key,
-    structure::nearest,
-};
+use crate::raw::{RawCall, RawNet};
+use document::source::Key;
+use document::structure::nearest;
 use grant::{
     call::{CallPattern, CallScope},
     net::{NetAllow, NetPattern, NetPermission},

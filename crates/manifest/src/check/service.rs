@@ -9,9 +9,9 @@ use super::{Check, auth::Auths, environment::environment, events, keyvalue, limi
 use crate::{
     DatabasePlace, DatabaseSettings, HostSettings, ServiceSettings, defaults,
     raw::{Named, RawMode, RawService},
-    source::Key,
-    structure::nearest,
 };
+use document::source::Key;
+use document::structure::nearest;
 use grant::{Grants, Mode, Permissions};
 
 /// What services are checked against.

@@ -1,15 +1,10 @@
 //! `[services.NAME]` in the file's own words.
 
+use document::quantity::{Share, Size, Time};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{
-    super::{
-        defaults,
-        quantity::{Share, Size, Time},
-    },
-    Named, RawCall, RawConsumer, RawKeyValueGrant, RawNet, RawSign,
-};
+use super::{super::defaults, Named, RawCall, RawConsumer, RawKeyValueGrant, RawNet, RawSign};
 
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -7,82 +7,82 @@ use std::{
     sync::Arc,
 };
 
-use document::problem::{Place, Problem};
+use crate::problem::{Place, Problem};
 
 /// A file that has been read. It keeps places, not text: a text may hold passwords.
 #[derive(Debug, Clone)]
-pub(crate) struct Source {
+pub struct Source {
     /// As the user wrote it.
-    pub(crate) file: PathBuf,
+    pub file: PathBuf,
     places: HashMap<String, Place>,
 }
 
 impl Source {
-    pub(crate) fn new(file: &Path) -> Self {
+    pub fn new(file: &Path) -> Self {
         Self { file: file.into(), places: HashMap::new() }
     }
 
-    pub(crate) fn place(&mut self, path: &str, place: Place) {
+    pub fn place(&mut self, path: &str, place: Place) {
         self.places.insert(path.into(), place);
     }
 
     /// The root of the keys of this file.
-    pub(crate) fn root(&self) -> Key<'_> {
+    pub fn root(&self) -> Key<'_> {
         self.key("")
     }
 
-    pub(crate) fn key(&self, path: &str) -> Key<'_> {
+    pub fn key(&self, path: &str) -> Key<'_> {
         Key { source: self, path: path.into(), name: String::new() }
     }
 
     /// The names directly in `table`, with a right value or a wrong one.
-    pub(crate) fn names_in(&self, table: &str) -> impl Iterator<Item = Arc<str>> {
+    pub fn names_in(&self, table: &str) -> impl Iterator<Item = Arc<str>> {
         let name = move |path: &str| Some(path.strip_prefix(table)?.strip_prefix('.')?.to_owned());
         self.places.keys().filter_map(move |path| name(path)).filter(|name| !name.contains(['.', '['])).map(Arc::from)
     }
 
-    pub(crate) fn places(&self) -> impl Iterator<Item = (&str, Place)> {
+    pub fn places(&self) -> impl Iterator<Item = (&str, Place)> {
         self.places.iter().map(|(path, place)| (path.as_str(), *place))
     }
 }
 
 /// A key of a file, written or not: `services.orders.limits.timeout`, `routes[3].path`.
 #[derive(Debug, Clone)]
-pub(crate) struct Key<'a> {
+pub struct Key<'a> {
     source: &'a Source,
     path: String,
     name: String,
 }
 
 impl<'a> Key<'a> {
-    pub(crate) fn child(&self, name: &str) -> Self {
+    pub fn child(&self, name: &str) -> Self {
         Self { source: self.source, path: child(&self.path, name), name: name.into() }
     }
 
-    pub(crate) fn item(&self, index: usize) -> Self {
+    pub fn item(&self, index: usize) -> Self {
         Self { source: self.source, path: item(&self.path, index), name: self.name.clone() }
     }
 
-    pub(crate) fn path(&self) -> &str {
+    pub fn path(&self) -> &str {
         &self.path
     }
 
     /// Its last part, unquoted.
-    pub(crate) fn name(&self) -> &str {
+    pub fn name(&self) -> &str {
         &self.name
     }
 
-    pub(crate) fn file(&self) -> &'a Path {
+    pub fn file(&self) -> &'a Path {
         &self.source.file
     }
 
     /// Whether the file has this key, with a right value or a wrong one.
-    pub(crate) fn is_written(&self) -> bool {
+    pub fn is_written(&self) -> bool {
         self.source.places.contains_key(&self.path)
     }
 
     /// Where it stands; for a key that is not written, where what should hold it stands.
-    pub(crate) fn place(&self) -> Option<Place> {
+    pub fn place(&self) -> Option<Place> {
         let mut path = self.path.as_str();
         loop {
             if let Some(place) = self.source.places.get(path) {
@@ -96,14 +96,14 @@ impl<'a> Key<'a> {
     }
 
     /// `manifests/shop.toml:17:11`.
-    pub(crate) fn position(&self) -> String {
+    pub fn position(&self) -> String {
         match self.place() {
             Some(place) => format!("{}:{place}", self.file().display()),
             None => self.file().display().to_string(),
         }
     }
 
-    pub(crate) fn problem(&self, message: impl fmt::Display) -> Problem {
+    pub fn problem(&self, message: impl fmt::Display) -> Problem {
         Problem {
             file: self.source.file.clone(),
             place: self.place(),
@@ -114,7 +114,7 @@ impl<'a> Key<'a> {
 }
 
 /// The path of `name` in the table `path`; quoted where TOML would quote it.
-pub(crate) fn child(path: &str, name: &str) -> String {
+pub fn child(path: &str, name: &str) -> String {
     let bare = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
     match (path.is_empty(), bare) {
         (true, true) => name.into(),
@@ -124,24 +124,24 @@ pub(crate) fn child(path: &str, name: &str) -> String {
     }
 }
 
-pub(crate) fn item(path: &str, index: usize) -> String {
+pub fn item(path: &str, index: usize) -> String {
     format!("{path}[{index}]")
 }
 
 /// Turns byte offsets of a text into places.
-pub(crate) struct Lines<'t> {
+pub struct Lines<'t> {
     text: &'t str,
     /// Where each line starts.
     starts: Vec<usize>,
 }
 
 impl<'t> Lines<'t> {
-    pub(crate) fn new(text: &'t str) -> Self {
+    pub fn new(text: &'t str) -> Self {
         let starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
         Self { text, starts }
     }
 
-    pub(crate) fn place(&self, offset: usize) -> Place {
+    pub fn place(&self, offset: usize) -> Place {
         let line = self.starts.partition_point(|start| *start <= offset);
         let start = self.starts[line - 1];
         let before = self.text.get(start..offset).unwrap_or_default();

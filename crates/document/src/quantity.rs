@@ -21,7 +21,7 @@ pub struct Time(u64);
 pub struct Share(u64);
 
 impl Share {
-    pub(crate) const PATTERN: &str = "^[0-9]+%$";
+    pub const PATTERN: &str = "^[0-9]+%$";
 
     pub const fn percent(percent: u64) -> Self {
         Self(percent)
@@ -34,7 +34,7 @@ impl Share {
 }
 
 impl Size {
-    pub(crate) const PATTERN: &str = "^[0-9]+(B|KiB|MiB|GiB)$";
+    pub const PATTERN: &str = "^[0-9]+(B|KiB|MiB|GiB)$";
 
     pub const fn bytes(bytes: u64) -> Self {
         Self(bytes)
@@ -57,13 +57,13 @@ impl Size {
     }
 
     /// What somebody who wrote only a number probably meant.
-    pub(crate) fn guess(number: u64) -> Self {
+    pub fn guess(number: u64) -> Self {
         if number < 1024 { Self::mib(number) } else { Self(number) }
     }
 }
 
 impl Time {
-    pub(crate) const PATTERN: &str = "^[0-9]+(ms|s|m|h)$";
+    pub const PATTERN: &str = "^[0-9]+(ms|s|m|h)$";
 
     pub const fn milliseconds(count: u64) -> Self {
         Self(count)
@@ -82,7 +82,7 @@ impl Time {
     }
 
     /// What somebody who wrote only a number probably meant.
-    pub(crate) fn guess(number: u64) -> Self {
+    pub fn guess(number: u64) -> Self {
         if number < 1000 { Self::seconds(number) } else { Self(number) }
     }
 }

@@ -14,23 +14,26 @@ use toml::{
 };
 
 use super::{
-    later,
     quantity::{Share, Size, Time},
     schema,
     source::{self, Lines, Source},
 };
-use document::problem::{Place, Problem};
+use crate::problem::{Place, Problem};
 
 /// What a file says, as far as it is right, and where it says it.
-pub(super) struct Read<T> {
-    pub(super) source: Source,
-    pub(super) problems: Vec<Problem>,
+pub struct Read<T> {
+    pub source: Source,
+    pub problems: Vec<Problem>,
     /// `None` when the file is no TOML: then `problems` holds what the parser found.
-    pub(super) raw: Option<T>,
+    pub raw: Option<T>,
 }
 
+/// What to say of a key that a reader may expect to work and that does not, by its place in the schema
+/// (`services.*.permissions.run`); nothing for all others.
+pub type Refusal = fn(&str) -> Option<String>;
+
 /// Reads `text`, the content of `file`, as a `T`.
-pub(super) fn read<T: JsonSchema + DeserializeOwned>(file: &Path, text: &str) -> Read<T> {
+pub fn read<T: JsonSchema + DeserializeOwned>(file: &Path, text: &str, refusal: Refusal) -> Read<T> {
     let lines = Lines::new(text);
     let (table, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
@@ -42,7 +45,7 @@ pub(super) fn read<T: JsonSchema + DeserializeOwned>(file: &Path, text: &str) ->
         };
         return Read { source: Source::new(file), problems: errors.into_iter().map(problem).collect(), raw: None };
     }
-    let mut walk = Walk { lines, source: Source::new(file), problems: Vec::new() };
+    let mut walk = Walk { lines, source: Source::new(file), problems: Vec::new(), refusal };
     walk.source.place("", Place { line: 1, column: 1 });
     let root = At { path: String::new(), pattern: String::new() };
     let clean = walk.table(&root, table.get_ref(), &schema::of::<T>());
@@ -54,6 +57,7 @@ struct Walk<'t> {
     lines: Lines<'t>,
     source: Source,
     problems: Vec<Problem>,
+    refusal: Refusal,
 }
 
 /// A key by its path (`services.users.env`) and by its place in the schema (`services.*.env`).
@@ -83,7 +87,7 @@ impl Walk<'_> {
             }
             // The name itself is wrong.
             self.source.place(&path, self.lines.place(name.span().start));
-            let message = later::refusal(&pattern(&at.pattern, name.get_ref()))
+            let message = (self.refusal)(&pattern(&at.pattern, name.get_ref()))
                 .unwrap_or_else(|| unknown(name.get_ref(), schema));
             self.wrong(&path, message);
         }
@@ -99,7 +103,7 @@ impl Walk<'_> {
         let kind = Kind::of(value.get_ref());
         let clean = match branches.iter().find(|branch| kind.fits(branch)) {
             _ if schema.get("const").is_some_and(|only| value.get_ref().as_bool() != only.as_bool()) => {
-                Err(later::refusal(&at.pattern).unwrap_or_else(|| format!("must be {}", schema["const"])))
+                Err((self.refusal)(&at.pattern).unwrap_or_else(|| format!("must be {}", schema["const"])))
             }
             None => Err(wrong_kind(value.get_ref(), kind, schema, branches)),
             Some(schema) => match value.get_ref() {
@@ -176,7 +180,7 @@ fn unknown(name: &str, schema: &Value) -> String {
 }
 
 /// The word that somebody who wrote `word` most likely meant.
-pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let far = word.chars().count() / 3 + 1;
     let distance = |known: &'a str| (strsim::damerau_levenshtein(&word.to_lowercase(), known), known);
     known.into_iter().map(distance).filter(|(distance, _)| *distance <= far).min().map(|(_, known)| known)
