@@ -9,7 +9,7 @@ use std::{
 };
 
 use crate::capability::{self, Requirement};
-use grant::Grants;
+use grant::{Grants, Permissions};
 
 mod artifact;
 mod builds;
@@ -164,6 +164,14 @@ impl Component {
         let exports =
             if self.exports.is_empty() { "nothing".into() } else { format!("`{}`", self.exports.join("`, `")) };
         Err(ComponentError::NoHandler { path: path.to_owned(), exports })
+    }
+
+    /// What it says itself that it needs; nothing where it says nothing.
+    ///
+    /// # Errors
+    /// What cannot be read of it, a sentence each.
+    pub fn needs(&self) -> Result<Permissions, Vec<String>> {
+        self.sections.permissions.as_deref().map_or_else(|| Ok(Permissions::default()), Permissions::needs)
     }
 
     /// Whether events can be handed to it.

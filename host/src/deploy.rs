@@ -29,16 +29,14 @@ mod consumers;
 mod lane;
 mod leaving;
 mod loader;
-mod needs;
 mod ramp;
 mod smoke;
 mod swap;
 
-pub use accept::{accepted, widened};
+pub use accept::{accepted, lacks, widened};
 pub use apply::{Applied, ApplyError, Fate, Next};
 pub use lane::Pending;
 pub use loader::{Loader, Origin};
-pub use needs::{beyond_ceiling, missing_needs};
 pub use swap::{Step, SwapError, SwapOptions, Swapped, Widen, Widened, Widening};
 
 use consumers::Consumers;
@@ -155,6 +153,9 @@ pub enum DeployError {
 
     #[error("cannot start service `{service}`: {}", list(.missing))]
     Missing { service: Arc<str>, missing: Vec<Missing> },
+
+    #[error("cannot start service `{service}`: what its component says it needs cannot be read: {}", .problems.join("; "))]
+    Unreadable { service: Arc<str>, problems: Vec<String> },
 
     #[error("cannot start service `{service}`: its component needs more than {}", more(.service, .grants, .lines, .beyond))]
     Needs {

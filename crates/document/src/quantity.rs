@@ -171,6 +171,13 @@ impl FromStr for Share {
     }
 }
 
+/// What is below a millisecond is left out.
+impl From<Duration> for Time {
+    fn from(duration: Duration) -> Self {
+        Self(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
+    }
+}
+
 impl FromStr for Time {
     type Err = QuantityError;
 

@@ -13,6 +13,7 @@ mod include;
 mod later;
 mod load;
 mod memory;
+mod names;
 mod raw;
 
 use std::{

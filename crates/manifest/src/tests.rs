@@ -11,6 +11,7 @@ mod limiting;
 mod reach;
 mod schema;
 mod service;
+mod sets;
 
 use std::{fs, path::Path};
 
@@ -125,7 +126,7 @@ fn both_shipped_manifests_are_right_in_shape() {
 fn a_key_of_a_later_feature_is_refused_and_says_which() {
     let text = format!(
         "[discovery]\n[secrets.x]\n\
-         {SERVICE}permissions = {{ secrets = [ ], sockets = true }}\n[[routes]]\npath = '/'\npublic = true\n\
+         {SERVICE}\n[[routes]]\npath = '/'\npublic = true\n\
          service = 'a'\n[ceiling]\n"
     );
     check(
@@ -133,8 +134,6 @@ fn a_key_of_a_later_feature_is_refused_and_says_which() {
         &[
             "2:2 discovery: not yet supported (discovery); remove it",
             "3:2 secrets: not yet supported (secrets); remove it",
-            "6:17 services.a.permissions.secrets: not yet supported (secrets); remove it",
-            "6:32 services.a.permissions.sockets: not yet supported (raw sockets); remove it",
             "11:2 ceiling: a manifest cannot set its own ceiling: that is the operator's own file, `archipel run --ceiling FILE`; remove this table",
         ],
     );

@@ -6,10 +6,11 @@ use serde_json::{Value, json};
 
 use crate::{
     component::{Accepted, History},
-    deploy::{Deployed, Deployment, missing_needs},
+    deploy::{self, Deployed, Deployment},
     service::{ArmCounts, Ramp},
 };
-use grant::{Ceiling, Grants};
+use grant::Ceiling;
+use manifest::ServiceSettings;
 
 pub(super) fn host(deployment: &Deployment, uptime: Duration) -> Value {
     let memory = deployment.loader.guest_memory();
@@ -28,7 +29,8 @@ pub(super) fn service(deployment: &Deployment, deployed: &Deployed) -> Value {
     let version = deployed.service.version();
     let history = deployment.loader.histories.of(&deployed.settings.name);
     let grants = &deployed.settings.grants;
-    let accepted: Vec<Value> = history.accepted.iter().map(|accepted| self::accepted(accepted, grants)).collect();
+    let accepted: Vec<Value> =
+        history.accepted.iter().map(|accepted| self::accepted(accepted, &deployed.settings)).collect();
     let counts = deployed.service.traffic().counts();
     let micros = |latency: Option<Duration>| latency.map(|latency| latency.as_micros() as f64 / 1000.0);
     let source = if history.live() == history.file { "manifest" } else { "swap" };
@@ -38,7 +40,7 @@ pub(super) fn service(deployment: &Deployment, deployed: &Deployed) -> Value {
         "digest": version.component.digest,
         "source": source,
         "component": deployed.settings.component,
-        "permissions": grants.list(),
+        "permissions": grants.words(),
         "cut": grants.cut(),
         "unrestricted": grants.is_unrestricted(),
         "requests": counts.requests,
@@ -56,9 +58,9 @@ pub(super) fn service(deployment: &Deployment, deployed: &Deployed) -> Value {
 }
 
 /// With a mark where the ceiling holds it back.
-fn accepted(accepted: &Accepted, grants: &Grants) -> Value {
+fn accepted(accepted: &Accepted, settings: &ServiceSettings) -> Value {
     let mut told = json!(accepted);
-    if !missing_needs(Some(&accepted.line), grants).is_empty() {
+    if deploy::lacks(settings, &accepted.line) {
         told["beyondCeiling"] = true.into();
     }
     told

@@ -32,7 +32,7 @@ use backend::{
 };
 use denied::Denials;
 use grant::{
-    Denial, Fix, Grants,
+    Denied, Fix, Grants,
     net::{Scheme, Target},
 };
 use upload::{Alive, upload};
@@ -174,7 +174,7 @@ impl Sending {
     /// To a service of this host.
     fn call(self, callee: &str, target: &Target, mut request: Request<WasiBody>) -> Result<Answering, Error> {
         if target.scheme != Scheme::Http || !target.has_usual_port() {
-            let denial = Denial {
+            let denial = Denied {
                 service: self.ways.service.clone(),
                 target: format!("{}://{target}", target.scheme),
                 rule: "a service of this host has no port and no TLS".into(),
@@ -237,7 +237,7 @@ impl Sending {
         Waits { between: self.options.between_bytes_timeout.unwrap_or(Duration::MAX), deadline: self.deadline }
     }
 
-    fn denied(&self, permission: Permission, denial: Denial) -> Error {
+    fn denied(&self, permission: Permission, denial: Denied) -> Error {
         self.ways.counts.denied.count(permission);
         self.ways.denials.tell(&denial, &self.cx.trace);
         Error::HttpRequestDenied

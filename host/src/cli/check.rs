@@ -5,12 +5,9 @@ use std::{path::Path, process::ExitCode};
 use serde::Serialize;
 
 use super::{Output, run::environment};
-use crate::{
-    component::Component,
-    deploy::{beyond_ceiling, missing_needs},
-    engine,
-};
+use crate::{component::Component, engine};
 use document::problem::{Problem, Problems};
+use grant::{Grants, Permissions};
 use manifest::{Loaded, Manifest, ServiceSettings};
 
 #[derive(Serialize)]
@@ -77,19 +74,27 @@ fn component_problems(loaded: &Loaded, service: &ServiceSettings, engine: &wasmt
     };
     let missing = component.missing(&service.grants);
     let missing = missing.iter().map(|missing| loaded.problem(&key("component"), missing));
-    let lines = missing_needs(component.sections.permissions.as_deref(), &service.grants);
-    let beyond = beyond_ceiling(&lines, &service.grants);
-    let needs = lines.iter().map(|line| {
-        let message = match service.grants.ceiling().filter(|_| beyond.contains(line)) {
-            Some(ceiling) => format!(
-                "the component needs `{line}`, which the operator's ceiling {} does not allow; add it to `[ceiling]` there",
-                ceiling.file().display()
-            ),
-            None => format!("the component needs `{line}`, which is not granted; add it"),
-        };
-        loaded.problem(&key("permissions"), message)
-    });
+    let needs = match component.needs() {
+        Ok(needs) => lacking(&service.grants, &needs),
+        Err(problems) => {
+            problems.iter().map(|problem| format!("the component's needs cannot be read: {problem}")).collect()
+        }
+    };
+    let needs = needs.into_iter().map(|message| loaded.problem(&key("permissions"), message));
     missing.chain(needs).collect()
+}
+
+/// What a component needs beyond `grants`, and whose word would have to change.
+fn lacking(grants: &Grants, needs: &Permissions) -> Vec<String> {
+    let lacking = grants.lacking(needs);
+    let beyond = grants.beyond_ceiling(&lacking);
+    let by_manifest = beyond.lacking(&lacking).lines().into_iter();
+    let by_manifest = by_manifest.map(|line| format!("the component needs `{line}`, which is not granted; add it"));
+    let ceiling = grants.ceiling().map(|ceiling| ceiling.file().display().to_string()).unwrap_or_default();
+    let by_ceiling = beyond.lines().into_iter().map(|line| {
+        format!("the component needs `{line}`, which the operator's ceiling {ceiling} does not allow; add it to `[ceiling]` there")
+    });
+    by_manifest.chain(by_ceiling).collect()
 }
 
 impl Checked {

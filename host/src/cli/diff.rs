@@ -48,7 +48,7 @@ fn of_manifest(file: &Path) -> anyhow::Result<Words> {
     let manifest = Manifest::load(file, &environment())?.manifest;
     let mut words = Words::from([("services".to_owned(), manifest.services.keys().map(ToString::to_string).collect())]);
     for (name, service) in &manifest.services {
-        words.insert(format!("permissions of {name}"), service.grants.list().into_iter().collect());
+        words.insert(format!("permissions of {name}"), service.grants.words().into_iter().collect());
     }
     Ok(words)
 }

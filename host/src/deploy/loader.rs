@@ -15,7 +15,7 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 use wasmtime::component::Linker;
 
-use super::{DeployError, beyond_ceiling, missing_needs};
+use super::DeployError;
 use crate::{
     component::{self, Artifacts, Component, ComponentError, Digest, Entry, Histories, Outcome, Start},
     engine::{Compilers, Engine, GuestMemory},
@@ -286,11 +286,13 @@ pub(super) fn permitted(component: &Component, settings: &ServiceSettings) -> Re
     if !missing.is_empty() {
         return Err(DeployError::Missing { service, missing });
     }
-    let lines = missing_needs(component.sections.permissions.as_deref(), &settings.grants);
+    let needs = component.needs().map_err(|problems| DeployError::Unreadable { service: service.clone(), problems })?;
+    let lacking = settings.grants.lacking(&needs);
+    let lines = lacking.lines();
     match lines.is_empty() {
         true => Ok(()),
         false => {
-            let beyond = beyond_ceiling(&lines, &settings.grants);
+            let beyond = settings.grants.beyond_ceiling(&lacking).lines();
             Err(DeployError::Needs { service, grants: settings.grants.clone(), lines, beyond })
         }
     }

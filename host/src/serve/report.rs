@@ -85,7 +85,7 @@ fn public_routes(manifest: &Manifest) -> Vec<String> {
 
 fn permissions(deployed: &crate::deploy::Deployed) -> Vec<String> {
     let variables = deployed.settings.env.keys().map(|name| format!("env {name}"));
-    deployed.settings.grants.list().into_iter().chain(variables).collect()
+    deployed.settings.grants.words().into_iter().chain(variables).collect()
 }
 
 fn millis(duration: std::time::Duration) -> u64 {

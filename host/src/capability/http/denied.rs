@@ -8,7 +8,7 @@ use std::{
 
 use gateway::context::TraceContext;
 
-use grant::Denial;
+use grant::Denied;
 
 /// Lines of one service in a [`WINDOW`].
 const LINES_MAX: u32 = 10;
@@ -26,7 +26,7 @@ struct State {
 }
 
 impl Denials {
-    pub(super) fn tell(&self, denial: &Denial, trace: &TraceContext) {
+    pub(super) fn tell(&self, denial: &Denied, trace: &TraceContext) {
         let Some(untold) = self.turn(Instant::now()) else { return };
         tracing::warn!(
             service = %denial.service,

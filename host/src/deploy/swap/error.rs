@@ -73,7 +73,7 @@ impl SwapError {
             {
                 Step::Permissions
             }
-            Self::Deploy(DeployError::Needs { .. }) => Step::Permissions,
+            Self::Deploy(DeployError::Needs { .. } | DeployError::Unreadable { .. }) => Step::Permissions,
             Self::Deploy(DeployError::Component { .. } | DeployError::Missing { .. } | DeployError::Link { .. }) => {
                 Step::Compile
             }

@@ -5,7 +5,7 @@ use std::{future::Future, pin::Pin, sync::Arc};
 use tokio::sync::OwnedMutexGuard;
 
 use super::{
-    super::{Deployed, Deployment, loader::permitted, missing_needs},
+    super::{Deployed, Deployment, loader::permitted},
     SwapError, SwapOptions,
 };
 use crate::component::Component;
@@ -57,7 +57,7 @@ impl Deployment {
             (Err(refused), Some(accept)) => (refused, accept),
         };
         let (refused, accept) = refused;
-        let accepted = missing_needs(component.sections.permissions.as_deref(), &settings.grants);
+        let accepted = component.needs().map(|needs| settings.grants.lacking(&needs).lines()).unwrap_or_default();
         if accepted.is_empty() {
             return Err(refused.into()); // it does not say itself what it needs
         }

@@ -1,7 +1,9 @@
-//! A refusal of something a service wanted to reach, for the operator's log. The guest sees only
-//! that it was refused.
+//! A refusal of something a service wanted to reach, for the operator's log. The guest sees only that it
+//! was refused.
 
 use std::{fmt, path::Path, sync::Arc};
+
+use crate::Grants;
 
 /// Whose word says no, and the file in which it could say yes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +23,7 @@ impl Word {
     }
 
     /// The rule, where it is the ceiling's.
-    pub(super) fn rule(&self) -> Option<String> {
+    pub(crate) fn rule(&self) -> Option<String> {
         match self {
             Self::Manifest(_) => None,
             Self::Ceiling(file) => Some(format!("the operator's ceiling {} does not allow it", file.display())),
@@ -30,16 +32,17 @@ impl Word {
 }
 
 /// Who wanted to reach what, which rule says no, and what would change that.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Denial {
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{service}` may not reach `{target}`: {rule}; {}", .fix.advice(.service))]
+pub struct Denied {
     pub service: Arc<str>,
-    /// Without a query: `api.example.com:443`, `GET http://users.internal/api/users/7`.
+    /// Without a query: `api.example.com:443`, `GET http://users.internal/api/users/7`, `postgres carts`.
     pub target: String,
     pub rule: String,
     pub fix: Fix,
 }
 
-/// What an operator can do about a [`Denial`].
+/// What an operator can do about a [`Denied`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fix {
     /// A line of `services.NAME.permissions`, or of the ceiling.
@@ -49,7 +52,7 @@ pub enum Fix {
 }
 
 impl Fix {
-    pub(super) fn add(line: String, word: Word) -> Self {
+    pub(crate) fn add(line: String, word: Word) -> Self {
         Self::Add { line, word }
     }
 
@@ -68,17 +71,28 @@ impl Fix {
             Self::Other(_) => None,
         }
     }
+
+    fn advice(&self, service: &str) -> impl fmt::Display {
+        match self {
+            Self::Add { line, word } => format!("to allow it, add `{line}` to {}", word.table(service)),
+            Self::Other(advice) => (*advice).to_owned(),
+        }
+    }
 }
 
-impl std::error::Error for Denial {}
+impl Grants {
+    /// The refusal of `target` by `rule`, or by the ceiling where the manifest grants it.
+    pub(crate) fn denied(&self, target: String, rule: String, line: String, is_written: bool) -> Denied {
+        let word = self.word(is_written);
+        let rule = word.rule().unwrap_or(rule);
+        Denied { service: self.service.clone(), target, rule, fix: Fix::add(line, word) }
+    }
 
-impl fmt::Display for Denial {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { service, target, rule, fix } = self;
-        write!(f, "`{service}` may not reach `{target}`: {rule}; ")?;
-        match fix {
-            Fix::Add { line, word } => write!(f, "to allow it, add `{line}` to {}", word.table(service)),
-            Fix::Other(advice) => f.write_str(advice),
+    /// Whose word refuses something that the manifest grants, or does not.
+    pub(crate) fn word(&self, is_written: bool) -> Word {
+        match &self.ceiling {
+            Some(ceiling) if is_written => Word::Ceiling(ceiling.file.clone()),
+            _ => Word::Manifest(self.manifest.clone()),
         }
     }
 }

@@ -1,11 +1,8 @@
-//! Which topics a service may publish to and which it handles: `permissions.publish` and
-//! `permissions.subscribe`.
+//! Topics of events and patterns for them, as `permissions.publish` and `permissions.subscribe` name them.
 //!
 //! Judges names only. Who carries an event, and whether anybody handles it, is decided elsewhere.
 
 use std::{fmt, str::FromStr, sync::Arc};
-
-use super::{Denial, Fix, Granted, Grants};
 
 /// As long as a topic, or a pattern for topics, may be.
 const TOPIC_MAX_BYTES: usize = 255;
@@ -29,23 +26,6 @@ pub enum TopicError {
     Shape(String),
     #[error("`{0}`: `*` stands for one whole segment, and `**` for all that follow, at the end only")]
     Star(String),
-}
-
-/// A topic that may be published to: proof for whoever carries it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Publishing {
-    /// Who publishes.
-    pub service: Arc<str>,
-    pub topic: Topic,
-}
-
-/// The topics that a service handles: proof for whoever delivers to it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Subscription {
-    /// Also the name of its consumer group.
-    pub service: Arc<str>,
-    /// At least one.
-    pub topics: Vec<TopicPattern>,
 }
 
 impl Topic {
@@ -91,7 +71,7 @@ impl TopicPattern {
     }
 
     /// The topics that both match.
-    fn meet(&self, other: &Self) -> Option<Self> {
+    pub(super) fn meet(&self, other: &Self) -> Option<Self> {
         let (mut these, mut those) = (self.0.split('.'), other.0.split('.'));
         let mut both = Vec::new();
         loop {
@@ -153,17 +133,6 @@ impl FromStr for TopicPattern {
     }
 }
 
-/// What is left of `written` under a ceiling's patterns.
-pub(super) fn within(written: &[TopicPattern], ceiling: &[TopicPattern]) -> Vec<TopicPattern> {
-    let mut both = Vec::new();
-    for one in written.iter().flat_map(|one| ceiling.iter().filter_map(|other| one.meet(other))) {
-        if !both.contains(&one) {
-            both.push(one);
-        }
-    }
-    both
-}
-
 fn measured(text: &str) -> Result<&str, TopicError> {
     if (1..=TOPIC_MAX_BYTES).contains(&text.len()) { Ok(text) } else { Err(TopicError::Length) }
 }
@@ -173,42 +142,9 @@ fn is_segment(segment: &str) -> bool {
     !segment.is_empty() && segment.bytes().all(right)
 }
 
-impl Grants {
-    /// The topics this service may publish to.
-    pub fn publishes(&self) -> &[TopicPattern] {
-        &self.permissions.publish
-    }
-
-    /// What it handles, if anything.
-    pub fn subscription(&self) -> Option<Granted<Subscription>> {
-        let topics = self.permissions.subscribe.clone();
-        (!topics.is_empty()).then(|| Granted(Subscription { service: self.service.clone(), topics }))
-    }
-
-    /// Whether it may publish to `topic`.
-    ///
-    /// # Errors
-    /// [`Denial`] names the line that would allow exactly this topic.
-    pub fn publish(&self, topic: Topic) -> Result<Granted<Publishing>, Denial> {
-        match self.permissions.publish.iter().any(|pattern| pattern.matches(&topic)) {
-            true => Ok(Granted(Publishing { service: self.service.clone(), topic })),
-            false => {
-                let word = self.word(self.written.publish.iter().any(|pattern| pattern.matches(&topic)));
-                Err(Denial {
-                    service: self.service.clone(),
-                    target: format!("the topic {topic}"),
-                    rule: word.rule().unwrap_or_else(|| "`publish` does not cover it".into()),
-                    fix: Fix::add(format!("publish = [\"{topic}\"]"), word),
-                })
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Permissions;
 
     #[track_caller]
     fn check(pattern: &str, topic: &str, expected: bool) {
@@ -254,15 +190,5 @@ mod tests {
         }
         assert!("order.*".parse::<Topic>().is_err());
         assert!("a".repeat(256).parse::<Topic>().is_err());
-    }
-
-    #[test]
-    fn publishing_is_granted_by_topic_and_a_denial_names_the_line() {
-        let permissions = Permissions { publish: vec!["order.*".parse().unwrap()], ..Permissions::default() };
-        let grants = Grants::new("orders".into(), "shop.toml".into(), permissions);
-        let granted = grants.publish("order.created".parse().unwrap()).unwrap();
-        assert_eq!(granted.get().topic.as_str(), "order.created");
-        let denied = grants.publish("user.created".parse().unwrap()).unwrap_err().to_string();
-        assert!(denied.contains("add `publish = [\"user.created\"]` to `services.orders.permissions`"), "{denied}");
     }
 }

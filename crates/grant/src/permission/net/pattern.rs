@@ -86,6 +86,16 @@ impl NetPattern {
             && self.host.meet(&entry.host).is_some_and(|both| both == entry.host)
     }
 
+    /// The same with the scheme that its port usually has, where it names none.
+    pub(super) fn usual(&self) -> Option<Self> {
+        let scheme = match (self.scheme, self.port) {
+            (None, Some(443)) => Scheme::Https,
+            (None, Some(80)) => Scheme::Http,
+            _ => return None,
+        };
+        Some(Self { scheme: Some(scheme), ..self.clone() })
+    }
+
     /// Whether it was written for this special range, or a part of it.
     pub(super) fn opens(&self, special: &Special) -> bool {
         match &self.host {

@@ -1,4 +1,4 @@
-//! What a service may reach outside of the host: `permissions.net`.
+//! `permissions.net`: what a service may reach outside of the host.
 //!
 //! Two looks: at the target as it was asked for ([`Grants::net`]), and at the addresses that its
 //! name turned out to have ([`Destination::admit`]). Deny always wins. Names are resolved, and
@@ -14,14 +14,19 @@ use std::{
     sync::Arc,
 };
 
-use super::{Denial, Fix, Granted, Grants, Word};
+use document::source::Key;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{ANY, Permission, Reading, Whose, lists_of, meets, union};
+use crate::{Denied, Fix, Granted, Grants, Word};
 
 pub use pattern::NetPattern;
 pub use target::{Place, Scheme, Target, TargetError};
 
 /// What `permissions.net` says, in checked form. The default is nothing.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct NetPermission {
+pub struct Net {
     pub allow: NetAllow,
     pub deny: Arc<[NetPattern]>,
 }
@@ -40,37 +45,151 @@ impl Default for NetAllow {
     }
 }
 
-impl NetPermission {
-    /// What is left of it under a ceiling's, as far as entries tell: each decision is made on both.
-    pub(super) fn within(&self, ceiling: &Self) -> Self {
+#[derive(Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum RawNet {
+    Everything(bool),
+    Allow(Vec<String>),
+    Lists(RawNetLists),
+}
+
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawNetLists {
+    /// Hosts, `*.` domains, addresses or ranges, each with a port or without.
+    #[serde(default)]
+    allow: Vec<String>,
+    /// The same, out of reach whatever `allow` says.
+    #[serde(default)]
+    deny: Vec<String>,
+}
+
+impl Permission for Net {
+    const KEY: &'static str = "net";
+    type Raw = RawNet;
+
+    fn read(raw: RawNet, key: &Key<'_>, reading: &mut Reading<'_>) -> Self {
+        match raw {
+            RawNet::Everything(false) => Self::default(),
+            RawNet::Everything(true) => {
+                read_everything(key, reading);
+                Self { allow: NetAllow::Everything, deny: Arc::default() }
+            }
+            RawNet::Allow(entries) => Self { allow: allow(&entries, key, reading), deny: Arc::default() },
+            RawNet::Lists(lists) => Self {
+                allow: allow(&lists.allow, &key.child("allow"), reading),
+                deny: reading.list(&key.child("deny"), &lists.deny).into_iter().map(|(_, entry)| entry).collect(),
+            },
+        }
+    }
+
+    /// As far as entries tell: each decision is made on both.
+    fn within(&self, ceiling: &Self) -> Self {
         let allow = match (&self.allow, &ceiling.allow) {
             (all, NetAllow::Everything) | (NetAllow::Everything, all) => all.clone(),
             (NetAllow::Only(these), NetAllow::Only(those)) => {
-                let mut both = Vec::new();
-                for one in these.iter().flat_map(|one| those.iter().filter_map(|other| one.meet(other))) {
-                    if !both.contains(&one) {
-                        both.push(one);
-                    }
-                }
-                NetAllow::Only(both.into())
+                NetAllow::Only(meets(these, those, NetPattern::meet).into())
             }
         };
-        let both = Self { allow, deny: self.deny.iter().chain(&*ceiling.deny).cloned().collect() };
+        let both = Self { allow, deny: union(&self.deny, &ceiling.deny).into() };
         let open: Option<Arc<[NetPattern]>> = both.open().map(|open| open.cloned().collect());
         Self { allow: open.map_or(NetAllow::Everything, NetAllow::Only), ..both }
     }
 
+    fn lacking(&self, need: &Self) -> Self {
+        let NetAllow::Only(needed) = &need.allow else {
+            let lacks = self.allow != NetAllow::Everything;
+            return if lacks { Self { deny: Arc::default(), ..need.clone() } } else { Self::default() };
+        };
+        let lacks: Vec<_> = needed.iter().filter(|entry| !self.grants(entry)).cloned().collect();
+        Self { allow: NetAllow::Only(lacks.into()), deny: Arc::default() }
+    }
+
+    fn plus(&self, more: &Self) -> Self {
+        let allow = match (&self.allow, &more.allow) {
+            (NetAllow::Only(these), NetAllow::Only(those)) => NetAllow::Only(union(these, those).into()),
+            _ => NetAllow::Everything,
+        };
+        Self { allow, deny: union(&self.deny, &more.deny).into() }
+    }
+
+    fn value(&self) -> Option<String> {
+        match &self.allow {
+            NetAllow::Everything => Some("true".to_owned()),
+            NetAllow::Only(allow) => lists_of(allow, &self.deny),
+        }
+    }
+
+    fn words(&self) -> Vec<String> {
+        match self.open() {
+            None => vec!["net: everything".to_owned()],
+            Some(open) => open.map(|entry| format!("net {entry}")).collect(),
+        }
+    }
+}
+
+/// The entries of an `allow`; in a ceiling the star is every place.
+fn allow(texts: &[String], key: &Key<'_>, reading: &mut Reading<'_>) -> NetAllow {
+    let is_star = |text: &String| reading.whose == Whose::Ceiling && text == ANY;
+    if texts.iter().any(is_star) {
+        let others: Vec<String> = texts.iter().filter(|text| *text != ANY).cloned().collect();
+        reading.list::<NetPattern>(key, &others);
+        return NetAllow::Everything;
+    }
+    let entries = reading.list::<NetPattern>(key, texts);
+    if matches!(reading.whose, Whose::Manifest { .. }) {
+        for (key, entry) in entries.iter().filter(|(_, entry)| !entry.has_port()) {
+            let advice = format!("\"{entry}\" has no port and so means every port; write one, like \"{entry}:443\"");
+            reading.warn(key, advice);
+        }
+    }
+    NetAllow::Only(entries.into_iter().map(|(_, entry)| entry).collect())
+}
+
+fn read_everything(key: &Key<'_>, reading: &mut Reading<'_>) {
+    match reading.whose {
+        Whose::Manifest { unrestricted: true } => reading
+            .warn(key, "reaches everything, this machine and its neighbours too; name hosts before it is deployed"),
+        Whose::Manifest { unrestricted: false } => reading.wrong(
+            key,
+            "would reach everything; name hosts, like `[\"api.example.com:443\"]`, or for development set \
+             `allow_unrestricted = true` in `[host]`",
+        ),
+        Whose::Ceiling | Whose::Component => {}
+    }
+}
+
+impl Net {
     /// The entries that no deny covers; none when everything is allowed.
-    pub(super) fn open(&self) -> Option<impl Iterator<Item = &NetPattern>> {
+    fn open(&self) -> Option<impl Iterator<Item = &NetPattern>> {
         match &self.allow {
             NetAllow::Everything => None,
             NetAllow::Only(allow) => Some(allow.iter().filter(|entry| !self.denies(entry))),
         }
     }
 
+    pub fn is_everything(&self) -> bool {
+        self.allow == NetAllow::Everything
+    }
+
     /// Whether a deny leaves nothing of `entry`.
     pub fn denies(&self, entry: &NetPattern) -> bool {
         self.deny.iter().any(|deny| deny.covers(entry))
+    }
+
+    /// Whether a component's need is met: by the same entry or a wider one, and no deny covers it.
+    fn grants(&self, need: &NetPattern) -> bool {
+        if self.denies(need) {
+            return false;
+        }
+        match self.open() {
+            None => true,
+            Some(mut open) => {
+                let usual = need.usual();
+                let covers = |entry: &NetPattern, need: &NetPattern| entry.meet(need).as_ref() == Some(need);
+                open.any(|entry| covers(entry, need) || usual.as_ref().is_some_and(|usual| covers(entry, usual)))
+            }
+        }
     }
 }
 
@@ -107,32 +226,22 @@ pub struct NetDecision {
 impl Grants {
     /// Whether anything outside may be reached.
     pub fn has_net(&self) -> bool {
-        self.permissions.net.open().is_none_or(|mut open| open.next().is_some())
+        self.left.net.open().is_none_or(|mut open| open.next().is_some())
     }
 
-    /// Whether a component's need, in the words of an entry, is met: by the same entry, or because
-    /// the one target that it names is allowed. What a deny covers is not.
-    pub fn covers(&self, entry: &str) -> bool {
-        let net = &self.permissions.net;
-        let wanted = entry.parse::<NetPattern>().ok();
-        let one = |target: Target| self.net(&target).is_ok();
-        match (net.open(), &wanted) {
-            (_, Some(wanted)) if net.denies(wanted) => false,
-            (None, _) => true,
-            (Some(mut open), wanted) => {
-                open.any(|entry| Some(entry) == wanted.as_ref()) || entry.parse().is_ok_and(one)
-            }
-        }
+    /// Whether it may reach everything.
+    pub fn is_unrestricted(&self) -> bool {
+        self.left.net.is_everything()
     }
 
     /// Whether `target` may be reached as far as its name tells.
     ///
     /// # Errors
-    /// [`Denial`] names the rule, and the line that would allow it.
-    pub fn net(&self, target: &Target) -> Result<Granted<Destination>, Denial> {
+    /// [`Denied`] names the rule, and the line that would allow it.
+    pub fn net(&self, target: &Target) -> Result<Granted<Destination>, Denied> {
         let denied =
-            |rule: String, fix: Fix| Denial { service: self.service.clone(), target: target.to_string(), rule, fix };
-        let by_ceiling = self.ceiling().map(|ceiling| (self.word(true), ceiling.net()));
+            |rule: String, fix: Fix| Denied { service: self.service.clone(), target: target.to_string(), rule, fix };
+        let by_ceiling = self.ceiling().map(|ceiling| (self.word(true), &ceiling.allowed().net));
         let words = || std::iter::once((self.word(false), &self.written.net)).chain(by_ceiling.clone());
         for (word, net) in words() {
             if let Some(entry) = net.deny.iter().find(|entry| entry.denies(target)) {
@@ -208,8 +317,8 @@ impl Destination {
     /// The second look: those of `addresses`, in their order, that may be connected to.
     ///
     /// # Errors
-    /// [`Denial`] when none of them may, with the rule against the first.
-    pub fn admit(&self, addresses: &[IpAddr]) -> Result<Granted<Vec<SocketAddr>>, Denial> {
+    /// [`Denied`] when none of them may, with the rule against the first.
+    pub fn admit(&self, addresses: &[IpAddr]) -> Result<Granted<Vec<SocketAddr>>, Denied> {
         let mut first = None;
         let mut admitted = Vec::new();
         for &address in addresses {
@@ -224,14 +333,14 @@ impl Destination {
         }
     }
 
-    fn against(&self, address: IpAddr) -> Option<Denial> {
+    fn against(&self, address: IpAddr) -> Option<Denied> {
         let found = Target { place: Place::Address(address), ..self.target.clone() };
         let denied = |rule: String, fix: Fix| {
             let target = match self.target.place {
                 Place::Address(_) => self.target.to_string(),
                 Place::Name(_) => format!("{} at {address}", self.target),
             };
-            Some(Denial { service: self.service.clone(), target, rule, fix })
+            Some(Denied { service: self.service.clone(), target, rule, fix })
         };
         for pass in &self.passes {
             if let Some(entry) = pass.deny.iter().find(|entry| entry.denies(&found)) {

@@ -1,8 +1,15 @@
-//! Which variables of the host's environment a service sees.
+//! `permissions.env`: which variables of the host's environment a service sees.
 //!
 //! Decides by name alone and never reads a value. Deny beats allow in any order.
 
 use std::{fmt, str::FromStr};
+
+use document::source::Key;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{ANY, Permission, Reading, Whose, lists_of, meets, union};
+use crate::Grants;
 
 /// One entry of `permissions.env`: `LOG_LEVEL`, or `FEATURE_*` for every name that starts so.
 ///
@@ -38,8 +45,25 @@ impl EnvPattern {
     }
 
     /// Every name: for a ceiling only, which lists nobody's variables.
-    pub fn everything() -> Self {
+    fn everything() -> Self {
         Self(Match::Prefix(String::new()))
+    }
+
+    /// The names that both match.
+    fn meet(&self, other: &Self) -> Option<Self> {
+        match (&self.0, &other.0) {
+            (Match::Prefix(one), Match::Prefix(other)) => {
+                let (long, short) = if one.len() >= other.len() { (one, other) } else { (other, one) };
+                long.starts_with(short.as_str()).then(|| Self(Match::Prefix(long.clone())))
+            }
+            (Match::Exact(name), _) => other.matches(name).then(|| self.clone()),
+            (_, Match::Exact(name)) => self.matches(name).then(|| other.clone()),
+        }
+    }
+
+    /// Whether it matches all that `other` does.
+    fn covers(&self, other: &Self) -> bool {
+        self.meet(other).as_ref() == Some(other)
     }
 
     /// The one name it stands for; none for a prefix.
@@ -82,15 +106,99 @@ impl fmt::Display for EnvPattern {
 
 /// The `env` permission of one service. Empty: nothing is visible.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct EnvGrant {
+pub struct Env {
     pub allow: Vec<EnvPattern>,
     pub deny: Vec<EnvPattern>,
 }
 
-impl EnvGrant {
+impl Env {
     pub fn allows(&self, name: &str) -> bool {
         let any = |patterns: &[EnvPattern]| patterns.iter().any(|pattern| pattern.matches(name));
         any(&self.allow) && !any(&self.deny)
+    }
+
+    /// What a ceiling's denies take of it without taking a whole entry.
+    pub(crate) fn hidden_by(&self, ceiling: &Self) -> Vec<EnvPattern> {
+        meets(&self.allow, &ceiling.deny, EnvPattern::meet)
+    }
+
+    pub(crate) fn denies(&self, pattern: &EnvPattern) -> bool {
+        self.deny.iter().any(|deny| deny.covers(pattern))
+    }
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum RawEnv {
+    Allow(Vec<String>),
+    Lists(RawEnvLists),
+}
+
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawEnvLists {
+    /// Names, or prefixes like `FEATURE_*`.
+    #[serde(default)]
+    allow: Vec<String>,
+    /// Names or prefixes that stay invisible whatever `allow` says.
+    #[serde(default)]
+    deny: Vec<String>,
+}
+
+impl Permission for Env {
+    const KEY: &'static str = "env";
+    type Raw = RawEnv;
+
+    fn read(raw: RawEnv, key: &Key<'_>, reading: &mut Reading<'_>) -> Self {
+        match raw {
+            RawEnv::Allow(allow) => Self { allow: patterns(&allow, key, reading), deny: Vec::new() },
+            RawEnv::Lists(lists) => Self {
+                allow: patterns(&lists.allow, &key.child("allow"), reading),
+                deny: patterns(&lists.deny, &key.child("deny"), reading),
+            },
+        }
+    }
+
+    fn within(&self, ceiling: &Self) -> Self {
+        let (mut allow, deny) =
+            (meets(&self.allow, &ceiling.allow, EnvPattern::meet), union(&self.deny, &ceiling.deny));
+        allow.retain(|one| !deny.iter().any(|deny| deny.covers(one)));
+        Self { allow, deny }
+    }
+
+    fn lacking(&self, need: &Self) -> Self {
+        let granted = |one: &EnvPattern| self.allow.iter().any(|allow| allow.covers(one)) && !self.denies(one);
+        Self { allow: need.allow.iter().filter(|one| !granted(one)).cloned().collect(), deny: Vec::new() }
+    }
+
+    fn plus(&self, more: &Self) -> Self {
+        Self { allow: union(&self.allow, &more.allow), deny: union(&self.deny, &more.deny) }
+    }
+
+    fn value(&self) -> Option<String> {
+        lists_of(&self.allow, &self.deny)
+    }
+
+    fn words(&self) -> Vec<String> {
+        self.allow.iter().filter(|one| !self.denies(one)).map(|one| format!("env {one}")).collect()
+    }
+}
+
+fn patterns(texts: &[String], key: &Key<'_>, reading: &mut Reading<'_>) -> Vec<EnvPattern> {
+    let mut all = Vec::new();
+    for (index, text) in texts.iter().enumerate() {
+        match reading.whose == Whose::Ceiling && text == ANY {
+            true => all.push(EnvPattern::everything()),
+            false => all.extend(reading.keep(&key.item(index), text.parse())),
+        }
+    }
+    all
+}
+
+impl Grants {
+    /// The names of variables this service sees, where they are set.
+    pub fn env(&self) -> &Env {
+        &self.left.env
     }
 }
 
@@ -99,14 +207,14 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn grant(allow: &[&str], deny: &[&str]) -> EnvGrant {
+    fn grant(allow: &[&str], deny: &[&str]) -> Env {
         let parse = |list: &[&str]| list.iter().map(|text| text.parse().unwrap()).collect();
-        EnvGrant { allow: parse(allow), deny: parse(deny) }
+        Env { allow: parse(allow), deny: parse(deny) }
     }
 
     #[test]
     fn nothing_is_visible_unless_named() {
-        assert!(!EnvGrant::default().allows("PATH"));
+        assert!(!Env::default().allows("PATH"));
         let some = grant(&["LOG_LEVEL", "FEATURE_*"], &[]);
         assert!(some.allows("LOG_LEVEL") && some.allows("FEATURE_X") && some.allows("FEATURE_"));
         assert!(!some.allows("LOG_LEVELS") && !some.allows("FEATURE") && !some.allows("log_level"));

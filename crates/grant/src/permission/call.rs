@@ -1,13 +1,21 @@
-//! Which services a service may call, and with which requests: `permissions.call`.
+//! `permissions.call`: which services a service may call, and with which requests.
 //!
 //! Judges methods and paths in the gateway's normal form. Whether a callee is there, and what it
 //! answers, is decided elsewhere.
 
-use std::{fmt, str::FromStr, sync::Arc};
+use std::{collections::BTreeMap, fmt, str::FromStr, sync::Arc};
 
+use document::source::Key;
 use http::Method;
+use schemars::JsonSchema;
+use serde::Deserialize;
 
-use super::{Denial, Fix, Granted, Grants};
+use super::{Permission, Reading, both, list_of, named, table_of};
+use crate::{Denied, Granted, Grants};
+
+/// Services by name.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Call(pub BTreeMap<Arc<str>, CallScope>);
 
 /// How far a service may use another.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,16 +53,133 @@ pub struct CallGrant {
     pub callee: Arc<str>,
 }
 
+#[derive(Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum RawCall {
+    Whole(Vec<String>),
+    Narrow(BTreeMap<String, RawCallScope>),
+}
+
+/// `true`, or the requests.
+#[derive(Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum RawCallScope {
+    Whole(bool),
+    Only(Vec<String>),
+}
+
+impl Permission for Call {
+    const KEY: &'static str = "call";
+    type Raw = RawCall;
+
+    fn read(raw: RawCall, key: &Key<'_>, reading: &mut Reading<'_>) -> Self {
+        let mut callees = BTreeMap::new();
+        match raw {
+            RawCall::Whole(names) => {
+                for (index, name) in names.iter().enumerate() {
+                    callees.insert(reading.name(&key.item(index), name), CallScope::Whole);
+                }
+            }
+            RawCall::Narrow(scopes) => {
+                for (name, raw) in scopes {
+                    let key = key.child(&name);
+                    let name = reading.name(&key, &name);
+                    callees.insert(name, scope(raw, &key, reading));
+                }
+            }
+        }
+        Self(callees)
+    }
+
+    fn within(&self, ceiling: &Self) -> Self {
+        Self(both(&self.0, &ceiling.0, CallScope::within))
+    }
+
+    fn lacking(&self, need: &Self) -> Self {
+        let lacks = |(name, needed): (&Arc<str>, &CallScope)| {
+            let lacks = match named(&self.0, name) {
+                Some(granted) => granted.lacking(needed)?,
+                None => needed.clone(),
+            };
+            Some((name.clone(), lacks))
+        };
+        Self(need.0.iter().filter_map(lacks).collect())
+    }
+
+    fn plus(&self, more: &Self) -> Self {
+        let mut all = self.0.clone();
+        for (name, scope) in &more.0 {
+            let known = all.remove(name).map_or_else(|| scope.clone(), |known| known.plus(scope));
+            all.insert(name.clone(), known);
+        }
+        Self(all)
+    }
+
+    fn value(&self) -> Option<String> {
+        if self.0.values().all(|scope| *scope == CallScope::Whole) {
+            return list_of(self.0.keys());
+        }
+        let value = |scope: &CallScope| match scope {
+            CallScope::Whole => "true".to_owned(),
+            CallScope::Only(only) => list_of(only).unwrap_or_else(|| "[]".to_owned()),
+        };
+        table_of(self.0.iter().map(|(name, scope)| (&**name, value(scope))))
+    }
+
+    fn words(&self) -> Vec<String> {
+        let word = |(name, scope): (&Arc<str>, &CallScope)| match scope {
+            CallScope::Whole => vec![format!("call {name}")],
+            CallScope::Only(only) => only.iter().map(|one| format!("call {name} ({one})")).collect(),
+        };
+        self.0.iter().flat_map(word).collect()
+    }
+}
+
+fn scope(raw: RawCallScope, key: &Key<'_>, reading: &mut Reading<'_>) -> CallScope {
+    match raw {
+        RawCallScope::Whole(true) => CallScope::Whole,
+        RawCallScope::Whole(false) => {
+            reading.wrong(key, "allows no request; remove it");
+            CallScope::Only(Vec::new())
+        }
+        RawCallScope::Only(requests) => {
+            if requests.is_empty() {
+                reading.wrong(key, "allows no request; write some, like `[\"GET /api/*\"]`, or remove it");
+            }
+            CallScope::Only(reading.list(key, &requests).into_iter().map(|(_, request)| request).collect())
+        }
+    }
+}
+
 impl CallScope {
     /// What is left of it under a ceiling's.
-    pub(super) fn within(&self, ceiling: &Self) -> Option<Self> {
+    fn within(&self, ceiling: &Self) -> Option<Self> {
         match (self, ceiling) {
             (all, Self::Whole) | (Self::Whole, all) => Some(all.clone()),
             (Self::Only(these), Self::Only(those)) => {
-                let both: Vec<_> =
-                    these.iter().flat_map(|one| those.iter().filter_map(|other| one.meet(other))).collect();
+                let both = super::meets(these, those, CallPattern::meet);
                 (!both.is_empty()).then_some(Self::Only(both))
             }
+        }
+    }
+
+    /// What of `need` it does not cover; none when it covers all.
+    fn lacking(&self, need: &Self) -> Option<Self> {
+        match (self, need) {
+            (Self::Whole, _) => None,
+            (Self::Only(_), Self::Whole) => Some(Self::Whole),
+            (Self::Only(granted), Self::Only(needed)) => {
+                let covered = |one: &CallPattern| granted.iter().any(|granted| granted.covers(one));
+                let lacks: Vec<_> = needed.iter().filter(|one| !covered(one)).cloned().collect();
+                (!lacks.is_empty()).then_some(Self::Only(lacks))
+            }
+        }
+    }
+
+    fn plus(&self, more: &Self) -> Self {
+        match (self, more) {
+            (Self::Whole, _) | (_, Self::Whole) => Self::Whole,
+            (Self::Only(these), Self::Only(those)) => Self::Only(super::union(these, those)),
         }
     }
 
@@ -85,6 +210,11 @@ impl CallPattern {
         };
         let segments: Option<Vec<&str>> = self.path.split('/').zip(other.path.split('/')).map(segment).collect();
         Some(Self { method: method.clone(), path: segments?.join("/") })
+    }
+
+    /// Whether it allows every request that `other` does.
+    fn covers(&self, other: &Self) -> bool {
+        self.meet(other).as_ref() == Some(other)
     }
 
     /// `GET` allows `HEAD` too, as it does for routes.
@@ -132,61 +262,42 @@ impl fmt::Display for CallPattern {
 impl Grants {
     /// The services this one may call, with some request at least.
     pub fn callees(&self) -> impl Iterator<Item = &Arc<str>> {
-        self.permissions.call.keys()
-    }
-
-    /// Whether every request of `pattern` may be sent to `callee`.
-    pub fn covers_call(&self, callee: &str, pattern: &CallPattern) -> bool {
-        match self.permissions.call.get(callee) {
-            Some(CallScope::Whole) => true,
-            Some(CallScope::Only(only)) => only.iter().any(|one| one.allows(&pattern.method, &pattern.path)),
-            None => false,
-        }
+        self.left.call.0.keys()
     }
 
     /// Whether `callee` may be sent this request; `path` is in normal form and has no query.
     ///
     /// # Errors
-    /// [`Denial`] names the line that would allow exactly this request.
-    pub fn call(&self, callee: &str, method: &Method, path: &str) -> Result<Granted<CallGrant>, Denial> {
-        let is_written = self.written.call.get(callee).is_some_and(|scope| scope.allows(method, path));
-        let word = self.word(is_written);
-        let denied = |rule: String, line: String| Denial {
-            service: self.service.clone(),
-            target: format!("{method} http://{callee}.internal{path}"),
-            rule,
-            fix: Fix::add(line, word.clone()),
-        };
-        let allowed = self.permissions.call.get_key_value(callee).filter(|(_, scope)| scope.allows(method, path));
+    /// [`Denied`] names the line that would allow exactly this request.
+    pub fn call(&self, callee: &str, method: &Method, path: &str) -> Result<Granted<CallGrant>, Denied> {
+        let allowed = self.left.call.0.get_key_value(callee).filter(|(_, scope)| scope.allows(method, path));
         if let Some((callee, _)) = allowed {
             return Ok(Granted(CallGrant { callee: callee.clone() }));
         }
-        match self.written.call.get(callee) {
-            Some(scope) if scope.allows(method, path) => {
-                let only = format!("call = {{ {callee} = [\"{method} {path}\"] }}");
-                Err(denied(word.rule().unwrap_or_default(), only))
+        let target = format!("{method} http://{callee}.internal{path}");
+        let only = || format!("call = {{ {callee} = [\"{method} {path}\"] }}");
+        Err(match self.written.call.0.get(callee) {
+            Some(scope) => {
+                let is_written = scope.allows(method, path);
+                self.denied(target, format!("`call` covers other requests to `{callee}`"), only(), is_written)
             }
-            Some(_) => Err(denied(
-                format!("`call` covers other requests to `{callee}`"),
-                format!("call = {{ {callee} = [\"{method} {path}\"] }}"),
-            )),
-            None => Err(denied(format!("`call` does not name `{callee}`"), format!("call = [\"{callee}\"]"))),
-        }
+            None => {
+                self.denied(target, format!("`call` does not name `{callee}`"), format!("call = [\"{callee}\"]"), false)
+            }
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
-    use crate::Permissions;
+    use crate::testing;
 
     fn grants() -> Grants {
-        let only = ["POST /api/products/*/reserve", "GET /api/products"].map(|text| text.parse().unwrap());
-        let call =
-            BTreeMap::from([("users".into(), CallScope::Whole), ("products".into(), CallScope::Only(only.to_vec()))]);
-        Grants::new("orders".into(), "shop.toml".into(), Permissions { call, ..Permissions::default() })
+        testing::grants(
+            "orders",
+            "call = { users = true, products = [\"POST /api/products/*/reserve\", \"GET /api/products\"] }",
+        )
     }
 
     #[track_caller]
