@@ -15,7 +15,7 @@ use super::{
     env::EnvGrant,
     keyvalue::KeyValueScope,
     net::{NetAllow, NetPermission},
-    topic,
+    secrets, topic,
 };
 
 /// In the place of a name in a ceiling: every name that it does not write itself.
@@ -64,6 +64,10 @@ impl Ceiling {
             keyvalue: both(&written.keyvalue, &allowed.keyvalue, KeyValueScope::within),
             publish: topic::within(&written.publish, &allowed.publish),
             subscribe: topic::within(&written.subscribe, &allowed.subscribe),
+            read: written.read.within(&allowed.read),
+            write: written.write.within(&allowed.write),
+            secrets: secrets::within(&written.secrets, &allowed.secrets),
+            sockets: written.sockets && allowed.sockets,
         }
     }
 }

@@ -8,8 +8,11 @@ pub mod call;
 mod ceiling;
 mod denial;
 pub mod env;
+pub mod folder;
 pub mod keyvalue;
 pub mod net;
+pub mod secrets;
+pub mod sockets;
 pub mod topic;
 
 use std::{
@@ -62,6 +65,14 @@ pub struct Permissions {
     pub publish: Vec<topic::TopicPattern>,
     /// What it handles.
     pub subscribe: Vec<topic::TopicPattern>,
+    /// Folders of this machine that it sees.
+    pub read: folder::Folders,
+    /// Folders in which it may change everything.
+    pub write: folder::Folders,
+    /// Names of `[secrets]`.
+    pub secrets: Vec<Arc<str>>,
+    /// Raw TCP and UDP, to where `net` leads.
+    pub sockets: bool,
 }
 
 impl Permissions {
@@ -88,8 +99,13 @@ impl Permissions {
         });
         let publish = self.publish.iter().map(|topic| format!("publish {topic}"));
         let subscribe = self.subscribe.iter().map(|topic| format!("subscribe {topic}"));
+        let read = self.read.list("read");
+        let write = self.write.list("write");
+        let secrets = self.secrets.iter().map(|name| format!("secret {name}"));
+        let sockets = self.sockets.then(|| "sockets".to_owned());
+        let machine = read.chain(write).chain(secrets).chain(sockets);
         let inside = databases.chain(stores).chain(publish).chain(subscribe).chain(sign).chain(passwords);
-        inside.chain(calls).chain(net).collect()
+        inside.chain(machine).chain(calls).chain(net).collect()
     }
 }
 
