@@ -10,6 +10,7 @@ mod ceiling;
 mod database;
 mod environment;
 mod events;
+mod folder;
 mod gateway;
 mod gather;
 mod host;
@@ -19,6 +20,7 @@ mod limits;
 mod reach;
 mod redis;
 mod route;
+mod secrets;
 mod service;
 mod swap;
 
@@ -37,11 +39,13 @@ pub(super) use self::{
     ceiling::ceiling,
     database::database,
     events::events,
+    folder::apart,
     gateway::gateway,
     host::host,
     keyvalue::keyvalue,
     redis::{redis, redis_count},
     route::{conflicts, route, unused},
+    secrets::secrets,
     service::{Surroundings, service},
 };
 use super::{Confines, Environment, quantity::Size, source::Key};

@@ -5,15 +5,10 @@
 
 /// What each key will be for; `*` is any name, `[]` any item.
 const LATER: &[(&str, &str)] = &[
-    ("secrets", "secrets"),
     ("permission-sets", "permission sets"),
     ("discovery", "discovery"),
     ("telemetry", "telemetry export"),
     ("profiles", "profiles"),
-    ("services.*.permissions.read", "folders for components"),
-    ("services.*.permissions.write", "folders for components"),
-    ("services.*.permissions.secrets", "secrets"),
-    ("services.*.permissions.sockets", "raw sockets"),
     ("services.*.permissions.use", "permission sets"),
 ];
 
@@ -30,6 +25,7 @@ const NEVER: &[(&str, &str)] = &[
     ("host", ELSEWHERE),
     ("auth", ELSEWHERE),
     ("keyvalue", ELSEWHERE),
+    ("secrets", ELSEWHERE),
     ("events", ELSEWHERE),
     (
         "ceiling",

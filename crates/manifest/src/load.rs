@@ -137,6 +137,8 @@ fn check(files: Files, path: &Path, env: &Environment, confines: Option<&Confine
     let redis: BTreeMap<Arc<str>, RedisSettings> =
         (parts.redis.into_iter()).map(|(name, (key, raw))| (name, check::redis(&mut check, &key, raw))).collect();
     check::redis_count(&mut check, &root.child("redis"), &redis);
+    let secrets = check::secrets(&mut check, &root.child("secrets"), raw.secrets);
+    let secret_names = written_names(&sources[..1], "secrets");
     let store_names = written_names(&sources[..1], "keyvalue");
     let store_root = root.child("keyvalue");
     let keyvalue: BTreeMap<Arc<str>, KeyValueSettings> = (raw.keyvalue.into_iter())
@@ -156,12 +158,16 @@ fn check(files: Files, path: &Path, env: &Environment, confines: Option<&Confine
         service_names: &names,
         auths: &auths,
         store_names: &store_names,
+        secrets: &secrets,
+        secret_names: &secret_names,
         has_events,
     };
     let service_keys: Vec<Key<'_>> = parts.services.values().map(|(key, _)| key.clone()).collect();
     let services: BTreeMap<Arc<str>, ServiceSettings> = (parts.services.into_iter())
         .map(|(name, (key, raw))| (name, check::service(&mut check, &key, raw, &around)))
         .collect();
+    let by_key: Vec<_> = service_keys.iter().cloned().zip(services.values()).collect();
+    check::apart(&mut check, &by_key);
     let routes: Vec<(Key<'_>, RouteSettings)> = (parts.routes.into_iter())
         .filter_map(|(key, raw)| {
             let route = check::route(

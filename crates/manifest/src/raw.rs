@@ -9,6 +9,7 @@ mod ceiling;
 mod events;
 mod gather;
 mod keyvalue;
+mod machine;
 mod reach;
 mod redis;
 mod service;
@@ -23,6 +24,7 @@ pub(crate) use self::ceiling::RawCeiling;
 pub(crate) use self::events::{RawConsumer, RawEvents};
 pub(crate) use self::gather::{RawPart, RawPartFrom};
 pub(crate) use self::keyvalue::{RawKeyValue, RawKeyValueGrant};
+pub(crate) use self::machine::{RawFolder, RawNamedFolder, RawNamedSecret, RawSecretHeader};
 pub(crate) use self::reach::{RawCall, RawNet};
 pub(crate) use self::redis::RawRedis;
 pub(crate) use self::service::{RawEnv, RawLimits, RawMode, RawPermissions, RawReuse, RawService, RawSwap};
@@ -59,6 +61,9 @@ pub(crate) struct RawManifest {
     /// Issuers of tokens by name: what their tokens say and where their keys come from.
     #[serde(default)]
     pub(crate) auth: Named<RawAuth>,
+    /// Secrets by name, for services that are granted them.
+    #[serde(default)]
+    pub(crate) secrets: Named<RawNamedSecret>,
     /// Databases by name. Services ask for them by these names and never see an address.
     #[serde(default)]
     pub(crate) postgres: Named<RawDatabase>,

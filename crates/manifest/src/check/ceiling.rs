@@ -11,7 +11,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{Check, auth, events::topics, keyvalue, name, reach, service::mode};
+use super::{Check, auth, events::topics, folder, keyvalue, name, reach, service::mode};
 use crate::{
     Environment,
     raw::{Named, RawCall, RawEnv, RawKeyValueGrant, RawMode, RawNet, RawPermissions, RawSign},
@@ -48,6 +48,10 @@ pub(crate) fn ceiling(key: &Key<'_>, file: PathBuf, raw: RawPermissions, problem
         keyvalue: stores(check, &key.child("keyvalue"), raw.keyvalue),
         publish: topics(check, &key.child("publish"), &raw.publish, true),
         subscribe: topics(check, &key.child("subscribe"), &raw.subscribe, true),
+        read: folder::ceiling(check, &key.child("read"), raw.read),
+        write: folder::ceiling(check, &key.child("write"), raw.write),
+        secrets: raw.secrets.iter().map(|name| name.as_str().into()).collect(),
+        sockets: raw.sockets.unwrap_or(false),
     };
     let env = variables(check, &key.child("env"), raw.env);
     problems.append(&mut check.problems);

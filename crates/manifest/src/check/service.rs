@@ -5,7 +5,11 @@ use std::{
     sync::Arc,
 };
 
-use super::{Check, auth::Auths, environment::environment, events, keyvalue, limits::limits, name, reach, swap};
+use super::{
+    Check, auth::Auths, environment::environment, events, folder, keyvalue, limits::limits, name, reach,
+    secrets::{self, SecretsByName},
+    swap,
+};
 use crate::{
     DatabasePlace, DatabaseSettings, HostSettings, ServiceSettings, defaults,
     raw::{Named, RawMode, RawService},
@@ -23,6 +27,9 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) auths: &'a Auths<'a>,
     /// The same of key-value stores.
     pub(crate) store_names: &'a BTreeSet<Arc<str>>,
+    pub(crate) secrets: &'a SecretsByName,
+    /// The same of secrets.
+    pub(crate) secret_names: &'a BTreeSet<Arc<str>>,
     /// Whether `[events]` is written.
     pub(crate) has_events: bool,
     /// The same of services.
@@ -44,6 +51,12 @@ pub(crate) fn service(
     let version = raw.version.unwrap_or_else(|| defaults::VERSION.into());
     check.keep(&key.child("version"), version_is_right(&version));
     let of = key.child("permissions");
+    let secrets = secrets::granted(
+        check,
+        &of.child("secrets"),
+        &raw.permissions.secrets,
+        (around.secrets, around.secret_names),
+    );
     let permissions = Permissions {
         postgres: postgres(check, &of.child("postgres"), raw.permissions.postgres, around),
         sign: raw.permissions.sign.and_then(|raw| around.auths.sign(check, &of.child("sign"), raw)),
@@ -53,6 +66,10 @@ pub(crate) fn service(
         keyvalue: keyvalue::stores(check, &of.child("keyvalue"), raw.permissions.keyvalue, around.store_names),
         publish: events::topics(check, &of.child("publish"), &raw.permissions.publish, around.has_events),
         subscribe: events::topics(check, &of.child("subscribe"), &raw.permissions.subscribe, around.has_events),
+        read: folder::folders(check, &of.child("read"), raw.permissions.read, around.host),
+        write: folder::folders(check, &of.child("write"), raw.permissions.write, around.host),
+        secrets: secrets.keys().cloned().collect(),
+        sockets: raw.permissions.sockets.unwrap_or(false),
     };
     let health = raw.health.and_then(|raw| {
         let key = key.child("health").child("path");
@@ -66,6 +83,7 @@ pub(crate) fn service(
         build: raw.build,
         version,
         env: environment(check, key, raw.permissions.env, raw.env),
+        secrets,
         limits: limits(check, &key.child("limits"), raw.limits, around.host),
         health_path: health,
         ramp: swap::ramp(check, &key.child("swap"), &raw.swap),

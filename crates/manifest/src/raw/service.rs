@@ -8,7 +8,7 @@ use super::{
         defaults,
         quantity::{Share, Size, Time},
     },
-    Named, RawCall, RawConsumer, RawKeyValueGrant, RawNet, RawSign,
+    Named, RawCall, RawConsumer, RawFolder, RawKeyValueGrant, RawNet, RawSign,
 };
 
 #[derive(Default, Deserialize, JsonSchema)]
@@ -116,6 +116,18 @@ pub(crate) struct RawPermissions {
     /// Topics it handles; written in the same way.
     #[serde(default)]
     pub(crate) subscribe: Vec<String>,
+    /// Folders of this machine that it reads: `["./templates"]`, `{ host = "./t", guest = "/templates" }`.
+    #[serde(default)]
+    pub(crate) read: Vec<RawFolder>,
+    /// Folders in which it changes everything; written in the same way.
+    #[serde(default)]
+    pub(crate) write: Vec<RawFolder>,
+    /// Names of `[secrets]` that it reads.
+    #[serde(default)]
+    pub(crate) secrets: Vec<String>,
+    /// Whether it may open raw TCP and UDP sockets, to where `net` leads.
+    #[schemars(extend("default" = false))]
+    pub(crate) sockets: Option<bool>,
     /// Never: a component starts no program.
     #[schemars(extend("const" = false))]
     pub(crate) run: Option<bool>,
