@@ -3,6 +3,8 @@
 
 use std::{fmt, path::Path, sync::Arc};
 
+use super::Denied;
+
 /// Whose word says no, and the file in which it could say yes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Word {
@@ -37,6 +39,14 @@ pub struct Denial {
     pub target: String,
     pub rule: String,
     pub fix: Fix,
+}
+
+impl From<Denied> for Denial {
+    fn from(denied: Denied) -> Self {
+        let rule = denied.word.rule().unwrap_or_else(|| "it is not granted".to_owned());
+        let fix = Fix::add(denied.line.trim_matches('`').to_owned(), denied.word);
+        Self { service: denied.service, target: denied.what, rule, fix }
+    }
 }
 
 /// What an operator can do about a [`Denial`].

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::{ANY, Denied, Granted, Grants};
+use super::{ANY, Denial, Denied, Fix, Granted, Grants};
 
 /// A secret that one service may read, or have put into its requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +37,14 @@ impl Grants {
                 word: self.word(self.written.secrets.iter().any(|written| **written == *name)),
             }),
         }
+    }
+
+    /// The refusal of everything to a service that is told nothing.
+    pub fn no_secrets(&self) -> Denial {
+        let word = self.word(!self.written.secrets.is_empty());
+        let rule = word.rule().unwrap_or_else(|| "no secret and no variable is granted".to_owned());
+        let fix = Fix::add("secrets = [\"NAME\"]".into(), word);
+        Denial { service: self.service.clone(), target: "its configuration".into(), rule, fix }
     }
 
     fn granted_secret(&self, name: &Arc<str>) -> Granted<SecretGrant> {

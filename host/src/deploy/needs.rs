@@ -86,6 +86,8 @@ fn most(line: &str, grants: &Grants) -> Permissions {
         keyvalue: names("keyvalue").into_iter().map(whole).collect(),
         publish: everywhere(),
         subscribe: everywhere(),
+        sockets: true,
+        ..Permissions::default()
     }
 }
 
