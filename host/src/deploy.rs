@@ -173,6 +173,13 @@ pub enum DeployError {
         source: anyhow::Error,
     },
 
+    #[error("cannot give service `{service}` its folders")]
+    Folder {
+        service: Arc<str>,
+        #[source]
+        source: backend::folder::FolderError,
+    },
+
     #[error("service `{service}` does not start: {reason}")]
     Trial { service: Arc<str>, reason: String },
 

@@ -21,7 +21,7 @@ pub use denied::{Denied, Fix, Word};
 pub use permission::{
     ANY, Mode, Permission, Reading, Whose, call, env, folder, keyvalue, net, passwords::Hashing,
     postgres::DatabaseGrant, postgres::Postgres, publish::Publish, publish::Publishing, secrets, sign, sign::SignGrant,
-    sign::Signing, subscribe::Subscribe, subscribe::Subscription, topic,
+    sign::Signing, sockets, subscribe::Subscribe, subscribe::Subscription, topic,
 };
 pub use permissions::{Permissions, RawPermissions, refusal};
 

@@ -9,6 +9,7 @@ mod auth;
 mod database;
 mod environment;
 mod events;
+mod folder;
 mod gateway;
 mod gather;
 mod host;
@@ -17,6 +18,7 @@ mod limiting;
 mod limits;
 mod redis;
 mod route;
+mod secrets;
 mod service;
 mod swap;
 
@@ -28,11 +30,13 @@ pub(super) use self::{
     auth::{Auths, GatewayAuth, auth},
     database::database,
     events::events,
+    folder::apart,
     gateway::gateway,
     host::host,
     keyvalue::keyvalue,
     redis::{redis, redis_count},
     route::{conflicts, route, unused},
+    secrets::secrets,
     service::{Surroundings, service, set},
 };
 use super::{Confines, Environment};

@@ -5,7 +5,7 @@
 
 /// What each key will be for; `*` is any name, `[]` any item.
 const LATER: &[(&str, &str)] =
-    &[("secrets", "secrets"), ("discovery", "discovery"), ("telemetry", "telemetry export"), ("profiles", "profiles")];
+    &[("discovery", "discovery"), ("telemetry", "telemetry export"), ("profiles", "profiles")];
 
 /// Asked for only where the key is not known: in an included file.
 const ELSEWHERE: &str =
@@ -21,6 +21,7 @@ const NEVER: &[(&str, &str)] = &[
     ("auth", ELSEWHERE),
     ("keyvalue", ELSEWHERE),
     ("permission-sets", ELSEWHERE),
+    ("secrets", ELSEWHERE),
     ("events", ELSEWHERE),
     (
         "ceiling",

@@ -283,6 +283,37 @@ impl std::fmt::Debug for Secret {
     }
 }
 
+/// A secret by name: where it comes from, and who gets to see it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SecretSettings {
+    pub source: SecretSource,
+    /// With it, the host puts the secret into requests and the component never sees it.
+    pub header: Option<SecretHeader>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum SecretSource {
+    Value(Secret),
+    /// Read again when it changes; absolute.
+    File(PathBuf),
+}
+
+/// The header of requests to one host that a secret goes into.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SecretHeader {
+    pub to: grant::net::Target,
+    pub name: http::HeaderName,
+    pub before: String,
+    pub after: String,
+}
+
+impl SecretHeader {
+    /// What the header says.
+    pub fn text(&self, secret: &str) -> String {
+        format!("{}{secret}{}", self.before, self.after)
+    }
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub struct ServiceSettings {
     pub name: Arc<str>,
@@ -294,6 +325,8 @@ pub struct ServiceSettings {
     /// Variables it sees, already filtered by its `env` permission.
     pub env: BTreeMap<String, String>,
     pub grants: Arc<Grants>,
+    /// Those of `[secrets]` that it is granted.
+    pub secrets: BTreeMap<Arc<str>, SecretSettings>,
     pub limits: Limits,
     /// The component's own health path.
     pub health_path: Option<String>,

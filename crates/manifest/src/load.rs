@@ -139,6 +139,7 @@ fn check(files: Files, path: &Path, env: &Environment, confines: Option<&Confine
     let redis: BTreeMap<Arc<str>, RedisSettings> =
         (parts.redis.into_iter()).map(|(name, (key, raw))| (name, check::redis(&mut check, &key, raw))).collect();
     check::redis_count(&mut check, &root.child("redis"), &redis);
+    let secrets = check::secrets(&mut check, &root.child("secrets"), raw.secrets);
     let store_root = root.child("keyvalue");
     let keyvalue: BTreeMap<Arc<str>, KeyValueSettings> = (raw.keyvalue.into_iter())
         .filter_map(|(name, raw)| {
@@ -157,7 +158,7 @@ fn check(files: Files, path: &Path, env: &Environment, confines: Option<&Confine
             keyvalue: written_names(&sources[..1], "keyvalue"),
             auth: auth_names.clone(),
             services: names.clone(),
-            secrets: BTreeSet::new(),
+            secrets: written_names(&sources[..1], "secrets"),
         },
         has_events,
         whole: check.whole,
@@ -169,11 +170,13 @@ fn check(files: Files, path: &Path, env: &Environment, confines: Option<&Confine
             (name.into(), set)
         })
         .collect();
-    let around = Surroundings { host: &host, there: &there, sets: &sets };
+    let around = Surroundings { host: &host, there: &there, sets: &sets, secrets: &secrets };
     let service_keys: Vec<Key<'_>> = parts.services.values().map(|(key, _)| key.clone()).collect();
     let services: BTreeMap<Arc<str>, ServiceSettings> = (parts.services.into_iter())
         .map(|(name, (key, raw))| (name, check::service(&mut check, &key, raw, &around)))
         .collect();
+    let by_key: Vec<_> = service_keys.iter().cloned().zip(services.values()).collect();
+    check::apart(&mut check, &by_key);
     let routes: Vec<(Key<'_>, RouteSettings)> = (parts.routes.into_iter())
         .filter_map(|(key, raw)| {
             let route = check::route(

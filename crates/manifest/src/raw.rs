@@ -10,6 +10,7 @@ mod events;
 mod gather;
 mod keyvalue;
 mod redis;
+mod secrets;
 mod service;
 
 use std::collections::BTreeMap;
@@ -23,6 +24,7 @@ pub(crate) use self::events::{RawConsumer, RawEvents};
 pub(crate) use self::gather::{RawPart, RawPartFrom};
 pub(crate) use self::keyvalue::RawKeyValue;
 pub(crate) use self::redis::RawRedis;
+pub(crate) use self::secrets::{RawNamedSecret, RawSecretHeader};
 pub(crate) use self::service::{RawLimits, RawReuse, RawService, RawSwap};
 use super::defaults;
 use document::quantity::{Size, Time};
@@ -56,6 +58,9 @@ pub(crate) struct RawManifest {
     /// Issuers of tokens by name: what their tokens say and where their keys come from.
     #[serde(default)]
     pub(crate) auth: Named<RawAuth>,
+    /// Secrets by name, for services that are granted them.
+    #[serde(default)]
+    pub(crate) secrets: Named<RawNamedSecret>,
     /// Databases by name. Services ask for them by these names and never see an address.
     #[serde(default)]
     pub(crate) postgres: Named<RawDatabase>,

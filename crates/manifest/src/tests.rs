@@ -125,7 +125,7 @@ fn both_shipped_manifests_are_right_in_shape() {
 #[test]
 fn a_key_of_a_later_feature_is_refused_and_says_which() {
     let text = format!(
-        "[discovery]\n[secrets.x]\n\
+        "[discovery]\n[telemetry]\n\
          {SERVICE}\n[[routes]]\npath = '/'\npublic = true\n\
          service = 'a'\n[ceiling]\n"
     );
@@ -133,7 +133,7 @@ fn a_key_of_a_later_feature_is_refused_and_says_which() {
         &text,
         &[
             "2:2 discovery: not yet supported (discovery); remove it",
-            "3:2 secrets: not yet supported (secrets); remove it",
+            "3:2 telemetry: not yet supported (telemetry export); remove it",
             "11:2 ceiling: a manifest cannot set its own ceiling: that is the operator's own file, `archipel run --ceiling FILE`; remove this table",
         ],
     );

@@ -41,6 +41,7 @@ pub(super) fn service(deployment: &Deployment, deployed: &Deployed) -> Value {
         "source": source,
         "component": deployed.settings.component,
         "permissions": grants.words(),
+        "importedNotGranted": version.component.ungranted(grants, !deployed.settings.env.is_empty()),
         "cut": grants.cut(),
         "unrestricted": grants.is_unrestricted(),
         "requests": counts.requests,

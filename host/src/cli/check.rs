@@ -1,11 +1,14 @@
 //! `archipel check`: a manifest and its components together, all mistakes at once.
 
-use std::{path::Path, process::ExitCode};
+use std::{collections::BTreeMap, path::Path, process::ExitCode};
 
 use serde::Serialize;
 
 use super::{Output, run::environment};
-use crate::{component::Component, engine};
+use crate::{
+    component::{Component, Ungranted},
+    engine,
+};
 use document::problem::{Problem, Problems};
 use grant::{Grants, Permissions};
 use manifest::{Loaded, Manifest, ServiceSettings};
@@ -19,6 +22,9 @@ struct Checked {
     /// Some service may reach everything.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     unrestricted: bool,
+    /// What components import of the standard beyond their grants, by service: each use is denied.
+    #[serde(rename = "importedNotGranted", skip_serializing_if = "BTreeMap::is_empty")]
+    ungranted: BTreeMap<String, Vec<Ungranted>>,
     warnings: Vec<Problem>,
 }
 
@@ -35,10 +41,12 @@ pub(super) fn check(file: &Path, ceiling: Option<&Path>, output: Output) -> anyh
     };
     let narrowed = loaded.narrow(ceiling.as_ref());
     let problems = Problems::new(file, problems.iter().cloned().chain(beside).chain(narrowed).collect());
-    let engine = engine::compiler()?;
+    let memory = loaded.manifest.services.values().map(|service| service.limits.memory_bytes).max();
+    let engine = engine::compiler(memory.unwrap_or_default())?;
+    let mut ungranted = BTreeMap::new();
     // What is wrong with a component whose own table has mistakes may be due to these.
     let judged = loaded.manifest.services.values().filter(|service| !has_mistakes(service, &problems));
-    let components = judged.flat_map(|service| component_problems(&loaded, service, &engine));
+    let components = judged.flat_map(|service| component_problems(&loaded, service, &engine, &mut ungranted));
     let problems = Problems::new(file, problems.iter().cloned().chain(components).collect());
     if !problems.is_empty() {
         return refused(&problems, output);
@@ -49,6 +57,7 @@ pub(super) fn check(file: &Path, ceiling: Option<&Path>, output: Output) -> anyh
         services: loaded.manifest.services.len(),
         routes: loaded.manifest.routes.len(),
         unrestricted: loaded.manifest.services.values().any(|service| service.grants.is_unrestricted()),
+        ungranted,
         warnings: loaded.warnings,
     };
     match output.json {
@@ -64,7 +73,12 @@ fn has_mistakes(service: &ServiceSettings, problems: &Problems) -> bool {
     problems.iter().any(|problem| within(&problem.key))
 }
 
-fn component_problems(loaded: &Loaded, service: &ServiceSettings, engine: &wasmtime::Engine) -> Vec<Problem> {
+fn component_problems(
+    loaded: &Loaded,
+    service: &ServiceSettings,
+    engine: &wasmtime::Engine,
+    all: &mut BTreeMap<String, Vec<Ungranted>>,
+) -> Vec<Problem> {
     let key = |last: &str| format!("services.{}.{last}", service.name);
     let component = Component::load(service.name.clone(), &service.component, service.build.as_deref(), engine, None);
     let component = component.and_then(|component| component.check_handler(&service.component).map(|()| component));
@@ -72,6 +86,10 @@ fn component_problems(loaded: &Loaded, service: &ServiceSettings, engine: &wasmt
         Ok(component) => component,
         Err(error) => return vec![loaded.problem(&key("component"), error)],
     };
+    let ungranted = component.ungranted(&service.grants, !service.env.is_empty());
+    if !ungranted.is_empty() {
+        all.insert(service.name.to_string(), ungranted);
+    }
     let missing = component.missing(&service.grants);
     let missing = missing.iter().map(|missing| loaded.problem(&key("component"), missing));
     let needs = match component.needs() {
@@ -102,6 +120,11 @@ impl Checked {
         let mut text = String::new();
         for warning in &self.warnings {
             text.push_str(&output.alarmed(format!("warning: {warning}\n")));
+        }
+        for (service, ungranted) in &self.ungranted {
+            for one in ungranted {
+                text.push_str(&format!("{service}: imported, not granted: {one}\n"));
+            }
         }
         text.push_str(&format!(
             "{}: {}, {}, no mistakes\n",

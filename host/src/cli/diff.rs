@@ -40,7 +40,7 @@ pub(super) fn diff(old: &Path, new: &Path, output: Output) -> anyhow::Result<Exi
 }
 
 fn of_component(file: &Path) -> anyhow::Result<(u64, Words)> {
-    let component = Component::load("component".into(), file, None, &engine::compiler()?, None)?;
+    let component = Component::load("component".into(), file, None, &engine::compiler(engine::ANY_MEMORY)?, None)?;
     Ok((component.size_bytes, component.words()))
 }
 

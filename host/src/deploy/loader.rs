@@ -17,13 +17,18 @@ use wasmtime::component::Linker;
 
 use super::DeployError;
 use crate::{
+    capability,
     component::{self, Artifacts, Component, ComponentError, Digest, Entry, Histories, Outcome, Start},
     engine::{Compilers, Engine, GuestMemory},
     instance::{Blueprint, InstanceState},
     service::{DrainLimit, Version},
     telemetry::counts::{Cache, Counts},
 };
-use backend::{Backends, events::Events};
+use backend::{
+    Backends,
+    events::Events,
+    folder::{self, OpenFolder},
+};
 use manifest::ServiceSettings;
 
 /// The longest a compilation may take before the component is refused.
@@ -200,13 +205,26 @@ impl Loader {
     ) -> Result<Arc<Version>, DeployError> {
         let service = || settings.name.clone();
         let (limit, counts) = (self.body_limit_bytes.clone(), self.counts.service(&settings.name));
-        let blueprint = Blueprint::new(self.engine.clone(), settings.clone(), backends, limit, counts);
-        let version = Version::new(blueprint, Arc::new(component), self.drain.clone(), &self.linker)
-            .map_err(|error| DeployError::Link { service: service(), source: error.into() })?;
+        let folders = self.folders(settings).await?;
+        let blueprint = Blueprint::new(self.engine.clone(), settings.clone(), backends, limit, counts, folders);
+        let linker = capability::with_empty(&self.linker, component.unknown_types());
+        let version =
+            linker.and_then(|linker| Version::new(blueprint, Arc::new(component), self.drain.clone(), &linker));
+        let version = version.map_err(|error| DeployError::Link { service: service(), source: error.into() })?;
         let version = Arc::new(version);
         let started = version.try_start().await;
         started.map_err(|failure| DeployError::Trial { service: service(), reason: failure.to_string() })?;
         Ok(version)
+    }
+
+    /// The folders that a build sees, held from now on.
+    async fn folders(&self, settings: &Arc<ServiceSettings>) -> Result<Vec<OpenFolder>, DeployError> {
+        let of = settings.clone();
+        let open = move || of.grants.folders().map(|granted| folder::open(&granted)).collect::<Result<Vec<_>, _>>();
+        match tokio::task::spawn_blocking(open).await {
+            Ok(opened) => opened.map_err(|source| DeployError::Folder { service: settings.name.clone(), source }),
+            Err(_broken) => Err(DeployError::Broken { service: settings.name.clone() }),
+        }
     }
 
     /// Brings the databases of a service to what its new build expects, as their owners.

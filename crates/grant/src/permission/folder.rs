@@ -14,7 +14,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{ANY, Permission, Reading, Whose, quoted, union};
-use crate::{Granted, Grants};
+use crate::{Denied, Granted, Grants};
 
 /// Folders that are only read.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -104,9 +104,10 @@ folders!(Read, "read");
 folders!(Write, "write");
 
 impl Folder {
-    /// Whether a ceiling's folder has the other one in it.
+    /// Whether a ceiling's folder has the other one in it. A path with `..` is inside of nothing.
     fn holds(&self, other: &Self) -> bool {
-        self.guest == ANY || other.host.starts_with(&self.host)
+        let plain = other.host.components().all(|part| part != Component::ParentDir);
+        self.guest == ANY || (plain && other.host.starts_with(&self.host))
     }
 
     /// Whether it is what a component asks for.
@@ -187,19 +188,76 @@ fn guest_is_right(guest: &str, whose: Whose) -> Result<(), String> {
 }
 
 impl Grants {
-    /// The folders this service sees.
+    /// The folders this service sees. One that is in both permissions is there once, to be changed.
     pub fn folders(&self) -> impl Iterator<Item = Granted<FolderGrant>> + '_ {
-        let granted = |writable: bool| {
-            move |folder: &Folder| {
-                let (host, guest) = (folder.host.clone(), folder.guest.clone());
-                Granted(FolderGrant { service: self.service.clone(), host, guest, writable })
-            }
+        let write = &self.left.write.0;
+        let only_read = |folder: &&Folder| !write.iter().any(|other| other.guest == folder.guest);
+        let granted = |folder: &Folder, writable| {
+            let (host, guest) = (folder.host.clone(), folder.guest.clone());
+            Granted(FolderGrant { service: self.service.clone(), host, guest, writable })
         };
-        self.left.read.0.iter().map(granted(false)).chain(self.left.write.0.iter().map(granted(true)))
+        let read = self.left.read.0.iter().filter(only_read).map(move |folder| granted(folder, false));
+        read.chain(write.iter().map(move |folder| granted(folder, true)))
+    }
+
+    /// The refusal of any file to a service that sees no folder.
+    pub fn no_folder(&self) -> Denied {
+        let is_written = !self.written.read.0.is_empty() || !self.written.write.0.is_empty();
+        let line = "read = [\"./FOLDER\"]".to_owned();
+        self.denied("the file system".to_owned(), "it sees no folder".to_owned(), line, is_written)
+    }
+
+    /// The refusal of a change in a folder that is there to be read.
+    pub fn no_changing(&self, guest: &str) -> Denied {
+        let host = self.left.read.0.iter().find(|folder| folder.guest == guest);
+        let path = host.map_or_else(|| guest.to_owned(), |folder| folder.host.display().to_string());
+        let is_written = self.written.write.0.iter().any(|folder| folder.guest == guest);
+        let (rule, line) = ("it is there to be read only".to_owned(), format!("write = [{}]", quoted(&path)));
+        self.denied(format!("write {guest}"), rule, line, is_written)
     }
 }
 
 /// Whether one of two folders is in the other.
 pub fn overlap(one: &Path, other: &Path) -> bool {
     one.starts_with(other) || other.starts_with(one)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{ceiling, grants};
+
+    #[test]
+    fn a_folder_that_is_read_and_written_is_there_once_to_be_written() {
+        let grants = grants("files", "read = [\"/a\", \"/b\"]\nwrite = [\"/b\"]");
+        let all: Vec<_> =
+            grants.folders().map(|granted| (granted.get().guest.clone(), granted.get().writable)).collect();
+        assert_eq!(all, [("/a".to_owned(), false), ("/b".to_owned(), true)]);
+    }
+
+    #[test]
+    fn a_ceiling_leaves_what_is_inside_of_its_folders() {
+        for (path, left) in [
+            ("/srv/shop", true),
+            ("/srv/shop/a/b", true),
+            ("/srv/shopping", false),
+            ("/srv", false),
+            ("/srv/shop/../other", false),
+            ("/tmp/x", true),
+        ] {
+            let files = grants("files", &format!("read = [{{ host = \"{path}\", guest = \"/t\" }}]"));
+            let held = files.under(ceiling("read = [\"/srv/shop\", \"/tmp/x\"]"));
+            assert_eq!(held.folders().count() == 1, left, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_denial_names_the_line_that_would_allow_it() {
+        let grants = grants("files", "read = [\"/srv/a\"]");
+        assert_eq!(
+            grants.no_changing("/srv/a").to_string(),
+            "`files` may not reach `write /srv/a`: it is there to be read only; to allow it, add `write = [\"/srv/a\"]` \
+             to `services.files.permissions` in shop.toml"
+        );
+        assert_eq!(grants.no_folder().fix.line(), Some("read = [\"./FOLDER\"]"));
+    }
 }

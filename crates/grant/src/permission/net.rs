@@ -270,6 +270,32 @@ impl Grants {
         Ok(Granted(destination))
     }
 
+    /// Whether the name of `target` is open to sockets on any port; its port is not looked at.
+    ///
+    /// # Errors
+    /// The rule against it, and what would allow it.
+    pub(super) fn name_is_allowed(&self, target: &Target) -> Result<(), (String, Fix)> {
+        let Place::Name(name) = &target.place else { return Ok(()) };
+        let by_ceiling = self.ceiling().map(|ceiling| (self.word(true), &ceiling.allowed().net));
+        let words = || std::iter::once((self.word(false), &self.written.net)).chain(by_ceiling.clone());
+        for (word, net) in words() {
+            if let Some(entry) = net.deny.iter().find(|entry| entry.closes_name(name)) {
+                return Err((denied_by(entry, &word), REMOVE_DENY));
+            }
+        }
+        for (word, net) in words() {
+            let is_open = match &net.allow {
+                NetAllow::Everything => true,
+                NetAllow::Only(allow) => allow.iter().any(|entry| entry.opens_name(name)),
+            };
+            if !is_open {
+                let rule = word.rule().unwrap_or_else(|| "no entry of `net` allows it to sockets".to_owned());
+                return Err((rule, Fix::add(format!("net = [\"{name}:PORT\"]"), word)));
+            }
+        }
+        Ok(())
+    }
+
     /// What [`Grants::net`] decides about `target` (`api.example.com:443`, `https://…`), in words.
     /// `addresses` are those it resolves to, as far as they are known.
     ///

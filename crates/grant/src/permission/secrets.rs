@@ -16,6 +16,7 @@ pub struct Secrets(pub BTreeSet<Arc<str>>);
 /// A secret that a service may read, by its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SecretGrant {
+    pub service: Arc<str>,
     pub name: Arc<str>,
 }
 
@@ -54,14 +55,14 @@ impl Permission for Secrets {
 impl Grants {
     /// The secrets this service may read, by name.
     pub fn secrets(&self) -> impl Iterator<Item = Granted<SecretGrant>> + '_ {
-        self.left.secrets.0.iter().map(|name| Granted(SecretGrant { name: name.clone() }))
+        self.left.secrets.0.iter().map(|name| self.granted_secret(name))
     }
 
     /// # Errors
     /// [`Denied`] when the manifest does not grant this secret to this service.
     pub fn secret(&self, name: &str) -> Result<Granted<SecretGrant>, Denied> {
         match self.left.secrets.0.get(name) {
-            Some(name) => Ok(Granted(SecretGrant { name: name.clone() })),
+            Some(name) => Ok(self.granted_secret(name)),
             None => Err(self.denied(
                 format!("secrets {name}"),
                 format!("`secrets` does not name `{name}`"),
@@ -69,5 +70,15 @@ impl Grants {
                 self.written.secrets.0.contains(name),
             )),
         }
+    }
+
+    /// The refusal of everything to a service that is told nothing.
+    pub fn no_secrets(&self) -> Denied {
+        let (target, rule) = ("its configuration".to_owned(), "no secret and no variable is granted".to_owned());
+        self.denied(target, rule, "secrets = [\"NAME\"]".to_owned(), !self.written.secrets.0.is_empty())
+    }
+
+    fn granted_secret(&self, name: &Arc<str>) -> Granted<SecretGrant> {
+        Granted(SecretGrant { service: self.service.clone(), name: name.clone() })
     }
 }

@@ -6,8 +6,11 @@ use super::{
     Check,
     environment::{environment, reserve},
     events,
+    folder::folders,
     limits::limits,
-    name, swap,
+    name,
+    secrets::SecretsByName,
+    swap,
 };
 use crate::{
     HostSettings, ServiceSettings, defaults,
@@ -23,6 +26,8 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) there: &'a There<'a>,
     /// `[permission-sets]`, by name.
     pub(crate) sets: &'a BTreeMap<Arc<str>, Permissions>,
+    /// Those of `[secrets]` without mistakes.
+    pub(crate) secrets: &'a SecretsByName,
 }
 
 pub(crate) fn service(
@@ -47,6 +52,7 @@ pub(crate) fn service(
     });
     ServiceSettings {
         env: environment(check, key, &permissions.env, raw.env),
+        secrets: granted_secrets(&permissions, around.secrets),
         grants: Arc::new(Grants::new(service.clone(), key.file().into(), permissions)),
         name: service,
         component: check.path(&key.child("component"), &component).unwrap_or_default(),
@@ -65,7 +71,7 @@ fn permissions(check: &mut Check<'_>, key: &Key<'_>, raw: RawPermissions, around
     let used = raw.used.clone();
     let own = Permissions::read(raw, key, &mut check.reading(around.host.allow_unrestricted));
     let set = used.and_then(|name| known_set(check, &key.child("use"), &name, around.sets));
-    let permissions = set.map_or_else(|| own.clone(), |set| own.plus(set));
+    let mut permissions = set.map_or_else(|| own.clone(), |set| own.plus(set));
     for misfit in misfits(&permissions, around.there) {
         let key = key.child(misfit.key);
         // In a list the name has no key of its own: the list's is near enough.
@@ -73,7 +79,13 @@ fn permissions(check: &mut Check<'_>, key: &Key<'_>, raw: RawPermissions, around
         check.wrong(named.as_ref().unwrap_or(&key), misfit.message);
     }
     reserve(check, &key.child("env"), &permissions.env);
+    folders(check, key, &mut permissions, around.host);
     permissions
+}
+
+fn granted_secrets(permissions: &Permissions, all: &SecretsByName) -> SecretsByName {
+    let granted = permissions.secrets.0.iter().filter_map(|name| all.get_key_value(name));
+    granted.map(|(name, settings)| (name.clone(), settings.clone())).collect()
 }
 
 fn known_set<'a>(

@@ -60,7 +60,7 @@ impl NetPattern {
 
     /// As an entry of `deny`: an address is judged both as it is and as the IPv4 inside of it.
     pub(super) fn denies(&self, target: &Target) -> bool {
-        self.matches_manner(target)
+        self.closes_manner(target)
             && match &target.place {
                 Place::Name(name) => self.matches_name(name),
                 Place::Address(address) => self.contains(*address) || self.contains(special::judged(*address)),
@@ -115,6 +115,24 @@ impl NetPattern {
 
     fn matches_manner(&self, target: &Target) -> bool {
         self.port.is_none_or(|port| port == target.port) && self.scheme.is_none_or(|scheme| scheme == target.scheme)
+    }
+
+    /// A socket can speak the scheme of any deny.
+    fn closes_manner(&self, target: &Target) -> bool {
+        match target.scheme {
+            Scheme::Raw => self.port.is_none_or(|port| port == target.port),
+            Scheme::Http | Scheme::Https => self.matches_manner(target),
+        }
+    }
+
+    /// Whether it opens `name` to sockets on some port.
+    pub(super) fn opens_name(&self, name: &str) -> bool {
+        self.scheme.is_none() && self.matches_name(name)
+    }
+
+    /// Whether as a deny it closes `name` on every port.
+    pub(super) fn closes_name(&self, name: &str) -> bool {
+        self.port.is_none() && self.matches_name(name)
     }
 
     fn matches_name(&self, name: &str) -> bool {

@@ -21,6 +21,8 @@ pub struct Target {
 pub enum Scheme {
     Http,
     Https,
+    /// A socket: it may speak anything.
+    Raw,
 }
 
 /// A name that DNS knows, or an address.
@@ -50,6 +52,7 @@ impl Scheme {
         match self {
             Self::Http => 80,
             Self::Https => 443,
+            Self::Raw => 0,
         }
     }
 }
@@ -105,7 +108,7 @@ pub(super) fn split(authority: &str) -> Result<(&str, Option<u16>), TargetError>
 }
 
 impl Place {
-    pub(super) fn parse(host: &str) -> Result<Self, TargetError> {
+    pub(crate) fn parse(host: &str) -> Result<Self, TargetError> {
         if let Some(inner) = host.strip_prefix('[') {
             let address: Option<Ipv6Addr> = inner.strip_suffix(']').and_then(|inner| inner.parse().ok());
             let address = address.ok_or_else(|| TargetError::Ipv6(host.to_owned()))?;
@@ -180,6 +183,7 @@ impl fmt::Display for Scheme {
         f.write_str(match self {
             Self::Http => "http",
             Self::Https => "https",
+            Self::Raw => "raw",
         })
     }
 }

@@ -1,13 +1,14 @@
-//! What the log says of requests that a guest was not allowed to send: a few lines a second for
+//! What the log and the metrics say of what a guest was not allowed to do: a few lines a second for
 //! each service, however often it tries.
 
 use std::{
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
-use gateway::context::TraceContext;
+use gateway::context::{RequestContext, TraceContext};
 
+use crate::telemetry::counts::{Permission, ServiceCounts};
 use grant::Denied;
 
 /// Lines of one service in a [`WINDOW`].
@@ -26,14 +27,14 @@ struct State {
 }
 
 impl Denials {
-    pub(super) fn tell(&self, denial: &Denied, trace: &TraceContext) {
+    pub(super) fn tell(&self, denial: &Denied, trace: Option<&TraceContext>) {
         let Some(untold) = self.turn(Instant::now()) else { return };
         tracing::warn!(
             service = %denial.service,
             target = denial.target,
             rule = denial.rule,
             allow = denial.fix.line(),
-            traceId = %trace,
+            traceId = trace.map(tracing::field::display),
             untold,
             "{denial}"
         );
@@ -51,6 +52,30 @@ impl Denials {
         }
         state.lines += 1;
         Some(std::mem::take(&mut state.untold))
+    }
+}
+
+/// The refusals of one instance, which are told with the request that it is working on.
+pub struct Refusals {
+    counts: Arc<ServiceCounts>,
+    denials: Arc<Denials>,
+    serving: Mutex<Option<Arc<RequestContext>>>,
+}
+
+impl Refusals {
+    pub fn new(counts: Arc<ServiceCounts>, denials: Arc<Denials>) -> Arc<Self> {
+        Arc::new(Self { counts, denials, serving: Mutex::default() })
+    }
+
+    /// Refusals from now on belong to `cx`.
+    pub fn begin(&self, cx: Arc<RequestContext>) {
+        *self.serving.lock().unwrap_or_else(PoisonError::into_inner) = Some(cx);
+    }
+
+    pub(super) fn tell(&self, permission: Permission, denial: &Denied) {
+        self.counts.denied.count(permission);
+        let serving = self.serving.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        self.denials.tell(denial, serving.as_deref().map(|cx| &cx.trace));
     }
 }
 
