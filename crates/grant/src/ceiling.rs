@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use crate::{Grants, Permissions};
+use crate::{Grants, Permissions, uses::Uses};
 
 /// The operator's limit on the permissions of every service.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,7 +47,7 @@ impl Grants {
             Some(ceiling) => written.within(&ceiling.allowed),
             None => written.clone(),
         };
-        Self { written, left, ..self.clone() }
+        Self { uses: Uses::of(&written), written, left, ..self.clone() }
     }
 
     pub fn ceiling(&self) -> Option<&Ceiling> {

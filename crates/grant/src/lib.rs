@@ -10,6 +10,7 @@ mod ceiling;
 mod denied;
 pub mod permission;
 mod permissions;
+mod uses;
 
 use std::{
     path::{Path, PathBuf},
@@ -24,6 +25,7 @@ pub use permission::{
     sign::Signing, sockets, subscribe::Subscribe, subscribe::Subscription, topic,
 };
 pub use permissions::{Permissions, RawPermissions, refusal};
+pub use uses::Audit;
 
 /// Something that has passed its grant check. Only this crate can make one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +34,10 @@ pub struct Granted<T>(T);
 impl<T> Granted<T> {
     pub fn get(&self) -> &T {
         &self.0
+    }
+
+    fn map<U>(self, change: impl FnOnce(T) -> U) -> Granted<U> {
+        Granted(change(self.0))
     }
 }
 
@@ -46,12 +52,16 @@ pub struct Grants {
     /// As far as the ceiling allows it: what decides.
     left: Permissions,
     ceiling: Option<Arc<Ceiling>>,
+    uses: Arc<uses::Uses>,
+    /// Nothing is denied that it does not know.
+    audit: Option<Arc<Audit>>,
 }
 
 impl Grants {
     pub fn new(service: Arc<str>, manifest: PathBuf, permissions: Permissions) -> Self {
         let (manifest, written) = (manifest.into(), permissions.clone());
-        Self { service, manifest, written, left: permissions, ceiling: None }
+        let uses = uses::Uses::of(&written);
+        Self { service, manifest, written, left: permissions, ceiling: None, uses, audit: None }
     }
 
     /// What the manifest says, whatever the ceiling does; for whoever makes other grants of it.

@@ -66,6 +66,11 @@ pub trait Permission: Clone + Default + PartialEq + fmt::Debug + Sized {
     /// The same for people, a word or two each: `postgres users (read)`.
     fn words(&self) -> Vec<String>;
 
+    /// The words of those entries that decisions are made by while it runs, in their order.
+    fn decided(&self) -> Vec<String> {
+        self.words()
+    }
+
     /// Whether nothing is granted.
     fn is_nothing(&self) -> bool {
         *self == Self::default()

@@ -80,6 +80,12 @@ macro_rules! permissions {
                 [$(self.$field.words(),)*].concat()
             }
 
+            /// The kind and the words of every entry that decisions are made by.
+            pub(crate) fn decided(&self) -> Vec<(&'static str, String)> {
+                let of = |kind, words: Vec<String>| words.into_iter().map(move |word| (kind, word));
+                std::iter::empty()$(.chain(of(<$kind as Permission>::KEY, self.$field.decided())))*.collect()
+            }
+
             /// The kinds of which something is granted.
             pub fn kinds(&self) -> Vec<&'static str> {
                 [$((!self.$field.is_nothing()).then_some(<$kind as Permission>::KEY),)*].into_iter().flatten().collect()

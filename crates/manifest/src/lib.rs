@@ -4,6 +4,7 @@
 //! this, with every mistake reported at once, is in `manifest/load`. Nothing here starts or
 //! connects to anything.
 
+mod audit;
 mod ceiling;
 mod check;
 mod confines;
@@ -30,6 +31,7 @@ use gateway::{gather::Template, limit::Rate};
 use http::StatusCode;
 use ipnet::IpNet;
 
+pub use self::audit::Audits;
 pub use self::ceiling::load_ceiling;
 pub use self::check::{key_document, ttl};
 pub use self::confines::Confines;
@@ -52,6 +54,7 @@ pub struct Manifest {
     pub keyvalue: BTreeMap<Arc<str>, KeyValueSettings>,
     /// What carries events, if anything does.
     pub events: Option<EventSettings>,
+    pub secrets: BTreeMap<Arc<str>, SecretSettings>,
     pub services: BTreeMap<Arc<str>, ServiceSettings>,
     pub routes: Vec<RouteSettings>,
     /// Its file and those it includes, absolute.

@@ -207,6 +207,7 @@ fn check(files: Files, path: &Path, env: &Environment, confines: Option<&Confine
         redis,
         keyvalue,
         events,
+        secrets,
         services,
         routes,
         files: included.into_iter().chain([file.clone()]).collect(),

@@ -128,7 +128,7 @@ impl Manifest {
             keyvalue: self.keyvalue.keys().cloned().collect(),
             auth: self.issuers.keys().cloned().collect(),
             services: self.services.keys().cloned().collect(),
-            secrets: BTreeSet::new(),
+            secrets: self.secrets.keys().cloned().collect(),
         };
         let (databases, issuers) = (&self.databases, &self.issuers);
         There { databases, issuers, names, has_events: self.events.is_some(), whole: true }

@@ -1,5 +1,6 @@
 //! What a manifest may say, as tables: a file and the lines that `check` prints for it.
 
+mod audit;
 mod auth;
 mod ceiling;
 mod database;

@@ -165,7 +165,7 @@ fn databases_and_stores_are_used_in_the_weaker_way_and_a_star_is_every_other_nam
         assert_eq!(granted.is_ok(), expected, "{prefix:?} under {ceiling:?}");
         if let Ok(scope) = granted {
             assert_eq!((&*scope.prefix, scope.mode), (prefix, Mode::Read));
-            let denied = grants.no_writing(&grants.keyvalue("cache").unwrap()).to_string();
+            let denied = grants.keyvalue_write(&grants.keyvalue("cache").unwrap()).unwrap_err().to_string();
             assert!(denied.contains("ceiling /etc/ceiling.toml does not allow it"), "{denied}");
         }
     }

@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{Permission, Reading, both, list_of, named, table_of};
-use crate::{Denied, Granted, Grants};
+use crate::{Denied, Granted, Grants, Permissions};
 
 /// Services by name.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -135,6 +135,24 @@ impl Permission for Call {
     }
 }
 
+impl Call {
+    /// Which of its words covers a request.
+    fn position(&self, callee: &str, method: &Method, path: &str) -> Option<usize> {
+        let mut before = 0;
+        for (name, scope) in &self.0 {
+            let (found, words) = match scope {
+                CallScope::Whole => (Some(0), 1),
+                CallScope::Only(only) => (only.iter().position(|one| one.allows(method, path)), only.len()),
+            };
+            if **name == *callee {
+                return found.map(|found| before + found);
+            }
+            before += words;
+        }
+        None
+    }
+}
+
 fn scope(raw: RawCallScope, key: &Key<'_>, reading: &mut Reading<'_>) -> CallScope {
     match raw {
         RawCallScope::Whole(true) => CallScope::Whole,
@@ -149,6 +167,17 @@ fn scope(raw: RawCallScope, key: &Key<'_>, reading: &mut Reading<'_>) -> CallSco
             CallScope::Only(reading.list(key, &requests).into_iter().map(|(_, request)| request).collect())
         }
     }
+}
+
+/// A path as a permission would name it: what looks like somebody's id is any segment.
+fn without_ids(path: &str) -> String {
+    let is_id = |segment: &str| {
+        let hex = segment.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+        let digits = segment.bytes().filter(u8::is_ascii_digit).count();
+        !segment.is_empty() && hex && digits > 0 && (digits == segment.len() || segment.len() >= 16)
+    };
+    let plain = |segment| if is_id(segment) { "*" } else { segment };
+    path.split('/').map(plain).collect::<Vec<_>>().join("/")
 }
 
 impl CallScope {
@@ -272,7 +301,13 @@ impl Grants {
     pub fn call(&self, callee: &str, method: &Method, path: &str) -> Result<Granted<CallGrant>, Denied> {
         let allowed = self.left.call.0.get_key_value(callee).filter(|(_, scope)| scope.allows(method, path));
         if let Some((callee, _)) = allowed {
-            return Ok(Granted(CallGrant { callee: callee.clone() }));
+            let need = || {
+                let only = CallPattern { method: method.clone(), path: without_ids(path) };
+                let scope = CallScope::Only(vec![only]);
+                Permissions { call: Call([(callee.clone(), scope)].into()), ..Permissions::default() }
+            };
+            let index = self.written.call.position(callee, method, path);
+            return Ok(self.granted(Call::KEY, index, need, CallGrant { callee: callee.clone() }));
         }
         let target = format!("{method} http://{callee}.internal{path}");
         let only = || format!("call = {{ {callee} = [\"{method} {path}\"] }}");

@@ -179,6 +179,11 @@ impl Permission for Env {
         lists_of(&self.allow, &self.deny)
     }
 
+    /// Nothing tells whether it is used.
+    fn decided(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     fn words(&self) -> Vec<String> {
         self.allow.iter().filter(|one| !self.denies(one)).map(|one| format!("env {one}")).collect()
     }

@@ -93,6 +93,11 @@ macro_rules! folders {
                 (!items.is_empty()).then(|| format!("[{}]", items.join(", ")))
             }
 
+            /// Nothing tells whether a folder is used.
+            fn decided(&self) -> Vec<String> {
+                Vec::new()
+            }
+
             fn words(&self) -> Vec<String> {
                 self.0.iter().map(|folder| format!("{} {folder}", $key)).collect()
             }

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{Mode, Permission, Reading, both, named, quoted, table_of};
-use crate::{Denied, Granted, Grants};
+use crate::{Denied, Granted, Grants, Permissions};
 
 /// As long as a prefix may be.
 const PREFIX_MAX_BYTES: usize = 255;
@@ -147,7 +147,12 @@ impl Grants {
     /// [`Denied`] when the manifest does not grant this store to this service.
     pub fn keyvalue(&self, store: &str) -> Result<Granted<KeyValueGrant>, Denied> {
         match self.left.keyvalue.0.get_key_value(store) {
-            Some((store, scope)) => Ok(Granted(KeyValueGrant { store: store.clone(), scope: scope.clone() })),
+            Some((store, scope)) => {
+                let index = self.written.keyvalue.0.keys().position(|name| name == store);
+                let need = || one(store, scope, Mode::Read);
+                let grant = KeyValueGrant { store: store.clone(), scope: scope.clone() };
+                Ok(self.granted(KeyValue::KEY, index, need, grant))
+            }
             None => {
                 let is_written = self.written.keyvalue.0.contains_key(store);
                 let rule = format!("`keyvalue` does not name `{store}`");
@@ -156,15 +161,28 @@ impl Grants {
         }
     }
 
-    /// The refusal of a write to a store that is granted for reading only.
-    pub fn no_writing(&self, granted: &Granted<KeyValueGrant>) -> Denied {
-        let store = &granted.get().store;
+    /// Whether a store that was granted may be written.
+    ///
+    /// # Errors
+    /// [`Denied`] when it is granted for reading only.
+    pub fn keyvalue_write(&self, granted: &Granted<KeyValueGrant>) -> Result<(), Denied> {
+        let KeyValueGrant { store, scope } = granted.get();
+        if scope.mode == Mode::ReadWrite {
+            self.granted(KeyValue::KEY, None, || one(store, scope, Mode::ReadWrite), ());
+            return Ok(());
+        }
         let is_written = self.written.keyvalue.0.get(store).is_some_and(|scope| scope.mode == Mode::ReadWrite);
         let target = format!("keyvalue {store} (read-write)");
-        self.no_store(target, "`keyvalue` grants it for reading".to_owned(), store, is_written)
+        Err(self.no_store(target, "`keyvalue` grants it for reading".to_owned(), store, is_written))
     }
 
     fn no_store(&self, target: String, rule: String, store: &str, is_written: bool) -> Denied {
         self.denied(target, rule, format!("keyvalue = {{ {store} = \"read-write\" }}"), is_written)
     }
+}
+
+/// The need of one store.
+fn one(store: &Arc<str>, scope: &KeyValueScope, mode: Mode) -> Permissions {
+    let scope = KeyValueScope { prefix: scope.prefix.clone(), mode };
+    Permissions { keyvalue: KeyValue([(store.clone(), scope)].into()), ..Permissions::default() }
 }

@@ -19,7 +19,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{ANY, Permission, Reading, Whose, lists_of, meets, union};
-use crate::{Denied, Fix, Granted, Grants, Word};
+use crate::{Denied, Fix, Granted, Grants, Permissions, Word};
 
 pub use pattern::NetPattern;
 pub use target::{Place, Scheme, Target, TargetError};
@@ -117,6 +117,14 @@ impl Permission for Net {
         match &self.allow {
             NetAllow::Everything => Some("true".to_owned()),
             NetAllow::Only(allow) => lists_of(allow, &self.deny),
+        }
+    }
+
+    /// All entries, those too that a deny covers.
+    fn decided(&self) -> Vec<String> {
+        match &self.allow {
+            NetAllow::Everything => vec!["net: everything".to_owned()],
+            NetAllow::Only(allow) => allow.iter().map(|entry| format!("net {entry}")).collect(),
         }
     }
 
@@ -242,13 +250,19 @@ impl Grants {
         let denied =
             |rule: String, fix: Fix| Denied { service: self.service.clone(), target: target.to_string(), rule, fix };
         let by_ceiling = self.ceiling().map(|ceiling| (self.word(true), &ceiling.allowed().net));
-        let words = || std::iter::once((self.word(false), &self.written.net)).chain(by_ceiling.clone());
+        // In an audit more is let through than is written; denies stay.
+        let manifest = if self.audit.is_some() { &self.left.net } else { &self.written.net };
+        let words = || std::iter::once((self.word(false), manifest)).chain(by_ceiling.clone());
         for (word, net) in words() {
             if let Some(entry) = net.deny.iter().find(|entry| entry.denies(target)) {
                 return Err(denied(denied_by(entry, &word), REMOVE_DENY));
             }
         }
         let mut passes = Vec::new();
+        let index = match &self.written.net.allow {
+            NetAllow::Everything => Some(0),
+            NetAllow::Only(allow) => allow.iter().position(|entry| entry.allows(target)),
+        };
         for (word, net) in words() {
             let entry = match &net.allow {
                 NetAllow::Everything => None,
@@ -267,7 +281,14 @@ impl Grants {
         if let Place::Address(address) = target.place {
             destination.admit(&[address])?;
         }
-        Ok(Granted(destination))
+        let need = || {
+            let allow = target.to_string().parse().map(|entry| [entry].into());
+            Permissions {
+                net: Net { allow: allow.map(NetAllow::Only).unwrap_or_default(), deny: [].into() },
+                ..Permissions::default()
+            }
+        };
+        Ok(self.granted(Net::KEY, index, need, destination))
     }
 
     /// Whether the name of `target` is open to sockets on any port; its port is not looked at.

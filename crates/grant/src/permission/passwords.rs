@@ -3,7 +3,7 @@
 use document::source::Key;
 
 use super::{Permission, Reading};
-use crate::{Denied, Granted, Grants};
+use crate::{Denied, Granted, Grants, Permissions};
 
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Passwords(pub bool);
@@ -46,7 +46,10 @@ impl Grants {
     /// [`Denied`] when the manifest does not grant it to this service.
     pub fn passwords(&self) -> Result<Granted<Hashing>, Denied> {
         match self.left.passwords.0 {
-            true => Ok(Granted(Hashing)),
+            true => {
+                let need = || Permissions { passwords: Passwords(true), ..Permissions::default() };
+                Ok(self.granted(Passwords::KEY, Some(0), need, Hashing))
+            }
             false => Err(self.denied(
                 "passwords".to_owned(),
                 "`passwords` is not `true`".to_owned(),

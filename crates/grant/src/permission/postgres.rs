@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use document::source::Key;
 
 use super::{Mode, Permission, Reading, both, named, quoted, table_of};
-use crate::{Denied, Granted, Grants};
+use crate::{Denied, Granted, Grants, Permissions};
 
 /// Databases by name.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -56,14 +56,19 @@ impl Permission for Postgres {
 impl Grants {
     /// The databases this service may use, by name.
     pub fn databases(&self) -> impl Iterator<Item = Granted<DatabaseGrant>> + '_ {
-        self.left.postgres.0.iter().map(|(database, mode)| self.database(database, *mode))
+        self.left.postgres.0.iter().map(|(database, mode)| Granted(self.database(database, *mode)))
     }
 
     /// # Errors
     /// [`Denied`] when the manifest does not grant this database to this service.
     pub fn postgres(&self, database: &str) -> Result<Granted<DatabaseGrant>, Denied> {
         match self.left.postgres.0.get_key_value(database) {
-            Some((database, mode)) => Ok(self.database(database, *mode)),
+            Some((database, mode)) => {
+                let index = self.written.postgres.0.keys().position(|name| name == database);
+                let need =
+                    || Permissions { postgres: Postgres([(database.clone(), *mode)].into()), ..Permissions::default() };
+                Ok(self.granted(Postgres::KEY, index, need, self.database(database, *mode)))
+            }
             None => Err(self.denied(
                 format!("postgres {database}"),
                 format!("`postgres` does not name `{database}`"),
@@ -73,8 +78,8 @@ impl Grants {
         }
     }
 
-    fn database(&self, database: &Arc<str>, mode: Mode) -> Granted<DatabaseGrant> {
-        Granted(DatabaseGrant { service: self.service.clone(), database: database.clone(), mode })
+    fn database(&self, database: &Arc<str>, mode: Mode) -> DatabaseGrant {
+        DatabaseGrant { service: self.service.clone(), database: database.clone(), mode }
     }
 }
 

@@ -9,7 +9,7 @@ use super::{
     topic::{Topic, TopicPattern},
     union,
 };
-use crate::{Denied, Granted, Grants};
+use crate::{Denied, Granted, Grants, Permissions};
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Publish(pub Vec<TopicPattern>);
@@ -64,7 +64,13 @@ impl Grants {
     pub fn publish(&self, topic: Topic) -> Result<Granted<Publishing>, Denied> {
         let covers = |patterns: &[TopicPattern]| patterns.iter().any(|pattern| pattern.matches(&topic));
         match covers(&self.left.publish.0) {
-            true => Ok(Granted(Publishing { service: self.service.clone(), topic })),
+            true => {
+                let index = self.written.publish.0.iter().position(|pattern| pattern.matches(&topic));
+                let need = || Permissions { publish: Publish(vec![topic.clone().into()]), ..Permissions::default() };
+                let granted = self.granted(Publish::KEY, index, need, ());
+                let publishing = Publishing { service: self.service.clone(), topic };
+                Ok(granted.map(|()| publishing))
+            }
             false => Err(self.denied(
                 format!("publish {topic}"),
                 "`publish` does not cover it".to_owned(),

@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use document::source::Key;
 
 use super::{ANY, Permission, Reading, lacking_names, list_of};
-use crate::{Denied, Granted, Grants};
+use crate::{Denied, Granted, Grants, Permissions};
 
 /// Names of `[secrets]`.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -62,7 +62,12 @@ impl Grants {
     /// [`Denied`] when the manifest does not grant this secret to this service.
     pub fn secret(&self, name: &str) -> Result<Granted<SecretGrant>, Denied> {
         match self.left.secrets.0.get(name) {
-            Some(name) => Ok(self.granted_secret(name)),
+            Some(name) => {
+                let index = self.written.secrets.0.iter().position(|written| written == name);
+                let need = || Permissions { secrets: Secrets([name.clone()].into()), ..Permissions::default() };
+                let grant = SecretGrant { service: self.service.clone(), name: name.clone() };
+                Ok(self.granted(Secrets::KEY, index, need, grant))
+            }
             None => Err(self.denied(
                 format!("secrets {name}"),
                 format!("`secrets` does not name `{name}`"),

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{ANY, Permission, Reading, list_of, quoted, union};
-use crate::{Denied, Granted, Grants};
+use crate::{Denied, Granted, Grants, Permissions};
 
 /// The longest tokens may be valid where nothing is written.
 pub const TTL_MAX: Time = Time::minutes(60);
@@ -165,8 +165,20 @@ impl Grants {
     /// # Errors
     /// [`Denied`] with the whole line that would allow it.
     pub fn sign(&self, auth: &str, roles: Vec<String>, ttl: Duration) -> Result<Granted<Signing>, Denied> {
+        let roles_needed: Vec<Arc<str>> = match self.audit {
+            Some(_) => roles.iter().map(|role| role.as_str().into()).collect(),
+            None => Vec::new(),
+        };
+        let need = || Permissions {
+            sign: Sign(Some(SignGrant { auth: auth.into(), roles: roles_needed, ttl_max: ttl })),
+            ..Permissions::default()
+        };
         if let Some(grant) = self.left.sign.0.as_ref().filter(|grant| grant.allows(auth, &roles, ttl)) {
-            return Ok(Granted(Signing { auth: grant.auth.clone(), roles, ttl }));
+            let signing = Signing { auth: grant.auth.clone(), roles, ttl };
+            return Ok(self.granted(Sign::KEY, Some(0), need, signing));
+        }
+        if self.audit.is_some() {
+            return Ok(self.granted(Sign::KEY, None, need, Signing { auth: auth.into(), roles, ttl }));
         }
         let is_written = self.written.sign.0.as_ref().is_some_and(|grant| grant.allows(auth, &roles, ttl));
         let says_no = match self.ceiling() {

@@ -15,7 +15,7 @@ use super::{
     Permission, Reading,
     net::{Place, Scheme, Target},
 };
-use crate::{Denied, Fix, Granted, Grants};
+use crate::{Denied, Fix, Granted, Grants, Permissions};
 
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Sockets(pub bool);
@@ -80,7 +80,10 @@ impl Grants {
     /// [`Denied`] when `what` (`TCP sockets`) needs a permission that the service has not.
     pub fn sockets(&self, what: &str) -> Result<Granted<RawSockets>, Denied> {
         match self.left.sockets.0 {
-            true => Ok(Granted(RawSockets)),
+            true => {
+                let need = || Permissions { sockets: Sockets(true), ..Permissions::default() };
+                Ok(self.granted(Sockets::KEY, Some(0), need, RawSockets))
+            }
             false => Err(self.denied(
                 what.to_owned(),
                 "`sockets` is not granted".to_owned(),

@@ -43,6 +43,11 @@ impl Permission for Subscribe {
         list_of(&self.0)
     }
 
+    /// Nothing tells whether it is used.
+    fn decided(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     fn words(&self) -> Vec<String> {
         self.0.iter().map(|topic| format!("subscribe {topic}")).collect()
     }

@@ -52,6 +52,13 @@ impl FromStr for Topic {
     }
 }
 
+/// The pattern for this topic alone.
+impl From<Topic> for TopicPattern {
+    fn from(topic: Topic) -> Self {
+        Self(topic.0)
+    }
+}
+
 impl TopicPattern {
     pub fn matches(&self, topic: &Topic) -> bool {
         let (mut pattern, mut segments) = (self.0.split('.'), topic.as_str().split('.'));
