@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use serde::Serialize;
 
 use super::Running;
-use crate::deploy::Origin;
+use crate::deploy::{Deployed, Origin};
 use manifest::{Access, Manifest};
 
 /// The whole of it; one JSON line in a pipe.
@@ -52,9 +52,8 @@ pub struct ServiceRow {
 
 impl Running {
     pub fn report(&self) -> Report {
-        let manifest = self.applier.manifest.load();
-        let services = self.deployment.services();
-        let services = services.values().map(|deployed| {
+        let now = self.system.current();
+        let services = now.services.values().map(|deployed| {
             let version = deployed.service.version();
             ServiceRow {
                 name: deployed.settings.name.to_string(),
@@ -68,12 +67,12 @@ impl Running {
             }
         });
         Report {
-            name: manifest.name.clone(),
+            name: now.manifest.name.clone(),
             listening: Addresses { gateway: self.gateway.addresses.clone(), admin: self.admin.addresses[0] },
             start_ms: millis(self.began.elapsed()),
             services: services.collect(),
             admin_token: self.admin_token.clone(),
-            public_routes: public_routes(&manifest),
+            public_routes: public_routes(&now.manifest),
         }
     }
 }
@@ -83,7 +82,7 @@ fn public_routes(manifest: &Manifest) -> Vec<String> {
     public.map(|route| route.route.path.to_string()).collect()
 }
 
-fn permissions(deployed: &crate::deploy::Deployed) -> Vec<String> {
+fn permissions(deployed: &Deployed) -> Vec<String> {
     let variables = deployed.settings.env.keys().map(|name| format!("env {name}"));
     deployed.settings.grants.list().into_iter().chain(variables).collect()
 }
