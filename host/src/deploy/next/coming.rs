@@ -75,7 +75,7 @@ impl Coming {
         let file = Digest::of(&file_build);
         let (live, origin) = match loader.histories.of(&self.settings.name).start(file) {
             Start::Swapped(digest) => (digest, Origin::Swap),
-            Start::File => (file, Origin::Manifest),
+            Start::Manifest => (file, Origin::Manifest),
         };
         Ok(Chosen { file, file_build, live, origin })
     }
