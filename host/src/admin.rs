@@ -3,9 +3,7 @@
 //! A gateway of its own, on a thread of its own, so that it answers whatever guests do. It answers
 //! only to its own `Host`, so that no web page can reach it by renaming itself.
 
-use std::{net::SocketAddr, sync::Arc};
-
-use gateway::dispatch::Dispatch;
+use std::net::SocketAddr;
 
 mod answer;
 mod api;
@@ -16,22 +14,26 @@ mod status;
 mod token;
 
 pub use api::{ACTIONS, Api};
-pub use apply::{Apply, Applying, Done};
 pub use events::{EVENT_ACTIONS, EventsApi};
 pub use token::Tokens;
 
-use crate::health::{Health, Page, Pages};
+use crate::health;
 
-/// The pages of the admin listener, and those the gateway shows of the host itself.
-pub fn health_pages(health: &Arc<Health>) -> Vec<(&'static str, Arc<dyn Dispatch>)> {
-    let page = |page| Arc::new(Pages { health: health.clone(), page }) as Arc<dyn Dispatch>;
-    vec![("/health", page(Page::Whole)), ("/health/ready", page(Page::Whole)), ("/health/live", page(Page::Live))]
+/// What a page of the admin listener shows that asks for no token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Page {
+    Health(health::Page),
+    Metrics,
 }
 
-/// The page of each service by name.
-pub fn service_page(health: &Arc<Health>) -> (&'static str, Arc<dyn Dispatch>) {
-    ("/health/services/{name}", Arc::new(Pages { health: health.clone(), page: Page::Service }))
-}
+/// All of them by path.
+pub const PAGES: [(&str, Page); 5] = [
+    (health::PAGES[0].0, Page::Health(health::PAGES[0].1)),
+    (health::PAGES[1].0, Page::Health(health::PAGES[1].1)),
+    (health::PAGES[2].0, Page::Health(health::PAGES[2].1)),
+    ("/health/services/{name}", Page::Health(health::Page::Service)),
+    ("/metrics", Page::Metrics),
+];
 
 /// What the `Host` header may be on a listener at `address`.
 pub fn own_hosts(address: SocketAddr) -> Vec<String> {

@@ -20,7 +20,7 @@ mod cached;
 mod pages;
 
 pub use cached::Cached;
-pub use pages::{Page, Pages, json};
+pub use pages::{PAGES, Page, Pages, json};
 
 const CHECK_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -72,21 +72,21 @@ pub struct Health {
 }
 
 /// What is looked at.
-struct Checked {
-    services: BTreeMap<Arc<str>, ServiceHealth>,
+#[derive(Default)]
+pub struct Checked {
+    pub services: BTreeMap<Arc<str>, ServiceHealth>,
     /// What the gateway itself depends on, by name: `redis.main`.
-    own: Vec<(String, Arc<Cached>)>,
+    pub own: Vec<(String, Arc<Cached>)>,
 }
 
 impl Health {
-    pub fn new(services: BTreeMap<Arc<str>, ServiceHealth>, own: Vec<(String, Arc<Cached>)>) -> Self {
-        let checked = ArcSwap::from_pointee(Checked { services, own });
-        Self { started: Instant::now(), draining: AtomicBool::new(false), checked }
+    pub fn new(checked: Checked) -> Self {
+        Self { started: Instant::now(), draining: AtomicBool::new(false), checked: ArcSwap::from_pointee(checked) }
     }
 
-    /// From now on these are looked at.
-    pub fn replace(&self, services: BTreeMap<Arc<str>, ServiceHealth>, own: Vec<(String, Arc<Cached>)>) {
-        self.checked.store(Arc::new(Checked { services, own }));
+    /// From now on this is looked at.
+    pub fn replace(&self, checked: Checked) {
+        self.checked.store(Arc::new(checked));
     }
 
     /// From now on the host is not ready, whatever its services say.
@@ -143,7 +143,8 @@ mod tests {
                 Arc::new(Cached::new(false, move || Box::pin(async move { failed(status) }))),
             )],
         };
-        Health::new(services.iter().map(|(name, status)| ((*name).into(), service(*status))).collect(), Vec::new())
+        let services = services.iter().map(|(name, status)| ((*name).into(), service(*status))).collect();
+        Health::new(Checked { services, own: Vec::new() })
     }
 
     fn failed(status: Status) -> Result<(), String> {

@@ -12,6 +12,7 @@ mod admin;
 mod capability;
 mod cli;
 mod component;
+mod consumers;
 mod deploy;
 mod engine;
 mod health;
@@ -19,6 +20,7 @@ mod instance;
 mod openapi;
 mod serve;
 mod service;
+mod system;
 mod telemetry;
 
 #[global_allocator]

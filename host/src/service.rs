@@ -18,43 +18,40 @@ use gateway::{
     dispatch::{AnswerBy, AnsweredBy, Dispatch, DispatchError, Dispatched},
 };
 use http::{Request, Response};
-use wasmtime::component::InstancePre;
-use wasmtime_wasi_http::p2::bindings::ProxyIndices;
 
 use crate::{
-    capability::messaging::ConsumerIndices,
-    component::Component,
-    engine::GiveUp,
-    instance::{Blueprint, Instance, InstanceState, Scope},
+    instance::{Instance, Scope},
     telemetry::counts::{ServiceCounts, Trouble},
 };
-use manifest::Limits;
 
 mod answer;
 mod breaker;
 mod delivery;
+mod failure;
 mod gate;
+mod guarded;
+mod instantiate;
 mod leave;
 mod ramp;
 mod run;
 mod traffic;
 mod upload;
+mod version;
 mod warm;
 
 pub use breaker::Breaker;
 pub use delivery::Handled;
+pub use failure::Failure;
 pub use leave::DrainLimit;
 pub use ramp::{Arm, ArmCounts, Ramp};
-pub use run::Failure;
 pub use traffic::Traffic;
+pub use version::Version;
 
 use answer::Work;
 use breaker::Admitted;
 use gate::{Arrival, Gate, Permit};
-use leave::Leave;
 use ramp::Chosen;
-use run::GuestRun;
-use warm::Warm;
+use run::{GuestRun, Time};
 
 /// A component as the gateway sees it.
 pub struct Service {
@@ -68,85 +65,6 @@ pub struct Service {
     previous: ArcSwapOption<Version>,
     /// A version that gets a share of the requests.
     ramp: ArcSwapOption<Ramp>,
-}
-
-/// One build of a service's component, linked and ready; requests in flight keep theirs.
-pub struct Version {
-    /// `1.0.0+3f2a9c41d7e0`.
-    pub label: http::HeaderValue,
-    pub component: Arc<Component>,
-    pre: InstancePre<InstanceState>,
-    exports: Exports,
-    blueprint: Blueprint,
-    warm: Arc<Warm>,
-    leave: Leave,
-}
-
-/// Where what the host calls is found in an instance.
-struct Exports {
-    proxy: ProxyIndices,
-    /// Of a component that handles events.
-    consumer: Option<ConsumerIndices>,
-}
-
-impl Version {
-    /// # Errors
-    /// When the component cannot be linked or does not export `wasi:http/incoming-handler@0.2`.
-    pub fn new(
-        blueprint: Blueprint,
-        component: Arc<Component>,
-        drain: DrainLimit,
-        linker: &wasmtime::component::Linker<InstanceState>,
-    ) -> wasmtime::Result<Self> {
-        let pre = linker.instantiate_pre(&component.compiled)?;
-        let consumer = component.is_consumer().then(|| ConsumerIndices::new(&pre)).transpose()?;
-        let exports = Exports { proxy: ProxyIndices::new(&pre)?, consumer };
-        let warm = Arc::new(Warm::new(blueprint.settings.limits.reuse));
-        let keeper: Arc<dyn GiveUp> = warm.clone();
-        blueprint.engine.idle.add(Arc::downgrade(&keeper));
-        let label = format!("{}+{}", blueprint.settings.version, component.digest.short());
-        let (label, leave) = (http::HeaderValue::try_from(label)?, Leave::new(drain));
-        Ok(Self { label, warm, component, pre, exports, blueprint, leave })
-    }
-
-    /// The label as text.
-    pub fn text(&self) -> &str {
-        self.label.to_str().unwrap_or_default()
-    }
-
-    /// One instance on trial: proves that the component starts within its limits.
-    pub async fn try_start(self: &Arc<Self>) -> Result<(), Failure> {
-        let limits = &self.blueprint.settings.limits;
-        let scope = Scope { trace_id: 0, deadline: Instant::now() + limits.timeout, cpu: limits.cpu };
-        let instance = run::instantiate(self, scope).await?;
-        self.keep(instance);
-        Ok(())
-    }
-
-    /// An instance goes back if it may serve again, and is dropped if not.
-    fn keep(&self, instance: Instance) {
-        self.warm.keep(instance);
-    }
-
-    fn counts(&self) -> &Arc<ServiceCounts> {
-        &self.blueprint.counts
-    }
-
-    fn limits(&self) -> &Limits {
-        &self.blueprint.settings.limits
-    }
-
-    /// It gets no more requests: those it has may go on for `host.drain`, and nothing is kept for others.
-    fn leaves(&self) {
-        self.leave.begin();
-        self.warm.retire(true);
-    }
-
-    /// It gets requests, perhaps again.
-    fn comes(&self) {
-        self.leave.take_back();
-        self.warm.retire(false);
-    }
 }
 
 impl Service {
@@ -174,7 +92,7 @@ impl Service {
 
     /// Another one has taken its place, or none: it keeps nothing for later requests.
     pub fn retire(&self) {
-        self.current.load().leaves();
+        self.current.load().withdraw();
         self.previous.store(None);
         self.end_ramp("an applied manifest changed the service");
     }
@@ -186,16 +104,16 @@ impl Service {
     /// Makes `version` the live one, in one store: requests that start from now on run on it, those
     /// in flight finish on theirs. Gives back the version that was live.
     pub fn replace(&self, version: Arc<Version>) -> Arc<Version> {
-        version.comes();
+        version.admit_requests();
         let ramped = self.ramp.swap(None);
         let by = version.text().to_owned();
         let old = self.current.swap(version.clone());
         self.breaker.reset();
-        old.leaves();
+        old.withdraw();
         self.previous.store(Some(old.clone()));
         if let Some(ramp) = ramped {
             if !Arc::ptr_eq(&ramp.version, &version) {
-                ramp.version.leaves();
+                ramp.version.withdraw();
             }
             ramp.end(format!("superseded by {by}"));
         }
@@ -250,7 +168,8 @@ impl Service {
         // After the queue: who waited there meets the newest one.
         let Chosen { version, admitted, arm } = self.chosen(cx.trace.trace_id, admitted);
         let began = Instant::now();
-        let result = self.answer_on(version, (permit, admitted), cx, request, deadline).await;
+        let place = Place { version, permit, admitted, deadline };
+        let result = self.answer_on(place, cx, request).await;
         if let Some(arm) = arm {
             let failed = result.as_ref().is_ok_and(|response| response.status().is_server_error());
             arm.answer(began.elapsed(), failed);
@@ -260,18 +179,17 @@ impl Service {
 
     async fn answer_on(
         &self,
-        version: Arc<Version>,
-        (permit, admitted): (Permit, Admitted),
+        place: Place,
         cx: Arc<RequestContext>,
         request: Request<Body>,
-        deadline: Instant,
     ) -> Result<Response<Body>, DispatchError> {
+        let Place { version, permit, admitted, deadline } = place;
         let scope = Scope { trace_id: cx.trace.trace_id, deadline, cpu: version.limits().cpu };
         let fair_by = Instant::now() + fair_time(version.limits().timeout);
         let head_only = request.method() == http::Method::HEAD;
-        let limits = version.leave.limits(deadline);
+        let time = Time { limits: version.leave.limits(deadline), fair_by };
         let started = match self.instance(&version, scope).await {
-            Ok(instance) => GuestRun::start(instance, scope, (limits, fair_by), cx, request).map_err(Failure::from),
+            Ok(instance) => GuestRun::start(instance, scope, time, cx, request).map_err(Failure::from),
             Err(failure) => Err(failure.unless_hurried(fair_by)),
         };
         let run = match started {
@@ -293,7 +211,7 @@ impl Service {
     async fn instance(&self, version: &Arc<Version>, scope: Scope) -> Result<Instance, Failure> {
         match version.warm.take() {
             Some(instance) => Ok(instance),
-            None => run::instantiate(version, scope).await,
+            None => instantiate::instantiate(version, scope).await,
         }
     }
 
@@ -314,6 +232,14 @@ impl Dispatch for Service {
     }
 }
 
+/// What a request has when it is let in.
+struct Place {
+    version: Arc<Version>,
+    permit: Permit,
+    admitted: Admitted,
+    deadline: Instant,
+}
+
 /// One request while it is answered; counted when that is over, also for who did not wait for it.
 struct Asked<'a> {
     service: &'a Service,
@@ -330,9 +256,6 @@ impl Drop for Asked<'_> {
         self.service.traffic.record(self.began.elapsed(), self.failed.unwrap_or(true));
     }
 }
-
-/// How long an instance that could not be made for want of room is waited for.
-const ROOM_WAIT: Duration = Duration::from_millis(250);
 
 /// What a guest must have had before being late counts against its service: the time of a try or
 /// its own limit, less what the way here takes (a chain of calls keeps a little at each step).

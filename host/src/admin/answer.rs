@@ -5,8 +5,9 @@ use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
 use crate::{
-    deploy::{DeployError, Step, SwapError},
+    deploy::DeployError,
     health,
+    system::{Step, SwapError},
 };
 use document::problem::chain;
 

@@ -19,15 +19,10 @@ use http_body_util::BodyExt;
 use serde_json::json;
 use tokio::runtime::Handle;
 
-use super::{
-    answer,
-    apply::{self, Apply},
-    openapi, status,
-    token::permitted,
-};
+use super::{answer, apply, openapi, status, token::permitted};
 use crate::{
-    deploy::{Deployment, SwapError, SwapOptions, Swapped, Widen},
     health,
+    system::{SwapError, SwapOptions, Swapped, System},
 };
 use manifest::May;
 
@@ -57,9 +52,7 @@ pub const ACTIONS: [(&str, http::Method, Action); 7] = [
 /// One address of the API.
 pub struct Api {
     pub action: Action,
-    pub deployment: Arc<Deployment>,
-    pub applier: Arc<dyn Apply>,
-    pub widen: Arc<dyn Widen>,
+    pub system: Arc<System>,
     /// Where guests run.
     pub runtime: Handle,
     pub started: Instant,
@@ -89,7 +82,7 @@ impl Api {
         let name: Arc<str> = request.uri().path().split('/').nth(3).unwrap_or_default().into();
         match self.action {
             Action::Document => Ok(health::json(StatusCode::OK, &openapi::document())),
-            Action::Status => Ok(answer::ok(&cx, &status::host(&self.deployment, self.started.elapsed()))),
+            Action::Status => Ok(answer::ok(&cx, &status::host(&self.system, self.started.elapsed()))),
             Action::Service => Ok(self.about(&cx, &name)),
             Action::Versions => Ok(self.versions(&cx, &name)),
             Action::Rollback => Ok(self.rollback(&cx, name, by).await),
@@ -99,22 +92,22 @@ impl Api {
     }
 
     fn about(&self, cx: &RequestContext, name: &str) -> Response<Body> {
-        match self.deployment.services().get(name) {
-            Some(deployed) => answer::ok(cx, &status::service(&self.deployment, deployed)),
+        match self.system.services().get(name) {
+            Some(deployed) => answer::ok(cx, &status::service(&self.system, deployed)),
             None => no_service(cx, name),
         }
     }
 
     fn versions(&self, cx: &RequestContext, name: &str) -> Response<Body> {
-        match self.deployment.services().contains_key(name) {
-            true => answer::ok(cx, &status::versions(&self.deployment.loader.histories.of(name))),
+        match self.system.services().contains_key(name) {
+            true => answer::ok(cx, &status::versions(&self.system.loader().histories.of(name))),
             false => no_service(cx, name),
         }
     }
 
     async fn rollback(&self, cx: &RequestContext, name: Arc<str>, by: Arc<str>) -> Response<Body> {
-        let deployment = self.deployment.clone();
-        let work = self.runtime.spawn(async move { deployment.rollback(&name, &by).await });
+        let system = self.system.clone();
+        let work = self.runtime.spawn(async move { system.rollback(&name, &by).await });
         outcome(cx, work.await)
     }
 
@@ -128,10 +121,10 @@ impl Api {
             Ok(text) => text,
             Err((status, error)) => return Ok(answer::refused(cx, status, error)),
         };
-        let applier = self.applier.clone();
-        let work = self.runtime.spawn(async move { applier.apply(text, by).await });
+        let system = self.system.clone();
+        let work = self.runtime.spawn(async move { system.apply(text, by).await });
         Ok(match work.await {
-            Ok(Ok(done)) => answer::ok(cx, &done.document(&self.deployment)),
+            Ok(Ok(done)) => answer::ok(cx, &apply::document(&done, &self.system)),
             Ok(Err(error)) => apply::refused(cx, &error),
             Err(_broken) => answer::refused(
                 cx,
@@ -148,7 +141,7 @@ impl Api {
         by: Arc<str>,
         request: Request<Body>,
     ) -> Result<Response<Body>, DispatchError> {
-        if !self.deployment.services().contains_key(&name) {
+        if !self.system.services().contains_key(&name) {
             return Ok(no_service(cx, &name));
         }
         let is_wasm = |value: &http::HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"application/wasm");
@@ -156,35 +149,33 @@ impl Api {
             let error = "A build is sent as `Content-Type: application/wasm`";
             return Ok(answer::refused(cx, StatusCode::UNSUPPORTED_MEDIA_TYPE, error));
         }
-        let options = match self.options(request.uri().query().unwrap_or_default()) {
+        let options = match options(request.uri().query().unwrap_or_default()) {
             Ok(options) => options,
             Err(error) => return Ok(answer::refused(cx, StatusCode::BAD_REQUEST, &error)),
         };
         let wasm: Bytes = request.into_body().collect().await?.to_bytes();
-        let deployment = self.deployment.clone();
-        let work = self.runtime.spawn(async move { deployment.swap(&name, wasm, &by, options).await });
+        let system = self.system.clone();
+        let work = self.runtime.spawn(async move { system.swap(&name, wasm, &by, options).await });
         Ok(outcome(cx, work.await))
     }
 }
 
-impl Api {
-    /// `ramp=true&acceptPermissions=true`.
-    fn options(&self, query: &str) -> Result<SwapOptions, String> {
-        let mut options = SwapOptions::default();
-        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-            let wanted = match pair.split_once('=').unwrap_or((pair, "true")) {
-                (_, "true") => true,
-                (_, "false") => false,
-                _ => return Err(format!("`{pair}` must be `true` or `false`")),
-            };
-            match pair.split('=').next() {
-                Some("ramp") => options.ramp = wanted,
-                Some("acceptPermissions") => options.accept = wanted.then(|| self.widen.clone()),
-                _ => return Err(format!("`{pair}` is unknown here; there are `ramp` and `acceptPermissions`")),
-            }
+/// `ramp=true&acceptPermissions=true`.
+fn options(query: &str) -> Result<SwapOptions, String> {
+    let mut options = SwapOptions::default();
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let wanted = match pair.split_once('=').unwrap_or((pair, "true")) {
+            (_, "true") => true,
+            (_, "false") => false,
+            _ => return Err(format!("`{pair}` must be `true` or `false`")),
+        };
+        match pair.split('=').next() {
+            Some("ramp") => options.ramp = wanted,
+            Some("acceptPermissions") => options.accept = wanted,
+            _ => return Err(format!("`{pair}` is unknown here; there are `ramp` and `acceptPermissions`")),
         }
-        Ok(options)
     }
+    Ok(options)
 }
 
 fn no_service(cx: &RequestContext, name: &str) -> Response<Body> {

@@ -1,6 +1,6 @@
-//! `POST /v1/apply`: what is sent, and what is said of it. Who applies it is handed in.
+//! `POST /v1/apply`: what is sent, and what is said of it. Applying it is `system`'s.
 
-use std::{collections::BTreeMap, future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use gateway::{body::Body, context::RequestContext, dispatch::DispatchError};
 use http::{Request, Response, StatusCode, header::CONTENT_TYPE};
@@ -8,42 +8,28 @@ use http_body_util::BodyExt;
 use serde_json::{Value, json};
 
 use super::answer;
-use crate::deploy::{Applied, ApplyError, DeployError, Deployment, Fate};
+use crate::{
+    deploy::{DeployError, Fate},
+    system::{ApplyError, Done, System},
+};
 use document::problem::chain;
 
 /// The largest manifest that is taken.
 const TEXT_MAX_BYTES: usize = 4 << 20;
 
-/// What an applier is about to say.
-pub type Applying<'a> = Pin<Box<dyn Future<Output = Result<Done, ApplyError>> + Send + 'a>>;
-
-/// Makes a manifest the running one.
-pub trait Apply: Send + Sync + 'static {
-    /// Whole or not at all. `by` is the name of the token that asks for it.
-    fn apply(&self, text: String, by: Arc<str>) -> Applying<'_>;
-}
-
 /// A manifest that runs now.
-pub struct Done {
-    pub services: BTreeMap<Arc<str>, Fate>,
-    pub manifest: Applied,
-    pub took: Duration,
-}
-
-impl Done {
-    pub(super) fn document(&self, deployment: &Deployment) -> Value {
-        let now = deployment.services();
-        let service = |(name, fate): (&Arc<str>, &Fate)| {
-            let version = now.get(name).map(|deployed| deployed.service.version().text().to_owned());
-            json!({ "name": &**name, "change": fate, "version": version })
-        };
-        json!({
-            "services": self.services.iter().map(service).collect::<Vec<_>>(),
-            "restart": self.manifest.restart,
-            "digest": self.manifest.digest,
-            "tookMs": self.took.as_micros() as f64 / 1000.0,
-        })
-    }
+pub(super) fn document(done: &Done, system: &System) -> Value {
+    let now = system.services();
+    let service = |(name, fate): (&Arc<str>, &Fate)| {
+        let version = now.get(name).map(|deployed| deployed.service.version().text().to_owned());
+        json!({ "name": &**name, "change": fate, "version": version })
+    };
+    json!({
+        "services": done.services.iter().map(service).collect::<Vec<_>>(),
+        "restart": done.manifest.restart,
+        "digest": done.manifest.digest,
+        "tookMs": done.took.as_micros() as f64 / 1000.0,
+    })
 }
 
 /// The manifest in a request, or why there is none.

@@ -13,7 +13,7 @@ use http::{Method, Request, Response, StatusCode, header::ORIGIN, request::Parts
 use serde_json::{Value, json};
 
 use super::{answer, token::permitted};
-use crate::deploy::Deployment;
+use crate::system::System;
 use backend::{
     events::{Events, PAGE_MAX},
     redis::AskError,
@@ -41,7 +41,7 @@ pub const EVENT_ACTIONS: [(&str, Method, EventAction); 4] = [
 /// One address.
 pub struct EventsApi {
     pub action: EventAction,
-    pub deployment: Arc<Deployment>,
+    pub system: Arc<System>,
 }
 
 /// Why there is no answer.
@@ -77,7 +77,7 @@ impl EventsApi {
             let error = format!("The token may not `{}`; `admin.tokens.NAME.may` says what it may", may.as_str());
             return answer::refused(cx, StatusCode::FORBIDDEN, &error);
         };
-        let Some(events) = self.deployment.loader.events() else {
+        let Some(events) = self.system.current().backends.events.clone() else {
             let error = "Nothing carries events in this system; `[events]` would";
             return answer::refused(cx, StatusCode::NOT_FOUND, error);
         };
@@ -140,9 +140,7 @@ impl EventsApi {
     /// Also one that ran once and left something behind.
     async fn service<'a>(&self, events: &Events, query: &Query<'a>) -> Result<&'a str, Refusal> {
         let service = *query.get("service").ok_or_else(|| bad("say which service: `?service=NAME`".into()))?;
-        if self.deployment.services().contains_key(service)
-            || events.groups().await?.iter().any(|group| group == service)
-        {
+        if self.system.services().contains_key(service) || events.groups().await?.iter().any(|group| group == service) {
             return Ok(service);
         }
         let error = format!("there is no service `{service}` that handles events; `archipel events topics` lists them");

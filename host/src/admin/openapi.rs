@@ -218,14 +218,14 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::admin::{ACTIONS, EVENT_ACTIONS};
+    use crate::admin::{ACTIONS, EVENT_ACTIONS, PAGES};
 
     #[test]
     fn every_route_of_the_admin_api_is_described_and_nothing_else() {
         let actions = ACTIONS.iter().map(|(path, method, _)| (*path, method.as_str().to_lowercase()));
         let events = EVENT_ACTIONS.iter().map(|(path, method, _)| (*path, method.as_str().to_lowercase()));
-        let pages = ["/health", "/health/ready", "/health/live", "/health/services/{name}", "/metrics"];
-        let served: BTreeSet<_> = actions.chain(events).chain(pages.map(|path| (path, "get".to_owned()))).collect();
+        let pages = PAGES.map(|(path, _)| (path, "get".to_owned()));
+        let served: BTreeSet<_> = actions.chain(events).chain(pages).collect();
         let described: BTreeSet<_> =
             OPERATIONS.iter().map(|operation| (operation.path, operation.method.to_owned())).collect();
         assert_eq!(described, served);

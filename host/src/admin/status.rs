@@ -6,28 +6,29 @@ use serde_json::{Value, json};
 
 use crate::{
     component::{Accepted, History},
-    deploy::{self, Deployed, Deployment},
+    deploy::{self, Deployed},
     service::{ArmCounts, Ramp},
+    system::System,
 };
 use grant::Ceiling;
 use manifest::ServiceSettings;
 
-pub(super) fn host(deployment: &Deployment, uptime: Duration) -> Value {
-    let memory = deployment.loader.guest_memory();
+pub(super) fn host(system: &System, uptime: Duration) -> Value {
+    let (now, memory) = (system.current(), system.loader().guest_memory());
     json!({
-        "name": deployment.system,
+        "name": now.manifest.name,
         "version": env!("CARGO_PKG_VERSION"),
         "uptime": uptime.as_secs(),
-        "manifest": *deployment.manifest(),
+        "manifest": *now.applied,
         "guestMemory": { "bytes": memory.used_bytes(), "maxBytes": memory.max_bytes() },
-        "ceiling": deployment.services().values().find_map(|deployed| deployed.settings.grants.ceiling().map(Ceiling::file)),
-        "services": deployment.services().values().map(|deployed| service(deployment, deployed)).collect::<Vec<_>>(),
+        "ceiling": now.services.values().find_map(|deployed| deployed.settings.grants.ceiling().map(Ceiling::file)),
+        "services": now.services.values().map(|deployed| service(system, deployed)).collect::<Vec<_>>(),
     })
 }
 
-pub(super) fn service(deployment: &Deployment, deployed: &Deployed) -> Value {
+pub(super) fn service(system: &System, deployed: &Deployed) -> Value {
     let version = deployed.service.version();
-    let history = deployment.loader.histories.of(&deployed.settings.name);
+    let history = system.loader().histories.of(&deployed.settings.name);
     let grants = &deployed.settings.grants;
     let accepted: Vec<Value> =
         history.accepted.iter().map(|accepted| self::accepted(accepted, &deployed.settings)).collect();

@@ -17,7 +17,7 @@ use super::{
     run::{environment, load},
     table,
 };
-use crate::serve::{self, Explanation};
+use crate::system::{self, Explanation};
 use backend::identity::Identities;
 use manifest::Manifest;
 
@@ -70,7 +70,7 @@ fn request(
             Some(_) => Some(Identities::open(&manifest.issuers, &manifest.host.data)?),
             None => None,
         };
-        anyhow::Ok(serve::explain(manifest, identities.as_ref(), &method, &uri, token).await)
+        anyhow::Ok(system::explain(manifest, identities.as_ref(), &method, &uri, token).await)
     })?;
     match output.json {
         true => output.document(&explanation)?,
@@ -101,7 +101,7 @@ fn text(told: &Explanation) -> String {
     table(&rows)
 }
 
-fn token(authentication: &serve::Authentication) -> String {
+fn token(authentication: &system::Authentication) -> String {
     let Some(auth) = &authentication.auth else { return "none is asked for: the route is public".to_owned() };
     match (&authentication.subject, &authentication.refused) {
         (Some(subject), _) => {

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     serve::{self, Report, Running, Surroundings},
-    telemetry,
+    system, telemetry,
 };
 use document::problem::Problems;
 use grant::Ceiling;
@@ -86,7 +86,8 @@ pub(super) fn run(file: &Path, ceiling: Option<&Path>, watching: bool, output: O
     let progress = Progress::new(loaded.manifest.services.len());
     let (watch, digest) = (Arc::new(progress), loaded.digest);
     let lost = telemetry.lost.clone();
-    let surroundings = Surroundings { file: file.to_owned(), digest, ceiling, environment, watch, began, lost };
+    let of_system = system::Surroundings { file: file.to_owned(), environment, ceiling };
+    let surroundings = Surroundings { of_system, digest, watch, lost, began };
     let code = runtime.block_on(live(loaded.manifest, surroundings, watching, output));
     // Time for what was told to end: the private servers of a start that was broken off.
     runtime.shutdown_timeout(SHUTDOWN_TIMEOUT);

@@ -89,7 +89,7 @@ impl Outcome {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Start {
     /// The manifest's file: it is new, or nothing else was ever live.
-    File,
+    Manifest,
     /// The build that was swapped in last; the file has not changed since.
     Swapped(Digest),
 }
@@ -109,7 +109,7 @@ impl History {
     pub fn start(&self, file: Digest) -> Start {
         match self.live() {
             Some(live) if self.file == Some(file) && live != file => Start::Swapped(live),
-            _ => Start::File,
+            _ => Start::Manifest,
         }
     }
 
@@ -202,13 +202,13 @@ mod tests {
     #[test]
     fn a_restart_runs_the_last_swap_until_the_file_changes() {
         let mut history = History::default();
-        assert_eq!(history.start(digest("file")), Start::File);
+        assert_eq!(history.start(digest("file")), Start::Manifest);
         history.file = Some(digest("file"));
         history.advance(digest("file"));
-        assert_eq!(history.start(digest("file")), Start::File);
+        assert_eq!(history.start(digest("file")), Start::Manifest);
         history.advance(digest("swapped"));
         assert_eq!(history.start(digest("file")), Start::Swapped(digest("swapped")));
-        assert_eq!(history.start(digest("rebuilt")), Start::File);
+        assert_eq!(history.start(digest("rebuilt")), Start::Manifest);
     }
 
     #[test]

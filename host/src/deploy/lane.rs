@@ -7,7 +7,7 @@ use tokio::sync::{Mutex as Turns, OwnedMutexGuard, oneshot};
 
 /// The swaps of one service.
 #[derive(Default)]
-pub(super) struct Lane {
+pub struct Lane {
     turn: Arc<Turns<()>>,
     running: Arc<Mutex<Option<String>>>,
     waiting: Mutex<Option<Waiting>>,
@@ -21,7 +21,7 @@ struct Waiting {
 }
 
 /// The right to change what a service runs, until dropped.
-pub(super) struct Turn {
+pub struct Turn {
     running: Arc<Mutex<Option<String>>>,
     _turn: OwnedMutexGuard<()>,
 }
@@ -46,7 +46,7 @@ impl Lane {
     ///
     /// # Errors
     /// The version that came later and waits instead.
-    pub(super) async fn enter(&self, version: &str) -> Result<Turn, String> {
+    pub async fn enter(&self, version: &str) -> Result<Turn, String> {
         if let Ok(turn) = self.turn.clone().try_lock_owned() {
             return Ok(self.begin(turn, version));
         }
@@ -62,11 +62,11 @@ impl Lane {
     }
 
     /// Waits for its turn among the swaps, behind whoever runs; nobody supersedes it. Cancel safe.
-    pub(super) async fn turn(&self, what: &str) -> Turn {
+    pub async fn turn(&self, what: &str) -> Turn {
         self.begin(self.turn.clone().lock_owned().await, what)
     }
 
-    pub(super) fn pending(&self) -> Pending {
+    pub fn pending(&self) -> Pending {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).clone();
         Pending { running, waiting: self.slot().as_ref().map(|waiting| waiting.version.clone()) }
     }

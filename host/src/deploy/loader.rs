@@ -1,5 +1,5 @@
 //! From bytes to a version that could go live: compiled, compared with its grants, linked, started
-//! once. The same for a start of the host and for a swap; nothing here makes anything live.
+//! once. The same for a start of the host, an applied manifest and a swap; nothing here makes anything live.
 
 use std::{
     path::Path,
@@ -10,7 +10,6 @@ use std::{
     time::Duration,
 };
 
-use arc_swap::ArcSwap;
 use bytes::Bytes;
 use tokio::sync::oneshot;
 use wasmtime::component::Linker;
@@ -18,7 +17,7 @@ use wasmtime::component::Linker;
 use super::DeployError;
 use crate::{
     capability,
-    component::{self, Artifacts, Component, ComponentError, Digest, Entry, Histories, Outcome, Start},
+    component::{self, Artifacts, Component, ComponentError, Digest, Entry, Histories, Outcome},
     engine::{Compilers, Engine, GuestMemory},
     instance::{Blueprint, InstanceState},
     service::{DrainLimit, Version},
@@ -26,17 +25,16 @@ use crate::{
 };
 use backend::{
     Backends,
-    events::Events,
     folder::{self, OpenFolder},
 };
-use manifest::ServiceSettings;
+use manifest::{Manifest, ServiceSettings};
 
 /// The longest a compilation may take before the component is refused.
 const COMPILE_TIMEOUT: Duration = Duration::from_secs(30);
 /// The longest it may wait for those before it.
 const COMPILE_WAIT: Duration = Duration::from_secs(5 * 60);
 
-/// Which build a start of the host ran.
+/// Which build a service began with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
@@ -55,13 +53,11 @@ impl std::fmt::Display for Origin {
     }
 }
 
-/// What every build needs to become a version.
+/// What every build needs to become a version, but for what it reaches.
 pub struct Loader {
     engine: Engine,
     linker: Linker<InstanceState>,
-    /// What new builds reach.
-    backends: ArcSwap<Backends>,
-    pub artifacts: Arc<Artifacts>,
+    artifacts: Arc<Artifacts>,
     compilers: Arc<Compilers>,
     /// Of the bodies of calls, in both directions.
     body_limit_bytes: Arc<AtomicU64>,
@@ -70,59 +66,38 @@ pub struct Loader {
     pub counts: Arc<Counts>,
 }
 
+/// Limits that are the same for all builds at once, and change while they run.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// The largest body of a call.
+    pub body_limit_bytes: u64,
+    pub drain: Duration,
+    pub artifacts_max_bytes: u64,
+}
+
+impl Bounds {
+    pub fn of(manifest: &Manifest) -> Self {
+        Self {
+            body_limit_bytes: manifest.gateway.body_limit_bytes,
+            drain: manifest.host.drain,
+            artifacts_max_bytes: manifest.host.artifacts_max_bytes,
+        }
+    }
+}
+
 impl Loader {
     pub fn new(
         engine: Engine,
-        backends: Arc<Backends>,
         compilers: Compilers,
         artifacts: Artifacts,
         histories: Histories,
-        (body_limit_bytes, drain): (u64, Duration),
+        bounds: Bounds,
     ) -> Self {
         let linker = crate::capability::linker(&engine.wasm).expect("our own interfaces do not clash");
         let (compilers, artifacts, histories) = (Arc::new(compilers), Arc::new(artifacts), Arc::new(histories));
-        let (backends, body_limit_bytes) = (ArcSwap::new(backends), Arc::new(AtomicU64::new(body_limit_bytes)));
-        Self {
-            engine,
-            linker,
-            backends,
-            artifacts,
-            compilers,
-            body_limit_bytes,
-            drain: DrainLimit::new(drain),
-            histories,
-            counts: Arc::default(),
-        }
-    }
-
-    /// The version that a start of the host runs: the manifest's file, or what was swapped in since
-    /// that file was loaded. A swapped build that does not start gives way to the file this time; the
-    /// next start tries it again.
-    pub async fn first(&self, settings: &Arc<ServiceSettings>) -> Result<(Arc<Version>, Origin), DeployError> {
-        let wasm = self.read(settings).await?;
-        let file = Digest::of(&wasm);
-        if let Start::Swapped(digest) = self.histories.of(&settings.name).start(file) {
-            match self.again(settings, digest).await {
-                Ok(version) => return Ok((version, Origin::Swap)),
-                Err(error) => {
-                    let error = document::problem::chain(&error);
-                    tracing::error!(service = %settings.name, build = digest.short(), %error, "the build that was swapped in last does not start; running the manifest's file until the next start");
-                    let version = self.version(settings, &settings.component, wasm).await?;
-                    return Ok((version, Origin::Manifest));
-                }
-            }
-        }
-        let version = self.version(settings, &settings.component, wasm.clone()).await?;
-        let entry = entry(&version, Outcome::Started, "manifest", None);
-        self.remember(settings, Some(wasm), move |history| {
-            if history.file != Some(file) || history.live() != Some(file) {
-                history.note(entry);
-            }
-            history.file = Some(file);
-            history.advance(file);
-        })
-        .await?;
-        Ok((version, Origin::Manifest))
+        let body_limit_bytes = Arc::new(AtomicU64::new(bounds.body_limit_bytes));
+        let (drain, counts) = (DrainLimit::new(bounds.drain), Arc::default());
+        Self { engine, linker, artifacts, compilers, body_limit_bytes, drain, histories, counts }
     }
 
     /// The memory that all instances share.
@@ -130,35 +105,24 @@ impl Loader {
         &self.engine.memory
     }
 
-    /// What new builds reach now.
-    pub fn backends(&self) -> Arc<Backends> {
-        self.backends.load_full()
-    }
-
-    /// What builds reach from now on; those that run keep what they have.
-    pub(super) fn reach(&self, backends: Arc<Backends>) {
-        self.backends.store(backends);
-    }
-
-    /// The largest body of a call, for all builds at once.
-    pub fn bound_bodies(&self, body_limit_bytes: u64) {
-        self.body_limit_bytes.store(body_limit_bytes, Relaxed);
-    }
-
-    /// How long requests of a build may go on after it was replaced, for those that are from now on.
-    pub fn limit_drain(&self, drain: Duration) {
-        self.drain.set(drain);
-    }
-
-    /// What carries events, if anything does.
-    pub fn events(&self) -> Option<Arc<Events>> {
-        self.backends.load().events.clone()
+    /// What all builds go by from now on, those that run too; how long requests of a build may go on after
+    /// it was replaced, only those that are replaced from now on.
+    pub fn go_by(&self, bounds: Bounds) {
+        self.body_limit_bytes.store(bounds.body_limit_bytes, Relaxed);
+        self.drain.set(bounds.drain);
+        self.artifacts.bound(bounds.artifacts_max_bytes);
     }
 
     /// A build that ran before.
-    pub async fn again(&self, settings: &Arc<ServiceSettings>, digest: Digest) -> Result<Arc<Version>, DeployError> {
+    pub async fn again(
+        &self,
+        settings: &Arc<ServiceSettings>,
+        digest: Digest,
+        backends: Arc<Backends>,
+    ) -> Result<Arc<Version>, DeployError> {
         let wasm = self.kept(settings, digest).await?;
-        self.version(settings, Path::new("the kept build"), wasm).await
+        let component = self.component(settings, Path::new("the kept build"), wasm).await?;
+        self.start(settings, component, backends).await
     }
 
     /// A build that was sent or loaded before.
@@ -172,19 +136,7 @@ impl Loader {
         Ok(found.ok().flatten().ok_or_else(gone)?.into())
     }
 
-    /// Everything that can be found out about a build before it takes a request. `path` is what
-    /// messages call it.
-    async fn version(
-        &self,
-        settings: &Arc<ServiceSettings>,
-        path: &Path,
-        wasm: Bytes,
-    ) -> Result<Arc<Version>, DeployError> {
-        let component = self.component(settings, path, wasm).await?;
-        self.start(settings, component, self.backends()).await
-    }
-
-    /// Compiled, and nothing in it needs more than the manifest grants.
+    /// Compiled, and nothing in it needs more than the manifest grants. `path` is what messages call it.
     pub(super) async fn component(
         &self,
         settings: &ServiceSettings,
@@ -237,7 +189,7 @@ impl Loader {
     }
 
     /// The manifest's file.
-    pub(super) async fn read(&self, settings: &Arc<ServiceSettings>) -> Result<Bytes, DeployError> {
+    pub async fn read(&self, settings: &Arc<ServiceSettings>) -> Result<Bytes, DeployError> {
         let of = settings.clone();
         let reading = tokio::task::spawn_blocking(move || component::read(&of.component, of.build.as_deref()));
         match reading.await {
@@ -248,7 +200,7 @@ impl Loader {
         }
     }
 
-    pub(super) async fn compile(&self, service: &Arc<str>, path: &Path, wasm: Bytes) -> Result<Component, DeployError> {
+    pub async fn compile(&self, service: &Arc<str>, path: &Path, wasm: Bytes) -> Result<Component, DeployError> {
         let failed = |source| DeployError::Component { service: service.clone(), source };
         let (of, at, engine, artifacts) =
             (service.clone(), path.to_owned(), self.engine.clone(), self.artifacts.clone());
@@ -298,7 +250,7 @@ impl Loader {
 }
 
 /// Compares a component with what its manifest grants: its imports, then its own word.
-pub(super) fn permitted(component: &Component, settings: &ServiceSettings) -> Result<(), DeployError> {
+pub fn permitted(component: &Component, settings: &ServiceSettings) -> Result<(), DeployError> {
     let service = settings.name.clone();
     let missing = component.missing(&settings.grants);
     if !missing.is_empty() {
@@ -317,7 +269,7 @@ pub(super) fn permitted(component: &Component, settings: &ServiceSettings) -> Re
 }
 
 /// What a history says of `version`.
-pub(super) fn entry(version: &Version, outcome: Outcome, by: &str, reason: Option<String>) -> Entry {
+pub fn entry(version: &Version, outcome: Outcome, by: &str, reason: Option<String>) -> Entry {
     Entry {
         version: version.label.to_str().unwrap_or_default().to_owned(),
         digest: version.component.digest,
@@ -329,6 +281,6 @@ pub(super) fn entry(version: &Version, outcome: Outcome, by: &str, reason: Optio
 }
 
 /// RFC 3339, UTC, milliseconds.
-pub(super) fn now() -> String {
+pub fn now() -> String {
     format!("{:.3}", jiff::Timestamp::now())
 }

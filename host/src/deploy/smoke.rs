@@ -20,7 +20,7 @@ const ANSWER_MAX_BYTES: usize = 1 << 20;
 ///
 /// # Errors
 /// A sentence: it trapped, gave no whole answer, or one of 5xx.
-pub(super) async fn smoke(version: &Arc<Version>, smoke: &Smoke) -> Result<(), String> {
+pub async fn smoke(version: &Arc<Version>, smoke: &Smoke) -> Result<(), String> {
     let name = version.component.service.clone();
     let apart = Service::new(name.clone(), version.clone());
     let request = Request::builder()

@@ -25,6 +25,10 @@ pub enum Page {
     Service,
 }
 
+/// The pages about a host as a whole, on both listeners.
+pub const PAGES: [(&str, Page); 3] =
+    [("/health", Page::Whole), ("/health/ready", Page::Whole), ("/health/live", Page::Live)];
+
 /// One page of one host's health.
 pub struct Pages {
     pub health: Arc<Health>,

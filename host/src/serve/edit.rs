@@ -1,13 +1,13 @@
 //! What somebody who edits sources needs of a host that runs: the file of a component or of the
 //! manifest, as it is now, goes live.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use super::Running;
-use crate::deploy::{ApplyError, Fate, SwapError};
+use crate::{
+    deploy::Fate,
+    system::{ApplyError, SwapError},
+};
 use manifest::Manifest;
 
 /// Who asked for it, in histories.
@@ -26,12 +26,12 @@ pub enum Rebuilt {
 impl Running {
     /// What runs now.
     pub fn manifest(&self) -> Arc<Manifest> {
-        self.applier.manifest.load_full()
+        self.system.current().manifest.clone()
     }
 
     /// Makes the manifest's file the running manifest; a sentence for people.
     pub async fn apply_file(&self) -> Result<String, ApplyError> {
-        let done = self.applier.apply_file(BY, Instant::now()).await?;
+        let done = self.system.apply_file(BY.into()).await?;
         let changed = done.services.iter().filter(|(_, fate)| **fate != Fate::Kept);
         let changed: Vec<String> = changed.map(|(name, fate)| format!("{name} {fate}")).collect();
         let changed = if changed.is_empty() { "no service changed".to_owned() } else { changed.join(", ") };
@@ -44,7 +44,7 @@ impl Running {
 
     /// Swaps in what the service's component file is now.
     pub async fn rebuilt(&self, service: &str) -> Result<Rebuilt, SwapError> {
-        let swapped = self.deployment.swap_file(service, &BY.into()).await?;
+        let swapped = self.system.swap_file(service, &BY.into()).await?;
         Ok(swapped.map_or(Rebuilt::Same, |swapped| Rebuilt::Live { version: swapped.version, took: swapped.took }))
     }
 }

@@ -5,7 +5,10 @@ use std::{net::SocketAddr, path::PathBuf};
 use serde::Serialize;
 
 use super::Running;
-use crate::{component::Ungranted, deploy::Origin};
+use crate::{
+    component::Ungranted,
+    deploy::{Deployed, Origin},
+};
 use manifest::{Access, Manifest};
 
 /// The whole of it; one JSON line in a pipe.
@@ -55,9 +58,8 @@ pub struct ServiceRow {
 
 impl Running {
     pub fn report(&self) -> Report {
-        let manifest = self.applier.manifest.load();
-        let services = self.deployment.services();
-        let services = services.values().map(|deployed| {
+        let now = self.system.current();
+        let services = now.services.values().map(|deployed| {
             let version = deployed.service.version();
             ServiceRow {
                 name: deployed.settings.name.to_string(),
@@ -72,12 +74,12 @@ impl Running {
             }
         });
         Report {
-            name: manifest.name.clone(),
+            name: now.manifest.name.clone(),
             listening: Addresses { gateway: self.gateway.addresses.clone(), admin: self.admin.addresses[0] },
             start_ms: millis(self.began.elapsed()),
             services: services.collect(),
             admin_token: self.admin_token.clone(),
-            public_routes: public_routes(&manifest),
+            public_routes: public_routes(&now.manifest),
         }
     }
 }
@@ -87,7 +89,7 @@ fn public_routes(manifest: &Manifest) -> Vec<String> {
     public.map(|route| route.route.path.to_string()).collect()
 }
 
-fn permissions(deployed: &crate::deploy::Deployed) -> Vec<String> {
+fn permissions(deployed: &Deployed) -> Vec<String> {
     let variables = deployed.settings.env.keys().map(|name| format!("env {name}"));
     deployed.settings.grants.words().into_iter().chain(variables).collect()
 }

@@ -20,13 +20,7 @@ use http_body::Frame;
 use http_body_util::BodyExt;
 use wasmtime_wasi_http::WasiBody;
 
-use super::{
-    Version,
-    breaker::Admitted,
-    gate::Permit,
-    leave::Timer,
-    run::{Failure, GuestRun},
-};
+use super::{Failure, Version, breaker::Admitted, gate::Permit, leave::Timer, run::GuestRun};
 use crate::{instance::Instance, telemetry::counts::Trouble};
 use streaming::Streaming;
 

@@ -13,7 +13,8 @@ use gateway::context::RequestContext;
 
 use super::{
     Service,
-    run::{Failure, Guarded, explained},
+    failure::{Failure, explained},
+    guarded::Guarded,
 };
 use crate::{
     capability::{

@@ -19,7 +19,7 @@ use tokio::{
     time::{Sleep, sleep_until},
 };
 
-use super::run::Failure;
+use super::Failure;
 
 /// The drain limit, the same for all versions, in milliseconds; it changes while they run.
 #[derive(Debug, Clone)]

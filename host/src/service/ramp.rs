@@ -87,10 +87,10 @@ impl Ramp {
 impl Service {
     /// From now on `ramp` gets its share of the requests. One that had it before is superseded.
     pub fn begin(&self, ramp: Arc<Ramp>) {
-        ramp.version.comes();
+        ramp.version.admit_requests();
         let by = ramp.version.text().to_owned();
         if let Some(before) = self.ramp.swap(Some(ramp)) {
-            before.version.leaves();
+            before.version.withdraw();
             before.end(format!("superseded by {by}"));
         }
     }
@@ -114,7 +114,7 @@ impl Service {
     /// `ramp` has ended: its build gets no more requests.
     pub fn drop_ramp(&self, ramp: &Arc<Ramp>) {
         self.ramp.compare_and_swap(&Some(ramp.clone()), None);
-        ramp.version.leaves();
+        ramp.version.withdraw();
     }
 
     /// The live version, or the one on its way where a trace is in its share.

@@ -8,7 +8,19 @@ use std::{
 };
 
 /// The modules of `host`, each importing only those to its right.
-const ORDER: &[&str] = &["main", "cli", "serve", "admin", "deploy", "service", "component", "instance", "capability"];
+const ORDER: &[&str] = &[
+    "main",
+    "cli",
+    "serve",
+    "admin",
+    "system",
+    "deploy",
+    "consumers",
+    "service",
+    "component",
+    "instance",
+    "capability",
+];
 /// Anybody may import these; they import only each other.
 const LEAVES: &[&str] = &["telemetry", "engine", "health", "openapi"];
 /// The floors below the host. Which of them may know which other is cargo's to say.

@@ -150,7 +150,7 @@ impl Transaction {
     }
 
     /// Somebody is to be told when it commits.
-    pub(super) fn has_published(&self) {
+    pub(super) fn note_published(&self) {
         self.shared.published.store(true, Ordering::Relaxed);
     }
 

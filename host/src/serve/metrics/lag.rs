@@ -8,7 +8,6 @@ use std::{
 
 use tokio::{runtime::Handle, sync::Notify};
 
-use crate::deploy::Deployment;
 use backend::events::{Events, TopicReport};
 
 /// An answer is good for so long.
@@ -46,8 +45,8 @@ impl Lags {
     }
 
     /// Takes 100 ms at most, and an answer of Redis if there is one by then. Cancel safe.
-    pub(super) async fn read(&self, deployment: &Deployment) -> Arc<[TopicReport]> {
-        let Some(events) = deployment.loader.events() else { return Arc::default() };
+    pub(super) async fn read(&self, events: Option<&Arc<Events>>) -> Arc<[TopicReport]> {
+        let Some(events) = events.cloned() else { return Arc::default() };
         let answered = self.shared.answered.notified();
         if self.shared.is_due() {
             // Ends by itself, whoever still waits for it.

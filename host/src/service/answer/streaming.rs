@@ -16,11 +16,11 @@ use super::{Work, poll_here};
 use crate::{
     instance::Instance,
     service::{
-        Version,
+        Failure, Version,
         breaker::Admitted,
         gate::Permit,
         leave::{Limits, Over, Timer},
-        run::{Failure, GuestRun},
+        run::GuestRun,
     },
 };
 

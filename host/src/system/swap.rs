@@ -14,21 +14,15 @@ use bytes::Bytes;
 mod error;
 mod fitting;
 
-pub use error::{Step, SwapError};
-pub use fitting::{Widen, Widened, Widening};
-
-use super::{
-    Deployed, Deployment,
-    lane::Turn,
-    loader::{entry, now, permitted},
-    smoke::smoke,
-};
+use super::{System, ramp::Sent};
 use crate::{
     component::{Accepted, Changes, Digest, Entry, Outcome, changes},
+    deploy::{Deployed, Turn, entry, now, permitted, smoke},
     service::Version,
     telemetry::counts::{RampDecision, SwapOutcome},
 };
 use document::problem::chain;
+pub use error::{Step, SwapError};
 
 /// A build that went live.
 #[derive(Debug, Clone)]
@@ -50,15 +44,15 @@ pub struct Swapped {
 }
 
 /// How a build is to go live.
-#[derive(Clone, Default)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct SwapOptions {
     /// By shares of the requests.
     pub ramp: bool,
-    /// Gives it what it needs beyond the manifest; none: it is refused then.
-    pub accept: Option<Arc<dyn Widen>>,
+    /// It gets what it needs beyond the manifest; otherwise it is refused then.
+    pub accept: bool,
 }
 
-impl Deployment {
+impl System {
     /// Replaces the build of `service` by `wasm`; `by` is the name of the token that asks for it.
     /// Meant to run to its end in a task of its own: dropping it before the store changes nothing.
     pub async fn swap(
@@ -75,14 +69,14 @@ impl Deployment {
             let (deployed, turn) = self.enter(&before, &label).await?;
             let began = Instant::now();
             let path = Path::new("the new build");
-            let component = self.loader.compile(&deployed.settings.name, path, wasm.clone()).await?;
-            let fitting = self.fitting(&deployed.settings, &component, &options).await?;
+            let component = self.loader().compile(&deployed.settings.name, path, wasm.clone()).await?;
+            let fitting = self.fitting(&deployed.settings, &component, options).await?;
             let fitting::Fitting { settings, backends, accepted, .. } = &fitting;
-            self.loader.migrate(settings, backends).await?;
-            let version = self.loader.start(settings, component, backends.clone()).await?;
+            self.loader().migrate(settings, backends).await?;
+            let version = self.loader().start(settings, component, backends.clone()).await?;
             smoke(&version, &settings.smoke).await.map_err(|reason| SwapError::Smoke { reason })?;
             if options.ramp {
-                return self.set_out(&deployed, version, (wasm, by.clone()), turn, began).await;
+                return self.set_out(&deployed, version, Sent { wasm, by: by.clone() }, turn, began).await;
             }
             let noted = entry(&version, Outcome::Swapped, by, None);
             let new: Vec<_> =
@@ -92,7 +86,7 @@ impl Deployment {
                 history.note(noted);
                 history.accepted.extend(new);
             };
-            self.loader.remember(settings, Some(wasm), advance).await?;
+            self.loader().remember(settings, Some(wasm), advance).await?;
             if !accepted.is_empty() {
                 self.settle(&deployed, settings, backends);
                 tracing::warn!(service = %settings.name, by = &**by, permissions = accepted.join("; "), "permissions beyond the manifest were accepted");
@@ -115,7 +109,7 @@ impl Deployment {
     /// The same with the manifest's file of the component; none: it is what runs.
     pub async fn swap_file(self: &Arc<Self>, service: &str, by: &Arc<str>) -> Result<Option<Swapped>, SwapError> {
         let deployed = self.deployed(service)?;
-        let wasm = self.loader.read(&deployed.settings).await?;
+        let wasm = self.loader().read(&deployed.settings).await?;
         if deployed.service.version().component.digest == Digest::of(&wasm) {
             return Ok(None);
         }
@@ -141,7 +135,7 @@ impl Deployment {
         let (deployed, turn) = self.enter(&before, "a rollback").await?;
         let began = Instant::now();
         let live = || deployed.service.version().text().to_owned();
-        let Some(previous) = self.loader.histories.of(service).previous() else {
+        let Some(previous) = self.loader().histories.of(service).previous() else {
             return Err(SwapError::NoPrevious { service: deployed.settings.name.clone(), version: live() });
         };
         let kept = deployed.service.previous().filter(|version| version.component.digest == previous);
@@ -150,14 +144,14 @@ impl Deployment {
                 permitted(&version.component, &deployed.settings)?;
                 version
             }
-            None => self.loader.again(&deployed.settings, previous).await?,
+            None => self.loader().again(&deployed.settings, previous, self.current().backends.clone()).await?,
         };
         let noted = entry(&version, Outcome::RolledBack, by, None);
         let retreat = move |history: &mut crate::component::History| {
             history.retreat();
             history.note(noted);
         };
-        self.loader.remember(&deployed.settings, None, retreat).await?;
+        self.loader().remember(&deployed.settings, None, retreat).await?;
         let swapped = self.go_live(&deployed, version, turn, began);
         deployed.service.counts().swaps.count(SwapOutcome::RolledBack);
         deployed.service.counts().swap_duration.record(swapped.took);
@@ -208,7 +202,7 @@ impl Deployment {
         };
         deployed.service.counts().swaps.count(counted);
         let entry = Entry { version, digest, at: now(), outcome, by: by.to_owned(), reason: Some(reason) };
-        if let Err(error) = self.loader.remember(&deployed.settings, None, |history| history.note(entry)).await {
+        if let Err(error) = self.loader().remember(&deployed.settings, None, |history| history.note(entry)).await {
             tracing::warn!(%service, error = %chain(&error), "a refused swap could not be written down");
         }
     }

@@ -7,13 +7,17 @@ use http::Request;
 
 use crate::{
     deploy::{Deployed, Services},
-    health::{Cached, ServiceHealth},
+    health::{Cached, Checked, ServiceHealth},
 };
-use backend::{Backends, keyvalue::KeyValues, postgres::Databases, redis::Store};
+use ::backend::{Backends, keyvalue::KeyValues, postgres::Databases, redis::Store};
 use manifest::Manifest;
 
+pub(super) fn of(manifest: &Manifest, services: &Services, backends: &Backends) -> Checked {
+    Checked { services: each(manifest, services, backends), own: own(manifest, backends) }
+}
+
 /// A check for each database and each key-value store, shared by the services that were granted it.
-pub(super) fn of(manifest: &Manifest, services: &Services, backends: &Backends) -> BTreeMap<Arc<str>, ServiceHealth> {
+fn each(manifest: &Manifest, services: &Services, backends: &Backends) -> BTreeMap<Arc<str>, ServiceHealth> {
     let (databases, stores) = (&backends.databases, &backends.keyvalue);
     let shared: BTreeMap<Arc<str>, Arc<Cached>> = manifest
         .databases
@@ -57,7 +61,7 @@ pub(super) fn of(manifest: &Manifest, services: &Services, backends: &Backends) 
 
 /// What the gateway itself depends on. Without its Redis limits are counted in memory, so that it
 /// is degraded at most.
-pub(super) fn own(manifest: &Manifest, backends: &Backends) -> Vec<(String, Arc<Cached>)> {
+fn own(manifest: &Manifest, backends: &Backends) -> Vec<(String, Arc<Cached>)> {
     let store = manifest.gateway.limit_store.as_deref().and_then(|name| backends.redis.get(name));
     store.map(|store| (format!("redis.{}", store.name()), Arc::new(redis(store.clone())))).into_iter().collect()
 }
@@ -97,6 +101,7 @@ fn callee(name: &Arc<str>, services: &Services) -> Cached {
         Box::pin(std::future::ready(told))
     })
 }
+
 /// What a check of a component's own path may take.
 const TIMEOUT: Duration = Duration::from_secs(1);
 

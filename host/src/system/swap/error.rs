@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::super::DeployError;
+use crate::deploy::DeployError;
 
 /// Where a swap stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

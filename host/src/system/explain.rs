@@ -20,8 +20,8 @@ use http::{HeaderValue, Method, Request, Response, Uri, header::AUTHORIZATION};
 use http_body_util::{BodyExt, Full};
 use serde::Serialize;
 
-use super::front;
-use backend::identity::Identities;
+use super::routes;
+use ::backend::identity::Identities;
 use manifest::{Access, Manifest, RouteSettings, Target};
 
 /// The decision about one request.
@@ -85,14 +85,14 @@ pub async fn explain(
 ) -> Explanation {
     let verifier = |issuer: &str| verifier(identities, issuer);
     let request = request(manifest, method, uri, token);
-    let mut entries = front::own_routes(manifest, &nobody(0));
+    let mut entries = routes::own_pages(manifest, &|_page| nobody());
     let own = entries.len();
     let routes = manifest.routes.iter().enumerate();
     entries.extend(routes.map(|(index, settings)| {
         let label = index.to_string().into();
-        front::entry(settings, nobody(own + index), label, &verifier)
+        routes::entry(settings, nobody(), label, &verifier)
     }));
-    let settings = front::settings(&manifest.gateway, &verifier);
+    let settings = routes::settings(&manifest.gateway, &verifier);
     let order = order(&entries, &request);
     let gateway = Gateway::new(RouteTable::new(entries).unwrap_or_default(), settings);
     let answer = gateway.handle((Ipv4Addr::LOCALHOST, 0).into(), false, request).await;
@@ -120,7 +120,7 @@ pub async fn explain(
 const REACHED: u16 = 299;
 const OWN_PAGE: &str = "a page of the host itself";
 
-fn nobody(_index: usize) -> Arc<dyn Dispatch> {
+fn nobody() -> Arc<dyn Dispatch> {
     Arc::new(|_cx: Arc<RequestContext>, _request: Request<Body>| -> Dispatched<'static> {
         let mut answer = Response::new(body::empty());
         *answer.status_mut() = http::StatusCode::from_u16(REACHED).expect("a status");

@@ -12,9 +12,10 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{Deployed, Deployment, SwapError, Swapped, lane::Turn, loader::entry};
+use super::{SwapError, Swapped, System};
 use crate::{
     component::{Outcome, changes},
+    deploy::{Deployed, Turn, entry},
     service::{ArmCounts, Ramp, Version},
     telemetry::counts::RampDecision,
 };
@@ -26,27 +27,32 @@ const LOOK: Duration = Duration::from_millis(50);
 /// A build that nobody asks for so long in one step is taken back.
 const STEP_MAX: Duration = Duration::from_secs(60 * 60);
 
-/// A ramp and who asked for it.
+/// A build that was sent, and who sent it.
+pub(super) struct Sent {
+    pub(super) wasm: Bytes,
+    pub(super) by: Arc<str>,
+}
+
+/// A ramp and what it is about.
 struct Climb {
     deployed: Arc<Deployed>,
     ramp: Arc<Ramp>,
-    wasm: Bytes,
-    by: Arc<str>,
+    sent: Sent,
 }
 
-impl Deployment {
+impl System {
     /// Gives `version` its first share, and whoever leads it further the rest.
     pub(super) async fn set_out(
         self: &Arc<Self>,
         deployed: &Arc<Deployed>,
         version: Arc<Version>,
-        (wasm, by): (Bytes, Arc<str>),
+        sent: Sent,
         turn: Turn,
         began: Instant,
     ) -> Result<Swapped, SwapError> {
         let settings = &deployed.settings.ramp;
-        let noted = entry(&version, Outcome::Ramping, &by, None);
-        self.loader.remember(&deployed.settings, None, |history| history.note(noted)).await?;
+        let noted = entry(&version, Outcome::Ramping, &sent.by, None);
+        self.loader().remember(&deployed.settings, None, |history| history.note(noted)).await?;
         let swapped = Swapped {
             service: deployed.settings.name.clone(),
             version: version.text().to_owned(),
@@ -61,7 +67,7 @@ impl Deployment {
         let ramp = Arc::new(Ramp::new(version, first, settings.window, min));
         deployed.service.begin(ramp.clone());
         drop(turn);
-        tokio::spawn(self.clone().climb(Climb { deployed: deployed.clone(), ramp, wasm, by }));
+        tokio::spawn(self.clone().climb(Climb { deployed: deployed.clone(), ramp, sent }));
         Ok(swapped)
     }
 
@@ -89,7 +95,7 @@ impl Deployment {
     /// All steps went well: the build goes live as any other does.
     async fn arrive(&self, climb: Climb) {
         let began = Instant::now();
-        let Climb { deployed, ramp, wasm, by } = &climb;
+        let Climb { deployed, ramp, sent: Sent { wasm, by } } = &climb;
         let turn = deployed.lane.turn(ramp.version.text()).await;
         // From here on a rollback waits for the turn, and rolls this build back.
         if !ramp.end("it goes live".to_owned()) {
@@ -103,7 +109,7 @@ impl Deployment {
             history.advance(digest);
             history.note(noted);
         };
-        if let Err(error) = self.loader.remember(&deployed.settings, Some(wasm.clone()), advance).await {
+        if let Err(error) = self.loader().remember(&deployed.settings, Some(wasm.clone()), advance).await {
             self.taken_back(&climb, &chain(&error)).await;
             return drop(turn);
         }
@@ -112,14 +118,14 @@ impl Deployment {
     }
 
     async fn taken_back(&self, climb: &Climb, reason: &str) {
-        let Climb { deployed, ramp, by, .. } = climb;
+        let Climb { deployed, ramp, sent: Sent { by, .. } } = climb;
         ramp.end(reason.to_owned());
         deployed.service.drop_ramp(ramp);
         deployed.service.counts().ramps.count(RampDecision::Reverted);
         let (service, version) = (&deployed.settings.name, ramp.version.text());
         tracing::warn!(%service, version, reason, "a ramp was taken back; the build before it answers all requests");
         let noted = entry(&ramp.version, Outcome::Reverted, by, Some(reason.to_owned()));
-        if let Err(error) = self.loader.remember(&deployed.settings, None, |history| history.note(noted)).await {
+        if let Err(error) = self.loader().remember(&deployed.settings, None, |history| history.note(noted)).await {
             tracing::warn!(%service, error = %chain(&error), "the end of a ramp could not be written down");
         }
     }

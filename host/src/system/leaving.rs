@@ -8,7 +8,8 @@ use std::{
 
 use gateway::call::Callee;
 
-use super::{Deployed, Deployment};
+use super::System;
+use crate::deploy::Deployed;
 
 /// A service that is not in the manifest any more, until its last callers are done.
 pub(super) struct Leaving {
@@ -16,7 +17,7 @@ pub(super) struct Leaving {
     until: Instant,
 }
 
-impl Deployment {
+impl System {
     /// Lets those go whose time to be called is over.
     pub fn part(&self) {
         let mut leaving = self.leaving();
@@ -41,7 +42,7 @@ impl Deployment {
         let services = self.services();
         // Later ones win: a service that is back is the new one.
         let all = old.chain(services.values().map(|deployed| deployed.callee.clone()));
-        self.loader.backends().directory.replace(all);
+        self.current().backends.directory.replace(all);
     }
 
     fn leaving(&self) -> MutexGuard<'_, Vec<Leaving>> {

@@ -1,0 +1,109 @@
+//! A changed manifest becomes the running one, whole or not at all.
+//!
+//! Decides who may say what: a manifest that is sent, or the file on the machine, which may say
+//! everything. What follows is the same for both, and for a start: `next`, then `commit`. Requests in
+//! flight finish on what they began with.
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{
+    Applied, ApplyError, System, change,
+    next::{self, Wanted},
+};
+use crate::{deploy::Fate, telemetry::counts::ApplyOutcome};
+use ::document::problem::Problems;
+use manifest::{Confines, Loaded, Manifest};
+
+/// A manifest that runs now.
+pub struct Done {
+    pub services: BTreeMap<Arc<str>, Fate>,
+    pub manifest: Arc<Applied>,
+    pub took: Duration,
+}
+
+impl System {
+    /// Makes a manifest that was sent the running one. `by` is the name of the token that asks for it.
+    /// Meant to run to its end in a task of its own.
+    ///
+    /// # Errors
+    /// Why nothing was changed; at once while another one is being applied.
+    pub async fn apply(&self, text: String, by: Arc<str>) -> Result<Done, ApplyError> {
+        let Ok(_turn) = self.turn.try_lock() else { return self.counted(Err(ApplyError::Busy)) };
+        let began = Instant::now();
+        let (running, file) = (self.current().manifest.clone(), self.ground.given.file.clone());
+        let (environment, ceiling) = (self.ground.given.environment.clone(), self.ground.given.ceiling.clone());
+        let reading = move || {
+            let here = Manifest::load(&file, &environment).ok().map(|loaded| loaded.manifest);
+            let confines = Confines::of([Some(&*running), here.as_ref()].into_iter().flatten());
+            let loaded = Manifest::load_sent(&file, &text, &environment, &confines);
+            let loaded = loaded.and_then(|loaded| loaded.under(ceiling.as_ref())).map_err(ApplyError::Wrong)?;
+            match change::refused(&running, &loaded.manifest, here.as_ref()) {
+                refused if refused.is_empty() => Ok(loaded),
+                refused => Err(ApplyError::Refused(refused)),
+            }
+        };
+        self.counted(self.take_over(reading, by, began).await)
+    }
+
+    /// The manifest's file as it is now; waits for one that is being applied.
+    ///
+    /// # Errors
+    /// Why nothing was changed.
+    pub async fn apply_file(&self, by: Arc<str>) -> Result<Done, ApplyError> {
+        let began = Instant::now();
+        let _turn = self.turn.lock().await;
+        let (file, environment) = (self.ground.given.file.clone(), self.ground.given.environment.clone());
+        let ceiling = self.ground.given.ceiling.clone();
+        let under = move |loaded: Loaded| loaded.under(ceiling.as_ref());
+        let reading = move || -> Result<Loaded, Problems> { Manifest::load(&file, &environment).and_then(under) };
+        self.counted(self.take_over(|| reading().map_err(ApplyError::Wrong), by, began).await)
+    }
+
+    fn counted(&self, outcome: Result<Done, ApplyError>) -> Result<Done, ApplyError> {
+        let counts = &self.loader().counts;
+        counts.applied.count(match &outcome {
+            Ok(_) => ApplyOutcome::Applied,
+            Err(ApplyError::Wrong(_)) => ApplyOutcome::Invalid,
+            Err(ApplyError::Busy | ApplyError::Refused(_) | ApplyError::NeedsRestart(_)) => ApplyOutcome::Refused,
+            Err(ApplyError::Backend(_) | ApplyError::Services(_)) => ApplyOutcome::Failed,
+        });
+        if !matches!(outcome, Err(ApplyError::Busy)) {
+            // Those, too, that never came to run. Another one that is being applied may be making some now.
+            let services = self.services();
+            counts.keep(|name| services.contains_key(name));
+        }
+        outcome
+    }
+
+    /// Runs what `reading` reads; the caller holds the turn.
+    async fn take_over(
+        &self,
+        reading: impl FnOnce() -> Result<Loaded, ApplyError> + Send + 'static,
+        by: Arc<str>,
+        began: Instant,
+    ) -> Result<Done, ApplyError> {
+        let broken = |_broken| ApplyError::Backend("reading the manifest broke off".to_owned());
+        let loaded = tokio::task::spawn_blocking(reading).await.map_err(broken)??;
+        let wanted = Wanted { manifest: loaded.manifest, digest: loaded.digest, by };
+        let prepared = next::next(&self.ground, Some(&self.current()), wanted, None).await?;
+        // From here on nothing can fail.
+        let (services, manifest) = (prepared.fates.clone(), prepared.current.applied.clone());
+        let done = Done { services, manifest, took: began.elapsed() };
+        let gone = self.commit(prepared);
+        for warning in &loaded.warnings {
+            tracing::warn!(file = %warning.file.display(), "{warning}");
+        }
+        self.forget(gone).await;
+        tracing::info!(
+            by = done.manifest.by,
+            restart = done.manifest.restart.join(", "),
+            tookMs = done.took.as_millis() as u64,
+            "a changed manifest runs"
+        );
+        Ok(done)
+    }
+}

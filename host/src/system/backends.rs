@@ -1,0 +1,141 @@
+//! What services reach under a manifest: databases, issuers, Redis, events.
+//!
+//! The first manifest has all of it started; a later one shares with what runs whatever is the same.
+//! What is made here is used by nobody yet, and dropping it changes nothing; only what was started
+//! must be stopped.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use super::{Current, Ground, NextError};
+use ::backend::{
+    Backends,
+    events::Events,
+    identity::Identities,
+    keyvalue::KeyValues,
+    postgres::{Databases, Progress},
+    redis::Stores,
+};
+use ::document::problem::chain;
+use grant::{DatabaseGrant, Granted};
+use manifest::{Manifest, RedisPlace, ServiceSettings};
+
+/// The backends of `manifest`, in place of those that run, if any do.
+pub(super) async fn next(
+    ground: &Ground,
+    before: Option<&Current>,
+    manifest: &Manifest,
+) -> Result<Arc<Backends>, NextError> {
+    let next = match before {
+        None => started(ground, manifest).await?,
+        Some(before) => changed(before, manifest).await?,
+    };
+    Ok(Arc::new(next))
+}
+
+/// Whatever is started before a failure is stopped.
+async fn started(ground: &Ground, manifest: &Manifest) -> Result<Backends, NextError> {
+    let identity = Arc::new(Identities::open(&manifest.issuers, ground.data.path())?);
+    let (servers, grants) = (ground.servers(), grants(manifest));
+    let publishers = publishers(manifest.services.values());
+    let progress = |progress: Progress<'_>| tracing::debug!(?progress, "preparing databases");
+    let databases =
+        Databases::start(&manifest.databases, &grants, &publishers, &ground.data, &servers, &progress).await?;
+    warn(&databases);
+    match Stores::start(&manifest.redis, &ground.data, &servers, events_are_embedded(manifest)).await {
+        Ok(redis) => {
+            let (databases, redis, directory) = (Arc::new(databases), Arc::new(redis), Arc::default());
+            let keyvalue = Arc::new(KeyValues::new(&manifest.name, &manifest.keyvalue, &redis));
+            let (events, publishers, outbound) = (events(manifest, &redis), Arc::default(), ground.outbound.clone());
+            Ok(Backends { databases, identity, redis, keyvalue, directory, outbound, events, publishers })
+        }
+        Err(error) => {
+            databases.stop().await;
+            Err(error.into())
+        }
+    }
+}
+
+/// What is the same is shared with what runs.
+async fn changed(before: &Current, manifest: &Manifest) -> Result<Backends, NextError> {
+    let (now, running) = (&before.backends, &*before.manifest);
+    let mut next = (**now).clone();
+    let grants = grants(manifest);
+    let [known, publishers] = [running, manifest].map(|manifest| publishers(manifest.services.values()));
+    if manifest.databases != running.databases || grants != self::grants(running) || publishers != known {
+        next.databases = Arc::new(now.databases.changed(&manifest.databases, &grants, &publishers).await?);
+        warn(&next.databases);
+    }
+    if running.events.is_none() && manifest.events.is_some() {
+        if events_are_embedded(manifest) {
+            now.redis.fsync_always().await?;
+        }
+        next.events = events(manifest, &now.redis);
+    }
+    if manifest.keyvalue != running.keyvalue {
+        next.keyvalue = Arc::new(KeyValues::new(&manifest.name, &manifest.keyvalue, &now.redis));
+    }
+    if manifest.issuers != running.issuers {
+        next.identity = Arc::new(now.identity.changed(&manifest.issuers, &manifest.host.data)?);
+    }
+    Ok(next)
+}
+
+/// Databases for all services as they are, and `of` as it will be.
+///
+/// # Errors
+/// A sentence.
+pub(super) async fn widened(now: &Current, of: &ServiceSettings) -> Result<Arc<Backends>, String> {
+    let others = now.services.values().map(|deployed| &*deployed.settings).filter(|other| other.name != of.name);
+    let all: Vec<_> = others.chain([of]).collect();
+    let grants: Vec<_> = all.iter().flat_map(|settings| settings.grants.databases()).collect();
+    let publishers = publishers(all.into_iter());
+    let changed = now.backends.databases.changed(&now.manifest.databases, &grants, &publishers).await;
+    let databases = Arc::new(changed.map_err(|error| chain(&error))?);
+    Ok(Arc::new(Backends { databases, ..(*now.backends).clone() }))
+}
+
+/// Whose surroundings are others than before, although their own settings may be the same.
+pub(super) fn touched(before: &Manifest, manifest: &Manifest, settings: &ServiceSettings) -> bool {
+    let is_reissued =
+        |auth: &Arc<str>| manifest.issuers.get(auth).is_some_and(|new| before.issuers.get(auth) != Some(new));
+    let is_kept_otherwise = |store: &Arc<str>| before.keyvalue.get(store) != manifest.keyvalue.get(store);
+    let is_bounded_otherwise = |name: &Arc<str>| before.databases.get(name) != manifest.databases.get(name);
+    settings.grants.signs().is_some_and(|sign| is_reissued(&sign.auth))
+        || settings.grants.stores().any(|granted| is_kept_otherwise(&granted.get().store))
+        || settings.grants.databases().any(|granted| is_bounded_otherwise(&granted.get().database))
+}
+
+pub(super) async fn stop(backends: &Backends) {
+    if let Some(events) = &backends.events {
+        events.stop().await;
+    }
+    tokio::join!(backends.databases.stop(), backends.redis.stop());
+}
+
+/// Who leaves events in the databases that they may write.
+fn publishers<'a>(services: impl Iterator<Item = &'a ServiceSettings>) -> BTreeSet<Arc<str>> {
+    services.filter(|service| !service.grants.publishes().is_empty()).map(|service| service.name.clone()).collect()
+}
+
+fn grants(manifest: &Manifest) -> Vec<Granted<DatabaseGrant>> {
+    manifest.services.values().flat_map(|service| service.grants.databases()).collect()
+}
+
+/// What carries events, not started.
+fn events(manifest: &Manifest, stores: &Stores) -> Option<Arc<Events>> {
+    let settings = manifest.events.as_ref()?;
+    let store = stores.get(&settings.redis)?.clone();
+    Some(Arc::new(Events::new(store, &manifest.name, settings.clone())))
+}
+
+/// Events are promised to be kept, so the server that carries them writes each one down at once.
+fn events_are_embedded(manifest: &Manifest) -> bool {
+    let carries = manifest.events.as_ref().and_then(|events| manifest.redis.get(&events.redis));
+    carries.is_some_and(|redis| matches!(redis.place, RedisPlace::Embedded))
+}
+
+fn warn(databases: &Databases) {
+    for warning in databases.warnings() {
+        tracing::warn!("{warning}");
+    }
+}

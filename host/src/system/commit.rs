@@ -1,0 +1,101 @@
+//! What was prepared becomes current, in one store; then everything that follows from it.
+//!
+//! Nothing here can fail. The same for a start and for an applied manifest: a start has nothing
+//! before it, that is all.
+
+use std::sync::{Arc, Mutex};
+
+use arc_swap::ArcSwap;
+use gateway::{gateway::Gateway, listener::Admission};
+
+use super::{Current, Ground, System, next::Prepared};
+use crate::{
+    consumers::Consumers,
+    deploy::{Bounds, Deployed, Gone},
+    health::Checked,
+};
+use ::backend::outbox::{Publisher, Relays};
+use manifest::{Manifest, ServiceSettings};
+
+impl System {
+    /// Makes `prepared` the system that runs, where there was none.
+    pub(super) fn begin(ground: Ground, prepared: Prepared) -> (Self, Gone) {
+        let Prepared { current, table, checked, gone, .. } = prepared;
+        let system = Self {
+            gateway: Arc::new(Gateway::new(table.routes, table.settings)),
+            admission: Admission::new(current.manifest.gateway.connections_max),
+            current: ArcSwap::from_pointee(current),
+            leaving: Mutex::default(),
+            consumers: Consumers::default(),
+            relays: Relays::default(),
+            turn: Arc::default(),
+            ground,
+        };
+        system.follow(None, checked);
+        (system, gone)
+    }
+
+    /// Makes `prepared` what runs. Requests in flight finish where they are.
+    pub(super) fn commit(&self, prepared: Prepared) -> Gone {
+        let Prepared { current, table, checked, gone, turns: _until_current, .. } = prepared;
+        // Before anybody new is there: who asks for a connection asks the new pools for it.
+        current.backends.databases.take_over(&self.current().backends.databases);
+        let before = self.current.swap(Arc::new(current));
+        self.gateway.replace(table.routes, table.settings);
+        self.follow(Some(&before), checked);
+        gone
+    }
+
+    /// What is one for all manifests goes by the one that runs now.
+    fn follow(&self, before: Option<&Current>, checked: Checked) {
+        let now = self.current();
+        self.loader().go_by(Bounds::of(&now.manifest));
+        self.admission.resize(now.manifest.gateway.connections_max);
+        if let (Some(events), Some(settings)) = (&now.backends.events, &now.manifest.events) {
+            events.keep(settings.clone());
+        }
+        self.health().replace(checked);
+        let olds = before.into_iter().flat_map(|before| before.services.values());
+        self.leave(olds.clone().filter(|old| !now.services.contains_key(&old.settings.name)), now.manifest.host.drain);
+        // Who is handed events may call, and who may publish is known before anything is carried on.
+        self.take_part();
+        let is_now =
+            |old: &&Arc<Deployed>| now.services.get(&old.settings.name).is_some_and(|new| Arc::ptr_eq(new, old));
+        olds.filter(|old| !is_now(old)).for_each(|old| old.service.retire());
+        if let Some(events) = &now.backends.events {
+            events.start();
+        }
+        let (outboxes, events) = (now.backends.databases.outboxes(), now.backends.events.as_ref());
+        self.relays.replace(outboxes, events, &now.backends.publishers);
+        tell_unrestricted(&now.manifest);
+    }
+
+    /// From now on the services that run are handed events and may publish as their settings say.
+    pub(super) fn take_part(&self) {
+        let now = self.current();
+        let each = || now.services.values().map(|deployed| (deployed.settings.clone(), deployed.service.clone()));
+        let publisher = |settings: &ServiceSettings| {
+            let busy_max = settings.limits.timeout.max(settings.events.timeout);
+            (settings.name.clone(), Publisher { grants: settings.grants.clone(), busy_max })
+        };
+        now.backends.publishers.replace(each().map(|(settings, _)| publisher(&settings)));
+        if let Some(events) = &now.backends.events {
+            events.keep_counts(|name| now.services.contains_key(name));
+        }
+        self.consumers.replace(now.backends.events.as_ref(), each());
+    }
+
+    /// Forgets accepted permissions that do not hold any more. It cannot fail: the same is found out again.
+    pub(super) async fn forget(&self, gone: Gone) {
+        let histories = self.loader().histories.clone();
+        // A panic in it has been logged.
+        let _ = tokio::task::spawn_blocking(move || gone.settle(&histories)).await;
+    }
+}
+
+/// As loud as the log can: on a terminal an error is red.
+fn tell_unrestricted(manifest: &Manifest) {
+    for service in manifest.services.values().filter(|service| service.grants.is_unrestricted()) {
+        tracing::error!(service = %service.name, unrestricted = true, "a service may reach everything (`net = true`), this machine and its neighbours too; for development only");
+    }
+}

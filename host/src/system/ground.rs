@@ -1,0 +1,99 @@
+//! What a system stands on for as long as the host runs: its data folder, the engine, the histories.
+//! Opened once, from the manifest of the start; no manifest that comes later changes it.
+
+use std::{
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use super::StartError;
+use crate::{
+    component::{Artifacts, Histories},
+    deploy::{Bounds, Loader},
+    engine::{Compilers, Engine, EngineSettings},
+    health::{Checked, Health},
+};
+use ::backend::{
+    embedded::{self, DataFolder},
+    http::Outbound,
+};
+use grant::Ceiling;
+use manifest::{Environment, Manifest};
+
+/// What a system is given from outside; read once.
+pub struct Surroundings {
+    /// The manifest's file as the user wrote it: messages call it so.
+    pub file: PathBuf,
+    pub environment: Environment,
+    /// The operator's limit on what services may reach.
+    pub ceiling: Option<Arc<Ceiling>>,
+}
+
+/// All of it.
+pub struct Ground {
+    pub(super) given: Surroundings,
+    /// Ours alone while we run.
+    pub(super) data: DataFolder,
+    pub(super) outbound: Outbound,
+    /// What the engine was started with.
+    pub(super) engine: EngineSettings,
+    pub(super) loader: Arc<Loader>,
+    pub(super) health: Arc<Health>,
+}
+
+impl Ground {
+    pub fn open(manifest: &Manifest, given: Surroundings) -> Result<Self, StartError> {
+        let roots = given.environment.get("SSL_CERT_FILE").map(Path::new);
+        let outbound = Outbound::new(roots)?;
+        let data = DataFolder::open(&manifest.host.data)?;
+        let histories = Histories::open(&manifest.host.data).map_err(StartError::Histories)?;
+        let engine = engine_settings(manifest);
+        let artifacts = Artifacts::open(&manifest.host.data, manifest.host.artifacts_max_bytes)?;
+        let compilers = Compilers::start().map_err(StartError::Compilers)?;
+        let loader = Loader::new(Engine::new(engine)?, compilers, artifacts, histories, Bounds::of(manifest));
+        let (loader, health) = (Arc::new(loader), Arc::new(Health::new(Checked::default())));
+        Ok(Self { given, data, outbound, engine, loader, health })
+    }
+
+    /// The folder that is ours alone.
+    pub fn data(&self) -> &DataFolder {
+        &self.data
+    }
+
+    /// What private servers are started with.
+    pub(super) fn servers(&self) -> embedded::Environment {
+        let variable = |name: &str| self.given.environment.get(name);
+        embedded::Environment {
+            path: variable("PATH").map(Into::into),
+            postgres: variable("ARCHIPEL_POSTGRES").map(PathBuf::from),
+            redis: variable("ARCHIPEL_REDIS").map(PathBuf::from),
+            runtime: variable("XDG_RUNTIME_DIR").map(PathBuf::from),
+        }
+    }
+}
+
+/// Slots beyond this are not reserved: the address space of one is more than 4 GiB.
+const INSTANCES_MAX: u32 = 2_000;
+
+/// So many are reserved at least, so that an applied manifest may add services.
+const INSTANCES_MIN: u32 = 512;
+
+/// What a slot can hold at least, so that an applied manifest may raise `limits.memory`: address
+/// space, and that of a slot is larger.
+const INSTANCE_MEMORY_MIN_BYTES: u64 = 1 << 30;
+
+/// How large the engine must be for a manifest.
+pub(super) fn engine_settings(manifest: &Manifest) -> EngineSettings {
+    let limits = || manifest.services.values().map(|service| &service.limits);
+    let requests = limits().map(|limits| limits.concurrency.get());
+    let consumers = manifest.services.values().filter(|service| service.grants.subscription().is_some());
+    let events = consumers.map(|service| service.events.concurrency.get());
+    let concurrency: u32 = requests.chain(events).fold(0, u32::saturating_add);
+    EngineSettings {
+        instances_max: concurrency.clamp(INSTANCES_MIN, INSTANCES_MAX),
+        instance_memory_max_bytes: limits().map(|limits| limits.memory_bytes).fold(INSTANCE_MEMORY_MIN_BYTES, u64::max),
+        guest_memory_bytes: manifest.host.guest_memory_bytes,
+        workers: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+    }
+}
