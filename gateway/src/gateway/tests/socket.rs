@@ -1,0 +1,104 @@
+//! The gateway behind its real listener: what a client on a socket gets.
+
+use std::net::SocketAddr;
+
+use http_body_util::Empty;
+use hyper::client::conn::http2::{SendRequest, handshake};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
+
+use super::*;
+use crate::{drain::Drain, listener};
+
+/// Nothing here takes longer unless it is broken.
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A gateway that listens on 127.0.0.1 until it is dropped.
+pub(super) struct Served {
+    pub(super) address: SocketAddr,
+    drain: Drain,
+}
+
+impl Served {
+    pub(super) fn new(gateway: Gateway) -> Self {
+        let listeners = listener::bind(&["127.0.0.1:0".parse().unwrap()]).unwrap();
+        let address = listeners.addresses().next().unwrap();
+        let drain = Drain::new();
+        let settings = listener::Settings::new(NonZeroUsize::new(64).unwrap());
+        tokio::spawn(listener::serve(listeners, Arc::new(gateway), settings, drain.clone()));
+        Self { address, drain }
+    }
+
+    pub(super) async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.unwrap()
+    }
+
+    /// All that comes back until the connection closes.
+    pub(super) async fn exchange(&self, sent: impl AsRef<[u8]>) -> String {
+        let mut socket = self.connect().await;
+        socket.write_all(sent.as_ref()).await.unwrap();
+        let mut answer = Vec::new();
+        timeout(PATIENCE, socket.read_to_end(&mut answer)).await.expect("it closes").unwrap();
+        String::from_utf8(answer).unwrap()
+    }
+
+    /// HTTP/2 by prior knowledge.
+    pub(super) async fn h2<B>(&self) -> SendRequest<B>
+    where
+        B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let io = TokioIo::new(self.connect().await);
+        let (sender, connection) = handshake(TokioExecutor::new(), io).await.unwrap();
+        tokio::spawn(connection);
+        sender
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.drain.cut();
+    }
+}
+
+#[tokio::test]
+async fn a_head_without_a_body_keeps_the_length_of_what_it_stands_for() {
+    // As a service answers that knows the length and sends nothing, or sends all of it.
+    for body in ["", "hello"] {
+        let served = Served::new(gateway(service(move |request| {
+            let status: u16 = request.uri().path()[1..].parse().unwrap();
+            Ok(Response::builder().status(status).header("content-length", "1234").body(body::full(body)).unwrap())
+        })));
+        let mut h2 = served.h2().await;
+        for (method, status, length) in [
+            ("HEAD", 200, Some("1234")),
+            ("HEAD", 404, Some("1234")),
+            ("HEAD", 304, Some("1234")),
+            ("GET", 304, Some("1234")),
+            ("HEAD", 204, None),
+            ("GET", 204, None),
+        ] {
+            let line = length.map(|length| format!("content-length: {length}\r\n"));
+            let once = format!("{method} /{status} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+            let answer = served.exchange(once).await;
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{method} {status}: {answer}");
+            assert_eq!(line.as_deref(), answer.split_inclusive("\r\n").find(|line| line.starts_with("content-length")));
+            assert!(answer.ends_with("\r\n\r\n"), "{method} {status}: {answer}");
+
+            let request = Request::builder().method(method).uri(format!("http://a/{status}"));
+            let answer = h2.send_request(request.body(Empty::<Bytes>::new()).unwrap()).await.unwrap();
+            assert_eq!(answer.status(), status, "{method}");
+            assert_eq!(answer.headers().get("content-length").map(|value| value.to_str().unwrap()), length);
+            assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "");
+        }
+        // Nothing follows the head, so the next answer on the connection is read as what it is.
+        let twice = "GET /304 HTTP/1.1\r\nhost: a\r\n\r\nHEAD /200 HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+        let answer = served.exchange(twice).await;
+        assert_eq!(answer.matches("HTTP/1.1 ").count(), 2, "{answer}");
+        assert_eq!(answer.matches("content-length: 1234\r\n").count(), 2, "{answer}");
+    }
+}
