@@ -24,7 +24,7 @@ use crate::{
     counts::RouteCounts,
     dispatch::Dispatch,
     limit::Limit,
-    route::{HostMatch, Methods, Route},
+    route::{HostMatch, Methods, Route, Segment},
 };
 
 pub use conflict::{Conflict, conflicts};
@@ -129,6 +129,12 @@ impl RouteTable {
 }
 
 impl Entry {
+    /// A page of the host that tells whether it lives: `/health` and what is below it.
+    pub(crate) fn is_probe(&self) -> bool {
+        let first = self.route.path.segments().first();
+        self.exempt && matches!(first, Some(Segment::Literal(first)) if first == "health")
+    }
+
     fn series(&self) -> (String, Arc<str>) {
         let host = self.route.host.as_ref().map(ToString::to_string).unwrap_or_default();
         (format!("{host}{}", self.route.path), self.label.clone())

@@ -102,3 +102,29 @@ async fn a_head_without_a_body_keeps_the_length_of_what_it_stands_for() {
         assert_eq!(answer.matches("content-length: 1234\r\n").count(), 2, "{answer}");
     }
 }
+
+#[tokio::test]
+async fn http_1_0_without_a_host_is_answered_by_the_routes_that_name_none() {
+    for hosts in [&[][..], &["shop.test", "b.test"]] {
+        let seen = Seen::default();
+        let mut elsewhere = entry("/{*rest}", Methods::Any, hello());
+        elsewhere.route.host = Some("shop.test".parse().unwrap());
+        let own = Settings { hosts: hosts.iter().map(|host| (*host).to_owned()).collect(), ..settings() };
+        let probe = Entry { exempt: true, ..entry("/health", Methods::parse(["GET"]).unwrap(), hello()) };
+        let routes = table(vec![elsewhere, entry("/{*rest}", Methods::Any, recording(&seen)), probe]);
+        let served = Served::new(Gateway::new(routes, own));
+        for (head, status) in [
+            ("GET /a HTTP/1.0\r\n\r\n", 200),
+            ("GET /health HTTP/1.0\r\n\r\n", 200),
+            ("OPTIONS / HTTP/1.0\r\n\r\n", 405), // what HAProxy sends where nothing else is said
+            ("GET /a HTTP/1.1\r\nConnection: close\r\n\r\n", 400),
+            ("GET /a HTTP/1.0\r\nHost:\r\n\r\n", 400),
+        ] {
+            let answer = served.exchange(head).await;
+            assert!(answer.contains(&format!(" {status} ")), "{head}: {answer}");
+        }
+        let seen = seen.lock().unwrap();
+        assert_eq!(field(&seen[0].0.headers, "host"), [hosts.first().unwrap_or(&"localhost")]);
+        assert_eq!(seen.len(), 1);
+    }
+}
