@@ -128,3 +128,42 @@ async fn http_1_0_without_a_host_is_answered_by_the_routes_that_name_none() {
         assert_eq!(seen.len(), 1);
     }
 }
+
+#[tokio::test]
+async fn the_crumbs_of_a_cookie_are_one_field_for_a_service_and_for_the_limit() {
+    let seen = Seen::default();
+    let served = Served::new(gateway(recording(&seen)));
+    let mut h2 = served.h2().await;
+    let crumbs: Vec<String> = (0..300).map(|n| format!("c{n}=\u{e9}")).collect();
+    for (fields, status) in [(90, 200), (120, 431)] {
+        let mut request = Request::get("http://a/");
+        for crumb in &crumbs {
+            request = request.header("cookie", HeaderValue::from_bytes(crumb.as_bytes()).unwrap());
+        }
+        for n in 0..fields {
+            request = request.header(format!("x-{n}"), "1");
+        }
+        let answer = h2.send_request(request.body(Empty::<Bytes>::new()).unwrap()).await.unwrap();
+        assert_eq!(answer.status(), status);
+    }
+    let one = Request::get("http://a/").header("cookie", "a=b; c=d").body(Empty::<Bytes>::new()).unwrap();
+    h2.send_request(one).await.unwrap();
+    let seen = seen.lock().unwrap();
+    let cookies: Vec<_> = seen.iter().map(|(head, _)| field(&head.headers, "cookie")).collect();
+    assert_eq!(cookies.iter().map(|cookies| cookies.len()).collect::<Vec<_>>(), [1, 1]);
+    assert_eq!(cookies[0][0].as_bytes(), crumbs.join("; ").as_bytes());
+    assert_eq!(cookies[1][0], "a=b; c=d");
+}
+
+#[tokio::test]
+async fn crumbs_over_the_limit_of_a_head_never_become_a_cookie() {
+    let seen = Seen::default();
+    let served = Served::new(gateway(recording(&seen)));
+    let mut request = Request::get("http://a/");
+    for n in 0..3000 {
+        request = request.header("cookie", format!("crumb{n}=0123456789"));
+    }
+    let answer = served.h2().await.send_request(request.body(Empty::<Bytes>::new()).unwrap()).await;
+    assert!(answer.is_err() || answer.is_ok_and(|answer| answer.status() == 431));
+    assert!(seen.lock().unwrap().is_empty());
+}
