@@ -167,3 +167,37 @@ async fn crumbs_over_the_limit_of_a_head_never_become_a_cookie() {
     assert!(answer.is_err() || answer.is_ok_and(|answer| answer.status() == 431));
     assert!(seen.lock().unwrap().is_empty());
 }
+
+#[tokio::test]
+async fn a_refusal_reaches_a_client_that_reads_only_when_all_is_sent() {
+    let reading = |_cx: Arc<RequestContext>, request: Request<Body>| -> Dispatched<'static> {
+        Box::pin(async move {
+            let refused = request.uri().path() == "/401";
+            let status = if refused { 401 } else { u16::from(request.into_body().collect().await.is_ok()) + 200 };
+            Ok(Response::builder().status(status).body(body::full("said")).unwrap())
+        })
+    };
+    let roomy = Settings { body_limit_bytes: 1 << 30, ..settings() };
+    let routes = || table(vec![entry("/{*rest}", Methods::Any, reading)]);
+    let (small, large) = (Served::new(Gateway::new(routes(), settings())), Served::new(Gateway::new(routes(), roomy)));
+    const LENGTH: usize = 32 << 20;
+    for (served, path, status) in [(&small, "/", 413), (&large, "/401", 401)] {
+        for framing in [format!("Content-Length: {LENGTH}"), "Transfer-Encoding: chunked".to_owned()] {
+            let mut socket = served.connect().await;
+            let head = format!("POST {path} HTTP/1.1\r\nHost: a\r\n{framing}\r\n\r\n");
+            socket.write_all(head.as_bytes()).await.unwrap();
+            let chunked = framing.starts_with('T');
+            let piece = if chunked { format!("10000\r\n{}\r\n", "x".repeat(0x10000)) } else { "x".repeat(0x10000) };
+            for _ in 0..LENGTH / 0x10000 {
+                socket.write_all(piece.as_bytes()).await.expect("it is read on");
+            }
+            if chunked {
+                socket.write_all(b"0\r\n\r\n").await.unwrap();
+            }
+            let mut answer = String::new();
+            timeout(PATIENCE, socket.read_to_string(&mut answer)).await.expect("it closes").unwrap();
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{framing}: {answer}");
+            assert!(answer.contains("connection: close\r\n"), "{framing}: {answer}");
+        }
+    }
+}
