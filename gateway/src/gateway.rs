@@ -7,7 +7,11 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, header::CONTENT_LENGTH, request::Parts};
+use http::{
+    HeaderValue, Method, Request, Response, StatusCode,
+    header::{CONTENT_LENGTH, HOST},
+    request::Parts,
+};
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
@@ -187,15 +191,28 @@ impl Snapshot {
         Self { table, settings }
     }
 
-    /// The route of a request, whose path is brought into normal form on the way.
+    /// The route of a request, whose path is brought into normal form on the way. A request that
+    /// names no host, as HTTP/1.0 allows, gets the routes that name none, and a host of ours.
     fn route(&self, head: &mut Parts) -> Result<Found<'_>, GatewayError> {
         path::normalize(&mut head.uri)?;
-        let authority = Authority::of(head)?;
+        let Some(authority) = Authority::of(head)? else {
+            let found = self.table.find("", head.uri.path(), &head.method);
+            head.headers.insert(HOST, self.own_host());
+            return Ok(found);
+        };
+        let found = self.table.find(&authority.host, head.uri.path(), &head.method);
         let hosts = &self.settings.hosts;
-        if !hosts.is_empty() && !hosts.iter().any(|own| authority.is(own)) {
-            return Err(GatewayError::Misdirected { host: authority.host.into_owned() });
+        let is_own = hosts.is_empty() || hosts.iter().any(|own| authority.is(own));
+        // Whoever probes asks by address, whatever names we go by.
+        if is_own || found.as_ref().is_ok_and(|entry| entry.is_probe()) {
+            return Ok(found);
         }
-        Ok(self.table.find(&authority.host, head.uri.path(), &head.method))
+        Err(GatewayError::Misdirected { host: authority.host.into_owned() })
+    }
+
+    fn own_host(&self) -> HeaderValue {
+        let first = self.settings.hosts.first().and_then(|host| host.parse().ok());
+        first.unwrap_or(HeaderValue::from_static("localhost"))
     }
 }
 

@@ -7,6 +7,7 @@ mod heads;
 mod limits;
 mod log;
 mod paths;
+mod socket;
 mod wire;
 
 use std::{
