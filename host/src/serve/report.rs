@@ -5,10 +5,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use serde::Serialize;
 
 use super::Running;
-use crate::{
-    component::Ungranted,
-    deploy::{Deployed, Origin},
-};
+use crate::{component::Ungranted, deploy::Origin};
 use manifest::{Access, Manifest};
 
 /// The whole of it; one JSON line in a pipe.
