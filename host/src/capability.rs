@@ -109,7 +109,9 @@ pub fn requirement(import: &str) -> Requirement {
 
 /// `0.2.N`, not a draft of it: those are other contracts.
 fn is_release(version: &str) -> bool {
-    version.strip_prefix("0.2.").is_some_and(|patch| !patch.is_empty() && patch.bytes().all(|byte| byte.is_ascii_digit()))
+    version
+        .strip_prefix("0.2.")
+        .is_some_and(|patch| !patch.is_empty() && patch.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// A linker with everything the host offers. What a component may reach of it is decided at each call.

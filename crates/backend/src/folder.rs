@@ -68,7 +68,8 @@ fn without_links(path: &Path) -> io::Result<OwnedFd> {
 /// What a name in a folder stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    File,
+    /// A file with bytes in it.
+    Plain,
     Folder,
     Link,
     /// A pipe, a socket, a device.
@@ -118,7 +119,7 @@ impl Names {
 
 fn kind_of(kind: FileType) -> Kind {
     match kind {
-        FileType::RegularFile => Kind::File,
+        FileType::RegularFile => Kind::Plain,
         FileType::Directory => Kind::Folder,
         FileType::Symlink => Kind::Link,
         _ => Kind::Other,
@@ -176,6 +177,9 @@ mod tests {
         }
         all.sort_by(|one, other| one.0.cmp(&other.0));
         assert_eq!(all.len(), 12, "{all:?}");
-        assert!(all.contains(&("folder".into(), Kind::Folder)) && all.contains(&("link".into(), Kind::Link)), "{all:?}");
+        assert!(
+            all.contains(&("folder".into(), Kind::Folder)) && all.contains(&("link".into(), Kind::Link)),
+            "{all:?}"
+        );
     }
 }

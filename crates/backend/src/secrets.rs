@@ -112,7 +112,9 @@ impl Secrets {
         for granted in grants.secrets() {
             let name = &granted.get().name;
             let Some(held) = self.0.get(name) else { continue };
-            let Some(header) = held.header.as_ref().filter(|header| is_for(header, to.get().target())) else { continue };
+            let Some(header) = held.header.as_ref().filter(|header| is_for(header, to.get().target())) else {
+                continue;
+            };
             let value = held.clone().now(name).await?;
             let mut value = HeaderValue::try_from(header.text(value.reveal())).map_err(|_invalid| SecretError {
                 name: name.clone(),

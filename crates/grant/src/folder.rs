@@ -37,9 +37,8 @@ impl Folders {
     /// with `..` is inside of nothing.
     pub(super) fn within(&self, ceiling: &Self) -> Self {
         let plain = |path: &Path| path.components().all(|part| part != Component::ParentDir);
-        let inside = |folder: &&Folder| {
-            plain(&folder.host) && ceiling.0.iter().any(|most| folder.host.starts_with(&most.host))
-        };
+        let inside =
+            |folder: &&Folder| plain(&folder.host) && ceiling.0.iter().any(|most| folder.host.starts_with(&most.host));
         Self(self.0.iter().filter(inside).cloned().collect())
     }
 
@@ -73,7 +72,12 @@ impl Grants {
         let host = self.permissions.read.0.iter().find(|folder| folder.guest == guest);
         let path = host.map_or_else(|| guest.to_owned(), |folder| folder.host.display().to_string());
         let is_written = self.written.write.0.iter().any(|folder| folder.guest == guest);
-        self.no_file(format!("{guest} for writing"), "it is there to be read only", format!("write = [{path:?}]"), is_written)
+        self.no_file(
+            format!("{guest} for writing"),
+            "it is there to be read only",
+            format!("write = [{path:?}]"),
+            is_written,
+        )
     }
 
     fn no_file(&self, target: String, rule: &str, line: String, is_written: bool) -> Denial {
@@ -94,9 +98,11 @@ mod tests {
 
     #[test]
     fn a_folder_that_is_read_and_written_is_there_once_to_be_written() {
-        let permissions = Permissions { read: folders(&["/a", "/b"]), write: folders(&["/b"]), ..Permissions::default() };
+        let permissions =
+            Permissions { read: folders(&["/a", "/b"]), write: folders(&["/b"]), ..Permissions::default() };
         let grants = Grants::new("files".into(), "shop.toml".into(), permissions);
-        let all: Vec<_> = grants.folders().map(|granted| (granted.get().guest.clone(), granted.get().writable)).collect();
+        let all: Vec<_> =
+            grants.folders().map(|granted| (granted.get().guest.clone(), granted.get().writable)).collect();
         assert_eq!(all, [("/a".to_owned(), false), ("/b".to_owned(), true)]);
     }
 

@@ -109,7 +109,12 @@ impl Grants {
             true => Ok(()),
             false => {
                 let rule = "a component has no address of its own".to_owned();
-                Err(Denial { service: self.service.clone(), target: format!("{address} to bind to"), rule, fix: ANY_ADDRESS })
+                Err(Denial {
+                    service: self.service.clone(),
+                    target: format!("{address} to bind to"),
+                    rule,
+                    fix: ANY_ADDRESS,
+                })
             }
         }
     }

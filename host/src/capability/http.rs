@@ -23,6 +23,7 @@ use http::{Method, Request};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime_wasi_http::{Error, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpHooks};
 
+use super::refusals::Denials;
 use crate::telemetry::counts::{CallCounts, Permission, ServiceCounts};
 use answer::{Answered, IoWork, Waits};
 use backend::{
@@ -30,7 +31,6 @@ use backend::{
     http::{Client, SendError, Timeouts},
     secrets::Secrets,
 };
-use super::refusals::Denials;
 use grant::{
     Denial, Fix, Grants,
     net::{Scheme, Target},
@@ -223,7 +223,9 @@ impl Sending {
         Ok(Box::new(async move {
             // Last, over whatever the guest wrote there.
             match self.ways.secrets.headers(&self.ways.grants, &granted).await {
-                Ok(headers) => headers.into_iter().for_each(|(name, value)| _ = request.headers_mut().insert(name, value)),
+                Ok(headers) => {
+                    headers.into_iter().for_each(|(name, value)| _ = request.headers_mut().insert(name, value))
+                }
                 Err(error) => {
                     let (service, error) = (&self.ways.service, document::problem::chain(&error));
                     tracing::error!(%service, traceId = %self.cx.trace, %error, "an outbound request lacks its secret");

@@ -51,10 +51,10 @@ pub(super) fn inspect(file: &Path, output: Output) -> anyhow::Result<ExitCode> {
 impl Inspection {
     fn of(file: &Path, component: Component) -> Self {
         let handler = component.check_handler(file).is_ok();
-        let known = |import: &String| requirement(import) != Requirement::Unknown || component.types_only.contains(import);
+        let known =
+            |import: &String| requirement(import) != Requirement::Unknown || component.types_only.contains(import);
         let runnable = handler && component.imports.iter().all(known);
-        let import =
-            |interface: &String| Import { interface: interface.clone(), grant: grant(interface, &component) };
+        let import = |interface: &String| Import { interface: interface.clone(), grant: grant(interface, &component) };
         Self {
             file: file.display().to_string(),
             digest: format!("sha256:{}", component.digest),

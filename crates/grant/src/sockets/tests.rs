@@ -55,7 +55,10 @@ fn an_address_is_reached_that_is_granted_or_found_under_a_granted_name() {
 
 #[test]
 fn a_name_is_looked_up_when_some_entry_opens_it_to_sockets() {
-    let some = grants(&["db.example.com:5432", "*.example.org", "https://api.example.net"], &["bad.example.org", "db2.example.org:1"]);
+    let some = grants(
+        &["db.example.com:5432", "*.example.org", "https://api.example.net"],
+        &["bad.example.org", "db2.example.org:1"],
+    );
     for (name, yes) in [
         ("db.example.com", true),
         ("DB.EXAMPLE.COM.", true),
@@ -80,7 +83,11 @@ fn a_name_is_looked_up_when_some_entry_opens_it_to_sockets() {
 
 #[test]
 fn without_sockets_nothing_is_reached_and_the_line_is_named() {
-    let none = Grants::new("dialler".into(), "shop.toml".into(), Permissions { sockets: false, ..permissions(&["10.0.0.1:1"], &[]) });
+    let none = Grants::new(
+        "dialler".into(),
+        "shop.toml".into(),
+        Permissions { sockets: false, ..permissions(&["10.0.0.1:1"], &[]) },
+    );
     assert!(none.lookup("10.0.0.1").is_err());
     let denial = none.sockets_connect("10.0.0.1:1".parse().unwrap(), []).unwrap_err();
     assert_eq!(denial.fix.line(), Some("sockets = true"));
@@ -108,7 +115,9 @@ fn a_ceiling_closes_sockets_and_what_its_net_does_not_open() {
 #[test]
 fn a_component_binds_only_to_send_and_never_listens() {
     let some = grants(&["0.0.0.0/0"], &[]);
-    for (address, yes) in [("0.0.0.0:0", true), ("[::]:0", true), ("0.0.0.0:53", false), ("127.0.0.1:0", false), ("10.0.0.1:0", false)] {
+    for (address, yes) in
+        [("0.0.0.0:0", true), ("[::]:0", true), ("0.0.0.0:53", false), ("127.0.0.1:0", false), ("10.0.0.1:0", false)]
+    {
         assert_eq!(some.sockets_bind(address.parse().unwrap()).is_ok(), yes, "{address}");
     }
     assert!(some.no_listening().to_string().contains("does not listen"));

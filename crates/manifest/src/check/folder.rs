@@ -25,7 +25,12 @@ pub(crate) fn folders(check: &mut Check<'_>, key: &Key<'_>, raw: Vec<RawFolder>,
             check.wrong(&key, format_args!("overlaps `host.data`, `{}`; keep the two apart", data.display()));
         }
         if folders.iter().any(|other| other.guest == guest) {
-            check.wrong(&key, format_args!("is the second folder called `{guest}`; write `{{ host = {written:?}, guest = \"/OTHER\" }}`"));
+            check.wrong(
+                &key,
+                format_args!(
+                    "is the second folder called `{guest}`; write `{{ host = {written:?}, guest = \"/OTHER\" }}`"
+                ),
+            );
         }
         folders.push(Folder { host: real, guest });
     }
@@ -51,7 +56,8 @@ pub(crate) fn apart(check: &mut Check<'_>, services: &[(Key<'_>, &ServiceSetting
     for (key, service) in services {
         for granted in service.grants.folders() {
             let folder = &granted.get().host;
-            let component = services.iter().map(|(_, other)| *other).find(|other| real(&other.component).starts_with(folder));
+            let component =
+                services.iter().map(|(_, other)| *other).find(|other| real(&other.component).starts_with(folder));
             if let Some(other) = component {
                 let permission = if granted.get().writable { "write" } else { "read" };
                 check.wrong(

@@ -94,7 +94,15 @@ fn is_name(name: &str) -> Result<(), String> {
 
 /// Headers that carry a message are the host's own.
 const NEVER: [&str; 9] = [
-    "host", "connection", "content-length", "transfer-encoding", "te", "trailer", "upgrade", "keep-alive", "proxy-connection",
+    "host",
+    "connection",
+    "content-length",
+    "transfer-encoding",
+    "te",
+    "trailer",
+    "upgrade",
+    "keep-alive",
+    "proxy-connection",
 ];
 
 fn is_header(name: &str) -> Result<HeaderName, String> {

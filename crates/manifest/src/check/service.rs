@@ -6,7 +6,12 @@ use std::{
 };
 
 use super::{
-    Check, auth::Auths, environment::environment, events, folder, keyvalue, limits::limits, name, reach,
+    Check,
+    auth::Auths,
+    environment::environment,
+    events, folder, keyvalue,
+    limits::limits,
+    name, reach,
     secrets::{self, SecretsByName},
     swap,
 };
@@ -51,12 +56,8 @@ pub(crate) fn service(
     let version = raw.version.unwrap_or_else(|| defaults::VERSION.into());
     check.keep(&key.child("version"), version_is_right(&version));
     let of = key.child("permissions");
-    let secrets = secrets::granted(
-        check,
-        &of.child("secrets"),
-        &raw.permissions.secrets,
-        (around.secrets, around.secret_names),
-    );
+    let secrets =
+        secrets::granted(check, &of.child("secrets"), &raw.permissions.secrets, (around.secrets, around.secret_names));
     let permissions = Permissions {
         postgres: postgres(check, &of.child("postgres"), raw.permissions.postgres, around),
         sign: raw.permissions.sign.and_then(|raw| around.auths.sign(check, &of.child("sign"), raw)),

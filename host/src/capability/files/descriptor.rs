@@ -93,12 +93,12 @@ impl HostDescriptor for FilesCtx<'_> {
             true => self.changing(&fd)?,
             false => self.open(&fd).map_err(FsError::trap)?,
         };
-        let (descriptor, folder, place) = (open.descriptor.clone(), open.folder.clone(), self.place()?);
-        let opened = self.jobs().run([descriptor], move |view, [fd]| {
-            opened(view, &fd, path_flags, path, open_flags, flags)
-        });
+        let (descriptor, folder, writable) = (open.descriptor.clone(), open.folder.clone(), open.writable);
+        let place = self.place()?;
+        let opened =
+            self.jobs().run([descriptor], move |view, [fd]| opened(view, &fd, path_flags, path, open_flags, flags));
         let descriptor = opened.await?;
-        let open = Open { descriptor, folder, _place: Some(place) };
+        let open = Open { descriptor, folder, writable, _place: Some(place) };
         Ok(theirs(&self.table.push(open)?))
     }
 
@@ -125,7 +125,11 @@ impl HostDescriptor for FilesCtx<'_> {
         self.jobs().run(both, move |view, [fd, new]| now(view.rename_at(fd, path, new, new_path))).await
     }
 
-    async fn is_same_object(&mut self, one: Resource<Descriptor>, other: Resource<Descriptor>) -> wasmtime::Result<bool> {
+    async fn is_same_object(
+        &mut self,
+        one: Resource<Descriptor>,
+        other: Resource<Descriptor>,
+    ) -> wasmtime::Result<bool> {
         let both = [self.open(&one)?.descriptor.clone(), self.open(&other)?.descriptor.clone()];
         let same = self.jobs().run(both, move |view, [one, other]| {
             now(async { view.is_same_object(one, other).await.map_err(FsError::trap) })

@@ -35,7 +35,9 @@ impl Pollable for Found {
             *self = match looking.await {
                 Ok(addresses) if addresses.is_empty() => Self::Failed(ErrorCode::NameUnresolvable),
                 Ok(addresses) => Self::Addresses(addresses.into_iter()),
-                Err(error) if error.kind() == io::ErrorKind::TimedOut => Self::Failed(ErrorCode::TemporaryResolverFailure),
+                Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                    Self::Failed(ErrorCode::TemporaryResolverFailure)
+                }
                 Err(_unknown) => Self::Failed(ErrorCode::NameUnresolvable),
             };
         }

@@ -78,7 +78,9 @@ impl SwapError {
                 Step::Compile
             }
             Self::Deploy(DeployError::Migrate { .. }) => Step::Migrate,
-            Self::Deploy(DeployError::Folder { .. } | DeployError::Trial { .. } | DeployError::Broken { .. }) => Step::Start,
+            Self::Deploy(DeployError::Folder { .. } | DeployError::Trial { .. } | DeployError::Broken { .. }) => {
+                Step::Start
+            }
             Self::Deploy(DeployError::History { .. }) => Step::History,
         })
     }
