@@ -109,18 +109,9 @@ struct Open {
     descriptor: Descriptor,
     /// Which of the granted folders it is in.
     folder: Arc<str>,
+    writable: bool,
     /// None: a granted folder itself, which is open anyway.
     _place: Option<OwnedSemaphorePermit>,
-}
-
-impl Open {
-    fn is_read_only(&self) -> bool {
-        let perms = match &self.descriptor {
-            Descriptor::File(one) => one.perms,
-            Descriptor::Dir(one) => one.perms,
-        };
-        perms == FsPerms::ReadOnly
-    }
 }
 
 impl preopens::Host for FilesCtx<'_> {
@@ -131,7 +122,8 @@ impl preopens::Host for FilesCtx<'_> {
         }
         let mut all = Vec::with_capacity(folders.granted.len());
         for (dir, guest) in &folders.granted {
-            let open = Open { descriptor: Descriptor::Dir(dir.clone()), folder: guest.clone(), _place: None };
+            let (descriptor, writable) = (Descriptor::Dir(dir.clone()), dir.perms == FsPerms::ReadWrite);
+            let open = Open { descriptor, folder: guest.clone(), writable, _place: None };
             all.push((theirs(&self.table.push(open)?), guest.to_string()));
         }
         Ok(all)
@@ -146,7 +138,7 @@ impl FilesCtx<'_> {
     /// What is open, where it may be changed.
     fn changing(&self, handle: &Resource<Descriptor>) -> FsResult<&Open> {
         let open = self.open(handle).map_err(FsError::trap)?;
-        if open.is_read_only() {
+        if !open.writable {
             let denial = self.view.folders.grants.no_changing(&open.folder);
             self.view.asking.tell(Permission::Write, &denial);
             return Err(ErrorCode::NotPermitted.into());
