@@ -91,7 +91,7 @@ fn a_folder_to_read_is_never_changed_and_the_log_names_the_line() {
     let templates = host.folder.path().join("templates");
     assert_eq!(fs::read_dir(&templates).unwrap().count(), 1);
     assert_eq!(fs::read_to_string(templates.join("page.html")).unwrap(), "hello");
-    let line = host.log.expect_line("for writing");
+    let line = host.log.expect_line("it is there to be read only");
     assert!(line.contains("write = [") && line.contains("templates"), "{line}");
 }
 
