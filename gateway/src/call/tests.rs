@@ -52,6 +52,7 @@ fn caller(hops: u8) -> Caller {
         https: false,
         received: now,
         deadline: now + Duration::from_secs(60),
+        awaited: body::Awaited::default(),
         hops,
         identity: None,
         source_service: None,
