@@ -1,7 +1,8 @@
 //! What a component can be given, one file each: WIT on one side, a grant in the middle, a
 //! backend on the other. No file here opens a socket, keeps a pool or reads a file.
 //!
-//! [`requirement`] is the one table from imported interfaces to what a manifest must say.
+//! Which imports ask for which permission is said by the permissions themselves; [`Needed`] adds what every
+//! component has.
 
 use wasmtime::component::Linker;
 use wasmtime_wasi::{
@@ -11,6 +12,8 @@ use wasmtime_wasi::{
     random::{WasiRandom, WasiRandomView},
 };
 use wasmtime_wasi_http::WasiHttpView;
+
+use grant::{Import, Kind, Permissions};
 
 use self::{
     config::ConfigsView, files::FolderView, identity::IdentitiesView, keyvalue::StoresView, messaging::MessagingView,
@@ -30,47 +33,38 @@ pub mod sockets;
 pub mod stdio;
 
 /// What an imported interface needs before a component may use it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Requirement {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Needed {
     /// Every component has it: clocks, random numbers, its own request.
     Nothing,
-    /// At least one database in `permissions.postgres`.
-    Postgres,
-    /// At least one store in `permissions.keyvalue`.
-    KeyValue,
-    /// At least one topic in `permissions.publish`.
-    Publish,
-    /// `permissions.sign`.
-    Sign,
-    /// `permissions.passwords`.
-    Passwords,
-    /// Some place outside in `permissions.net`, or some service in `permissions.call`.
-    Outgoing,
-    /// Some folder in `permissions.read` or `permissions.write`.
-    Folders,
-    /// `permissions.sockets`.
-    Sockets,
-    /// Some secret in `permissions.secrets`, or some variable.
-    Config,
+    /// Something of one of these kinds.
+    SomeOf(Vec<Kind>),
     /// Nobody here offers it.
     Unknown,
 }
 
-impl Requirement {
+impl Needed {
+    /// What `import` (`wasi:http/types@0.2.4`) needs.
+    pub fn of(import: &str) -> Self {
+        let kinds = Permissions::asked_by(import);
+        if !kinds.is_empty() {
+            return Self::SomeOf(kinds);
+        }
+        let of = Import::from(import);
+        let everyones = ["wasi:cli", "wasi:io", "wasi:clocks", "wasi:random"].contains(&of.package());
+        let free = everyones || of.interface == "wasi:http/types";
+        match free && of.is_release() || import == "archipel:messaging/types@0.1.0" {
+            true => Self::Nothing,
+            false => Self::Unknown,
+        }
+    }
+
     /// What a manifest writes to grant it; empty where nothing is needed.
-    pub fn permission(self) -> &'static str {
+    pub fn permission(&self) -> String {
         match self {
-            Requirement::Nothing => "",
-            Requirement::Postgres => "postgres = { NAME = \"read-write\" }",
-            Requirement::KeyValue => "keyvalue = { NAME = \"read-write\" }",
-            Requirement::Publish => "publish = [\"TOPIC\"]",
-            Requirement::Sign => "sign = { auth = \"NAME\", roles = [\"ROLE\"], ttl_max = \"1h\" }",
-            Requirement::Passwords => "passwords = true",
-            Requirement::Outgoing => "net = [\"HOST:PORT\"] or call = [\"SERVICE\"]",
-            Requirement::Folders => "read = [\"./FOLDER\"] or write = [\"./FOLDER\"]",
-            Requirement::Sockets => "sockets = true",
-            Requirement::Config => "secrets = [\"NAME\"] or env = [\"NAME\"]",
-            Requirement::Unknown => "not offered by this host",
+            Self::Nothing => String::new(),
+            Self::SomeOf(kinds) => grant::examples(kinds),
+            Self::Unknown => "not offered by this host".to_owned(),
         }
     }
 }
@@ -79,39 +73,6 @@ impl Requirement {
 /// import interfaces of the standard that nobody calls.
 pub fn is_standard(import: &str) -> bool {
     import.starts_with("wasi:")
-}
-
-/// What `import` (`wasi:http/types@0.2.4`) needs.
-pub fn requirement(import: &str) -> Requirement {
-    let (interface, version) = import.split_once('@').unwrap_or((import, ""));
-    let package = interface.split('/').next().unwrap_or(interface);
-    match (package, interface) {
-        ("wasi:config", "wasi:config/store") if config::offers(version) => Requirement::Config,
-        ("wasi:keyvalue", "wasi:keyvalue/store" | "wasi:keyvalue/atomics" | "wasi:keyvalue/batch")
-            if version == "0.2.0-draft" =>
-        {
-            Requirement::KeyValue
-        }
-        ("wasi:http", "wasi:http/types") if is_release(version) => Requirement::Nothing,
-        ("wasi:http", "wasi:http/outgoing-handler") if is_release(version) => Requirement::Outgoing,
-        ("wasi:sockets", _) if is_release(version) => Requirement::Sockets,
-        ("wasi:filesystem", _) if is_release(version) => Requirement::Folders,
-        ("wasi:cli" | "wasi:io" | "wasi:clocks" | "wasi:random", _) if is_release(version) => Requirement::Nothing,
-        (_, "archipel:postgres/client" | "archipel:postgres/types") if version == "0.1.0" => Requirement::Postgres,
-        (_, "archipel:keyvalue/store") if version == "0.1.0" => Requirement::KeyValue,
-        (_, "archipel:messaging/types") if version == "0.1.0" => Requirement::Nothing,
-        (_, "archipel:messaging/producer" | "archipel:messaging/outbox") if version == "0.1.0" => Requirement::Publish,
-        (_, "archipel:identity/tokens") if version == "0.1.0" => Requirement::Sign,
-        (_, "archipel:identity/passwords") if version == "0.1.0" => Requirement::Passwords,
-        _ => Requirement::Unknown,
-    }
-}
-
-/// `0.2.N`, not a draft of it: those are other contracts.
-fn is_release(version: &str) -> bool {
-    version
-        .strip_prefix("0.2.")
-        .is_some_and(|patch| !patch.is_empty() && patch.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// A linker with everything the host offers. What a component may reach of it is decided at each call.
@@ -179,9 +140,10 @@ mod tests {
     #[test]
     fn what_rusts_standard_library_always_imports_needs_nothing_but_a_folder() {
         for import in ["wasi:cli/environment@0.2.3", "wasi:io/poll@0.2.0", "wasi:cli/terminal-stdout@0.2.12"] {
-            assert_eq!(requirement(import), Requirement::Nothing, "{import}");
+            assert_eq!(Needed::of(import), Needed::Nothing, "{import}");
         }
-        assert_eq!(requirement("wasi:filesystem/preopens@0.2.6"), Requirement::Folders);
+        let folder = Needed::of("wasi:filesystem/preopens@0.2.6").permission();
+        assert_eq!(folder, "read = [\"./FOLDER\"] or write = [\"./FOLDER\"]");
         assert!(is_standard("wasi:filesystem/preopens@0.2.6") && !is_standard("archipel:postgres/client@0.1.0"));
     }
 
@@ -196,12 +158,7 @@ mod tests {
             "wasi:config/store@0.2.0",
             "wasi:config/runtime@0.2.0-draft",
         ] {
-            assert_eq!(requirement(import), Requirement::Unknown, "{import}");
+            assert_eq!(Needed::of(import), Needed::Unknown, "{import}");
         }
-        assert_eq!(requirement("wasi:sockets/tcp@0.2.0"), Requirement::Sockets);
-        assert_eq!(requirement("wasi:config/store@0.2.0-rc.1"), Requirement::Config);
-        assert_eq!(requirement("wasi:config/store@0.2.0-draft-2024-09-27"), Requirement::Config);
-        assert_eq!(requirement("archipel:postgres/client@0.1.0"), Requirement::Postgres);
-        assert_eq!(requirement("wasi:keyvalue/store@0.2.0-draft"), Requirement::KeyValue);
     }
 }

@@ -12,8 +12,8 @@ use std::{
 use serde::Serialize;
 use wasmtime::component::types::ComponentItem;
 
-use crate::capability::{self, Requirement};
-use grant::{Grants, Permissions};
+use crate::capability::{self, Needed};
+use grant::{Grants, Kind, Permissions};
 
 mod artifact;
 mod builds;
@@ -101,10 +101,10 @@ fn hint(build: Option<&str>) -> String {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Missing {
     #[error("`{service}` imports `{import}`, which {manifest} does not grant; add `{line}` to `services.{service}.permissions`", manifest = .manifest.display())]
-    Grant { service: Arc<str>, import: String, line: &'static str, manifest: PathBuf },
+    Grant { service: Arc<str>, import: String, line: String, manifest: PathBuf },
 
     #[error("`{service}` imports `{import}`, of which the operator's ceiling {} allows its manifest nothing; to allow some, add `{line}` to `ceiling` there", .ceiling.display())]
-    Ceiling { service: Arc<str>, import: String, line: &'static str, ceiling: PathBuf },
+    Ceiling { service: Arc<str>, import: String, line: String, ceiling: PathBuf },
 
     #[error("`{service}` is granted `subscribe`, but its component does not export `{}`; export it (`sdk::consumer!`), or remove `subscribe` from `services.{service}.permissions` in {}", capability::messaging::CONSUMER, .manifest.display())]
     Consumer { service: Arc<str>, manifest: PathBuf },
@@ -119,7 +119,7 @@ pub enum Missing {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Ungranted {
     /// What would grant them.
-    pub permission: &'static str,
+    pub permission: String,
     pub imports: Vec<String>,
 }
 
@@ -232,30 +232,31 @@ impl Component {
     /// The standard interfaces that it imports beyond its grants, by what would grant them. `env`: it sees
     /// some variable.
     pub fn ungranted(&self, grants: &Grants, env: bool) -> Vec<Ungranted> {
-        let mut all: BTreeMap<Requirement, Vec<String>> = BTreeMap::new();
+        let mut all: BTreeMap<Vec<Kind>, Vec<String>> = BTreeMap::new();
         let asked = self.imports.iter().filter(|import| !self.types_only.contains(*import));
         for import in asked.filter(|import| capability::is_standard(import)) {
-            let needed = capability::requirement(import);
-            let told = needed == Requirement::Config && env;
-            if needed != Requirement::Unknown && !told && !is_granted(needed, grants) {
-                all.entry(needed).or_default().push(import.clone());
+            let Needed::SomeOf(kinds) = Needed::of(import) else { continue };
+            let seen = env && kinds.iter().any(|kind| kind.key == "env");
+            if !seen && !grants.left().have_some_of(&kinds) {
+                all.entry(kinds).or_default().push(import.clone());
             }
         }
-        all.into_iter().map(|(needed, imports)| Ungranted { permission: needed.permission(), imports }).collect()
+        all.into_iter().map(|(kinds, imports)| Ungranted { permission: grant::examples(&kinds), imports }).collect()
     }
 
     /// Interfaces without functions that nobody offers.
     pub fn unknown_types(&self) -> impl Iterator<Item = &str> {
-        let unknown = |import: &&String| capability::requirement(import) == Requirement::Unknown;
+        let unknown = |import: &&String| Needed::of(import) == Needed::Unknown;
         self.types_only.iter().filter(unknown).map(String::as_str)
     }
 
     fn missing_of(&self, grants: &Grants) -> Vec<Missing> {
         let service = &self.service;
-        let missing = |import: &String| match capability::requirement(import) {
-            Requirement::Unknown if self.types_only.contains(import) => None,
-            Requirement::Unknown => Some(Missing::Unknown { service: service.clone(), import: import.clone() }),
-            needed if capability::is_standard(import) || is_granted(needed, grants) => None,
+        let missing = |import: &String| match Needed::of(import) {
+            Needed::Nothing => None,
+            Needed::Unknown if self.types_only.contains(import) => None,
+            Needed::Unknown => Some(Missing::Unknown { service: service.clone(), import: import.clone() }),
+            Needed::SomeOf(kinds) if capability::is_standard(import) || grants.left().have_some_of(&kinds) => None,
             needed => Some(Missing::Grant {
                 service: service.clone(),
                 import: import.clone(),
@@ -267,22 +268,6 @@ impl Component {
         let unheard =
             subscribes.then(|| Missing::Consumer { service: service.clone(), manifest: grants.manifest().to_owned() });
         self.imports.iter().filter_map(missing).chain(unheard).collect()
-    }
-}
-
-fn is_granted(needed: Requirement, grants: &Grants) -> bool {
-    match needed {
-        Requirement::Nothing => true,
-        Requirement::Postgres => grants.databases().next().is_some(),
-        Requirement::KeyValue => grants.stores().next().is_some(),
-        Requirement::Publish => !grants.publishes().is_empty(),
-        Requirement::Sign => grants.signs().is_some(),
-        Requirement::Passwords => grants.passwords().is_ok(),
-        Requirement::Outgoing => grants.has_net() || grants.callees().next().is_some(),
-        Requirement::Folders => grants.folders().next().is_some(),
-        Requirement::Sockets => grants.sockets("sockets").is_ok(),
-        Requirement::Config => grants.secrets().next().is_some(),
-        Requirement::Unknown => false,
     }
 }
 

@@ -8,6 +8,7 @@
 
 mod ceiling;
 mod denied;
+mod import;
 pub mod permission;
 mod permissions;
 mod uses;
@@ -19,6 +20,7 @@ use std::{
 
 pub use ceiling::Ceiling;
 pub use denied::{Denied, Fix, Word};
+pub use import::{Import, Kind, examples};
 pub use permission::{
     ANY, Mode, Permission, Reading, Whose, call, env, folder, keyvalue, net, passwords::Hashing,
     postgres::DatabaseGrant, postgres::Postgres, publish::Publish, publish::Publishing, secrets, sign, sign::SignGrant,

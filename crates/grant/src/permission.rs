@@ -30,6 +30,8 @@ use std::{
 };
 
 use document::{problem::Problem, source::Key};
+
+use crate::Import;
 use schemars::JsonSchema;
 use serde::{Deserialize, de::DeserializeOwned};
 
@@ -40,6 +42,9 @@ pub const ANY: &str = "*";
 pub trait Permission: Clone + Default + PartialEq + fmt::Debug + Sized {
     /// Its key in `services.NAME.permissions`.
     const KEY: &'static str;
+
+    /// A line that grants some of it, to show.
+    const EXAMPLE: &'static str;
 
     /// What stands there in a file; its comments are what an editor shows.
     type Raw: DeserializeOwned + JsonSchema;
@@ -69,6 +74,11 @@ pub trait Permission: Clone + Default + PartialEq + fmt::Debug + Sized {
     /// The words of those entries that decisions are made by while it runs, in their order.
     fn decided(&self) -> Vec<String> {
         self.words()
+    }
+
+    /// Whether a component that imports this leads the way to it.
+    fn is_asked_by(_import: Import<'_>) -> bool {
+        false
     }
 
     /// Whether nothing is granted.

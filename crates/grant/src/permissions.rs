@@ -10,6 +10,7 @@ use crate::permission::{
     Permission, Reading, Whose, call::Call, env::Env, folder, keyvalue::KeyValue, net::Net, passwords::Passwords,
     postgres::Postgres, publish::Publish, secrets::Secrets, sign::Sign, sockets::Sockets, subscribe::Subscribe,
 };
+use crate::{Import, Kind};
 
 macro_rules! permissions {
     ($($(#[doc = $doc:literal])* $field:ident: $kind:ty,)*) => {
@@ -42,6 +43,16 @@ macro_rules! permissions {
         impl Permissions {
             /// The keys of `permissions`, in the order of [`Permissions::lines`].
             pub const KEYS: &'static [&'static str] = &[$(<$kind as Permission>::KEY,)*];
+
+            /// The kinds that a component asks for by importing this: `wasi:http/outgoing-handler@0.2.4`.
+            pub fn asked_by(import: &str) -> Vec<Kind> {
+                let import = Import::from(import);
+                let kinds = [$((
+                    <$kind as Permission>::is_asked_by(import),
+                    Kind { key: <$kind as Permission>::KEY, example: <$kind as Permission>::EXAMPLE },
+                ),)*];
+                kinds.into_iter().filter(|(asked, _)| *asked).map(|(_, kind)| kind).collect()
+            }
 
             /// What was written at `key`. Mistakes go to `reading`.
             pub fn read(raw: RawPermissions, key: &Key<'_>, reading: &mut Reading<'_>) -> Self {

@@ -26,15 +26,8 @@ mod bindings {
     });
 }
 
-/// The first has the same functions as the second.
-const VERSIONS: [&str; 2] = ["0.2.0-draft-2024-09-27", "0.2.0-rc.1"];
 /// Keys of one build that are told; the others are counted.
 const KEYS_TOLD_MAX: usize = 64;
-
-/// Whether some version of the interface is this one.
-pub fn offers(version: &str) -> bool {
-    VERSIONS.contains(&version)
-}
 
 /// What all instances of one build know.
 pub struct Configuration {
@@ -58,7 +51,7 @@ pub trait ConfigsView: Send + 'static {
 }
 
 pub fn add_to_linker<T: ConfigsView>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
-    for version in VERSIONS {
+    for version in grant::secrets::CONFIG_VERSIONS {
         let mut store = linker.instance(&format!("wasi:config/store@{version}"))?;
         store.func_wrap_async("get", |store, (key,): (String,)| {
             let view = store.data().config().clone();

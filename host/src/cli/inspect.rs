@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::Output;
 use crate::{
-    capability::{Requirement, is_standard, requirement},
+    capability::{Needed, is_standard},
     component::Component,
     engine,
 };
@@ -51,8 +51,7 @@ pub(super) fn inspect(file: &Path, output: Output) -> anyhow::Result<ExitCode> {
 impl Inspection {
     fn of(file: &Path, component: Component) -> Self {
         let handler = component.check_handler(file).is_ok();
-        let known =
-            |import: &String| requirement(import) != Requirement::Unknown || component.types_only.contains(import);
+        let known = |import: &String| Needed::of(import) != Needed::Unknown || component.types_only.contains(import);
         let runnable = handler && component.imports.iter().all(known);
         let import = |interface: &String| Import { interface: interface.clone(), grant: grant(interface, &component) };
         Self {
@@ -95,13 +94,12 @@ impl Inspection {
 
 /// What a manifest must say for an interface; empty for what every component has.
 fn grant(interface: &str, component: &Component) -> String {
-    let needed = requirement(interface);
-    match needed.permission() {
-        "" => String::new(),
+    match Needed::of(interface) {
+        Needed::Nothing => String::new(),
         _ if component.types_only.contains(interface) => "types only: nothing to grant".into(),
-        permission if is_standard(interface) && needed != Requirement::Unknown => {
-            format!("{permission}; without it, each use is denied")
+        needed @ Needed::SomeOf(_) if is_standard(interface) => {
+            format!("{}; without it, each use is denied", needed.permission())
         }
-        permission => permission.into(),
+        needed => needed.permission(),
     }
 }

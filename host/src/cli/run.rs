@@ -109,7 +109,7 @@ pub(super) fn run(file: &Path, options: &Options, output: Output) -> anyhow::Res
         tracing::warn!(file = %warning.file.display(), "{warning}");
     }
     if options.audit {
-        tracing::error!("an audit: nothing is denied but what `net.deny` says; for development only");
+        tracing::error!("an audit: nothing is denied but what `net.deny` says, and folders; for development only");
     }
     let progress = Progress::new(loaded.manifest.services.len());
     let (watch, digest) = (Arc::new(progress), loaded.digest);

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::Component;
-use crate::capability::requirement;
+use crate::capability::Needed;
 
 /// A change of one list of words.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -25,8 +25,8 @@ pub type Changes = BTreeMap<String, Change>;
 impl Component {
     /// All of it.
     pub fn words(&self) -> Words {
-        let import = |interface: &String| match requirement(interface).permission() {
-            "" => interface.clone(),
+        let import = |interface: &String| match Needed::of(interface).permission() {
+            none if none.is_empty() => interface.clone(),
             permission => format!("{interface} ({permission})"),
         };
         let needs = self.needs().map(|needs| needs.words()).unwrap_or_else(|problems| problems);

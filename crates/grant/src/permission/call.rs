@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{Permission, Reading, both, list_of, named, table_of};
-use crate::{Denied, Granted, Grants, Permissions};
+use crate::{Denied, Granted, Grants, Import, Permissions};
 
 /// Services by name.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -70,6 +70,7 @@ pub enum RawCallScope {
 
 impl Permission for Call {
     const KEY: &'static str = "call";
+    const EXAMPLE: &'static str = "call = [\"SERVICE\"]";
     type Raw = RawCall;
 
     fn read(raw: RawCall, key: &Key<'_>, reading: &mut Reading<'_>) -> Self {
@@ -124,6 +125,10 @@ impl Permission for Call {
             CallScope::Only(only) => list_of(only).unwrap_or_else(|| "[]".to_owned()),
         };
         table_of(self.0.iter().map(|(name, scope)| (&**name, value(scope))))
+    }
+
+    fn is_asked_by(import: Import<'_>) -> bool {
+        import.interface == "wasi:http/outgoing-handler" && import.is_release()
     }
 
     fn words(&self) -> Vec<String> {

@@ -8,8 +8,8 @@ use document::source::Key;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{ANY, Permission, Reading, Whose, lists_of, meets, union};
-use crate::Grants;
+use super::{ANY, Permission, Reading, Whose, lists_of, meets, secrets, union};
+use crate::{Grants, Import};
 
 /// One entry of `permissions.env`: `LOG_LEVEL`, or `FEATURE_*` for every name that starts so.
 ///
@@ -147,6 +147,7 @@ pub struct RawEnvLists {
 
 impl Permission for Env {
     const KEY: &'static str = "env";
+    const EXAMPLE: &'static str = "env = [\"NAME\"]";
     type Raw = RawEnv;
 
     fn read(raw: RawEnv, key: &Key<'_>, reading: &mut Reading<'_>) -> Self {
@@ -182,6 +183,10 @@ impl Permission for Env {
     /// Nothing tells whether it is used.
     fn decided(&self) -> Vec<String> {
         Vec::new()
+    }
+
+    fn is_asked_by(import: Import<'_>) -> bool {
+        secrets::offers(import)
     }
 
     fn words(&self) -> Vec<String> {

@@ -14,7 +14,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{ANY, Permission, Reading, Whose, quoted, union};
-use crate::{Denied, Granted, Grants};
+use crate::{Denied, Granted, Grants, Import};
 
 /// Folders that are only read.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -67,6 +67,7 @@ macro_rules! folders {
     ($type:ident, $key:literal) => {
         impl Permission for $type {
             const KEY: &'static str = $key;
+            const EXAMPLE: &'static str = concat!($key, " = [\"./FOLDER\"]");
             type Raw = Vec<RawFolder>;
 
             fn read(raw: Self::Raw, key: &Key<'_>, reading: &mut Reading<'_>) -> Self {
@@ -82,6 +83,10 @@ macro_rules! folders {
             fn lacking(&self, need: &Self) -> Self {
                 let is_there = |folder: &&Folder| !self.0.iter().any(|granted| granted.meets(folder));
                 Self(need.0.iter().filter(is_there).cloned().collect())
+            }
+
+            fn is_asked_by(import: Import<'_>) -> bool {
+                import.package() == "wasi:filesystem" && import.is_release()
             }
 
             fn plus(&self, more: &Self) -> Self {
@@ -214,10 +219,10 @@ impl Grants {
 
     /// The refusal of a change in a folder that is there to be read.
     pub fn no_changing(&self, guest: &str) -> Denied {
-        let host = self.left.read.0.iter().find(|folder| folder.guest == guest);
-        let path = host.map_or_else(|| guest.to_owned(), |folder| folder.host.display().to_string());
+        let folder = self.left.read.0.iter().find(|folder| folder.guest == guest);
+        let value = folder.map_or_else(|| quoted(guest), Folder::value);
         let is_written = self.written.write.0.iter().any(|folder| folder.guest == guest);
-        let (rule, line) = ("it is there to be read only".to_owned(), format!("write = [{}]", quoted(&path)));
+        let (rule, line) = ("it is there to be read only".to_owned(), format!("write = [{value}]"));
         self.denied(format!("write {guest}"), rule, line, is_written)
     }
 }

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{Mode, Permission, Reading, both, named, quoted, table_of};
-use crate::{Denied, Granted, Grants, Permissions};
+use crate::{Denied, Granted, Grants, Import, Permissions};
 
 /// As long as a prefix may be.
 const PREFIX_MAX_BYTES: usize = 255;
@@ -51,6 +51,7 @@ pub struct RawKeyValueScope {
 
 impl Permission for KeyValue {
     const KEY: &'static str = "keyvalue";
+    const EXAMPLE: &'static str = "keyvalue = { NAME = \"read-write\" }";
     type Raw = BTreeMap<String, RawKeyValueGrant>;
 
     fn read(raw: Self::Raw, key: &Key<'_>, reading: &mut Reading<'_>) -> Self {
@@ -96,6 +97,12 @@ impl Permission for KeyValue {
             prefix => format!("{{ prefix = {}, mode = {} }}", quoted(prefix), quoted(scope.mode.word())),
         };
         table_of(self.0.iter().map(|(name, scope)| (&**name, value(scope))))
+    }
+
+    fn is_asked_by(import: Import<'_>) -> bool {
+        let standard = ["wasi:keyvalue/store", "wasi:keyvalue/atomics", "wasi:keyvalue/batch"];
+        import.is_ours("archipel:keyvalue/store")
+            || (standard.contains(&import.interface) && import.version == "0.2.0-draft")
     }
 
     fn words(&self) -> Vec<String> {

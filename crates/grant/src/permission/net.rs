@@ -19,7 +19,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{ANY, Permission, Reading, Whose, lists_of, meets, union};
-use crate::{Denied, Fix, Granted, Grants, Permissions, Word};
+use crate::{Denied, Fix, Granted, Grants, Import, Permissions, Word};
 
 pub use pattern::NetPattern;
 pub use target::{Place, Scheme, Target, TargetError};
@@ -66,6 +66,7 @@ pub struct RawNetLists {
 
 impl Permission for Net {
     const KEY: &'static str = "net";
+    const EXAMPLE: &'static str = "net = [\"HOST:PORT\"]";
     type Raw = RawNet;
 
     fn read(raw: RawNet, key: &Key<'_>, reading: &mut Reading<'_>) -> Self {
@@ -126,6 +127,10 @@ impl Permission for Net {
             NetAllow::Everything => vec!["net: everything".to_owned()],
             NetAllow::Only(allow) => allow.iter().map(|entry| format!("net {entry}")).collect(),
         }
+    }
+
+    fn is_asked_by(import: Import<'_>) -> bool {
+        import.interface == "wasi:http/outgoing-handler" && import.is_release()
     }
 
     fn words(&self) -> Vec<String> {

@@ -3,7 +3,7 @@
 use document::source::Key;
 
 use super::{Permission, Reading};
-use crate::{Denied, Granted, Grants, Permissions};
+use crate::{Denied, Granted, Grants, Import, Permissions};
 
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Passwords(pub bool);
@@ -14,6 +14,7 @@ pub struct Hashing;
 
 impl Permission for Passwords {
     const KEY: &'static str = "passwords";
+    const EXAMPLE: &'static str = "passwords = true";
     type Raw = bool;
 
     fn read(raw: bool, _key: &Key<'_>, _reading: &mut Reading<'_>) -> Self {
@@ -34,6 +35,10 @@ impl Permission for Passwords {
 
     fn value(&self) -> Option<String> {
         self.0.then(|| "true".to_owned())
+    }
+
+    fn is_asked_by(import: Import<'_>) -> bool {
+        import.is_ours("archipel:identity/passwords")
     }
 
     fn words(&self) -> Vec<String> {

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use document::source::Key;
 
 use super::{Mode, Permission, Reading, both, named, quoted, table_of};
-use crate::{Denied, Granted, Grants, Permissions};
+use crate::{Denied, Granted, Grants, Import, Permissions};
 
 /// Databases by name.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -21,6 +21,7 @@ pub struct DatabaseGrant {
 
 impl Permission for Postgres {
     const KEY: &'static str = "postgres";
+    const EXAMPLE: &'static str = "postgres = { NAME = \"read-write\" }";
     type Raw = BTreeMap<String, Mode>;
 
     fn read(raw: Self::Raw, key: &Key<'_>, reading: &mut Reading<'_>) -> Self {
@@ -46,6 +47,10 @@ impl Permission for Postgres {
 
     fn value(&self) -> Option<String> {
         table_of(self.0.iter().map(|(name, mode)| (&**name, quoted(mode.word()))))
+    }
+
+    fn is_asked_by(import: Import<'_>) -> bool {
+        import.is_ours("archipel:postgres/client") || import.is_ours("archipel:postgres/types")
     }
 
     fn words(&self) -> Vec<String> {

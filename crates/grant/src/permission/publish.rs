@@ -9,7 +9,7 @@ use super::{
     topic::{Topic, TopicPattern},
     union,
 };
-use crate::{Denied, Granted, Grants, Permissions};
+use crate::{Denied, Granted, Grants, Import, Permissions};
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Publish(pub Vec<TopicPattern>);
@@ -24,6 +24,7 @@ pub struct Publishing {
 
 impl Permission for Publish {
     const KEY: &'static str = "publish";
+    const EXAMPLE: &'static str = "publish = [\"TOPIC\"]";
     type Raw = Vec<String>;
 
     fn read(raw: Self::Raw, key: &Key<'_>, reading: &mut Reading<'_>) -> Self {
@@ -44,6 +45,10 @@ impl Permission for Publish {
 
     fn value(&self) -> Option<String> {
         list_of(&self.0)
+    }
+
+    fn is_asked_by(import: Import<'_>) -> bool {
+        import.is_ours("archipel:messaging/producer") || import.is_ours("archipel:messaging/outbox")
     }
 
     fn words(&self) -> Vec<String> {

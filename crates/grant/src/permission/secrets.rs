@@ -6,8 +6,8 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use document::source::Key;
 
-use super::{ANY, Permission, Reading, lacking_names, list_of};
-use crate::{Denied, Granted, Grants, Permissions};
+use super::{ANY, Permission, Reading, Whose, lacking_names, list_of};
+use crate::{Denied, Granted, Grants, Import, Permissions};
 
 /// Names of `[secrets]`.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -20,12 +20,31 @@ pub struct SecretGrant {
     pub name: Arc<str>,
 }
 
+/// Whether a secret may be called so.
+pub fn is_name(name: &str) -> bool {
+    let right = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    (1..=63).contains(&name.len()) && name.bytes().all(right)
+}
+
+/// The versions of `wasi:config/store`, which shows secrets and variables alike.
+pub const CONFIG_VERSIONS: [&str; 2] = ["0.2.0-rc.1", "0.2.0-draft-2024-09-27"];
+
+pub(super) fn offers(import: Import<'_>) -> bool {
+    import.interface == "wasi:config/store" && CONFIG_VERSIONS.contains(&import.version)
+}
+
 impl Permission for Secrets {
     const KEY: &'static str = "secrets";
+    const EXAMPLE: &'static str = "secrets = [\"NAME\"]";
     type Raw = Vec<String>;
 
     fn read(raw: Self::Raw, key: &Key<'_>, reading: &mut Reading<'_>) -> Self {
-        Self(raw.iter().enumerate().map(|(index, name)| reading.name(&key.item(index), name)).collect())
+        let name = |(index, name): (usize, &String)| {
+            let right = name == ANY && reading.whose == Whose::Ceiling || is_name(name);
+            let fix = format!("`{name}` is no name of a secret; write up to 63 letters, digits, `_`, `-` and `.`");
+            reading.keep(&key.item(index), right.then(|| Arc::from(name.as_str())).ok_or(fix))
+        };
+        Self(raw.iter().enumerate().filter_map(name).collect())
     }
 
     fn within(&self, ceiling: &Self) -> Self {
@@ -45,6 +64,10 @@ impl Permission for Secrets {
 
     fn value(&self) -> Option<String> {
         list_of(&self.0)
+    }
+
+    fn is_asked_by(import: Import<'_>) -> bool {
+        offers(import)
     }
 
     fn words(&self) -> Vec<String> {

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{ANY, Permission, Reading, list_of, quoted, union};
-use crate::{Denied, Granted, Grants, Permissions};
+use crate::{Denied, Granted, Grants, Import, Permissions};
 
 /// The longest tokens may be valid where nothing is written.
 pub const TTL_MAX: Time = Time::minutes(60);
@@ -50,6 +50,7 @@ pub struct RawSign {
 
 impl Permission for Sign {
     const KEY: &'static str = "sign";
+    const EXAMPLE: &'static str = "sign = { auth = \"NAME\", roles = [\"ROLE\"], ttl_max = \"1h\" }";
     type Raw = RawSign;
 
     fn read(raw: RawSign, key: &Key<'_>, reading: &mut Reading<'_>) -> Self {
@@ -100,6 +101,10 @@ impl Permission for Sign {
 
     fn value(&self) -> Option<String> {
         self.0.as_ref().map(SignGrant::value)
+    }
+
+    fn is_asked_by(import: Import<'_>) -> bool {
+        import.is_ours("archipel:identity/tokens")
     }
 
     fn words(&self) -> Vec<String> {

@@ -15,7 +15,7 @@ use super::{
     Permission, Reading,
     net::{Place, Scheme, Target},
 };
-use crate::{Denied, Fix, Granted, Grants, Permissions};
+use crate::{Denied, Fix, Granted, Grants, Import, Permissions};
 
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Sockets(pub bool);
@@ -26,6 +26,7 @@ pub struct RawSockets;
 
 impl Permission for Sockets {
     const KEY: &'static str = "sockets";
+    const EXAMPLE: &'static str = "sockets = true";
     type Raw = bool;
 
     fn read(raw: bool, _key: &Key<'_>, _reading: &mut Reading<'_>) -> Self {
@@ -46,6 +47,10 @@ impl Permission for Sockets {
 
     fn value(&self) -> Option<String> {
         self.0.then(|| "true".to_owned())
+    }
+
+    fn is_asked_by(import: Import<'_>) -> bool {
+        import.package() == "wasi:sockets" && import.is_release()
     }
 
     fn words(&self) -> Vec<String> {

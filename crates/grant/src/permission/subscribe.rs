@@ -21,6 +21,7 @@ pub struct Subscription {
 
 impl Permission for Subscribe {
     const KEY: &'static str = "subscribe";
+    const EXAMPLE: &'static str = "subscribe = [\"TOPIC\"]";
     type Raw = Vec<String>;
 
     fn read(raw: Self::Raw, key: &Key<'_>, reading: &mut Reading<'_>) -> Self {

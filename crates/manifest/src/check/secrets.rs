@@ -56,8 +56,7 @@ fn header(check: &mut Check<'_>, key: &Key<'_>, raw: RawSecretHeader) -> Option<
 }
 
 fn is_name(name: &str) -> Result<(), String> {
-    let right = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
-    match (1..=63).contains(&name.len()) && name.bytes().all(right) {
+    match grant::secrets::is_name(name) {
         true => Ok(()),
         false => Err(format!("`{name}` is no name of a secret; write up to 63 letters, digits, `_`, `-` and `.`")),
     }
