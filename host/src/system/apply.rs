@@ -35,12 +35,12 @@ impl System {
         let Ok(_turn) = self.turn.try_lock() else { return self.counted(Err(ApplyError::Busy)) };
         let began = Instant::now();
         let (running, file) = (self.current().manifest.clone(), self.ground.given.file.clone());
-        let (environment, ceiling) = (self.ground.given.environment.clone(), self.ground.given.ceiling.clone());
+        let (environment, oversight) = (self.ground.given.environment.clone(), self.ground.given.oversight.clone());
         let reading = move || {
             let here = Manifest::load(&file, &environment).ok().map(|loaded| loaded.manifest);
             let confines = Confines::of([Some(&*running), here.as_ref()].into_iter().flatten());
             let loaded = Manifest::load_sent(&file, &text, &environment, &confines);
-            let loaded = loaded.and_then(|loaded| loaded.under(ceiling.as_ref())).map_err(ApplyError::Wrong)?;
+            let loaded = loaded.and_then(|loaded| loaded.overseen(&oversight)).map_err(ApplyError::Wrong)?;
             match change::refused(&running, &loaded.manifest, here.as_ref()) {
                 refused if refused.is_empty() => Ok(loaded),
                 refused => Err(ApplyError::Refused(refused)),
@@ -57,8 +57,8 @@ impl System {
         let began = Instant::now();
         let _turn = self.turn.lock().await;
         let (file, environment) = (self.ground.given.file.clone(), self.ground.given.environment.clone());
-        let ceiling = self.ground.given.ceiling.clone();
-        let under = move |loaded: Loaded| loaded.under(ceiling.as_ref());
+        let oversight = self.ground.given.oversight.clone();
+        let under = move |loaded: Loaded| loaded.overseen(&oversight);
         let reading = move || -> Result<Loaded, Problems> { Manifest::load(&file, &environment).and_then(under) };
         self.counted(self.take_over(|| reading().map_err(ApplyError::Wrong), by, began).await)
     }
