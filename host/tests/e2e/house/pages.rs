@@ -1,6 +1,10 @@
 //! What the documentation shows is what there is: commands that are run, recipes and files that exist.
 
-use std::{collections::BTreeSet, fs};
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use super::{files_under, root};
 
@@ -28,14 +32,20 @@ const SHOWN: &[(&str, &str)] = &[
     ("archipel run manifests/shop.toml", "the demo's script"),
     ("archipel check manifests/shop.toml --ceiling /etc/archipel/ceiling.toml", "ceiling: the same command"),
     ("archipel run manifests/shop.toml --ceiling /etc/archipel/ceiling.toml", "ceiling: the same command"),
+    ("archipel run manifests/shop.toml --audit", "audit: the same command"),
     ("archipel healthcheck --wait 60 http://127.0.0.1:3000/health/ready", "cli; the demo's script"),
 ];
+
+/// Every page that people read: those at the top, and all of docs/.
+fn pages() -> Vec<PathBuf> {
+    let top = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"].map(|name| root().join(name));
+    top.into_iter().chain(files_under(&root().join("docs"), "md")).collect()
+}
 
 #[test]
 fn every_command_in_the_documentation_is_one_that_is_run_somewhere() {
     let mut shown = BTreeSet::new();
-    let pages = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"].map(|name| root().join(name));
-    for page in pages.into_iter().chain(files_under(&root().join("docs"), "md")) {
+    for page in pages() {
         let text = fs::read_to_string(page).unwrap();
         let blocks = text.split("```console\n").skip(1).filter_map(|rest| rest.split("```").next());
         let lines = blocks.flat_map(str::lines).filter_map(|line| line.strip_prefix("$ "));
@@ -46,22 +56,61 @@ fn every_command_in_the_documentation_is_one_that_is_run_somewhere() {
 }
 
 #[test]
-fn every_recipe_and_file_in_the_documentation_exists() {
+fn every_recipe_link_and_source_file_in_the_documentation_exists() {
     let justfile = fs::read_to_string(root().join("justfile")).unwrap();
-    for page in ["README.md", "CONTRIBUTING.md", "ARCHITECTURE.md", "docs/components.md", "docs/operations.md"] {
-        let text = fs::read_to_string(root().join(page)).unwrap();
+    let folders = ["gateway", "host", "crates", "components", "bench"].map(|folder| root().join(folder));
+    let sources: Vec<PathBuf> = folders.iter().flat_map(|folder| sources_under(folder)).collect();
+    let mut wrong = Vec::new();
+    for page in pages() {
+        let text = fs::read_to_string(&page).unwrap();
         for quoted in text.split('`').skip(1).step_by(2).filter(|quoted| !quoted.contains('\n')) {
             if let Some(recipe) = quoted.strip_prefix("./justw ").or_else(|| quoted.strip_prefix("just ")) {
                 let name = recipe.split(' ').next().unwrap();
                 let is_there = justfile.lines().any(|line| line.split([' ', ':']).next() == Some(name));
-                assert!(is_there || name == "RECIPE", "{page}: no recipe `{name}`");
+                if !is_there && name != "RECIPE" {
+                    wrong.push(format!("{}: no recipe `{name}`", page.display()));
+                }
+            }
+            let is_file = quoted.ends_with(".rs") && !quoted.contains([' ', '*', '{']);
+            if is_file && !sources.iter().any(|source| source.ends_with(quoted)) {
+                wrong.push(format!("{}: no file `{quoted}`", page.display()));
             }
         }
         for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
-            assert!(
-                link.starts_with("http") || root().join(page).with_file_name("").join(link).exists(),
-                "{page}: {link}"
-            );
+            let file = link.split('#').next().unwrap();
+            if !link.starts_with("http") && !page.with_file_name("").join(file).exists() {
+                wrong.push(format!("{}: no {link}", page.display()));
+            }
         }
     }
+    assert_eq!(wrong, Vec::<String>::new());
+}
+
+/// Without what is built there.
+fn sources_under(folder: &Path) -> Vec<PathBuf> {
+    let mut sources = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true if path.ends_with("target") => {}
+            true => sources.extend(sources_under(&path)),
+            false => sources.extend(path.extension().is_some_and(|found| found == "rs").then_some(path)),
+        }
+    }
+    sources
+}
+
+#[test]
+fn the_first_pages_stay_short_and_the_index_has_every_page() {
+    let length = |name: &str| fs::metadata(root().join(name)).unwrap().len();
+    assert!(length("ARCHITECTURE.md") <= 16_000, "the reasons belong in docs/design");
+    assert!(length("README.md") <= 9_000, "whatever is not needed first belongs in docs");
+    let docs = root().join("docs");
+    let index = fs::read_to_string(docs.join("README.md")).unwrap();
+    let missing: Vec<PathBuf> = files_under(&docs, "md")
+        .into_iter()
+        .map(|page| page.strip_prefix(&docs).unwrap().to_owned())
+        .filter(|page| page != Path::new("README.md") && !index.contains(&format!("]({})", page.display())))
+        .collect();
+    assert_eq!(missing, Vec::<PathBuf>::new());
 }
