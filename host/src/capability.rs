@@ -120,19 +120,6 @@ fn everyones<T: WasiView + 'static>(linker: &mut Linker<T>) -> wasmtime::Result<
     cli::terminal_stderr::add_to_linker::<T, WasiCli>(linker, WasiCliView::cli)
 }
 
-/// The same linker, with an empty place for each of these interfaces that nobody offers: they have
-/// nothing but types, of which there is nothing to offer.
-pub fn with_empty<'a, T: 'static>(
-    linker: &Linker<T>,
-    interfaces: impl IntoIterator<Item = &'a str>,
-) -> wasmtime::Result<Linker<T>> {
-    let mut linker = linker.clone();
-    for interface in interfaces {
-        linker.instance(interface)?;
-    }
-    Ok(linker)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -16,7 +16,6 @@ use wasmtime::component::Linker;
 
 use super::DeployError;
 use crate::{
-    capability,
     component::{self, Artifacts, Component, ComponentError, Digest, Entry, Histories, Outcome},
     engine::{Compilers, Engine, GuestMemory},
     instance::{Blueprint, InstanceState},
@@ -159,9 +158,7 @@ impl Loader {
         let (limit, counts) = (self.body_limit_bytes.clone(), self.counts.service(&settings.name));
         let folders = self.folders(settings).await?;
         let blueprint = Blueprint::new(self.engine.clone(), settings.clone(), backends, limit, counts, folders);
-        let linker = capability::with_empty(&self.linker, component.unknown_types());
-        let version =
-            linker.and_then(|linker| Version::new(blueprint, Arc::new(component), self.drain.clone(), &linker));
+        let version = Version::new(blueprint, Arc::new(component), self.drain.clone(), &self.linker);
         let version = version.map_err(|error| DeployError::Link { service: service(), source: error.into() })?;
         let version = Arc::new(version);
         let started = version.try_start().await;
