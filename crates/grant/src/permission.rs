@@ -20,6 +20,7 @@ pub mod sign;
 pub mod sockets;
 pub mod subscribe;
 pub mod topic;
+pub mod toy;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
