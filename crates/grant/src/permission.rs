@@ -20,7 +20,6 @@ pub mod sign;
 pub mod sockets;
 pub mod subscribe;
 pub mod topic;
-pub mod toy;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -134,8 +134,6 @@ permissions! {
     sign: Sign,
     /// Whether it may have passwords hashed and compared by the host.
     passwords: Passwords,
-    /// Whether it may play.
-    toy: crate::permission::toy::Toy,
 }
 
 impl Permissions {
