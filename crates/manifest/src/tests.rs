@@ -14,7 +14,7 @@ mod schema;
 mod service;
 mod sets;
 
-use std::{fs, path::Path};
+use std::{fs, num::NonZeroU32, path::Path, time::Duration};
 
 use super::*;
 use document::problem::Problems;

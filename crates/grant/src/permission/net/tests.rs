@@ -1,7 +1,9 @@
 //! What `permissions.net` allows, as tables.
 
+use std::net::IpAddr;
+
 use super::*;
-use crate::Permissions;
+use crate::{Grants, Permissions};
 
 fn grants(allow: &[&str], deny: &[&str]) -> Grants {
     let patterns = |texts: &[&str]| -> Arc<[NetPattern]> { texts.iter().map(|text| text.parse().unwrap()).collect() };
@@ -365,4 +367,65 @@ fn a_decision_is_explained_with_its_rule_and_the_line_that_would_change_it() {
     assert_eq!(special.line, None, "no entry lets a name lead there: {special:?}");
     assert_eq!(explain("http://users.internal/", &[]).line.as_deref(), Some("call = [\"users\"]"));
     assert!(grants.explain_net("a@b:1", &[]).is_err());
+}
+
+mod explained {
+    use proptest::{collection::vec, prelude::*, sample::select};
+
+    use super::*;
+
+    const ENTRIES: &[&str] = &[
+        "api.example.com:443",
+        "*.example.com",
+        "https://b.example",
+        "10.0.0.0/8",
+        "10.1.2.3:80",
+        "[fd00::/8]:443",
+        "127.0.0.1",
+        "localhost:80",
+        "0.0.0.0/0",
+    ];
+    const TARGETS: &[&str] = &[
+        "https://api.example.com",
+        "http://x.example.com",
+        "http://example.com",
+        "https://b.example",
+        "http://10.1.2.3",
+        "http://[::ffff:10.1.2.3]",
+        "https://[fd00::1]",
+        "http://[64:ff9b::7f00:1]",
+        "http://127.0.0.1",
+        "http://localhost",
+        "http://169.254.169.254",
+    ];
+    const ADDRESSES: &[&str] = &["93.184.216.34", "10.1.2.3", "127.0.0.1", "169.254.169.254", "fd00::1", "::1"];
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
+
+        #[test]
+        fn what_explain_says_is_what_is_decided(
+            allow in vec(select(ENTRIES), 0..4),
+            deny in vec(select(ENTRIES), 0..2),
+            target in select(TARGETS),
+            addresses in vec(select(ADDRESSES), 1..3),
+        ) {
+            let grants = grants(&allow, &deny);
+            let addresses: Vec<IpAddr> = addresses.iter().map(|text| text.parse().unwrap()).collect();
+            let to: Target = target.parse().unwrap();
+            let decided = grants.net(&to).and_then(|granted| match to.place {
+                Place::Address(address) => granted.get().admit(&[address]).map(drop),
+                Place::Name(_) => granted.get().admit(&addresses).map(drop),
+            });
+            let asked: Vec<IpAddr> = match to.place {
+                Place::Address(address) => vec![address],
+                Place::Name(_) => addresses,
+            };
+            let told = grants.explain_net(target, &asked).unwrap();
+            prop_assert_eq!(told.allowed, decided.is_ok());
+            if let Err(denied) = decided {
+                prop_assert_eq!((told.rule, told.line.as_deref()), (denied.rule, denied.fix.line()));
+            }
+        }
+    }
 }

@@ -1,0 +1,388 @@
+//! What a manifest says, table by table, after every word has been checked.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    net::SocketAddr,
+    num::{NonZeroU32, NonZeroUsize},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+
+use gateway::{gather::Template, limit::Rate};
+use http::StatusCode;
+use ipnet::IpNet;
+
+use grant::Grants;
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct GatewaySettings {
+    /// At least one.
+    pub listen: Vec<SocketAddr>,
+    /// Who is asked on every route that does not say; a name of `issuers`.
+    pub auth: Option<Arc<str>>,
+    pub tls: Option<TlsFiles>,
+    pub h2c: bool,
+    /// Authorities this gateway answers for, lower case; empty: any.
+    pub hosts: Vec<String>,
+    /// How often one address may ask; none: as often as it likes.
+    pub limit: Option<Rate>,
+    /// The Redis that counts limits for several hosts.
+    pub limit_store: Option<Arc<str>>,
+    pub trusted_proxies: Vec<IpNet>,
+    pub expose_version: bool,
+    pub body_limit_bytes: u64,
+    pub timeout: Duration,
+    pub connections_max: NonZeroUsize,
+    pub requests_max: NonZeroUsize,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct AdminSettings {
+    pub listen: SocketAddr,
+    /// By name. None is needed on a loopback address.
+    pub tokens: BTreeMap<Arc<str>, AdminToken>,
+}
+
+/// Who may change what runs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AdminToken {
+    pub secret: Secret,
+    pub may: BTreeSet<May>,
+}
+
+/// What a token is good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum May {
+    Read,
+    Swap,
+    Apply,
+}
+
+impl May {
+    pub const ALL: [Self; 3] = [Self::Read, Self::Swap, Self::Apply];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Swap => "swap",
+            Self::Apply => "apply",
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct TlsFiles {
+    pub cert: PathBuf,
+    pub key: PathBuf,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct HostSettings {
+    /// Absolute.
+    pub data: PathBuf,
+    pub drain: Duration,
+    pub linger: Duration,
+    /// All instances of all services together.
+    pub guest_memory_bytes: u64,
+    pub artifacts_max_bytes: u64,
+    /// Services may have `net = true`.
+    pub allow_unrestricted: bool,
+}
+
+/// An issuer of tokens by name: what its tokens say and where its keys come from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AuthSettings {
+    pub issuer: String,
+    pub audience: String,
+    pub leeway: Duration,
+    pub keys: KeySettings,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum KeySettings {
+    /// Made by the host, under its `data`.
+    Generated,
+    /// A key set of others; absolute.
+    JwksFile(PathBuf),
+    /// A key set of others, fetched when it is needed.
+    Address(http::Uri),
+    /// A private key in PEM that can be used.
+    Private(Secret),
+    Public(gateway::auth::VerifyingKey),
+    /// Shared, at least 32 bytes.
+    Secret(Secret),
+}
+
+impl KeySettings {
+    /// Whether the host holds what signs.
+    pub fn can_sign(&self) -> bool {
+        matches!(self, Self::Generated | Self::Private(_) | Self::Secret(_))
+    }
+}
+
+/// Who may use a route.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Access {
+    Public,
+    /// Whoever has a token of this issuer; a name of `issuers`.
+    Token(Arc<str>),
+}
+
+/// A database by name: where it is and its bounds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DatabaseSettings {
+    pub place: DatabasePlace,
+    pub connections_max: NonZeroUsize,
+    /// How long a request waits for a free connection.
+    pub wait: Duration,
+    pub statement_timeout: Duration,
+    pub rows_max: u32,
+    pub bytes_max: u64,
+    /// A folder of `*.sql` files; absolute.
+    pub migrations: Option<PathBuf>,
+    /// A service without it is degraded rather than unhealthy.
+    pub optional: bool,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum DatabasePlace {
+    /// A private server that the host starts.
+    Embedded,
+    /// The operator's server. The URLs are secrets: `Debug` prints nothing of them.
+    External { url: Secret, url_read: Option<Secret>, tls: TlsMode },
+}
+
+/// A Redis by name.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RedisSettings {
+    pub place: RedisPlace,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum RedisPlace {
+    /// A database of the private server that the host starts.
+    Embedded,
+    /// The operator's server.
+    External { url: Secret },
+}
+
+/// A key-value store by name.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KeyValueSettings {
+    /// A name of `redis`.
+    pub redis: Arc<str>,
+    /// Of values that are written without one.
+    pub ttl: Option<Duration>,
+    /// A service without it is degraded rather than unhealthy.
+    pub optional: bool,
+}
+
+/// What carries events between services.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EventSettings {
+    /// A name of `redis`.
+    pub redis: Arc<str>,
+    pub retain: Duration,
+    pub retain_bytes: u64,
+}
+
+/// How a service handles the events it subscribes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConsumerSettings {
+    /// Events in work at once.
+    pub concurrency: NonZeroU32,
+    /// Tries of one event, the first included.
+    pub tries: NonZeroU32,
+    /// Before the second try; doubled before each further one, up to [`BACKOFF_MAX`].
+    pub backoff: Duration,
+    /// Wall clock of one try.
+    pub timeout: Duration,
+}
+
+/// The longest pause between two tries of an event that nobody asked for by name.
+pub const BACKOFF_MAX: Duration = Duration::from_secs(60);
+
+/// How a connection to an operator's PostgreSQL is protected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TlsMode {
+    Disable,
+    /// TLS when the server offers it. The certificate is not checked: it protects from reading
+    /// along, not from an impostor.
+    #[default]
+    Prefer,
+    /// TLS with a certificate that the system's roots, or `sslrootcert` of the URL, vouch for.
+    Require,
+}
+
+/// Text that is printed nowhere.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    pub fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The text itself, for the one place that needs it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[secret]")
+    }
+}
+
+/// A secret by name: where it comes from, and who gets to see it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SecretSettings {
+    pub source: SecretSource,
+    /// With it, the host puts the secret into requests and the component never sees it.
+    pub header: Option<SecretHeader>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum SecretSource {
+    Value(Secret),
+    /// Read again when it changes; absolute.
+    File(PathBuf),
+}
+
+/// The header of requests to one host that a secret goes into.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SecretHeader {
+    pub to: grant::net::Target,
+    pub name: http::HeaderName,
+    pub before: String,
+    pub after: String,
+}
+
+impl SecretHeader {
+    /// What the header says.
+    pub fn text(&self, secret: &str) -> String {
+        format!("{}{secret}{}", self.before, self.after)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct ServiceSettings {
+    pub name: Arc<str>,
+    /// Absolute; may not exist yet.
+    pub component: PathBuf,
+    /// How to build it, for the message when it is missing.
+    pub build: Option<String>,
+    pub version: String,
+    /// Variables it sees, already filtered by its `env` permission.
+    pub env: BTreeMap<String, String>,
+    pub grants: Arc<Grants>,
+    /// Those of `[secrets]` that it is granted.
+    pub secrets: BTreeMap<Arc<str>, SecretSettings>,
+    pub limits: Limits,
+    /// The component's own health path.
+    pub health_path: Option<String>,
+    /// What a new build must answer before it is live.
+    pub smoke: Smoke,
+    /// How it goes live by shares of the traffic, when that is asked for.
+    pub ramp: RampSettings,
+    pub events: ConsumerSettings,
+}
+
+/// A swap by shares of the traffic, and when it goes back by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RampSettings {
+    /// Per cent, rising, 1 to 99; at least one.
+    pub steps: Vec<u8>,
+    /// How long each step lasts at least.
+    pub step: Duration,
+    /// Requests that the new build must have answered before it is judged, and in each step.
+    pub min_requests: NonZeroU32,
+    /// Points of failed requests above the old build's, per cent.
+    pub error_rate: u32,
+    /// How much slower to the head, per cent of the old build's mean.
+    pub latency: u32,
+    pub window: Duration,
+}
+
+/// A request without headers and body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Smoke {
+    pub method: http::Method,
+    /// Path and query.
+    pub target: String,
+}
+
+impl fmt::Display for Smoke {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.method, self.target)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Limits {
+    /// One instance, all its linear memories together.
+    pub memory_bytes: u64,
+    /// Wall clock of one request.
+    pub timeout: Duration,
+    /// Guest execution of one request.
+    pub cpu: Duration,
+    /// Requests in the service at once.
+    pub concurrency: NonZeroU32,
+    pub queue_length: u32,
+    pub queue_wait: Duration,
+    pub reuse: Reuse,
+}
+
+/// How long an instance outlives the request it was made for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Reuse {
+    /// One request, then dropped: no guest memory is ever seen by a second request.
+    #[default]
+    Fresh,
+    /// Kept for later requests, whose state the guest must keep apart by itself.
+    Warm { requests_max: NonZeroU32, idle_max: Duration },
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct RouteSettings {
+    pub route: gateway::route::Route,
+    pub target: Target,
+    pub access: Access,
+    /// Its own, besides the gateway's.
+    pub limit: Option<Rate>,
+    /// Its place in the manifest, for messages: `routes[3]`.
+    pub key: String,
+}
+
+/// What a route leads to.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Target {
+    Service(Arc<str>),
+    /// One answer out of several.
+    Gather(Vec<PartSettings>),
+    Static(StatusCode),
+}
+
+/// A part of a gathered answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PartSettings {
+    pub name: String,
+    pub service: Arc<str>,
+    pub from: Template,
+    pub default: Option<serde_json::Value>,
+}
+
+impl Target {
+    /// The services it leads to, some perhaps more than once.
+    pub fn services(&self) -> impl Iterator<Item = &Arc<str>> {
+        let (one, parts) = match self {
+            Self::Service(service) => (Some(service), &[][..]),
+            Self::Gather(parts) => (None, &parts[..]),
+            Self::Static(_) => (None, &[][..]),
+        };
+        one.into_iter().chain(parts.iter().map(|part| &part.service))
+    }
+}
