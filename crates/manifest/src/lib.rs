@@ -28,12 +28,12 @@ pub use self::audit::{Audits, Oversight};
 pub use self::ceiling::load_ceiling;
 pub use self::check::{key_document, ttl};
 pub use self::confines::Confines;
-pub use self::load::{Environment, Loaded};
+pub use self::load::Loaded;
 pub use self::settings::{
     Access, AdminSettings, AdminToken, AuthSettings, BACKOFF_MAX, ConsumerSettings, DatabasePlace, DatabaseSettings,
-    EventSettings, GatewaySettings, HostSettings, KeySettings, KeyValueSettings, Limits, May, PartSettings,
-    RampSettings, RedisPlace, RedisSettings, Reuse, RouteSettings, Secret, SecretHeader, SecretSettings, SecretSource,
-    ServiceSettings, Smoke, Target, TlsFiles, TlsMode,
+    Environment, EventSettings, GatewaySettings, HostSettings, KeySettings, KeyValueSettings, Limits, May,
+    PartSettings, RampSettings, RedisPlace, RedisSettings, Reuse, RouteSettings, Secret, SecretHeader, SecretSettings,
+    SecretSource, ServiceSettings, Smoke, Target, TlsFiles, TlsMode,
 };
 /// A whole checked manifest.
 #[derive(Debug, Clone, PartialEq)]

@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{
-    AuthSettings, Confines, DatabaseSettings, KeyValueSettings, Manifest, RedisSettings, RouteSettings,
+    AuthSettings, Confines, DatabaseSettings, Environment, KeyValueSettings, Manifest, RedisSettings, RouteSettings,
     ServiceSettings,
     check::{self, Auths, Check, GatewayAuth, Surroundings},
     files::Files,
@@ -21,10 +21,6 @@ use document::problem::{Place, Problem, Problems};
 use document::schema;
 use document::source::{self, Key, Source};
 use grant::Permissions;
-
-/// The host's environment, read once by whoever starts us. Variables that are not Unicode are
-/// left out: no service could see them.
-pub type Environment = BTreeMap<String, String>;
 
 /// A right manifest and what else its files tell.
 #[derive(Debug, Clone)]

@@ -12,8 +12,7 @@ mod keyvalue;
 mod redis;
 mod secrets;
 mod service;
-
-use std::collections::BTreeMap;
+mod text;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -26,11 +25,10 @@ pub(crate) use self::keyvalue::RawKeyValue;
 pub(crate) use self::redis::RawRedis;
 pub(crate) use self::secrets::{RawNamedSecret, RawSecretHeader};
 pub(crate) use self::service::{RawLimits, RawReuse, RawService, RawSwap};
+pub(crate) use self::text::{Named, RawText, RawTextFrom};
 use super::defaults;
 use document::quantity::{Size, Time};
 use grant::RawPermissions;
-
-pub(crate) type Named<T> = BTreeMap<String, T>;
 
 /// A microservice system of WebAssembly components: its services, their permissions and limits,
 /// its databases and its routes.
@@ -261,26 +259,6 @@ pub(crate) enum RawTlsMode {
     Disable,
     Prefer,
     Require,
-}
-
-/// A text, or where it comes from.
-#[derive(Deserialize, JsonSchema)]
-#[serde(untagged)]
-pub(crate) enum RawText {
-    Plain(String),
-    From(RawTextFrom),
-}
-
-#[derive(Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct RawTextFrom {
-    /// A variable of the host's environment. No service can be granted it.
-    pub(crate) env: Option<String>,
-    /// Whether the variable may be unset; then it is as if the key were not written.
-    #[schemars(extend("default" = false))]
-    pub(crate) optional: Option<bool>,
-    /// A file whose content is the text; a newline at its end is dropped.
-    pub(crate) file: Option<String>,
 }
 
 #[derive(Default, Deserialize, JsonSchema)]

@@ -16,6 +16,10 @@ use ipnet::IpNet;
 
 use grant::Grants;
 
+/// The host's environment, read once by whoever starts us. Variables that are not Unicode are
+/// left out: no service could see them.
+pub type Environment = BTreeMap<String, String>;
+
 #[derive(Debug, Clone, PartialEq)]
 pub struct GatewaySettings {
     /// At least one.

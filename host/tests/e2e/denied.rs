@@ -47,7 +47,7 @@ fn each_standard_interface_runs_without_a_grant_and_denies_each_use_in_its_own_w
         ("sockets", format!("/udp?to={to}"), "Permission denied", "sockets = true".into()),
         ("sockets", "/lookup?to=example.com%3A80".into(), "", "sockets = true".into()),
         ("sockets", "/listen".into(), "Permission denied", "sockets = true".into()),
-        ("files", "/read?path=%2Fetc%2Fpasswd".into(), "pre-opened", "read = [\"./FOLDER\"]".into()),
+        ("files", "/read?path=%2Fetc%2Fpasswd".into(), "NotFound", "read = [\"./FOLDER\"]".into()),
         ("config", "/get?key=HOME".into(), "Upstream", "secrets = [\"HOME\"]".into()),
         ("config", "/draft/all".into(), "Upstream", "secrets = [\"NAME\"]".into()),
     ] {
@@ -87,10 +87,10 @@ fn what_is_imported_and_not_granted_is_shown_by_run_check_and_status() {
         services.iter().find(|one| one["name"] == service).unwrap()["importedNotGranted"].clone()
     };
     for (service, permission, import) in [
-        ("net", "net = [\"HOST:PORT\"] or call = [\"SERVICE\"]", "wasi:http/outgoing-handler@"),
+        ("net", "call = [\"SERVICE\"] or net = [\"HOST:PORT\"]", "wasi:http/outgoing-handler@"),
         ("sockets", "sockets = true", "wasi:sockets/tcp@"),
         ("files", "read = [\"./FOLDER\"] or write = [\"./FOLDER\"]", "wasi:filesystem/preopens@"),
-        ("config", "secrets = [\"NAME\"] or env = [\"NAME\"]", "wasi:config/store@0.2.0-draft-2024-09-27"),
+        ("config", "env = [\"NAME\"] or secrets = [\"NAME\"]", "wasi:config/store@0.2.0-draft-2024-09-27"),
         ("kv", "keyvalue = { NAME = \"read-write\" }", "wasi:keyvalue/store@"),
     ] {
         has(&checked["importedNotGranted"][service], permission, import);

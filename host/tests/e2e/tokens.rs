@@ -317,10 +317,10 @@ fn a_service_has_tokens_signed_within_its_grant_and_no_others() {
     assert_eq!(claims["jti"].as_str().unwrap().len(), 36);
 
     for (auth, roles, ttl, line) in [
-        ("main", &["user", "admin"][..], 60, "the role `admin`"),
-        ("main", &["user"], 3601, "tokens valid for 3601 s"),
-        ("other", &["user"], 60, "the signer `other`"),
-        ("nobody", &["user"], 60, "the signer `nobody`"),
+        ("main", &["user", "admin"][..], 60, "`sign main (admin)`"),
+        ("main", &["user"], 3601, "(valid for 3601 s)"),
+        ("other", &["user"], 60, "`sign other`"),
+        ("nobody", &["user"], 60, "`sign nobody`"),
     ] {
         let (status, refused) = ask(auth, "7", roles, ttl);
         assert_eq!((status, &refused["error"]), (409, &json!("access-denied")), "{refused}");

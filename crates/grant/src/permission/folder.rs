@@ -165,7 +165,10 @@ fn read(raw: Vec<RawFolder>, key: &Key<'_>, reading: &mut Reading<'_>) -> Vec<Fo
         }
         let folder = Folder { host: document::path::absolute(reading.folder, &host), guest };
         match folders.iter().any(|other| other.guest == folder.guest) {
-            true => reading.wrong(&key, format_args!("`{}` is granted already; remove one of the two", folder.guest)),
+            true => {
+                let fix = format!("write `{{ host = {}, guest = \"/OTHER\" }}`", quoted(&host));
+                reading.wrong(&key, format_args!("is the second folder called `{}`; {fix}", folder.guest));
+            }
             false => folders.push(folder),
         }
     }

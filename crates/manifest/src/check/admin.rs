@@ -6,12 +6,12 @@ use super::{
     Check,
     database::text,
     gateway::{address, overlap},
-    name,
 };
 use crate::{
     AdminSettings, AdminToken, GatewaySettings, May, Secret, defaults,
     raw::{Named, RawAdmin, RawAdminToken, RawMay, RawText, RawTextFrom},
 };
+use document::name::check as name;
 use document::source::Key;
 
 /// A token shorter than this is guessed one day.

@@ -12,11 +12,12 @@ use std::{
 
 use gateway::auth::{Algorithm, PemKey, SECRET_BYTES_MIN, jwks};
 
-use super::{Check, database::secret_file, name};
+use super::{Check, database::secret_file};
 use crate::{
     Access, AuthSettings, KeySettings, Secret, defaults,
     raw::{RawAlgorithm, RawAuth, RawKeys, RawSecret},
 };
+use document::name::check as name;
 use document::quantity::{QuantityError, Time};
 use document::source::Key;
 use document::structure::nearest;

@@ -7,11 +7,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Check, name};
+use super::Check;
 use crate::{
     DatabasePlace, DatabaseSettings, Secret, TlsMode, defaults,
     raw::{RawDatabase, RawText, RawTextFrom, RawTlsMode},
 };
+use document::name::check as name;
 use document::source::Key;
 
 /// More than any connection URL needs.

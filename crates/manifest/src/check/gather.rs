@@ -5,12 +5,13 @@ use std::{collections::BTreeSet, sync::Arc};
 use gateway::{gather::Template, route::PathPattern};
 use http::{Method, StatusCode};
 
-use super::{Check, route::known_service};
+use super::Check;
 use crate::{
     PartSettings, Target,
     raw::{Named, RawPart, RawPartFrom},
 };
 use document::source::Key;
+use document::structure::nearest;
 use gateway::route::Methods;
 
 /// Statuses that need no header to be understood.
@@ -124,4 +125,24 @@ fn name_is_right(name: &str) -> Result<(), String> {
         _ if (1..=NAME_MAX).contains(&name.len()) && name.chars().all(right) => Ok(()),
         _ => Err(format!("`{name}` cannot be a name here; write up to {NAME_MAX} letters, digits, `_` and `-`")),
     }
+}
+
+/// The service of this name, or a problem at `key`.
+pub(super) fn known_service(
+    check: &mut Check<'_>,
+    key: &Key<'_>,
+    name: &str,
+    services: &BTreeSet<Arc<str>>,
+) -> Option<Arc<str>> {
+    if let Some(service) = services.get(name) {
+        return Some(service.clone());
+    }
+    if !check.whole {
+        return None;
+    }
+    match nearest(name, services.iter().map(AsRef::as_ref)) {
+        Some(meant) => check.wrong(key, format_args!("there is no service `{name}`; did you mean `{meant}`?")),
+        None => check.wrong(key, format_args!("there is no service `{name}`; add `[services.{name}]`")),
+    }
+    None
 }

@@ -2,8 +2,9 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use super::{Check, name};
+use super::Check;
 use crate::{KeyValueSettings, defaults, raw::RawKeyValue};
+use document::name::check as name;
 use document::quantity::Time;
 use document::source::Key;
 use document::structure::nearest;

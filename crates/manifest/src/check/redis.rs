@@ -2,8 +2,9 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{Check, database::text, name};
+use super::{Check, database::text};
 use crate::{RedisPlace, RedisSettings, Secret, raw::RawRedis};
+use document::name::check as name;
 use document::source::Key;
 
 /// As many logical databases as a server has unless it is told otherwise.

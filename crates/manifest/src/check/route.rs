@@ -12,7 +12,6 @@ use super::{
 };
 use crate::{RouteSettings, ServiceSettings, defaults, raw::RawRoute};
 use document::source::Key;
-use document::structure::nearest;
 use gateway::route::{Methods, Route};
 
 /// One route; none when it has mistakes. `label` is its place for messages of the running host.
@@ -49,26 +48,6 @@ pub(crate) fn route(
         body_limit_bytes: body_limit,
     };
     Some(RouteSettings { route, target: target?, access, limit, key: label })
-}
-
-/// The service of this name, or a problem at `key`.
-pub(super) fn known_service(
-    check: &mut Check<'_>,
-    key: &Key<'_>,
-    name: &str,
-    services: &BTreeSet<Arc<str>>,
-) -> Option<Arc<str>> {
-    if let Some(service) = services.get(name) {
-        return Some(service.clone());
-    }
-    if !check.whole {
-        return None;
-    }
-    match nearest(name, services.iter().map(AsRef::as_ref)) {
-        Some(meant) => check.wrong(key, format_args!("there is no service `{name}`; did you mean `{meant}`?")),
-        None => check.wrong(key, format_args!("there is no service `{name}`; add `[services.{name}]`")),
-    }
-    None
 }
 
 /// Each word by itself first, so that every wrong one is reported.

@@ -8,15 +8,15 @@ use super::{
     events,
     folder::folders,
     limits::limits,
-    name,
     secrets::SecretsByName,
-    swap,
+    swap::{self, health_path},
 };
 use crate::{
     HostSettings, ServiceSettings, defaults,
     names::{There, misfits},
     raw::RawService,
 };
+use document::name::check as name;
 use document::{source::Key, structure::nearest};
 use grant::{Grants, Permissions, RawPermissions};
 
@@ -130,9 +130,4 @@ fn version_is_right(version: &str) -> Result<(), String> {
         return Ok(());
     }
     Err(format!("`{version}` is no version; write up to 64 letters, digits, `.`, `-` and `_`, such as `1.0.0`"))
-}
-
-pub(super) fn health_path(path: String) -> Result<String, String> {
-    let right = path.starts_with('/') && !path.contains('#') && path.parse::<http::uri::PathAndQuery>().is_ok();
-    if right { Ok(path) } else { Err(format!("`{path}` is no path; write it like `/health`")) }
 }

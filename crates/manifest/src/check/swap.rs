@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use super::{Check, service::health_path};
+use super::Check;
 use crate::{RampSettings, Smoke, defaults, raw::RawSwap};
 use document::quantity::Share;
 use document::source::Key;
@@ -59,4 +59,9 @@ pub(super) fn smoke(check: &mut Check<'_>, key: &Key<'_>, written: Option<String
     });
     let parsed = parsed.ok_or_else(|| format!("`{text}` is no request; write a method and a path, like `GET /ready`"));
     check.keep(key, parsed).unwrap_or_else(default)
+}
+
+pub(super) fn health_path(path: String) -> Result<String, String> {
+    let right = path.starts_with('/') && !path.contains('#') && path.parse::<http::uri::PathAndQuery>().is_ok();
+    if right { Ok(path) } else { Err(format!("`{path}` is no path; write it like `/health`")) }
 }

@@ -5,7 +5,7 @@ use grant::RawPermissions;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{super::defaults, Named, RawConsumer};
+use super::{super::defaults, events::RawConsumer, text::Named};
 
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

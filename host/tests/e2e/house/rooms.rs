@@ -20,10 +20,39 @@ pub struct Known {
 }
 
 /// Natural recursion, with what makes it so. Three at most.
-const RECURSION: &[(Known, &str)] = &[(
-    Known { krate: "crates/backend", files: &["postgres/array.rs", "postgres/encode.rs"] },
-    "an array is a value, and its elements are values",
-)];
+const RECURSION: &[(Known, &str)] = &[
+    (
+        Known { krate: "crates/backend", files: &["postgres/array.rs", "postgres/encode.rs"] },
+        "an array is a value, and its elements are values",
+    ),
+    (
+        Known {
+            krate: "crates/grant",
+            files: &[
+                "ceiling.rs",
+                "denied.rs",
+                "import.rs",
+                "lib.rs",
+                "permission.rs",
+                "permissions.rs",
+                "uses.rs",
+                "permission/call.rs",
+                "permission/env.rs",
+                "permission/folder.rs",
+                "permission/keyvalue.rs",
+                "permission/net.rs",
+                "permission/passwords.rs",
+                "permission/postgres.rs",
+                "permission/publish.rs",
+                "permission/secrets.rs",
+                "permission/sign.rs",
+                "permission/sockets.rs",
+                "permission/subscribe.rs",
+            ],
+        },
+        "each permission decides by all that is granted, which is made of each permission",
+    ),
+];
 const RECURSION_MAX: usize = 3;
 
 const LINES_MAX: usize = 400;

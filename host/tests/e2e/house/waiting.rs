@@ -4,38 +4,6 @@ use super::rooms::Known;
 
 /// Circles of files, each of which uses each, by way of others or at once.
 pub const CIRCLES: &[Known] = &[
-    Known { krate: "crates/grant", files: &["call.rs", "ceiling.rs", "keyvalue.rs", "lib.rs", "net.rs", "topic.rs"] },
-    Known {
-        krate: "crates/manifest",
-        files: &[
-            "check.rs",
-            "check/admin.rs",
-            "check/auth.rs",
-            "check/ceiling.rs",
-            "check/database.rs",
-            "check/environment.rs",
-            "check/events.rs",
-            "check/gateway.rs",
-            "check/gather.rs",
-            "check/host.rs",
-            "check/keyvalue.rs",
-            "check/limiting.rs",
-            "check/limits.rs",
-            "check/reach.rs",
-            "check/redis.rs",
-            "check/route.rs",
-            "check/service.rs",
-            "check/swap.rs",
-            "confines.rs",
-            "files.rs",
-            "lib.rs",
-            "load.rs",
-        ],
-    },
-    Known {
-        krate: "crates/manifest",
-        files: &["raw.rs", "raw/keyvalue.rs", "raw/reach.rs", "raw/redis.rs", "raw/service.rs"],
-    },
     Known { krate: "crates/backend", files: &["events.rs", "events/hosts.rs", "events/publish.rs"] },
     Known { krate: "crates/backend", files: &["events/claim.rs", "events/take.rs"] },
     Known { krate: "crates/backend", files: &["http.rs", "http/connector.rs"] },
@@ -53,8 +21,11 @@ pub const CIRCLES: &[Known] = &[
         files: &[
             "access.rs",
             "body.rs",
+            "body/awaited.rs",
+            "body/pace.rs",
             "body/held.rs",
             "body/limited.rs",
+            "context.rs",
             "counts.rs",
             "counts/label.rs",
             "counts/route.rs",
@@ -62,7 +33,6 @@ pub const CIRCLES: &[Known] = &[
             "error.rs",
             "headers.rs",
             "router.rs",
-            "router/trie.rs",
         ],
     },
     Known {
@@ -72,7 +42,13 @@ pub const CIRCLES: &[Known] = &[
     Known { krate: "gateway", files: &["auth/pem.rs", "auth/signing.rs"] },
     Known {
         krate: "gateway",
-        files: &["connection.rs", "connection/answer.rs", "connection/http1.rs", "connection/http2.rs"],
+        files: &[
+            "connection.rs",
+            "connection/answer.rs",
+            "connection/http1.rs",
+            "connection/http2.rs",
+            "connection/refusal.rs",
+        ],
     },
     Known { krate: "gateway", files: &["limit.rs", "limit/rate.rs"] },
     Known { krate: "host", files: &["capability/keyvalue.rs", "capability/keyvalue/standard.rs"] },
@@ -96,21 +72,27 @@ pub const CIRCLES: &[Known] = &[
     },
     Known { krate: "host", files: &["cli/watch.rs", "cli/watch/build.rs"] },
     Known { krate: "host", files: &["component.rs", "component/artifact.rs"] },
-    Known { krate: "host", files: &["deploy.rs", "deploy/apply/outcome.rs", "deploy/leaving.rs", "deploy/loader.rs"] },
-    Known { krate: "host", files: &["deploy/swap.rs", "deploy/swap/fitting.rs"] },
+    Known { krate: "host", files: &["deploy/next.rs", "deploy/next/coming.rs"] },
     Known { krate: "host", files: &["health.rs", "health/cached.rs"] },
-    Known { krate: "host", files: &["serve.rs", "serve/apply.rs"] },
+    Known {
+        krate: "host",
+        files: &["service.rs", "service/answer.rs", "service/answer/streaming.rs", "service/ramp.rs"],
+    },
     Known {
         krate: "host",
         files: &[
-            "service.rs",
-            "service/answer.rs",
-            "service/answer/streaming.rs",
-            "service/leave.rs",
-            "service/ramp.rs",
-            "service/run.rs",
+            "system.rs",
+            "system/backends.rs",
+            "system/document.rs",
+            "system/error.rs",
+            "system/ground.rs",
+            "system/leaving.rs",
+            "system/next.rs",
+            "system/routes.rs",
+            "system/routes/pages.rs",
         ],
     },
+    Known { krate: "host", files: &["system/ramp.rs", "system/swap.rs", "system/swap/fitting.rs"] },
     Known { krate: "components/orders", files: &["check.rs", "creation.rs", "key.rs", "store.rs"] },
     Known { krate: "components/products", files: &["lib.rs", "stock.rs"] },
     Known { krate: "components/sdk", files: &["call.rs", "call/wire.rs"] },
@@ -122,4 +104,4 @@ pub const CIRCLES: &[Known] = &[
 ];
 
 /// Files of more than 400 lines.
-pub const LONG: &[&str] = &["crates/backend/src/outbox/relay.rs", "crates/manifest/src/lib.rs"];
+pub const LONG: &[&str] = &["crates/backend/src/outbox/relay.rs"];
