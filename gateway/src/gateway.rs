@@ -124,6 +124,7 @@ impl Gateway {
             downstream,
             client: client.address,
             https: client.https,
+            forwarded_host: client.host,
             received,
             // A small body is whole before its service is asked.
             deadline: if body::is_small(&body) { due } else { awaited.latest(due) },

@@ -89,3 +89,25 @@ async fn a_probe_is_answered_whatever_host_it_asks_for() {
         assert_eq!(send(&gateway, request(&format!("GET {path}\nhost: 10.1.2.3"))).await.status(), 421, "{path}");
     }
 }
+
+#[tokio::test]
+async fn what_a_trusted_proxy_says_reaches_the_service_in_one_form() {
+    let seen = Seen::default();
+    let trusting = Settings { trusted_proxies: vec!["192.0.2.0/24".parse().unwrap()], ..settings() };
+    let gateway = Gateway::new(table(vec![entry("/{*rest}", Methods::Any, recording(&seen))]), trusting);
+    let sent = "x-forwarded-for: 1.1.1.1, 203.0.113.5\nx-forwarded-host: www.shop.test:8443\nx-forwarded-proto: http";
+    send(&gateway, request(&format!("GET /\n{sent}"))).await;
+    send(&gateway, request("GET /\nforwarded: for=203.0.113.5;proto=http;host=\"www.shop.test:8443\"")).await;
+    for (head, cx) in &*seen.lock().unwrap() {
+        for (name, value) in [
+            ("host", "shop.test"),
+            ("x-forwarded-for", "203.0.113.5"),
+            ("x-forwarded-host", "www.shop.test:8443"),
+            ("x-forwarded-proto", "http"),
+        ] {
+            assert_eq!(field(&head.headers, name), [value]);
+        }
+        assert!(!head.headers.contains_key("forwarded") && !cx.https);
+    }
+    assert_eq!(seen.lock().unwrap().len(), 2);
+}
