@@ -6,6 +6,7 @@ use std::{
 };
 
 use super::*;
+use crate::auth::{TokenError, Verified, Verify};
 
 /// The JSON log of the whole test run. One for all tests: a log of one thread would race with the
 /// others for the process's cache of what is listened to.
@@ -102,4 +103,34 @@ async fn a_clients_mistake_is_no_alarm() {
     let gateway = Gateway::new(RouteTable::default(), settings());
     send(&gateway, request(&format!("GET /\nx-trace-id: {trace_id}"))).await;
     assert_eq!(lines.only("gateway::error", &trace_id)["level"], "DEBUG");
+}
+
+struct Nobody;
+
+impl Verify for Nobody {
+    fn verify<'a>(&'a self, _token: &'a str) -> Verified<'a> {
+        Box::pin(async { Err(TokenError::Refused("the signature is right, but it has expired")) })
+    }
+}
+
+#[tokio::test]
+async fn why_a_token_was_refused_is_told_and_never_the_token() {
+    let lines = Lines::listen();
+    let guarded = Settings { access: Access::Token(Arc::new(Nobody)), ..settings() };
+    let gateway = Gateway::new(RouteTable::default(), guarded);
+    let ask = async |trace_id: &str| {
+        let head = format!("GET /\nx-trace-id: {trace_id}\nauthorization: Bearer canary");
+        assert_eq!(send(&gateway, request(&head)).await.status(), 401);
+    };
+    let trace_id = "e".repeat(32);
+    ask(&trace_id).await;
+    let event = lines.only("gateway::gateway", &trace_id);
+    assert_eq!((event["level"].as_str(), event["client"].as_str()), (Some("INFO"), Some("192.0.2.7")));
+    assert_eq!(event["reason"], "the token is refused: the signature is right, but it has expired");
+    for n in 0..50 {
+        ask(&format!("{n:032}")).await;
+    }
+    let log = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    assert!(log.matches("a token was refused").count() <= 20, "bounded in rate");
+    assert!(!log.contains("canary"));
 }
