@@ -111,3 +111,29 @@ async fn what_a_trusted_proxy_says_reaches_the_service_in_one_form() {
     }
     assert_eq!(seen.lock().unwrap().len(), 2);
 }
+
+#[tokio::test]
+async fn a_tracestate_with_an_illegal_vendor_or_too_long_a_key_reaches_no_service() {
+    let seen = Seen::default();
+    let gateway = gateway(recording(&seen));
+    let (t241, t242) = ("t".repeat(241), "t".repeat(242));
+    let illegal = [
+        "foo@=1,bar=2".into(),
+        "@foo=1,bar=2".into(),
+        "foo@@bar=1,bar=2".into(),
+        "foo@bar@baz=1,bar=2".into(),
+        format!("{}=1", "z".repeat(257)),
+        format!("{t242}@v=1"),
+        format!("t@{}=1", "v".repeat(15)),
+    ];
+    let legal = [format!("{}=1", "z".repeat(256)), format!("{t241}@{}=1", "v".repeat(14))];
+    for state in illegal.iter().chain(&legal) {
+        for parent in ["traceparent: 00-12345678901234567890123456789012-1234567890123456-00\n", ""] {
+            let sent = format!("GET /\n{parent}tracestate: {state}");
+            send(&gateway, request(&sent)).await;
+            let (head, _) = seen.lock().unwrap().pop().unwrap();
+            let passes = !parent.is_empty() && legal.contains(state);
+            assert_eq!(head.headers.contains_key("tracestate"), passes, "{sent}");
+        }
+    }
+}
