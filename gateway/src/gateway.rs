@@ -153,7 +153,10 @@ impl Gateway {
 
         let started = entry.and_then(|entry| Started::new((&cx, due), entry, limit, head, body));
         let answer = match started {
-            Ok(started) => started.answer(due).await,
+            Ok(started) => {
+                held.reads(started.body());
+                started.answer(due).await
+            }
             Err(error) => Err(error),
         };
         let (mut response, owed) = match answer.and_then(|response| checked(response, is_head)) {
