@@ -1,24 +1,36 @@
 //! The access log: one event for each request, when its last byte is gone or its client is.
 //!
-//! Decides the names of the fields. Without a reader of the target `access` nothing is recorded.
+//! Decides the names of the fields, and that probes are no news. Without a reader of the target
+//! `access` nothing is recorded; what a client sent is cut to a bounded length when it is written.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
-use http::{Method, StatusCode, request::Parts, uri::PathAndQuery};
-use tracing::{Level, info};
+use http::{
+    HeaderValue, Method, StatusCode, Version,
+    header::{HOST, USER_AGENT},
+    request::Parts,
+    uri::PathAndQuery,
+};
+use tracing::Level;
 
-use crate::{context::RequestContext, router::Entry};
+use crate::{body::Fault, context::RequestContext, router::Entry};
 
 /// What nginx logs for a client that left before its answer; there is no standard for it.
 const CLIENT_GONE: u16 = 499;
 
+/// Bytes of what a client says of itself that are written.
+const TEXT_BYTES_MAX: usize = 256;
+
 /// One request as the log will tell it; written when dropped.
 pub(crate) struct Record {
-    method: Method,
-    target: Option<PathAndQuery>,
+    asked: Asked,
     cx: Arc<RequestContext>,
     /// The route's label and path, for a request that found one.
     route: Option<(Arc<str>, String)>,
+    is_probe: bool,
+    /// Knows how much of the request's body came.
+    body: Fault,
+    bytes_out: u64,
     status: Option<StatusCode>,
     complete: bool,
 }
@@ -27,19 +39,39 @@ pub(crate) struct Record {
 pub(crate) struct Asked {
     method: Method,
     target: Option<PathAndQuery>,
+    version: Version,
+    host: Option<HeaderValue>,
+    user_agent: Option<HeaderValue>,
 }
 
 impl Asked {
     pub(crate) fn of(head: &Parts) -> Option<Self> {
-        tracing::enabled!(target: "access", Level::INFO)
-            .then(|| Self { method: head.method.clone(), target: head.uri.path_and_query().cloned() })
+        tracing::enabled!(target: "access", Level::INFO).then(|| {
+            let authority = || HeaderValue::from_str(head.uri.authority()?.as_str()).ok();
+            Self {
+                method: head.method.clone(),
+                target: head.uri.path_and_query().cloned(),
+                version: head.version,
+                host: head.headers.get(HOST).cloned().or_else(authority),
+                user_agent: head.headers.get(USER_AGENT).cloned(),
+            }
+        })
     }
 }
 
 impl Record {
     pub(crate) fn new(asked: Asked, cx: Arc<RequestContext>, entry: Option<&Entry>) -> Self {
         let route = entry.map(|entry| (entry.label.clone(), entry.route.path.to_string()));
-        Self { method: asked.method, target: asked.target, cx, route, status: None, complete: false }
+        let is_probe = entry.is_some_and(Entry::is_probe);
+        Self { asked, cx, route, is_probe, body: Fault::default(), bytes_out: 0, status: None, complete: false }
+    }
+
+    pub(crate) fn reads(&mut self, body: Fault) {
+        self.body = body;
+    }
+
+    pub(crate) fn sent(&mut self, bytes: usize) {
+        self.bytes_out += bytes as u64;
     }
 
     pub(crate) fn answered(&mut self, status: StatusCode) {
@@ -55,19 +87,39 @@ impl Drop for Record {
     fn drop(&mut self) {
         let (service, route) = self.route.as_ref().map(|(label, path)| (&**label, &**path)).unzip();
         let duration = tokio::time::Instant::now().into_std().saturating_duration_since(self.cx.received);
-        info!(
-            target: "access",
-            method = %self.method,
-            path = self.target.as_ref().map(PathAndQuery::path),
-            status = self.status.map_or(CLIENT_GONE, |status| status.as_u16()),
-            durationMs = duration.as_micros() as f64 / 1000.0,
-            traceId = %self.cx.trace,
-            spanId = format_args!("{:016x}", self.cx.trace.span_id),
-            requestId = self.cx.request_id.to_str().unwrap_or_default(),
-            service,
-            route,
-            complete = self.complete,
-            "request"
-        );
+        let Asked { method, target, version, host, user_agent } = &self.asked;
+        macro_rules! tell {
+            ($level:ident) => {
+                tracing::$level!(
+                    target: "access",
+                    %method,
+                    path = target.as_ref().map(PathAndQuery::path),
+                    status = self.status.map_or(CLIENT_GONE, |status| status.as_u16()),
+                    durationMs = duration.as_micros() as f64 / 1000.0,
+                    traceId = %self.cx.trace,
+                    spanId = format_args!("{:016x}", self.cx.trace.span_id),
+                    requestId = self.cx.request_id.to_str().unwrap_or_default(),
+                    service,
+                    route,
+                    client = %self.cx.client,
+                    host = host.as_ref().map(text).as_deref(),
+                    protocol = ?version,
+                    bytesIn = self.body.bytes(),
+                    bytesOut = self.bytes_out,
+                    userAgent = user_agent.as_ref().map(text).as_deref(),
+                    complete = self.complete,
+                    "request"
+                )
+            };
+        }
+        match self.is_probe {
+            true => tell!(debug),
+            false => tell!(info),
+        }
     }
+}
+
+fn text(value: &HeaderValue) -> Cow<'_, str> {
+    let bytes = value.as_bytes();
+    String::from_utf8_lossy(&bytes[..bytes.len().min(TEXT_BYTES_MAX)])
 }

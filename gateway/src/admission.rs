@@ -31,7 +31,7 @@ pub struct Settings {
     pub access: Access,
     /// How often one address may ask, over all routes.
     pub limit: Option<Arc<dyn Limit>>,
-    /// Whose `X-Forwarded-For` is believed.
+    /// Whose `X-Forwarded-*` and `Forwarded` are believed.
     pub trusted_proxies: Vec<IpNet>,
 }
 

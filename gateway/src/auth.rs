@@ -65,6 +65,9 @@ pub enum TokenError {
     #[error("there is no `Authorization` header")]
     Missing,
 
+    #[error("`Authorization` is not of the scheme `Bearer`")]
+    OtherScheme,
+
     #[error("the token is refused: {0}")]
     Refused(&'static str),
 
@@ -116,14 +119,14 @@ impl fmt::Debug for Identity {
 /// The one bearer token of a request.
 ///
 /// # Errors
-/// [`TokenError::Missing`] without `Authorization`; [`TokenError::Refused`] when it is repeated or
-/// of another scheme.
+/// [`TokenError::Missing`] without `Authorization`; [`TokenError::OtherScheme`] when it holds no
+/// bearer token; [`TokenError::Refused`] when it is repeated or no text.
 pub(crate) fn bearer(headers: &HeaderMap) -> Result<&str, TokenError> {
     let value = only(headers.get_all(AUTHORIZATION))?;
     let text = value.to_str().map_err(|_not_ascii| TokenError::Refused("`Authorization` is not ASCII"))?;
     match text.split_once(' ') {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(token.trim_matches(' ')),
-        _ => Err(TokenError::Refused("`Authorization` is not of the scheme `Bearer`")),
+        _ => Err(TokenError::OtherScheme),
     }
 }
 

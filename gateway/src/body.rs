@@ -122,7 +122,11 @@ impl http_body::Body for Body {
         match &polled {
             Poll::Ready(None) => held.completed(),
             Poll::Ready(Some(Err(_))) => this.inner = Inner::Empty,
-            Poll::Ready(Some(Ok(_))) | Poll::Pending => this.held = Some(held),
+            Poll::Ready(Some(Ok(frame))) => {
+                held.sent(frame);
+                this.held = Some(held);
+            }
+            Poll::Pending => this.held = Some(held),
         }
         polled
     }

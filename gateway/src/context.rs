@@ -36,6 +36,8 @@ pub struct RequestContext {
     pub client: IpAddr,
     /// The client's connection is encrypted, as far as trusted proxies are believed.
     pub https: bool,
+    /// The host that the client asked a trusted proxy for, where that says so.
+    pub forwarded_host: Option<HeaderValue>,
     pub received: Instant,
     /// When the answer's last byte must have been sent at the latest. Where the body is read while
     /// it arrives, the gateway ends the request sooner: the service's own time is the timeout of
@@ -62,6 +64,7 @@ impl RequestContext {
             downstream: (here, 0).into(),
             client: here.into(),
             https: false,
+            forwarded_host: None,
             received: now,
             deadline: now + timeout,
             awaited: Awaited::default(),

@@ -26,6 +26,10 @@ use crate::{
 /// Seconds after which a refused client may try again; the overload of a moment is over by then.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 
+/// Tells a client that the token it has is of no use (RFC 6750 3.1); without one, the bare scheme
+/// tells it to get one.
+const INVALID_TOKEN: HeaderValue = HeaderValue::from_static("Bearer error=\"invalid_token\"");
+
 /// Why a request has no answer of a service.
 #[derive(Debug, thiserror::Error)]
 pub enum GatewayError {
@@ -85,7 +89,7 @@ impl GatewayError {
             Self::RateLimited { .. } => {
                 (StatusCode::TOO_MANY_REQUESTS, Level::DEBUG, "Too many requests; Retry-After says when to try again")
             }
-            Self::Token(TokenError::Missing) => (
+            Self::Token(TokenError::Missing | TokenError::OtherScheme) => (
                 StatusCode::UNAUTHORIZED,
                 Level::DEBUG,
                 "A bearer token is required; send Authorization: Bearer <token>",
@@ -167,6 +171,7 @@ impl GatewayError {
         let headers = response.headers_mut();
         match self {
             Self::MethodNotAllowed { allow } => _ = headers.insert(header::ALLOW, allow.clone()),
+            Self::Token(TokenError::Refused(_)) => _ = headers.insert(header::WWW_AUTHENTICATE, INVALID_TOKEN),
             Self::RateLimited { seconds } => _ = headers.insert(header::RETRY_AFTER, (*seconds).into()),
             _ => {}
         }

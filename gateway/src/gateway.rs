@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use crate::{
     access::{Asked, Record},
     admission::{InFlight, Permit},
+    auth::TokenError,
     authority::Authority,
     body::{
         self, Awaited, Body, BodyError, Held,
@@ -32,6 +33,7 @@ use crate::{
     error::{GatewayError, refusal},
     guard::Entrance,
     headers, path,
+    quiet::Quiet,
     router::{Entry, NoMatch, RouteTable},
 };
 
@@ -43,6 +45,8 @@ pub struct Gateway {
     current: ArcSwap<Snapshot>,
     in_flight: Arc<InFlight>,
     counts: GatewayCounts,
+    /// Where the reasons for refused tokens are told.
+    refused_tokens: Quiet,
 }
 
 /// What one request runs by from its first to its last byte.
@@ -65,7 +69,7 @@ impl Handler for Gateway {
 impl Gateway {
     pub fn new(table: RouteTable, settings: Settings) -> Self {
         let current = ArcSwap::from_pointee(Snapshot::new(table, settings, &RouteTable::default()));
-        Self { current, in_flight: Arc::default(), counts: GatewayCounts::default() }
+        Self { current, in_flight: Arc::default(), counts: GatewayCounts::default(), refused_tokens: Quiet::default() }
     }
 
     /// Replaces routes and settings in one step. Requests in flight finish on the old ones; routes
@@ -124,6 +128,7 @@ impl Gateway {
             downstream,
             client: client.address,
             https: client.https,
+            forwarded_host: client.host,
             received,
             // A small body is whole before its service is asked.
             deadline: if body::is_small(&body) { due } else { awaited.latest(due) },
@@ -137,6 +142,9 @@ impl Gateway {
             Ok(found) => entrance.pass(&now.settings, &cx, &head.headers, found).await,
             Err(error) => Err(error),
         };
+        if let Err(GatewayError::Token(error @ TokenError::Refused(_))) = &entry {
+            self.say_refused(&cx, error);
+        }
         cx.identity = entrance.identity;
         let cx = Arc::new(cx);
         let tally = Tally::new(self.counted(matched, entry.as_ref().err()), &head.method, received);
@@ -145,7 +153,10 @@ impl Gateway {
 
         let started = entry.and_then(|entry| Started::new((&cx, due), entry, limit, head, body));
         let answer = match started {
-            Ok(started) => started.answer(due).await,
+            Ok(started) => {
+                held.reads(started.body());
+                started.answer(due).await
+            }
             Err(error) => Err(error),
         };
         let (mut response, owed) = match answer.and_then(|response| checked(response, is_head)) {
@@ -170,6 +181,13 @@ impl Gateway {
         headers::mark_refusal(response.headers_mut(), &trace, new_request_id());
         response.headers_mut().insert(CONTENT_LENGTH, length.into());
         response
+    }
+
+    /// The client is told no reason, so whoever looks after its tokens finds it here. Never the token.
+    fn say_refused(&self, cx: &RequestContext, error: &TokenError) {
+        if let Some(kept_back) = self.refused_tokens.may_say() {
+            tracing::info!(traceId = %cx.trace, client = %cx.client, reason = %error, keptBack = kept_back, "a token was refused");
+        }
     }
 
     /// Where a request is counted; why it was not let in, if it was not, is counted at once.

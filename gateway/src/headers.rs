@@ -62,7 +62,7 @@ pub(crate) fn forward(head: &mut Parts, cx: &RequestContext) {
         head.headers.insert(HOST, host);
     }
     let headers = &mut head.headers;
-    if let Some(host) = headers.get(HOST).cloned() {
+    if let Some(host) = cx.forwarded_host.as_ref().or(headers.get(HOST)).cloned() {
         headers.insert(X_FORWARDED_HOST, host);
     }
     headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(if cx.https { "https" } else { "http" }));

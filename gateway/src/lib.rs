@@ -24,6 +24,7 @@ pub mod limit;
 pub mod listener;
 pub mod path;
 pub mod places;
+mod quiet;
 mod retry;
 pub mod route;
 pub mod router;

@@ -17,7 +17,7 @@ use http_body::Frame;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tracing::warn;
 
-use super::{BodyError, EmptyFrames};
+use super::{BodyError, EmptyFrames, Fault};
 use crate::{access::Record, admission::Permit, context::RequestContext, counts::Tally, headers};
 
 /// How exactly a deadline is kept that is put off all the time.
@@ -58,6 +58,20 @@ impl Held {
         }
         if let Some(tally) = &mut self.tally {
             tally.answered(status);
+        }
+    }
+
+    /// What becomes of the request's body, for the log.
+    pub(crate) fn reads(&mut self, body: Fault) {
+        if let Some(record) = &mut self.record {
+            record.reads(body);
+        }
+    }
+
+    /// A frame of the answer is on its way.
+    pub(super) fn sent(&mut self, frame: &Frame<Bytes>) {
+        if let (Some(record), Some(data)) = (&mut self.record, frame.data_ref()) {
+            record.sent(data.len());
         }
     }
 

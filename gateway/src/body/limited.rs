@@ -6,7 +6,10 @@
 
 use std::{
     pin::Pin,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     task::{Context, Poll, ready},
 };
 
@@ -17,13 +20,25 @@ use pin_project_lite::pin_project;
 use super::{Awaited, Body, BodyError, EmptyFrames, empty};
 use crate::headers;
 
-/// Why a request's body failed, if it did; shared between the body and the gateway.
+/// What became of a request's body: why it failed, if it did, and how much of it came. Shared
+/// between the body and the gateway.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Fault(Option<Arc<Fate>>);
+
 #[derive(Debug, Default)]
-pub(crate) struct Fault(Option<Arc<OnceLock<BodyError>>>);
+struct Fate {
+    failed: OnceLock<BodyError>,
+    bytes: AtomicU64,
+}
 
 impl Fault {
     pub(crate) fn get(&self) -> Option<&BodyError> {
-        self.0.as_ref()?.get()
+        self.0.as_ref()?.failed.get()
+    }
+
+    /// Bytes that were read of it so far.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.0.as_ref().map_or(0, |fate| fate.bytes.load(Relaxed))
     }
 }
 
@@ -42,10 +57,10 @@ where
     if body.size_hint().lower() > limit {
         return Err(BodyError::TooLarge { limit });
     }
-    let failed = Arc::new(OnceLock::new());
-    let fault = Fault(Some(failed.clone()));
+    let fate = Arc::new(Fate::default());
+    let fault = Fault(Some(fate.clone()));
     let empty_frames = EmptyFrames::default();
-    Ok((Body::new(Limited { inner: body, limit, left: limit, empty_frames, failed, awaited }), fault))
+    Ok((Body::new(Limited { inner: body, limit, left: limit, empty_frames, fate, awaited }), fault))
 }
 
 pin_project! {
@@ -55,7 +70,7 @@ pin_project! {
         limit: u64,
         left: u64,
         empty_frames: EmptyFrames,
-        failed: Arc<OnceLock<BodyError>>,
+        fate: Arc<Fate>,
         awaited: Awaited,
     }
 
@@ -77,7 +92,7 @@ where
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let mut this = self.project();
-        if let Some(error) = this.failed.get() {
+        if let Some(error) = this.fate.failed.get() {
             return Poll::Ready(Some(Err(error.clone())));
         }
         let checked = loop {
@@ -96,14 +111,15 @@ where
                 Err(error) => break Err(error),
             }
         };
+        this.fate.bytes.store(*this.limit - *this.left, Relaxed);
         Poll::Ready(Some(checked.inspect_err(|error| {
             // Only this body sets it, and it was unset above.
-            let _ = this.failed.set(error.clone());
+            let _ = this.fate.failed.set(error.clone());
         })))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.failed.get().is_none() && self.inner.is_end_stream()
+        self.fate.failed.get().is_none() && self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -50,6 +50,7 @@ fn caller(hops: u8) -> Caller {
         downstream: ([127, 0, 0, 1], 0).into(),
         client: [127, 0, 0, 1].into(),
         https: false,
+        forwarded_host: None,
         received: now,
         deadline: now + Duration::from_secs(60),
         awaited: body::Awaited::default(),

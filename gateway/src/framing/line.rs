@@ -4,6 +4,7 @@
 use std::{io::BufRead, net::Ipv6Addr};
 
 use super::fault::Fault;
+use crate::path::is_query_byte;
 
 /// Bytes in a method at most.
 pub const METHOD_MAX: usize = 32;
@@ -28,8 +29,8 @@ const fn classes() -> [u8; 256] {
         if b == b'\t' || (b >= b' ' && b != 0x7f) {
             table[byte] |= VALUE;
         }
-        // RFC 3986, and beyond it the bytes that browsers leave as they are in a query. What
-        // a path may hold is for `path` to say; `#` never reaches a server.
+        // RFC 3986, and beyond it the bytes that browsers leave as they are. What a path may hold
+        // is for `path` to say, and so is what a query may; `#` never reaches a server.
         if b.is_ascii_alphanumeric() || one_of(b, b"-._~!$&'()*+,;=:@/?%[]{}|^\\") {
             table[byte] |= TARGET;
         }
@@ -99,7 +100,8 @@ pub(crate) fn request_line(line: &[u8]) -> Result<RequestLine<'_>, Fault> {
 
 /// Judges a target in origin, asterisk or absolute form: RFC 9112 section 3.2.
 fn target_authority<'a>(method: &[u8], target: &'a [u8]) -> Result<Option<&'a [u8]>, Fault> {
-    if !all(target, TARGET) {
+    let query = target.iter().position(|byte| *byte == b'?').unwrap_or(target.len());
+    if !all(&target[..query], TARGET) || !target[query..].iter().copied().all(is_query_byte) {
         return Err(Fault::Target);
     }
     match target {

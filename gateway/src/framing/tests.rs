@@ -50,6 +50,7 @@ fn valid_requests_pass_untouched() {
         post("Transfer-Encoding: chunked\r\n\r\n0\r\nX-Sum: 1\r\n\r\n") + &get(""),
         format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "a".repeat(8 * 1024 - 1)),
         get(&"a: b\r\n".repeat(99)),
+        "GET /a|b/[c]^{d}?e=`|[]^{}\\' HTTP/1.1\r\nHost: a\r\n\r\n".into(),
     ] {
         let (passed, heads, refusal) = feed(valid.as_bytes(), &[]);
         assert_eq!(refusal, None, "{valid:?}");
@@ -145,6 +146,9 @@ fn attacks_on_heads_are_refused_and_nothing_of_them_passes() {
         (line("GET /#x HTTP/1.1"), Fault::Target),
         (line("GET /\u{e9} HTTP/1.1"), Fault::Target),
         (line("GET /\u{1} HTTP/1.1"), Fault::Target),
+        (line("GET /` HTTP/1.1"), Fault::Target),
+        (line("GET /?\" HTTP/1.1"), Fault::Target),
+        (line("GET /?< HTTP/1.1"), Fault::Target),
         (line("GET ftp://a/ HTTP/1.1"), Fault::Target),
         (line("GET http:///x HTTP/1.1"), Fault::Target),
         (line("GET http://u@a/ HTTP/1.1"), Fault::Target),

@@ -55,6 +55,11 @@ impl<'a> Started<'a> {
         Ok(Self { answer, fault, cx: cx.clone() })
     }
 
+    /// What becomes of the request's body.
+    pub(super) fn body(&self) -> Fault {
+        self.fault.clone()
+    }
+
     /// Waits for the answer's head until `due`, and as much longer as the service has waited for
     /// its client. Dropping it drops the service's future.
     pub(super) async fn answer(mut self, due: Instant) -> Result<Response<Body>, GatewayError> {

@@ -58,6 +58,7 @@ fn context() -> RequestContext {
         downstream: ([192, 0, 2, 1], 9).into(),
         client: [192, 0, 2, 1].into(),
         https: false,
+        forwarded_host: None,
         received: now,
         deadline: now + Duration::from_secs(10),
         awaited: body::Awaited::default(),

@@ -68,8 +68,13 @@ fn a_route_asks_for_a_token_and_the_service_learns_whose_it_is() {
     let host = Host::running(&manifest(GENERATED));
     let token = sign(host.folder.path(), &["--role", "admin", "--role", "user", "--ttl", "10m"]);
 
-    for refused in [host.get("/echo"), get(&host, "/echo", "canary-no-token"), get(&host, "/nowhere", "")] {
-        assert_eq!((refused.status, refused.header("www-authenticate")), (401, Some("Bearer")));
+    let invalid = "Bearer error=\"invalid_token\"";
+    for (refused, told) in [
+        (host.get("/echo"), "Bearer"),
+        (get(&host, "/echo", "canary-no-token"), invalid),
+        (get(&host, "/nowhere", "canary-no-token"), invalid),
+    ] {
+        assert_eq!((refused.status, refused.header("www-authenticate")), (401, Some(told)));
         assert_eq!(refused.json()["success"], false);
     }
     let echo = get(&host, "/echo", &token);

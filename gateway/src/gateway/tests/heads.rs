@@ -89,3 +89,51 @@ async fn a_probe_is_answered_whatever_host_it_asks_for() {
         assert_eq!(send(&gateway, request(&format!("GET {path}\nhost: 10.1.2.3"))).await.status(), 421, "{path}");
     }
 }
+
+#[tokio::test]
+async fn what_a_trusted_proxy_says_reaches_the_service_in_one_form() {
+    let seen = Seen::default();
+    let trusting = Settings { trusted_proxies: vec!["192.0.2.0/24".parse().unwrap()], ..settings() };
+    let gateway = Gateway::new(table(vec![entry("/{*rest}", Methods::Any, recording(&seen))]), trusting);
+    let sent = "x-forwarded-for: 1.1.1.1, 203.0.113.5\nx-forwarded-host: www.shop.test:8443\nx-forwarded-proto: http";
+    send(&gateway, request(&format!("GET /\n{sent}"))).await;
+    send(&gateway, request("GET /\nforwarded: for=203.0.113.5;proto=http;host=\"www.shop.test:8443\"")).await;
+    for (head, cx) in &*seen.lock().unwrap() {
+        for (name, value) in [
+            ("host", "shop.test"),
+            ("x-forwarded-for", "203.0.113.5"),
+            ("x-forwarded-host", "www.shop.test:8443"),
+            ("x-forwarded-proto", "http"),
+        ] {
+            assert_eq!(field(&head.headers, name), [value]);
+        }
+        assert!(!head.headers.contains_key("forwarded") && !cx.https);
+    }
+    assert_eq!(seen.lock().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_tracestate_with_an_illegal_vendor_or_too_long_a_key_reaches_no_service() {
+    let seen = Seen::default();
+    let gateway = gateway(recording(&seen));
+    let (t241, t242) = ("t".repeat(241), "t".repeat(242));
+    let illegal = [
+        "foo@=1,bar=2".into(),
+        "@foo=1,bar=2".into(),
+        "foo@@bar=1,bar=2".into(),
+        "foo@bar@baz=1,bar=2".into(),
+        format!("{}=1", "z".repeat(257)),
+        format!("{t242}@v=1"),
+        format!("t@{}=1", "v".repeat(15)),
+    ];
+    let legal = [format!("{}=1", "z".repeat(256)), format!("{t241}@{}=1", "v".repeat(14))];
+    for state in illegal.iter().chain(&legal) {
+        for parent in ["traceparent: 00-12345678901234567890123456789012-1234567890123456-00\n", ""] {
+            let sent = format!("GET /\n{parent}tracestate: {state}");
+            send(&gateway, request(&sent)).await;
+            let (head, _) = seen.lock().unwrap().pop().unwrap();
+            let passes = !parent.is_empty() && legal.contains(state);
+            assert_eq!(head.headers.contains_key("tracestate"), passes, "{sent}");
+        }
+    }
+}

@@ -6,6 +6,7 @@ use std::{
 };
 
 use super::*;
+use crate::auth::{TokenError, Verified, Verify};
 
 /// The JSON log of the whole test run. One for all tests: a log of one thread would race with the
 /// others for the process's cache of what is listened to.
@@ -66,6 +67,7 @@ async fn each_request_is_one_access_event_without_its_query() {
         assert_eq!(event[name], value, "{event}");
     }
     assert_eq!((event["status"].as_u64(), event["complete"].as_bool()), (Some(200), Some(true)));
+    assert_eq!(event["level"], "INFO");
     assert!(event["durationMs"].is_f64() && event["spanId"].as_str().unwrap().len() == 16);
     assert!(!event.to_string().contains("canary"));
 }
@@ -102,4 +104,76 @@ async fn a_clients_mistake_is_no_alarm() {
     let gateway = Gateway::new(RouteTable::default(), settings());
     send(&gateway, request(&format!("GET /\nx-trace-id: {trace_id}"))).await;
     assert_eq!(lines.only("gateway::error", &trace_id)["level"], "DEBUG");
+}
+
+struct Nobody;
+
+impl Verify for Nobody {
+    fn verify<'a>(&'a self, _token: &'a str) -> Verified<'a> {
+        Box::pin(async { Err(TokenError::Refused("the signature is right, but it has expired")) })
+    }
+}
+
+#[tokio::test]
+async fn why_a_token_was_refused_is_told_and_never_the_token() {
+    let lines = Lines::listen();
+    let guarded = Settings { access: Access::Token(Arc::new(Nobody)), ..settings() };
+    let gateway = Gateway::new(RouteTable::default(), guarded);
+    let ask = async |trace_id: &str| {
+        let head = format!("GET /\nx-trace-id: {trace_id}\nauthorization: Bearer canary");
+        assert_eq!(send(&gateway, request(&head)).await.status(), 401);
+    };
+    let trace_id = "e".repeat(32);
+    ask(&trace_id).await;
+    let event = lines.only("gateway::gateway", &trace_id);
+    assert_eq!((event["level"].as_str(), event["client"].as_str()), (Some("INFO"), Some("192.0.2.7")));
+    assert_eq!(event["reason"], "the token is refused: the signature is right, but it has expired");
+    for n in 0..50 {
+        ask(&format!("{n:032}")).await;
+    }
+    let log = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    assert!(log.matches("a token was refused").count() <= 20, "bounded in rate");
+    assert!(!log.contains("canary"));
+}
+
+#[tokio::test]
+async fn the_line_tells_who_asked_for_which_host_how_and_how_much() {
+    let lines = Lines::listen();
+    let trace_id = "f".repeat(32);
+    let answers = |_cx: Arc<RequestContext>, request: Request<Body>| -> Dispatched<'static> {
+        Box::pin(async move {
+            request.into_body().collect().await?;
+            Ok(Response::new(stream(&["hel", "lo"], true)))
+        })
+    };
+    let trusting = Settings { trusted_proxies: vec!["192.0.2.0/24".parse().unwrap()], ..settings() };
+    let gateway = Gateway::new(table(vec![entry("/{*rest}", Methods::Any, answers)]), trusting);
+    let agent = "a".repeat(300);
+    let head = format!(
+        "POST /\nhost: Shop.test:3000\nuser-agent: {agent}\nx-forwarded-for: 203.0.113.5\nx-trace-id: {trace_id}"
+    );
+    let asked = request(&head).map(|_none| Full::new(Bytes::from("1234567")));
+    text(send(&gateway, asked).await).await.unwrap();
+    let event = lines.only("access", &trace_id);
+    for (name, value) in
+        [("client", "203.0.113.5"), ("host", "Shop.test:3000"), ("protocol", "HTTP/1.1"), ("userAgent", &agent[..256])]
+    {
+        assert_eq!(event[name], value, "{event}");
+    }
+    assert_eq!((event["bytesIn"].as_u64(), event["bytesOut"].as_u64()), (Some(7), Some(5)), "{event}");
+}
+
+#[tokio::test]
+async fn a_probe_is_no_news() {
+    let lines = Lines::listen();
+    let probe = Entry { exempt: true, ..entry("/health/{*rest}", Methods::Any, hello()) };
+    let gateway = Gateway::new(table(vec![probe, entry("/healthy", Methods::Any, hello())]), settings());
+    for (path, trace_id, level) in [
+        ("/health/ready", "1".repeat(32), "DEBUG"),
+        ("/health", "2".repeat(32), "DEBUG"),
+        ("/healthy", "3".repeat(32), "INFO"),
+    ] {
+        text(send(&gateway, request(&format!("GET {path}\nx-trace-id: {trace_id}"))).await).await.unwrap();
+        assert_eq!(lines.only("access", &trace_id)["level"], level, "{path}");
+    }
 }

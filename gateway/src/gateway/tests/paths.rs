@@ -50,7 +50,7 @@ fn decoded(path: &str) -> Vec<u8> {
 fn spelled() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         8 => prop::sample::select(vec!["/", "a", "b", ".", "admin", "public", "c", "%61", "%2e", "%2E", "%41", "%64min", "caf", "%c3%a9", "%C3%A9", "a.b", "7"]),
-        2 => prop::sample::select(vec!["%2f", "%5c", "%00", ";", "\\", "..", "//", "%252e", "%25", "%c0%af", "%zz", "%", "~", "%7E", "%3b", "#", "?"]),
+        2 => prop::sample::select(vec!["%2f", "%5c", "%00", ";", "\\", "..", "//", "%252e", "%25", "%c0%af", "%zz", "%", "~", "%7E", "%3b", "#", "?", "|", "[", "^", "{", "}", "%7c"]),
     ];
     prop::collection::vec(piece, 0..12).prop_map(|pieces| format!("/{}", pieces.concat()))
 }

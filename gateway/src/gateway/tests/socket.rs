@@ -201,3 +201,26 @@ async fn a_refusal_reaches_a_client_that_reads_only_when_all_is_sent() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_target_as_browsers_send_it_is_taken_and_normal_for_its_service() {
+    let seen = Seen::default();
+    let served = Served::new(gateway(recording(&seen)));
+    let target = "/a|b[1]^{c}?q=`|[]^{}\\'&r=%7c";
+    let answer = served.exchange(format!("GET {target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")).await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    let by_h2 = Request::get(format!("http://a{target}")).body(Empty::<Bytes>::new()).unwrap();
+    assert_eq!(served.h2().await.send_request(by_h2).await.unwrap().status(), 200);
+    // Whoever asks the gateway without a socket is told the same.
+    let direct = |target: &str| request(&format!("GET {target}"));
+    let gateway = gateway(recording(&seen));
+    assert_eq!(send(&gateway, direct(target)).await.status(), 200);
+    for (head, _) in &*seen.lock().unwrap() {
+        assert_eq!(head.uri.path_and_query().unwrap(), "/a%7Cb%5B1%5D%5E%7Bc%7D?q=`|[]^{}\\'&r=%7c");
+    }
+    for target in ["/a;b", "/a\\b", "/a\""] {
+        let answer = served.exchange(format!("GET {target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")).await;
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{target}: {answer}");
+        assert_eq!(send(&gateway, direct(target)).await.status(), 400, "{target}");
+    }
+}

@@ -50,6 +50,7 @@ pub const CIRCLES: &[Known] = &[
             "connection/refusal.rs",
         ],
     },
+    Known { krate: "gateway", files: &["client.rs", "client/forwarded.rs"] },
     Known { krate: "gateway", files: &["limit.rs", "limit/rate.rs"] },
     Known { krate: "host", files: &["capability/keyvalue.rs", "capability/keyvalue/standard.rs"] },
     Known { krate: "host", files: &["capability/postgres.rs", "capability/postgres/convert.rs"] },
