@@ -8,6 +8,7 @@ mod answer;
 mod clock;
 mod http1;
 mod http2;
+mod keep_alive;
 mod refusal;
 mod state;
 mod stream;
@@ -25,6 +26,7 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
+pub use self::keep_alive::KeepAlive;
 use self::{
     state::State,
     transport::{Socket, Transport},
@@ -71,7 +73,7 @@ pub struct Times {
     /// A request head, from its first byte; and the first byte of a connection.
     pub head: Duration,
     /// Between two requests.
-    pub idle: Duration,
+    pub idle: KeepAlive,
     /// Without taking a byte of an answer.
     pub write_stall: Duration,
     /// What a client may still send after its answer, before it is cut off (HTTP/1).
@@ -83,7 +85,7 @@ impl Default for Times {
         Self {
             handshake: Duration::from_secs(10),
             head: Duration::from_secs(10),
-            idle: Duration::from_secs(60),
+            idle: KeepAlive::default(),
             write_stall: Duration::from_secs(30),
             linger: Duration::from_secs(30),
         }

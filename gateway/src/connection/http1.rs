@@ -99,7 +99,7 @@ pub(super) async fn serve<H: Handler>(
             (Waiting::Head, _) => Some(since + times.head),
             (_, Phase::Draining) => Some(since + PARTING),
             (Waiting::First, _) => Some(since + times.head),
-            (Waiting::Next { .. }, _) => Some(since + times.idle),
+            (Waiting::Next { .. }, _) => Some(since + times.idle.get()),
         };
         if !alarm.rang(cx, nearer(limit, stall.deadline(&state))) {
             return Poll::Pending;

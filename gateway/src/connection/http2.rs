@@ -81,7 +81,7 @@ pub(super) async fn serve<H: Handler>(
         .keep_alive_timeout(PING_TIMEOUT)
         .serve_connection(TokioIo::new(transport), service);
 
-    let sleep = pin!(sleep_until(Instant::now() + times.idle));
+    let sleep = pin!(sleep_until(Instant::now() + times.idle.get()));
     let mut alarm = Alarm::new(sleep);
     let changed = pin!(drain.changed());
     let mut watch = DrainWatch::new(drain, changed);
@@ -103,7 +103,7 @@ pub(super) async fn serve<H: Handler>(
             }
             let (started, ended) = (state.started(), state.ended());
             let since = activity.look((started, ended, leaving));
-            let goodbye = if leaving { GOODBYE } else { times.idle };
+            let goodbye = if leaving { GOODBYE } else { times.idle.get() };
             let idle_until = (started == ended).then(|| since + goodbye);
             let stalled_at = stall.deadline(&state);
             let rang = alarm.rang(cx, nearer(idle_until, stalled_at));

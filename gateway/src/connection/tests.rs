@@ -30,7 +30,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Handler, Peer, Times};
+use super::{Handler, KeepAlive, Peer, Times};
 use crate::{
     body::{Body, BodyError, full},
     drain::Drain,
@@ -131,7 +131,7 @@ async fn read_until(socket: &mut TcpStream, end: &str) -> String {
 }
 
 fn times(limit: Duration) -> Times {
-    Times { handshake: limit, head: limit, idle: limit, write_stall: limit, linger: limit }
+    Times { handshake: limit, head: limit, idle: KeepAlive::new(limit), write_stall: limit, linger: limit }
 }
 
 fn hello(_request: Request<Incoming>) -> Answering {

@@ -29,6 +29,24 @@ async fn a_connection_that_says_nothing_is_closed_without_a_word() {
 }
 
 #[tokio::test]
+async fn how_long_a_connection_may_be_idle_changes_while_it_is_open() {
+    let keep_alive = KeepAlive::new(SHORT);
+    let server = Server::with(|settings| settings.times.idle = keep_alive.clone(), hello);
+    let mut socket = server.connect().await;
+    socket.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    read_until(&mut socket, "hello").await;
+    keep_alive.set(PATIENCE * 10);
+    let early = timeout(SHORT * 4, socket.read(&mut [0; 1])).await;
+    assert!(early.is_err(), "closed too early");
+
+    keep_alive.set(SHORT);
+    socket.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    let (answer, closed) = read_to_close(&mut socket).await;
+    assert!(answer.ends_with("hello"), "{answer}");
+    closed.unwrap();
+}
+
+#[tokio::test]
 async fn an_answer_in_the_making_is_not_an_idle_connection() {
     let go = Arc::new(Notify::new());
     let server = Server::with(impatient, held(go.clone()));
