@@ -68,7 +68,8 @@ pub async fn start(manifest: Manifest, surroundings: Surroundings) -> Result<Run
     let token = Token::of(&sockets, ground.data())?;
     let tokens = Tokens::new(&manifest.admin, token.as_ref().map(|token| &*token.text));
     let system = System::start(ground, manifest, surroundings.digest, &surroundings.watch).await?;
-    let settings = front::listening(&system.current().manifest.gateway, sockets.tls, system.admission.clone());
+    let mut settings = front::listening(&system.current().manifest.gateway, sockets.tls, system.admission.clone());
+    settings.times.idle = system.keep_alive.clone();
     let metrics = Metrics::new(system.clone(), settings.counts.clone(), surroundings.lost, Handle::current());
     let admin = front::admin(sockets.admin_address, &system, Arc::new(metrics), tokens);
     let admin = match listening::apart(sockets.admin, Arc::new(admin), front::admin_listening()) {

@@ -12,7 +12,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use gateway::{gateway::Gateway, listener::Admission};
+use gateway::{connection::KeepAlive, gateway::Gateway, listener::Admission};
 
 mod apply;
 mod backends;
@@ -55,6 +55,8 @@ pub struct System {
     pub gateway: Arc<Gateway>,
     /// How many connections the gateway's listeners let in.
     pub admission: Admission,
+    /// Of the gateway's connections.
+    pub keep_alive: KeepAlive,
     /// Services that an applied manifest removed, for those who still call them.
     leaving: Mutex<Vec<Leaving>>,
     consumers: Consumers,

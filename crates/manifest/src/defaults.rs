@@ -15,6 +15,8 @@ pub(crate) const GATEWAY_REQUESTS_MAX: u64 = 1024;
 pub(crate) const ADMIN_LISTEN: &str = "127.0.0.1:3900";
 
 pub(crate) const DATA: &str = ".archipel";
+pub(crate) const KEEP_ALIVE: Time = Time::seconds(60);
+pub(crate) const KEEP_ALIVES: RangeInclusive<Time> = Time::seconds(1)..=Time::minutes(60);
 pub(crate) const DRAIN: Time = Time::seconds(30);
 pub(crate) const LINGER: Time = Time::seconds(0);
 pub(crate) const ARTIFACTS_MAX: Size = Size::gib(1);

@@ -122,6 +122,9 @@ pub(crate) struct RawGateway {
     /// How long a request may take, from its first byte to the answer's last.
     #[schemars(extend("default" = defaults::GATEWAY_TIMEOUT))]
     pub(crate) timeout: Option<Time>,
+    /// How long a connection may be idle between two requests: longer than a load balancer in front keeps it.
+    #[schemars(extend("default" = defaults::KEEP_ALIVE))]
+    pub(crate) keep_alive: Option<Time>,
     /// Open connections at once.
     #[schemars(extend("default" = defaults::GATEWAY_CONNECTIONS_MAX))]
     pub(crate) connections_max: Option<u64>,

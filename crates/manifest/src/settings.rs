@@ -38,6 +38,8 @@ pub struct GatewaySettings {
     pub expose_version: bool,
     pub body_limit_bytes: u64,
     pub timeout: Duration,
+    /// How long a connection may be idle between two requests.
+    pub keep_alive: Duration,
     pub connections_max: NonZeroUsize,
     pub requests_max: NonZeroUsize,
 }

@@ -103,11 +103,11 @@ impl ConfigView {
         }
         let Some(denied) = denied else { return Ok(None) };
         if self.known.is_empty() {
-            self.asking.tell(Permission::Secrets, &denied.into());
+            self.asking.tell(Permission::Secrets, &denied);
             return Err(nothing_granted());
         }
         if self.known.is_news(key) {
-            self.asking.tell(Permission::Secrets, &denied.into());
+            self.asking.tell(Permission::Secrets, &denied);
         }
         Ok(None)
     }

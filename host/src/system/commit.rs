@@ -6,7 +6,7 @@
 use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
-use gateway::{gateway::Gateway, listener::Admission};
+use gateway::{connection::KeepAlive, gateway::Gateway, listener::Admission};
 
 use super::{Current, Ground, System, next::Prepared};
 use crate::{
@@ -24,6 +24,7 @@ impl System {
         let system = Self {
             gateway: Arc::new(Gateway::new(table.routes, table.settings)),
             admission: Admission::new(current.manifest.gateway.connections_max),
+            keep_alive: KeepAlive::new(current.manifest.gateway.keep_alive),
             current: ArcSwap::from_pointee(current),
             leaving: Mutex::default(),
             consumers: Consumers::default(),
@@ -51,6 +52,7 @@ impl System {
         let now = self.current();
         self.loader().go_by(Bounds::of(&now.manifest));
         self.admission.resize(now.manifest.gateway.connections_max);
+        self.keep_alive.set(now.manifest.gateway.keep_alive);
         if let (Some(events), Some(settings)) = (&now.backends.events, &now.manifest.events) {
             events.keep(settings.clone());
         }

@@ -29,7 +29,10 @@ pub(crate) fn gateway(
     let body_limit =
         check.bytes(&key.child("body_limit"), raw.body_limit, defaults::GATEWAY_BODY_LIMIT, &defaults::BODY_LIMITS);
     let timeout = check.within(&key.child("timeout"), raw.timeout, defaults::GATEWAY_TIMEOUT, &defaults::TIMEOUTS);
+    let keep_alive =
+        check.within(&key.child("keep_alive"), raw.keep_alive, defaults::KEEP_ALIVE, &defaults::KEEP_ALIVES);
     GatewaySettings {
+        keep_alive: keep_alive.get(),
         auth: raw.auth.map(Into::into),
         listen: listen(check, &key.child("listen"), raw.listen),
         tls: raw.tls.and_then(|raw| tls(check, &key.child("tls"), raw)),
