@@ -123,8 +123,8 @@ fn a_path_with_two_readings_is_refused_and_a_guest_sees_the_normal_form() {
         "/echo%7f",
     ] {
         let answer = host.get(path);
-        // `%3b` is data, and stays encoded.
-        let expected = if path.contains("%3b") { 404 } else { 400 };
+        // `%3b` is data, and stays encoded; `|` is one that browsers send as it is.
+        let expected = if path.contains("%3b") || path.contains('|') { 404 } else { 400 };
         assert_eq!(answer.status, expected, "{path}");
         assert_eq!(answer.header("x-service").is_some(), expected == 404, "{path}");
     }
