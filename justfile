@@ -32,8 +32,13 @@ demo *ARGS: setup build
 [no-exit-message]
 tour: (demo '--once')
 
+# Build the test guests of other languages (Python, JavaScript) with their stock tools
+foreign:
+    scripts/setup.sh foreign
+    scripts/foreign.sh
+
 # Run every test against real servers, then the demo once
-test: setup build
+test: setup build foreign
     cargo test -p host # apart from the rest: the same features as the demo's build, so nothing is built twice
     cargo test --workspace --exclude host
     cd components && cargo test --workspace --target-dir target

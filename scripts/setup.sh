@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what building and testing need and what is not there yet, and says so.
 #
-# setup.sh (all | compiler | wasm | servers | linters | openapi) [--dry-run]
+# setup.sh (all | compiler | wasm | servers | linters | openapi | foreign) [--dry-run]
 # Nothing that is there is touched. System packages come from apt, as root or by a sudo that asks
 # no password; elsewhere this says what to install. No system server is left running or enabled:
 # the host starts its own from the installed binaries.
@@ -134,18 +134,34 @@ servers() {
     install_without_starting
 }
 
+python_venv() {
+    python3 -c 'import ensurepip, venv' 2>/dev/null && return 0
+    if ! may_install; then
+        say "Python's venv is missing; install it, on Debian \`apt-get install python3-venv\`"
+        return 1
+    fi
+    say "Python's venv is missing: installing"
+    apt_install python3-venv
+}
+
+# What foreign.sh builds with; its tools proper it installs itself, under target/foreign.
+foreign() {
+    python_venv || return 1
+    have node && have npm && return 0
+    if ! may_install; then
+        say "npm is missing (a test guest in JavaScript is built with it); install Node.js 20 or newer with npm"
+        return 1
+    fi
+    say "npm is missing (a test guest in JavaScript is built with it): installing"
+    apt_install nodejs npm
+}
+
 # A property tester of its own, away from the system's Python.
 openapi() {
     venv=$here/../target/openapi/venv
     [ -x "$venv/bin/st" ] && return 0
     say "schemathesis is missing (it tests the shop against its OpenAPI document): installing under target/openapi"
-    if ! python3 -c 'import ensurepip' 2>/dev/null; then
-        if ! may_install; then
-            say "Python's venv is missing; install it, on Debian \`apt-get install python3-venv\`"
-            return 1
-        fi
-        apt_install python3-venv
-    fi
+    python_venv || return 1
     run python3 -m venv "$venv"
     run "$venv/bin/pip" install --quiet --disable-pip-version-check 'schemathesis>=4.32,<5'
 }
@@ -180,7 +196,7 @@ restore() {
 }
 
 case ${1:-} in
-compiler | wasm | servers | linters | openapi) "$1" ;;
+compiler | wasm | servers | linters | openapi | foreign) "$1" ;;
 all)
     # All of them, so that one run names everything that is missing.
     failed=
@@ -192,7 +208,7 @@ all)
     [ -z "$failed" ]
     ;;
 *)
-    echo "usage: setup.sh (all | compiler | wasm | servers | linters | openapi) [--dry-run]" >&2
+    echo "usage: setup.sh (all | compiler | wasm | servers | linters | openapi | foreign) [--dry-run]" >&2
     exit 2
     ;;
 esac

@@ -3,13 +3,17 @@
 //! Everything here happens before a component takes a request. Nothing of it runs guest code.
 
 use std::{
-    fs,
+    collections::{BTreeMap, BTreeSet},
+    fmt, fs,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
+use serde::Serialize;
+use wasmtime::component::types::ComponentItem;
+
 use crate::capability::{self, Requirement};
-use grant::Grants;
+use grant::{Grants, Permissions};
 
 mod artifact;
 mod builds;
@@ -40,6 +44,8 @@ pub struct Component {
     pub compiled: wasmtime::component::Component,
     /// `wasi:io/poll@0.2.3`, …, in the component's order.
     pub imports: Vec<String>,
+    /// Those of them that have nothing but types: no request.
+    pub types_only: BTreeSet<String>,
     pub exports: Vec<String>,
     pub sections: Sections,
     /// The compiled code came from the artifact cache.
@@ -60,8 +66,16 @@ pub enum ComponentError {
     #[error("`{}` has {size} bytes; a component may have {SIZE_MAX_BYTES}", .path.display())]
     TooLarge { path: PathBuf, size: u64 },
 
-    #[error("`{}` is a core module, not a component; build it with `--target wasm32-wasip2`", .path.display())]
+    #[error(
+        "`{}` is a core module, not a component; in Rust build it with `--target wasm32-wasip2`, in other languages \
+         make a component of it with `wasm-tools component new` and the adapter that their toolchain names", .path.display()
+    )]
     CoreModule { path: PathBuf },
+
+    #[error(
+        "`{}` is made for WASI 0.3 (`{name}`), which this host does not run yet; build it for WASI 0.2", .path.display()
+    )]
+    Later { path: PathBuf, name: String },
 
     #[error("`{}` is no WebAssembly component; it may be truncated or another kind of file: {reason}", .path.display())]
     NotAComponent { path: PathBuf, reason: String },
@@ -92,11 +106,6 @@ pub enum Missing {
     #[error("`{service}` imports `{import}`, of which the operator's ceiling {} allows its manifest nothing; to allow some, add `{line}` to `ceiling` there", .ceiling.display())]
     Ceiling { service: Arc<str>, import: String, line: &'static str, ceiling: PathBuf },
 
-    #[error(
-        "`{service}` imports `{import}`, which needs the permission `{permission}`; this version of Archipel cannot grant it yet"
-    )]
-    NotYet { service: Arc<str>, import: String, permission: &'static str },
-
     #[error("`{service}` is granted `subscribe`, but its component does not export `{}`; export it (`sdk::consumer!`), or remove `subscribe` from `services.{service}.permissions` in {}", capability::messaging::CONSUMER, .manifest.display())]
     Consumer { service: Arc<str>, manifest: PathBuf },
 
@@ -106,8 +115,19 @@ pub enum Missing {
     Unknown { service: Arc<str>, import: String },
 }
 
-/// Either of them lets a component send requests at all.
-const OUTGOING_LINES: &str = "net = [\"HOST:PORT\"]` or `call = [\"SERVICE\"]";
+/// Interfaces of the standard that a component imports and is not granted: each use is denied.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Ungranted {
+    /// What would grant them.
+    pub permission: &'static str,
+    pub imports: Vec<String>,
+}
+
+impl fmt::Display for Ungranted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.imports.join(", "), self.permission)
+    }
+}
 
 impl Missing {
     /// Whether a line in the manifest, or in the ceiling, would help.
@@ -152,8 +172,20 @@ impl Component {
         };
         let ty = compiled.component_type();
         let imports = ty.imports(engine).map(|(name, _)| name.to_owned()).collect();
+        let types_only = ty.imports(engine).filter(|(_, item)| is_types(&item.ty, engine));
+        let types_only = types_only.map(|(name, _)| name.to_owned()).collect();
         let exports: Vec<String> = ty.exports(engine).map(|(name, _)| name.to_owned()).collect();
-        Ok(Self { service, digest, size_bytes: bytes.len() as u64, compiled, imports, exports, sections, cached })
+        Ok(Self {
+            service,
+            digest,
+            size_bytes: bytes.len() as u64,
+            compiled,
+            imports,
+            types_only,
+            exports,
+            sections,
+            cached,
+        })
     }
 
     /// Whether the host can send requests to it.
@@ -164,6 +196,14 @@ impl Component {
         let exports =
             if self.exports.is_empty() { "nothing".into() } else { format!("`{}`", self.exports.join("`, `")) };
         Err(ComponentError::NoHandler { path: path.to_owned(), exports })
+    }
+
+    /// What it says itself that it needs; nothing where it says nothing.
+    ///
+    /// # Errors
+    /// What cannot be read of it, a sentence each.
+    pub fn needs(&self) -> Result<Permissions, Vec<String>> {
+        self.sections.permissions.as_deref().map_or_else(|| Ok(Permissions::default()), Permissions::needs)
     }
 
     /// Whether events can be handed to it.
@@ -189,39 +229,71 @@ impl Component {
         missing.into_iter().map(told).collect()
     }
 
+    /// The standard interfaces that it imports beyond its grants, by what would grant them. `env`: it sees
+    /// some variable.
+    pub fn ungranted(&self, grants: &Grants, env: bool) -> Vec<Ungranted> {
+        let mut all: BTreeMap<Requirement, Vec<String>> = BTreeMap::new();
+        let asked = self.imports.iter().filter(|import| !self.types_only.contains(*import));
+        for import in asked.filter(|import| capability::is_standard(import)) {
+            let needed = capability::requirement(import);
+            let told = needed == Requirement::Config && env;
+            if needed != Requirement::Unknown && !told && !is_granted(needed, grants) {
+                all.entry(needed).or_default().push(import.clone());
+            }
+        }
+        all.into_iter().map(|(needed, imports)| Ungranted { permission: needed.permission(), imports }).collect()
+    }
+
+    /// Interfaces without functions that nobody offers.
+    pub fn unknown_types(&self) -> impl Iterator<Item = &str> {
+        let unknown = |import: &&String| capability::requirement(import) == Requirement::Unknown;
+        self.types_only.iter().filter(unknown).map(String::as_str)
+    }
+
     fn missing_of(&self, grants: &Grants) -> Vec<Missing> {
         let service = &self.service;
-        let grant = |import: &String, line| Missing::Grant {
-            service: service.clone(),
-            import: import.clone(),
-            line,
-            manifest: grants.manifest().to_owned(),
-        };
         let missing = |import: &String| match capability::requirement(import) {
-            Requirement::Nothing => None,
-            Requirement::Postgres if grants.databases().next().is_some() => None,
-            Requirement::KeyValue if grants.stores().next().is_some() => None,
-            Requirement::Publish if !grants.publishes().is_empty() => None,
-            Requirement::Sign if grants.signs().is_some() => None,
-            Requirement::Passwords if grants.passwords().is_ok() => None,
-            Requirement::Outgoing if grants.has_net() || grants.callees().next().is_some() => None,
-            Requirement::Postgres => Some(grant(import, "postgres = { NAME = \"read-write\" }")),
-            Requirement::KeyValue => Some(grant(import, "keyvalue = { NAME = \"read-write\" }")),
-            Requirement::Publish => Some(grant(import, "publish = [\"TOPIC\"]")),
-            Requirement::Sign => {
-                Some(grant(import, "sign = { auth = \"NAME\", roles = [\"ROLE\"], ttl_max = \"1h\" }"))
-            }
-            Requirement::Passwords => Some(grant(import, "passwords = true")),
-            Requirement::Outgoing => Some(grant(import, OUTGOING_LINES)),
-            Requirement::NotYet { permission } => {
-                Some(Missing::NotYet { service: service.clone(), import: import.clone(), permission })
-            }
+            Requirement::Unknown if self.types_only.contains(import) => None,
             Requirement::Unknown => Some(Missing::Unknown { service: service.clone(), import: import.clone() }),
+            needed if capability::is_standard(import) || is_granted(needed, grants) => None,
+            needed => Some(Missing::Grant {
+                service: service.clone(),
+                import: import.clone(),
+                line: needed.permission(),
+                manifest: grants.manifest().to_owned(),
+            }),
         };
         let subscribes = grants.subscription().is_some() && !self.is_consumer();
         let unheard =
             subscribes.then(|| Missing::Consumer { service: service.clone(), manifest: grants.manifest().to_owned() });
         self.imports.iter().filter_map(missing).chain(unheard).collect()
+    }
+}
+
+fn is_granted(needed: Requirement, grants: &Grants) -> bool {
+    match needed {
+        Requirement::Nothing => true,
+        Requirement::Postgres => grants.databases().next().is_some(),
+        Requirement::KeyValue => grants.stores().next().is_some(),
+        Requirement::Publish => !grants.publishes().is_empty(),
+        Requirement::Sign => grants.signs().is_some(),
+        Requirement::Passwords => grants.passwords().is_ok(),
+        Requirement::Outgoing => grants.has_net() || grants.callees().next().is_some(),
+        Requirement::Folders => grants.folders().next().is_some(),
+        Requirement::Sockets => grants.sockets("sockets").is_ok(),
+        Requirement::Config => grants.secrets().next().is_some(),
+        Requirement::Unknown => false,
+    }
+}
+
+/// Whether there is nothing in an import but names for types.
+fn is_types(item: &ComponentItem, engine: &wasmtime::Engine) -> bool {
+    match item {
+        ComponentItem::ComponentInstance(instance) => {
+            instance.exports(engine).all(|(_, item)| matches!(item.ty, ComponentItem::Type(_)))
+        }
+        ComponentItem::Type(_) => true,
+        _ => false,
     }
 }
 
@@ -239,8 +311,12 @@ fn check(path: &Path, bytes: &[u8]) -> Result<Sections, ComponentError> {
     if wasmparser::Parser::is_core_wasm(bytes) {
         return Err(ComponentError::CoreModule { path: path.to_owned() });
     }
-    Sections::read(bytes)
-        .map_err(|error| ComponentError::NotAComponent { path: path.to_owned(), reason: error.to_string() })
+    let sections = Sections::read(bytes)
+        .map_err(|error| ComponentError::NotAComponent { path: path.to_owned(), reason: error.to_string() })?;
+    match sections.later.clone() {
+        Some(name) => Err(ComponentError::Later { path: path.to_owned(), name }),
+        None => Ok(sections),
+    }
 }
 
 fn compile(

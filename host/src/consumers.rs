@@ -19,7 +19,7 @@ use tokio::{
 
 use crate::service::Service;
 use backend::events::{Events, Group, Taker};
-use grant::{Granted, topic::Subscription};
+use grant::{Granted, Subscription};
 use manifest::{ConsumerSettings, ServiceSettings};
 use work::Work;
 

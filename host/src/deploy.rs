@@ -14,15 +14,13 @@ mod accept;
 mod error;
 mod lane;
 mod loader;
-mod needs;
 mod next;
 mod smoke;
 
-pub use accept::{Gone, accepted, widened};
+pub use accept::{Gone, accepted, lacks, widened};
 pub use error::DeployError;
 pub use lane::{Lane, Pending, Turn};
 pub use loader::{Bounds, Loader, Origin, entry, now, permitted};
-pub use needs::{beyond_ceiling, missing_needs};
 pub use next::{Fate, Plan, Watch};
 pub use smoke::smoke;
 

@@ -82,9 +82,22 @@ impl Engine {
     }
 }
 
-/// An engine for looking at components without running them (`check`, `inspect`).
-pub fn compiler() -> Result<wasmtime::Engine, EngineError> {
-    wasmtime::Engine::new(&features()).map_err(|error| EngineError(error.into()))
+/// For components of which no manifest says how much they may have: all that one can ask for.
+pub const ANY_MEMORY: u64 = 4 << 30;
+
+/// An engine for looking at components without running them (`check`, `inspect`). It has room for one
+/// instance, and says no to whatever the engine of `run` says no to.
+pub fn compiler(instance_memory_max_bytes: u64) -> Result<wasmtime::Engine, EngineError> {
+    let settings = EngineSettings {
+        instances_max: 1,
+        instance_memory_max_bytes,
+        guest_memory_bytes: instance_memory_max_bytes,
+        workers: NonZeroUsize::MIN,
+    };
+    let pooled = wasmtime::Engine::new(&pooled(settings, Keep::of(settings)));
+    // Where there is no address space for one, `run` allocates on demand too.
+    let engine = pooled.or_else(|_no_room| wasmtime::Engine::new(&features()));
+    engine.map_err(|error| EngineError(error.into()))
 }
 
 /// What every engine of ours has in common; decides the compatibility of cached artifacts.
@@ -111,10 +124,14 @@ const SWITCHED_OFF: WasmFeatures = WasmFeatures::THREADS
     .union(WasmFeatures::MEMORY64)
     .union(WasmFeatures::STACK_SWITCHING);
 
-/// Core modules of one component: rustc makes one with code and two or three small adapters.
-const MODULES_PER_COMPONENT: u32 = 32;
-const TABLES_PER_COMPONENT: u32 = 32;
-const MEMORIES_PER_COMPONENT: u32 = 2;
+/// Core modules of one component: rustc makes one with code and two or three small adapters, and a
+/// component may be composed of several.
+pub const MODULES_PER_COMPONENT: u32 = 64;
+pub const TABLES_PER_COMPONENT: u32 = 64;
+/// A service behind two middlewares, or an engine of a language with a front, and one to spare. Each
+/// costs every instance slot about 4 GiB of address space: 2 000 of them take a quarter of what a
+/// process has.
+pub const MEMORIES_PER_COMPONENT: u32 = 4;
 const TABLE_ELEMENTS_MAX: usize = 100_000;
 /// What a freed slot may keep of its memory, so that the next instance faults no pages in. Only
 /// pages that were written are kept and cleared, where the kernel can tell which (PAGEMAP_SCAN,

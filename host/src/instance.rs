@@ -9,23 +9,27 @@ use std::sync::{Arc, atomic::AtomicU64};
 use gateway::context::RequestContext;
 use tokio::sync::Notify;
 use wasmtime::{Store, component::ResourceTable};
-use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView, sockets::WasiSocketsCtxView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView, p2::bindings::Proxy};
 
 use crate::{
     capability::{
+        config::{ConfigView, ConfigsView, Configuration},
+        files::{FilesCtx, FilesView, FolderView, Folders},
         http::{HeadDue, Outgoing, Ways},
         identity::{IdentitiesView, IdentityView},
         keyvalue::{StoreCtx, StoreView, StoresView},
         messaging::{Consumer, MessagingView, ProducerView},
         outbox::{OutboxCtx, OutboxesView},
         postgres::{DatabaseCtx, DatabaseView, PostgresView},
+        refusals::{Denials, Refusals},
+        sockets::{SocketCtx, SocketView, Sockets, SocketsView},
         stdio::{GuestStream, Output},
     },
     engine::{Engine, Reservation},
     telemetry::counts::ServiceCounts,
 };
-use backend::Backends;
+use backend::{Backends, folder::OpenFolder, secrets::Secrets};
 use manifest::ServiceSettings;
 
 mod budget;
@@ -54,6 +58,10 @@ pub struct InstanceState {
     identities: IdentityView,
     stores: StoreView,
     producer: ProducerView,
+    files: FilesView,
+    sockets: SocketView,
+    config: ConfigView,
+    refusals: Arc<Refusals>,
 }
 
 /// A component ready to take requests, one after the other.
@@ -77,25 +85,35 @@ pub struct Blueprint {
     pub settings: Arc<ServiceSettings>,
     pub backends: Arc<Backends>,
     pub counts: Arc<ServiceCounts>,
-    env: Vec<(String, String)>,
+    env: Arc<[(String, String)]>,
     ways: Arc<Ways>,
+    denials: Arc<Denials>,
+    folders: Arc<Folders>,
+    sockets: Arc<Sockets>,
+    config: Arc<Configuration>,
 }
 
 impl Blueprint {
-    /// `body_limit_bytes` bounds the bodies of calls to other services.
+    /// `body_limit_bytes` bounds the bodies of calls to other services; `folders` are those it sees.
     pub fn new(
         engine: Engine,
         settings: Arc<ServiceSettings>,
         backends: Arc<Backends>,
         body_limit_bytes: Arc<AtomicU64>,
         counts: Arc<ServiceCounts>,
+        folders: Vec<OpenFolder>,
     ) -> Self {
-        let env = settings.env.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+        let env: Arc<[_]> = settings.env.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
         let (grants, directory) = (settings.grants.clone(), backends.directory.clone());
         let client = backends.outbound.client(grants.clone());
-        let ways =
-            Arc::new(Ways::new(settings.name.clone(), grants, directory, client, body_limit_bytes, counts.clone()));
-        Self { engine, settings, backends, counts, env, ways }
+        let (denials, secrets) = (Arc::<Denials>::default(), Arc::new(Secrets::new(&settings.secrets)));
+        let own = (denials.clone(), secrets.clone());
+        let folders = Arc::new(Folders::new(grants.clone(), folders));
+        let sockets = Arc::new(Sockets::new(grants.clone(), backends.outbound.lookups()));
+        let config = Arc::new(Configuration::new(grants.clone(), secrets, env.clone()));
+        let (name, of) = (settings.name.clone(), counts.clone());
+        let ways = Arc::new(Ways::new(name, grants, directory, client, body_limit_bytes, of, own));
+        Self { engine, settings, backends, counts, env, ways, denials, folders, sockets, config }
     }
 
     /// An empty store with all its bounds; nothing has been instantiated in it yet.
@@ -104,8 +122,10 @@ impl Blueprint {
         let budget = Arc::new(Budget::new(engine.clock.clone(), engine.heavy.clone()));
         let output = Output::new(self.settings.name.clone());
         let (grants, counts) = (|| self.settings.grants.clone(), || self.counts.clone());
+        let refusals = Refusals::new(counts(), self.denials.clone());
+        let sockets = SocketView::new(self.sockets.clone(), refusals.clone());
         let state = InstanceState {
-            wasi: self.wasi(&output),
+            wasi: self.wasi(&output, &sockets),
             http: http_context(),
             outgoing: Outgoing::new(self.ways.clone()),
             table: table(),
@@ -114,6 +134,10 @@ impl Blueprint {
             identities: IdentityView::new(grants(), self.backends.identity.clone(), counts()),
             stores: StoreView::new(grants(), self.backends.keyvalue.clone(), counts()),
             producer: ProducerView::new(grants(), self.backends.events.clone(), counts()),
+            files: FilesView::new(self.folders.clone(), refusals.clone()),
+            sockets,
+            config: ConfigView::new(self.config.clone(), refusals.clone()),
+            refusals,
         };
         let mut store = Store::new(&engine.wasm, state);
         store.limiter(|state| &mut state.limiter);
@@ -125,16 +149,14 @@ impl Blueprint {
         Seat { store, budget, output, freed: engine.freed.clone() }
     }
 
-    fn wasi(&self, output: &Arc<Output>) -> WasiCtx {
-        WasiCtx::builder()
-            .stdout(GuestStream::stdout(output.clone()))
+    fn wasi(&self, output: &Arc<Output>, sockets: &SocketView) -> WasiCtx {
+        let mut wasi = WasiCtx::builder();
+        sockets.guard(&mut wasi);
+        wasi.stdout(GuestStream::stdout(output.clone()))
             .stderr(GuestStream::stderr(output.clone()))
             .envs(&self.env)
             .arg(&self.settings.name)
             .max_random_size(RANDOM_MAX_BYTES)
-            .allow_tcp(false)
-            .allow_udp(false)
-            .allow_ip_name_lookup(false)
             .build()
     }
 }
@@ -170,6 +192,7 @@ impl Instance {
         state.identities.begin(scope.deadline);
         state.stores.begin(scope.deadline);
         state.producer.begin(cx.clone(), scope.deadline);
+        state.refusals.begin(cx.clone());
         state.outgoing.begin(cx, scope.deadline, head_due);
         state.limiter.begin();
         self.store.set_hostcall_fuel(HOSTCALL_BYTES_MAX);
@@ -180,6 +203,7 @@ impl Instance {
     pub fn end(&mut self, returned: bool) {
         self.output.end();
         let state = self.store.data_mut();
+        state.sockets.end(&state.table);
         self.tidy = returned && state.outgoing.end() && !state.databases.has_open_transactions();
         self.served = self.served.saturating_add(1);
     }
@@ -253,6 +277,25 @@ impl OutboxesView for InstanceState {
 impl MessagingView for InstanceState {
     fn producer(&mut self) -> &mut ProducerView {
         &mut self.producer
+    }
+}
+
+impl FolderView for InstanceState {
+    fn files(&mut self) -> FilesCtx<'_> {
+        self.files.with(&mut self.table)
+    }
+}
+
+impl SocketsView for InstanceState {
+    fn raw_sockets(&mut self) -> SocketCtx<'_> {
+        let wasi = WasiSocketsCtxView { ctx: self.wasi.sockets(), table: &mut self.table };
+        SocketCtx { view: &mut self.sockets, wasi }
+    }
+}
+
+impl ConfigsView for InstanceState {
+    fn config(&self) -> &ConfigView {
+        &self.config
     }
 }
 

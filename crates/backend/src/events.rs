@@ -35,7 +35,7 @@ use uuid::Uuid;
 
 use super::redis::{AskError, Store};
 use entry::Marks;
-use grant::{Granted, topic::Publishing};
+use grant::{Granted, Publishing};
 use hosts::Hosts;
 use manifest::EventSettings;
 use names::Names;

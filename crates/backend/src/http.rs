@@ -11,6 +11,7 @@ mod resolve;
 mod tls;
 
 use std::{
+    net::IpAddr,
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering::Relaxed},
@@ -33,7 +34,11 @@ use tokio::{
     time::timeout_at,
 };
 
-use grant::{Grants, net::Destination};
+use grant::{
+    Grants,
+    net::{Destination, Place},
+    sockets::Lookup,
+};
 
 use connector::{CONNECT_TIMEOUT, Connector};
 pub use error::SendError;
@@ -42,6 +47,8 @@ pub use tls::RootsError;
 
 /// The longest a connection may take, whatever the guest asks for: names, TCP and TLS together.
 const CONNECT_TIMEOUT_MAX: Duration = Duration::from_secs(5);
+/// The longest that a look-up for a socket may take.
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 const IDLE_PER_HOST_MAX: usize = 16;
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 const HEAD_MAX_BYTES: u32 = 64 << 10;
@@ -60,6 +67,26 @@ const IN_FLIGHT_MAX: usize = 256;
 pub struct Outbound {
     resolver: Resolver,
     tls: Arc<ClientConfig>,
+}
+
+/// One service's look-ups of names, for sockets.
+#[derive(Clone)]
+pub struct Lookups(Resolver);
+
+impl Lookups {
+    /// The addresses of a name; an address is its own. Cancel safe.
+    ///
+    /// # Errors
+    /// When there is no such name, or nobody who knows.
+    pub async fn addresses(&self, of: &grant::Granted<Lookup>) -> std::io::Result<Vec<IpAddr>> {
+        match of.get().place() {
+            Place::Address(address) => Ok(vec![*address]),
+            Place::Name(name) => {
+                let found = tokio::time::timeout(LOOKUP_TIMEOUT, self.0.addresses(name)).await;
+                found.unwrap_or_else(|_elapsed| Err(std::io::ErrorKind::TimedOut.into()))
+            }
+        }
+    }
 }
 
 /// One service's way out.
@@ -89,6 +116,11 @@ impl Outbound {
     #[cfg(test)]
     fn with(resolver: Resolver, roots: rustls::RootCertStore) -> Self {
         Self { resolver, tls: Arc::new(tls::config(roots)) }
+    }
+
+    /// One service's look-ups of names.
+    pub fn lookups(&self) -> Lookups {
+        Lookups(self.resolver.apart())
     }
 
     /// The client of the service whose grants these are.

@@ -8,6 +8,7 @@
 pub mod directory;
 pub mod embedded;
 pub mod events;
+pub mod folder;
 pub mod http;
 pub mod identity;
 pub mod keyvalue;
@@ -15,6 +16,7 @@ pub mod migrate;
 pub mod outbox;
 pub mod postgres;
 pub mod redis;
+pub mod secrets;
 
 use std::sync::Arc;
 

@@ -3,17 +3,20 @@
 //! Reads the file that `--ceiling` names, with all its mistakes at once. What is left of each
 //! permission is decided in `grant`; here it is told.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use super::{
-    DatabasePlace, Loaded, ServiceSettings, check,
+    Loaded, ServiceSettings,
     files::{absolute, read_text},
     raw::RawCeiling,
-    source::child,
-    structure::{self, nearest},
 };
 use document::problem::{Problem, Problems};
-use grant::{Ceiling, Grants, Mode};
+use document::source::{Key, child};
+use document::structure::{self, nearest};
+use grant::{Ceiling, Grants, Mode, Permissions, RawPermissions, Reading, Whose};
 
 /// Reads the operator's file.
 ///
@@ -28,11 +31,11 @@ pub fn load_ceiling(path: &Path) -> Result<Arc<Ceiling>, Problems> {
     };
     let text = read_text(path).map_err(unreadable)?;
     let file = absolute(path).map_err(unreadable)?;
-    let read = structure::read::<RawCeiling>(path, &text);
+    let read = structure::read::<RawCeiling>(path, &text, crate::later::refusal);
     let mut problems: Vec<Problem> = read.problems.into_iter().map(of_another_file).collect();
     let key = read.source.root().child("ceiling");
     let ceiling = match read.raw.map(|raw| raw.ceiling) {
-        Some(Some(raw)) => Some(check::ceiling(&key, file, raw, &mut problems)),
+        Some(Some(raw)) => Some(read_ceiling(raw, &key, file, &mut problems)),
         Some(None) if !key.is_written() => {
             problems.push(key.problem("is missing; add `[ceiling]`: a file without it would allow nothing"));
             None
@@ -43,6 +46,17 @@ pub fn load_ceiling(path: &Path) -> Result<Arc<Ceiling>, Problems> {
         Some(ceiling) if problems.is_empty() => Ok(Arc::new(ceiling)),
         _ => Err(wrong(problems)),
     }
+}
+
+fn read_ceiling(raw: RawPermissions, key: &Key<'_>, file: PathBuf, problems: &mut Vec<Problem>) -> Ceiling {
+    if raw.used.is_some() {
+        let message = "a ceiling names no permission sets, which are a manifest's; write here what they allow";
+        problems.push(key.child("use").problem(message));
+    }
+    // What would be a warning in a manifest is the operator's choice here.
+    let (folder, mut warnings) = (file.parent().map(Path::to_owned).unwrap_or_default(), Vec::new());
+    let reading = &mut Reading { whose: Whose::Ceiling, folder: &folder, problems, warnings: &mut warnings };
+    Ceiling::new(file, Permissions::read(raw, key, reading))
 }
 
 /// A table that belongs into a manifest, or is misspelt.
@@ -107,16 +121,17 @@ impl Loaded {
     fn unreadable(&self, grants: &Grants) -> Vec<Arc<str>> {
         let reading = grants.databases().filter(|granted| granted.get().mode == Mode::Read);
         let names = reading.map(|granted| granted.get().database.clone());
-        let cut = names.filter(|name| grants.written().postgres.get(name) == Some(&Mode::ReadWrite));
-        let place = |name: &Arc<str>| self.manifest.databases.get(name).map(|settings| &settings.place);
-        cut.filter(|name| matches!(place(name), Some(DatabasePlace::External { url_read: None, .. }))).collect()
+        let cut = names.filter(|name| grants.written().postgres.0.get(name) == Some(&Mode::ReadWrite));
+        let unfit = |name: &Arc<str>| {
+            self.manifest.databases.get(name).is_some_and(|settings| !settings.can_be_used(Mode::Read))
+        };
+        cut.filter(unfit).collect()
     }
 }
 
 /// The permissions of a service, and the variables that it sees.
 fn hold(service: &mut ServiceSettings, ceiling: &Arc<Ceiling>) {
-    let hidden: Vec<String> = service.env.keys().filter(|name| !ceiling.allows_variable(name)).cloned().collect();
-    hidden.iter().for_each(|name| _ = service.env.remove(name));
-    let grants = Grants::clone(&service.grants);
-    service.grants = Arc::new(grants.under(ceiling.clone(), hidden));
+    let grants = Grants::clone(&service.grants).under(ceiling.clone());
+    service.env.retain(|name, _| grants.env().allows(name));
+    service.grants = Arc::new(grants);
 }

@@ -6,46 +6,45 @@
 
 mod admin;
 mod auth;
-mod ceiling;
 mod database;
 mod environment;
 mod events;
+mod folder;
 mod gateway;
 mod gather;
 mod host;
 mod keyvalue;
 mod limiting;
 mod limits;
-mod reach;
 mod redis;
 mod route;
+mod secrets;
 mod service;
 mod swap;
 
-use std::{
-    collections::BTreeSet,
-    fmt,
-    fs::File,
-    ops::RangeInclusive,
-    path::{Component, Path, PathBuf},
-};
+use std::{collections::BTreeSet, fmt, fs::File, ops::RangeInclusive, path::PathBuf};
 
 pub use self::auth::{key_document, ttl};
 pub(super) use self::{
     admin::admin,
     auth::{Auths, GatewayAuth, auth},
-    ceiling::ceiling,
     database::database,
     events::events,
+    folder::apart,
     gateway::gateway,
     host::host,
     keyvalue::keyvalue,
     redis::{redis, redis_count},
     route::{conflicts, route, unused},
-    service::{Surroundings, service},
+    secrets::secrets,
+    service::{Surroundings, service, set},
 };
-use super::{Confines, Environment, quantity::Size, source::Key};
+use super::{Confines, Environment};
+use document::name::check as name;
 use document::problem::Problem;
+use document::quantity::Size;
+use document::source::Key;
+use grant::{Reading, Whose};
 
 /// What all checks share, and what they found.
 pub(super) struct Check<'a> {
@@ -65,6 +64,16 @@ pub(super) struct Check<'a> {
 }
 
 impl Check<'_> {
+    /// What the permissions of a service are read with. `unrestricted` is `host.allow_unrestricted`.
+    fn reading(&mut self, unrestricted: bool) -> Reading<'_> {
+        Reading {
+            whose: Whose::Manifest { unrestricted },
+            folder: &self.folder,
+            problems: &mut self.problems,
+            warnings: &mut self.warnings,
+        }
+    }
+
     pub(super) fn wrong(&mut self, key: &Key<'_>, message: impl fmt::Display) {
         self.problems.push(key.problem(message));
     }
@@ -119,16 +128,7 @@ impl Check<'_> {
     /// `path` as written, absolute. Only leading `..` are folded: behind a folder that may be a
     /// symlink they mean something else. None: it may not be named here, which is reported.
     fn path(&mut self, key: &Key<'_>, path: &str) -> Option<PathBuf> {
-        let mut absolute = self.folder.clone();
-        let mut leading = true;
-        for component in Path::new(path).components() {
-            leading &= matches!(component, Component::ParentDir | Component::CurDir);
-            match component {
-                Component::CurDir => {}
-                Component::ParentDir if leading => _ = absolute.pop(),
-                other => absolute.push(other),
-            }
-        }
+        let absolute = document::path::absolute(&self.folder, path);
         self.named.insert(absolute.clone());
         if self.confines.is_some_and(|confines| !confines.allow(&self.folder, &absolute)) {
             self.wrong(
@@ -157,21 +157,5 @@ impl Check<'_> {
             }
         }
         Some(absolute)
-    }
-}
-
-/// The rule for names of systems, services and databases: they become host names, role names
-/// and folders.
-pub(super) fn name(name: &str) -> Result<(), String> {
-    let right = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    if name.len() <= 63 && name.starts_with(|c: char| c.is_ascii_lowercase()) && name.chars().all(right) {
-        return Ok(());
-    }
-    let mut suggestion: String = name.to_lowercase().chars().map(|c| if right(c) { c } else { '-' }).collect();
-    suggestion = suggestion.trim_start_matches(|c: char| !c.is_ascii_lowercase()).chars().take(63).collect();
-    let rule = "names are up to 63 lower-case letters, digits and `-`, a letter first";
-    match suggestion.is_empty() {
-        true => Err(format!("`{name}` cannot be a name; {rule}")),
-        false => Err(format!("`{name}` cannot be a name, write `{suggestion}`; {rule}")),
     }
 }

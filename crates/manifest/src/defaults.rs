@@ -3,7 +3,7 @@
 
 use std::ops::RangeInclusive;
 
-use super::quantity::{Share, Size, Time};
+use document::quantity::{Share, Size, Time};
 
 pub(crate) const GATEWAY_LISTEN: &str = "127.0.0.1:3000";
 pub(crate) const GATEWAY_LIMIT: &str = "100/min";
@@ -41,7 +41,6 @@ pub(crate) const ROLLBACK_ERROR_RATE: Share = Share::percent(1);
 pub(crate) const ROLLBACK_LATENCY: Share = Share::percent(50);
 pub(crate) const ROLLBACK_WINDOW: Time = Time::seconds(30);
 pub(crate) const LEEWAY: Time = Time::seconds(30);
-pub(crate) const TTL_MAX: Time = Time::minutes(60);
 
 pub(crate) const VERSION: &str = "0.0.0";
 pub(crate) const WASI: &str = "0.2";
@@ -67,8 +66,6 @@ pub(crate) const CONNECTIONS: RangeInclusive<u64> = 1..=1_000_000;
 pub(crate) const DATABASE_CONNECTIONS: RangeInclusive<u64> = 1..=1000;
 pub(crate) const WAITS: RangeInclusive<Time> = Time::milliseconds(1)..=Time::minutes(1);
 pub(crate) const LEEWAYS: RangeInclusive<Time> = Time::seconds(0)..=Time::minutes(5);
-/// Up to thirty days.
-pub(crate) const TTLS: RangeInclusive<Time> = Time::seconds(1)..=Time::minutes(30 * 24 * 60);
 /// Up to a year.
 pub(crate) const RETAINS: RangeInclusive<Time> = Time::seconds(1)..=Time::minutes(365 * 24 * 60);
 pub(crate) const RETAINED_BYTES: RangeInclusive<Size> = Size::mib(1)..=Size::gib(1024);

@@ -12,10 +12,10 @@ use ring::digest;
 use super::{
     Confines, include,
     raw::{RawInclude, RawManifest},
-    source::{Key, Source},
-    structure,
 };
 use document::problem::Problem;
+use document::source::{Key, Source};
+use document::structure;
 
 /// The largest file a manifest or an include may be.
 const FILE_MAX: u64 = 4 << 20;
@@ -50,7 +50,7 @@ impl Files {
         let shown = path.parent().unwrap_or(Path::new(""));
         let folder = folder_of(path).map_err(unreadable)?;
 
-        let main = structure::read::<RawManifest>(path, text);
+        let main = structure::read::<RawManifest>(path, text, crate::later::refusal);
         let Some(raw) = main.raw else { return Err(main.problems) };
         let mut includes = Includes {
             folder: shown,
@@ -150,7 +150,7 @@ impl Includes<'_> {
             }
         };
         self.add_to_digest(&file.strip_prefix(self.folder).unwrap_or(file).to_string_lossy(), &text);
-        let mut read = structure::read::<RawInclude>(file, &text);
+        let mut read = structure::read::<RawInclude>(file, &text, crate::later::refusal);
         self.problems.append(&mut read.problems);
         self.whole &= read.raw.is_some();
         self.files.push((read.source, read.raw.unwrap_or_default()));

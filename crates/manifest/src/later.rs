@@ -4,18 +4,8 @@
 //! everybody. Whoever builds a feature takes its line out of here.
 
 /// What each key will be for; `*` is any name, `[]` any item.
-const LATER: &[(&str, &str)] = &[
-    ("secrets", "secrets"),
-    ("permission-sets", "permission sets"),
-    ("discovery", "discovery"),
-    ("telemetry", "telemetry export"),
-    ("profiles", "profiles"),
-    ("services.*.permissions.read", "folders for components"),
-    ("services.*.permissions.write", "folders for components"),
-    ("services.*.permissions.secrets", "secrets"),
-    ("services.*.permissions.sockets", "raw sockets"),
-    ("services.*.permissions.use", "permission sets"),
-];
+const LATER: &[(&str, &str)] =
+    &[("discovery", "discovery"), ("telemetry", "telemetry export"), ("profiles", "profiles")];
 
 /// Asked for only where the key is not known: in an included file.
 const ELSEWHERE: &str =
@@ -30,44 +20,24 @@ const NEVER: &[(&str, &str)] = &[
     ("host", ELSEWHERE),
     ("auth", ELSEWHERE),
     ("keyvalue", ELSEWHERE),
+    ("permission-sets", ELSEWHERE),
+    ("secrets", ELSEWHERE),
     ("events", ELSEWHERE),
     (
         "ceiling",
         "a manifest cannot set its own ceiling: that is the operator's own file, `archipel run --ceiling FILE`; remove this table",
     ),
-    (
-        "services.*.permissions.run",
-        "a component starts no program, so only `false` is accepted; compose it with another component instead",
-    ),
-    (
-        "services.*.permissions.ffi",
-        "a component calls no native code, so only `false` is accepted; compose it with another component instead",
-    ),
-    (
-        "services.*.permissions.sys",
-        "a component learns nothing about the machine, so only `false` is accepted; \
-         pass what it needs by the `env` permission and `services.NAME.env`",
-    ),
 ];
 
 /// Why a key is refused, if it is one that users may expect to work.
 pub(super) fn refusal(pattern: &str) -> Option<String> {
-    if let Some(key) = pattern.strip_prefix("ceiling.") {
-        return of_ceiling(key);
-    }
     let of =
         |list: &'static [(&str, &'static str)]| list.iter().find(|(key, _)| *key == pattern).map(|(_, text)| *text);
     match (of(NEVER), of(LATER)) {
         (Some(text), _) => Some(text.into()),
         (None, Some(feature)) => Some(format!("not yet supported ({feature}); remove it")),
-        (None, None) => None,
-    }
-}
-
-/// The same in a ceiling, whose keys are those of `permissions`.
-fn of_ceiling(key: &str) -> Option<String> {
-    match key {
-        "use" => Some("a ceiling names no permission sets, which are a manifest's; write here what they allow".into()),
-        other => refusal(&format!("services.*.permissions.{other}")),
+        (None, None) => ["services.*.permissions.", "permission-sets.*.", "ceiling."]
+            .iter()
+            .find_map(|table| grant::refusal(pattern.strip_prefix(table)?)),
     }
 }

@@ -4,6 +4,7 @@
 //! this, with every mistake reported at once, is in `manifest/load`. Nothing here starts or
 //! connects to anything.
 
+mod audit;
 mod ceiling;
 mod check;
 mod confines;
@@ -13,11 +14,8 @@ mod include;
 mod later;
 mod load;
 mod memory;
-pub mod quantity;
+mod names;
 mod raw;
-mod schema;
-mod source;
-mod structure;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -33,6 +31,7 @@ use gateway::{gather::Template, limit::Rate};
 use http::StatusCode;
 use ipnet::IpNet;
 
+pub use self::audit::Audits;
 pub use self::ceiling::load_ceiling;
 pub use self::check::{key_document, ttl};
 pub use self::confines::Confines;
@@ -55,6 +54,7 @@ pub struct Manifest {
     pub keyvalue: BTreeMap<Arc<str>, KeyValueSettings>,
     /// What carries events, if anything does.
     pub events: Option<EventSettings>,
+    pub secrets: BTreeMap<Arc<str>, SecretSettings>,
     pub services: BTreeMap<Arc<str>, ServiceSettings>,
     pub routes: Vec<RouteSettings>,
     /// Its file and those it includes, absolute.
@@ -286,6 +286,37 @@ impl std::fmt::Debug for Secret {
     }
 }
 
+/// A secret by name: where it comes from, and who gets to see it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SecretSettings {
+    pub source: SecretSource,
+    /// With it, the host puts the secret into requests and the component never sees it.
+    pub header: Option<SecretHeader>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum SecretSource {
+    Value(Secret),
+    /// Read again when it changes; absolute.
+    File(PathBuf),
+}
+
+/// The header of requests to one host that a secret goes into.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SecretHeader {
+    pub to: grant::net::Target,
+    pub name: http::HeaderName,
+    pub before: String,
+    pub after: String,
+}
+
+impl SecretHeader {
+    /// What the header says.
+    pub fn text(&self, secret: &str) -> String {
+        format!("{}{secret}{}", self.before, self.after)
+    }
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub struct ServiceSettings {
     pub name: Arc<str>,
@@ -297,6 +328,8 @@ pub struct ServiceSettings {
     /// Variables it sees, already filtered by its `env` permission.
     pub env: BTreeMap<String, String>,
     pub grants: Arc<Grants>,
+    /// Those of `[secrets]` that it is granted.
+    pub secrets: BTreeMap<Arc<str>, SecretSettings>,
     pub limits: Limits,
     /// The component's own health path.
     pub health_path: Option<String>,

@@ -14,11 +14,13 @@ use super::{
     ServiceSettings,
     check::{self, Auths, Check, GatewayAuth, Surroundings},
     files::Files,
+    names::{Names, There},
     raw::{Named, RawDatabase, RawInclude, RawManifest, RawRedis, RawRoute, RawService},
-    schema,
-    source::{self, Key, Source},
 };
 use document::problem::{Place, Problem, Problems};
+use document::schema;
+use document::source::{self, Key, Source};
+use grant::Permissions;
 
 /// The host's environment, read once by whoever starts us. Variables that are not Unicode are
 /// left out: no service could see them.
@@ -137,7 +139,7 @@ fn check(files: Files, path: &Path, env: &Environment, confines: Option<&Confine
     let redis: BTreeMap<Arc<str>, RedisSettings> =
         (parts.redis.into_iter()).map(|(name, (key, raw))| (name, check::redis(&mut check, &key, raw))).collect();
     check::redis_count(&mut check, &root.child("redis"), &redis);
-    let store_names = written_names(&sources[..1], "keyvalue");
+    let secrets = check::secrets(&mut check, &root.child("secrets"), raw.secrets);
     let store_root = root.child("keyvalue");
     let keyvalue: BTreeMap<Arc<str>, KeyValueSettings> = (raw.keyvalue.into_iter())
         .filter_map(|(name, raw)| {
@@ -147,21 +149,34 @@ fn check(files: Files, path: &Path, env: &Environment, confines: Option<&Confine
         .collect();
     let has_events = raw.events.is_some();
     let events = raw.events.and_then(|raw| check::events(&mut check, &root.child("events"), raw, &redis_names));
-    let database_names = written_names(&sources, "postgres");
     let names = written_names(&sources, "services");
-    let around = Surroundings {
-        host: &host,
+    let there = There {
         databases: &databases,
-        database_names: &database_names,
-        service_names: &names,
-        auths: &auths,
-        store_names: &store_names,
+        issuers: &issuers,
+        names: Names {
+            postgres: written_names(&sources, "postgres"),
+            keyvalue: written_names(&sources[..1], "keyvalue"),
+            auth: auth_names.clone(),
+            services: names.clone(),
+            secrets: written_names(&sources[..1], "secrets"),
+        },
         has_events,
+        whole: check.whole,
     };
+    let set_root = root.child("permission-sets");
+    let sets: BTreeMap<Arc<str>, Permissions> = (raw.permission_sets.into_iter())
+        .map(|(name, raw)| {
+            let set = check::set(&mut check, &set_root.child(&name), raw, host.allow_unrestricted);
+            (name.into(), set)
+        })
+        .collect();
+    let around = Surroundings { host: &host, there: &there, sets: &sets, secrets: &secrets };
     let service_keys: Vec<Key<'_>> = parts.services.values().map(|(key, _)| key.clone()).collect();
     let services: BTreeMap<Arc<str>, ServiceSettings> = (parts.services.into_iter())
         .map(|(name, (key, raw))| (name, check::service(&mut check, &key, raw, &around)))
         .collect();
+    let by_key: Vec<_> = service_keys.iter().cloned().zip(services.values()).collect();
+    check::apart(&mut check, &by_key);
     let routes: Vec<(Key<'_>, RouteSettings)> = (parts.routes.into_iter())
         .filter_map(|(key, raw)| {
             let route = check::route(
@@ -192,6 +207,7 @@ fn check(files: Files, path: &Path, env: &Environment, confines: Option<&Confine
         redis,
         keyvalue,
         events,
+        secrets,
         services,
         routes,
         files: included.into_iter().chain([file.clone()]).collect(),

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use super::quantity::Size;
+use document::quantity::Size;
 
 /// When the machine tells nothing: enough for a few services, and on no machine too much.
 const UNKNOWN: Size = Size::gib(1);

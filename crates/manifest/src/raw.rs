@@ -9,8 +9,8 @@ mod ceiling;
 mod events;
 mod gather;
 mod keyvalue;
-mod reach;
 mod redis;
+mod secrets;
 mod service;
 
 use std::collections::BTreeMap;
@@ -18,18 +18,17 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-pub(crate) use self::auth::{RawAlgorithm, RawAuth, RawKeys, RawSecret, RawSign};
+pub(crate) use self::auth::{RawAlgorithm, RawAuth, RawKeys, RawSecret};
 pub(crate) use self::ceiling::RawCeiling;
 pub(crate) use self::events::{RawConsumer, RawEvents};
 pub(crate) use self::gather::{RawPart, RawPartFrom};
-pub(crate) use self::keyvalue::{RawKeyValue, RawKeyValueGrant};
-pub(crate) use self::reach::{RawCall, RawNet};
+pub(crate) use self::keyvalue::RawKeyValue;
 pub(crate) use self::redis::RawRedis;
-pub(crate) use self::service::{RawEnv, RawLimits, RawMode, RawPermissions, RawReuse, RawService, RawSwap};
-use super::{
-    defaults,
-    quantity::{Size, Time},
-};
+pub(crate) use self::secrets::{RawNamedSecret, RawSecretHeader};
+pub(crate) use self::service::{RawLimits, RawReuse, RawService, RawSwap};
+use super::defaults;
+use document::quantity::{Size, Time};
+use grant::RawPermissions;
 
 pub(crate) type Named<T> = BTreeMap<String, T>;
 
@@ -59,6 +58,9 @@ pub(crate) struct RawManifest {
     /// Issuers of tokens by name: what their tokens say and where their keys come from.
     #[serde(default)]
     pub(crate) auth: Named<RawAuth>,
+    /// Secrets by name, for services that are granted them.
+    #[serde(default)]
+    pub(crate) secrets: Named<RawNamedSecret>,
     /// Databases by name. Services ask for them by these names and never see an address.
     #[serde(default)]
     pub(crate) postgres: Named<RawDatabase>,
@@ -70,6 +72,9 @@ pub(crate) struct RawManifest {
     pub(crate) keyvalue: Named<RawKeyValue>,
     /// What carries events between services.
     pub(crate) events: Option<RawEvents>,
+    /// Permissions by name that services take over with `use`.
+    #[serde(default, rename = "permission-sets")]
+    pub(crate) permission_sets: Named<RawPermissions>,
     /// Services by name: a component, its permissions and its limits.
     #[serde(default)]
     pub(crate) services: Named<RawService>,

@@ -1,5 +1,6 @@
 //! What a manifest may say, as tables: a file and the lines that `check` prints for it.
 
+mod audit;
 mod auth;
 mod ceiling;
 mod database;
@@ -9,7 +10,9 @@ mod gateway;
 mod include;
 mod limiting;
 mod reach;
+mod schema;
 mod service;
+mod sets;
 
 use std::{fs, path::Path};
 
@@ -110,10 +113,10 @@ fn the_defaults_are_those_of_the_reference() {
 
 #[test]
 fn both_shipped_manifests_are_right_in_shape() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../manifests");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../manifests");
     for name in ["hello.toml", "shop.toml"] {
         let text = fs::read_to_string(folder.join(name)).unwrap();
-        let read = structure::read::<raw::RawManifest>(Path::new(name), &text);
+        let read = document::structure::read::<raw::RawManifest>(Path::new(name), &text, crate::later::refusal);
         assert_eq!(read.problems, [], "{name}");
     }
     let hello = Manifest::load(&folder.join("hello.toml"), &Environment::new()).unwrap();
@@ -123,17 +126,15 @@ fn both_shipped_manifests_are_right_in_shape() {
 #[test]
 fn a_key_of_a_later_feature_is_refused_and_says_which() {
     let text = format!(
-        "[discovery]\n[secrets.x]\n\
-         {SERVICE}permissions = {{ secrets = [ ], sockets = true }}\n[[routes]]\npath = '/'\npublic = true\n\
+        "[discovery]\n[telemetry]\n\
+         {SERVICE}\n[[routes]]\npath = '/'\npublic = true\n\
          service = 'a'\n[ceiling]\n"
     );
     check(
         &text,
         &[
             "2:2 discovery: not yet supported (discovery); remove it",
-            "3:2 secrets: not yet supported (secrets); remove it",
-            "6:17 services.a.permissions.secrets: not yet supported (secrets); remove it",
-            "6:32 services.a.permissions.sockets: not yet supported (raw sockets); remove it",
+            "3:2 telemetry: not yet supported (telemetry export); remove it",
             "11:2 ceiling: a manifest cannot set its own ceiling: that is the operator's own file, `archipel run --ceiling FILE`; remove this table",
         ],
     );

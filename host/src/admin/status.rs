@@ -6,11 +6,12 @@ use serde_json::{Value, json};
 
 use crate::{
     component::{Accepted, History},
-    deploy::{Deployed, missing_needs},
+    deploy::{self, Deployed},
     service::{ArmCounts, Ramp},
     system::System,
 };
-use grant::{Ceiling, Grants};
+use grant::Ceiling;
+use manifest::ServiceSettings;
 
 pub(super) fn host(system: &System, uptime: Duration) -> Value {
     let (now, memory) = (system.current(), system.loader().guest_memory());
@@ -29,7 +30,8 @@ pub(super) fn service(system: &System, deployed: &Deployed) -> Value {
     let version = deployed.service.version();
     let history = system.loader().histories.of(&deployed.settings.name);
     let grants = &deployed.settings.grants;
-    let accepted: Vec<Value> = history.accepted.iter().map(|accepted| self::accepted(accepted, grants)).collect();
+    let accepted: Vec<Value> =
+        history.accepted.iter().map(|accepted| self::accepted(accepted, &deployed.settings)).collect();
     let counts = deployed.service.traffic().counts();
     let micros = |latency: Option<Duration>| latency.map(|latency| latency.as_micros() as f64 / 1000.0);
     let source = if history.live() == history.file { "manifest" } else { "swap" };
@@ -39,7 +41,8 @@ pub(super) fn service(system: &System, deployed: &Deployed) -> Value {
         "digest": version.component.digest,
         "source": source,
         "component": deployed.settings.component,
-        "permissions": grants.list(),
+        "permissions": grants.words(),
+        "importedNotGranted": version.component.ungranted(grants, !deployed.settings.env.is_empty()),
         "cut": grants.cut(),
         "unrestricted": grants.is_unrestricted(),
         "requests": counts.requests,
@@ -57,9 +60,9 @@ pub(super) fn service(system: &System, deployed: &Deployed) -> Value {
 }
 
 /// With a mark where the ceiling holds it back.
-fn accepted(accepted: &Accepted, grants: &Grants) -> Value {
+fn accepted(accepted: &Accepted, settings: &ServiceSettings) -> Value {
     let mut told = json!(accepted);
-    if !missing_needs(Some(&accepted.line), grants).is_empty() {
+    if deploy::lacks(settings, &accepted.line) {
         told["beyondCeiling"] = true.into();
     }
     told

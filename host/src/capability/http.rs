@@ -6,7 +6,6 @@
 //! out.
 
 mod answer;
-mod denied;
 mod due;
 mod upload;
 
@@ -24,15 +23,16 @@ use http::{Method, Request};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime_wasi_http::{Error, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpHooks};
 
+use super::refusals::Denials;
 use crate::telemetry::counts::{CallCounts, Permission, ServiceCounts};
 use answer::{Answered, IoWork, Waits};
 use backend::{
     directory::Directory,
     http::{Client, SendError, Timeouts},
+    secrets::Secrets,
 };
-use denied::Denials;
 use grant::{
-    Denial, Fix, Grants,
+    Denied, Fix, Grants,
     net::{Scheme, Target},
 };
 use upload::{Alive, upload};
@@ -52,7 +52,8 @@ pub struct Ways {
     pub client: Client,
     /// Bytes in the body of a call.
     pub body_limit_bytes: Arc<AtomicU64>,
-    pub denials: Denials,
+    pub denials: Arc<Denials>,
+    pub secrets: Arc<Secrets>,
     counts: Arc<ServiceCounts>,
     /// By callee, for those that the grants name.
     calls: Vec<(Arc<str>, Arc<CallCounts>)>,
@@ -66,9 +67,10 @@ impl Ways {
         client: Client,
         body_limit_bytes: Arc<AtomicU64>,
         counts: Arc<ServiceCounts>,
+        (denials, secrets): (Arc<Denials>, Arc<Secrets>),
     ) -> Self {
         let calls = grants.callees().map(|callee| (callee.clone(), counts.calls_to(callee))).collect();
-        Self { service, grants, directory, client, body_limit_bytes, denials: Denials::default(), counts, calls }
+        Self { service, grants, directory, client, body_limit_bytes, denials, secrets, counts, calls }
     }
 
     fn calls_to(&self, callee: &str) -> Option<Arc<CallCounts>> {
@@ -174,7 +176,7 @@ impl Sending {
     /// To a service of this host.
     fn call(self, callee: &str, target: &Target, mut request: Request<WasiBody>) -> Result<Answering, Error> {
         if target.scheme != Scheme::Http || !target.has_usual_port() {
-            let denial = Denial {
+            let denial = Denied {
                 service: self.ways.service.clone(),
                 target: format!("{}://{target}", target.scheme),
                 rule: "a service of this host has no port and no TLS".into(),
@@ -217,8 +219,19 @@ impl Sending {
             deadline: self.deadline,
         };
         let waits = self.waits();
-        let request = request.map(|body| upload(body, self.alive.clone()));
+        let mut request = request.map(|body| upload(body, self.alive.clone()));
         Ok(Box::new(async move {
+            // Last, over whatever the guest wrote there.
+            match self.ways.secrets.headers(&self.ways.grants, &granted).await {
+                Ok(headers) => {
+                    headers.into_iter().for_each(|(name, value)| _ = request.headers_mut().insert(name, value))
+                }
+                Err(error) => {
+                    let (service, error) = (&self.ways.service, document::problem::chain(&error));
+                    tracing::error!(%service, traceId = %self.cx.trace, %error, "an outbound request lacks its secret");
+                    return Err(Error::ConfigurationError);
+                }
+            }
             match self.ways.client.send(&granted, request, timeouts).await {
                 Ok(mut response) => {
                     headers::strip_hop_by_hop(response.headers_mut());
@@ -237,9 +250,9 @@ impl Sending {
         Waits { between: self.options.between_bytes_timeout.unwrap_or(Duration::MAX), deadline: self.deadline }
     }
 
-    fn denied(&self, permission: Permission, denial: Denial) -> Error {
+    fn denied(&self, permission: Permission, denial: Denied) -> Error {
         self.ways.counts.denied.count(permission);
-        self.ways.denials.tell(&denial, &self.cx.trace);
+        self.ways.denials.tell(&denial, Some(&self.cx.trace));
         Error::HttpRequestDenied
     }
 }

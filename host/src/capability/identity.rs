@@ -68,7 +68,7 @@ impl IdentityView {
         if !std::mem::replace(&mut self.told, true) {
             tracing::warn!(service = %denied.service, "{denied}");
         }
-        denied.what.clone()
+        denied.target.clone()
     }
 }
 

@@ -116,11 +116,11 @@ impl StoreCtx<'_> {
     /// The bucket for writing; the operator reads which line would allow it.
     fn writer<'a>(&mut self, open: &'a OpenBucket) -> Result<Writer<'a>, NotOpen> {
         let (granted, bucket) = &*open.0;
-        bucket.writer().map_err(|_read_only| {
-            let denied = self.view.grants.no_writing(granted);
+        if let Err(denied) = self.view.grants.keyvalue_write(granted) {
             self.view.tell(&denied);
-            NotOpen::Denied
-        })
+            return Err(NotOpen::Denied);
+        }
+        bucket.writer().map_err(|_read_only| NotOpen::Denied)
     }
 }
 

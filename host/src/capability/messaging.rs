@@ -16,7 +16,7 @@ use wasmtime::component::{HasData, Linker};
 use self::bindings::archipel::messaging::{producer, types};
 use crate::telemetry::counts::{Permission, ServiceCounts};
 use backend::events::{Delivered, Event, Events, Options, PublishError};
-use grant::{Denial, Granted, Grants, topic::Publishing};
+use grant::{Denied, Granted, Grants, Publishing};
 
 pub use self::handing::{Consumer, ConsumerIndices};
 pub use types::{Delivery, Failure};
@@ -117,7 +117,7 @@ impl ProducerView {
         })
     }
 
-    fn tell(&mut self, denial: &Denial) {
+    fn tell(&mut self, denial: &Denied) {
         self.counts.denied.count(Permission::Publish);
         if !std::mem::replace(&mut self.told, true) {
             tracing::warn!(service = %denial.service, "{denial}");

@@ -1,16 +1,16 @@
 //! `archipel check`: a manifest and its components together, all mistakes at once.
 
-use std::{path::Path, process::ExitCode};
+use std::{collections::BTreeMap, path::Path, process::ExitCode};
 
 use serde::Serialize;
 
 use super::{Output, run::environment};
 use crate::{
-    component::Component,
-    deploy::{beyond_ceiling, missing_needs},
+    component::{Component, Ungranted},
     engine,
 };
 use document::problem::{Problem, Problems};
+use grant::{Grants, Permissions};
 use manifest::{Loaded, Manifest, ServiceSettings};
 
 #[derive(Serialize)]
@@ -22,6 +22,9 @@ struct Checked {
     /// Some service may reach everything.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     unrestricted: bool,
+    /// What components import of the standard beyond their grants, by service: each use is denied.
+    #[serde(rename = "importedNotGranted", skip_serializing_if = "BTreeMap::is_empty")]
+    ungranted: BTreeMap<String, Vec<Ungranted>>,
     warnings: Vec<Problem>,
 }
 
@@ -38,10 +41,12 @@ pub(super) fn check(file: &Path, ceiling: Option<&Path>, output: Output) -> anyh
     };
     let narrowed = loaded.narrow(ceiling.as_ref());
     let problems = Problems::new(file, problems.iter().cloned().chain(beside).chain(narrowed).collect());
-    let engine = engine::compiler()?;
+    let memory = loaded.manifest.services.values().map(|service| service.limits.memory_bytes).max();
+    let engine = engine::compiler(memory.unwrap_or_default())?;
+    let mut ungranted = BTreeMap::new();
     // What is wrong with a component whose own table has mistakes may be due to these.
     let judged = loaded.manifest.services.values().filter(|service| !has_mistakes(service, &problems));
-    let components = judged.flat_map(|service| component_problems(&loaded, service, &engine));
+    let components = judged.flat_map(|service| component_problems(&loaded, service, &engine, &mut ungranted));
     let problems = Problems::new(file, problems.iter().cloned().chain(components).collect());
     if !problems.is_empty() {
         return refused(&problems, output);
@@ -52,6 +57,7 @@ pub(super) fn check(file: &Path, ceiling: Option<&Path>, output: Output) -> anyh
         services: loaded.manifest.services.len(),
         routes: loaded.manifest.routes.len(),
         unrestricted: loaded.manifest.services.values().any(|service| service.grants.is_unrestricted()),
+        ungranted,
         warnings: loaded.warnings,
     };
     match output.json {
@@ -67,7 +73,12 @@ fn has_mistakes(service: &ServiceSettings, problems: &Problems) -> bool {
     problems.iter().any(|problem| within(&problem.key))
 }
 
-fn component_problems(loaded: &Loaded, service: &ServiceSettings, engine: &wasmtime::Engine) -> Vec<Problem> {
+fn component_problems(
+    loaded: &Loaded,
+    service: &ServiceSettings,
+    engine: &wasmtime::Engine,
+    all: &mut BTreeMap<String, Vec<Ungranted>>,
+) -> Vec<Problem> {
     let key = |last: &str| format!("services.{}.{last}", service.name);
     let component = Component::load(service.name.clone(), &service.component, service.build.as_deref(), engine, None);
     let component = component.and_then(|component| component.check_handler(&service.component).map(|()| component));
@@ -75,21 +86,33 @@ fn component_problems(loaded: &Loaded, service: &ServiceSettings, engine: &wasmt
         Ok(component) => component,
         Err(error) => return vec![loaded.problem(&key("component"), error)],
     };
+    let ungranted = component.ungranted(&service.grants, !service.env.is_empty());
+    if !ungranted.is_empty() {
+        all.insert(service.name.to_string(), ungranted);
+    }
     let missing = component.missing(&service.grants);
     let missing = missing.iter().map(|missing| loaded.problem(&key("component"), missing));
-    let lines = missing_needs(component.sections.permissions.as_deref(), &service.grants);
-    let beyond = beyond_ceiling(&lines, &service.grants);
-    let needs = lines.iter().map(|line| {
-        let message = match service.grants.ceiling().filter(|_| beyond.contains(line)) {
-            Some(ceiling) => format!(
-                "the component needs `{line}`, which the operator's ceiling {} does not allow; add it to `[ceiling]` there",
-                ceiling.file().display()
-            ),
-            None => format!("the component needs `{line}`, which is not granted; add it"),
-        };
-        loaded.problem(&key("permissions"), message)
-    });
+    let needs = match component.needs() {
+        Ok(needs) => lacking(&service.grants, &needs),
+        Err(problems) => {
+            problems.iter().map(|problem| format!("the component's needs cannot be read: {problem}")).collect()
+        }
+    };
+    let needs = needs.into_iter().map(|message| loaded.problem(&key("permissions"), message));
     missing.chain(needs).collect()
+}
+
+/// What a component needs beyond `grants`, and whose word would have to change.
+fn lacking(grants: &Grants, needs: &Permissions) -> Vec<String> {
+    let lacking = grants.lacking(needs);
+    let beyond = grants.beyond_ceiling(&lacking);
+    let by_manifest = beyond.lacking(&lacking).lines().into_iter();
+    let by_manifest = by_manifest.map(|line| format!("the component needs `{line}`, which is not granted; add it"));
+    let ceiling = grants.ceiling().map(|ceiling| ceiling.file().display().to_string()).unwrap_or_default();
+    let by_ceiling = beyond.lines().into_iter().map(|line| {
+        format!("the component needs `{line}`, which the operator's ceiling {ceiling} does not allow; add it to `[ceiling]` there")
+    });
+    by_manifest.chain(by_ceiling).collect()
 }
 
 impl Checked {
@@ -97,6 +120,11 @@ impl Checked {
         let mut text = String::new();
         for warning in &self.warnings {
             text.push_str(&output.alarmed(format!("warning: {warning}\n")));
+        }
+        for (service, ungranted) in &self.ungranted {
+            for one in ungranted {
+                text.push_str(&format!("{service}: imported, not granted: {one}\n"));
+            }
         }
         text.push_str(&format!(
             "{}: {}, {}, no mistakes\n",

@@ -40,7 +40,7 @@ pub(super) fn diff(old: &Path, new: &Path, output: Output) -> anyhow::Result<Exi
 }
 
 fn of_component(file: &Path) -> anyhow::Result<(u64, Words)> {
-    let component = Component::load("component".into(), file, None, &engine::compiler()?, None)?;
+    let component = Component::load("component".into(), file, None, &engine::compiler(engine::ANY_MEMORY)?, None)?;
     Ok((component.size_bytes, component.words()))
 }
 
@@ -48,7 +48,7 @@ fn of_manifest(file: &Path) -> anyhow::Result<Words> {
     let manifest = Manifest::load(file, &environment())?.manifest;
     let mut words = Words::from([("services".to_owned(), manifest.services.keys().map(ToString::to_string).collect())]);
     for (name, service) in &manifest.services {
-        words.insert(format!("permissions of {name}"), service.grants.list().into_iter().collect());
+        words.insert(format!("permissions of {name}"), service.grants.words().into_iter().collect());
     }
     Ok(words)
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::Output;
 use crate::{
-    capability::{Requirement, requirement},
+    capability::{Requirement, is_standard, requirement},
     component::Component,
     engine,
 };
@@ -38,7 +38,7 @@ struct Import {
 }
 
 pub(super) fn inspect(file: &Path, output: Output) -> anyhow::Result<ExitCode> {
-    let engine = engine::compiler()?;
+    let engine = engine::compiler(engine::ANY_MEMORY)?;
     let component = Component::load("component".into(), file, None, &engine, None)?;
     let found = Inspection::of(file, component);
     match output.json {
@@ -51,8 +51,10 @@ pub(super) fn inspect(file: &Path, output: Output) -> anyhow::Result<ExitCode> {
 impl Inspection {
     fn of(file: &Path, component: Component) -> Self {
         let handler = component.check_handler(file).is_ok();
-        let import =
-            |interface: &String| Import { interface: interface.clone(), grant: requirement(interface).permission() };
+        let known =
+            |import: &String| requirement(import) != Requirement::Unknown || component.types_only.contains(import);
+        let runnable = handler && component.imports.iter().all(known);
+        let import = |interface: &String| Import { interface: interface.clone(), grant: grant(interface, &component) };
         Self {
             file: file.display().to_string(),
             digest: format!("sha256:{}", component.digest),
@@ -63,7 +65,7 @@ impl Inspection {
             language: component.sections.language,
             needs: component.sections.permissions,
             has_openapi: component.sections.openapi.is_some(),
-            runnable: handler && component.imports.iter().all(|import| runnable(requirement(import))),
+            runnable,
         }
     }
 
@@ -92,6 +94,14 @@ impl Inspection {
 }
 
 /// What a manifest must say for an interface; empty for what every component has.
-fn runnable(requirement: Requirement) -> bool {
-    !matches!(requirement, Requirement::NotYet { .. } | Requirement::Unknown)
+fn grant(interface: &str, component: &Component) -> String {
+    let needed = requirement(interface);
+    match needed.permission() {
+        "" => String::new(),
+        _ if component.types_only.contains(interface) => "types only: nothing to grant".into(),
+        permission if is_standard(interface) && needed != Requirement::Unknown => {
+            format!("{permission}; without it, each use is denied")
+        }
+        permission => permission.into(),
+    }
 }

@@ -46,6 +46,13 @@ pub(super) fn status(admin: &Admin, output: Output) -> anyhow::Result<ExitCode> 
         let (name, file) = (word(&service["name"]), word(&status["ceiling"]));
         format!("\ncut from {name} by the operator's ceiling {file}: {}\n", words.join(", "))
     });
+    let ungranted = list(&status["services"]).flat_map(|service| {
+        list(&service["importedNotGranted"]).map(move |one| {
+            let imports: Vec<String> = list(&one["imports"]).map(word).collect();
+            let (name, permission) = (word(&service["name"]), word(&one["permission"]));
+            format!("\n{name} imports, not granted: {} ({permission})\n", imports.join(", "))
+        })
+    });
     let ramps = list(&status["services"]).filter(|service| service["ramp"].is_object()).map(|service| {
         let (name, ramp) = (word(&service["name"]), &service["ramp"]);
         let arm = |arm: &Value| format!("{} requests, {} errors, {} ms", arm["requests"], arm["errors"], arm["meanMs"]);
@@ -56,7 +63,7 @@ pub(super) fn status(admin: &Admin, output: Output) -> anyhow::Result<ExitCode> 
             ramp["percent"]
         )
     });
-    let restart = accepted.chain(cut).chain(ramps).collect::<String>() + &restart;
+    let restart = accepted.chain(cut).chain(ungranted).chain(ramps).collect::<String>() + &restart;
     output.text(&format!("{name}, up for {uptime} s\n\n{}{restart}", output.alarmed(table(&rows))))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -29,31 +29,14 @@ impl Component {
             permission if permission.is_empty() => interface.clone(),
             permission => format!("{interface} ({permission})"),
         };
-        let needs = self.sections.permissions.as_deref().map(needs).unwrap_or_default();
+        let needs = self.needs().map(|needs| needs.words()).unwrap_or_else(|problems| problems);
         let words = [
             ("imports", self.imports.iter().map(import).collect()),
             ("exports", self.exports.iter().cloned().collect()),
-            ("needs", needs),
+            ("needs", needs.into_iter().collect()),
         ];
         words.map(|(name, words)| (name.to_owned(), words)).into()
     }
-}
-
-/// A component's needs, a word or two each: `postgres users (read)`, `net api.example.com:443`.
-fn needs(text: &str) -> BTreeSet<String> {
-    let Ok(table) = text.parse::<toml::Table>() else { return BTreeSet::from(["needs that are no TOML".to_owned()]) };
-    let word = |value: &toml::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let mut words = BTreeSet::new();
-    for (key, value) in &table {
-        match value {
-            toml::Value::Array(items) => words.extend(items.iter().map(|item| format!("{key} {}", word(item)))),
-            toml::Value::Table(items) => {
-                words.extend(items.iter().map(|(name, item)| format!("{key} {name} ({})", word(item))))
-            }
-            other => _ = words.insert(format!("{key} {}", word(other))),
-        }
-    }
-    words
 }
 
 /// What is in one and not in the other.
@@ -75,6 +58,7 @@ mod tests {
 
     #[test]
     fn what_came_and_what_went_is_told_and_nothing_else() {
+        let needs = |text: &str| grant::Permissions::needs(text).unwrap().words().into_iter().collect();
         let words = |text: &str| Words::from([("needs".to_owned(), needs(text))]);
         let old = words("postgres = { users = \"read\" }\nnet = [\"a.example:443\"]\npasswords = true");
         let new = words(

@@ -11,6 +11,8 @@ pub struct Sections {
     pub openapi: Option<String>,
     /// The language it was written in, if its producers say so: `Rust 1.95.0`.
     pub language: Option<String>,
+    /// An interface of WASI 0.3 that it imports or exports.
+    pub later: Option<String>,
 }
 
 /// A section longer than this is ignored.
@@ -20,14 +22,32 @@ impl Sections {
     /// Walks the whole file, nested modules too, so that a truncated one is found out.
     pub fn read(bytes: &[u8]) -> Result<Self, BinaryReaderError> {
         let mut found = Self::default();
+        // The language of a component is what its outermost section says: inside are engines and adapters.
+        let (mut depth, mut languages) = (0_usize, Vec::new());
         for payload in Parser::new(0).parse_all(bytes) {
             match payload? {
+                Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+                Payload::End(_) => depth = depth.saturating_sub(1),
                 Payload::CustomSection(section) if section.data().len() <= SECTION_MAX_BYTES => {
                     found.take(section.name(), section.data());
+                    if section.name() == "producers" {
+                        languages.extend(language(section.data()).map(|language| (depth, language)));
+                    }
+                }
+                Payload::ComponentImportSection(section) if depth == 0 => {
+                    for import in section {
+                        found.look_at(import?.name.name);
+                    }
+                }
+                Payload::ComponentExportSection(section) if depth == 0 => {
+                    for export in section {
+                        found.look_at(export?.name.name);
+                    }
                 }
                 _ => {}
             }
         }
+        found.language = languages.into_iter().min_by_key(|(depth, _)| *depth).map(|(_, language)| language);
         Ok(found)
     }
 
@@ -36,8 +56,13 @@ impl Sections {
         match name {
             "archipel:permissions" => self.permissions = self.permissions.take().or_else(text),
             "archipel:openapi" => self.openapi = self.openapi.take().or_else(text),
-            "producers" => self.language = self.language.take().or_else(|| language(data)),
             _ => {}
+        }
+    }
+
+    fn look_at(&mut self, name: &str) {
+        if name.starts_with("wasi:") && name.contains("@0.3.") {
+            self.later.get_or_insert_with(|| name.to_owned());
         }
     }
 }

@@ -9,15 +9,12 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{beyond_ceiling, missing_needs};
 use crate::component::{self, Accepted, Digest, Histories};
-use grant::{
-    Mode, Permissions, SignGrant,
-    call::CallScope,
-    keyvalue::KeyValueScope,
-    net::{NetAllow, NetPattern},
-};
-use manifest::{DatabasePlace, Manifest, ServiceSettings, ttl};
+use grant::{Mode, Permissions};
+use manifest::{Manifest, ServiceSettings};
+
+/// What an operator may accept; everything else is granted in the manifest only.
+const ACCEPTABLE: [&str; 6] = ["postgres", "keyvalue", "call", "net", "sign", "passwords"];
 
 /// `manifest` with what was accepted for its services.
 ///
@@ -31,7 +28,8 @@ pub fn accepted(mut manifest: Manifest, histories: &Histories) -> (Manifest, Gon
         let before = histories.of(&settings.name).accepted;
         for accepted in holding(settings, histories) {
             // Kept, for another ceiling may allow it at another start.
-            if !beyond_ceiling(std::slice::from_ref(&accepted.line), &settings.grants).is_empty() {
+            let beyond = settings.grants.beyond_ceiling(&permissions(&accepted.line).unwrap_or_default());
+            if beyond != Permissions::default() {
                 let (service, line) = (&settings.name, &accepted.line);
                 tracing::warn!(%service, line, "the operator's ceiling does not allow an accepted permission; it is not given");
                 kept.push(accepted);
@@ -81,8 +79,17 @@ fn holding(settings: &ServiceSettings, histories: &Histories) -> Vec<Accepted> {
     if file != history.file {
         return Vec::new();
     }
-    let lacks = |accepted: &Accepted| !missing_needs(Some(&accepted.line), &settings.grants).is_empty();
+    let lacks = |accepted: &Accepted| lacks(settings, &accepted.line);
     history.accepted.into_iter().filter(lacks).collect()
+}
+
+/// Whether `settings` lack something of an accepted line.
+pub fn lacks(settings: &ServiceSettings, line: &str) -> bool {
+    permissions(line).map_or(true, |needs| settings.grants.lacking(&needs) != Permissions::default())
+}
+
+fn permissions(line: &str) -> Result<Permissions, String> {
+    Permissions::needs(line).map_err(|problems| format!("`{line}` is no permission: {}", problems.join("; ")))
 }
 
 /// `settings` with the permissions of `lines`, as a manifest would write them.
@@ -90,124 +97,40 @@ fn holding(settings: &ServiceSettings, histories: &Histories) -> Vec<Accepted> {
 /// # Errors
 /// A line that names something the manifest does not have, or that no manifest could have.
 pub fn widened(settings: &ServiceSettings, lines: &[String], manifest: &Manifest) -> Result<ServiceSettings, String> {
-    let mut permissions = settings.grants.written().clone();
+    let mut written = settings.grants.written().clone();
     for line in lines {
-        let table: toml::Table = line.parse().map_err(|_| format!("`{line}` is no permission"))?;
-        for (key, value) in &table {
-            add(&mut permissions, key, value, manifest).map_err(|reason| format!("`{line}`: {reason}"))?;
+        let more = permissions(line)?;
+        let refused = |reason: String| format!("`{line}`: {reason}");
+        acceptable(&more, &written).map_err(refused)?;
+        manifest.has_what_it_names(&more).map_err(refused)?;
+        written = written.plus(&more);
+        let denied = written.lacking(&more).lines().join(", ");
+        if !denied.is_empty() {
+            return Err(refused(format!("the manifest stands against it: {denied}")));
         }
     }
-    let grants = settings.grants.with(permissions);
-    if let (Some(ceiling), Some(line)) = (grants.ceiling(), beyond_ceiling(lines, &grants).first()) {
-        return Err(format!("`{line}`: the operator's ceiling {} does not allow it", ceiling.file().display()));
+    let grants = settings.grants.with(written);
+    for line in lines {
+        let beyond = grants.beyond_ceiling(&permissions(line)?);
+        if let (Some(ceiling), Some(line)) = (grants.ceiling(), beyond.lines().first()) {
+            return Err(format!("`{line}`: the operator's ceiling {} does not allow it", ceiling.file().display()));
+        }
     }
     Ok(ServiceSettings { grants: Arc::new(grants), ..settings.clone() })
 }
 
-fn add(permissions: &mut Permissions, key: &str, value: &toml::Value, manifest: &Manifest) -> Result<(), String> {
-    match key {
-        "postgres" => {
-            for (name, mode) in table(value)? {
-                let (name, settings) =
-                    manifest.databases.get_key_value(name.as_str()).ok_or_else(|| unknown("postgres", name))?;
-                let mode = mode_of(mode);
-                if mode == Mode::ReadWrite && !permissions.publish.is_empty() {
-                    return Err(
-                        "`read-write` of a service that publishes can be granted in the manifest only".to_owned()
-                    );
-                }
-                if let (Mode::Read, DatabasePlace::External { url_read: None, .. }) = (mode, &settings.place) {
-                    return Err(format!("`read` needs `url_read` in `[postgres.{name}]`"));
-                }
-                permissions.postgres.insert(name.clone(), mode);
-            }
-        }
-        "keyvalue" => {
-            for (name, mode) in table(value)? {
-                let (name, _) =
-                    manifest.keyvalue.get_key_value(name.as_str()).ok_or_else(|| unknown("keyvalue", name))?;
-                let prefix = permissions.keyvalue.get(name).map_or_else(|| "".into(), |scope| scope.prefix.clone());
-                permissions.keyvalue.insert(name.clone(), KeyValueScope { prefix, mode: mode_of(mode) });
-            }
-        }
-        "passwords" => permissions.passwords |= value.as_bool() == Some(true),
-        "sign" => permissions.sign = Some(sign(permissions.sign.take(), table(value)?, manifest)?),
-        "call" if value.is_table() => {
-            for (name, requests) in table(value)? {
-                let (name, _) = manifest.services.get_key_value(&**name).ok_or_else(|| unknown("services", name))?;
-                let mut more = Vec::new();
-                for request in texts(requests)? {
-                    more.push(request.parse().map_err(|error| format!("{error}"))?);
-                }
-                match permissions.call.entry(name.clone()).or_insert_with(|| CallScope::Only(Vec::new())) {
-                    CallScope::Whole => {}
-                    CallScope::Only(known) => known.extend(more),
-                }
-            }
-        }
-        "call" => {
-            for name in texts(value)? {
-                let (name, _) = manifest.services.get_key_value(name).ok_or_else(|| unknown("services", name))?;
-                permissions.call.insert(name.clone(), CallScope::Whole);
-            }
-        }
-        "net" => {
-            let mut more = Vec::new();
-            for entry in texts(value)? {
-                let entry: NetPattern = entry.parse().map_err(|error| format!("{error}"))?;
-                if permissions.net.denies(&entry) {
-                    return Err(format!("`net.deny` of the manifest covers \"{entry}\""));
-                }
-                more.push(entry);
-            }
-            if let NetAllow::Only(known) = &permissions.net.allow {
-                permissions.net.allow = NetAllow::Only(known.iter().cloned().chain(more).collect());
-            }
-        }
-        other => return Err(format!("`{other}` can be granted in the manifest only")),
+fn acceptable(more: &Permissions, written: &Permissions) -> Result<(), String> {
+    if let Some(kind) = more.kinds().into_iter().find(|kind| !ACCEPTABLE.contains(kind)) {
+        return Err(format!("`{kind}` can be granted in the manifest only"));
     }
-    Ok(())
-}
-
-/// The roles that are there already stay.
-fn sign(known: Option<SignGrant>, wanted: &toml::Table, manifest: &Manifest) -> Result<SignGrant, String> {
-    let name = wanted.get("auth").and_then(toml::Value::as_str).unwrap_or_default();
-    let (auth, settings) = manifest.issuers.get_key_value(name).ok_or_else(|| unknown("auth", name))?;
-    if !settings.keys.can_sign() {
-        return Err(format!("`[auth.{name}]` has keys that only verify"));
+    if more.net.is_everything() {
+        return Err("`net = true` can be granted in the manifest only".to_owned());
     }
-    if let Some(other) = known.as_ref().filter(|known| known.auth != *auth) {
-        return Err(format!("the service signs for `{}` already", other.auth));
+    let writes = more.postgres.0.values().any(|mode| *mode == Mode::ReadWrite);
+    match writes && !written.publish.0.is_empty() {
+        true => Err("`read-write` of a service that publishes can be granted in the manifest only".to_owned()),
+        false => Ok(()),
     }
-    let ttl_max = wanted.get("ttl_max").and_then(toml::Value::as_str).unwrap_or("1h");
-    let mut grant = match known {
-        Some(known) => known,
-        None => SignGrant { auth: auth.clone(), roles: Vec::new(), ttl_max: ttl(ttl_max)? },
-    };
-    for role in wanted.get("roles").map(texts).transpose()?.unwrap_or_default() {
-        if !grant.roles.iter().any(|known| **known == *role) {
-            grant.roles.push(role.into());
-        }
-    }
-    Ok(grant)
-}
-
-fn mode_of(value: &toml::Value) -> Mode {
-    let word = value.get("mode").and_then(toml::Value::as_str).or(value.as_str());
-    if word == Some("read") { Mode::Read } else { Mode::ReadWrite }
-}
-
-fn table(value: &toml::Value) -> Result<&toml::Table, String> {
-    value.as_table().ok_or_else(|| "is no table".to_owned())
-}
-
-fn texts(value: &toml::Value) -> Result<Vec<&str>, String> {
-    let items = value.as_array().ok_or("is no list")?;
-    items.iter().map(|item| item.as_str().ok_or_else(|| "holds something else than texts".to_owned())).collect()
-}
-
-fn unknown(kind: &str, name: &str) -> String {
-    format!("the manifest has no `[{kind}.{name}]`; a name must be there before it can be granted")
 }
 
 #[cfg(test)]
@@ -264,6 +187,6 @@ mod tests {
         let accept = |line: &str| widened(&manifest.services["users"], &[line.to_owned()], &manifest);
         assert!(accept("net = [\"192.168.1.1:80\"]").is_ok());
         let refused = accept("net = [\"10.1.2.3:8080\"]").unwrap_err();
-        assert!(refused.contains("`net.deny` of the manifest covers \"10.1.2.3:8080\""), "{refused}");
+        assert!(refused.contains("the manifest stands against it: net = [\"10.1.2.3:8080\"]"), "{refused}");
     }
 }

@@ -18,6 +18,9 @@ pub enum DeployError {
     #[error("cannot start service `{service}`: {}", list(.missing))]
     Missing { service: Arc<str>, missing: Vec<Missing> },
 
+    #[error("cannot start service `{service}`: what its component says it needs cannot be read: {}", .problems.join("; "))]
+    Unreadable { service: Arc<str>, problems: Vec<String> },
+
     #[error("cannot start service `{service}`: its component needs more than {}", more(.service, .grants, .lines, .beyond))]
     Needs {
         service: Arc<str>,
@@ -32,6 +35,13 @@ pub enum DeployError {
         service: Arc<str>,
         #[source]
         source: anyhow::Error,
+    },
+
+    #[error("cannot give service `{service}` its folders")]
+    Folder {
+        service: Arc<str>,
+        #[source]
+        source: backend::folder::FolderError,
     },
 
     #[error("service `{service}` does not start: {reason}")]

@@ -14,15 +14,19 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 use wasmtime::component::Linker;
 
-use super::{DeployError, beyond_ceiling, missing_needs};
+use super::DeployError;
 use crate::{
+    capability,
     component::{self, Artifacts, Component, ComponentError, Digest, Entry, Histories, Outcome},
     engine::{Compilers, Engine, GuestMemory},
     instance::{Blueprint, InstanceState},
     service::{DrainLimit, Version},
     telemetry::counts::{Cache, Counts},
 };
-use backend::Backends;
+use backend::{
+    Backends,
+    folder::{self, OpenFolder},
+};
 use manifest::{Manifest, ServiceSettings};
 
 /// The longest a compilation may take before the component is refused.
@@ -89,7 +93,7 @@ impl Loader {
         histories: Histories,
         bounds: Bounds,
     ) -> Self {
-        let linker = crate::capability::linker(&engine.wasm).expect("our own interfaces do not clash");
+        let linker = capability::linker(&engine.wasm).expect("our own interfaces do not clash");
         let (compilers, artifacts, histories) = (Arc::new(compilers), Arc::new(artifacts), Arc::new(histories));
         let body_limit_bytes = Arc::new(AtomicU64::new(bounds.body_limit_bytes));
         let (drain, counts) = (DrainLimit::new(bounds.drain), Arc::default());
@@ -153,13 +157,26 @@ impl Loader {
     ) -> Result<Arc<Version>, DeployError> {
         let service = || settings.name.clone();
         let (limit, counts) = (self.body_limit_bytes.clone(), self.counts.service(&settings.name));
-        let blueprint = Blueprint::new(self.engine.clone(), settings.clone(), backends, limit, counts);
-        let version = Version::new(blueprint, Arc::new(component), self.drain.clone(), &self.linker)
-            .map_err(|error| DeployError::Link { service: service(), source: error.into() })?;
+        let folders = self.folders(settings).await?;
+        let blueprint = Blueprint::new(self.engine.clone(), settings.clone(), backends, limit, counts, folders);
+        let linker = capability::with_empty(&self.linker, component.unknown_types());
+        let version =
+            linker.and_then(|linker| Version::new(blueprint, Arc::new(component), self.drain.clone(), &linker));
+        let version = version.map_err(|error| DeployError::Link { service: service(), source: error.into() })?;
         let version = Arc::new(version);
         let started = version.try_start().await;
         started.map_err(|failure| DeployError::Trial { service: service(), reason: failure.to_string() })?;
         Ok(version)
+    }
+
+    /// The folders that a build sees, held from now on.
+    async fn folders(&self, settings: &Arc<ServiceSettings>) -> Result<Vec<OpenFolder>, DeployError> {
+        let of = settings.clone();
+        let open = move || of.grants.folders().map(|granted| folder::open(&granted)).collect::<Result<Vec<_>, _>>();
+        match tokio::task::spawn_blocking(open).await {
+            Ok(opened) => opened.map_err(|source| DeployError::Folder { service: settings.name.clone(), source }),
+            Err(_broken) => Err(DeployError::Broken { service: settings.name.clone() }),
+        }
     }
 
     /// Brings the databases of a service to what its new build expects, as their owners.
@@ -239,11 +256,13 @@ pub fn permitted(component: &Component, settings: &ServiceSettings) -> Result<()
     if !missing.is_empty() {
         return Err(DeployError::Missing { service, missing });
     }
-    let lines = missing_needs(component.sections.permissions.as_deref(), &settings.grants);
+    let needs = component.needs().map_err(|problems| DeployError::Unreadable { service: service.clone(), problems })?;
+    let lacking = settings.grants.lacking(&needs);
+    let lines = lacking.lines();
     match lines.is_empty() {
         true => Ok(()),
         false => {
-            let beyond = beyond_ceiling(&lines, &settings.grants);
+            let beyond = settings.grants.beyond_ceiling(&lacking).lines();
             Err(DeployError::Needs { service, grants: settings.grants.clone(), lines, beyond })
         }
     }

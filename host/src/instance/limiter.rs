@@ -2,13 +2,16 @@
 
 use wasmtime::ResourceLimiter;
 
-use crate::{engine::Reservation, telemetry::counts::MemoryLimit};
+use crate::{
+    engine::{MEMORIES_PER_COMPONENT, MODULES_PER_COMPONENT, Reservation, TABLES_PER_COMPONENT},
+    telemetry::counts::MemoryLimit,
+};
 
 const TABLE_ELEMENTS_MAX: usize = 100_000;
 const TABLE_ELEMENT_BYTES: u64 = 8;
-const INSTANCES_MAX: usize = 32;
-const TABLES_MAX: usize = 64;
-const MEMORIES_MAX: usize = 16;
+const INSTANCES_MAX: usize = MODULES_PER_COMPONENT as usize;
+const TABLES_MAX: usize = TABLES_PER_COMPONENT as usize;
+const MEMORIES_MAX: usize = MEMORIES_PER_COMPONENT as usize;
 
 /// Who refused memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

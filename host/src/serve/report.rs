@@ -5,7 +5,10 @@ use std::{net::SocketAddr, path::PathBuf};
 use serde::Serialize;
 
 use super::Running;
-use crate::deploy::{Deployed, Origin};
+use crate::{
+    component::Ungranted,
+    deploy::{Deployed, Origin},
+};
 use manifest::{Access, Manifest};
 
 /// The whole of it; one JSON line in a pipe.
@@ -39,6 +42,9 @@ pub struct ServiceRow {
     /// What its manifest grants and the operator's ceiling takes.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub cut: Vec<String>,
+    /// What it imports of the standard beyond its grants: each use is denied.
+    #[serde(rename = "importedNotGranted", skip_serializing_if = "Vec::is_empty")]
+    pub ungranted: Vec<Ungranted>,
     /// It may reach everything.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub unrestricted: bool,
@@ -59,6 +65,7 @@ impl Running {
                 name: deployed.settings.name.to_string(),
                 version: version.label.to_str().unwrap_or_default().to_owned(),
                 permissions: permissions(deployed),
+                ungranted: version.component.ungranted(&deployed.settings.grants, !deployed.settings.env.is_empty()),
                 cut: deployed.settings.grants.cut(),
                 unrestricted: deployed.settings.grants.is_unrestricted(),
                 source: deployed.origin,
@@ -84,7 +91,7 @@ fn public_routes(manifest: &Manifest) -> Vec<String> {
 
 fn permissions(deployed: &Deployed) -> Vec<String> {
     let variables = deployed.settings.env.keys().map(|name| format!("env {name}"));
-    deployed.settings.grants.list().into_iter().chain(variables).collect()
+    deployed.settings.grants.words().into_iter().chain(variables).collect()
 }
 
 fn millis(duration: std::time::Duration) -> u64 {

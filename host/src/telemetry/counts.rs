@@ -49,6 +49,10 @@ labels! {
         Publish = "publish",
         Sign = "sign",
         Passwords = "passwords",
+        Read = "read",
+        Write = "write",
+        Secrets = "secrets",
+        Sockets = "sockets",
     }
 }
 

@@ -173,7 +173,12 @@ fn a_capability_opens_no_socket_and_reads_no_file() {
 #[test]
 fn files_are_read_only_where_the_house_says() {
     nobody_names("host", &[], &["fs", "File"], &["component", "cli/admin.rs", "telemetry/process.rs"]);
-    nobody_names("crates/backend", &[], &["fs", "File"], &["migrate", "embedded", "identity/", "postgres/"]);
+    nobody_names(
+        "crates/backend",
+        &[],
+        &["fs", "File"],
+        &["folder.rs", "migrate", "embedded", "identity/", "postgres/", "secrets.rs"],
+    );
     nobody_names("crates/document", &[], &["fs", "File"], &[]);
     nobody_names("gateway", &[], &["fs", "File"], &["tls.rs"]);
 }

@@ -24,6 +24,7 @@ mod envelope;
 mod events;
 mod explain;
 mod floods;
+mod foreign;
 mod gather;
 mod harness;
 mod health;

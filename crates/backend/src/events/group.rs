@@ -13,10 +13,7 @@ use redis::Script;
 
 use super::{Delivered, Events, entry::Place};
 use crate::redis::AskError;
-use grant::{
-    Granted,
-    topic::{Subscription, Topic},
-};
+use grant::{Granted, Subscription, topic::Topic};
 
 /// In whose name events wait for another attempt: no host's, so that nobody looking for what hosts left has
 /// to walk them.

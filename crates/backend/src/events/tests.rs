@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use tempfile::TempDir;
 
 use super::*;
-use grant::{Grants, Permissions};
+use grant::{Grants, Permissions, Publish, Subscribe};
 
 mod handing;
 mod keeping;
@@ -63,7 +63,7 @@ pub(super) fn soon() -> Instant {
 
 /// One that says `body`, without anything else.
 pub(super) fn event(topic: &str, body: &str) -> (Event, Options) {
-    let permissions = Permissions { publish: vec!["**".parse().unwrap()], ..Permissions::default() };
+    let permissions = Permissions { publish: Publish(vec!["**".parse().unwrap()]), ..Permissions::default() };
     let grants = Grants::new("orders".into(), "shop.toml".into(), permissions);
     let publishing = grants.publish(topic.parse().unwrap()).unwrap();
     let event = Event {

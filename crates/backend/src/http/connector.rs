@@ -79,7 +79,7 @@ impl Connector {
         // Small requests and answers must not wait for one another.
         socket.set_nodelay(true).map_err(|error| SendError::of_connect(&error))?;
         match scheme {
-            Scheme::Http => Ok(Stream { wire: Wire::Plain(TokioIo::new(socket)), _place: place }),
+            Scheme::Http | Scheme::Raw => Ok(Stream { wire: Wire::Plain(TokioIo::new(socket)), _place: place }),
             Scheme::Https => {
                 let wire = Wire::Tls(Box::new(self.encrypted(&destination, socket, until).await?));
                 Ok(Stream { wire, _place: place })

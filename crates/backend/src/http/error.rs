@@ -2,13 +2,13 @@
 
 use std::{error::Error, io};
 
-use grant::Denial;
+use grant::Denied;
 
 /// Why a request has no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum SendError {
     #[error("{0}")]
-    Denied(Box<Denial>),
+    Denied(Box<Denied>),
     #[error("the name did not resolve: {0}")]
     Dns(String),
     #[error("the name did not resolve in time")]

@@ -19,12 +19,12 @@ use tokio_rustls::TlsAcceptor;
 use super::*;
 use grant::{
     Permissions,
-    net::{NetAllow, NetPermission, Target},
+    net::{Net, NetAllow, Target},
 };
 
 fn granting(entry: &str) -> Arc<Grants> {
     let allow = NetAllow::Only([entry.parse().unwrap()].into());
-    let net = NetPermission { allow, ..NetPermission::default() };
+    let net = Net { allow, ..Net::default() };
     Arc::new(Grants::new("a".into(), "a.toml".into(), Permissions { net, ..Permissions::default() }))
 }
 

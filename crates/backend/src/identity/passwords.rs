@@ -60,7 +60,7 @@ impl Passwords {
     /// A PHC string. Cancel safe; what has begun holds its place until it ends.
     pub async fn hash(
         &self,
-        _: &Granted<grant::Passwords>,
+        _: &Granted<grant::Hashing>,
         password: String,
         deadline: Instant,
     ) -> Result<String, PasswordError> {
@@ -74,7 +74,7 @@ impl Passwords {
     /// Cancel safe; what has begun holds its place until it ends.
     pub async fn verify(
         &self,
-        _: &Granted<grant::Passwords>,
+        _: &Granted<grant::Hashing>,
         password: String,
         hash: Option<String>,
         deadline: Instant,

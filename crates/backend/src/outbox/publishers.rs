@@ -9,10 +9,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 
-use grant::{
-    Granted, Grants,
-    topic::{Publishing, Topic},
-};
+use grant::{Granted, Grants, Publishing, topic::Topic};
 
 /// Changes of one service's grants that are remembered: an event that has waited through more of them is
 /// judged by what is left.
@@ -114,12 +111,12 @@ impl Known {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use grant::Permissions;
+    use grant::{Permissions, Publish};
 
     const BUSY_MAX: Duration = Duration::from_secs(10);
 
     fn publisher(name: &str, topics: &[&str]) -> (Arc<str>, Publisher) {
-        let publish = topics.iter().map(|topic| topic.parse().unwrap()).collect();
+        let publish = Publish(topics.iter().map(|topic| topic.parse().unwrap()).collect());
         let permissions = Permissions { publish, ..Permissions::default() };
         let grants = Arc::new(Grants::new(name.into(), "shop.toml".into(), permissions));
         (name.into(), Publisher { grants, busy_max: BUSY_MAX })

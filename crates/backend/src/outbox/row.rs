@@ -102,10 +102,10 @@ mod tests {
 
     use super::*;
     use crate::outbox::Publisher;
-    use grant::{Grants, Permissions};
+    use grant::{Grants, Permissions, Publish};
 
     fn publishers() -> Publishers {
-        let permissions = Permissions { publish: vec!["order.*".parse().unwrap()], ..Permissions::default() };
+        let permissions = Permissions { publish: Publish(vec!["order.*".parse().unwrap()]), ..Permissions::default() };
         let publishers = Publishers::default();
         let publisher = |name: &str, permissions| {
             let grants = Arc::new(Grants::new(name.into(), "shop.toml".into(), permissions));

@@ -20,7 +20,7 @@ use crate::{
     postgres::{Databases, Error, TxOptions},
     redis::Store,
 };
-use grant::{DatabaseGrant, Granted, Grants, Mode, Permissions};
+use grant::{DatabaseGrant, Granted, Grants, Mode, Permissions, Postgres, Publish};
 use manifest::{DatabasePlace, DatabaseSettings, EventSettings};
 
 /// Carried by a Redis that never answers.
@@ -41,7 +41,7 @@ fn place() -> tempfile::TempDir {
 fn grants() -> Arc<Grants> {
     let postgres = BTreeMap::from([(Arc::from("shop"), Mode::ReadWrite)]);
     let publish = vec!["order.*".parse().unwrap()];
-    let permissions = Permissions { postgres, publish, ..Permissions::default() };
+    let permissions = Permissions { postgres: Postgres(postgres), publish: Publish(publish), ..Permissions::default() };
     Arc::new(Grants::new("writer".into(), PathBuf::from("shop.toml"), permissions))
 }
 

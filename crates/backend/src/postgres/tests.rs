@@ -18,7 +18,7 @@ use std::{
 };
 
 use super::*;
-use grant::{Grants, Permissions};
+use grant::{Grants, Permissions, Postgres};
 use manifest::{Secret, TlsMode};
 
 /// A database `shop` with the schema of [`SCHEMA`]; `writer` may write it, `reader` may read it.
@@ -53,7 +53,7 @@ fn grant(service: &str, database: &str, mode: Mode) -> Granted<DatabaseGrant> {
     Grants::new(
         Arc::from(service),
         PathBuf::from("shop.toml"),
-        Permissions { postgres: grants, ..Permissions::default() },
+        Permissions { postgres: Postgres(grants), ..Permissions::default() },
     )
     .postgres(database)
     .unwrap()

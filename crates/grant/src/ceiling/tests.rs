@@ -1,15 +1,23 @@
 //! What a manifest and a ceiling allow together, as tables.
 
-use std::{net::IpAddr, time::Duration};
+use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
 use http::Method;
 
 use super::*;
-use crate::{Mode, net::Target, topic::TopicPattern};
+use crate::{
+    ANY, Mode, SignGrant,
+    call::{Call, CallScope},
+    keyvalue::{KeyValue, KeyValueScope},
+    net::{Net, NetAllow, Target},
+    permission::{passwords::Passwords, postgres::Postgres, publish::Publish, subscribe::Subscribe},
+    sign::Sign,
+    topic::TopicPattern,
+};
 
 fn under(written: Permissions, allowed: Permissions) -> Grants {
-    let ceiling = Ceiling::new("/etc/ceiling.toml".into(), allowed, EnvGrant::default());
-    Grants::new("orders".into(), "shop.toml".into(), written).under(Arc::new(ceiling), Vec::new())
+    let ceiling = Ceiling::new("/etc/ceiling.toml".into(), allowed);
+    Grants::new("orders".into(), "shop.toml".into(), written).under(Arc::new(ceiling))
 }
 
 fn net(allow: &[&str], deny: &[&str]) -> Permissions {
@@ -18,7 +26,7 @@ fn net(allow: &[&str], deny: &[&str]) -> Permissions {
         ["everything"] => NetAllow::Everything,
         only => NetAllow::Only(patterns(only)),
     };
-    Permissions { net: NetPermission { allow, deny: patterns(deny) }, ..Permissions::default() }
+    Permissions { net: Net { allow, deny: patterns(deny) }, ..Permissions::default() }
 }
 
 /// Whether `target` may be reached when its name, if it is one, resolves to `address`.
@@ -81,7 +89,7 @@ fn what_is_left_is_shown_and_nothing_is_left_of_what_does_not_meet() {
     fn left(written: &[&str], allowed: &[&str], expected: &[&str]) {
         let grants = under(net(written, &[]), net(allowed, &[]));
         let expected: Vec<String> = expected.iter().map(|entry| format!("net {entry}")).collect();
-        assert_eq!(grants.list(), expected);
+        assert_eq!(grants.words(), expected);
         assert_eq!(grants.has_net(), !expected.is_empty(), "an import that reaches nothing is refused");
     }
     left(&["*.example.com"], &["api.example.com:443", "b.example"], &["api.example.com:443"]);
@@ -105,7 +113,7 @@ fn what_a_deny_covers_is_not_left_and_what_the_ceilings_covers_is_cut() {
         let word =
             |entry: &&str| if *entry == "everything" { "net: everything".into() } else { format!("net {entry}") };
         let entries = |entries: &[&str]| entries.iter().map(word).collect::<Vec<String>>();
-        assert_eq!((grants.list(), grants.cut()), (entries(expected), entries(cut)), "{written:?} under {allowed:?}");
+        assert_eq!((grants.words(), grants.cut()), (entries(expected), entries(cut)), "{written:?} under {allowed:?}");
         assert_eq!(grants.has_net(), !expected.is_empty());
     }
     let all: &[&str] = &["everything"];
@@ -123,7 +131,7 @@ fn what_a_deny_covers_is_not_left_and_what_the_ceilings_covers_is_cut() {
     left((&["a.example", "b.example"], &["a.example"]), (all, &[]), &["b.example"], &[]);
     left((all, &[]), (&["a.example:443", "10.1.2.3"], &["10.0.0.0/8"]), &["a.example:443"], &["everything"]);
     let own = Grants::new("orders".into(), "shop.toml".into(), net(&["a.example", "b.example"], &["*.example"]));
-    assert!(own.list().is_empty() && own.cut().is_empty() && !own.has_net());
+    assert!(own.words().is_empty() && own.cut().is_empty() && !own.has_net());
 }
 
 #[test]
@@ -131,22 +139,22 @@ fn databases_and_stores_are_used_in_the_weaker_way_and_a_star_is_every_other_nam
     let modes = |all: &[(&str, Mode)]| all.iter().map(|(name, mode)| ((*name).into(), *mode)).collect();
     let written = modes(&[("users", Mode::ReadWrite), ("audit", Mode::ReadWrite), ("stats", Mode::Read)]);
     let allowed = modes(&[(ANY, Mode::ReadWrite), ("audit", Mode::Read)]);
-    let postgres = |postgres| Permissions { postgres, ..Permissions::default() };
+    let postgres = |postgres| Permissions { postgres: Postgres(postgres), ..Permissions::default() };
     let grants = under(postgres(written), postgres(allowed));
-    assert_eq!(grants.list(), ["postgres audit (read)", "postgres stats (read)", "postgres users (read-write)"]);
+    assert_eq!(grants.words(), ["postgres audit (read)", "postgres stats (read)", "postgres users (read-write)"]);
     assert_eq!(grants.cut(), ["postgres audit (read-write)"]);
     let nothing = under(postgres(modes(&[("users", Mode::Read)])), Permissions::default());
     let told = nothing.postgres("users").unwrap_err().to_string();
     assert_eq!(
         told,
-        "`orders` may not use the database `users`: the operator's ceiling /etc/ceiling.toml does not allow it; to \
+        "`orders` may not reach `postgres users`: the operator's ceiling /etc/ceiling.toml does not allow it; to \
          allow it, add `postgres = { users = \"read-write\" }` to `ceiling` in /etc/ceiling.toml"
     );
     let told = nothing.postgres("carts").unwrap_err().to_string();
     assert!(told.ends_with("to `services.orders.permissions` in shop.toml"), "{told}");
 
     let stores = |store: &str, prefix: &str, mode| {
-        let keyvalue = BTreeMap::from([(store.into(), KeyValueScope { prefix: prefix.into(), mode })]);
+        let keyvalue = KeyValue(BTreeMap::from([(store.into(), KeyValueScope { prefix: prefix.into(), mode })]));
         Permissions { keyvalue, ..Permissions::default() }
     };
     for (prefix, ceiling, expected) in
@@ -157,7 +165,7 @@ fn databases_and_stores_are_used_in_the_weaker_way_and_a_star_is_every_other_nam
         assert_eq!(granted.is_ok(), expected, "{prefix:?} under {ceiling:?}");
         if let Ok(scope) = granted {
             assert_eq!((&*scope.prefix, scope.mode), (prefix, Mode::Read));
-            let denied = grants.no_writing(&grants.keyvalue("cache").unwrap()).to_string();
+            let denied = grants.keyvalue_write(&grants.keyvalue("cache").unwrap()).unwrap_err().to_string();
             assert!(denied.contains("ceiling /etc/ceiling.toml does not allow it"), "{denied}");
         }
     }
@@ -170,7 +178,7 @@ fn a_call_must_be_one_that_both_allow() {
         only => CallScope::Only(only.iter().map(|text| text.parse().unwrap()).collect()),
     };
     let permissions = |name: &str, patterns: &[&str]| Permissions {
-        call: BTreeMap::from([(name.into(), call(patterns))]),
+        call: Call(BTreeMap::from([(name.into(), call(patterns))])),
         ..Permissions::default()
     };
     for (written, allowed, request, expected) in [
@@ -216,15 +224,15 @@ fn topics_are_those_that_both_match() {
         (&["a.b"], &["a.b", "**"], &["a.b"]),
         (&["a"], &[], &[]),
     ] {
-        let (publish, subscribe) = (patterns(written), patterns(written));
+        let (publish, subscribe) = (Publish(patterns(written)), Subscribe(patterns(written)));
         let written = Permissions { publish, subscribe, ..Permissions::default() };
-        let (publish, subscribe) = (patterns(allowed), patterns(allowed));
+        let (publish, subscribe) = (Publish(patterns(allowed)), Subscribe(patterns(allowed)));
         let grants = under(written, Permissions { publish, subscribe, ..Permissions::default() });
         assert_eq!(grants.publishes(), patterns(expected));
         let heard = grants.subscription().map(|subscription| subscription.get().topics.clone()).unwrap_or_default();
         assert_eq!(heard, patterns(expected), "nothing else is delivered either");
     }
-    let publish = |texts: &[&str]| Permissions { publish: patterns(texts), ..Permissions::default() };
+    let publish = |texts: &[&str]| Permissions { publish: Publish(patterns(texts)), ..Permissions::default() };
     let grants = under(publish(&["order.*"]), publish(&["order.created"]));
     assert!(grants.publish("order.created".parse().unwrap()).is_ok());
     let told = grants.publish("order.paid".parse().unwrap()).unwrap_err().to_string();
@@ -237,7 +245,8 @@ fn tokens_are_for_the_roles_and_the_time_that_both_allow_and_passwords_need_both
         let roles = roles.iter().map(|role| (*role).into()).collect();
         SignGrant { auth: auth.into(), roles, ttl_max: Duration::from_secs(60 * minutes) }
     };
-    let permissions = |sign| Permissions { sign: Some(sign), passwords: true, ..Permissions::default() };
+    let permissions =
+        |sign| Permissions { sign: Sign(Some(sign)), passwords: Passwords(true), ..Permissions::default() };
     let grants = under(permissions(sign("main", &["user", "admin"], 60)), permissions(sign(ANY, &["user", "x"], 10)));
     let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
     let signed = |role: &str, ttl| grants.sign("main", vec![role.to_owned()], ttl);
@@ -247,13 +256,13 @@ fn tokens_are_for_the_roles_and_the_time_that_both_allow_and_passwords_need_both
         (
             "admin",
             minutes(10),
-            "`sign = { auth = \"*\", roles = [\"user\", \"x\", \"admin\"], ttl_max = \"600s\" }` to `ceiling`",
+            "`sign = { auth = \"*\", roles = [\"user\", \"x\", \"admin\"], ttl_max = \"10m\" }` to `ceiling`",
         ),
-        ("user", minutes(11), "`sign = { auth = \"*\", roles = [\"user\", \"x\"], ttl_max = \"660s\" }` to `ceiling`"),
+        ("user", minutes(11), "`sign = { auth = \"*\", roles = [\"user\", \"x\"], ttl_max = \"11m\" }` to `ceiling`"),
         (
             "x",
             minutes(10),
-            "`sign = { auth = \"main\", roles = [\"user\", \"admin\", \"x\"], ttl_max = \"3600s\" }` to `services",
+            "`sign = { auth = \"main\", roles = [\"user\", \"admin\", \"x\"], ttl_max = \"1h\" }` to `services",
         ),
     ] {
         let told = signed(role, ttl).unwrap_err().to_string();
@@ -270,8 +279,43 @@ fn a_wider_manifest_stays_under_the_ceiling() {
     let grants = under(net(&["a.example"], &[]), net(&["a.example", "b.example"], &[]));
     let wider = grants.with(net(&["a.example", "b.example", "c.example"], &[]).clone());
     assert_eq!(
-        (wider.list(), wider.cut()),
+        (wider.words(), wider.cut()),
         (vec!["net a.example".into(), "net b.example".into()], vec!["net c.example".into()])
     );
-    assert_eq!(wider.as_written().list().len(), 3);
+    assert_eq!(wider.written().words().len(), 3);
+}
+
+#[test]
+fn what_no_manifest_could_be_granted_is_beyond_the_ceiling() {
+    let ceiling = crate::testing::ceiling(
+        "postgres = { \"*\" = \"read\" }\ncall = [\"products\"]\npublish = [\"order.*\"]\n\
+         net = { allow = [\"*\"], deny = [\"10.0.0.0/8\"] }\nenv = [\"*\"]",
+    );
+    let bare = crate::testing::grants("a", "");
+    let held = bare.clone().under(ceiling);
+    for (line, beyond) in [
+        ("postgres = { users = \"read\" }", ""),
+        ("postgres = { users = \"read-write\" }", "postgres = { users = \"read-write\" }"),
+        ("call = [\"products\"]", ""),
+        ("call = { products = [\"GET /a\"] }", ""),
+        ("call = [\"users\"]", "call = [\"users\"]"),
+        ("publish = [\"order.created\"]", ""),
+        ("publish = [\"user.created\", \"order.created\"]", "publish = [\"user.created\"]"),
+        ("passwords = true", "passwords = true"),
+        ("net = [\"a.example:443\"]", ""),
+        ("net = [\"a.example:443\", \"10.1.2.3:8080\"]", "net = [\"10.1.2.3:8080\"]"),
+        (
+            "sign = { auth = \"main\", roles = [\"user\"] }",
+            "sign = { auth = \"main\", roles = [\"user\"], ttl_max = \"1h\" }",
+        ),
+        ("keyvalue = { cache = \"read\" }", "keyvalue = { cache = \"read\" }"),
+        ("env = [\"LOG_LEVEL\"]", ""),
+        ("secrets = [\"KEY\"]", "secrets = [\"KEY\"]"),
+        ("net = true", ""),
+    ] {
+        let needs = Permissions::needs(line).unwrap();
+        let lacking = held.lacking(&needs);
+        assert_eq!(held.beyond_ceiling(&lacking).lines().join("\n"), beyond, "{line}");
+        assert_eq!(bare.beyond_ceiling(&bare.lacking(&needs)), Permissions::default(), "{line}");
+    }
 }

@@ -11,8 +11,8 @@ use super::{
 use crate::{
     AdminSettings, AdminToken, GatewaySettings, May, Secret, defaults,
     raw::{Named, RawAdmin, RawAdminToken, RawMay, RawText, RawTextFrom},
-    source::Key,
 };
+use document::source::Key;
 
 /// A token shorter than this is guessed one day.
 const TOKEN_MIN_BYTES: usize = 16;

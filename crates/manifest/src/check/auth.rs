@@ -15,12 +15,12 @@ use gateway::auth::{Algorithm, PemKey, SECRET_BYTES_MIN, jwks};
 use super::{Check, database::secret_file, name};
 use crate::{
     Access, AuthSettings, KeySettings, Secret, defaults,
-    quantity::{QuantityError, Time},
-    raw::{RawAlgorithm, RawAuth, RawKeys, RawSecret, RawSign},
-    source::Key,
-    structure::nearest,
+    raw::{RawAlgorithm, RawAuth, RawKeys, RawSecret},
 };
-use grant::SignGrant;
+use document::quantity::{QuantityError, Time};
+use document::source::Key;
+use document::structure::nearest;
+use grant::sign::TTLS;
 
 /// How long a token may be valid, as a command says it: `1h`.
 ///
@@ -28,13 +28,9 @@ use grant::SignGrant;
 /// What is wrong with it.
 pub fn ttl(text: &str) -> Result<Duration, String> {
     let ttl: Time = text.parse().map_err(|error: QuantityError| error.to_string())?;
-    match defaults::TTLS.contains(&ttl) {
+    match TTLS.contains(&ttl) {
         true => Ok(ttl.get()),
-        false => Err(format!(
-            "{ttl} is too short or too long; it must be {} to {}",
-            defaults::TTLS.start(),
-            defaults::TTLS.end()
-        )),
+        false => Err(format!("{ttl} is too short or too long; it must be {} to {}", TTLS.start(), TTLS.end())),
     }
 }
 
@@ -251,44 +247,6 @@ impl Auths<'_> {
             }
         }
     }
-
-    /// `permissions.sign` of a service.
-    pub(super) fn sign(&self, check: &mut Check<'_>, key: &Key<'_>, raw: RawSign) -> Option<SignGrant> {
-        let auth_key = key.child("auth");
-        let auth = check.required(&auth_key, raw.auth, "main");
-        let (roles, ttl_max) = tokens(check, key, raw.roles, raw.ttl_max);
-        let (auth, settings) = self.find(check, &auth_key, &auth?)?;
-        if let Some(settings) = settings
-            && !settings.keys.can_sign()
-        {
-            check.wrong(
-                &auth_key,
-                format_args!("`[auth.{auth}]` has keys that only verify; give it `generate`, a private `pem` or `hs256`, or remove this"),
-            );
-        }
-        Some(SignGrant { auth, roles, ttl_max })
-    }
-}
-
-/// The roles and the longest time of tokens; `key` is that of `sign`.
-pub(super) fn tokens(
-    check: &mut Check<'_>,
-    key: &Key<'_>,
-    written: Vec<String>,
-    ttl_max: Option<Time>,
-) -> (Vec<Arc<str>>, Duration) {
-    let mut roles = Vec::new();
-    for (index, role) in written.into_iter().enumerate() {
-        let right = (1..=64).contains(&role.len()) && role.bytes().all(|b| b.is_ascii_graphic() && b != b',');
-        match right {
-            true => roles.push(role.into()),
-            false => check.wrong(
-                &key.child("roles").item(index),
-                format_args!("`{role}` cannot be a role; write up to 64 visible ASCII characters without `,`"),
-            ),
-        }
-    }
-    (roles, check.within(&key.child("ttl_max"), ttl_max, defaults::TTL_MAX, &defaults::TTLS).get())
 }
 
 /// What `gateway.auth` says.

@@ -11,8 +11,8 @@ use super::{Check, name};
 use crate::{
     DatabasePlace, DatabaseSettings, Secret, TlsMode, defaults,
     raw::{RawDatabase, RawText, RawTextFrom, RawTlsMode},
-    source::Key,
 };
+use document::source::Key;
 
 /// More than any connection URL needs.
 const SECRET_FILE_MAX: u64 = 64 * 1024;

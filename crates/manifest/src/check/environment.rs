@@ -3,11 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::Check;
-use crate::{
-    raw::{Named, RawEnv},
-    source::Key,
-};
-use grant::env::{EnvGrant, EnvPattern};
+use crate::raw::Named;
+use document::source::Key;
+use grant::env::{Env, EnvPattern};
 
 /// Values of the host's environment for granted names, then those that the manifest sets.
 ///
@@ -15,10 +13,9 @@ use grant::env::{EnvGrant, EnvPattern};
 pub(super) fn environment(
     check: &mut Check<'_>,
     key: &Key<'_>,
-    permission: Option<RawEnv>,
+    grant: &Env,
     set: Named<String>,
 ) -> BTreeMap<String, String> {
-    let grant = grant(check, &key.child("permissions").child("env"), permission);
     let mut visible = BTreeMap::new();
     for (name, value) in check.env {
         if grant.allows(name) && !check.reserved.contains(name) {
@@ -27,7 +24,7 @@ pub(super) fn environment(
     }
     for (name, value) in set {
         let key = key.child("env").child(&name);
-        if let Some(fix) = refusal(&grant, &name) {
+        if let Some(fix) = refusal(grant, &name) {
             check.wrong(&key, fix);
         } else if value.contains('\0') {
             check.wrong(&key, "has a NUL character, which no variable can hold; remove it");
@@ -37,7 +34,7 @@ pub(super) fn environment(
     visible
 }
 
-fn refusal(grant: &EnvGrant, name: &str) -> Option<String> {
+fn refusal(grant: &Env, name: &str) -> Option<String> {
     let pattern = name.parse::<EnvPattern>().map_err(|error| error.to_string());
     match pattern {
         Err(error) => Some(error),
@@ -52,38 +49,23 @@ fn refusal(grant: &EnvGrant, name: &str) -> Option<String> {
     }
 }
 
-fn grant(check: &mut Check<'_>, key: &Key<'_>, raw: Option<RawEnv>) -> EnvGrant {
-    match raw {
-        None => EnvGrant::default(),
-        Some(RawEnv::Allow(allow)) => EnvGrant { allow: allowed(check, key, &allow), deny: Vec::new() },
-        Some(RawEnv::Lists(lists)) => EnvGrant {
-            allow: allowed(check, &key.child("allow"), &lists.allow),
-            deny: patterns(check, &key.child("deny"), &lists.deny).into_iter().map(|(_, pattern)| pattern).collect(),
-        },
-    }
-}
-
-fn allowed(check: &mut Check<'_>, key: &Key<'_>, texts: &[String]) -> Vec<EnvPattern> {
-    let mut allowed = Vec::new();
-    for (index, pattern) in patterns(check, key, texts) {
+/// What the manifest itself reads is nobody else's: `key` is that of `permissions.env`.
+pub(crate) fn reserve(check: &mut Check<'_>, key: &Key<'_>, env: &Env) {
+    let allow = key.child("allow");
+    let list = if allow.is_written() { allow } else { key.clone() };
+    for (index, pattern) in env.allow.iter().enumerate() {
+        let key = list.item(index);
         let secret = check.reserved.iter().find(|name| pattern.matches(name)).cloned();
         match (secret, pattern.exact()) {
             (Some(name), Some(_)) => check.wrong(
-                &key.item(index),
+                &key,
                 format_args!("`{name}` is read by this manifest itself and cannot be granted; remove it"),
             ),
             (Some(name), None) => check.warn(
-                &key.item(index),
+                &key,
                 format_args!("`{pattern}` also covers `{name}`, which this manifest itself reads; the service does not see that one"),
             ),
             (None, _) => {}
         }
-        allowed.push(pattern);
     }
-    allowed
-}
-
-fn patterns(check: &mut Check<'_>, key: &Key<'_>, texts: &[String]) -> Vec<(usize, EnvPattern)> {
-    let parse = |(index, text): (usize, &String)| Some((index, check.keep(&key.item(index), text.parse())?));
-    texts.iter().enumerate().filter_map(parse).collect()
 }

@@ -1,4 +1,4 @@
-//! `[events]`, `services.NAME.events`, and the topics of `permissions`.
+//! `[events]` and `services.NAME.events`.
 
 use std::{collections::BTreeSet, num::NonZeroU32, sync::Arc};
 
@@ -6,9 +6,8 @@ use super::{Check, keyvalue::known_redis};
 use crate::{
     ConsumerSettings, EventSettings, defaults,
     raw::{RawConsumer, RawEvents},
-    source::Key,
 };
-use grant::topic::TopicPattern;
+use document::source::Key;
 
 pub(crate) fn events(
     check: &mut Check<'_>,
@@ -41,13 +40,4 @@ pub(super) fn consumer(check: &mut Check<'_>, key: &Key<'_>, raw: RawConsumer) -
         backoff: backoff.get(),
         timeout: timeout.get(),
     }
-}
-
-/// The topics of `publish` or `subscribe`. `carried` says whether `[events]` is written.
-pub(super) fn topics(check: &mut Check<'_>, key: &Key<'_>, written: &[String], carried: bool) -> Vec<TopicPattern> {
-    if !written.is_empty() && !carried && check.whole {
-        check.wrong(key, "needs something that carries events; add `[events]` with `redis = \"NAME\"`");
-    }
-    let parse = |(index, text): (usize, &String)| check.keep(&key.item(index), text.parse());
-    written.iter().enumerate().filter_map(parse).collect()
 }

@@ -11,8 +11,8 @@ use super::{
 use crate::{
     GatewaySettings, TlsFiles, defaults,
     raw::{OneOrMore, RawGateway, RawTls},
-    source::Key,
 };
+use document::source::Key;
 
 pub(crate) fn gateway(
     check: &mut Check<'_>,

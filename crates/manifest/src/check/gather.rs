@@ -9,8 +9,8 @@ use super::{Check, route::known_service};
 use crate::{
     PartSettings, Target,
     raw::{Named, RawPart, RawPartFrom},
-    source::Key,
 };
+use document::source::Key;
 use gateway::route::Methods;
 
 /// Statuses that need no header to be understood.

@@ -1,7 +1,8 @@
 //! `[host]`: what all services share.
 
 use super::Check;
-use crate::{HostSettings, defaults, memory, raw::RawHost, source::Key};
+use crate::{HostSettings, defaults, memory, raw::RawHost};
+use document::source::Key;
 
 pub(crate) fn host(check: &mut Check<'_>, key: &Key<'_>, raw: RawHost) -> HostSettings {
     HostSettings {

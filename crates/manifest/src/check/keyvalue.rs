@@ -1,22 +1,12 @@
-//! `[keyvalue.NAME]` and `permissions.keyvalue`.
+//! `[keyvalue.NAME]`.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeSet, sync::Arc};
 
-use super::{Check, name, service::mode};
-use crate::{
-    KeyValueSettings, defaults,
-    quantity::Time,
-    raw::{Named, RawKeyValue, RawKeyValueGrant},
-    source::Key,
-    structure::nearest,
-};
-use grant::keyvalue::KeyValueScope;
-
-/// As long as a prefix may be.
-const PREFIX_MAX_BYTES: usize = 255;
+use super::{Check, name};
+use crate::{KeyValueSettings, defaults, raw::RawKeyValue};
+use document::quantity::Time;
+use document::source::Key;
+use document::structure::nearest;
 
 pub(crate) fn keyvalue(
     check: &mut Check<'_>,
@@ -51,52 +41,4 @@ pub(super) fn known_redis(
         }
     }
     None
-}
-
-/// `names` are all stores that are written, also where their tables have mistakes.
-pub(super) fn stores(
-    check: &mut Check<'_>,
-    key: &Key<'_>,
-    raw: Named<RawKeyValueGrant>,
-    names: &BTreeSet<Arc<str>>,
-) -> BTreeMap<Arc<str>, KeyValueScope> {
-    let mut granted = BTreeMap::new();
-    for (store, grant) in raw {
-        let key = key.child(&store);
-        let scope = scope(check, &key, grant);
-        match names.get(store.as_str()) {
-            Some(store) => _ = scope.map(|scope| granted.insert(store.clone(), scope)),
-            None => check.wrong(&key, unknown(&store, names)),
-        }
-    }
-    granted
-}
-
-pub(super) fn scope(check: &mut Check<'_>, key: &Key<'_>, grant: RawKeyValueGrant) -> Option<KeyValueScope> {
-    match grant {
-        RawKeyValueGrant::Mode(raw) => Some(KeyValueScope { prefix: "".into(), mode: mode(raw) }),
-        RawKeyValueGrant::Scope(raw) => {
-            let prefix = raw.prefix.unwrap_or_default();
-            check.keep(&key.child("prefix"), prefix_is_right(&prefix));
-            let Some(raw) = raw.mode else {
-                check.wrong(&key.child("mode"), "is missing; add `mode = \"read\"` or `mode = \"read-write\"`");
-                return None;
-            };
-            Some(KeyValueScope { prefix: prefix.into(), mode: mode(raw) })
-        }
-    }
-}
-
-fn prefix_is_right(prefix: &str) -> Result<(), String> {
-    if prefix.len() <= PREFIX_MAX_BYTES && !prefix.chars().any(char::is_control) {
-        return Ok(());
-    }
-    Err(format!("is no prefix; write up to {PREFIX_MAX_BYTES} bytes without control characters, like `users:`"))
-}
-
-fn unknown(store: &str, names: &BTreeSet<Arc<str>>) -> String {
-    match nearest(store, names.iter().map(AsRef::as_ref)) {
-        Some(meant) => format!("there is no `[keyvalue.{store}]`; did you mean `{meant}`?"),
-        None => format!("there is no `[keyvalue.{store}]`; add it, or remove this permission"),
-    }
 }

@@ -7,7 +7,9 @@ use gateway::limit::Rate;
 use ipnet::IpNet;
 
 use super::Check;
-use crate::{defaults, source::Key, structure::nearest};
+use crate::defaults;
+use document::source::Key;
+use document::structure::nearest;
 
 /// The gateway's own limit, which alone can be switched off.
 pub(super) fn gateway_limit(check: &mut Check<'_>, key: &Key<'_>, raw: Option<&str>) -> Option<Rate> {

@@ -5,10 +5,10 @@ use std::num::NonZeroU32;
 use super::Check;
 use crate::{
     HostSettings, Limits, Reuse, defaults,
-    quantity::Size,
     raw::{RawLimits, RawReuse},
-    source::Key,
 };
+use document::quantity::Size;
+use document::source::Key;
 
 pub(super) fn limits(check: &mut Check<'_>, key: &Key<'_>, raw: RawLimits, host: &HostSettings) -> Limits {
     let queue = raw.queue.unwrap_or_default();

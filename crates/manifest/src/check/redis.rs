@@ -3,7 +3,8 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{Check, database::text, name};
-use crate::{RedisPlace, RedisSettings, Secret, raw::RawRedis, source::Key};
+use crate::{RedisPlace, RedisSettings, Secret, raw::RawRedis};
+use document::source::Key;
 
 /// As many logical databases as a server has unless it is told otherwise.
 const EMBEDDED_MAX: usize = 16;

@@ -10,7 +10,9 @@ use super::{
     gather::{RawTarget, target},
     limiting::route_limit,
 };
-use crate::{RouteSettings, ServiceSettings, defaults, raw::RawRoute, source::Key, structure::nearest};
+use crate::{RouteSettings, ServiceSettings, defaults, raw::RawRoute};
+use document::source::Key;
+use document::structure::nearest;
 use gateway::route::{Methods, Route};
 
 /// One route; none when it has mistakes. `label` is its place for messages of the running host.

@@ -1,32 +1,33 @@
 //! `[services.NAME]`: the component, what it may reach and what it may use up.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
-use super::{Check, auth::Auths, environment::environment, events, keyvalue, limits::limits, name, reach, swap};
-use crate::{
-    DatabasePlace, DatabaseSettings, HostSettings, ServiceSettings, defaults,
-    raw::{Named, RawMode, RawService},
-    source::Key,
-    structure::nearest,
+use super::{
+    Check,
+    environment::{environment, reserve},
+    events,
+    folder::folders,
+    limits::limits,
+    name,
+    secrets::SecretsByName,
+    swap,
 };
-use grant::{Grants, Mode, Permissions};
+use crate::{
+    HostSettings, ServiceSettings, defaults,
+    names::{There, misfits},
+    raw::RawService,
+};
+use document::{source::Key, structure::nearest};
+use grant::{Grants, Permissions, RawPermissions};
 
 /// What services are checked against.
 pub(crate) struct Surroundings<'a> {
     pub(crate) host: &'a HostSettings,
-    pub(crate) databases: &'a BTreeMap<Arc<str>, DatabaseSettings>,
-    /// Every name that is written, also where its table has mistakes.
-    pub(crate) database_names: &'a BTreeSet<Arc<str>>,
-    pub(crate) auths: &'a Auths<'a>,
-    /// The same of key-value stores.
-    pub(crate) store_names: &'a BTreeSet<Arc<str>>,
-    /// Whether `[events]` is written.
-    pub(crate) has_events: bool,
-    /// The same of services.
-    pub(crate) service_names: &'a BTreeSet<Arc<str>>,
+    pub(crate) there: &'a There<'a>,
+    /// `[permission-sets]`, by name.
+    pub(crate) sets: &'a BTreeMap<Arc<str>, Permissions>,
+    /// Those of `[secrets]` without mistakes.
+    pub(crate) secrets: &'a SecretsByName,
 }
 
 pub(crate) fn service(
@@ -43,35 +44,75 @@ pub(crate) fn service(
     }
     let version = raw.version.unwrap_or_else(|| defaults::VERSION.into());
     check.keep(&key.child("version"), version_is_right(&version));
-    let of = key.child("permissions");
-    let permissions = Permissions {
-        postgres: postgres(check, &of.child("postgres"), raw.permissions.postgres, around),
-        sign: raw.permissions.sign.and_then(|raw| around.auths.sign(check, &of.child("sign"), raw)),
-        passwords: raw.permissions.passwords.unwrap_or(false),
-        call: reach::call(check, &of.child("call"), raw.permissions.call, around.service_names),
-        net: reach::net(check, &of.child("net"), raw.permissions.net, around.host.allow_unrestricted),
-        keyvalue: keyvalue::stores(check, &of.child("keyvalue"), raw.permissions.keyvalue, around.store_names),
-        publish: events::topics(check, &of.child("publish"), &raw.permissions.publish, around.has_events),
-        subscribe: events::topics(check, &of.child("subscribe"), &raw.permissions.subscribe, around.has_events),
-    };
+    let permissions = permissions(check, &key.child("permissions"), raw.permissions, around);
     let health = raw.health.and_then(|raw| {
         let key = key.child("health").child("path");
         let path = check.required(&key, raw.path, "/health")?;
         check.keep(&key, health_path(path))
     });
     ServiceSettings {
+        env: environment(check, key, &permissions.env, raw.env),
+        secrets: granted_secrets(&permissions, around.secrets),
         grants: Arc::new(Grants::new(service.clone(), key.file().into(), permissions)),
         name: service,
         component: check.path(&key.child("component"), &component).unwrap_or_default(),
         build: raw.build,
         version,
-        env: environment(check, key, raw.permissions.env, raw.env),
         limits: limits(check, &key.child("limits"), raw.limits, around.host),
         health_path: health,
         ramp: swap::ramp(check, &key.child("swap"), &raw.swap),
         smoke: swap::smoke(check, &key.child("swap").child("smoke"), raw.swap.smoke),
         events: events::consumer(check, &key.child("events"), raw.events),
     }
+}
+
+/// What a service is granted: its own words, and those of the set that it uses.
+fn permissions(check: &mut Check<'_>, key: &Key<'_>, raw: RawPermissions, around: &Surroundings<'_>) -> Permissions {
+    let used = raw.used.clone();
+    let own = Permissions::read(raw, key, &mut check.reading(around.host.allow_unrestricted));
+    let set = used.and_then(|name| known_set(check, &key.child("use"), &name, around.sets));
+    let mut permissions = set.map_or_else(|| own.clone(), |set| own.plus(set));
+    for misfit in misfits(&permissions, around.there) {
+        let key = key.child(misfit.key);
+        // In a list the name has no key of its own: the list's is near enough.
+        let named = misfit.name.map(|name| key.child(&name)).filter(Key::is_written);
+        check.wrong(named.as_ref().unwrap_or(&key), misfit.message);
+    }
+    reserve(check, &key.child("env"), &permissions.env);
+    folders(check, key, &mut permissions, around.host);
+    permissions
+}
+
+fn granted_secrets(permissions: &Permissions, all: &SecretsByName) -> SecretsByName {
+    let granted = permissions.secrets.0.iter().filter_map(|name| all.get_key_value(name));
+    granted.map(|(name, settings)| (name.clone(), settings.clone())).collect()
+}
+
+fn known_set<'a>(
+    check: &mut Check<'_>,
+    key: &Key<'_>,
+    name: &str,
+    sets: &'a BTreeMap<Arc<str>, Permissions>,
+) -> Option<&'a Permissions> {
+    let set = sets.get(name);
+    if set.is_none() {
+        match nearest(name, sets.keys().map(AsRef::as_ref)) {
+            Some(meant) => {
+                check.wrong(key, format_args!("there is no `[permission-sets.{name}]`; did you mean `{meant}`?"))
+            }
+            None => check.wrong(key, format_args!("there is no `[permission-sets.{name}]`; add it, or remove this")),
+        }
+    }
+    set
+}
+
+/// `[permission-sets.NAME]`.
+pub(crate) fn set(check: &mut Check<'_>, key: &Key<'_>, raw: RawPermissions, unrestricted: bool) -> Permissions {
+    check.keep(key, name(key.name()));
+    if raw.used.is_some() {
+        check.wrong(&key.child("use"), "a set uses no other set; write here what it would add");
+    }
+    Permissions::read(raw, key, &mut check.reading(unrestricted))
 }
 
 fn wasi_is_supported(wasi: &str) -> Result<(), String> {
@@ -94,48 +135,4 @@ fn version_is_right(version: &str) -> Result<(), String> {
 pub(super) fn health_path(path: String) -> Result<String, String> {
     let right = path.starts_with('/') && !path.contains('#') && path.parse::<http::uri::PathAndQuery>().is_ok();
     if right { Ok(path) } else { Err(format!("`{path}` is no path; write it like `/health`")) }
-}
-
-fn postgres(
-    check: &mut Check<'_>,
-    key: &Key<'_>,
-    raw: Named<RawMode>,
-    around: &Surroundings<'_>,
-) -> BTreeMap<Arc<str>, Mode> {
-    let mut granted = BTreeMap::new();
-    for (database, written) in raw {
-        let key = key.child(&database);
-        let mode = mode(written);
-        match around.databases.get_key_value(database.as_str()) {
-            None if !check.whole || around.database_names.contains(database.as_str()) => {}
-            None => check.wrong(&key, unknown_database(&database, around)),
-            Some((name, settings)) => {
-                if let (Mode::Read, DatabasePlace::External { url_read: None, .. }) = (mode, &settings.place) {
-                    check.wrong(
-                        &key,
-                        format_args!(
-                            "`read` needs a role that can only read, for a read-only transaction is no boundary; \
-                         add `url_read` to `[postgres.{name}]`"
-                        ),
-                    );
-                }
-                granted.insert(name.clone(), mode);
-            }
-        }
-    }
-    granted
-}
-
-pub(super) fn mode(raw: RawMode) -> Mode {
-    match raw {
-        RawMode::Read => Mode::Read,
-        RawMode::ReadWrite => Mode::ReadWrite,
-    }
-}
-
-fn unknown_database(database: &str, around: &Surroundings<'_>) -> String {
-    match nearest(database, around.database_names.iter().map(AsRef::as_ref)) {
-        Some(meant) => format!("there is no `[postgres.{database}]`; did you mean `{meant}`?"),
-        None => format!("there is no `[postgres.{database}]`; add it, or remove this permission"),
-    }
 }

@@ -3,7 +3,9 @@
 use std::num::NonZeroU32;
 
 use super::{Check, service::health_path};
-use crate::{RampSettings, Smoke, defaults, quantity::Share, raw::RawSwap, source::Key};
+use crate::{RampSettings, Smoke, defaults, raw::RawSwap};
+use document::quantity::Share;
+use document::source::Key;
 
 pub(super) fn ramp(check: &mut Check<'_>, key: &Key<'_>, raw: &RawSwap) -> RampSettings {
     let (of_ramp, of_rollback) = (key.child("ramp"), key.child("rollback"));

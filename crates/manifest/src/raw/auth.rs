@@ -1,9 +1,10 @@
-//! `[auth.NAME]` and what it grants, in the file's own words.
+//! `[auth.NAME]` in the file's own words.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::super::{defaults, quantity::Time};
+use super::super::defaults;
+use document::quantity::Time;
 
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -57,19 +58,4 @@ pub(crate) struct RawSecret {
     pub(crate) env: Option<String>,
     /// A file whose content is the secret; a newline at its end is dropped.
     pub(crate) file: Option<String>,
-}
-
-#[derive(Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct RawSign {
-    /// Whose key signs: a name of `[auth]`.
-    #[schemars(required)]
-    pub(crate) auth: Option<String>,
-    /// Roles its tokens may give. None: tokens without roles.
-    #[schemars(extend("examples" = [["user"]]))]
-    #[serde(default)]
-    pub(crate) roles: Vec<String>,
-    /// The longest its tokens may be valid.
-    #[schemars(extend("default" = defaults::TTL_MAX))]
-    pub(crate) ttl_max: Option<Time>,
 }

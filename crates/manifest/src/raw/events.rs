@@ -3,10 +3,8 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::super::{
-    defaults,
-    quantity::{Size, Time},
-};
+use super::super::defaults;
+use document::quantity::{Size, Time};
 
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -1,9 +1,9 @@
-//! `[keyvalue.NAME]` and `permissions.keyvalue` in the file's own words.
+//! `[keyvalue.NAME]` in the file's own words.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{super::quantity::Time, RawMode};
+use document::quantity::Time;
 
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -17,22 +17,4 @@ pub(crate) struct RawKeyValue {
     /// Whether a service without this store is degraded rather than unhealthy.
     #[schemars(extend("default" = false))]
     pub(crate) optional: Option<bool>,
-}
-
-#[derive(Deserialize, JsonSchema)]
-#[serde(untagged)]
-pub(crate) enum RawKeyValueGrant {
-    Mode(RawMode),
-    Scope(RawKeyValueScope),
-}
-
-#[derive(Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct RawKeyValueScope {
-    /// What all its keys begin with in the store; the component does not see it.
-    #[schemars(extend("default" = ""))]
-    pub(crate) prefix: Option<String>,
-    /// `read` or `read-write`.
-    #[schemars(required)]
-    pub(crate) mode: Option<RawMode>,
 }

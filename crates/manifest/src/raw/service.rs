@@ -1,15 +1,11 @@
 //! `[services.NAME]` in the file's own words.
 
+use document::quantity::{Share, Size, Time};
+use grant::RawPermissions;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{
-    super::{
-        defaults,
-        quantity::{Share, Size, Time},
-    },
-    Named, RawCall, RawConsumer, RawKeyValueGrant, RawNet, RawSign,
-};
+use super::{super::defaults, Named, RawConsumer};
 
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -85,72 +81,6 @@ pub(crate) struct RawRollback {
     /// The time over which both are compared.
     #[schemars(extend("default" = defaults::ROLLBACK_WINDOW))]
     pub(crate) window: Option<Time>,
-}
-
-#[derive(Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "what is only ever false is read by the schema, not by us")]
-pub(crate) struct RawPermissions {
-    /// Databases of `[postgres]` and how: `{ users = "read-write" }` or `"read"`.
-    #[serde(default)]
-    pub(crate) postgres: Named<RawMode>,
-    /// Variables of the host's environment it sees: names, or prefixes like `FEATURE_*`.
-    pub(crate) env: Option<RawEnv>,
-    /// Tokens signed by the host: by whose key, with which roles, for how long.
-    pub(crate) sign: Option<RawSign>,
-    /// Whether it may have passwords hashed and compared by the host.
-    #[schemars(extend("default" = false))]
-    pub(crate) passwords: Option<bool>,
-    /// Where it may dial out: `["api.example.com:443", "*.example.dev", "10.2.0.0/16:8080"]`.
-    pub(crate) net: Option<RawNet>,
-    /// Services it may call at `http://NAME.internal`, whole: `["users"]`; or only for some
-    /// requests: `{ products = ["POST /api/products/*/reserve"] }`.
-    pub(crate) call: Option<RawCall>,
-    /// Key-value stores of `[keyvalue]` and how: `{ cache = "read-write" }`, or
-    /// `{ cache = { prefix = "users:", mode = "read" } }`.
-    #[serde(default)]
-    pub(crate) keyvalue: Named<RawKeyValueGrant>,
-    /// Topics it may publish to: `["order.*"]`; `*` is one segment, `**` the rest.
-    #[serde(default)]
-    pub(crate) publish: Vec<String>,
-    /// Topics it handles; written in the same way.
-    #[serde(default)]
-    pub(crate) subscribe: Vec<String>,
-    /// Never: a component starts no program.
-    #[schemars(extend("const" = false))]
-    pub(crate) run: Option<bool>,
-    /// Never: a component calls no native code.
-    #[schemars(extend("const" = false))]
-    pub(crate) ffi: Option<bool>,
-    /// Never: a component learns nothing about the machine.
-    #[schemars(extend("const" = false))]
-    pub(crate) sys: Option<bool>,
-}
-
-// The variants carry no comments: the schema lists their words only.
-#[derive(Clone, Copy, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum RawMode {
-    Read,
-    ReadWrite,
-}
-
-#[derive(Deserialize, JsonSchema)]
-#[serde(untagged)]
-pub(crate) enum RawEnv {
-    Allow(Vec<String>),
-    Lists(RawEnvLists),
-}
-
-#[derive(Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct RawEnvLists {
-    /// Names, or prefixes like `FEATURE_*`.
-    #[serde(default)]
-    pub(crate) allow: Vec<String>,
-    /// Names or prefixes that stay invisible whatever `allow` says.
-    #[serde(default)]
-    pub(crate) deny: Vec<String>,
 }
 
 #[derive(Default, Deserialize, JsonSchema)]

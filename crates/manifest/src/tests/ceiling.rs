@@ -32,7 +32,7 @@ fn all_mistakes_of_a_ceiling_are_told_at_once() {
             "7:1 ceiling.sign.auth: is missing",
             "7:19 ceiling.sign.roles[0]: `a,b` cannot be a role",
             "8:7 ceiling.run: a component starts no program",
-            "9:1 ceiling.use: a ceiling names no permission sets",
+            "9:7 ceiling.use: a ceiling names no permission sets",
             "10:22 ceiling.postgres.Users: `Users` cannot be a name, write `users`",
             "11:14 ceiling.keyvalue.cache.mode: is missing",
             "12:2 servicez: belongs in a manifest; this file has one table",

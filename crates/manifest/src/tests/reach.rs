@@ -8,10 +8,10 @@ fn a_callee_must_be_there_and_its_requests_must_be_requests() {
     let permissions = |written: &str| format!("{SERVICE}permissions = {{ call = {written} }}\n");
     check(&permissions("['a']"), &[]);
     check(&permissions("{ a = ['POST /api/*/x'] }"), &[]);
-    check(&permissions("['aa']"), &[&format!("4:25 {key}[0]: there is no service `aa`; did you mean `a`?")]);
+    check(&permissions("['aa']"), &[&format!("4:24 {key}: there is no service `aa`; did you mean `a`?")]);
     check(
         &permissions("['elsewhere']"),
-        &[&format!("4:25 {key}[0]: there is no service `elsewhere`; add it, or remove this permission")],
+        &[&format!("4:24 {key}: there is no service `elsewhere`; add it, or remove this permission")],
     );
     check(
         &permissions("{ a = ['/api'] }"),

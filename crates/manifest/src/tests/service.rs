@@ -62,10 +62,10 @@ fn a_service_says_what_it_is() {
     check(
         &service("permissions = { run = true, ffi = ['x'], sys = false }"),
         &[
-            "4:23 services.a.permissions.run: a component starts no program, so only `false` is accepted; \
-         compose it with another component instead",
-            "4:35 services.a.permissions.ffi: a component calls no native code, so only `false` is accepted; \
-         compose it with another component instead",
+            "4:23 services.a.permissions.run: a component starts no program, so only `false` is accepted; publish an event \
+             that somebody outside handles (`publish`), call a service that does it (`call`), or compose it with another component",
+            "4:35 services.a.permissions.ffi: a component calls no native code, so only `false` is accepted; compile \
+             the library into the component, or compose it with another component",
         ],
     );
 }

@@ -73,12 +73,14 @@ impl SwapError {
             {
                 Step::Permissions
             }
-            Self::Deploy(DeployError::Needs { .. }) => Step::Permissions,
+            Self::Deploy(DeployError::Needs { .. } | DeployError::Unreadable { .. }) => Step::Permissions,
             Self::Deploy(DeployError::Component { .. } | DeployError::Missing { .. } | DeployError::Link { .. }) => {
                 Step::Compile
             }
             Self::Deploy(DeployError::Migrate { .. }) => Step::Migrate,
-            Self::Deploy(DeployError::Trial { .. } | DeployError::Broken { .. }) => Step::Start,
+            Self::Deploy(DeployError::Folder { .. } | DeployError::Trial { .. } | DeployError::Broken { .. }) => {
+                Step::Start
+            }
             Self::Deploy(DeployError::History { .. }) => Step::History,
         })
     }

@@ -7,7 +7,7 @@ use tokio::sync::OwnedMutexGuard;
 use super::{SwapError, SwapOptions};
 use crate::{
     component::Component,
-    deploy::{self, Deployed, missing_needs, permitted},
+    deploy::{self, Deployed, permitted},
     system::{Current, System, backends},
 };
 use backend::Backends;
@@ -39,7 +39,7 @@ impl System {
         if !options.accept {
             return Err(refused.into());
         }
-        let accepted = missing_needs(component.sections.permissions.as_deref(), &settings.grants);
+        let accepted = component.needs().map(|needs| settings.grants.lacking(&needs).lines()).unwrap_or_default();
         if accepted.is_empty() {
             return Err(refused.into()); // it does not say itself what it needs
         }

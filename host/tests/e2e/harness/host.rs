@@ -16,6 +16,8 @@ use tempfile::TempDir;
 use super::{Answer, exchange, log::Log};
 
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Compiling a component of 20 MB takes twelve seconds of CPU, beside all the other tests.
+const START_PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running host; ended with the test.
 pub struct Host {
@@ -91,7 +93,7 @@ impl Host {
         let log = Log::follow(child.stdout.take().unwrap());
         let errors = Log::follow(child.stderr.take().unwrap());
         let ready = |line: &str| serde_json::from_str::<Value>(line).ok().filter(|line| line["listening"].is_object());
-        let Some(report) = log.find(ready) else {
+        let Some(report) = log.find_within(START_PATIENCE, ready) else {
             let status = child.try_wait().unwrap().unwrap_or_else(|| {
                 child.kill().unwrap();
                 wait(&mut child)

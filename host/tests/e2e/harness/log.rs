@@ -38,8 +38,13 @@ impl Log {
 
     /// The first line `wanted` says something of; `None` when the stream ends without one.
     pub fn find<T>(&self, wanted: impl Fn(&str) -> Option<T>) -> Option<T> {
+        self.find_within(PATIENCE, wanted)
+    }
+
+    /// The same, for what may take its time.
+    pub fn find_within<T>(&self, patience: Duration, wanted: impl Fn(&str) -> Option<T>) -> Option<T> {
         let (state, changed) = &*self.0;
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + patience;
         let mut state = state.lock().unwrap();
         let mut seen = 0;
         loop {

@@ -3,7 +3,7 @@
 use super::*;
 
 pub(super) fn group(events: &Arc<Events>, service: &str, topic: &str) -> Arc<Group> {
-    let permissions = Permissions { subscribe: vec![topic.parse().unwrap()], ..Permissions::default() };
+    let permissions = Permissions { subscribe: Subscribe(vec![topic.parse().unwrap()]), ..Permissions::default() };
     let grants = Grants::new(service.into(), "shop.toml".into(), permissions);
     Arc::new(Group::new(events.clone(), grants.subscription().unwrap()))
 }

@@ -1,0 +1,124 @@
+//! Components made with the stock tools of other languages: they import what they never call, run
+//! without a single grant, and what they do try is denied and told.
+
+use std::{
+    io::ErrorKind,
+    net::UdpSocket,
+    path::Path,
+    sync::atomic::{AtomicU16, Ordering},
+};
+
+use serde_json::{Value, json};
+
+use crate::harness::{Answer, Connection, Host, Shared, Upstream, upstream::quoted};
+
+/// One host for both languages: compiling them takes seconds.
+static HOST: Shared = Shared::new(start);
+
+fn start() -> Host {
+    let python = service("python", "limits = { memory = \"256MiB\", reuse = { requests = 128 } }\n");
+    Host::running(&(python + &service("javascript", "")))
+}
+
+/// A service without permissions, for the host `NAME.test`.
+fn service(name: &str, lines: &str) -> String {
+    let component = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/foreign").join(name).with_extension("wasm");
+    assert!(component.is_file(), "no {}: run `just foreign` first", component.display());
+    format!(
+        "[services.{name}]\ncomponent = \"{}\"\n{lines}\
+         [[routes]]\nhost = \"{name}.test\"\npath = \"/{{*rest}}\"\nservice = \"{name}\"\npublic = true\n",
+        component.display()
+    )
+}
+
+/// What the service says, and the trace under which the log speaks of it.
+#[track_caller]
+fn ask(host: &Host, service: &str, path: &str) -> (Answer, String) {
+    static NUMBER: AtomicU16 = AtomicU16::new(0);
+    let trace = format!("0af7651916cd43dd8448eb211c80{:04x}", NUMBER.fetch_add(1, Ordering::Relaxed));
+    let mut connection = Connection::open(host.gateway);
+    let head = format!("host: {service}.test\r\ntraceparent: 00-{trace}-b7ad6b7169203331-01\r\n");
+    connection.write(format!("GET {path} HTTP/1.1\r\n{head}\r\n").as_bytes());
+    (connection.answer(false).expect("an answer"), trace)
+}
+
+#[track_caller]
+fn answers(host: &Host, service: &str) {
+    let (answer, _) = ask(host, service, "/");
+    assert_eq!((answer.status, answer.text()), (200, format!("{service}\n")));
+}
+
+#[track_caller]
+fn starts_without_grants_and_answers(service: &str) {
+    let host = HOST.get();
+    let services = host.report["services"].as_array().unwrap();
+    let told = services.iter().find(|told| told["name"] == service).expect("in the report");
+    assert_eq!(told["permissions"], json!([]));
+    answers(&host, service);
+}
+
+#[test]
+fn a_stock_python_component_starts_without_grants_and_answers() {
+    starts_without_grants_and_answers("python");
+}
+
+#[test]
+fn a_stock_javascript_component_starts_without_grants_and_answers() {
+    starts_without_grants_and_answers("javascript");
+}
+
+/// An attempt that must fail in the guest with one of `errors`, and be told with the line that would
+/// allow it, which has `allow` in it.
+#[track_caller]
+fn is_denied(host: &Host, service: &str, path: &str, errors: &[&str], allow: &str) -> Value {
+    let (answer, trace) = ask(host, service, path);
+    assert_eq!(answer.status, 403, "{path}: {}", answer.text());
+    assert!(errors.contains(&answer.text().trim()), "{path}: {}", answer.text());
+    let denial = |line: &str| {
+        let line: Value = serde_json::from_str(line).ok()?;
+        (line["traceId"] == trace && line["rule"].is_string()).then_some(line)
+    };
+    let line = host.log.find(denial).unwrap_or_else(|| panic!("{path} is not told in:\n{}", host.log.text()));
+    assert_eq!((&line["service"], &line["level"]), (&json!(service), &json!("warn")), "{path}");
+    assert!(line["allow"].as_str().is_some_and(|found| found.contains(allow)), "{path}: no `{allow}` in {line}");
+    line["target"].clone()
+}
+
+#[test]
+fn what_they_try_beyond_their_grants_is_denied_and_told() {
+    let elsewhere = Upstream::answering("hello");
+    let datagrams = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let host = HOST.get();
+    let to = elsewhere.address;
+
+    let sockets = |path: &str| is_denied(&host, "python", path, &["PermissionError EACCES"], "sockets = true");
+    assert_eq!(sockets(&format!("/connect?to={to}")), to.to_string());
+    sockets(&format!("/send?to={}", datagrams.local_addr().unwrap()));
+    sockets("/listen?at=127.0.0.1:0");
+    let no_name = ["gaierror EAI_FAIL", "PermissionError EACCES"];
+    let name = is_denied(&host, "python", "/resolve?name=probe.invalid", &no_name, "sockets = true");
+    assert!(name.as_str().is_some_and(|name| name.contains("probe.invalid")), "{name}");
+
+    for (service, error) in [
+        ("python", "ErrorCode_HttpRequestDenied"),
+        ("javascript", "TypeError: NetworkError when attempting to fetch resource"),
+    ] {
+        let fetch =
+            |url: &str, allow: &str| is_denied(&host, service, &format!("/fetch?url={}", quoted(url)), &[error], allow);
+        assert_eq!(fetch(&elsewhere.url("/"), &format!("net = [\"{to}\"]")), to.to_string());
+        fetch("http://users.internal/", "call = [\"users\"]");
+    }
+
+    // Nothing asks the host for these: there is no folder to look in, and the variables are not there.
+    let manifest = host.folder.path().join("manifest.toml");
+    for path in [manifest.to_str().unwrap(), "/etc/passwd", "../manifest.toml"] {
+        let (answer, _) = ask(&host, "python", &format!("/open?path={}", quoted(path)));
+        assert_eq!((answer.status, answer.text().trim()), (403, "FileNotFoundError ENOENT"), "{path}");
+    }
+    assert_eq!(ask(&host, "python", "/env?name=CANARY").0.text(), "absent\n");
+
+    assert_eq!(elsewhere.connections(), 0, "nothing may leave the host");
+    datagrams.set_nonblocking(true).unwrap();
+    assert_eq!(datagrams.recv(&mut [0; 16]).unwrap_err().kind(), ErrorKind::WouldBlock, "nothing may leave the host");
+    ["python", "javascript"].iter().for_each(|service| answers(&host, service));
+}

@@ -1,0 +1,110 @@
+#!/usr/bin/env bash
+# Builds the test guests that are made with the stock tools of other languages: python.wasm with
+# componentize-py and javascript.wasm with componentize-js.
+#
+# foreign.sh [FOLDER]
+# The components go to FOLDER, target/foreign when it is not named. The tools go to
+# target/foreign/venv and target/foreign/node and nowhere else, by pip and npm, in the versions that
+# components/foreign pins. What has not changed since is left as it is.
+set -euo pipefail
+
+cd "$(dirname "$0")/.."
+place=$PWD/target/foreign
+out=${1:-$place}
+python=components/foreign/python
+javascript=components/foreign/javascript
+
+say() { printf 'foreign: %s\n' "$*" >&2; }
+
+fail() {
+    say "$*"
+    exit 1
+}
+
+# One digest over these files and folders, by content and name, and over what else counts.
+digest() { # WHAT, PATHS…
+    { printf '%s\n' "$1" && shift && find "$@" -type f -exec sha256sum {} + | LC_ALL=C sort; } | sha256sum
+}
+
+# Whether the stamp was written for that digest, and what it stands for is there.
+fresh() { # STAMP, DIGEST, FILE
+    [[ -e $3 && -f $1 && $(<"$1") == "$2" ]]
+}
+
+timed() { # WHAT, COMMAND…
+    local what=$1 TIMEFORMAT="foreign: $1 took %R s, %U s of CPU"
+    shift
+    time "$@" || fail "$what failed"
+}
+
+# Puts what a build left into its place, so that a build that was stopped leaves nothing half written.
+finish() { # BUILT, FILE, DIGEST
+    mv "$1" "$2"
+    printf '%s\n' "$3" >"${2%.wasm}.stamp"
+    say "built ${2#"$PWD"/}, $(wc -c <"$2") bytes"
+}
+
+python_tools() {
+    python3 -c 'import ensurepip, venv' 2>/dev/null || fail "Python 3 or its venv is missing; \`just foreign\` installs it where apt is there"
+    local now
+    now=$(digest "$(python3 --version)" "$python/requirements.txt")
+    fresh "$place/venv/stamp" "$now" "$place/venv/bin/componentize-py" && return
+    say "installing $(<"$python/requirements.txt") by pip under target/foreign/venv"
+    rm -rf "$place/venv"
+    python3 -m venv "$place/venv"
+    "$place/venv/bin/pip" install --quiet --disable-pip-version-check --requirement "$python/requirements.txt" >&2
+    printf '%s\n' "$now" >"$place/venv/stamp"
+}
+
+node_tools() {
+    [[ -n $(type -P node) && -n $(type -P npm) ]] || fail "npm is missing; \`just foreign\` installs it where apt is there"
+    local now major
+    major=$(node -p 'process.versions.node.split(".")[0]')
+    ((major >= 20)) || fail "Node.js $(node --version) is too old for componentize-js; install Node.js 20 or newer"
+    now=$(digest "$major" "$javascript/package.json" "$javascript/package-lock.json")
+    fresh "$place/node/stamp" "$now" "$place/node/node_modules/.bin/componentize-js" && return
+    say "installing what $javascript/package-lock.json names by npm under target/foreign/node"
+    rm -rf "$place/node"
+    mkdir -p "$place/node"
+    cp "$javascript/package.json" "$javascript/package-lock.json" "$place/node"
+    npm ci --prefix "$place/node" --ignore-scripts --no-audit --no-fund --loglevel=error >&2
+    printf '%s\n' "$now" >"$place/node/stamp"
+}
+
+build_python() {
+    python_tools
+    local now sources=$out/build/python
+    now=$(digest "$(<"$place/venv/stamp")" "$python" wit scripts/foreign.sh)
+    fresh "$out/python.stamp" "$now" "$out/python.wasm" && return
+    # A copy: Python writes its caches beside the sources.
+    rm -rf "$sources"
+    mkdir -p "$sources"
+    cp "$python"/*.py "$sources"
+    timed "building the Python component" "$place/venv/bin/componentize-py" --quiet \
+        --wit-path wit --world 'wasi:http/proxy@0.2.12' \
+        componentize --python-path "$sources" app --output "$sources/python.wasm"
+    finish "$sources/python.wasm" "$out/python.wasm" "$now"
+}
+
+build_javascript() {
+    node_tools
+    local now wit=$out/build/javascript package
+    now=$(digest "$(<"$place/node/stamp")" "$javascript" wit scripts/foreign.sh)
+    fresh "$out/javascript.stamp" "$now" "$out/javascript.wasm" && return
+    # The engine takes one version only. What our packages say is the same in both, but for one
+    # function of `wasi:cli/exit`, which the engine does not know.
+    rm -rf "$wit"
+    for package in cli clocks filesystem http io random sockets; do
+        mkdir -p "$wit/deps/$package"
+        sed 's/0\.2\.12/0.2.10/g' "wit/deps/wasi-$package/$package.wit" >"$wit/deps/$package/$package.wit"
+    done
+    cp "$javascript/service.wit" "$wit"
+    timed "building the JavaScript component" "$place/node/node_modules/.bin/componentize-js" \
+        "$javascript/app.js" --wit "$wit" --world-name service --out "$wit/javascript.wasm"
+    finish "$wit/javascript.wasm" "$out/javascript.wasm" "$now"
+}
+
+mkdir -p "$out"
+out=$(cd "$out" && pwd)
+build_python
+build_javascript
