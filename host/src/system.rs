@@ -42,7 +42,7 @@ use crate::{
     deploy::{Loader, Services, Watch},
     health::Health,
 };
-use ::backend::{Backends, outbox::Relays};
+use backend::{Backends, outbox::Relays};
 use leaving::Leaving;
 use limits::Limits;
 use manifest::Manifest;

@@ -1,7 +1,7 @@
 //! A new build that gets a share of a service's requests while the old one goes on.
 //!
 //! Decides which of the two answers a request, and counts how both do over a window of time. What
-//! follows from that is `deploy`'s decision. The same trace always meets the same build while
+//! follows from that is `system`'s decision. The same trace always meets the same build while
 //! the share stays or grows.
 
 use std::{

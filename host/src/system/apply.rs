@@ -15,7 +15,6 @@ use super::{
     next::{self, Wanted},
 };
 use crate::{deploy::Fate, telemetry::counts::ApplyOutcome};
-use ::document::problem::Problems;
 use manifest::{Confines, Loaded, Manifest};
 
 /// A manifest that runs now.
@@ -34,13 +33,12 @@ impl System {
     pub async fn apply(&self, text: String, by: Arc<str>) -> Result<Done, ApplyError> {
         let Ok(_turn) = self.turn.try_lock() else { return self.counted(Err(ApplyError::Busy)) };
         let began = Instant::now();
-        let (running, file) = (self.current().manifest.clone(), self.ground.given.file.clone());
-        let (environment, ceiling) = (self.ground.given.environment.clone(), self.ground.given.ceiling.clone());
+        let (running, given) = (self.current().manifest.clone(), self.ground.given.clone());
         let reading = move || {
-            let here = Manifest::load(&file, &environment).ok().map(|loaded| loaded.manifest);
+            let here = Manifest::load(&given.file, &given.environment).ok().map(|loaded| loaded.manifest);
             let confines = Confines::of([Some(&*running), here.as_ref()].into_iter().flatten());
-            let loaded = Manifest::load_sent(&file, &text, &environment, &confines);
-            let loaded = loaded.and_then(|loaded| loaded.under(ceiling.as_ref())).map_err(ApplyError::Wrong)?;
+            let loaded = Manifest::load_sent(&given.file, &text, &given.environment, &confines);
+            let loaded = loaded.and_then(|loaded| loaded.under(given.ceiling.as_ref())).map_err(ApplyError::Wrong)?;
             match change::refused(&running, &loaded.manifest, here.as_ref()) {
                 refused if refused.is_empty() => Ok(loaded),
                 refused => Err(ApplyError::Refused(refused)),
@@ -56,11 +54,12 @@ impl System {
     pub async fn apply_file(&self, by: Arc<str>) -> Result<Done, ApplyError> {
         let began = Instant::now();
         let _turn = self.turn.lock().await;
-        let (file, environment) = (self.ground.given.file.clone(), self.ground.given.environment.clone());
-        let ceiling = self.ground.given.ceiling.clone();
-        let under = move |loaded: Loaded| loaded.under(ceiling.as_ref());
-        let reading = move || -> Result<Loaded, Problems> { Manifest::load(&file, &environment).and_then(under) };
-        self.counted(self.take_over(|| reading().map_err(ApplyError::Wrong), by, began).await)
+        let given = self.ground.given.clone();
+        let reading = move || {
+            let loaded = Manifest::load(&given.file, &given.environment);
+            loaded.and_then(|loaded| loaded.under(given.ceiling.as_ref())).map_err(ApplyError::Wrong)
+        };
+        self.counted(self.take_over(reading, by, began).await)
     }
 
     fn counted(&self, outcome: Result<Done, ApplyError>) -> Result<Done, ApplyError> {

@@ -14,7 +14,7 @@ use crate::{
     deploy::{Bounds, Deployed, Gone},
     health::Checked,
 };
-use ::backend::outbox::{Publisher, Relays};
+use backend::outbox::{Publisher, Relays};
 use manifest::{Manifest, ServiceSettings};
 
 impl System {

@@ -14,7 +14,7 @@ use crate::{
     engine::{Compilers, Engine, EngineSettings},
     health::{Checked, Health},
 };
-use ::backend::{
+use backend::{
     embedded::{self, DataFolder},
     http::Outbound,
 };
@@ -22,6 +22,7 @@ use grant::Ceiling;
 use manifest::{Environment, Manifest};
 
 /// What a system is given from outside; read once.
+#[derive(Clone)]
 pub struct Surroundings {
     /// The manifest's file as the user wrote it: messages call it so.
     pub file: PathBuf,

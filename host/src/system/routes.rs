@@ -19,7 +19,7 @@ pub(super) use pages::{own_pages, own_paths};
 
 use super::{NextError, document::Document, limits::Limits};
 use crate::{deploy::Services, health::Health};
-use ::backend::identity::Identities;
+use backend::identity::Identities;
 use manifest::{self, GatewaySettings, Manifest, PartSettings, RouteSettings, Target};
 
 /// The routes of a manifest, and what holds for all of them.

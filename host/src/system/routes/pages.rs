@@ -16,7 +16,7 @@ use http::{HeaderValue, Method, Request, StatusCode, header};
 
 use super::Behind;
 use crate::health::{self, Page, Pages};
-use ::backend::identity::Identities;
+use backend::identity::Identities;
 use manifest::Manifest;
 
 /// What a page of the host shows.
