@@ -43,7 +43,7 @@ pub struct Cli {
 enum Command {
     /// Starts everything a manifest describes: databases, services, gateway, admin listener.
     #[command(
-        after_help = "Example:\n  archipel run manifests/shop.toml\n  archipel run manifests/shop.toml --ceiling /etc/archipel/ceiling.toml\n\nSIGTERM or ctrl-C drains and stops; a second one stops at once.\nWith --watch, for development: a service whose source changes is built by its `build` command and\nswapped in; a build that fails is shown and changes nothing; the manifest is applied when it changes.\nWith --ceiling every service has what the manifest grants and the `[ceiling]` of that file allows, no\nmore; `archipel apply` and --watch cannot widen it.\nARCHIPEL_LOG sets what is logged (info; info,gateway=debug)."
+        after_help = "Example:\n  archipel run manifests/shop.toml\n  archipel run manifests/shop.toml --ceiling /etc/archipel/ceiling.toml\n  archipel run manifests/shop.toml --audit\n\nSIGTERM or ctrl-C drains and stops; a second one stops at once.\nWith --watch, for development: a service whose source changes is built by its `build` command and\nswapped in; a build that fails is shown and changes nothing; the manifest is applied when it changes.\nWith --ceiling every service has what the manifest grants and the `[ceiling]` of that file allows, no\nmore; `archipel apply` and --watch cannot widen it.\nWith --audit, for development, nothing is denied but what `net.deny` says; when it stops, the least\npermissions that cover what was used are printed as TOML.\nARCHIPEL_LOG sets what is logged (info; info,gateway=debug)."
     )]
     Run {
         manifest: PathBuf,
@@ -53,6 +53,10 @@ enum Command {
         /// Rebuilds and swaps what is edited.
         #[arg(long)]
         watch: bool,
+        /// For development: lets through what the manifest denies, tells each once, and prints at the end
+        /// the least permissions that cover what was used.
+        #[arg(long, conflicts_with = "ceiling")]
+        audit: bool,
     },
 
     /// Validates a manifest and its components together: every mistake at once, no side effects.
@@ -151,7 +155,9 @@ impl Cli {
         let terminal = io::stdout().is_terminal();
         let output = Output { json: self.json || !terminal, red: terminal && run::colours() };
         match self.command {
-            Command::Run { manifest, ceiling, watch } => run::run(&manifest, ceiling.as_deref(), watch, output),
+            Command::Run { manifest, ceiling, watch, audit } => {
+                run::run(&manifest, &run::Options { ceiling, watch, audit }, output)
+            }
             Command::Check { manifest, ceiling } => check::check(&manifest, ceiling.as_deref(), output),
             Command::Explain(arguments) => explain::explain(&arguments, output),
             Command::Inspect { file } => inspect::inspect(&file, output),

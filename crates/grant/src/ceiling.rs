@@ -45,6 +45,8 @@ impl Grants {
     pub fn with(&self, written: Permissions) -> Self {
         let left = match &self.ceiling {
             Some(ceiling) => written.within(&ceiling.allowed),
+            // What an audit lets through stays let through.
+            None if self.audit.is_some() => self.left.plus(&written),
             None => written.clone(),
         };
         Self { uses: Uses::of(&written), written, left, ..self.clone() }

@@ -33,8 +33,8 @@ impl Uses {
 
     /// The `index`-th entry of its kind has been used.
     fn mark(&self, kind: &'static str, index: usize) {
-        let of_kind = self.entries.iter().filter(|entry| entry.kind == kind);
-        if let Some(entry) = of_kind.skip(index).next()
+        let mut of_kind = self.entries.iter().filter(|entry| entry.kind == kind);
+        if let Some(entry) = of_kind.nth(index)
             && !entry.used.load(Relaxed)
         {
             entry.used.store(true, Relaxed);

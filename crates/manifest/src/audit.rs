@@ -7,7 +7,8 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use grant::{Audit, Denied, Grants, Mode, Permissions, keyvalue, net, permission, secrets};
+use document::problem::Problems;
+use grant::{Audit, Ceiling, Denied, Grants, Mode, Permissions, keyvalue, net, permission, secrets};
 
 use super::{Loaded, Manifest};
 
@@ -52,7 +53,39 @@ impl Audits {
     }
 }
 
+/// What is laid over every manifest of a host, for as long as it runs.
+#[derive(Clone, Default)]
+pub enum Oversight {
+    #[default]
+    None,
+    /// The operator's: no service exceeds it.
+    Ceiling(Arc<Ceiling>),
+    /// Everything is let through and written down.
+    Audit(Arc<Audits>),
+}
+
+impl Oversight {
+    pub fn ceiling(&self) -> Option<&Arc<Ceiling>> {
+        match self {
+            Self::Ceiling(ceiling) => Some(ceiling),
+            Self::None | Self::Audit(_) => None,
+        }
+    }
+}
+
 impl Loaded {
+    /// The same under an oversight.
+    ///
+    /// # Errors
+    /// What cannot run as it is left.
+    pub fn overseen(self, by: &Oversight) -> Result<Self, Problems> {
+        match by {
+            Oversight::None => Ok(self),
+            Oversight::Ceiling(ceiling) => self.under(Some(ceiling)),
+            Oversight::Audit(audits) => Ok(self.audited(audits)),
+        }
+    }
+
     /// The same, and nothing is denied that the manifest does not deny in so many words.
     #[must_use]
     pub fn audited(mut self, audits: &Audits) -> Self {

@@ -31,7 +31,7 @@ use gateway::{gather::Template, limit::Rate};
 use http::StatusCode;
 use ipnet::IpNet;
 
-pub use self::audit::Audits;
+pub use self::audit::{Audits, Oversight};
 pub use self::ceiling::load_ceiling;
 pub use self::check::{key_document, ttl};
 pub use self::confines::Confines;

@@ -10,7 +10,7 @@ use crate::{
     service::{ArmCounts, Ramp},
     system::System,
 };
-use grant::Ceiling;
+use grant::{Ceiling, Grants};
 use manifest::ServiceSettings;
 
 pub(super) fn host(system: &System, uptime: Duration) -> Value {
@@ -44,6 +44,7 @@ pub(super) fn service(system: &System, deployed: &Deployed) -> Value {
         "permissions": grants.words(),
         "importedNotGranted": version.component.ungranted(grants, !deployed.settings.env.is_empty()),
         "cut": grants.cut(),
+        "unused": unused(grants),
         "unrestricted": grants.is_unrestricted(),
         "requests": counts.requests,
         "errors": counts.errors,
@@ -57,6 +58,13 @@ pub(super) fn service(system: &System, deployed: &Deployed) -> Value {
         "ramp": deployed.service.ramp().map(|ramp| self::ramp(&ramp)),
         "rollback": history.previous().map(|digest| format!("{}+{}", deployed.settings.version, digest.short())),
     })
+}
+
+/// Grants that no decision was made by since the manifest that says them was read.
+fn unused(grants: &Grants) -> Value {
+    let (words, since) = grants.unused();
+    let since = jiff::Timestamp::try_from(since).map(|since| format!("{since:.3}")).unwrap_or_default();
+    json!({ "grants": words, "since": since })
 }
 
 /// With a mark where the ceiling holds it back.

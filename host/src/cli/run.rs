@@ -1,7 +1,7 @@
 //! `archipel run`: start, say what runs, log, and stop in order at a signal.
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
     time::{Duration, Instant},
@@ -21,8 +21,8 @@ use crate::{
     system, telemetry,
 };
 use document::problem::Problems;
-use grant::Ceiling;
-use manifest::{Environment, Loaded, Manifest};
+use grant::{Ceiling, Denied};
+use manifest::{Audits, Environment, Loaded, Manifest, Oversight};
 
 /// The host's environment; variables that are not Unicode are left out.
 pub(super) fn environment() -> Environment {
@@ -61,16 +61,40 @@ pub(super) fn load(
     }
 }
 
-/// With `watching`, what is edited is built and swapped in.
-pub(super) fn run(file: &Path, ceiling: Option<&Path>, watching: bool, output: Output) -> anyhow::Result<ExitCode> {
+/// How a host is run.
+pub(super) struct Options {
+    pub(super) ceiling: Option<PathBuf>,
+    /// What is edited is built and swapped in.
+    pub(super) watch: bool,
+    /// Denials are let through and told. Never with a ceiling.
+    pub(super) audit: bool,
+}
+
+/// The manifest, and what is laid over it and over those that come later.
+fn overseen(file: &Path, options: &Options, environment: &Environment) -> Result<(Loaded, Oversight), Problems> {
+    let (loaded, ceiling) = load(file, options.ceiling.as_deref(), environment)?;
+    if options.audit {
+        let oversight = Oversight::Audit(Arc::new(Audits::new(tell)));
+        return Ok((loaded.overseen(&oversight)?, oversight));
+    }
+    Ok((loaded, ceiling.map_or(Oversight::None, Oversight::Ceiling)))
+}
+
+/// What an audit lets through, once each.
+fn tell(denied: &Denied) {
+    let (service, target, allow) = (&denied.service, &denied.target, denied.fix.line());
+    tracing::warn!(%service, target, rule = denied.rule, allow, "would be denied: {denied}");
+}
+
+pub(super) fn run(file: &Path, options: &Options, output: Output) -> anyhow::Result<ExitCode> {
     let began = Instant::now();
     let environment = environment();
-    let (loaded, ceiling) = match load(file, ceiling, &environment) {
-        Ok(loaded) => loaded,
+    let (loaded, oversight) = match overseen(file, options, &environment) {
+        Ok(overseen) => overseen,
         Err(problems) => return refused(&problems, output),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().thread_name("archipel").enable_all().build()?;
-    if watching {
+    if options.watch {
         runtime.block_on(build_missing(&loaded.manifest))?;
     }
     let missing = loaded.missing_components();
@@ -79,42 +103,55 @@ pub(super) fn run(file: &Path, ceiling: Option<&Path>, watching: bool, output: O
     }
     let filter = environment.get("ARCHIPEL_LOG").map_or("info", String::as_str);
     let telemetry = telemetry::start(filter, colours())?;
-    tracing::info!(file = %loaded.manifest.file.display(), digest = loaded.digest, ceiling = ceiling.as_ref().map(|ceiling| ceiling.file().display().to_string()), "starting");
+    let ceiling = oversight.ceiling().map(|ceiling| ceiling.file().display().to_string());
+    tracing::info!(file = %loaded.manifest.file.display(), digest = loaded.digest, ceiling, "starting");
     for warning in &loaded.warnings {
         tracing::warn!(file = %warning.file.display(), "{warning}");
+    }
+    if options.audit {
+        tracing::error!("an audit: nothing is denied but what `net.deny` says; for development only");
     }
     let progress = Progress::new(loaded.manifest.services.len());
     let (watch, digest) = (Arc::new(progress), loaded.digest);
     let lost = telemetry.lost.clone();
-    let of_system = system::Surroundings { file: file.to_owned(), environment, ceiling };
+    let of_system = system::Surroundings { file: file.to_owned(), environment, oversight: oversight.clone() };
     let surroundings = Surroundings { of_system, digest, watch, lost, began };
-    let code = runtime.block_on(live(loaded.manifest, surroundings, watching, output));
+    let code = runtime.block_on(live(loaded.manifest, surroundings, options.watch, output));
     // Time for what was told to end: the private servers of a start that was broken off.
     runtime.shutdown_timeout(SHUTDOWN_TIMEOUT);
-    code
+    let (code, manifest) = code?;
+    if let (Oversight::Audit(audits), Some(manifest)) = (&oversight, manifest) {
+        output.text(&format!(
+            "\n# what was used, and what nothing tells the use of (env, read, write, subscribe)\n{}",
+            audits.least(&manifest)
+        ))?;
+    }
+    Ok(code)
 }
 
+/// Runs until a signal; the manifest that ran last, if it came to that.
 async fn live(
     manifest: Manifest,
     surroundings: Surroundings,
     watching: bool,
     output: Output,
-) -> anyhow::Result<ExitCode> {
+) -> anyhow::Result<(ExitCode, Option<Arc<Manifest>>)> {
     let mut signals = Signals::new()?;
     let running = tokio::select! {
         started = serve::start(manifest, surroundings) => started?,
-        () = signals.next() => return Ok(ExitCode::SUCCESS),
+        () = signals.next() => return Ok((ExitCode::SUCCESS, None)),
     };
     let ended = tokio::select! {
         () = signals.next() => Ok(()),
         ended = serving(&running, watching, output) => ended,
     };
     tracing::info!("draining: no new requests; a second signal stops at once");
+    let manifest = Some(running.manifest());
     tokio::select! {
         stragglers = running.stop() => tracing::info!(stragglers, "stopped"),
-        () = signals.next() => return Ok(ExitCode::FAILURE),
+        () = signals.next() => return Ok((ExitCode::FAILURE, manifest)),
     }
-    ended.map(|()| ExitCode::SUCCESS)
+    ended.map(|()| (ExitCode::SUCCESS, manifest))
 }
 
 /// Says that it is ready, and builds what is edited where that is wanted; ends only when it cannot.

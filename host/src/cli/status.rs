@@ -53,6 +53,11 @@ pub(super) fn status(admin: &Admin, output: Output) -> anyhow::Result<ExitCode> 
             format!("\n{name} imports, not granted: {} ({permission})\n", imports.join(", "))
         })
     });
+    let unused = list(&status["services"]).filter_map(|service| {
+        let words: Vec<String> = list(&service["unused"]["grants"]).map(word).collect();
+        let (name, since) = (word(&service["name"]), word(&service["unused"]["since"]));
+        (!words.is_empty()).then(|| format!("\n{name} has not used since {since}: {}\n", words.join(", ")))
+    });
     let ramps = list(&status["services"]).filter(|service| service["ramp"].is_object()).map(|service| {
         let (name, ramp) = (word(&service["name"]), &service["ramp"]);
         let arm = |arm: &Value| format!("{} requests, {} errors, {} ms", arm["requests"], arm["errors"], arm["meanMs"]);
@@ -63,7 +68,7 @@ pub(super) fn status(admin: &Admin, output: Output) -> anyhow::Result<ExitCode> 
             ramp["percent"]
         )
     });
-    let restart = accepted.chain(cut).chain(ungranted).chain(ramps).collect::<String>() + &restart;
+    let restart = accepted.chain(cut).chain(ungranted).chain(unused).chain(ramps).collect::<String>() + &restart;
     output.text(&format!("{name}, up for {uptime} s\n\n{}{restart}", output.alarmed(table(&rows))))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -5,10 +5,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use serde::Serialize;
 
 use super::Running;
-use crate::{
-    component::Ungranted,
-    deploy::{Deployed, Origin},
-};
+use crate::{component::Ungranted, deploy::Origin};
 use manifest::{Access, Manifest};
 
 /// The whole of it; one JSON line in a pipe.
@@ -64,7 +61,7 @@ impl Running {
             ServiceRow {
                 name: deployed.settings.name.to_string(),
                 version: version.label.to_str().unwrap_or_default().to_owned(),
-                permissions: permissions(deployed),
+                permissions: deployed.settings.grants.words(),
                 ungranted: version.component.ungranted(&deployed.settings.grants, !deployed.settings.env.is_empty()),
                 cut: deployed.settings.grants.cut(),
                 unrestricted: deployed.settings.grants.is_unrestricted(),
@@ -87,11 +84,6 @@ impl Running {
 fn public_routes(manifest: &Manifest) -> Vec<String> {
     let public = manifest.routes.iter().filter(|route| route.access == Access::Public);
     public.map(|route| route.route.path.to_string()).collect()
-}
-
-fn permissions(deployed: &Deployed) -> Vec<String> {
-    let variables = deployed.settings.env.keys().map(|name| format!("env {name}"));
-    deployed.settings.grants.words().into_iter().chain(variables).collect()
 }
 
 fn millis(duration: std::time::Duration) -> u64 {

@@ -38,7 +38,7 @@ impl System {
             let here = Manifest::load(&given.file, &given.environment).ok().map(|loaded| loaded.manifest);
             let confines = Confines::of([Some(&*running), here.as_ref()].into_iter().flatten());
             let loaded = Manifest::load_sent(&given.file, &text, &given.environment, &confines);
-            let loaded = loaded.and_then(|loaded| loaded.under(given.ceiling.as_ref())).map_err(ApplyError::Wrong)?;
+            let loaded = loaded.and_then(|loaded| loaded.overseen(&given.oversight)).map_err(ApplyError::Wrong)?;
             match change::refused(&running, &loaded.manifest, here.as_ref()) {
                 refused if refused.is_empty() => Ok(loaded),
                 refused => Err(ApplyError::Refused(refused)),
@@ -57,7 +57,7 @@ impl System {
         let given = self.ground.given.clone();
         let reading = move || {
             let loaded = Manifest::load(&given.file, &given.environment);
-            loaded.and_then(|loaded| loaded.under(given.ceiling.as_ref())).map_err(ApplyError::Wrong)
+            loaded.and_then(|loaded| loaded.overseen(&given.oversight)).map_err(ApplyError::Wrong)
         };
         self.counted(self.take_over(reading, by, began).await)
     }

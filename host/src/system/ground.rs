@@ -18,8 +18,7 @@ use backend::{
     embedded::{self, DataFolder},
     http::Outbound,
 };
-use grant::Ceiling;
-use manifest::{Environment, Manifest};
+use manifest::{Environment, Manifest, Oversight};
 
 /// What a system is given from outside; read once.
 #[derive(Clone)]
@@ -27,8 +26,8 @@ pub struct Surroundings {
     /// The manifest's file as the user wrote it: messages call it so.
     pub file: PathBuf,
     pub environment: Environment,
-    /// The operator's limit on what services may reach.
-    pub ceiling: Option<Arc<Ceiling>>,
+    /// What is laid over every manifest.
+    pub oversight: Oversight,
 }
 
 /// All of it.

@@ -105,6 +105,8 @@ families! {
         "Of these, those answered with 5xx.";
     DENIED: Counter "archipel_permission_denials" ["service", "permission"]
         "Times a service wanted what its permissions do not grant.";
+    GRANTS_UNUSED: Gauge "archipel_grants_unused" ["service"]
+        "Grants of the manifest that a service has not used since it was read.";
 
     SWAPS: Counter "archipel_swaps" ["service", "outcome"]
         "Builds sent to replace a service's, by how that ended.";

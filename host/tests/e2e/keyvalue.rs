@@ -276,7 +276,7 @@ fn a_grant_for_reading_writes_nothing(host: &Host) {
     for name in ["short", "nothing", "", &"x".repeat(1000)] {
         assert_eq!(refused(host, "users", "open", json!({"store": name}))["error"], "access-denied", "{name}");
     }
-    host.log.expect_line("`users` may not use the key-value store `short`");
+    host.log.expect_line("`users` may not reach `keyvalue short`");
 }
 
 fn what_is_too_large_is_refused_before_it_is_sent(host: &Host) {

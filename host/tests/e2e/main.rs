@@ -13,6 +13,7 @@ mod apply;
 mod apply_backends;
 mod apply_killed;
 mod apply_live;
+mod audit;
 mod bounds;
 mod calls;
 mod ceiling;

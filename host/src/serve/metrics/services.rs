@@ -37,6 +37,7 @@ pub(super) fn counted(all: &mut Exposition, services: &Services) {
     all_of(all, services, &m::DENIED, |samples, name, counts| {
         counts.denied.each().for_each(|(permission, count)| samples.sample(&[name, permission], count));
     });
+    each(all, services, &m::GRANTS_UNUSED, |of| of.settings.grants.unused().0.len() as u64);
 }
 
 pub(super) fn builds(all: &mut Exposition, services: &Services) {

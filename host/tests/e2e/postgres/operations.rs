@@ -129,7 +129,7 @@ fn grants(shop: &Shop) {
     assert_eq!(variant(&answer.json(), "access-denied")["text"], "other", "the name and nothing else");
     let manifest = shop.host.folder.path().join("manifest.toml");
     let line = format!(
-        "`writer` may not use the database `other`; to allow it, add `postgres = {{ other = \"read-write\" }}` to \
+        "`writer` may not reach `postgres other`: `postgres` does not name `other`; to allow it, add `postgres = {{ other = \"read-write\" }}` to \
          `services.writer.permissions` in {}",
         manifest.display()
     );
