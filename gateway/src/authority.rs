@@ -5,7 +5,7 @@
 
 use std::{borrow::Cow, net::Ipv6Addr};
 
-use http::{header::HOST, request::Parts};
+use http::{Version, header::HOST, request::Parts};
 
 /// The longest host name of DNS (RFC 1035 2.3.4), in bytes.
 const HOST_BYTES_MAX: usize = 253;
@@ -35,11 +35,12 @@ pub struct Authority<'a> {
 
 impl<'a> Authority<'a> {
     /// Reads the authority of a request: from the target if it has one (HTTP/2, absolute form),
-    /// else from `Host`; when both are there they must be equal but for case.
+    /// else from `Host`; when both are there they must be equal but for case. None for HTTP/1.0
+    /// without either, which that version allows and load balancers' checks use.
     ///
     /// # Errors
     /// Any [`AuthorityError`]; the request gets a 400 (RFC 9112 3.2).
-    pub fn of(head: &'a Parts) -> Result<Self, AuthorityError> {
+    pub fn of(head: &'a Parts) -> Result<Option<Self>, AuthorityError> {
         let mut hosts = head.headers.get_all(HOST).iter();
         let host = hosts.next().map(|value| value.to_str().map_err(|_opaque| AuthorityError::Invalid)).transpose()?;
         if hosts.next().is_some() {
@@ -48,7 +49,8 @@ impl<'a> Authority<'a> {
         let target = head.uri.authority().map(http::uri::Authority::as_str);
         match (target, host) {
             (Some(target), Some(host)) if !target.eq_ignore_ascii_case(host) => Err(AuthorityError::Different),
-            (Some(text), _) | (None, Some(text)) => Self::parse(text),
+            (Some(text), _) | (None, Some(text)) => Self::parse(text).map(Some),
+            (None, None) if head.version <= Version::HTTP_10 => Ok(None),
             (None, None) => Err(AuthorityError::Missing),
         }
     }

@@ -3,6 +3,7 @@
 //! A [`Body`] that is already whole costs no allocation; a streamed one costs one. What an answer
 //! holds until its last byte is in `body/held`, the limit of a request's body in `body/limited`, which of them are waited for in `body/small`.
 
+mod awaited;
 mod held;
 mod limited;
 pub mod pace;
@@ -19,9 +20,10 @@ use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
 
+pub use awaited::Awaited;
 pub(crate) use held::Held;
 pub(crate) use limited::{Fault, limited};
-pub(crate) use small::SMALL_MAX_BYTES;
+pub(crate) use small::{SMALL_MAX_BYTES, is_small};
 
 /// Empty data frames after which a body is given up: they cost the receiver memory and time and
 /// carry nothing (GHSA-f8mm).

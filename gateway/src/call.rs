@@ -16,7 +16,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header::CONT
 use tokio::time::timeout_at;
 
 use crate::{
-    body::{self, Body, BodyError, Fault, Held, SMALL_MAX_BYTES},
+    body::{self, Awaited, Body, BodyError, Fault, Held, SMALL_MAX_BYTES},
     context::RequestContext,
     dispatch::{AnswerBy, AnsweredBy, Dispatch, DispatchError},
     error::GatewayError,
@@ -95,6 +95,7 @@ impl Callee {
             trace: serving.trace.child(),
             received: began,
             deadline: caller.deadline.min(began + TIMEOUT.max(try_timeout)),
+            awaited: Awaited::default(),
             hops: serving.hops.saturating_add(1),
             source_service: Some(caller.service.clone()),
             ..serving.clone()
@@ -111,7 +112,8 @@ impl Callee {
         };
         let answered_by = response.extensions_mut().remove::<AnsweredBy>();
         headers::mark(response.headers_mut(), &cx, answered_by);
-        let mut held = Held::new(cx, None, None, None);
+        let due = cx.deadline;
+        let mut held = Held::new((cx, due), None, None, None);
         held.answered(response.status(), owed);
         if is_head { without_body(response) } else { response }.map(|body| body.holding(held))
     }
@@ -135,7 +137,7 @@ impl Callee {
         let source = HeaderValue::try_from(&*caller.service).expect("names are letters, digits and dashes");
         headers::call(&mut head, cx, &self.host, source);
         head.uri = Uri::from(head.uri.path_and_query().cloned().unwrap_or_else(|| "/".parse().expect("a path")));
-        let (body, fault) = body::limited(body, caller.body_limit_bytes)?;
+        let (body, fault) = body::limited(body, caller.body_limit_bytes, Awaited::default())?;
         let mut body = if is_small(&head) { whole(body, cx.deadline).await? } else { body };
         let mut kept: Option<Kept> = None;
         let may_retry = retry::is_idempotent(&head.method, &head.headers);

@@ -74,6 +74,8 @@ pub struct Times {
     pub idle: Duration,
     /// Without taking a byte of an answer.
     pub write_stall: Duration,
+    /// What a client may still send after its answer, before it is cut off (HTTP/1).
+    pub linger: Duration,
 }
 
 impl Default for Times {
@@ -83,6 +85,7 @@ impl Default for Times {
             head: Duration::from_secs(10),
             idle: Duration::from_secs(60),
             write_stall: Duration::from_secs(30),
+            linger: Duration::from_secs(30),
         }
     }
 }

@@ -14,7 +14,7 @@ use std::{
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::auth::Identity;
+use crate::{auth::Identity, body::Awaited};
 
 pub use trace::TraceContext;
 pub(crate) use trace::{TRACEPARENT, TRACESTATE, X_TRACE_ID};
@@ -37,8 +37,12 @@ pub struct RequestContext {
     /// The client's connection is encrypted, as far as trusted proxies are believed.
     pub https: bool,
     pub received: Instant,
-    /// When the answer's last byte must have been sent.
+    /// When the answer's last byte must have been sent at the latest. Where the body is read while
+    /// it arrives, the gateway ends the request sooner: the service's own time is the timeout of
+    /// its route, and stands still while it waits for its client.
     pub deadline: Instant,
+    /// How long that was so far.
+    pub awaited: Awaited,
     /// Services a request has passed through; 0 from outside.
     pub hops: u8,
     /// Whom the request's token speaks for.
@@ -60,6 +64,7 @@ impl RequestContext {
             https: false,
             received: now,
             deadline: now + timeout,
+            awaited: Awaited::default(),
             hops: 0,
             identity: None,
             source_service: None,

@@ -3,26 +3,32 @@
 //! Decides the order of things and nothing else: which route wins is `router`'s, what a failure
 //! looks like `error`'s, which headers pass `headers`'. Never fails: every failure is an answer.
 
+mod started;
+
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, header::CONTENT_LENGTH, request::Parts};
-use tokio::time::{Instant, timeout_at};
+use http::{
+    HeaderValue, Method, Request, Response, StatusCode,
+    header::{CONTENT_LENGTH, HOST},
+    request::Parts,
+};
+use tokio::time::Instant;
 
 use crate::{
     access::{Asked, Record},
     admission::{InFlight, Permit},
     authority::Authority,
     body::{
-        self, Body, BodyError, Fault, Held,
+        self, Awaited, Body, BodyError, Held,
         pace::{Pace, Paced},
     },
     client::Client,
     connection::{Handler, Peer, Scheme},
     context::{RequestContext, TraceContext, new_request_id, request_id},
     counts::{GatewayCounts, Refusal, RouteCounts, Tally},
-    dispatch::{AnsweredBy, DispatchError, Dispatched},
+    dispatch::AnsweredBy,
     error::{GatewayError, refusal},
     guard::Entrance,
     headers, path,
@@ -30,6 +36,7 @@ use crate::{
 };
 
 pub use crate::admission::Settings;
+use started::Started;
 
 /// Routes requests to services, within its limits.
 pub struct Gateway {
@@ -106,6 +113,11 @@ impl Gateway {
         let route = matched.map(|entry| &entry.route);
         let timeout = route.and_then(|route| route.timeout).unwrap_or(now.settings.timeout);
         let limit = route.and_then(|route| route.body_limit_bytes).unwrap_or(now.settings.body_limit_bytes);
+        let awaited = match body.is_end_stream() {
+            true => Awaited::default(),
+            false => Awaited::of(body.size_hint().exact().unwrap_or(limit).min(limit)),
+        };
+        let due = received + timeout;
         let mut cx = RequestContext {
             trace,
             request_id,
@@ -113,7 +125,9 @@ impl Gateway {
             client: client.address,
             https: client.https,
             received,
-            deadline: received + timeout,
+            // A small body is whole before its service is asked.
+            deadline: if body::is_small(&body) { due } else { awaited.latest(due) },
+            awaited,
             hops: 0,
             identity: None,
             source_service: None,
@@ -127,11 +141,11 @@ impl Gateway {
         let cx = Arc::new(cx);
         let tally = Tally::new(self.counted(matched, entry.as_ref().err()), &head.method, received);
         let record = asked.map(|asked| Record::new(asked, cx.clone(), entry.as_ref().ok().copied()));
-        let mut held = Held::new(cx.clone(), permit, record, Some(tally));
+        let mut held = Held::new((cx.clone(), due), permit, record, Some(tally));
 
-        let started = entry.and_then(|entry| Started::new(&cx, entry, limit, head, body));
+        let started = entry.and_then(|entry| Started::new((&cx, due), entry, limit, head, body));
         let answer = match started {
-            Ok(started) => started.answer(cx.deadline).await,
+            Ok(started) => started.answer(due).await,
             Err(error) => Err(error),
         };
         let (mut response, owed) = match answer.and_then(|response| checked(response, is_head)) {
@@ -187,56 +201,28 @@ impl Snapshot {
         Self { table, settings }
     }
 
-    /// The route of a request, whose path is brought into normal form on the way.
+    /// The route of a request, whose path is brought into normal form on the way. A request that
+    /// names no host, as HTTP/1.0 allows, gets the routes that name none, and a host of ours.
     fn route(&self, head: &mut Parts) -> Result<Found<'_>, GatewayError> {
         path::normalize(&mut head.uri)?;
-        let authority = Authority::of(head)?;
-        let hosts = &self.settings.hosts;
-        if !hosts.is_empty() && !hosts.iter().any(|own| authority.is(own)) {
-            return Err(GatewayError::Misdirected { host: authority.host.into_owned() });
-        }
-        Ok(self.table.find(&authority.host, head.uri.path(), &head.method))
-    }
-}
-
-/// A request on its way through its service.
-struct Started<'a> {
-    answer: Dispatched<'a>,
-    fault: Fault,
-}
-
-impl<'a> Started<'a> {
-    /// Forwards a request. Not async, so that the request is moved into the service's future and
-    /// not through ours as well.
-    fn new<B>(
-        cx: &Arc<RequestContext>,
-        entry: &'a Entry,
-        limit: u64,
-        mut head: Parts,
-        body: B,
-    ) -> Result<Self, GatewayError>
-    where
-        B: http_body::Body<Data = Bytes> + Send + 'static,
-        B::Error: Into<BodyError>,
-    {
-        let (body, fault) = body::limited(body, limit)?;
-        headers::forward(&mut head, cx);
-        let request = Request::from_parts(head, body);
-        let answer = match request.body().is_small() {
-            true => Box::pin(once_whole(entry, cx.clone(), request)),
-            false => entry.dispatch.dispatch(cx.clone(), request),
+        let Some(authority) = Authority::of(head)? else {
+            let found = self.table.find("", head.uri.path(), &head.method);
+            head.headers.insert(HOST, self.own_host());
+            return Ok(found);
         };
-        Ok(Self { answer, fault })
+        let found = self.table.find(&authority.host, head.uri.path(), &head.method);
+        let hosts = &self.settings.hosts;
+        let is_own = hosts.is_empty() || hosts.iter().any(|own| authority.is(own));
+        // Whoever probes asks by address, whatever names we go by.
+        if is_own || found.as_ref().is_ok_and(|entry| entry.is_probe()) {
+            return Ok(found);
+        }
+        Err(GatewayError::Misdirected { host: authority.host.into_owned() })
     }
 
-    /// Waits for the answer's head until `deadline`. Dropping it drops the service's future.
-    async fn answer(self, deadline: std::time::Instant) -> Result<Response<Body>, GatewayError> {
-        // The timer is made at once but registered only if the service is not ready.
-        let answered = timeout_at(deadline.into(), self.answer).await;
-        if let Some(error) = self.fault.get() {
-            return Err(error.clone().into()); // whatever the service made of half a body
-        }
-        Ok(answered.map_err(|_elapsed| GatewayError::DeadlineExceeded)??)
+    fn own_host(&self) -> HeaderValue {
+        let first = self.settings.hosts.first().and_then(|host| host.parse().ok());
+        first.unwrap_or(HeaderValue::from_static("localhost"))
     }
 }
 
@@ -244,18 +230,6 @@ impl<'a> Started<'a> {
 fn sentence(message: &str) -> String {
     let mut characters = message.chars();
     characters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(characters).collect()
-}
-
-/// Asks the service when the request's small body is here: a client that dribbles occupies nobody.
-async fn once_whole(
-    entry: &Entry,
-    cx: Arc<RequestContext>,
-    request: Request<Body>,
-) -> Result<Response<Body>, DispatchError> {
-    let (head, body) = request.into_parts();
-    let whole = timeout_at(cx.deadline.into(), body.whole()).await;
-    let body = whole.map_err(|_elapsed| BodyError::TooSlow)??;
-    entry.dispatch.dispatch(cx, Request::from_parts(head, body)).await
 }
 
 /// Cleans a service's answer and refuses one that is no valid HTTP; with it comes the length

@@ -59,7 +59,7 @@ pub enum BindError {
     #[error("{address} may not be listened on; use a port from 1024 up, or give the program the right")]
     NotAllowed { address: SocketAddr },
 
-    #[error("{address} is no address of this machine; choose one that is, or 0.0.0.0 for all")]
+    #[error("{address} is no address of this machine; choose one that is, or `0.0.0.0` and `[::]` for all")]
     NotOurs { address: SocketAddr },
 
     #[error("cannot listen on {address}")]
@@ -75,6 +75,9 @@ pub enum BindError {
 pub struct Listeners(Vec<(TcpListener, SocketAddr)>);
 
 /// Binds every address, or none. Port 0 takes a free one. Needs a tokio runtime.
+///
+/// An IPv6 address takes IPv6 only: `[::]` means the same beside `0.0.0.0` and without it, and
+/// whatever the machine's default is.
 pub fn bind(addresses: &[SocketAddr]) -> Result<Listeners, BindError> {
     let bound: Result<Vec<_>, _> =
         addresses.iter().map(|address| bind_one(*address).map_err(|source| explain(*address, source))).collect();
@@ -83,11 +86,19 @@ pub fn bind(addresses: &[SocketAddr]) -> Result<Listeners, BindError> {
 
 fn bind_one(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    if is_ipv6_proper(address) {
+        rustix::net::sockopt::set_ipv6_v6only(&socket, true)?;
+    }
     socket.set_reuseaddr(true)?; // or a restart would wait for old connections to be forgotten
     socket.bind(address)?;
     let listener = socket.listen(BACKLOG)?;
     let address = listener.local_addr()?;
     Ok((listener, address))
+}
+
+/// Not an IPv4 address in the words of IPv6, which only a socket for both can take.
+fn is_ipv6_proper(address: SocketAddr) -> bool {
+    matches!(address, SocketAddr::V6(address) if address.ip().to_ipv4_mapped().is_none())
 }
 
 fn explain(address: SocketAddr, source: io::Error) -> BindError {
@@ -235,6 +246,27 @@ mod tests {
         let error = bind(&[address]).unwrap_err();
         assert!(matches!(error, BindError::InUse { .. }));
         assert!(error.to_string().starts_with(&format!("{address} is in use; ")));
+    }
+
+    #[tokio::test]
+    async fn both_families_are_listened_on_at_one_port_and_each_takes_its_own() {
+        let free = bind(&["127.0.0.1:0".parse().unwrap()]).unwrap().addresses().next().unwrap().port();
+        let [v4, v6] = ["0.0.0.0", "::"].map(|ip| SocketAddr::new(ip.parse().unwrap(), free));
+        let both = bind(&[v4, v6]).unwrap();
+        assert_eq!(both.addresses().collect::<Vec<_>>(), [v4, v6]);
+        for (ip, listener) in ["127.0.0.1", "::1"].into_iter().zip(&both.0) {
+            let client = TcpStream::connect((ip, free)).await.unwrap();
+            let (_, from) = listener.0.accept().await.unwrap();
+            assert_eq!(from, client.local_addr().unwrap(), "an IPv4 client is no IPv6 address");
+        }
+        drop(both);
+        // In either order, and alone.
+        drop(bind(&[v6, v4]).unwrap());
+        let alone = bind(&[v6]).unwrap();
+        assert!(TcpStream::connect(("127.0.0.1", free)).await.is_err());
+        assert!(matches!(bind(&[v4, v6]), Err(BindError::InUse { address }) if address == v6));
+        drop(alone);
+        drop(bind(&["[::ffff:127.0.0.1]:0".parse().unwrap()]).unwrap());
     }
 
     #[tokio::test]

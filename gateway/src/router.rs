@@ -1,10 +1,10 @@
 //! Which route wins: host before path before method.
 //!
-//! Of all routes that take a request, the one with the most specific host wins (exact, then the
-//! longest `*.domain`, then any), then the most specific path (segment by segment from the left:
-//! literal, `{name}`, `{*rest}`), then the one that lists the method over one that takes any. A
-//! route that does not take the method does not take the request, so a less specific one that
-//! does still wins; when none does, the answer is a 405 that names what all of them take.
+//! Of all routes with a request's host and path, those with the most specific host decide (exact,
+//! then the longest `*.domain`, then any), of these those with the most specific path (segment by
+//! segment from the left: literal, `{name}`, `{*rest}`), then the one that lists the method over one
+//! that takes any. When none of them takes the method, the answer is a 405 that names what they
+//! take: what a path is for is never decided by a wildcard that would take it too.
 //! The order of routes in a file never matters: two that could tie are refused at load.
 //!
 //! Works only on the normal form of `path`; decides nothing about who may use a route.
@@ -24,7 +24,7 @@ use crate::{
     counts::RouteCounts,
     dispatch::Dispatch,
     limit::Limit,
-    route::{HostMatch, Methods, Route},
+    route::{HostMatch, Methods, Route, Segment},
 };
 
 pub use conflict::{Conflict, conflicts};
@@ -62,7 +62,7 @@ pub struct RouteTable {
 pub enum NoMatch {
     /// No route has this host and path: 404.
     Path,
-    /// Routes have it, but for other methods: 405 with this `Allow`.
+    /// The most specific routes have it, but for other methods: 405 with this `Allow`.
     Method { allow: HeaderValue },
 }
 
@@ -93,15 +93,21 @@ impl RouteTable {
     /// # Errors
     /// [`NoMatch`] when no route takes it.
     pub fn find(&self, host: &str, path: &str, method: &Method) -> Result<&Entry, NoMatch> {
-        let mut search = Search { table: self, method, others: Vec::new(), visited: 0 };
+        let mut visited = 0;
         let exact = self.exact.get(host);
         let under = Domains(if self.under.is_empty() { "" } else { host }).filter_map(|domain| self.under.get(domain));
-        for trie in exact.into_iter().chain(under).chain([&self.any]) {
-            if let Some(entry) = trie.walk(path, &mut search) {
-                return Ok(entry);
-            }
-        }
-        Err(search.nothing())
+        let mut tries = exact.into_iter().chain(under).chain([&self.any]);
+        let indices = tries.find_map(|trie| trie.find(path, &mut visited)).ok_or(NoMatch::Path)?;
+        self.pick(indices, method)
+    }
+
+    /// The one of several routes with equal host and path that takes the method: a list that
+    /// names it before one that takes any.
+    fn pick(&self, indices: &[usize], method: &Method) -> Result<&Entry, NoMatch> {
+        let entries = indices.iter().map(|&index| &self.entries[index]);
+        let taking = entries.clone().filter(|entry| entry.route.methods.takes(method));
+        let picked = taking.min_by_key(|entry| matches!(entry.route.methods, Methods::Any));
+        picked.ok_or_else(|| NoMatch::Method { allow: allow(entries.map(|entry| &entry.route.methods)) })
     }
 
     pub fn entries(&self) -> &[Entry] {
@@ -123,6 +129,12 @@ impl RouteTable {
 }
 
 impl Entry {
+    /// A page of the host that tells whether it lives: `/health` and what is below it.
+    pub(crate) fn is_probe(&self) -> bool {
+        let first = self.route.path.segments().first();
+        self.exempt && matches!(first, Some(Segment::Literal(first)) if first == "health")
+    }
+
     fn series(&self) -> (String, Arc<str>) {
         let host = self.route.host.as_ref().map(ToString::to_string).unwrap_or_default();
         (format!("{host}{}", self.route.path), self.label.clone())
@@ -142,42 +154,13 @@ impl<'a> Iterator for Domains<'a> {
     }
 }
 
-/// One lookup: what it looks for, and what it met on the way.
-struct Search<'a, 'm> {
-    table: &'a RouteTable,
-    method: &'m Method,
-    /// Methods of routes that have the path but not the method.
-    others: Vec<&'a Methods>,
-    /// Nodes looked at, for the test that the cost is flat.
-    visited: usize,
-}
-
-impl<'a> Search<'a, '_> {
-    /// The one of several routes with equal host and path that takes the method: a list that
-    /// names it before one that takes any.
-    fn pick(&mut self, indices: &[usize]) -> Option<&'a Entry> {
-        let entries = indices.iter().map(|&index| &self.table.entries[index]);
-        let taking = entries.clone().filter(|entry| entry.route.methods.takes(self.method));
-        match taking.min_by_key(|entry| matches!(entry.route.methods, Methods::Any)) {
-            Some(entry) => Some(entry),
-            None => {
-                self.others.extend(entries.map(|entry| &entry.route.methods));
-                None
-            }
-        }
-    }
-
-    fn nothing(self) -> NoMatch {
-        let mut names: Vec<Method> = self.others.into_iter().flat_map(Methods::listed).collect();
-        if names.is_empty() {
-            return NoMatch::Path;
-        }
-        names.sort_by(|a, b| a.as_str().cmp(b.as_str()));
-        names.dedup();
-        let names: Vec<&str> = names.iter().map(Method::as_str).collect();
-        let allow = HeaderValue::from_str(&names.join(", ")).expect("methods are tokens");
-        NoMatch::Method { allow }
-    }
+/// All methods that any of the routes takes, each once, in alphabetical order.
+fn allow<'a>(routes: impl Iterator<Item = &'a Methods>) -> HeaderValue {
+    let mut names: Vec<Method> = routes.flat_map(Methods::listed).collect();
+    names.sort_by(|a, b| a.as_str().cmp(b.as_str()));
+    names.dedup();
+    let names: Vec<&str> = names.iter().map(Method::as_str).collect();
+    HeaderValue::from_str(&names.join(", ")).expect("methods are tokens")
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use self::{
     outbox::OutboxesView, postgres::PostgresView, sockets::SocketsView,
 };
 
+pub mod asking;
 pub mod config;
 pub mod files;
 pub mod http;
@@ -25,7 +26,6 @@ pub mod keyvalue;
 pub mod messaging;
 pub mod outbox;
 pub mod postgres;
-pub mod refusals;
 pub mod sockets;
 pub mod stdio;
 

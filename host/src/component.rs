@@ -327,3 +327,27 @@ fn compile(
     wasmtime::component::Component::from_binary(engine, bytes)
         .map_err(|error| ComponentError::Compile { path: path.to_owned(), reason: format!("{error:#}") })
 }
+
+#[cfg(test)]
+mod tests {
+    use wasmtime::component::Linker;
+
+    use super::*;
+    use crate::engine;
+
+    /// `(component (import "acme:robots/types@1.0.0" (instance (type u32) (export "arm" (type (eq 0))))))`
+    const TYPES: &[u8] = b"\0asm\x0d\0\x01\0\x07\x0e\x01\x42\x02\x01\x79\x04\0\x03arm\x03\0\0\x0a\x1c\x01\0\x17acme:robots/types@1.0.0\x05\0";
+
+    #[test]
+    fn an_import_with_nothing_but_types_is_no_request_and_is_linked() {
+        let engine = engine::compiler(engine::ANY_MEMORY).unwrap();
+        let component = Component::from_bytes("it".into(), Path::new("it.wasm"), TYPES, &engine, None).unwrap();
+        let grants = Grants::new("it".into(), "a.toml".into(), grant::Permissions::default());
+        assert_eq!(component.imports, ["acme:robots/types@1.0.0"]);
+        assert_eq!((component.missing(&grants), component.ungranted(&grants, false)), (Vec::new(), Vec::new()));
+        let linker = Linker::<()>::new(&engine);
+        assert!(linker.instantiate_pre(&component.compiled).is_err());
+        let linker = capability::with_empty(&linker, component.unknown_types()).unwrap();
+        assert!(linker.instantiate_pre(&component.compiled).is_ok());
+    }
+}

@@ -14,6 +14,7 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView, p2::binding
 
 use crate::{
     capability::{
+        asking::{Asking, Denials},
         config::{ConfigView, ConfigsView, Configuration},
         files::{FilesCtx, FilesView, FolderView, Folders},
         http::{HeadDue, Outgoing, Ways},
@@ -22,7 +23,6 @@ use crate::{
         messaging::{Consumer, MessagingView, ProducerView},
         outbox::{OutboxCtx, OutboxesView},
         postgres::{DatabaseCtx, DatabaseView, PostgresView},
-        refusals::{Denials, Refusals},
         sockets::{SocketCtx, SocketView, Sockets, SocketsView},
         stdio::{GuestStream, Output},
     },
@@ -61,7 +61,7 @@ pub struct InstanceState {
     files: FilesView,
     sockets: SocketView,
     config: ConfigView,
-    refusals: Arc<Refusals>,
+    asking: Arc<Asking>,
 }
 
 /// A component ready to take requests, one after the other.
@@ -121,23 +121,25 @@ impl Blueprint {
         let engine = &self.engine;
         let budget = Arc::new(Budget::new(engine.clock.clone(), engine.heavy.clone()));
         let output = Output::new(self.settings.name.clone());
-        let (grants, counts) = (|| self.settings.grants.clone(), || self.counts.clone());
-        let refusals = Refusals::new(counts(), self.denials.clone());
-        let sockets = SocketView::new(self.sockets.clone(), refusals.clone());
+        let asking = Asking::new(self.settings.grants.clone(), self.counts.clone(), self.denials.clone());
+        let sockets = SocketView::new(self.sockets.clone(), asking.clone());
         let state = InstanceState {
             wasi: self.wasi(&output, &sockets),
             http: http_context(),
             outgoing: Outgoing::new(self.ways.clone()),
             table: table(),
-            limiter: Limiter::new(self.settings.limits.memory_bytes, Reservation::new(engine.memory.clone(), counts())),
-            databases: DatabaseView::new(grants(), self.backends.databases.clone(), counts()),
-            identities: IdentityView::new(grants(), self.backends.identity.clone(), counts()),
-            stores: StoreView::new(grants(), self.backends.keyvalue.clone(), counts()),
-            producer: ProducerView::new(grants(), self.backends.events.clone(), counts()),
-            files: FilesView::new(self.folders.clone(), refusals.clone()),
+            limiter: Limiter::new(
+                self.settings.limits.memory_bytes,
+                Reservation::new(engine.memory.clone(), self.counts.clone()),
+            ),
+            databases: DatabaseView::new(asking.clone(), self.backends.databases.clone()),
+            identities: IdentityView::new(asking.clone(), self.backends.identity.clone()),
+            stores: StoreView::new(asking.clone(), self.backends.keyvalue.clone()),
+            producer: ProducerView::new(asking.clone(), self.backends.events.clone()),
+            files: FilesView::new(self.folders.clone(), asking.clone()),
             sockets,
-            config: ConfigView::new(self.config.clone(), refusals.clone()),
-            refusals,
+            config: ConfigView::new(self.config.clone(), asking.clone()),
+            asking,
         };
         let mut store = Store::new(&engine.wasm, state);
         store.limiter(|state| &mut state.limiter);
@@ -188,11 +190,7 @@ impl Instance {
         scope.arm(&self.budget);
         self.output.begin(scope.trace_id);
         let state = self.store.data_mut();
-        state.databases.begin(scope.deadline);
-        state.identities.begin(scope.deadline);
-        state.stores.begin(scope.deadline);
-        state.producer.begin(cx.clone(), scope.deadline);
-        state.refusals.begin(cx.clone());
+        state.asking.begin(cx.clone(), scope.deadline);
         state.outgoing.begin(cx, scope.deadline, head_due);
         state.limiter.begin();
         self.store.set_hostcall_fuel(HOSTCALL_BYTES_MAX);

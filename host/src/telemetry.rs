@@ -57,8 +57,8 @@ fn listen(subscriber: impl Subscriber + Send + Sync) -> Result<(), anyhow::Error
     Ok(set_global_default(subscriber)?)
 }
 
-/// The targets of our own lines: the crates that log, and three that are no module's name.
-const OURS: [&str; 6] = ["archipel", "backend", "gateway", "access", "guest", "postgres"];
+/// The targets of our own lines: the crates that say something, and three that are no module's name.
+const OURS: [&str; 7] = ["archipel", "backend", "gateway", "manifest", "access", "guest", "postgres"];
 
 fn tells_no_secrets(line: &Metadata<'_>) -> bool {
     let krate = line.target().split("::").next().unwrap_or_default();
@@ -83,6 +83,7 @@ mod tests {
         assert!(told(|| tracing::debug!(target: "gateway::error", "ours")));
         assert!(told(|| tracing::info!(target: "backend::events::hosts", "ours")));
         assert!(told(|| tracing::info!(target: "access", "ours")));
+        assert!(told(|| tracing::info!(target: "backend::secrets", "ours")));
         assert!(told(|| tracing::warn!(target: "h2::server", "a warning")));
         assert!(!told(|| tracing::info!(target: "h2::server", "theirs")));
         assert!(!told(|| tracing::trace!(target: "gatewayish", "theirs")));

@@ -4,7 +4,7 @@
 
 use std::{
     io::{Read, Write},
-    net::{TcpStream, UdpSocket},
+    net::{TcpListener, TcpStream, ToSocketAddrs, UdpSocket},
 };
 
 use sdk::{Query, Request, Response};
@@ -19,6 +19,10 @@ fn answer(request: Request) -> Response {
         "/" => Ok("probe-sockets\n".to_owned()),
         "/connect" => connect(&query),
         "/udp" => send(&query),
+        "/lookup" => lookup(&query),
+        "/listen" => TcpListener::bind("0.0.0.0:0").map(|_listener| "listening\n".to_owned()),
+        "/bind" => UdpSocket::bind(query.get("to").unwrap_or_default()).map(|_socket| "bound\n".to_owned()),
+        "/many" => many(&query),
         _ => return Response::text(404, "no such behaviour\n"),
     };
     match told {
@@ -39,9 +43,32 @@ fn connect(query: &Query) -> std::io::Result<String> {
     Ok(String::from_utf8_lossy(&bytes[..read]).into_owned())
 }
 
-/// Sends `send` as one datagram to `to`.
+/// Sends `send` as one datagram to `to`, and tells what comes back from there if `send` asks for it.
 fn send(query: &Query) -> std::io::Result<String> {
-    let socket = UdpSocket::bind("127.0.0.1:0")?;
-    let sent = socket.send_to(query.get("send").unwrap_or("probe").as_bytes(), query.get("to").unwrap_or_default())?;
-    Ok(format!("sent {sent} bytes\n"))
+    let socket = UdpSocket::bind("0.0.0.0:0")?;
+    let text = query.get("send").unwrap_or("probe");
+    let sent = socket.send_to(text.as_bytes(), query.get("to").unwrap_or_default())?;
+    if text != "echo" {
+        return Ok(format!("sent {sent} bytes\n"));
+    }
+    let mut bytes = [0; 4096];
+    let (read, from) = socket.recv_from(&mut bytes)?;
+    Ok(format!("{} from {from}\n", String::from_utf8_lossy(&bytes[..read])))
+}
+
+/// The addresses of `to`, a host and a port.
+fn lookup(query: &Query) -> std::io::Result<String> {
+    let found = query.get("to").unwrap_or_default().to_socket_addrs()?;
+    Ok(found.map(|address| format!("{address}\n")).collect())
+}
+
+/// Opens connections to `to` until that fails, and tells how many there are.
+fn many(query: &Query) -> std::io::Result<String> {
+    let mut open = Vec::new();
+    loop {
+        match TcpStream::connect(query.get("to").unwrap_or_default()) {
+            Ok(stream) => open.push(stream),
+            Err(full) => return Ok(format!("{} {full}\n", open.len())),
+        }
+    }
 }

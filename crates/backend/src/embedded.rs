@@ -15,7 +15,7 @@ pub(super) mod numbers;
 pub mod postgres;
 mod private;
 pub mod redis;
-mod roles;
+pub mod roles;
 
 use std::{ffi::OsString, path::PathBuf};
 

@@ -68,7 +68,8 @@ fn without_links(path: &Path) -> io::Result<OwnedFd> {
 /// What a name in a folder stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    File,
+    /// A file with bytes in it.
+    Plain,
     Folder,
     Link,
     /// A pipe, a socket, a device.
@@ -118,7 +119,7 @@ impl Names {
 
 fn kind_of(kind: FileType) -> Kind {
     match kind {
-        FileType::RegularFile => Kind::File,
+        FileType::RegularFile => Kind::Plain,
         FileType::Directory => Kind::Folder,
         FileType::Symlink => Kind::Link,
         _ => Kind::Other,

@@ -32,7 +32,7 @@ impl Identities {
     /// # Errors
     /// The first issuer whose keys cannot be used.
     pub fn open(issuers: &BTreeMap<Arc<str>, AuthSettings>, data: &Path) -> Result<Self, IssuerError> {
-        Self { issuers: BTreeMap::new(), passwords: Arc::new(Passwords::new()) }.changed(issuers, data)
+        Self { issuers: BTreeMap::new(), passwords: Arc::default() }.changed(issuers, data)
     }
 
     /// Those of a manifest that changed: what is the same keeps its keys.

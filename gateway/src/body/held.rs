@@ -9,6 +9,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -19,12 +20,17 @@ use tracing::warn;
 use super::{BodyError, EmptyFrames};
 use crate::{access::Record, admission::Permit, context::RequestContext, counts::Tally, headers};
 
+/// How exactly a deadline is kept that is put off all the time.
+const STEP: Duration = Duration::from_millis(10);
+
 pub(crate) struct Held {
     // Dropped in this order: the log first, the permit last.
     record: Option<Record>,
     /// None for a call between services, which its caller counts.
     tally: Option<Tally>,
     cx: Arc<RequestContext>,
+    /// When the last byte must be there, but for the time in which the request's body is awaited.
+    due: std::time::Instant,
     /// Bytes still owed of the declared `Content-Length`.
     owed: Option<u64>,
     empty_frames: EmptyFrames,
@@ -35,13 +41,13 @@ pub(crate) struct Held {
 
 impl Held {
     pub(crate) fn new(
-        cx: Arc<RequestContext>,
+        (cx, due): (Arc<RequestContext>, std::time::Instant),
         permit: Option<Permit>,
         record: Option<Record>,
         tally: Option<Tally>,
     ) -> Box<Self> {
         let empty_frames = EmptyFrames::default();
-        Box::new(Self { record, tally, cx, owed: None, empty_frames, timer: None, _permit: permit })
+        Box::new(Self { record, tally, cx, due, owed: None, empty_frames, timer: None, _permit: permit })
     }
 
     /// The head is about to go: `owed` is the `Content-Length` that the body must have.
@@ -101,9 +107,15 @@ impl Held {
     }
 
     fn timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let deadline = self.cx.deadline;
-        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline.into())));
-        timer.as_mut().poll(cx)
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(self.due.into())));
+        loop {
+            ready!(timer.as_mut().poll(cx));
+            let (later, now) = (Instant::from_std(self.cx.awaited.put_off(self.due)), Instant::now());
+            if later <= now {
+                return Poll::Ready(());
+            }
+            timer.as_mut().reset(later.max(now + STEP));
+        }
     }
 
     /// A stream that is always ready never meets the timer, so each frame is held to the
@@ -120,7 +132,7 @@ impl Held {
                 return Ok(frame);
             }
         }
-        if Instant::now().into_std() >= self.cx.deadline {
+        if Instant::now().into_std() >= self.cx.awaited.put_off(self.due) {
             return Err(BodyError::DeadlineExceeded);
         }
         Ok(frame)

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use super::{Body, BodyError, EmptyFrames, empty};
+use super::{Awaited, Body, BodyError, EmptyFrames, empty};
 use crate::headers;
 
 /// Why a request's body failed, if it did; shared between the body and the gateway.
@@ -27,11 +27,11 @@ impl Fault {
     }
 }
 
-/// The body as a service may read it, at most `limit` bytes.
+/// The body as a service may read it, at most `limit` bytes. `awaited` is told when it is waited for.
 ///
 /// # Errors
 /// [`BodyError::TooLarge`] at once when its declared length is over the limit.
-pub(crate) fn limited<B>(body: B, limit: u64) -> Result<(Body, Fault), BodyError>
+pub(crate) fn limited<B>(body: B, limit: u64, awaited: Awaited) -> Result<(Body, Fault), BodyError>
 where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BodyError>,
@@ -44,7 +44,8 @@ where
     }
     let failed = Arc::new(OnceLock::new());
     let fault = Fault(Some(failed.clone()));
-    Ok((Body::new(Limited { inner: body, limit, left: limit, empty_frames: EmptyFrames::default(), failed }), fault))
+    let empty_frames = EmptyFrames::default();
+    Ok((Body::new(Limited { inner: body, limit, left: limit, empty_frames, failed, awaited }), fault))
 }
 
 pin_project! {
@@ -55,6 +56,14 @@ pin_project! {
         left: u64,
         empty_frames: EmptyFrames,
         failed: Arc<OnceLock<BodyError>>,
+        awaited: Awaited,
+    }
+
+    // Nobody waits any more.
+    impl<B> PinnedDrop for Limited<B> {
+        fn drop(this: Pin<&mut Self>) {
+            this.awaited.ends();
+        }
     }
 }
 
@@ -72,7 +81,12 @@ where
             return Poll::Ready(Some(Err(error.clone())));
         }
         let checked = loop {
-            let frame = match ready!(this.inner.as_mut().poll_frame(cx)) {
+            let polled = this.inner.as_mut().poll_frame(cx);
+            match polled.is_pending() {
+                true => this.awaited.begins(),
+                false => this.awaited.ends(),
+            }
+            let frame = match ready!(polled) {
                 None => return Poll::Ready(None),
                 Some(frame) => frame.map_err(Into::into),
             };

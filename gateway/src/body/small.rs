@@ -4,7 +4,6 @@
 //! which bodies are small; their limit, pace and deadline are decided elsewhere. A body without
 //! a declared length is never waited for: its sender may want an answer before its end.
 
-use http_body::Body as _;
 use http_body_util::BodyExt;
 
 use super::{Body, BodyError, Inner, full};
@@ -12,10 +11,15 @@ use super::{Body, BodyError, Inner, full};
 /// Bytes in a body that is waited for at most.
 pub(crate) const SMALL_MAX_BYTES: u64 = 64 * 1024;
 
+/// Whether a body that has still to come is small enough to be waited for.
+pub(crate) fn is_small(body: &impl http_body::Body) -> bool {
+    body.size_hint().exact().is_some_and(|size| size <= SMALL_MAX_BYTES)
+}
+
 impl Body {
     /// Whether it has still to come and is small enough to be waited for.
     pub(crate) fn is_small(&self) -> bool {
-        matches!(self.inner, Inner::Stream(_)) && self.size_hint().exact().is_some_and(|size| size <= SMALL_MAX_BYTES)
+        matches!(self.inner, Inner::Stream(_)) && is_small(self)
     }
 
     /// Whether all of it is here, so that nobody who reads it has to wait for its sender.

@@ -52,6 +52,7 @@ fn caller(hops: u8) -> Caller {
         https: false,
         received: now,
         deadline: now + Duration::from_secs(60),
+        awaited: body::Awaited::default(),
         hops,
         identity: None,
         source_service: None,
@@ -152,4 +153,28 @@ async fn an_answer_shorter_than_it_says_is_an_error_of_its_body() {
     assert_eq!(answer.status(), 200);
     assert!(answer.into_body().collect().await.is_err());
     assert_eq!(asked.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_without_a_body_keeps_the_length_of_what_it_stands_for_and_is_not_asked_for_again() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counter = asked.clone();
+    let bare = move |_cx: Arc<RequestContext>, request: Request<Body>| -> Dispatched<'static> {
+        counter.fetch_add(1, Ordering::Relaxed);
+        let status = if request.method() == Method::HEAD { 200 } else { 304 };
+        Box::pin(async move {
+            Ok(Response::builder().status(status).header(CONTENT_LENGTH, 1234).body(body::empty()).unwrap())
+        })
+    };
+    let callee = Callee::new("b".into(), Arc::new(bare));
+    for (method, status) in [("HEAD", 200), ("GET", 304)] {
+        let answer = callee.call(&caller(0), request(method, "")).await;
+        assert_eq!(
+            (answer.status().as_u16(), &answer.headers()[CONTENT_LENGTH]),
+            (status, &HeaderValue::from_static("1234")),
+            "{method}"
+        );
+        assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "", "{method}");
+    }
+    assert_eq!(asked.load(Ordering::Relaxed), 2);
 }

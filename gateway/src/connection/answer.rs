@@ -25,6 +25,9 @@ pub(super) struct Answer {
     last: Option<Frame<Bytes>>,
     ended: bool,
     delimited_by_close: bool,
+    /// It has no bytes, but hyper must not know: it would leave the length out of the head of a
+    /// 304. It never asks for the body of one.
+    withheld: bool,
     exchange: Exchange,
     flow: Flow,
 }
@@ -33,12 +36,18 @@ pub(super) struct Answer {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Asked {
     head_only: bool,
-    http_10: bool,
+    version: Version,
 }
 
 impl Asked {
     pub(super) fn by<B>(request: &http::Request<B>) -> Self {
-        Self { head_only: request.method() == Method::HEAD, http_10: request.version() == Version::HTTP_10 }
+        Self { head_only: request.method() == Method::HEAD, version: request.version() }
+    }
+
+    /// Whether the answer ends with its head. A length in it is then that of the body which a
+    /// `GET`, or a 200, would have had (RFC 9110 8.6), and there is nothing to hold it against.
+    fn sends_no_body(self, status: StatusCode) -> bool {
+        self.head_only || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
     }
 }
 
@@ -59,17 +68,23 @@ pub(super) fn answer<H: Handler>(
         }
     };
     let (mut head, mut body) = response.into_parts();
-    let sends_no_body = asked.head_only || matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    let sends_no_body = asked.sends_no_body(head.status);
     if sends_no_body {
-        if let (true, Some(length)) = (asked.head_only, body.size_hint().exact().filter(|length| *length > 0)) {
+        if head.status == StatusCode::NO_CONTENT {
+            head.headers.remove(header::CONTENT_LENGTH);
+        } else if let (true, Some(length)) = (asked.head_only, body.size_hint().exact().filter(|length| *length > 0)) {
             head.headers.entry(header::CONTENT_LENGTH).or_insert_with(|| length.into());
         }
         body = empty();
     }
     let left = if sends_no_body { None } else { claimed_length(&head.headers).ok().flatten() };
-    let delimited_by_close = asked.http_10 && left.is_none() && body.size_hint().exact().is_none();
-    let mut answer = Answer { body, left, last: None, ended: false, delimited_by_close, exchange, flow };
-    if answer.is_end_stream() {
+    let delimited_by_close = asked.version == Version::HTTP_10 && left.is_none() && body.size_hint().exact().is_none();
+    let withheld = head.status == StatusCode::NOT_MODIFIED
+        && !asked.head_only
+        && asked.version < Version::HTTP_2
+        && head.headers.contains_key(header::CONTENT_LENGTH);
+    let mut answer = Answer { body, left, last: None, ended: false, delimited_by_close, withheld, exchange, flow };
+    if sends_no_body || answer.is_end_stream() {
         answer.exchange.complete();
     }
     answer.flow.waits_for_client();
@@ -84,7 +99,7 @@ fn checked(asked: Asked, response: Response<Body>) -> Result<Response<Body>, &'s
         return Ok(response);
     };
     match response.body().size_hint().exact() {
-        Some(exact) if exact != claimed && !(asked.head_only && exact == 0) => {
+        Some(exact) if exact != claimed && !asked.sends_no_body(response.status()) => {
             Err("its length is not its content-length")
         }
         _ => Ok(response),
@@ -175,10 +190,15 @@ impl HttpBody for Answer {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.last.is_none() && (self.ended || (self.left.unwrap_or(0) == 0 && self.body.is_end_stream()))
+        !self.withheld
+            && self.last.is_none()
+            && (self.ended || (self.left.unwrap_or(0) == 0 && self.body.is_end_stream()))
     }
 
     fn size_hint(&self) -> SizeHint {
+        if self.withheld {
+            return SizeHint::default();
+        }
         self.left.map_or_else(|| self.body.size_hint(), SizeHint::with_exact)
     }
 }

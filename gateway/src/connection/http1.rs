@@ -2,7 +2,7 @@
 
 use std::{convert::Infallible, future::poll_fn, pin::Pin, pin::pin, sync::Arc, task::Poll};
 
-use http::{HeaderValue, header};
+use http::{HeaderValue, Response, header};
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::time::{Instant, sleep_until};
@@ -17,6 +17,7 @@ use super::{
     transport::Transport,
 };
 use crate::{
+    body::Body,
     drain::{Drain, Phase},
     framing::{Fault, Framed, HEAD_MAX, Progress},
 };
@@ -57,9 +58,10 @@ pub(super) async fn serve<H: Handler>(
     let service = service_fn(|request| {
         let exchange = Exchange::start(&state);
         let asked = Asked::by(&request);
+        let progress = &progress;
         async move {
             let mut response = handler.handle(peer, request).await;
-            if drain.phase() != Phase::Serving {
+            if drain.phase() != Phase::Serving || is_given_up(&response, progress) {
                 response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
             Ok::<_, Infallible>(answer(handler, asked, exchange, Flow::unwatched(), response))
@@ -111,7 +113,7 @@ pub(super) async fn serve<H: Handler>(
     .await;
 
     let transport = connection.into_parts().io.into_inner().into_inner();
-    finish(end, transport, &state, &progress, peer, handler, times).await;
+    finish(end, transport, &state, &progress, peer, handler, (times, drain)).await;
 }
 
 /// Closes so that the client can tell a whole answer from a broken one.
@@ -122,11 +124,11 @@ async fn finish<H: Handler>(
     progress: &Progress,
     peer: Peer,
     handler: &H,
-    times: &Times,
+    (times, drain): (&Times, &Drain),
 ) {
     match end {
         End::Closed(Ok(())) if progress.is_between_requests() => {}
-        End::Closed(Ok(())) => refusal::linger(&mut transport).await,
+        End::Closed(Ok(())) => refusal::linger(&mut transport, times, drain).await,
         End::Closed(Err(error)) => {
             tracing::debug!(client = %peer.address, %error, "connection broke");
             if state.looks_whole() {
@@ -136,7 +138,7 @@ async fn finish<H: Handler>(
         End::Refused(fault) => {
             tracing::debug!(client = %peer.address, %fault, "refused");
             let response = handler.refuse(fault.status(), &fault.to_string());
-            refusal::send(&mut transport, response, times.write_stall).await;
+            refusal::send(&mut transport, response, times, drain).await;
         }
         End::Dropped(why) => {
             tracing::debug!(client = %peer.address, why, "connection closed");
@@ -146,6 +148,12 @@ async fn finish<H: Handler>(
             }
         }
     }
+}
+
+/// Whether a request was refused while its body was under way: what is left of that is thrown
+/// away, so no other request can follow it.
+fn is_given_up(response: &Response<Body>, progress: &Progress) -> bool {
+    !progress.is_between_requests() && (response.status().is_client_error() || response.status().is_server_error())
 }
 
 /// The fault to answer now: all requests before it have been answered to the last byte.

@@ -6,7 +6,7 @@
 
 use std::{convert::Infallible, future::poll_fn, pin::Pin, pin::pin, sync::Arc, task::Poll, time::Duration};
 
-use http::{Method, Request, header};
+use http::{HeaderMap, HeaderValue, Method, Request, header};
 use hyper::{body::Incoming, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::time::{Instant, sleep_until};
@@ -53,7 +53,8 @@ pub(super) async fn serve<H: Handler>(
     let streams = Streams::new(times.write_stall);
     let service = service_fn({
         let (state, streams) = (state.clone(), streams.clone());
-        move |request: Request<Incoming>| {
+        move |mut request: Request<Incoming>| {
+            join_cookies(request.headers_mut());
             let exchange = Exchange::start(&state);
             let flow = streams.open();
             let asked = Asked::by(&request);
@@ -120,6 +121,21 @@ pub(super) async fn serve<H: Handler>(
     tracing::debug!(client = %peer.address, why, "connection closed");
 }
 
+/// Browsers split `Cookie` into a field for each of its pairs, which compress better. It is one
+/// field again for whoever does not speak HTTP/2, and for the limit of fields: RFC 9113 8.2.3.
+fn join_cookies(headers: &mut HeaderMap) {
+    let mut crumbs = headers.get_all(header::COOKIE).iter();
+    let (Some(first), Some(second)) = (crumbs.next(), crumbs.next()) else { return };
+    let mut joined = first.as_bytes().to_vec();
+    for crumb in std::iter::once(second).chain(crumbs) {
+        joined.extend_from_slice(b"; ");
+        joined.extend_from_slice(crumb.as_bytes());
+    }
+    let mut joined = HeaderValue::from_bytes(&joined).expect("valid values with `; ` between");
+    joined.set_sensitive(true);
+    headers.insert(header::COOKIE, joined);
+}
+
 /// What h2 does not check: RFC 9113 section 8.3.1 and the limits of HTTP/1 heads.
 fn check<B>(request: &Request<B>) -> Result<(), Fault> {
     let uri = request.uri();
@@ -141,7 +157,7 @@ fn check<B>(request: &Request<B>) -> Result<(), Fault> {
     }
     let mut hosts = request.headers().get_all(header::HOST).iter();
     let authority = uri.authority().map(|authority| authority.as_str().as_bytes());
-    let host = hosts.next().map(http::HeaderValue::as_bytes);
+    let host = hosts.next().map(HeaderValue::as_bytes);
     let named = match (authority, host, hosts.next()) {
         (Some(authority), None, _) => authority,
         (None, Some(host), None) => host,

@@ -1,31 +1,34 @@
 //! The last words on an HTTP/1 connection: the answer to bytes that never became a request,
-//! then a close that lets the client read it.
+//! and a close that lets a client read its answer though it is still sending.
 
-use std::{fmt::Write as _, io, time::Duration};
+use std::{fmt::Write as _, time::Duration};
 
 use bytes::Bytes;
 use http::{Response, header};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    time::timeout,
+    time::{sleep, timeout},
 };
 
-use super::transport::Transport;
+use super::{Times, parting, transport::Transport};
+use crate::drain::Drain;
 
-/// How long, and how much of, what a client still sends is thrown away.
-const LINGER_MAX: Duration = Duration::from_secs(2);
-const LINGER_BYTES_MAX: u64 = 1024 * 1024;
+/// How much of what a client still sends is thrown away: more than most limits of a body, for
+/// many clients look for an answer only when all of it is sent.
+const LINGER_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// How long a client that sends nothing more may take to read its answer.
+const LINGER_SILENCE_MAX: Duration = Duration::from_secs(5);
+const LINGER_BUFFER: usize = 16 * 1024;
 
-/// Sends `response` with `Connection: close` and closes. Ends within `write_max` and the
-/// linger time.
-pub(super) async fn send(transport: &mut Transport, response: Response<Bytes>, write_max: Duration) {
+/// Sends `response` with `Connection: close` and closes. Ends within `times`.
+pub(super) async fn send(transport: &mut Transport, response: Response<Bytes>, times: &Times, drain: &Drain) {
     let bytes = serialise(response);
     let sending = async {
         transport.write_all(&bytes).await?;
         transport.shutdown().await
     };
-    match timeout(write_max, sending).await {
-        Ok(Ok(())) => linger(transport).await,
+    match timeout(times.write_stall, sending).await {
+        Ok(Ok(())) => linger(transport, times, drain).await,
         Ok(Err(error)) => tracing::debug!(%error, "refusal not sent"),
         Err(_elapsed) => tracing::debug!("refusal not sent: the client does not read"),
     }
@@ -33,13 +36,26 @@ pub(super) async fn send(transport: &mut Transport, response: Response<Bytes>, w
 
 /// Reads on for a while before the socket is dropped: closing with unread bytes makes TCP
 /// reset the connection, and the client might lose the answer (RFC 9112 section 9.6).
-pub(super) async fn linger(transport: &mut Transport) {
-    let drained = async {
-        let mut rest = transport.take(LINGER_BYTES_MAX);
-        tokio::io::copy(&mut rest, &mut tokio::io::sink()).await
+///
+/// However it ends, the socket is dropped next: when the client closes, sends too much, is
+/// silent, after `times.linger`, or when a drain has started.
+pub(super) async fn linger(transport: &mut Transport, times: &Times, drain: &Drain) {
+    let silence_max = LINGER_SILENCE_MAX.min(times.linger);
+    let thrown_away = async {
+        let mut buffer = vec![0; LINGER_BUFFER];
+        let mut left = LINGER_BYTES_MAX;
+        while left > 0 {
+            match timeout(silence_max, transport.read(&mut buffer)).await {
+                Ok(Ok(read)) if read > 0 => left = left.saturating_sub(read as u64),
+                _ => return,
+            }
+        }
     };
-    // However it ends, the socket is dropped next.
-    let _: Result<io::Result<u64>, _> = timeout(LINGER_MAX, drained).await;
+    tokio::select! {
+        () = thrown_away => {}
+        () = sleep(times.linger) => {}
+        () = parting(drain) => {}
+    }
 }
 
 fn serialise(response: Response<Bytes>) -> Vec<u8> {

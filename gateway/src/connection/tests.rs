@@ -131,7 +131,7 @@ async fn read_until(socket: &mut TcpStream, end: &str) -> String {
 }
 
 fn times(limit: Duration) -> Times {
-    Times { handshake: limit, head: limit, idle: limit, write_stall: limit }
+    Times { handshake: limit, head: limit, idle: limit, write_stall: limit, linger: limit }
 }
 
 fn hello(_request: Request<Incoming>) -> Answering {

@@ -7,6 +7,8 @@ mod heads;
 mod limits;
 mod log;
 mod paths;
+mod socket;
+mod uploads;
 mod wire;
 
 use std::{
@@ -23,7 +25,7 @@ use http_body_util::{BodyExt, Full, StreamBody};
 use super::*;
 use crate::{
     auth::Access,
-    dispatch::Dispatch,
+    dispatch::{Dispatch, DispatchError, Dispatched},
     route::{Methods, Route},
 };
 

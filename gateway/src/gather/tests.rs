@@ -60,6 +60,7 @@ fn context() -> RequestContext {
         https: false,
         received: now,
         deadline: now + Duration::from_secs(10),
+        awaited: body::Awaited::default(),
         hops: 0,
         identity: None,
         source_service: None,

@@ -67,17 +67,8 @@ fn a_named_host_beats_any_path_and_falls_back_when_it_has_none() {
 }
 
 #[test]
-fn the_method_decides_last_and_405_names_what_every_match_takes() {
-    let table = table(&[
-        "GET /a",
-        "POST,PUT /a",
-        "/b",
-        "GET /b",
-        "GET /c/{id}",
-        "DELETE /c/{*rest}",
-        "GET h.test /d",
-        "POST /d",
-    ]);
+fn the_method_decides_last_and_405_names_what_the_path_takes() {
+    let table = table(&["GET /a", "POST,PUT /a", "/b", "GET /b"]);
     check(&table, "GET x.test/a", "GET /a");
     check(&table, "HEAD x.test/a", "GET /a");
     check(&table, "PUT x.test/a", "POST,PUT /a");
@@ -86,10 +77,33 @@ fn the_method_decides_last_and_405_names_what_every_match_takes() {
     check(&table, "PURGE x.test/b", "/b");
     check_none(&table, "OPTIONS x.test/b", Some("DELETE, GET, HEAD, PATCH, POST, PUT"));
     check_none(&table, "TRACE x.test/b", Some("DELETE, GET, HEAD, PATCH, POST, PUT"));
-    check(&table, "DELETE x.test/c/1", "DELETE /c/{*rest}");
-    check_none(&table, "PUT x.test/c/1", Some("DELETE, GET, HEAD"));
-    check(&table, "POST h.test/d", "POST /d");
-    check_none(&table, "PUT h.test/d", Some("GET, HEAD, POST"));
+}
+
+#[test]
+fn the_most_specific_path_decides_also_when_its_methods_do_not_fit() {
+    let table = table(&[
+        "GET /api/users/{id}/profile",
+        "/api/users/{*rest}",
+        "OPTIONS /{*rest}",
+        "GET /c/{id}",
+        "DELETE /c/{*rest}",
+        "GET h.test /d",
+        "POST /d",
+    ]);
+    for method in ["POST", "PUT", "PATCH", "DELETE", "OPTIONS"] {
+        check_none(&table, &format!("{method} x.test/api/users/7/profile"), Some("GET, HEAD"));
+    }
+    for method in ["GET", "HEAD"] {
+        check(&table, &format!("{method} x.test/api/users/7/profile"), "GET /api/users/{id}/profile");
+    }
+    check(&table, "POST x.test/api/users/7/other", "/api/users/{*rest}");
+    check(&table, "OPTIONS x.test/elsewhere", "OPTIONS /{*rest}");
+    check_none(&table, "OPTIONS x.test/api/users/7", Some("DELETE, GET, HEAD, PATCH, POST, PUT"));
+    check_none(&table, "GET x.test/elsewhere", Some("OPTIONS"));
+    check_none(&table, "DELETE x.test/c/1", Some("GET, HEAD"));
+    check(&table, "DELETE x.test/c/1/2", "DELETE /c/{*rest}");
+    check_none(&table, "POST h.test/d", Some("GET, HEAD")); // a host is more specific than none
+    check(&table, "POST x.test/d", "POST /d");
 }
 
 #[test]
@@ -110,9 +124,9 @@ fn a_lookup_costs_the_same_among_one_and_a_thousand_routes() {
         routes.push("/{*all}".into());
         let table = table(&routes.iter().map(String::as_str).collect::<Vec<_>>());
         ["/api/service0/7/items/a/b", "/api/service0/7/other", "/api/nothing", &"/a".repeat(4000)].map(|path| {
-            let mut search = Search { table: &table, method: &Method::GET, others: Vec::new(), visited: 0 };
-            assert!(table.any.walk(path, &mut search).is_some());
-            search.visited
+            let mut visited = 0;
+            assert!(table.any.find(path, &mut visited).is_some());
+            visited
         })
     };
     assert_eq!(visits(1), visits(1000));

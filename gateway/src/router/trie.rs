@@ -3,11 +3,10 @@
 //! A lookup goes down segment by segment, literal before `{name}` before `{*rest}`, and back up
 //! when a branch has nothing. Each node is visited at most once, and a segment leads to at most
 //! two nodes, so the work is bounded by the path and not by the number of routes. Decides nothing
-//! about methods: that is the search's `pick`.
+//! about methods: a path has its routes whatever they take.
 
 use std::collections::HashMap;
 
-use super::{Entry, Search};
 use crate::route::Segment;
 
 #[derive(Debug, Default)]
@@ -39,11 +38,12 @@ impl Trie {
         node.here.push(index);
     }
 
-    /// The most specific route for `path` that `search` picks. `path` is in normal form.
-    pub(super) fn walk<'a>(&'a self, path: &str, search: &mut Search<'a, '_>) -> Option<&'a Entry> {
+    /// The most specific routes for `path`, which is in normal form; not empty. `visited` counts the
+    /// nodes looked at, for the test that the cost is flat.
+    pub(super) fn find(&self, path: &str, visited: &mut usize) -> Option<&[usize]> {
         match path.strip_prefix('/') {
-            None | Some("") => self.root.visit(None, search),
-            Some(segments) => self.root.visit(Some(segments), search),
+            None | Some("") => self.root.visit(None, visited),
+            Some(segments) => self.root.visit(Some(segments), visited),
         }
     }
 }
@@ -51,20 +51,24 @@ impl Trie {
 impl Node {
     /// `segments` are those still to match; an empty last one stands for a trailing slash. The
     /// recursion is as deep as the longest pattern at most.
-    fn visit<'a>(&'a self, segments: Option<&str>, search: &mut Search<'a, '_>) -> Option<&'a Entry> {
-        search.visited += 1;
+    fn visit(&self, segments: Option<&str>, visited: &mut usize) -> Option<&[usize]> {
+        *visited += 1;
         let found = match segments {
-            None => search.pick(&self.here),
+            None => some(&self.here),
             Some("") => None,
             Some(segments) => {
                 let (segment, after) = match segments.split_once('/') {
                     Some((segment, after)) => (segment, Some(after)),
                     None => (segments, None),
                 };
-                let literal = self.literals.get(segment).and_then(|node| node.visit(after, search));
-                literal.or_else(|| self.name.as_deref().and_then(|node| node.visit(after, search)))
+                let literal = self.literals.get(segment).and_then(|node| node.visit(after, visited));
+                literal.or_else(|| self.name.as_deref().and_then(|node| node.visit(after, visited)))
             }
         };
-        found.or_else(|| search.pick(&self.rest))
+        found.or_else(|| some(&self.rest))
     }
+}
+
+fn some(indices: &[usize]) -> Option<&[usize]> {
+    (!indices.is_empty()).then_some(indices)
 }

@@ -12,7 +12,7 @@ use std::{
 use wasmtime::component::Linker;
 
 use self::bindings::wasi::config::store::Error;
-use super::refusals::Refusals;
+use super::asking::Asking;
 use crate::telemetry::counts::Permission;
 use backend::secrets::Secrets;
 use grant::Grants;
@@ -49,7 +49,7 @@ pub struct Configuration {
 #[derive(Clone)]
 pub struct ConfigView {
     known: Arc<Configuration>,
-    refusals: Arc<Refusals>,
+    asking: Arc<Asking>,
 }
 
 /// What a store must hold for its guest to be told.
@@ -91,8 +91,8 @@ impl Configuration {
 type Values = Vec<(String, String)>;
 
 impl ConfigView {
-    pub fn new(known: Arc<Configuration>, refusals: Arc<Refusals>) -> Self {
-        Self { known, refusals }
+    pub fn new(known: Arc<Configuration>, asking: Arc<Asking>) -> Self {
+        Self { known, asking }
     }
 
     async fn get(&self, key: &str) -> Result<Option<String>, Error> {
@@ -110,11 +110,11 @@ impl ConfigView {
         }
         let Some(denied) = denied else { return Ok(None) };
         if self.known.is_empty() {
-            self.refusals.tell(Permission::Secrets, &denied.into());
+            self.asking.tell(Permission::Secrets, &denied.into());
             return Err(nothing_granted());
         }
         if self.known.is_news(key) {
-            self.refusals.tell(Permission::Secrets, &denied.into());
+            self.asking.tell(Permission::Secrets, &denied.into());
         }
         Ok(None)
     }
@@ -122,7 +122,7 @@ impl ConfigView {
     async fn all(&self) -> Result<Values, Error> {
         let Configuration { grants, secrets, env, .. } = &*self.known;
         if self.known.is_empty() {
-            self.refusals.tell(Permission::Secrets, &grants.no_secrets());
+            self.asking.tell(Permission::Secrets, &grants.no_secrets());
             return Err(nothing_granted());
         }
         let mut all = Values::new();

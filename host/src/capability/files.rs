@@ -30,7 +30,7 @@ use wasmtime_wasi::{
     },
 };
 
-use super::refusals::Refusals;
+use super::asking::Asking;
 use crate::telemetry::counts::Permission;
 use backend::folder::OpenFolder;
 use grant::Grants;
@@ -54,7 +54,7 @@ pub struct Folders {
 /// What an instance holds to reach its files.
 pub struct FilesView {
     folders: Arc<Folders>,
-    refusals: Arc<Refusals>,
+    asking: Arc<Asking>,
 }
 
 /// The view during one host call.
@@ -94,8 +94,8 @@ impl Folders {
 }
 
 impl FilesView {
-    pub fn new(folders: Arc<Folders>, refusals: Arc<Refusals>) -> Self {
-        Self { folders, refusals }
+    pub fn new(folders: Arc<Folders>, asking: Arc<Asking>) -> Self {
+        Self { folders, asking }
     }
 
     pub fn with<'a>(&'a self, table: &'a mut ResourceTable) -> FilesCtx<'a> {
@@ -109,29 +109,21 @@ struct Open {
     descriptor: Descriptor,
     /// Which of the granted folders it is in.
     folder: Arc<str>,
+    writable: bool,
     /// None: a granted folder itself, which is open anyway.
     _place: Option<OwnedSemaphorePermit>,
-}
-
-impl Open {
-    fn is_read_only(&self) -> bool {
-        let perms = match &self.descriptor {
-            Descriptor::File(one) => one.perms,
-            Descriptor::Dir(one) => one.perms,
-        };
-        perms == FsPerms::ReadOnly
-    }
 }
 
 impl preopens::Host for FilesCtx<'_> {
     fn get_directories(&mut self) -> wasmtime::Result<Vec<(Resource<Descriptor>, String)>> {
         let folders = &self.view.folders;
         if folders.granted.is_empty() && !folders.told.swap(true, Relaxed) {
-            self.view.refusals.tell(Permission::Read, &folders.grants.no_folder());
+            self.view.asking.tell(Permission::Read, &folders.grants.no_folder());
         }
         let mut all = Vec::with_capacity(folders.granted.len());
         for (dir, guest) in &folders.granted {
-            let open = Open { descriptor: Descriptor::Dir(dir.clone()), folder: guest.clone(), _place: None };
+            let (descriptor, writable) = (Descriptor::Dir(dir.clone()), dir.perms == FsPerms::ReadWrite);
+            let open = Open { descriptor, folder: guest.clone(), writable, _place: None };
             all.push((theirs(&self.table.push(open)?), guest.to_string()));
         }
         Ok(all)
@@ -146,9 +138,9 @@ impl FilesCtx<'_> {
     /// What is open, where it may be changed.
     fn changing(&self, handle: &Resource<Descriptor>) -> FsResult<&Open> {
         let open = self.open(handle).map_err(FsError::trap)?;
-        if open.is_read_only() {
+        if !open.writable {
             let denial = self.view.folders.grants.no_changing(&open.folder);
-            self.view.refusals.tell(Permission::Write, &denial);
+            self.view.asking.tell(Permission::Write, &denial);
             return Err(ErrorCode::NotPermitted.into());
         }
         Ok(open)

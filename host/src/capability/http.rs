@@ -23,7 +23,7 @@ use http::{Method, Request};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime_wasi_http::{Error, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpHooks};
 
-use super::refusals::Denials;
+use super::asking::Denials;
 use crate::telemetry::counts::{CallCounts, Permission, ServiceCounts};
 use answer::{Answered, IoWork, Waits};
 use backend::{

@@ -3,18 +3,16 @@
 //! Each call is three steps: may it (the grant), do it (the backend), say it in WIT. No key and no
 //! hash is looked at here.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use gateway::auth::Identity;
 use wasmtime::component::{HasData, Linker};
 
 use self::bindings::archipel::identity::{passwords, tokens};
-use crate::telemetry::counts::{Permission, ServiceCounts};
+use super::asking::{Asking, NAME_MAX_BYTES};
+use crate::telemetry::counts::Permission;
 use backend::identity::{Identities, PasswordError};
-use grant::{Denied, Grants};
+use grant::Denied;
 
 mod bindings {
     wasmtime::component::bindgen!({
@@ -27,12 +25,8 @@ mod bindings {
 
 /// What an instance holds to have tokens signed and passwords hashed.
 pub struct IdentityView {
-    grants: Arc<Grants>,
-    counts: Arc<ServiceCounts>,
+    asking: Arc<Asking>,
     identities: Arc<Identities>,
-    deadline: Instant,
-    /// A refusal is logged once for each request.
-    told: bool,
 }
 
 struct HasIdentities;
@@ -52,28 +46,16 @@ pub fn add_to_linker<T: IdentitiesView>(linker: &mut Linker<T>) -> wasmtime::Res
 }
 
 impl IdentityView {
-    pub fn new(grants: Arc<Grants>, identities: Arc<Identities>, counts: Arc<ServiceCounts>) -> Self {
-        Self { grants, counts, identities, deadline: Instant::now(), told: false }
-    }
-
-    /// Calls from now on must end by `deadline`.
-    pub fn begin(&mut self, deadline: Instant) {
-        self.deadline = deadline;
-        self.told = false;
+    pub fn new(asking: Arc<Asking>, identities: Arc<Identities>) -> Self {
+        Self { asking, identities }
     }
 
     /// Tells the operator which line would allow it, and the guest what was denied.
-    fn denied(&mut self, permission: Permission, denied: &Denied) -> String {
-        self.counts.denied.count(permission);
-        if !std::mem::replace(&mut self.told, true) {
-            tracing::warn!(service = %denied.service, "{denied}");
-        }
+    fn denied(&self, permission: Permission, denied: &Denied) -> String {
+        self.asking.tell(permission, denied);
         denied.target.clone()
     }
 }
-
-/// As long as a name in a manifest may be.
-const NAME_MAX_BYTES: usize = 63;
 
 type Signed = wasmtime::Result<Result<tokens::Token, tokens::Error>>;
 type Answer<T> = wasmtime::Result<Result<T, passwords::Error>>;
@@ -91,7 +73,7 @@ impl tokens::Host for IdentityView {
             return Ok(Err(tokens::Error::Invalid(rule.into())));
         }
         let ttl = Duration::from_secs(claims.ttl_seconds.into());
-        let granted = match self.grants.sign(&auth, claims.roles, ttl) {
+        let granted = match self.asking.grants.sign(&auth, claims.roles, ttl) {
             Ok(granted) => granted,
             Err(denied) => return Ok(Err(tokens::Error::AccessDenied(self.denied(Permission::Sign, &denied)))),
         };
@@ -110,19 +92,19 @@ impl tokens::Host for IdentityView {
 
 impl passwords::Host for IdentityView {
     async fn hash(&mut self, password: String) -> Answer<String> {
-        let granted = match self.grants.passwords() {
+        let granted = match self.asking.grants.passwords() {
             Ok(granted) => granted,
             Err(denied) => return Ok(Err(passwords::Error::AccessDenied(self.denied(Permission::Passwords, &denied)))),
         };
-        Ok(self.identities.passwords.hash(&granted, password, self.deadline).await.map_err(error))
+        Ok(self.identities.passwords.hash(&granted, password, self.asking.deadline()).await.map_err(error))
     }
 
     async fn verify(&mut self, password: String, hash: Option<String>) -> Answer<bool> {
-        let granted = match self.grants.passwords() {
+        let granted = match self.asking.grants.passwords() {
             Ok(granted) => granted,
             Err(denied) => return Ok(Err(passwords::Error::AccessDenied(self.denied(Permission::Passwords, &denied)))),
         };
-        Ok(self.identities.passwords.verify(&granted, password, hash, self.deadline).await.map_err(error))
+        Ok(self.identities.passwords.verify(&granted, password, hash, self.asking.deadline()).await.map_err(error))
     }
 }
 

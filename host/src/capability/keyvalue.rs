@@ -3,17 +3,15 @@
 //! Each call is three steps: may it (the grant), do it (the backend), say it in WIT. Both contracts
 //! are over the same buckets; this file has what they share and the first, `standard` the other.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 
 use self::bindings::archipel::keyvalue::store as types;
-use crate::telemetry::counts::{Permission, ServiceCounts};
+use super::asking::{Asking, NAME_MAX_BYTES};
+use crate::telemetry::counts::Permission;
 use backend::keyvalue::{Bucket, Condition, Entry, Error, KeyValues, Start, Writer};
-use grant::{Denied, Granted, Grants, keyvalue::KeyValueGrant};
+use grant::{Granted, keyvalue::KeyValueGrant};
 
 mod standard;
 
@@ -29,12 +27,8 @@ mod bindings {
 
 /// What an instance holds to reach its stores.
 pub struct StoreView {
-    grants: Arc<Grants>,
-    counts: Arc<ServiceCounts>,
+    asking: Arc<Asking>,
     stores: Arc<KeyValues>,
-    deadline: Instant,
-    /// A refusal is logged once for each request.
-    told: bool,
 }
 
 /// The view during one host call.
@@ -64,30 +58,14 @@ pub fn add_to_linker<T: StoresView>(linker: &mut Linker<T>) -> wasmtime::Result<
 }
 
 impl StoreView {
-    pub fn new(grants: Arc<Grants>, stores: Arc<KeyValues>, counts: Arc<ServiceCounts>) -> Self {
-        Self { grants, counts, stores, deadline: Instant::now(), told: false }
-    }
-
-    /// Calls from now on must end by `deadline`.
-    pub fn begin(&mut self, deadline: Instant) {
-        self.deadline = deadline;
-        self.told = false;
+    pub fn new(asking: Arc<Asking>, stores: Arc<KeyValues>) -> Self {
+        Self { asking, stores }
     }
 
     pub fn with<'a>(&'a mut self, table: &'a mut ResourceTable) -> StoreCtx<'a> {
         StoreCtx { view: self, table }
     }
-
-    fn tell(&mut self, denied: &Denied) {
-        self.counts.denied.count(Permission::KeyValue);
-        if !std::mem::replace(&mut self.told, true) {
-            tracing::warn!(service = %denied.service, "{denied}");
-        }
-    }
 }
-
-/// As long as a name in a manifest may be.
-const NAME_MAX_BYTES: usize = 63;
 
 /// Why a guest has no bucket, or none to write to.
 enum NotOpen {
@@ -101,13 +79,13 @@ impl StoreCtx<'_> {
         if name.len() > NAME_MAX_BYTES {
             return Err(NotOpen::Denied);
         }
-        match self.view.grants.keyvalue(name) {
+        match self.view.asking.grants.keyvalue(name) {
             Ok(granted) => {
                 let bucket = self.view.stores.bucket(&granted).ok_or(NotOpen::Missing)?;
                 Ok(OpenBucket(Arc::new((granted, bucket))))
             }
             Err(denied) => {
-                self.view.tell(&denied);
+                self.view.asking.tell(Permission::KeyValue, &denied);
                 Err(NotOpen::Denied)
             }
         }
@@ -116,8 +94,8 @@ impl StoreCtx<'_> {
     /// The bucket for writing; the operator reads which line would allow it.
     fn writer<'a>(&mut self, open: &'a OpenBucket) -> Result<Writer<'a>, NotOpen> {
         let (granted, bucket) = &*open.0;
-        if let Err(denied) = self.view.grants.keyvalue_write(granted) {
-            self.view.tell(&denied);
+        if let Err(denied) = self.view.asking.grants.keyvalue_write(granted) {
+            self.view.asking.tell(Permission::KeyValue, &denied);
             return Err(NotOpen::Denied);
         }
         bucket.writer().map_err(|_read_only| NotOpen::Denied)
@@ -163,13 +141,13 @@ impl types::HostBucket for StoreCtx<'_> {
 
     async fn get(&mut self, this: Resource<OpenBucket>, key: String) -> Answer<Option<types::Entry>> {
         let open = self.table.get(&this)?.clone();
-        let found = open.bucket().get(&key, self.view.deadline).await;
+        let found = open.bucket().get(&key, self.view.asking.deadline()).await;
         Ok(found.map(|found| found.map(|found| entry(key, found))).map_err(|error| open.error(error)))
     }
 
     async fn get_many(&mut self, this: Resource<OpenBucket>, keys: Vec<String>) -> Answer<Vec<Option<types::Entry>>> {
         let open = self.table.get(&this)?.clone();
-        let found = open.bucket().get_many(&keys, self.view.deadline).await;
+        let found = open.bucket().get_many(&keys, self.view.asking.deadline()).await;
         let entries = |found: Vec<Option<Entry>>| {
             keys.into_iter().zip(found).map(|(key, found)| found.map(|found| entry(key, found))).collect()
         };
@@ -191,21 +169,21 @@ impl types::HostBucket for StoreCtx<'_> {
             types::Condition::IfAbsent => Condition::IfAbsent,
             types::Condition::IfVersion(version) => Condition::IfVersion(version),
         };
-        let set = writer.set(&key, &value, ttl_ms.map(Duration::from_millis), when, self.view.deadline).await;
+        let set = writer.set(&key, &value, ttl_ms.map(Duration::from_millis), when, self.view.asking.deadline()).await;
         Ok(set.map_err(|error| open.error(error)))
     }
 
     async fn delete(&mut self, this: Resource<OpenBucket>, key: String) -> Answer<bool> {
         let open = self.table.get(&this)?.clone();
         let Ok(writer) = self.writer(&open) else { return Ok(Err(open.not_writable())) };
-        let deleted = writer.delete(&[key], self.view.deadline).await;
+        let deleted = writer.delete(&[key], self.view.asking.deadline()).await;
         Ok(deleted.map(|count| count > 0).map_err(|error| open.error(error)))
     }
 
     async fn increment(&mut self, this: Resource<OpenBucket>, key: String, delta: i64) -> Answer<i64> {
         let open = self.table.get(&this)?.clone();
         let Ok(writer) = self.writer(&open) else { return Ok(Err(open.not_writable())) };
-        Ok(writer.increment(&key, delta, self.view.deadline).await.map_err(|error| open.error(error)))
+        Ok(writer.increment(&key, delta, self.view.asking.deadline()).await.map_err(|error| open.error(error)))
     }
 
     async fn list_keys(
@@ -216,7 +194,7 @@ impl types::HostBucket for StoreCtx<'_> {
         cursor: Option<String>,
     ) -> Answer<types::Page> {
         let open = self.table.get(&this)?.clone();
-        let page = open.bucket().list_keys(&prefix, limit, cursor.as_deref(), self.view.deadline).await;
+        let page = open.bucket().list_keys(&prefix, limit, cursor.as_deref(), self.view.asking.deadline()).await;
         let page = page.map(|page| types::Page { keys: page.keys, cursor: page.cursor });
         Ok(page.map_err(|error| open.error(error)))
     }
@@ -224,7 +202,7 @@ impl types::HostBucket for StoreCtx<'_> {
     async fn append(&mut self, this: Resource<OpenBucket>, key: String, value: Vec<u8>, keep: u32) -> Answer<u64> {
         let open = self.table.get(&this)?.clone();
         let Ok(writer) = self.writer(&open) else { return Ok(Err(open.not_writable())) };
-        Ok(writer.append(&key, &value, keep, self.view.deadline).await.map_err(|error| open.error(error)))
+        Ok(writer.append(&key, &value, keep, self.view.asking.deadline()).await.map_err(|error| open.error(error)))
     }
 
     async fn read_list(
@@ -235,7 +213,7 @@ impl types::HostBucket for StoreCtx<'_> {
         limit: u32,
     ) -> Answer<Vec<Vec<u8>>> {
         let open = self.table.get(&this)?.clone();
-        let values = open.bucket().read_list(&key, offset, limit, self.view.deadline).await;
+        let values = open.bucket().read_list(&key, offset, limit, self.view.asking.deadline()).await;
         Ok(values.map_err(|error| open.error(error)))
     }
 
@@ -249,7 +227,7 @@ impl types::HostBucket for StoreCtx<'_> {
     ) -> Answer<bool> {
         let open = self.table.get(&this)?.clone();
         let Ok(writer) = self.writer(&open) else { return Ok(Err(open.not_writable())) };
-        Ok(writer.insert(&key, &id, &value, keep, self.view.deadline).await.map_err(|error| open.error(error)))
+        Ok(writer.insert(&key, &id, &value, keep, self.view.asking.deadline()).await.map_err(|error| open.error(error)))
     }
 
     async fn read_sorted(
@@ -264,7 +242,7 @@ impl types::HostBucket for StoreCtx<'_> {
             types::Start::Offset(offset) => Start::Offset(offset),
             types::Start::After(id) => Start::After(id),
         };
-        let found = open.bucket().read_sorted(&key, &start, limit, self.view.deadline).await;
+        let found = open.bucket().read_sorted(&key, &start, limit, self.view.asking.deadline()).await;
         let items = found.map(|found| {
             let items = found.items.into_iter().map(|(id, value)| types::Item { id, value }).collect();
             types::Items { items, total: found.total }

@@ -14,9 +14,10 @@ use uuid::Uuid;
 use wasmtime::component::{HasData, Linker};
 
 use self::bindings::archipel::messaging::{producer, types};
-use crate::telemetry::counts::{Permission, ServiceCounts};
+use super::asking::Asking;
+use crate::telemetry::counts::Permission;
 use backend::events::{Delivered, Event, Events, Options, PublishError};
-use grant::{Denied, Granted, Grants, Publishing};
+use grant::{Granted, Publishing};
 
 pub use self::handing::{Consumer, ConsumerIndices};
 pub use types::{Delivery, Failure};
@@ -45,18 +46,8 @@ pub const CONSUMER: &str = "archipel:messaging/consumer@0.1.0";
 
 /// What an instance holds to publish.
 pub struct ProducerView {
-    grants: Arc<Grants>,
-    counts: Arc<ServiceCounts>,
+    asking: Arc<Asking>,
     events: Option<Arc<Events>>,
-    serving: Option<Serving>,
-    /// A refusal is logged once for each request.
-    told: bool,
-}
-
-/// On whose behalf it publishes.
-struct Serving {
-    cx: Arc<RequestContext>,
-    deadline: Instant,
 }
 
 struct HasProducer;
@@ -75,14 +66,8 @@ pub fn add_to_linker<T: MessagingView>(linker: &mut Linker<T>) -> wasmtime::Resu
 }
 
 impl ProducerView {
-    pub fn new(grants: Arc<Grants>, events: Option<Arc<Events>>, counts: Arc<ServiceCounts>) -> Self {
-        Self { grants, counts, events, serving: None, told: false }
-    }
-
-    /// Events from now on belong to `cx` and are published by `deadline`.
-    pub fn begin(&mut self, cx: Arc<RequestContext>, deadline: Instant) {
-        self.serving = Some(Serving { cx, deadline });
-        self.told = false;
+    pub fn new(asking: Arc<Asking>, events: Option<Arc<Events>>) -> Self {
+        Self { asking, events }
     }
 
     /// A message as an event of the request being served, if its topic is granted.
@@ -90,8 +75,8 @@ impl ProducerView {
         let publishing = self.may_publish(&message.topic)?;
         let mut headers = message.headers;
         headers.retain(|(name, _)| !is_trace(name));
-        if let Some(serving) = &self.serving {
-            headers.extend(trace(&serving.cx));
+        if let Some(cx) = self.asking.request() {
+            headers.extend(trace(&cx));
         }
         Ok(Event {
             id: Uuid::now_v7(),
@@ -104,31 +89,24 @@ impl ProducerView {
         })
     }
 
-    /// By when what is being served must be done; none between two requests.
-    pub fn deadline(&self) -> Option<Instant> {
-        self.serving.as_ref().map(|serving| serving.deadline)
+    /// By when what is being served must be done.
+    pub fn deadline(&self) -> Instant {
+        self.asking.deadline()
     }
 
     fn may_publish(&mut self, topic: &str) -> Result<Granted<Publishing>, types::Error> {
         let topic = topic.parse().map_err(|error: grant::topic::TopicError| types::Error::Other(error.to_string()))?;
-        self.grants.publish(topic).map_err(|denial| {
-            self.tell(&denial);
-            types::Error::AccessDenied(denial.target)
+        self.asking.grants.publish(topic).map_err(|denied| {
+            self.asking.tell(Permission::Publish, &denied);
+            types::Error::AccessDenied(denied.target)
         })
     }
 
-    fn tell(&mut self, denial: &Denied) {
-        self.counts.denied.count(Permission::Publish);
-        if !std::mem::replace(&mut self.told, true) {
-            tracing::warn!(service = %denial.service, "{denial}");
-        }
-    }
-
     async fn publish_all(&self, events: Vec<(Event, Options)>) -> Result<Vec<String>, types::Error> {
-        let (Some(carrier), Some(serving)) = (&self.events, &self.serving) else {
+        let Some(carrier) = &self.events else {
             return Err(types::Error::Unavailable("nothing carries events here".into()));
         };
-        let published = carrier.publish(&events, serving.deadline).await;
+        let published = carrier.publish(&events, self.asking.deadline()).await;
         Ok(published.map_err(error)?.iter().map(Uuid::to_string).collect())
     }
 }

@@ -3,8 +3,6 @@
 //! Each call is three steps: may it (as with any event of the guest's), do it (in its transaction, which
 //! is its own already), say it in WIT. When the event goes on to its consumers is not decided here.
 
-use std::time::Instant;
-
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 
 use self::bindings::archipel::messaging::outbox;
@@ -72,7 +70,7 @@ impl outbox::Host for OutboxCtx<'_> {
         if let Err(rule) = event.check(&options) {
             return Ok(Err(messaging::error(rule)));
         }
-        let deadline = self.producer.deadline().unwrap_or_else(Instant::now);
+        let deadline = self.producer.deadline();
         let transaction = self.table.get(&tx)?.transaction();
         let published = transaction.publish(&event, &options, deadline).await;
         Ok(published.map(|()| event.id.to_string()).map_err(failed))

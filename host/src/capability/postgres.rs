@@ -3,14 +3,14 @@
 //! Each call is three steps: may it (the grant), do it (the backend), say it in WIT. No SQL is
 //! looked at here and no connection is held here.
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 
 use self::bindings::archipel::postgres::{client, types};
-use crate::telemetry::counts::{Permission, ServiceCounts};
+use super::asking::{Asking, NAME_MAX_BYTES};
+use crate::telemetry::counts::Permission;
 use backend::postgres::{Databases, Pool, Transaction};
-use grant::{Denied, Grants};
 
 mod convert;
 
@@ -29,14 +29,10 @@ pub(super) mod bindings {
 
 /// What an instance holds to reach its databases.
 pub struct DatabaseView {
-    grants: Arc<Grants>,
-    counts: Arc<ServiceCounts>,
+    asking: Arc<Asking>,
     databases: Arc<Databases>,
-    deadline: Instant,
     /// Each open transaction holds one more of it.
     open: Arc<()>,
-    /// A refusal is logged once for each request.
-    told: bool,
 }
 
 /// The view during one host call.
@@ -78,14 +74,8 @@ pub fn add_to_linker<T: PostgresView>(linker: &mut Linker<T>) -> wasmtime::Resul
 }
 
 impl DatabaseView {
-    pub fn new(grants: Arc<Grants>, databases: Arc<Databases>, counts: Arc<ServiceCounts>) -> Self {
-        Self { grants, counts, databases, deadline: Instant::now(), open: Arc::default(), told: false }
-    }
-
-    /// Calls from now on must end by `deadline`.
-    pub fn begin(&mut self, deadline: Instant) {
-        self.deadline = deadline;
-        self.told = false;
+    pub fn new(asking: Arc<Asking>, databases: Arc<Databases>) -> Self {
+        Self { asking, databases, open: Arc::default() }
     }
 
     /// Whether the last request left a transaction open.
@@ -99,21 +89,11 @@ impl DatabaseView {
 }
 
 impl DatabaseCtx<'_> {
-    fn tell(&mut self, denied: &Denied) {
-        self.view.counts.denied.count(Permission::Postgres);
-        if !std::mem::replace(&mut self.view.told, true) {
-            tracing::warn!(service = %denied.service, "{denied}");
-        }
-    }
-
     fn opened(&mut self, transaction: Transaction) -> Answer<Resource<OpenTransaction>> {
         let open = OpenTransaction { transaction, _open: self.view.open.clone() };
         Ok(Ok(self.table.push(open)?))
     }
 }
-
-/// As long as a name in a manifest may be.
-const NAME_MAX_BYTES: usize = 63;
 
 type Answer<T> = wasmtime::Result<Result<T, types::Error>>;
 
@@ -122,12 +102,12 @@ impl types::Host for DatabaseCtx<'_> {}
 impl client::Host for DatabaseCtx<'_> {
     async fn commit(&mut self, tx: Resource<OpenTransaction>) -> Answer<()> {
         let transaction = self.table.delete(tx)?.transaction;
-        Ok(transaction.commit(self.view.deadline).await.map_err(convert::error))
+        Ok(transaction.commit(self.view.asking.deadline()).await.map_err(convert::error))
     }
 
     async fn rollback(&mut self, tx: Resource<OpenTransaction>) -> Answer<()> {
         let transaction = self.table.delete(tx)?.transaction;
-        Ok(transaction.rollback(self.view.deadline).await.map_err(convert::error))
+        Ok(transaction.rollback(self.view.asking.deadline()).await.map_err(convert::error))
     }
 }
 
@@ -136,10 +116,10 @@ impl client::HostDatabase for DatabaseCtx<'_> {
         if name.len() > NAME_MAX_BYTES {
             return Ok(Err(types::Error::AccessDenied("no database has so long a name".into())));
         }
-        let granted = match self.view.grants.postgres(&name) {
+        let granted = match self.view.asking.grants.postgres(&name) {
             Ok(granted) => granted,
             Err(denied) => {
-                self.tell(&denied);
+                self.view.asking.tell(Permission::Postgres, &denied);
                 return Ok(Err(types::Error::AccessDenied(name)));
             }
         };
@@ -156,18 +136,18 @@ impl client::HostDatabase for DatabaseCtx<'_> {
         params: Vec<types::Value>,
     ) -> Answer<types::Rows> {
         let pool = self.table.get(&db)?.0.clone();
-        let answer = pool.query(&sql, &convert::values(params), self.view.deadline).await;
+        let answer = pool.query(&sql, &convert::values(params), self.view.asking.deadline()).await;
         Ok(answer.map(convert::rows).map_err(convert::error))
     }
 
     async fn execute(&mut self, db: Resource<OpenDatabase>, sql: String, params: Vec<types::Value>) -> Answer<u64> {
         let pool = self.table.get(&db)?.0.clone();
-        Ok(pool.execute(&sql, &convert::values(params), self.view.deadline).await.map_err(convert::error))
+        Ok(pool.execute(&sql, &convert::values(params), self.view.asking.deadline()).await.map_err(convert::error))
     }
 
     async fn batch(&mut self, db: Resource<OpenDatabase>, items: Vec<(String, Vec<types::Value>)>) -> Answer<Vec<u64>> {
         let pool = self.table.get(&db)?.0.clone();
-        Ok(pool.batch(&convert::items(items), self.view.deadline).await.map_err(convert::error))
+        Ok(pool.batch(&convert::items(items), self.view.asking.deadline()).await.map_err(convert::error))
     }
 
     async fn begin(
@@ -176,7 +156,7 @@ impl client::HostDatabase for DatabaseCtx<'_> {
         options: Option<types::TxOptions>,
     ) -> Answer<Resource<OpenTransaction>> {
         let pool = self.table.get(&db)?.0.clone();
-        match pool.begin(convert::options(options), self.view.deadline).await {
+        match pool.begin(convert::options(options), self.view.asking.deadline()).await {
             Ok(transaction) => self.opened(transaction),
             Err(error) => Ok(Err(convert::error(error))),
         }
@@ -195,14 +175,14 @@ impl client::HostTransaction for DatabaseCtx<'_> {
         sql: String,
         params: Vec<types::Value>,
     ) -> Answer<types::Rows> {
-        let deadline = self.view.deadline;
+        let deadline = self.view.asking.deadline();
         let transaction = &self.table.get(&tx)?.transaction;
         let answer = transaction.query(&sql, &convert::values(params), deadline).await;
         Ok(answer.map(convert::rows).map_err(convert::error))
     }
 
     async fn execute(&mut self, tx: Resource<OpenTransaction>, sql: String, params: Vec<types::Value>) -> Answer<u64> {
-        let deadline = self.view.deadline;
+        let deadline = self.view.asking.deadline();
         let transaction = &self.table.get(&tx)?.transaction;
         Ok(transaction.execute(&sql, &convert::values(params), deadline).await.map_err(convert::error))
     }
@@ -212,13 +192,13 @@ impl client::HostTransaction for DatabaseCtx<'_> {
         tx: Resource<OpenTransaction>,
         items: Vec<(String, Vec<types::Value>)>,
     ) -> Answer<Vec<u64>> {
-        let deadline = self.view.deadline;
+        let deadline = self.view.asking.deadline();
         let transaction = &self.table.get(&tx)?.transaction;
         Ok(transaction.batch(&convert::items(items), deadline).await.map_err(convert::error))
     }
 
     async fn savepoint(&mut self, tx: Resource<OpenTransaction>) -> Answer<Resource<OpenTransaction>> {
-        let deadline = self.view.deadline;
+        let deadline = self.view.asking.deadline();
         let transaction = &self.table.get(&tx)?.transaction;
         match transaction.savepoint(deadline).await {
             Ok(inner) => self.opened(inner),

@@ -24,7 +24,7 @@ use wasmtime_wasi::{
     sockets::{WasiSockets, WasiSocketsCtxView, WasiSocketsView},
 };
 
-use super::refusals::Refusals;
+use super::asking::Asking;
 use crate::telemetry::counts::Permission;
 use backend::http::Lookups;
 use grant::Grants;
@@ -98,8 +98,8 @@ impl Sockets {
 }
 
 impl SocketView {
-    pub fn new(sockets: Arc<Sockets>, refusals: Arc<Refusals>) -> Self {
-        let gate = Arc::new(Gate::new(sockets.grants.clone(), refusals));
+    pub fn new(sockets: Arc<Sockets>, asking: Arc<Asking>) -> Self {
+        let gate = Arc::new(Gate::new(sockets.grants.clone(), asking));
         Self { sockets, gate, held: Vec::new() }
     }
 
@@ -130,7 +130,7 @@ impl SocketCtx<'_> {
     /// The right to make one more socket.
     fn place(&mut self, what: &str) -> SocketResult<OwnedSemaphorePermit> {
         if let Err(denial) = self.view.sockets.grants.sockets(what) {
-            self.view.gate.refusals.tell(Permission::Sockets, &denial);
+            self.view.gate.asking.tell(Permission::Sockets, &denial);
             return Err(ErrorCode::AccessDenied.into());
         }
         self.view.end(self.wasi.table);

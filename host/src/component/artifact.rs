@@ -170,7 +170,7 @@ mod tests {
     fn cache() -> (tempfile::TempDir, Artifacts, Engine) {
         let data = tempfile::tempdir().expect("a temporary folder");
         let artifacts = Artifacts::open(data.path(), 1 << 20).expect("opens");
-        (data, artifacts, crate::engine::compiler(1 << 30).expect("an engine"))
+        (data, artifacts, crate::engine::compiler(crate::engine::ANY_MEMORY).expect("an engine"))
     }
 
     fn load(artifacts: &Artifacts, engine: &Engine) -> bool {

@@ -26,7 +26,7 @@ impl Component {
     /// All of it.
     pub fn words(&self) -> Words {
         let import = |interface: &String| match requirement(interface).permission() {
-            permission if permission.is_empty() => interface.clone(),
+            "" => interface.clone(),
             permission => format!("{interface} ({permission})"),
         };
         let needs = self.needs().map(|needs| needs.words()).unwrap_or_else(|problems| problems);

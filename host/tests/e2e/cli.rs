@@ -37,8 +37,8 @@ fn check_reports_the_mistakes_of_a_manifest_and_of_its_components_together() {
 [gateway]
 timeout = "5"
 listen = "127.0.0.1:0"
-[services.net]
-component = "COMPONENTS/probe_net.wasm"
+[services.kv]
+component = "COMPONENTS/probe_kv.wasm"
 [services.gone]
 component = "gone.wasm"
 build = "just component gone"
@@ -62,7 +62,7 @@ keys = { generate = true }
         assert!(problem["line"].is_u64() && problem["column"].is_u64(), "{problem}");
     };
     found("gateway.timeout", "unit");
-    found("services.net.component", "outgoing-handler");
+    found("services.kv.component", "archipel:keyvalue/store");
     found("services.gone.component", "just component gone");
     found("services.users.permissions", "users = \"read-write\"");
     assert!(done.errors.contains("has 4 problems"), "the reason on standard error: {}", done.errors);
@@ -83,7 +83,11 @@ fn inspect_says_what_a_component_is_and_needs() {
     let plain = Command::new(&["inspect", &wasm("plain")]).json();
     assert_eq!((&plain["runnable"], &plain["needs"]), (&json!(true), &Value::Null));
     assert!(plain["imports"].as_array().unwrap().iter().all(|import| import["grant"] == ""), "{plain:#}");
-    assert_eq!(Command::new(&["inspect", &wasm("probe_sockets")]).json()["runnable"], false);
+    let sockets = Command::new(&["inspect", &wasm("probe_sockets")]).json();
+    let raw = |import: &&Value| import["interface"].as_str().unwrap().starts_with("wasi:sockets/tcp@");
+    let raw = sockets["imports"].as_array().unwrap().iter().find(raw).unwrap();
+    let denied = json!("sockets = true; without it, each use is denied");
+    assert_eq!((&sockets["runnable"], &raw["grant"]), (&json!(true), &denied));
 
     let folder = tempfile::tempdir().unwrap();
     let recorded = folder.path().join("recorded.wasm");

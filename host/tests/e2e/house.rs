@@ -1,5 +1,13 @@
-//! The house rules of ARCHITECTURE.md, read off the sources: who may import whom, what is named
-//! where, and which versions must not come back.
+//! The house rules of ARCHITECTURE.md, read off the sources: who may import whom and what is named
+//! where. `rooms` has circles and lengths, `versions` what must not come back, `pages` what is documented.
+
+mod graph;
+mod pages;
+mod paths;
+mod rooms;
+mod source;
+mod versions;
+mod waiting;
 
 use std::{
     collections::BTreeSet,
@@ -55,8 +63,7 @@ impl Code {
         let folder = root().join(krate).join("src");
         let name = |path: &Path| path.strip_prefix(&folder).unwrap().to_str().unwrap().to_owned();
         let all = files_under(&folder, "rs").into_iter().map(|path| (name(&path), fs::read_to_string(&path).unwrap()));
-        let ours = all.filter(|(name, _)| !name.contains("tests"));
-        ours.map(|(name, text)| Self { name, text: code(&text) }).collect()
+        rooms::own(all)
     }
 
     fn module(&self) -> &str {
@@ -86,9 +93,15 @@ impl Code {
     }
 }
 
-fn code(text: &str) -> String {
-    let own = text.split("#[cfg(test)]").next().unwrap_or_default();
-    own.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
+/// All crates, from the repository's root.
+fn crates() -> Vec<String> {
+    let components = fs::read_dir(root().join("components")).unwrap().map(|entry| entry.unwrap().path());
+    let mut components: Vec<_> = components
+        .filter(|path| path.join("src").is_dir())
+        .map(|path| path.strip_prefix(root()).unwrap().to_str().unwrap().to_owned())
+        .collect();
+    components.sort();
+    LOWER.iter().chain(&["gateway", "host", "bench"]).map(|name| (*name).to_owned()).chain(components).collect()
 }
 
 fn word(text: &str) -> String {
@@ -128,20 +141,18 @@ fn modules_of_the_host_import_only_to_their_right() {
     assert_eq!(wrong, Vec::<String>::new());
 }
 
+/// Which of the files name which of the words.
+fn named(files: &[Code], words: &[&str]) -> Vec<String> {
+    let pairs = files.iter().flat_map(|file| words.iter().map(move |word| (file, word)));
+    pairs.filter(|(file, word)| file.names(word)).map(|(file, word)| format!("{}: {word}", file.name)).collect()
+}
+
 /// Files of `krate` in `modules` (all, if empty) that name one of `words`, but for `allowed`.
 #[track_caller]
 fn nobody_names(krate: &str, modules: &[&str], words: &[&str], allowed: &[&str]) {
     let files = Code::of(krate).into_iter().filter(|file| modules.is_empty() || modules.contains(&file.module()));
     let others = files.filter(|file| !allowed.iter().any(|prefix| file.name.starts_with(prefix)));
-    let found: Vec<String> = others
-        .flat_map(|file| {
-            words
-                .iter()
-                .filter(|word| file.names(word))
-                .map(|word| format!("{}: {word}", file.name))
-                .collect::<Vec<_>>()
-        })
-        .collect();
+    let found = named(&others.collect::<Vec<_>>(), words);
     assert_eq!(found, Vec::<String>::new());
 }
 
@@ -211,124 +222,6 @@ fn every_source_file_opens_with_what_it_decides() {
             let is_test = path.components().any(|part| part.as_os_str() == "tests");
             let text = fs::read_to_string(&path).unwrap();
             assert!(is_test || text.starts_with("//!"), "{} has no header", path.display());
-        }
-    }
-}
-
-fn lock_files() -> [String; 2] {
-    ["Cargo.lock", "components/Cargo.lock"].map(|file| fs::read_to_string(root().join(file)).unwrap())
-}
-
-fn versions(lock: &str, name: &str) -> Vec<[u64; 3]> {
-    let parse = |version: &str| {
-        let mut parts = version.split(['.', '-', '+']).map(|part| part.parse().unwrap_or(0));
-        [(); 3].map(|()| parts.next().unwrap_or(0))
-    };
-    let packages = lock.split("[[package]]").filter(|package| package.contains(&format!("name = \"{name}\"\n")));
-    let version = |package: &str| package.split("version = \"").nth(1).map(|rest| rest.split('"').next().map(parse));
-    packages.filter_map(|package| version(package).flatten()).collect()
-}
-
-#[test]
-fn no_version_with_a_known_hole_comes_back() {
-    const FLOORS: &[(&str, [u64; 3])] = &[
-        ("h2", [0, 4, 16]),
-        ("hyper", [1, 9, 0]),
-        ("tokio-postgres", [0, 7, 18]),
-        ("postgres-protocol", [0, 6, 12]),
-        ("rustls", [0, 23, 46]),
-        ("rustls-webpki", [0, 103, 13]),
-        ("bytes", [1, 11, 1]),
-        ("tracing-subscriber", [0, 3, 20]),
-        ("hickory-resolver", [0, 26, 1]),
-        ("wasmtime", [48, 0, 8]),
-        ("wasmtime-wasi", [48, 0, 8]),
-        ("wasmtime-wasi-http", [48, 0, 8]),
-    ];
-    for lock in lock_files() {
-        for (name, floor) in FLOORS {
-            for found in versions(&lock, name) {
-                assert!(found >= *floor, "{name} {found:?} is below {floor:?}");
-            }
-        }
-    }
-    assert!(!versions(&lock_files()[0], "wasmtime").is_empty(), "versions are found at all");
-}
-
-#[test]
-fn there_is_no_second_way_out_of_a_component() {
-    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
-    let line = manifest.lines().find(|line| line.starts_with("wasmtime-wasi-http =")).unwrap();
-    assert!(line.contains("default-features = false") && !line.contains("default-send-request"), "{line}");
-}
-
-#[test]
-fn one_tls_stack_and_nothing_banned() {
-    for lock in lock_files() {
-        for banned in ["openssl", "openssl-sys", "native-tls", "aws-lc-rs", "aws-lc-sys", "rsa", "reqwest"] {
-            assert_eq!(versions(&lock, banned), Vec::<[u64; 3]>::new(), "{banned}");
-        }
-    }
-}
-
-/// Commands that the documentation shows, and who runs each: a reader types what works.
-const SHOWN: &[(&str, &str)] = &[
-    ("./justw demo", "`just test` runs its script; so does anybody who starts here"),
-    ("./justw test", "CI"),
-    ("just component hello", "the bench recipe and `just build`"),
-    ("just component users", "`just build`"),
-    ("just run manifests/hello.toml", "cli: the manifest is checked; serving: `run`"),
-    ("curl -i http://127.0.0.1:3000/", "serving: the same request"),
-    ("archipel inspect components/target/wasm32-wasip2/release/users.wasm", "cli"),
-    ("archipel swap users components/target/wasm32-wasip2/release/users.wasm", "swap"),
-    ("archipel rollback users", "swap"),
-    ("archipel versions users", "swap"),
-    ("archipel status", "swap"),
-    ("archipel events dead", "events"),
-    ("archipel events dead notifications", "events, of another service"),
-    ("archipel events replay notifications --all", "events, of another service"),
-    ("archipel apply manifests/shop.toml", "apply: the same command"),
-    ("archipel swap users users.wasm --accept-permissions", "accept: the same command"),
-    ("archipel swap users users.wasm --ramp --wait", "ramp: the same command"),
-    ("archipel run manifests/shop.toml --watch", "watch: the same command"),
-    ("archipel check manifests/shop.toml", "cli"),
-    ("archipel run manifests/shop.toml", "the demo's script"),
-    ("archipel check manifests/shop.toml --ceiling /etc/archipel/ceiling.toml", "ceiling: the same command"),
-    ("archipel run manifests/shop.toml --ceiling /etc/archipel/ceiling.toml", "ceiling: the same command"),
-    ("archipel healthcheck --wait 60 http://127.0.0.1:3000/health/ready", "cli; the demo's script"),
-];
-
-#[test]
-fn every_command_in_the_documentation_is_one_that_is_run_somewhere() {
-    let mut shown = BTreeSet::new();
-    let pages = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"].map(|name| root().join(name));
-    for page in pages.into_iter().chain(files_under(&root().join("docs"), "md")) {
-        let text = fs::read_to_string(page).unwrap();
-        let blocks = text.split("```console\n").skip(1).filter_map(|rest| rest.split("```").next());
-        let lines = blocks.flat_map(str::lines).filter_map(|line| line.strip_prefix("$ "));
-        shown.extend(lines.map(str::to_owned));
-    }
-    let known: BTreeSet<String> = SHOWN.iter().map(|(command, _)| (*command).to_owned()).collect();
-    assert_eq!(shown, known);
-}
-
-#[test]
-fn every_recipe_and_file_in_the_documentation_exists() {
-    let justfile = fs::read_to_string(root().join("justfile")).unwrap();
-    for page in ["README.md", "CONTRIBUTING.md", "ARCHITECTURE.md", "docs/components.md", "docs/operations.md"] {
-        let text = fs::read_to_string(root().join(page)).unwrap();
-        for quoted in text.split('`').skip(1).step_by(2).filter(|quoted| !quoted.contains('\n')) {
-            if let Some(recipe) = quoted.strip_prefix("./justw ").or_else(|| quoted.strip_prefix("just ")) {
-                let name = recipe.split(' ').next().unwrap();
-                let is_there = justfile.lines().any(|line| line.split([' ', ':']).next() == Some(name));
-                assert!(is_there || name == "RECIPE", "{page}: no recipe `{name}`");
-            }
-        }
-        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
-            assert!(
-                link.starts_with("http") || root().join(page).with_file_name("").join(link).exists(),
-                "{page}: {link}"
-            );
         }
     }
 }

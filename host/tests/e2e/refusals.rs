@@ -82,20 +82,7 @@ fn a_missing_component_names_the_command_that_builds_it() {
 }
 
 #[test]
-fn an_interface_nobody_grants_is_named_with_the_line_that_would() {
-    says(
-        &refused(&service("COMPONENTS/probe_net.wasm", "")),
-        &[
-            "`it` imports `wasi:http/outgoing-handler@0.2",
-            "net = [\"HOST:PORT\"]",
-            "call = [\"SERVICE\"]",
-            "services.it.permissions",
-        ],
-    );
-    says(
-        &refused(&service("COMPONENTS/probe_sockets.wasm", "")),
-        &["`it` imports `wasi:sockets/", "permission `sockets`", "yet"],
-    );
+fn an_interface_of_ours_that_nobody_grants_is_named_with_the_line_that_would() {
     let failed = refused(&service("COMPONENTS/probe_pg.wasm", ""));
     says(
         &failed,
@@ -180,8 +167,8 @@ service = "its"
 
 #[test]
 fn a_key_of_a_later_feature_is_refused_and_never_ignored() {
-    let failed = refused(&service("COMPONENTS/hello.wasm", "permissions = { read = [\"templates\"] }"));
-    says(&failed, &["services.it.permissions.read", "not yet supported (folders for components)"]);
+    let failed = refused(&service("COMPONENTS/hello.wasm", "permissions = { use = [\"base\"] }"));
+    says(&failed, &["services.it.permissions.use", "not yet supported (permission sets)"]);
     let with_auth = service("COMPONENTS/hello.wasm", "").replace("public = true", "auth = \"main\"");
     says(&refused(&with_auth), &["routes[0].auth", "there is no `[auth.main]`"]);
 }

@@ -25,9 +25,7 @@ use super::{
 };
 use crate::postgres::endpoint::Endpoint;
 
-pub(crate) use super::roles::DatabaseRoles;
-pub(crate) use super::roles::{extend, grant_tables, prepare};
-pub use super::{binaries::BinariesError, cluster::ClusterError, roles::RolesError};
+pub use super::{binaries::BinariesError, cluster::ClusterError};
 
 /// Recovery after a crash replays at most the log of the last checkpoint.
 const START_TIMEOUT: Duration = Duration::from_secs(120);

@@ -39,6 +39,14 @@ pub(crate) struct DatabaseRoles {
     pub(crate) services: BTreeMap<DatabaseGrant, Access>,
 }
 
+/// What the server itself holds each role to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SessionLimits {
+    /// Sessions of pools, of all roles of a database.
+    pub(crate) sessions_max: usize,
+    pub(crate) statement_timeout: Duration,
+}
+
 /// Why the roles are not as they should be. A bug or a full disk, never a matter of the manifest.
 #[derive(Debug, thiserror::Error)]
 pub enum RolesError {
@@ -55,8 +63,7 @@ pub(crate) async fn prepare(
     server: &Server,
     name: &str,
     grants: &[&Granted<DatabaseGrant>],
-    sessions_max: usize,
-    statement_timeout: Duration,
+    limits: SessionLimits,
 ) -> Result<DatabaseRoles, RolesError> {
     let database = bounded(&format!("db_{name}"));
     let owner = access(bounded(&format!("db_{name}:owner")))?;
@@ -64,7 +71,7 @@ pub(crate) async fn prepare(
 
     let session = server.as_superuser("postgres").connect(1 << 20).await?;
     lock_out_all(&session.client, &roles).await?;
-    make_roles(&session.client, &roles, sessions_max, statement_timeout).await?;
+    make_roles(&session.client, &roles, limits).await?;
     make_database(&session.client, &roles).await?;
     let session = server.as_superuser(&roles.database).connect(1 << 20).await?;
     session.client.batch_execute(&hardening(&roles)).await?;
@@ -78,13 +85,13 @@ pub(crate) async fn extend(
     name: &str,
     of: &DatabaseRoles,
     grants: &[&Granted<DatabaseGrant>],
-    (sessions_max, statement_timeout): (usize, Duration),
+    limits: SessionLimits,
 ) -> Result<DatabaseRoles, RolesError> {
     let mut roles = of.clone();
     let new: Vec<_> = grants.iter().copied().filter(|grant| !of.services.contains_key(grant.get())).collect();
     roles.services.extend(services(name, &new)?);
     let session = server.as_superuser("postgres").connect(1 << 20).await?;
-    make_roles(&session.client, &roles, sessions_max, statement_timeout).await?;
+    make_roles(&session.client, &roles, limits).await?;
     make_database(&session.client, &roles).await?;
     let session = server.as_superuser(&roles.database).connect(1 << 20).await?;
     session.client.batch_execute(&hardening(&roles)).await?;
@@ -156,12 +163,8 @@ async fn lock_out_all(client: &Client, roles: &DatabaseRoles) -> Result<(), Role
     Ok(client.batch_execute(&sql).await?)
 }
 
-async fn make_roles(
-    client: &Client,
-    roles: &DatabaseRoles,
-    sessions_max: usize,
-    statement_timeout: Duration,
-) -> Result<(), RolesError> {
+async fn make_roles(client: &Client, roles: &DatabaseRoles, limits: SessionLimits) -> Result<(), RolesError> {
+    let SessionLimits { sessions_max, statement_timeout } = limits;
     let mut sql = String::new();
     for access in roles.services.values().chain([&roles.owner]) {
         let (name, role) = (literal(&access.role), quoted(&access.role));

@@ -52,11 +52,13 @@ pub struct Passwords {
     dummy: Arc<OnceLock<String>>,
 }
 
-impl Passwords {
-    pub fn new() -> Self {
+impl Default for Passwords {
+    fn default() -> Self {
         Self { running: Arc::new(Semaphore::new(HASHES_MAX)), waiting: AtomicUsize::new(0), dummy: Arc::default() }
     }
+}
 
+impl Passwords {
     /// A PHC string. Cancel safe; what has begun holds its place until it ends.
     pub async fn hash(
         &self,

@@ -3,45 +3,38 @@
 //! The host makes no roles there: all services share the URL's, and `read` grants the one of
 //! `url_read`, without which there are none. Migrations run as the URL's role.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
-use super::{BESIDE_POOL, Databases, Owner, Progress, StartError, endpoint::Endpoint, migrate_to, writes_events};
+use super::{
+    database::{BESIDE_POOL, Owner, Ready, Wanted},
+    endpoint::{ConnectError, Endpoint},
+    start::StartError,
+};
 use crate::outbox::{Terms, Writers};
-use grant::{DatabaseGrant, Granted, Mode};
+use grant::Mode;
 use manifest::{DatabasePlace, DatabaseSettings};
 
-/// Adds one database, or brings one that is there up to its settings. Does nothing for a private one.
-pub(super) async fn add(
-    databases: &mut Databases,
-    name: &Arc<str>,
-    settings: &DatabaseSettings,
-    grants: &[&Granted<DatabaseGrant>],
-    publishers: &BTreeSet<Arc<str>>,
-    progress: &(dyn Fn(Progress<'_>) + Send + Sync),
-) -> Result<(), StartError> {
-    let Some((endpoint, reading)) = endpoints(name, settings)? else { return Ok(()) };
-    let has_writers = grants.iter().any(|grant| writes_events(grant.get(), publishers));
-    let terms = || Terms::new(endpoint.clone(), Writers::Shared);
+/// Looks at one database and brings it up to what is wanted, with what an operator should know. None:
+/// it is a private one.
+pub(super) async fn make(wanted: &Wanted<'_>) -> Result<Option<(Ready, Vec<String>)>, StartError> {
+    let (name, settings) = (wanted.name, wanted.settings);
+    let Some((endpoint, reading)) = endpoints(name, settings)? else { return Ok(None) };
+    let events = wanted.has_event_writers().then(|| Terms::new(endpoint.clone(), Writers::Shared));
+    let mut warnings = Vec::new();
     match inspect(&endpoint).await {
         Ok(seen) => {
-            databases.warnings.extend(seen.warnings(name, settings));
-            if has_writers {
-                databases.leave_events(name, terms()).await?;
+            warnings.extend(seen.warnings(name, settings));
+            if let Some(terms) = &events {
+                wanted.prepare_events(terms).await?;
             }
-            migrate_to(name, &endpoint, settings, progress).await?;
+            wanted.migrate(&endpoint).await?;
         }
-        Err(error) if settings.optional => {
-            let text =
-                format!("database `{name}` is optional and not available now, its migrations were not run: {error}");
-            databases.warnings.push(text);
-            if has_writers {
-                // Whoever carries events on makes what is missing.
-                databases.expect_events(name, terms());
-            }
-        }
+        // Its events are expected all the same: whoever carries them on makes what is missing.
+        Err(error) if settings.optional => warnings
+            .push(format!("database `{name}` is optional and not available now, its migrations were not run: {error}")),
         Err(source) => return Err(StartError::Unreachable { database: name.clone(), source }),
     }
-    let services = grants.iter().map(|grant| {
+    let services = wanted.grants.iter().map(|grant| {
         let grant = grant.get().clone();
         let endpoint = match grant.mode {
             Mode::Read => reading.clone().ok_or_else(|| StartError::NoReader { database: name.clone() })?,
@@ -50,10 +43,7 @@ pub(super) async fn add(
         Ok((grant, endpoint))
     });
     let services = services.collect::<Result<_, StartError>>()?;
-    let owner = Owner { endpoint: endpoint.clone(), migrations: settings.migrations.clone(), roles: None };
-    databases.owners.insert(name.clone(), owner);
-    databases.open(name, settings, services, endpoint, publishers);
-    Ok(())
+    Ok(Some((Ready { owner: Owner { endpoint, roles: None }, services, events }, warnings)))
 }
 
 /// As the URL's role, and as the one that may only read if there is one. None: a private database.
@@ -72,10 +62,10 @@ struct Seen {
     sessions_max: usize,
 }
 
-async fn inspect(endpoint: &Endpoint) -> Result<Seen, super::ConnectError> {
+async fn inspect(endpoint: &Endpoint) -> Result<Seen, ConnectError> {
     let session = endpoint.connect(1 << 20).await?;
     let sql = "SELECT rolsuper, current_setting('max_connections')::int8 FROM pg_catalog.pg_roles WHERE rolname = current_user";
-    let row = session.client.query_one(sql, &[]).await.map_err(|_| super::ConnectError::Handshake)?;
+    let row = session.client.query_one(sql, &[]).await.map_err(|_| ConnectError::Handshake)?;
     Ok(Seen {
         superuser: row.try_get(0).unwrap_or(false),
         sessions_max: row

@@ -10,16 +10,19 @@ mod statements;
 mod values;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     num::NonZeroUsize,
     path::{Path, PathBuf},
-    sync::Arc,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
-use super::*;
-use grant::{Grants, Permissions, Postgres};
-use manifest::{Secret, TlsMode};
+use super::{endpoint::Endpoint, *};
+use crate::{
+    embedded::{DataFolder, Environment},
+    migrate::MigrateError,
+};
+use grant::{Grants, Mode, Permissions, Postgres};
+use manifest::{DatabasePlace, DatabaseSettings, Secret, TlsMode};
 
 /// A database `shop` with the schema of [`SCHEMA`]; `writer` may write it, `reader` may read it.
 struct Shop {

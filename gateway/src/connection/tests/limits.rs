@@ -53,6 +53,26 @@ async fn a_client_that_does_not_read_is_cut() {
 }
 
 #[tokio::test]
+async fn a_client_that_sends_on_after_its_refusal_is_cut_off_in_time() {
+    let server = Server::with(impatient, |_request| Box::pin(async { status(413, "too large") }));
+    let mut socket = server.connect().await;
+    let head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000\r\n\r\n";
+    socket.write_all(head.as_bytes()).await.unwrap();
+    let answer = read_until(&mut socket, "too large").await;
+    assert!(answer.starts_with("HTTP/1.1 413") && answer.contains("connection: close\r\n"), "{answer}");
+    let sending = async { while socket.write_all(&[b'x'; 1024]).await.is_ok() {} };
+    timeout(PATIENCE, sending).await.expect("it is cut off");
+
+    // A drain does not wait for it either.
+    let server = Server::start(|_request| Box::pin(async { status(413, "too large") }));
+    let mut socket = server.connect().await;
+    socket.write_all(head.as_bytes()).await.unwrap();
+    read_until(&mut socket, "too large").await;
+    server.drain.start();
+    assert_eq!(server.drain.wait(Duration::from_secs(4)).await, 0);
+}
+
+#[tokio::test]
 async fn one_address_cannot_take_every_connection() {
     let server = Server::with(|settings| settings.admission = Admission::with(connections(1024), 2), hello);
     let (_first, _second) = (server.connect().await, server.connect().await);

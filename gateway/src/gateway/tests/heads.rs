@@ -66,3 +66,26 @@ async fn an_unknown_path_is_a_404_and_another_method_a_405_with_allow() {
     assert_eq!(response.headers()["allow"], "GET, HEAD, POST");
     sentence(response, 405).await;
 }
+
+#[tokio::test]
+async fn a_probe_is_answered_whatever_host_it_asks_for() {
+    let own = Settings { hosts: vec!["shop.test".into()], ..settings() };
+    let page = |path| Entry { exempt: true, ..entry(path, Methods::parse(["GET"]).unwrap(), hello()) };
+    let entries = vec![
+        page("/health"),
+        page("/health/ready"),
+        page("/metrics"),
+        entry("/{*rest}", Methods::Any, hello()),
+        entry("/health/other", Methods::Any, hello()),
+    ];
+    let gateway = Gateway::new(table(entries), own);
+    for host in ["10.1.2.3:3000", "[::1]", "localhost", "shop.test"] {
+        for path in ["/health", "/health/ready"] {
+            assert_eq!(send(&gateway, request(&format!("GET {path}\nhost: {host}"))).await.status(), 200, "{host}");
+        }
+    }
+    // Nothing else is: neither the host's other pages nor what a service has below /health.
+    for path in ["/metrics", "/health/other", "/health/ready/", "/"] {
+        assert_eq!(send(&gateway, request(&format!("GET {path}\nhost: 10.1.2.3"))).await.status(), 421, "{path}");
+    }
+}

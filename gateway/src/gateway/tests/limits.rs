@@ -123,7 +123,8 @@ async fn a_small_body_occupies_nobody_until_it_is_whole() {
     let dribbling = Declared { length: 5, body: never.1 };
     let began = Instant::now();
     let answer = send(&gateway, request("POST /a").map(|_none| dribbling)).await;
-    assert_eq!((answer.status().as_u16(), began.elapsed().as_secs()), (408, 10));
+    // Without a pace of its own, as here, a body is given up when the slowest would be there.
+    assert_eq!((answer.status().as_u16(), began.elapsed().as_secs()), (408, 40));
     assert!(seen.lock().unwrap().is_empty(), "its service was never asked");
 
     let (mut sender, body) = http_body_util::channel::Channel::<Bytes, BodyError>::new(1);
@@ -137,9 +138,9 @@ async fn a_small_body_occupies_nobody_until_it_is_whole() {
 }
 
 /// A body that says how long it is going to be.
-struct Declared<B> {
-    length: u64,
-    body: B,
+pub(super) struct Declared<B> {
+    pub(super) length: u64,
+    pub(super) body: B,
 }
 
 impl<B: http_body::Body<Data = Bytes> + Unpin> http_body::Body for Declared<B> {

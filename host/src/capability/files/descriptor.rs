@@ -93,11 +93,12 @@ impl HostDescriptor for FilesCtx<'_> {
             true => self.changing(&fd)?,
             false => self.open(&fd).map_err(FsError::trap)?,
         };
-        let (descriptor, folder, place) = (open.descriptor.clone(), open.folder.clone(), self.place()?);
+        let (descriptor, folder, writable) = (open.descriptor.clone(), open.folder.clone(), open.writable);
+        let place = self.place()?;
         let opened =
             self.jobs().run([descriptor], move |view, [fd]| opened(view, &fd, path_flags, path, open_flags, flags));
         let descriptor = opened.await?;
-        let open = Open { descriptor, folder, _place: Some(place) };
+        let open = Open { descriptor, folder, writable, _place: Some(place) };
         Ok(theirs(&self.table.push(open)?))
     }
 

@@ -73,7 +73,7 @@ impl HostDirectoryEntryStream for FilesCtx<'_> {
 
 fn kind_of(kind: Kind) -> DescriptorType {
     match kind {
-        Kind::File => DescriptorType::RegularFile,
+        Kind::Plain => DescriptorType::RegularFile,
         Kind::Folder => DescriptorType::Directory,
         Kind::Link => DescriptorType::SymbolicLink,
         Kind::Other => DescriptorType::Unknown,

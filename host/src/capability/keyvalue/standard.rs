@@ -42,31 +42,31 @@ impl types::Host for StoreCtx<'_> {
 impl types::HostBucket for StoreCtx<'_> {
     async fn get(&mut self, this: Resource<OpenBucket>, key: String) -> Answer<Option<Vec<u8>>> {
         let open = self.table.get(&this)?.clone();
-        let found = open.bucket().get(&key, self.view.deadline).await;
+        let found = open.bucket().get(&key, self.view.asking.deadline()).await;
         Ok(found.map(|found| found.map(|found| found.value)).map_err(other))
     }
 
     async fn set(&mut self, this: Resource<OpenBucket>, key: String, value: Vec<u8>) -> Answer<()> {
         let open = self.table.get(&this)?.clone();
         let Ok(writer) = self.writer(&open) else { return Ok(Err(types::Error::AccessDenied)) };
-        let set = writer.set(&key, &value, None, Condition::Always, self.view.deadline).await;
+        let set = writer.set(&key, &value, None, Condition::Always, self.view.asking.deadline()).await;
         Ok(set.map(drop).map_err(other))
     }
 
     async fn delete(&mut self, this: Resource<OpenBucket>, key: String) -> Answer<()> {
         let open = self.table.get(&this)?.clone();
         let Ok(writer) = self.writer(&open) else { return Ok(Err(types::Error::AccessDenied)) };
-        Ok(writer.delete(&[key], self.view.deadline).await.map(drop).map_err(other))
+        Ok(writer.delete(&[key], self.view.asking.deadline()).await.map(drop).map_err(other))
     }
 
     async fn exists(&mut self, this: Resource<OpenBucket>, key: String) -> Answer<bool> {
         let open = self.table.get(&this)?.clone();
-        Ok(open.bucket().exists(&key, self.view.deadline).await.map_err(other))
+        Ok(open.bucket().exists(&key, self.view.asking.deadline()).await.map_err(other))
     }
 
     async fn list_keys(&mut self, this: Resource<OpenBucket>, cursor: Option<u64>) -> Answer<types::KeyResponse> {
         let open = self.table.get(&this)?.clone();
-        let found = open.bucket().some_keys(cursor.unwrap_or(0), self.view.deadline).await;
+        let found = open.bucket().some_keys(cursor.unwrap_or(0), self.view.asking.deadline()).await;
         let response = |(keys, cursor)| types::KeyResponse { keys, cursor: (cursor != 0).then_some(cursor) };
         Ok(found.map(response).map_err(other))
     }
@@ -85,7 +85,7 @@ impl atomics::Host for StoreCtx<'_> {
         let Ok(delta) = i64::try_from(delta) else {
             return Ok(Err(types::Error::Other("a delta is less than 2^63".into())));
         };
-        let sum = writer.increment(&key, delta, self.view.deadline).await.map_err(other);
+        let sum = writer.increment(&key, delta, self.view.asking.deadline()).await.map_err(other);
         let unsigned = |sum: i64| u64::try_from(sum).map_err(|_| types::Error::Other("the sum is negative".into()));
         Ok(sum.and_then(unsigned))
     }
@@ -98,7 +98,7 @@ impl batch::Host for StoreCtx<'_> {
         keys: Vec<String>,
     ) -> Answer<Vec<Option<(String, Vec<u8>)>>> {
         let open = self.table.get(&this)?.clone();
-        let found = open.bucket().get_many(&keys, self.view.deadline).await.map_err(other);
+        let found = open.bucket().get_many(&keys, self.view.asking.deadline()).await.map_err(other);
         Ok(found.map(|found| {
             keys.into_iter().zip(found).map(|(key, found)| found.map(|found| (key, found.value))).collect()
         }))
@@ -107,12 +107,12 @@ impl batch::Host for StoreCtx<'_> {
     async fn set_many(&mut self, this: Resource<OpenBucket>, entries: Vec<(String, Vec<u8>)>) -> Answer<()> {
         let open = self.table.get(&this)?.clone();
         let Ok(writer) = self.writer(&open) else { return Ok(Err(types::Error::AccessDenied)) };
-        Ok(writer.set_many(&entries, self.view.deadline).await.map_err(other))
+        Ok(writer.set_many(&entries, self.view.asking.deadline()).await.map_err(other))
     }
 
     async fn delete_many(&mut self, this: Resource<OpenBucket>, keys: Vec<String>) -> Answer<()> {
         let open = self.table.get(&this)?.clone();
         let Ok(writer) = self.writer(&open) else { return Ok(Err(types::Error::AccessDenied)) };
-        Ok(writer.delete(&keys, self.view.deadline).await.map(drop).map_err(other))
+        Ok(writer.delete(&keys, self.view.asking.deadline()).await.map(drop).map_err(other))
     }
 }

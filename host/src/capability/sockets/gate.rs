@@ -9,7 +9,7 @@ use std::{
 
 use wasmtime_wasi::sockets::SocketAddrUse;
 
-use crate::{capability::refusals::Refusals, telemetry::counts::Permission};
+use crate::{capability::asking::Asking, telemetry::counts::Permission};
 use grant::{Denied, Granted, Grants, sockets::Lookup};
 
 /// Names that an instance is remembered to have looked up; the oldest goes first.
@@ -19,7 +19,7 @@ const ADDRESSES_MAX: usize = 64;
 
 pub(super) struct Gate {
     grants: Arc<Grants>,
-    pub(super) refusals: Arc<Refusals>,
+    pub(super) asking: Arc<Asking>,
     names: Mutex<VecDeque<Known>>,
 }
 
@@ -30,8 +30,8 @@ struct Known {
 }
 
 impl Gate {
-    pub(super) fn new(grants: Arc<Grants>, refusals: Arc<Refusals>) -> Self {
-        Self { grants, refusals, names: Mutex::default() }
+    pub(super) fn new(grants: Arc<Grants>, asking: Arc<Asking>) -> Self {
+        Self { grants, asking, names: Mutex::default() }
     }
 
     /// From now on these addresses are known by this name.
@@ -56,7 +56,7 @@ impl Gate {
         match decided {
             Ok(()) => true,
             Err(denial) => {
-                self.refusals.tell(Permission::Sockets, &denial);
+                self.asking.tell(Permission::Sockets, &denial);
                 false
             }
         }

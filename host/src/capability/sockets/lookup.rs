@@ -59,7 +59,7 @@ impl ip_name_lookup::Host for SocketCtx<'_> {
             Ok(granted) => granted,
             Err(LookupError::Invalid) => return Err(ErrorCode::InvalidArgument.into()),
             Err(LookupError::Denied(denial)) => {
-                self.view.gate.refusals.tell(Permission::Sockets, &denial);
+                self.view.gate.asking.tell(Permission::Sockets, &denial);
                 return Err(ErrorCode::AccessDenied.into());
             }
         };

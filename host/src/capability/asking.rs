@@ -1,5 +1,7 @@
-//! What the log and the metrics say of what a guest was not allowed to do: a few lines a second for
-//! each service, however often it tries.
+//! How a guest asks for anything: what all its capabilities share.
+//!
+//! The log says of what it was not allowed to do a few lines a second for each service, however often it
+//! tries.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -9,7 +11,7 @@ use std::{
 use gateway::context::{RequestContext, TraceContext};
 
 use crate::telemetry::counts::{Permission, ServiceCounts};
-use grant::Denied;
+use grant::{Denied, Grants};
 
 /// Lines of one service in a [`WINDOW`].
 const LINES_MAX: u32 = 10;
@@ -55,29 +57,55 @@ impl Denials {
     }
 }
 
-/// The refusals of one instance, which are told with the request that it is working on.
-pub struct Refusals {
+/// How one instance asks the host for anything: what it may, until when, and who is told when it may not.
+/// All its capabilities share one.
+pub struct Asking {
+    pub grants: Arc<Grants>,
     counts: Arc<ServiceCounts>,
     denials: Arc<Denials>,
-    serving: Mutex<Option<Arc<RequestContext>>>,
+    serving: Mutex<Option<Serving>>,
 }
 
-impl Refusals {
-    pub fn new(counts: Arc<ServiceCounts>, denials: Arc<Denials>) -> Arc<Self> {
-        Arc::new(Self { counts, denials, serving: Mutex::default() })
+/// On whose behalf it asks.
+#[derive(Clone)]
+struct Serving {
+    cx: Arc<RequestContext>,
+    deadline: Instant,
+}
+
+impl Asking {
+    pub fn new(grants: Arc<Grants>, counts: Arc<ServiceCounts>, denials: Arc<Denials>) -> Arc<Self> {
+        Arc::new(Self { grants, counts, denials, serving: Mutex::default() })
     }
 
-    /// Refusals from now on belong to `cx`.
-    pub fn begin(&self, cx: Arc<RequestContext>) {
-        *self.serving.lock().unwrap_or_else(PoisonError::into_inner) = Some(cx);
+    /// From now on it asks on behalf of `cx`, and is answered by `deadline`.
+    pub fn begin(&self, cx: Arc<RequestContext>, deadline: Instant) {
+        *self.serving.lock().unwrap_or_else(PoisonError::into_inner) = Some(Serving { cx, deadline });
     }
 
-    pub(super) fn tell(&self, permission: Permission, denial: &Denied) {
+    /// By when an answer must be there: at once between two requests.
+    pub fn deadline(&self) -> Instant {
+        self.serving().map_or_else(Instant::now, |serving| serving.deadline)
+    }
+
+    /// The request that is being served.
+    pub fn request(&self) -> Option<Arc<RequestContext>> {
+        self.serving().map(|serving| serving.cx)
+    }
+
+    /// Counts a refusal, and says in the log which line would allow it.
+    pub(super) fn tell(&self, permission: Permission, denied: &Denied) {
         self.counts.denied.count(permission);
-        let serving = self.serving.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        self.denials.tell(denial, serving.as_deref().map(|cx| &cx.trace));
+        self.denials.tell(denied, self.serving().as_ref().map(|serving| &serving.cx.trace));
+    }
+
+    fn serving(&self) -> Option<Serving> {
+        self.serving.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
+
+/// As long as a name in a manifest may be: what is longer was never granted.
+pub(super) const NAME_MAX_BYTES: usize = 63;
 
 #[cfg(test)]
 mod tests {

@@ -1,0 +1,100 @@
+//! A request on its way through its service, until the head of the answer is there.
+//!
+//! Decides when a small body is waited for, and who is late: the service, or the client whose body
+//! it waits for. The service's time stands still while it waits for a client.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use http::{Request, Response, request::Parts};
+use tokio::time::timeout_at;
+
+use crate::{
+    body::{self, Body, BodyError, Fault},
+    context::RequestContext,
+    dispatch::{DispatchError, Dispatched},
+    error::GatewayError,
+    headers,
+    router::Entry,
+};
+
+/// How exactly a deadline is kept that is put off all the time.
+const STEP: Duration = Duration::from_millis(10);
+
+pub(super) struct Started<'a> {
+    answer: Dispatched<'a>,
+    fault: Fault,
+    cx: Arc<RequestContext>,
+}
+
+impl<'a> Started<'a> {
+    /// Forwards a request. Not async, so that the request is moved into the service's future and
+    /// not through ours as well. `due` is when the answer's last byte must be there, but for the
+    /// time in which its body is waited for.
+    pub(super) fn new<B>(
+        (cx, due): (&Arc<RequestContext>, Instant),
+        entry: &'a Entry,
+        limit: u64,
+        mut head: Parts,
+        body: B,
+    ) -> Result<Self, GatewayError>
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BodyError>,
+    {
+        let (body, fault) = body::limited(body, limit, cx.awaited.clone())?;
+        headers::forward(&mut head, cx);
+        let request = Request::from_parts(head, body);
+        let answer = match request.body().is_small() {
+            true => Box::pin(once_whole(entry, cx.clone(), due, request)),
+            false => entry.dispatch.dispatch(cx.clone(), request),
+        };
+        Ok(Self { answer, fault, cx: cx.clone() })
+    }
+
+    /// Waits for the answer's head until `due`, and as much longer as the service has waited for
+    /// its client. Dropping it drops the service's future.
+    pub(super) async fn answer(mut self, due: Instant) -> Result<Response<Body>, GatewayError> {
+        let awaited = &self.cx.awaited;
+        let mut until = awaited.put_off(due);
+        let answered = loop {
+            // The timer is made at once but registered only if the service is not ready.
+            if let Ok(answered) = timeout_at(until.into(), &mut self.answer).await {
+                break Some(answered);
+            }
+            let (later, now) = (awaited.put_off(due), tokio::time::Instant::now().into_std());
+            if later <= now {
+                break None;
+            }
+            until = later.max(now + STEP);
+        };
+        if let Some(error) = self.fault.get() {
+            return Err(error.clone().into()); // whatever the service made of half a body
+        }
+        match answered {
+            Some(answered) => Ok(answered?),
+            None if awaited.is_on() => Err(BodyError::TooSlow.into()),
+            None => Err(GatewayError::DeadlineExceeded),
+        }
+    }
+}
+
+/// Asks the service when the request's small body is here: a client that dribbles occupies nobody,
+/// and takes nothing of the service's time.
+async fn once_whole(
+    entry: &Entry,
+    mut cx: Arc<RequestContext>,
+    due: Instant,
+    request: Request<Body>,
+) -> Result<Response<Body>, DispatchError> {
+    let (head, body) = request.into_parts();
+    let body = body.whole().await?;
+    let put_off = cx.awaited.put_off(due);
+    if put_off > cx.deadline {
+        cx = Arc::new(RequestContext { deadline: put_off, ..(*cx).clone() });
+    }
+    entry.dispatch.dispatch(cx, Request::from_parts(head, body)).await
+}
