@@ -3,12 +3,12 @@
 //! Nothing here can fail. The same for a start and for an applied manifest: a start has nothing
 //! before it, that is all.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use gateway::{gateway::Gateway, listener::Admission};
 
-use super::{Current, Ground, System, next::Prepared};
+use super::{Current, Ground, System, leaving::Leaving, next::Prepared};
 use crate::{
     consumers::Consumers,
     deploy::{Bounds, Deployed, Gone},
@@ -25,7 +25,7 @@ impl System {
             gateway: Arc::new(Gateway::new(table.routes, table.settings)),
             admission: Admission::new(current.manifest.gateway.connections_max),
             current: ArcSwap::from_pointee(current),
-            leaving: Mutex::default(),
+            leaving: Leaving::default(),
             consumers: Consumers::default(),
             relays: Relays::default(),
             turn: Arc::default(),
@@ -56,7 +56,7 @@ impl System {
         }
         self.health().replace(checked);
         let olds = before.into_iter().flat_map(|before| before.services.values());
-        self.leave(olds.clone().filter(|old| !now.services.contains_key(&old.settings.name)), now.manifest.host.drain);
+        self.leaving.leave(olds.clone().filter(|old| !now.services.contains_key(&old.settings.name)), &now);
         // Who is handed events may call, and who may publish is known before anything is carried on.
         self.take_part();
         let is_now =
