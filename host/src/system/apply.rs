@@ -12,6 +12,7 @@ use std::{
 
 use super::{
     Applied, ApplyError, System, change,
+    commit::tell_unrestricted,
     next::{self, Wanted},
 };
 use crate::{deploy::Fate, telemetry::counts::ApplyOutcome};
@@ -93,6 +94,7 @@ impl System {
         let (services, manifest) = (prepared.fates.clone(), prepared.current.applied.clone());
         let done = Done { services, manifest, took: began.elapsed() };
         let gone = self.commit(prepared);
+        tell_unrestricted(&self.current().manifest);
         for warning in &loaded.warnings {
             tracing::warn!(file = %warning.file.display(), "{warning}");
         }

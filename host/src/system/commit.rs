@@ -67,7 +67,6 @@ impl System {
         }
         let (outboxes, events) = (now.backends.databases.outboxes(), now.backends.events.as_ref());
         self.relays.replace(outboxes, events, &now.backends.publishers);
-        tell_unrestricted(&now.manifest);
     }
 
     /// From now on the services that run are handed events and may publish as their settings say.
@@ -94,7 +93,7 @@ impl System {
 }
 
 /// As loud as the log can: on a terminal an error is red.
-fn tell_unrestricted(manifest: &Manifest) {
+pub(super) fn tell_unrestricted(manifest: &Manifest) {
     for service in manifest.services.values().filter(|service| service.grants.is_unrestricted()) {
         tracing::error!(service = %service.name, unrestricted = true, "a service may reach everything (`net = true`), this machine and its neighbours too; for development only");
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{
     Ground, NextError, System,
+    commit::tell_unrestricted,
     next::{self, Wanted},
 };
 use crate::deploy::Watch;
@@ -20,6 +21,8 @@ impl System {
         digest: String,
         watch: &Arc<dyn Watch>,
     ) -> Result<Arc<Self>, NextError> {
+        // Long before the host says that it is ready.
+        tell_unrestricted(&manifest);
         let wanted = Wanted { manifest, digest, by: MANIFEST.into() };
         let prepared = next::next(&ground, None, wanted, Some(watch)).await?;
         // From here on nothing can fail.
