@@ -18,7 +18,7 @@ pub use compilers::Compilers;
 pub use idle::{GiveUp, IdleInstances};
 pub use memory::{GuestMemory, Reservation};
 
-/// How large the engine must be; worked out from a manifest by `serve`.
+/// How large the engine must be; worked out from a manifest by `system`.
 #[derive(Debug, Clone, Copy)]
 pub struct EngineSettings {
     /// Instances that may exist at once, of all services together.

@@ -34,6 +34,7 @@ mod instantiate;
 mod leave;
 mod ramp;
 mod run;
+mod share;
 mod traffic;
 mod upload;
 mod version;

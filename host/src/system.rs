@@ -6,10 +6,7 @@
 //! `commit`). Only the build of a service changes in place, in the one store of its `Service`
 //! (`swap`, `ramp`). Sockets and signals are `serve`'s.
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use gateway::{connection::KeepAlive, gateway::Gateway, listener::Admission};
@@ -18,6 +15,7 @@ mod apply;
 mod backends;
 mod change;
 mod commit;
+mod current;
 mod document;
 mod error;
 mod explain;
@@ -28,25 +26,23 @@ mod next;
 mod probes;
 mod ramp;
 mod routes;
+mod start;
 mod swap;
 
 pub use apply::Done;
+pub use current::{Applied, Current};
 pub use error::{ApplyError, NextError, StartError};
 pub use explain::{Authentication, Explanation, explain};
 pub use ground::{Ground, Surroundings};
 pub use swap::{Step, SwapError, SwapOptions, Swapped};
 
-use self::document::Document;
 use crate::{
     consumers::Consumers,
-    deploy::{Loader, Services, Watch},
+    deploy::{Loader, Services},
     health::Health,
 };
-use ::backend::{Backends, outbox::Relays};
+use backend::outbox::Relays;
 use leaving::Leaving;
-use limits::Limits;
-use manifest::Manifest;
-use next::Wanted;
 
 /// Everything that runs together, and what it takes to change it.
 pub struct System {
@@ -58,58 +54,14 @@ pub struct System {
     /// Of the gateway's connections.
     pub keep_alive: KeepAlive,
     /// Services that an applied manifest removed, for those who still call them.
-    leaving: Mutex<Vec<Leaving>>,
+    leaving: Leaving,
     consumers: Consumers,
     relays: Relays,
     /// Held by whoever makes another [`Current`]: one at a time.
     turn: Arc<tokio::sync::Mutex<()>>,
 }
 
-/// What runs at one moment.
-#[derive(Clone)]
-pub struct Current {
-    pub manifest: Arc<Manifest>,
-    pub applied: Arc<Applied>,
-    pub services: Arc<Services>,
-    /// What new builds reach; those that run keep what they have.
-    pub backends: Arc<Backends>,
-    limits: Arc<Limits>,
-    document: Arc<Document>,
-}
-
-/// Where the manifest that runs came from, for `status`.
-#[derive(Debug, Clone, serde::Serialize)]
-pub struct Applied {
-    pub file: std::path::PathBuf,
-    /// Of the text that runs; the file may say something else by now.
-    pub digest: String,
-    /// RFC 3339, UTC.
-    pub at: String,
-    /// The name of the token that applied it; `manifest` since a start.
-    pub by: String,
-    /// Keys of it that take effect with a restart only.
-    pub restart: Vec<String>,
-}
-
-/// Who wants what a start runs, in histories and in `status`.
-const MANIFEST: &str = "manifest";
-
 impl System {
-    /// Everything that `manifest` describes, or nothing: what was started for it is stopped again.
-    pub async fn start(
-        ground: Ground,
-        manifest: Manifest,
-        digest: String,
-        watch: &Arc<dyn Watch>,
-    ) -> Result<Arc<Self>, NextError> {
-        let wanted = Wanted { manifest, digest, by: MANIFEST.into() };
-        let prepared = next::next(&ground, None, wanted, Some(watch)).await?;
-        // From here on nothing can fail.
-        let (system, gone) = Self::begin(ground, prepared);
-        system.forget(gone).await;
-        Ok(Arc::new(system))
-    }
-
     /// What runs now.
     pub fn current(&self) -> Arc<Current> {
         self.current.load_full()
@@ -133,7 +85,7 @@ impl System {
     /// call any more.
     pub fn tend(&self) {
         self.services().values().for_each(|deployed| deployed.service.drop_idle());
-        self.part();
+        self.leaving.part(&self.current());
     }
 
     /// No service is handed an event any more; what is being handled ends within `drain`. Cancel safe.

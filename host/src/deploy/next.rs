@@ -6,44 +6,20 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use bytes::Bytes;
 use tokio::{sync::Semaphore, task::JoinSet};
 
 mod coming;
+mod note;
+
+pub use coming::{Fate, Watch};
 
 use super::{DeployError, Loader, Services};
-use crate::component::{Digest, Entry, History};
+use crate::component::History;
 use backend::Backends;
 use coming::{Before, Coming, Ready};
 use document::problem::chain;
 use manifest::{Manifest, ServiceSettings};
-
-/// What a person may be told while components load.
-pub trait Watch: Send + Sync + 'static {
-    fn loading(&self, service: &str);
-    fn loaded(&self, service: &str, cached: bool);
-}
-
-/// What a manifest means for a service that ran before it, or for one that did not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Fate {
-    Kept,
-    Changed,
-    Added,
-    Removed,
-}
-
-impl std::fmt::Display for Fate {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Kept => "kept",
-            Self::Changed => "changed",
-            Self::Added => "added",
-            Self::Removed => "removed",
-        })
-    }
-}
+use note::Note;
 
 /// Which services are wanted, beside which.
 pub struct Plan<'a> {
@@ -64,15 +40,6 @@ pub struct Next {
     pub services: Services,
     pub fates: BTreeMap<Arc<str>, Fate>,
     notes: Vec<Note>,
-}
-
-/// What is written down of a service before it goes live.
-struct Note {
-    settings: Arc<ServiceSettings>,
-    build: Option<Bytes>,
-    file: Digest,
-    live: Digest,
-    entry: Option<Entry>,
 }
 
 impl Plan<'_> {

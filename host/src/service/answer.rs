@@ -6,10 +6,10 @@
 //! the guest is gone even if nobody asks for the body any more.
 
 mod streaming;
+mod work;
 
 use std::{
     future::poll_fn,
-    sync::Arc,
     task::{Context, Poll, Waker},
 };
 
@@ -20,19 +20,10 @@ use http_body::Frame;
 use http_body_util::BodyExt;
 use wasmtime_wasi_http::WasiBody;
 
-use super::{Failure, Version, breaker::Admitted, gate::Permit, leave::Timer, run::GuestRun};
+use super::{Failure, leave::Timer, run::GuestRun};
 use crate::{instance::Instance, telemetry::counts::Trouble};
-use streaming::Streaming;
-
-/// A guest at work, and what its request holds while it is.
-pub(super) struct Work {
-    pub(super) run: GuestRun,
-    pub(super) version: Arc<Version>,
-    pub(super) permit: Permit,
-    pub(super) admitted: Admitted,
-    /// The request was a HEAD: whatever body there is, is not sent.
-    pub(super) head_only: bool,
-}
+use streaming::{Streaming, poll_here};
+pub(super) use work::Work;
 
 /// Runs the guest as far as its response head. Cancel safe: dropping it ends the guest.
 pub(super) async fn head(mut work: Work) -> Result<Response<Body>, Failure> {
@@ -123,14 +114,4 @@ async fn discarded(mut body: Streaming) -> Result<(), Failure> {
         frame.map_err(|error| Failure::NoAnswer(error.to_string()))?;
     }
     Ok(())
-}
-
-/// Polls a body of wasmtime's without tokio's budget for one task: its channels say pending when
-/// that is used up, which here would be taken for a body without an end.
-fn poll_here(
-    body: &mut WasiBody,
-    cx: &mut Context<'_>,
-) -> Poll<Option<Result<Frame<Bytes>, wasmtime_wasi_http::Error>>> {
-    let next = std::pin::pin!(tokio::task::unconstrained(body.frame()));
-    next.poll(cx)
 }

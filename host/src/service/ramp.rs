@@ -1,7 +1,7 @@
 //! A new build that gets a share of a service's requests while the old one goes on.
 //!
 //! Decides which of the two answers a request, and counts how both do over a window of time. What
-//! follows from that is `deploy`'s decision. The same trace always meets the same build while
+//! follows from that is `system`'s decision. The same trace always meets the same build while
 //! the share stays or grows.
 
 use std::{
@@ -18,7 +18,7 @@ mod end;
 pub use arm::{Arm, ArmCounts};
 use end::End;
 
-use super::{Breaker, Service, Version, breaker::Admitted};
+use super::{Breaker, Version, breaker::Admitted};
 
 /// A build on its way to being live.
 pub struct Ramp {
@@ -81,58 +81,6 @@ impl Ramp {
     /// Why it ended, when it does. Cancel safe.
     pub async fn ended(&self) -> String {
         self.end.said().await
-    }
-}
-
-impl Service {
-    /// From now on `ramp` gets its share of the requests. One that had it before is superseded.
-    pub fn begin(&self, ramp: Arc<Ramp>) {
-        ramp.version.admit_requests();
-        let by = ramp.version.text().to_owned();
-        if let Some(before) = self.ramp.swap(Some(ramp)) {
-            before.version.withdraw();
-            before.end(format!("superseded by {by}"));
-        }
-    }
-
-    /// The version that is on its way, if one is.
-    pub fn ramp(&self) -> Option<Arc<Ramp>> {
-        self.ramp.load_full()
-    }
-
-    /// Gives all requests back to the live version, at once. None: there was no ramp, or its end is
-    /// decided already.
-    pub fn end_ramp(&self, reason: &str) -> Option<Arc<Ramp>> {
-        let ramp = self.ramp.load_full()?;
-        let first = ramp.end(reason.to_owned());
-        first.then(|| {
-            self.drop_ramp(&ramp);
-            ramp
-        })
-    }
-
-    /// `ramp` has ended: its build gets no more requests.
-    pub fn drop_ramp(&self, ramp: &Arc<Ramp>) {
-        self.ramp.compare_and_swap(&Some(ramp.clone()), None);
-        ramp.version.withdraw();
-    }
-
-    /// The live version, or the one on its way where a trace is in its share.
-    pub(super) fn chosen(&self, trace_id: u128, admitted: Admitted) -> Chosen {
-        let Some(ramp) = &*self.ramp.load() else {
-            return Chosen { version: self.version(), admitted, arm: None };
-        };
-        let own = if ramp.takes(trace_id) { ramp.breaker.admit().ok() } else { None };
-        match own {
-            Some(own) => {
-                let arm = Some(ramp.new.clone());
-                Chosen { version: ramp.version.clone(), admitted: own.of(ramp.new.clone()), arm }
-            }
-            None => {
-                let arm = Some(ramp.old.clone());
-                Chosen { version: self.version(), admitted: admitted.of(ramp.old.clone()), arm }
-            }
-        }
     }
 }
 

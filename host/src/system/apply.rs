@@ -12,10 +12,10 @@ use std::{
 
 use super::{
     Applied, ApplyError, System, change,
+    commit::tell_unrestricted,
     next::{self, Wanted},
 };
 use crate::{deploy::Fate, telemetry::counts::ApplyOutcome};
-use ::document::problem::Problems;
 use manifest::{Confines, Loaded, Manifest};
 
 /// A manifest that runs now.
@@ -34,13 +34,12 @@ impl System {
     pub async fn apply(&self, text: String, by: Arc<str>) -> Result<Done, ApplyError> {
         let Ok(_turn) = self.turn.try_lock() else { return self.counted(Err(ApplyError::Busy)) };
         let began = Instant::now();
-        let (running, file) = (self.current().manifest.clone(), self.ground.given.file.clone());
-        let (environment, oversight) = (self.ground.given.environment.clone(), self.ground.given.oversight.clone());
+        let (running, given) = (self.current().manifest.clone(), self.ground.given.clone());
         let reading = move || {
-            let here = Manifest::load(&file, &environment).ok().map(|loaded| loaded.manifest);
+            let here = Manifest::load(&given.file, &given.environment).ok().map(|loaded| loaded.manifest);
             let confines = Confines::of([Some(&*running), here.as_ref()].into_iter().flatten());
-            let loaded = Manifest::load_sent(&file, &text, &environment, &confines);
-            let loaded = loaded.and_then(|loaded| loaded.overseen(&oversight)).map_err(ApplyError::Wrong)?;
+            let loaded = Manifest::load_sent(&given.file, &text, &given.environment, &confines);
+            let loaded = loaded.and_then(|loaded| loaded.overseen(&given.oversight)).map_err(ApplyError::Wrong)?;
             match change::refused(&running, &loaded.manifest, here.as_ref()) {
                 refused if refused.is_empty() => Ok(loaded),
                 refused => Err(ApplyError::Refused(refused)),
@@ -56,11 +55,12 @@ impl System {
     pub async fn apply_file(&self, by: Arc<str>) -> Result<Done, ApplyError> {
         let began = Instant::now();
         let _turn = self.turn.lock().await;
-        let (file, environment) = (self.ground.given.file.clone(), self.ground.given.environment.clone());
-        let oversight = self.ground.given.oversight.clone();
-        let under = move |loaded: Loaded| loaded.overseen(&oversight);
-        let reading = move || -> Result<Loaded, Problems> { Manifest::load(&file, &environment).and_then(under) };
-        self.counted(self.take_over(|| reading().map_err(ApplyError::Wrong), by, began).await)
+        let given = self.ground.given.clone();
+        let reading = move || {
+            let loaded = Manifest::load(&given.file, &given.environment);
+            loaded.and_then(|loaded| loaded.overseen(&given.oversight)).map_err(ApplyError::Wrong)
+        };
+        self.counted(self.take_over(reading, by, began).await)
     }
 
     fn counted(&self, outcome: Result<Done, ApplyError>) -> Result<Done, ApplyError> {
@@ -94,6 +94,7 @@ impl System {
         let (services, manifest) = (prepared.fates.clone(), prepared.current.applied.clone());
         let done = Done { services, manifest, took: began.elapsed() };
         let gone = self.commit(prepared);
+        tell_unrestricted(&self.current().manifest);
         for warning in &loaded.warnings {
             tracing::warn!(file = %warning.file.display(), "{warning}");
         }

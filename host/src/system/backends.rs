@@ -7,7 +7,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use super::{Current, Ground, NextError};
-use ::backend::{
+use backend::{
     Backends,
     events::Events,
     identity::Identities,
@@ -15,7 +15,7 @@ use ::backend::{
     postgres::{Databases, Progress},
     redis::Stores,
 };
-use ::document::problem::chain;
+use document::problem::chain;
 use grant::{DatabaseGrant, Granted};
 use manifest::{Manifest, RedisPlace, ServiceSettings};
 

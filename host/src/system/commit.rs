@@ -3,18 +3,18 @@
 //! Nothing here can fail. The same for a start and for an applied manifest: a start has nothing
 //! before it, that is all.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use gateway::{connection::KeepAlive, gateway::Gateway, listener::Admission};
 
-use super::{Current, Ground, System, next::Prepared};
+use super::{Current, Ground, System, leaving::Leaving, next::Prepared};
 use crate::{
     consumers::Consumers,
     deploy::{Bounds, Deployed, Gone},
     health::Checked,
 };
-use ::backend::outbox::{Publisher, Relays};
+use backend::outbox::{Publisher, Relays};
 use manifest::{Manifest, ServiceSettings};
 
 impl System {
@@ -26,7 +26,7 @@ impl System {
             admission: Admission::new(current.manifest.gateway.connections_max),
             keep_alive: KeepAlive::new(current.manifest.gateway.keep_alive),
             current: ArcSwap::from_pointee(current),
-            leaving: Mutex::default(),
+            leaving: Leaving::default(),
             consumers: Consumers::default(),
             relays: Relays::default(),
             turn: Arc::default(),
@@ -58,7 +58,7 @@ impl System {
         }
         self.health().replace(checked);
         let olds = before.into_iter().flat_map(|before| before.services.values());
-        self.leave(olds.clone().filter(|old| !now.services.contains_key(&old.settings.name)), now.manifest.host.drain);
+        self.leaving.leave(olds.clone().filter(|old| !now.services.contains_key(&old.settings.name)), &now);
         // Who is handed events may call, and who may publish is known before anything is carried on.
         self.take_part();
         let is_now =
@@ -69,7 +69,6 @@ impl System {
         }
         let (outboxes, events) = (now.backends.databases.outboxes(), now.backends.events.as_ref());
         self.relays.replace(outboxes, events, &now.backends.publishers);
-        tell_unrestricted(&now.manifest);
     }
 
     /// From now on the services that run are handed events and may publish as their settings say.
@@ -96,7 +95,7 @@ impl System {
 }
 
 /// As loud as the log can: on a terminal an error is red.
-fn tell_unrestricted(manifest: &Manifest) {
+pub(super) fn tell_unrestricted(manifest: &Manifest) {
     for service in manifest.services.values().filter(|service| service.grants.is_unrestricted()) {
         tracing::error!(service = %service.name, unrestricted = true, "a service may reach everything (`net = true`), this machine and its neighbours too; for development only");
     }

@@ -11,7 +11,6 @@ use gateway::{
 use http::{Request, StatusCode};
 use serde_json::Value;
 
-use super::System;
 use crate::{deploy::Services, health, openapi};
 
 /// The document of one set of services.
@@ -27,14 +26,11 @@ impl Document {
         let merged = ArcSwap::from_pointee(merge(system, services));
         Self { system: system.to_owned(), merged, merging: Mutex::default() }
     }
-}
 
-impl System {
-    /// A build has changed, and with it perhaps what it says of itself.
-    pub(super) fn describe_anew(&self) {
-        let now = self.current();
-        let _one_at_a_time = now.document.merging.lock().unwrap_or_else(PoisonError::into_inner);
-        now.document.merged.store(Arc::new(merge(&now.document.system, &now.services)));
+    /// A build of `services` has changed, and with it perhaps what it says of itself.
+    pub(super) fn merge_anew(&self, services: &Services) {
+        let _one_at_a_time = self.merging.lock().unwrap_or_else(PoisonError::into_inner);
+        self.merged.store(Arc::new(merge(&self.system, services)));
     }
 }
 

@@ -4,8 +4,8 @@ use std::io;
 
 use super::routes::own_paths;
 use crate::{component::ArtifactsError, deploy::DeployError, engine::EngineError};
-use ::backend::{embedded::FolderError, http::RootsError, identity::IssuerError, postgres, redis};
-use ::document::problem::{Problems, chain};
+use backend::{embedded::FolderError, http::RootsError, identity::IssuerError, postgres, redis};
+use document::problem::{Problems, chain};
 
 /// Why a host has no ground to run a system on. Nothing is left running.
 #[derive(Debug, thiserror::Error)]

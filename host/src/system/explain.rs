@@ -21,7 +21,7 @@ use http_body_util::{BodyExt, Full};
 use serde::Serialize;
 
 use super::routes;
-use ::backend::identity::Identities;
+use backend::identity::Identities;
 use manifest::{Access, Manifest, RouteSettings, Target};
 
 /// The decision about one request.

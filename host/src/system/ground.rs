@@ -14,13 +14,14 @@ use crate::{
     engine::{Compilers, Engine, EngineSettings},
     health::{Checked, Health},
 };
-use ::backend::{
+use backend::{
     embedded::{self, DataFolder},
     http::Outbound,
 };
 use manifest::{Environment, Manifest, Oversight};
 
 /// What a system is given from outside; read once.
+#[derive(Clone)]
 pub struct Surroundings {
     /// The manifest's file as the user wrote it: messages call it so.
     pub file: PathBuf,

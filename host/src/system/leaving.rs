@@ -2,50 +2,53 @@
 //! at work can still call them for a while.
 
 use std::{
-    sync::{Arc, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
 };
 
 use gateway::call::Callee;
 
-use super::System;
+use super::Current;
 use crate::deploy::Deployed;
 
-/// A service that is not in the manifest any more, until its last callers are done.
-pub(super) struct Leaving {
+/// Those that are not in the manifest any more, until their last callers are done.
+#[derive(Default)]
+pub(super) struct Leaving(Mutex<Vec<Leaver>>);
+
+struct Leaver {
     callee: Arc<Callee>,
     until: Instant,
 }
 
-impl System {
+impl Leaving {
     /// Lets those go whose time to be called is over.
-    pub fn part(&self) {
-        let mut leaving = self.leaving();
-        if leaving.iter().any(|leaving| leaving.until <= Instant::now()) {
-            leaving.retain(|leaving| leaving.until > Instant::now());
+    pub(super) fn part(&self, now: &Current) {
+        let mut leaving = self.lock();
+        if leaving.iter().any(|leaver| leaver.until <= Instant::now()) {
+            leaving.retain(|leaver| leaver.until > Instant::now());
             drop(leaving);
-            self.direct();
+            self.direct(now);
         }
     }
 
-    /// From now on these can be called by those at work only, for `drain`.
-    pub(super) fn leave<'a>(&self, gone: impl Iterator<Item = &'a Arc<Deployed>>, drain: Duration) {
-        let until = Instant::now() + drain;
-        self.leaving().extend(gone.map(|old| Leaving { callee: old.callee.clone(), until }));
-        self.direct();
+    /// From now on `gone` can be called by those at work only, for `host.drain`, and the services of
+    /// `now` are where callers find them.
+    pub(super) fn leave<'a>(&self, gone: impl Iterator<Item = &'a Arc<Deployed>>, now: &Current) {
+        let until = Instant::now() + now.manifest.host.drain;
+        self.lock().extend(gone.map(|old| Leaver { callee: old.callee.clone(), until }));
+        self.direct(now);
     }
 
     /// Tells callers where services are now.
-    fn direct(&self) {
-        let leaving = self.leaving();
-        let old = leaving.iter().map(|leaving| leaving.callee.clone());
-        let services = self.services();
+    fn direct(&self, now: &Current) {
+        let leaving = self.lock();
+        let old = leaving.iter().map(|leaver| leaver.callee.clone());
         // Later ones win: a service that is back is the new one.
-        let all = old.chain(services.values().map(|deployed| deployed.callee.clone()));
-        self.current().backends.directory.replace(all);
+        let all = old.chain(now.services.values().map(|deployed| deployed.callee.clone()));
+        now.backends.directory.replace(all);
     }
 
-    fn leaving(&self) -> MutexGuard<'_, Vec<Leaving>> {
-        self.leaving.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Vec<Leaver>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

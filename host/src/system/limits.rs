@@ -11,7 +11,7 @@ use std::{
 
 use gateway::limit::{Limit, Memory, Rate, SharedLimit, Store};
 
-use ::backend::{Backends, redis};
+use backend::{Backends, redis};
 use manifest::Manifest;
 
 /// Makes limits and knows those in use.

@@ -17,7 +17,7 @@ use crate::{
     deploy::{self, Fate, Gone, Plan, Turn, Watch},
     health::Checked,
 };
-use ::backend::Backends;
+use backend::Backends;
 use manifest::{Manifest, ServiceSettings};
 
 /// A manifest that shall run.

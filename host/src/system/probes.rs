@@ -9,7 +9,7 @@ use crate::{
     deploy::{Deployed, Services},
     health::{Cached, Checked, ServiceHealth},
 };
-use ::backend::{Backends, keyvalue::KeyValues, postgres::Databases, redis::Store};
+use backend::{Backends, keyvalue::KeyValues, postgres::Databases, redis::Store};
 use manifest::Manifest;
 
 pub(super) fn of(manifest: &Manifest, services: &Services, backends: &Backends) -> Checked {

@@ -10,9 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
-
-use super::{SwapError, Swapped, System};
+use super::{SwapError, Swapped, System, swap::Sent};
 use crate::{
     component::{Outcome, changes},
     deploy::{Deployed, Turn, entry},
@@ -26,12 +24,6 @@ use manifest::RampSettings;
 const LOOK: Duration = Duration::from_millis(50);
 /// A build that nobody asks for so long in one step is taken back.
 const STEP_MAX: Duration = Duration::from_secs(60 * 60);
-
-/// A build that was sent, and who sent it.
-pub(super) struct Sent {
-    pub(super) wasm: Bytes,
-    pub(super) by: Arc<str>,
-}
 
 /// A ramp and what it is about.
 struct Climb {

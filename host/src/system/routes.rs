@@ -15,11 +15,15 @@ use gateway::{
 
 mod pages;
 
+use pages::{OwnPage, PublicKeys};
 pub(super) use pages::{own_pages, own_paths};
 
 use super::{NextError, document::Document, limits::Limits};
-use crate::{deploy::Services, health::Health};
-use ::backend::identity::Identities;
+use crate::{
+    deploy::Services,
+    health::{Health, Pages},
+};
+use backend::identity::Identities;
 use manifest::{self, GatewaySettings, Manifest, PartSettings, RouteSettings, Target};
 
 /// The routes of a manifest, and what holds for all of them.
@@ -35,6 +39,16 @@ pub(super) struct Behind<'a> {
     pub(super) identities: &'a Arc<Identities>,
     pub(super) document: &'a Arc<Document>,
     pub(super) limits: &'a Limits,
+}
+
+impl Behind<'_> {
+    fn page(&self, page: OwnPage) -> Arc<dyn Dispatch> {
+        match page {
+            OwnPage::Health(page) => Arc::new(Pages { health: self.health.clone(), page }),
+            OwnPage::Document => self.document.clone(),
+            OwnPage::Keys => Arc::new(PublicKeys(self.identities.clone())),
+        }
+    }
 }
 
 /// What the gateway of a manifest goes by.

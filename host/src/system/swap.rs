@@ -14,7 +14,7 @@ use bytes::Bytes;
 mod error;
 mod fitting;
 
-use super::{System, ramp::Sent};
+use super::System;
 use crate::{
     component::{Accepted, Changes, Digest, Entry, Outcome, changes},
     deploy::{Deployed, Turn, entry, now, permitted, smoke},
@@ -23,6 +23,7 @@ use crate::{
 };
 use document::problem::chain;
 pub use error::{Step, SwapError};
+pub use fitting::SwapOptions;
 
 /// A build that went live.
 #[derive(Debug, Clone)]
@@ -43,13 +44,10 @@ pub struct Swapped {
     pub steps: Vec<u8>,
 }
 
-/// How a build is to go live.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct SwapOptions {
-    /// By shares of the requests.
-    pub ramp: bool,
-    /// It gets what it needs beyond the manifest; otherwise it is refused then.
-    pub accept: bool,
+/// A build that was sent, and who sent it.
+pub(super) struct Sent {
+    pub(super) wasm: Bytes,
+    pub(super) by: Arc<str>,
 }
 
 impl System {
@@ -175,7 +173,8 @@ impl System {
 
     pub(super) fn go_live(&self, deployed: &Deployed, version: Arc<Version>, turn: Turn, began: Instant) -> Swapped {
         let replaced = deployed.service.replace(version.clone());
-        self.describe_anew();
+        let now = self.current();
+        now.document.merge_anew(&now.services);
         drop(turn);
         let swapped = Swapped {
             service: deployed.settings.name.clone(),

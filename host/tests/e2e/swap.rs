@@ -306,6 +306,30 @@ fn a_restart_runs_the_last_swap_until_the_manifests_file_changes() {
 }
 
 #[test]
+fn a_start_that_fails_writes_nothing_down() {
+    let folder = crate::harness::place();
+    let (component, other) = (folder.path().join("own.wasm"), folder.path().join("other.wasm"));
+    let original = fs::read(components().join("probe.wasm")).unwrap();
+    fs::write(&component, &original).unwrap();
+    let manifest = probe("").replace("COMPONENTS/probe.wasm", component.to_str().unwrap());
+    let host = Host::running_in(folder, &manifest);
+    let first = version(&host.get("/"));
+
+    fs::write(&component, build(&original, 1)).unwrap();
+    fs::write(&other, "no component").unwrap();
+    let broken = format!("{manifest}[services.other]\ncomponent = \"{}\"\n", other.display());
+    let failed = Host::start(host.stop(), &broken).err().expect("one of its services is no component");
+    assert!(failed.errors.contains("cannot start service `other`"), "{}", failed.errors);
+
+    fs::write(&component, &original).unwrap();
+    let host = Host::running_in(failed.folder, &manifest);
+    assert_eq!(version(&host.get("/")), first);
+    let versions = host.admin("GET", "/v1/services/probe/versions", b"").json();
+    assert_eq!(versions["data"].as_array().unwrap().len(), 1, "{versions}");
+    assert_eq!(host.admin("POST", "/v1/services/probe/rollback", b"").status, 409, "nothing else was ever live");
+}
+
+#[test]
 fn killed_at_any_point_of_a_swap_a_host_restarts_with_one_of_the_two_builds() {
     let mut folder = crate::harness::place();
     let manifest = probe(REUSE);

@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{Fate, Note, Watch};
+use super::note::Note;
 use crate::{
     component::{Digest, Entry, Outcome, Start},
     deploy::{DeployError, Deployed, Loader, Origin, entry, smoke},
@@ -17,6 +17,33 @@ use crate::{
 use backend::Backends;
 use document::problem::chain;
 use manifest::ServiceSettings;
+
+/// What a person may be told while components load.
+pub trait Watch: Send + Sync + 'static {
+    fn loading(&self, service: &str);
+    fn loaded(&self, service: &str, cached: bool);
+}
+
+/// What a manifest means for a service that ran before it, or for one that did not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fate {
+    Kept,
+    Changed,
+    Added,
+    Removed,
+}
+
+impl std::fmt::Display for Fate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Kept => "kept",
+            Self::Changed => "changed",
+            Self::Added => "added",
+            Self::Removed => "removed",
+        })
+    }
+}
 
 /// One service that is wanted.
 pub(super) struct Coming {

@@ -9,10 +9,11 @@ use std::{
 use bytes::Bytes;
 use gateway::body::BodyError;
 use http_body::Frame;
+use http_body_util::BodyExt;
 use tokio::task::JoinHandle;
 use wasmtime_wasi_http::WasiBody;
 
-use super::{Work, poll_here};
+use super::Work;
 use crate::{
     instance::Instance,
     service::{
@@ -201,6 +202,16 @@ impl Drop for Streaming {
 
 fn lock(guest: &Mutex<Guest>) -> MutexGuard<'_, Guest> {
     guest.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Polls a body of wasmtime's without tokio's budget for one task: its channels say pending when
+/// that is used up, which here would be taken for a body without an end.
+pub(super) fn poll_here(
+    body: &mut WasiBody,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Result<Frame<Bytes>, wasmtime_wasi_http::Error>>> {
+    let next = std::pin::pin!(tokio::task::unconstrained(body.frame()));
+    next.poll(cx)
 }
 
 #[cfg(test)]

@@ -14,9 +14,8 @@ use gateway::{
 };
 use http::{HeaderValue, Method, Request, StatusCode, header};
 
-use super::Behind;
-use crate::health::{self, Page, Pages};
-use ::backend::identity::Identities;
+use crate::health::{self, Page};
+use backend::identity::Identities;
 use manifest::Manifest;
 
 /// What a page of the host shows.
@@ -61,16 +60,6 @@ fn entry(path: &str, page: OwnPage, dispatch: Arc<dyn Dispatch>) -> Entry {
     Entry { route, dispatch, exempt, access, limit: None, label, counts: Arc::default() }
 }
 
-impl Behind<'_> {
-    pub(super) fn page(&self, page: OwnPage) -> Arc<dyn Dispatch> {
-        match page {
-            OwnPage::Health(page) => Arc::new(Pages { health: self.health.clone(), page }),
-            OwnPage::Document => self.document.clone(),
-            OwnPage::Keys => Arc::new(PublicKeys(self.identities.clone())),
-        }
-    }
-}
-
 /// The host's own pages, also at every host that a route names: a route for all of a host's paths
 /// must not take them.
 fn at_all_hosts(manifest: &Manifest, pages: Vec<Entry>) -> Vec<Entry> {
@@ -87,7 +76,7 @@ fn at_all_hosts(manifest: &Manifest, pages: Vec<Entry>) -> Vec<Entry> {
 }
 
 /// The public keys of this host, as they are now.
-struct PublicKeys(Arc<Identities>);
+pub(super) struct PublicKeys(pub(super) Arc<Identities>);
 
 /// How long others may go on with what they fetched. A new key signs at once, so a verifier must
 /// ask again for a key it does not know.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::OwnedMutexGuard;
 
-use super::{SwapError, SwapOptions};
+use super::SwapError;
 use crate::{
     component::Component,
     deploy::{self, Deployed, permitted},
@@ -12,6 +12,15 @@ use crate::{
 };
 use backend::Backends;
 use manifest::ServiceSettings;
+
+/// How a build is to go live.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SwapOptions {
+    /// By shares of the requests.
+    pub ramp: bool,
+    /// It gets what it needs beyond the manifest; otherwise it is refused then.
+    pub accept: bool,
+}
 
 /// The settings that a build runs with.
 pub(super) struct Fitting {
