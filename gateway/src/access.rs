@@ -7,7 +7,7 @@ use std::sync::Arc;
 use http::{Method, StatusCode, request::Parts, uri::PathAndQuery};
 use tracing::{Level, info};
 
-use crate::{context::RequestContext, router::Entry};
+use crate::context::RequestContext;
 
 /// What nginx logs for a client that left before its answer; there is no standard for it.
 const CLIENT_GONE: u16 = 499;
@@ -37,8 +37,8 @@ impl Asked {
 }
 
 impl Record {
-    pub(crate) fn new(asked: Asked, cx: Arc<RequestContext>, entry: Option<&Entry>) -> Self {
-        let route = entry.map(|entry| (entry.label.clone(), entry.route.path.to_string()));
+    /// `route` is its label and path.
+    pub(crate) fn new(asked: Asked, cx: Arc<RequestContext>, route: Option<(Arc<str>, String)>) -> Self {
         Self { method: asked.method, target: asked.target, cx, route, status: None, complete: false }
     }
 

@@ -126,7 +126,8 @@ impl Gateway {
         cx.identity = entrance.identity;
         let cx = Arc::new(cx);
         let tally = Tally::new(self.counted(matched, entry.as_ref().err()), &head.method, received);
-        let record = asked.map(|asked| Record::new(asked, cx.clone(), entry.as_ref().ok().copied()));
+        let route = || entry.as_ref().ok().map(|entry| (entry.label.clone(), entry.route.path.to_string()));
+        let record = asked.map(|asked| Record::new(asked, cx.clone(), route()));
         let mut held = Held::new(cx.clone(), permit, record, Some(tally));
 
         let started = entry.and_then(|entry| Started::new(&cx, entry, limit, head, body));
@@ -160,7 +161,7 @@ impl Gateway {
 
     /// Where a request is counted; why it was not let in, if it was not, is counted at once.
     fn counted(&self, matched: Option<&Entry>, refused: Option<&GatewayError>) -> Arc<RouteCounts> {
-        if let Some(refusal) = refused.and_then(Refusal::of) {
+        if let Some(refusal) = refused.and_then(GatewayError::refusal) {
             self.counts.refused.count(refusal);
         }
         matched.map_or(&self.counts.unmatched, |entry| &entry.counts).clone()

@@ -51,15 +51,10 @@ pub const CIRCLES: &[Known] = &[
     Known {
         krate: "gateway",
         files: &[
-            "access.rs",
             "body.rs",
             "body/held.rs",
             "body/limited.rs",
-            "counts.rs",
-            "counts/label.rs",
-            "counts/route.rs",
             "dispatch.rs",
-            "error.rs",
             "headers.rs",
             "router.rs",
             "router/trie.rs",
