@@ -106,14 +106,7 @@ pub const CIRCLES: &[Known] = &[
             "service/run.rs",
         ],
     },
-    Known { krate: "components/orders", files: &["check.rs", "creation.rs", "key.rs", "store.rs"] },
-    Known { krate: "components/products", files: &["lib.rs", "stock.rs"] },
     Known { krate: "components/sdk", files: &["call.rs", "call/wire.rs"] },
-    Known { krate: "components/sdk", files: &["error.rs", "keyvalue.rs", "messaging.rs", "postgres.rs"] },
-    Known {
-        krate: "components/sdk",
-        files: &["fields.rs", "handler.rs", "page.rs", "query.rs", "reply.rs", "request.rs"],
-    },
 ];
 
 /// Files of more than 400 lines.
