@@ -35,13 +35,11 @@ use tokio::{
 
 use grant::{Grants, net::Destination};
 
-use connector::{CONNECT_TIMEOUT, Connector};
+use connector::{CONNECT_TIMEOUT, CONNECT_TIMEOUT_MAX, Connector};
 pub use error::SendError;
 pub use resolve::Resolver;
 pub use tls::RootsError;
 
-/// The longest a connection may take, whatever the guest asks for: names, TCP and TLS together.
-const CONNECT_TIMEOUT_MAX: Duration = Duration::from_secs(5);
 const IDLE_PER_HOST_MAX: usize = 16;
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 const HEAD_MAX_BYTES: u32 = 64 << 10;

@@ -38,15 +38,9 @@ pub const CIRCLES: &[Known] = &[
     },
     Known { krate: "crates/backend", files: &["events.rs", "events/hosts.rs", "events/publish.rs"] },
     Known { krate: "crates/backend", files: &["events/claim.rs", "events/take.rs"] },
-    Known { krate: "crates/backend", files: &["http.rs", "http/connector.rs"] },
     Known {
         krate: "crates/backend",
         files: &["keyvalue.rs", "keyvalue/bounds.rs", "keyvalue/keys.rs", "keyvalue/write.rs"],
-    },
-    Known { krate: "crates/backend", files: &["outbox.rs", "outbox/schema.rs"] },
-    Known {
-        krate: "crates/backend",
-        files: &["postgres/batch.rs", "postgres/client.rs", "postgres/exchange.rs", "postgres/transaction.rs"],
     },
     Known {
         krate: "gateway",
@@ -110,4 +104,4 @@ pub const CIRCLES: &[Known] = &[
 ];
 
 /// Files of more than 400 lines.
-pub const LONG: &[&str] = &["crates/backend/src/outbox/relay.rs", "crates/manifest/src/lib.rs"];
+pub const LONG: &[&str] = &["crates/manifest/src/lib.rs"];
