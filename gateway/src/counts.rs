@@ -3,42 +3,23 @@
 //! Plain numbers, each a relaxed atomic that is never read on the way of a request. Under which
 //! names they are shown is the business of whoever reads them.
 
+mod counter;
 mod histogram;
 mod label;
 mod route;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering::Relaxed},
-};
+use std::sync::Arc;
 
+pub use counter::Counter;
 pub use histogram::{BOUNDS_MICROS, Buckets, Histogram};
 pub use label::{ByLabel, Label};
 pub(crate) use route::Tally;
 pub use route::{Class, MethodLabel, RouteCounts};
 
-use crate::{auth::TokenError, error::GatewayError, labels};
-
-/// A number that only grows.
-#[derive(Debug, Default)]
-pub struct Counter(AtomicU64);
-
-impl Counter {
-    pub fn add(&self, more: u64) {
-        self.0.fetch_add(more, Relaxed);
-    }
-
-    pub fn count(&self) {
-        self.add(1);
-    }
-
-    pub fn get(&self) -> u64 {
-        self.0.load(Relaxed)
-    }
-}
+use crate::labels;
 
 labels! {
-    /// Why a request was turned away before any service was asked.
+    /// Why a request was turned away before any service was asked; `error` says which failure is which.
     pub enum Refusal {
         Overloaded = "overloaded",
         RateLimit = "rate_limit",
@@ -49,23 +30,6 @@ labels! {
         Method = "method",
         Host = "host",
         Malformed = "malformed",
-    }
-}
-
-impl Refusal {
-    /// None for what is no refusal at the entrance.
-    pub(crate) fn of(error: &GatewayError) -> Option<Self> {
-        Some(match error {
-            GatewayError::Overloaded => Self::Overloaded,
-            GatewayError::RateLimited { .. } => Self::RateLimit,
-            GatewayError::Token(TokenError::NoKeys(_)) => Self::NoKeys,
-            GatewayError::Token(_) => Self::Authentication,
-            GatewayError::NoRoute => Self::NoRoute,
-            GatewayError::MethodNotAllowed { .. } => Self::Method,
-            GatewayError::Misdirected { .. } => Self::Host,
-            GatewayError::Path(_) | GatewayError::Authority(_) => Self::Malformed,
-            _ => return None,
-        })
     }
 }
 

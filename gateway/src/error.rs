@@ -18,6 +18,7 @@ use crate::{
     authority::AuthorityError,
     body::{self, Body, BodyError},
     context::TraceContext,
+    counts::Refusal,
     dispatch::DispatchError,
     path::PathError,
     router::NoMatch,
@@ -156,6 +157,24 @@ impl GatewayError {
                     D::Unavailable { .. } | D::Overloaded { .. } | D::Trapped { .. } | D::InvalidAnswer { .. }
                 )
         )
+    }
+
+    /// What it is counted as; none for what is no refusal at the entrance. A new variant does not compile
+    /// until it is said here.
+    pub(crate) fn refusal(&self) -> Option<Refusal> {
+        match self {
+            Self::Overloaded => Some(Refusal::Overloaded),
+            Self::RateLimited { .. } => Some(Refusal::RateLimit),
+            Self::Token(TokenError::NoKeys(_)) => Some(Refusal::NoKeys),
+            Self::Token(TokenError::Missing | TokenError::OtherScheme | TokenError::Refused(_)) => {
+                Some(Refusal::Authentication)
+            }
+            Self::NoRoute => Some(Refusal::NoRoute),
+            Self::MethodNotAllowed { .. } => Some(Refusal::Method),
+            Self::Misdirected { .. } => Some(Refusal::Host),
+            Self::Path(_) | Self::Authority(_) => Some(Refusal::Malformed),
+            Self::RequestBody(_) | Self::DeadlineExceeded | Self::InvalidAnswer(_) | Self::Dispatch(_) => None,
+        }
     }
 
     /// Logs the whole chain and gives the client's answer.

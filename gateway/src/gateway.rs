@@ -192,7 +192,7 @@ impl Gateway {
 
     /// Where a request is counted; why it was not let in, if it was not, is counted at once.
     fn counted(&self, matched: Option<&Entry>, refused: Option<&GatewayError>) -> Arc<RouteCounts> {
-        if let Some(refusal) = refused.and_then(Refusal::of) {
+        if let Some(refusal) = refused.and_then(GatewayError::refusal) {
             self.counts.refused.count(refusal);
         }
         matched.map_or(&self.counts.unmatched, |entry| &entry.counts).clone()

@@ -10,12 +10,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sdk::{Error, Money, Timestamp, Uuid, call::Failure, new_id};
+use sdk::{Error, Money, Uuid, call::Failure};
 
 use crate::{
     check,
     key::{First, Key},
-    order::{Item, Line, Order, merged, total},
+    order::{Draft, Item, Line, Order, merged, total},
     stock,
     store::Store,
 };
@@ -44,21 +44,6 @@ pub(crate) fn create(store: &Store, user: Uuid, lines: &[Line], key: Option<&Key
         }
     }
     Err(Error::Unavailable("the first request with this idempotency key has not ended".to_owned()))
-}
-
-/// An order in the making.
-pub(crate) struct Draft {
-    pub(crate) id: Uuid,
-    pub(crate) user: Uuid,
-    pub(crate) lines: Vec<Line>,
-    pub(crate) created_at: Timestamp,
-}
-
-impl Draft {
-    fn new(user: Uuid, lines: Vec<Line>) -> Self {
-        let now = Timestamp::now();
-        Self { id: new_id(now), user, lines, created_at: now }
-    }
 }
 
 /// Reserves and completes, or gives up and releases.

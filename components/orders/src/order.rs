@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use sdk::{
-    Error, Fields, FromJson, Money, Timestamp, Uuid,
+    Error, Fields, FromJson, Money, Timestamp, Uuid, new_id,
     postgres::{self, FromRow, Row},
 };
 use serde::Serialize;
@@ -42,6 +42,21 @@ pub(crate) struct NewOrder {
     pub(crate) user: Uuid,
     /// Judged by whoever knows that it is the asker's own: somebody else's is refused first.
     pub(crate) lines: Result<Vec<Line>, Error>,
+}
+
+/// An order in the making.
+pub(crate) struct Draft {
+    pub(crate) id: Uuid,
+    pub(crate) user: Uuid,
+    pub(crate) lines: Vec<Line>,
+    pub(crate) created_at: Timestamp,
+}
+
+impl Draft {
+    pub(crate) fn new(user: Uuid, lines: Vec<Line>) -> Self {
+        let now = Timestamp::now();
+        Self { id: new_id(now), user, lines, created_at: now }
+    }
 }
 
 /// So much of a product.

@@ -1,5 +1,7 @@
 //! Orders in PostgreSQL, and what is published together with their changes. Nothing here knows HTTP.
 
+mod keys;
+
 use std::collections::HashMap;
 
 use sdk::{
@@ -8,10 +10,9 @@ use sdk::{
 };
 
 use crate::{
-    creation::Draft,
     event,
     key::Key,
-    order::{Item, Order},
+    order::{Draft, Item, Order},
     status::Status,
 };
 

@@ -8,14 +8,13 @@ mod store;
 use sdk::{Answer, Error, Page, Reply, Request, Response, Routes, Uuid, Who};
 
 use crate::{
-    product::{Changes, NewProduct},
+    product::{Changes, NOT_FOUND, NewProduct},
     stock::{Release, Reserve},
     store::Store,
 };
 
 sdk::service!(answer);
 
-const NOT_FOUND: Error = Error::NotFound("Product not found");
 /// The service that may reserve and release.
 const ORDERS: Who = Who::Service("orders");
 

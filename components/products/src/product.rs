@@ -7,6 +7,8 @@ use sdk::{
 };
 use serde::Serialize;
 
+pub(crate) const NOT_FOUND: Error = Error::NotFound("Product not found");
+
 /// A product as stored and as shown.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -5,7 +5,10 @@ use sdk::{
     postgres::{self, FromRow, Row, Single, Statements as _},
 };
 
-use crate::{NOT_FOUND, product::Product, store::Store};
+use crate::{
+    product::{NOT_FOUND, Product},
+    store::Store,
+};
 
 /// The lines of one product in one order, together.
 const QUANTITY_MAX: i32 = 100_000;

@@ -1,9 +1,8 @@
 //! What a handler may fail with, and what the client is told: the one table from failures to
-//! statuses. It never puts SQL, a stack or a host's word into an answer.
+//! statuses. It never puts SQL, a stack or a host's word into an answer. What the failures of a capability
+//! mean is said beside it: `postgres`, `keyvalue`, `messaging`.
 
 use std::borrow::Cow;
-
-use crate::{keyvalue, postgres};
 
 /// Why a request has no success. A client sees the status and [`Error::sentence`]; what else
 /// there is to know goes to the log.
@@ -110,34 +109,6 @@ impl Error {
     }
 }
 
-impl From<postgres::Error> for Error {
-    fn from(error: postgres::Error) -> Self {
-        let reason = postgres::reason(&error);
-        match error {
-            postgres::Error::Unavailable(_) | postgres::Error::Overloaded => Self::Unavailable(reason),
-            postgres::Error::Timeout => Self::Timeout,
-            postgres::Error::Db(db) => match db.sqlstate.get(..2) {
-                _ if db.sqlstate == "57014" => Self::Timeout, // query_canceled
-                // Connection lost, a conflict between transactions, out of resources, shut down.
-                Some("08" | "40" | "53" | "57") => Self::Unavailable(reason),
-                _ => Self::Internal(reason),
-            },
-            _ => Self::Internal(reason),
-        }
-    }
-}
-
-impl From<keyvalue::Error> for Error {
-    fn from(error: keyvalue::Error) -> Self {
-        let reason = keyvalue::reason(&error);
-        match error {
-            keyvalue::Error::Unavailable(_) => Self::Unavailable(reason),
-            keyvalue::Error::Timeout => Self::Timeout,
-            _ => Self::Internal(reason),
-        }
-    }
-}
-
 /// Writes one line for the operator: what a guest prints to stderr is in the host's log, with
 /// the service and the trace id.
 #[allow(clippy::print_stderr, reason = "stderr is a guest's log")]
@@ -148,7 +119,7 @@ pub(crate) fn log(line: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bindings::archipel::postgres::types::DbError;
+    use crate::{bindings::archipel::postgres::types::DbError, keyvalue, postgres};
 
     fn db(sqlstate: &str) -> postgres::Error {
         postgres::Error::Db(DbError {

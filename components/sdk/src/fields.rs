@@ -6,12 +6,9 @@ use uuid::Uuid;
 
 use crate::{
     Error, Json, Money, decimal,
-    handler::hyphenated,
     json::{self, Refused},
+    text::{hyphenated, quoted},
 };
-
-/// As much of a client's own text as a sentence repeats, in characters.
-const QUOTED_MAX: usize = 40;
 
 /// A type that a JSON body describes.
 pub trait FromJson: Sized {
@@ -159,11 +156,6 @@ fn refused(refused: Refused) -> Error {
         Refused::Nul { field: None } => "The body holds a NUL character".to_owned(),
         Refused::Depth => "The body is nested more than 32 levels deep".to_owned(),
     })
-}
-
-/// A client's own word, cut short.
-pub(crate) fn quoted(text: &str) -> String {
-    text.chars().take(QUOTED_MAX).collect()
 }
 
 #[cfg(test)]

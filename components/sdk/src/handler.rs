@@ -2,7 +2,10 @@
 
 use uuid::Uuid;
 
-use crate::{Answer, Error, Request, query::percent_decode};
+use crate::{
+    Answer, Error, Request,
+    text::{hyphenated, percent_decode},
+};
 
 /// A function that answers: of the request alone, or of the request and the path's parameter.
 pub trait Handler<P>: 'static {
@@ -39,9 +42,4 @@ impl FromSegment for String {
     fn from_segment(segment: &str) -> Result<Self, Error> {
         percent_decode(segment).ok_or_else(|| Error::bad_request("The path is not percent-encoded UTF-8"))
     }
-}
-
-/// A UUID in its usual form and no other (RFC 9562, section 4), in either case.
-pub(crate) fn hyphenated(text: &str) -> Option<Uuid> {
-    if text.len() == 36 { Uuid::try_parse(text).ok() } else { None }
 }

@@ -103,8 +103,19 @@ fn millis(ttl: Duration) -> u64 {
     u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX)
 }
 
+impl From<Error> for crate::Error {
+    fn from(error: Error) -> Self {
+        let reason = reason(&error);
+        match error {
+            Error::Unavailable(_) => Self::Unavailable(reason),
+            Error::Timeout => Self::Timeout,
+            _ => Self::Internal(reason),
+        }
+    }
+}
+
 /// The error in one line for the log.
-pub(crate) fn reason(error: &Error) -> String {
+fn reason(error: &Error) -> String {
     match error {
         Error::AccessDenied(text) => format!("the key-value store is not granted: {text}"),
         Error::Unavailable(text) => format!("the key-value store is not available: {text}"),

@@ -28,6 +28,7 @@ mod reply;
 mod request;
 mod response;
 mod routes;
+mod text;
 mod time;
 pub mod tokens;
 mod trace;

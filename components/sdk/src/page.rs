@@ -5,7 +5,7 @@
 
 use uuid::Uuid;
 
-use crate::{Error, Query, Request, handler::hyphenated};
+use crate::{Error, Query, Request, text::hyphenated};
 
 const LIMIT_DEFAULT: u32 = 10;
 const LIMIT_MAX: u32 = 100;

@@ -134,7 +134,24 @@ impl Error {
 }
 
 /// The error in one line for the log: never `detail`, which repeats what is in the row.
-pub(crate) fn reason(error: &Error) -> String {
+impl From<Error> for crate::Error {
+    fn from(error: Error) -> Self {
+        let reason = reason(&error);
+        match error {
+            Error::Unavailable(_) | Error::Overloaded => Self::Unavailable(reason),
+            Error::Timeout => Self::Timeout,
+            Error::Db(db) => match db.sqlstate.get(..2) {
+                _ if db.sqlstate == "57014" => Self::Timeout, // query_canceled
+                // Connection lost, a conflict between transactions, out of resources, shut down.
+                Some("08" | "40" | "53" | "57") => Self::Unavailable(reason),
+                _ => Self::Internal(reason),
+            },
+            _ => Self::Internal(reason),
+        }
+    }
+}
+
+fn reason(error: &Error) -> String {
     match error {
         Error::AccessDenied(text) => format!("the database is not granted: {text}"),
         Error::Refused(text) => format!("the host refused the statement: {text}"),

@@ -2,7 +2,10 @@
 
 use uuid::Uuid;
 
-use crate::{Error, fields::quoted, handler::hyphenated};
+use crate::{
+    Error,
+    text::{hyphenated, percent_decode, quoted},
+};
 
 /// The parameters of a query.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,19 +56,6 @@ impl Query {
 fn decode(text: &str) -> Result<String, Error> {
     let malformed = || Error::bad_request("The query is not percent-encoded UTF-8");
     percent_decode(&text.replace('+', " ")).filter(|text| !text.contains('\0')).ok_or_else(malformed)
-}
-
-/// Undoes percent-encoding, once; nothing if it is malformed or no UTF-8.
-pub(crate) fn percent_decode(text: &str) -> Option<String> {
-    let mut parts = text.split('%');
-    let mut bytes = parts.next()?.as_bytes().to_vec();
-    for part in parts {
-        let (digits, rest) = part.split_at_checked(2)?;
-        let digit = |at: usize| char::from(digits.as_bytes()[at]).to_digit(16);
-        bytes.push(u8::try_from(digit(0)? * 16 + digit(1)?).ok()?);
-        bytes.extend_from_slice(rest.as_bytes());
-    }
-    String::from_utf8(bytes).ok()
 }
 
 #[cfg(test)]

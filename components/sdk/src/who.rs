@@ -6,10 +6,7 @@
 
 use uuid::Uuid;
 
-use crate::{
-    Error, Request,
-    handler::{FromSegment as _, hyphenated},
-};
+use crate::{Error, Request, handler::FromSegment as _, text::hyphenated};
 
 /// The role that the operator gives.
 const ADMIN: &str = "admin";

@@ -40,13 +40,11 @@ use grant::{
     sockets::Lookup,
 };
 
-use connector::{CONNECT_TIMEOUT, Connector};
+use connector::{CONNECT_TIMEOUT, CONNECT_TIMEOUT_MAX, Connector};
 pub use error::SendError;
 pub use resolve::Resolver;
 pub use tls::RootsError;
 
-/// The longest a connection may take, whatever the guest asks for: names, TCP and TLS together.
-const CONNECT_TIMEOUT_MAX: Duration = Duration::from_secs(5);
 /// The longest that a look-up for a socket may take.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 const IDLE_PER_HOST_MAX: usize = 16;

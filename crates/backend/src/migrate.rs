@@ -2,49 +2,45 @@
 //!
 //! Files run in the order of their names, each in a transaction of its own, as the database's
 //! owner; for an operator's server that is the role of the URL. The table `archipel_migrations`
-//! remembers each with its digest, and an advisory lock lets only one host migrate at a time.
+//! remembers each with its digest. Hosts take turns file by file, and each looks at the history anew when
+//! it has the turn. No file leaves anything in the session for the next one.
 //! History is never rewritten: a file that was applied stays as it was, and new ones come last.
+//! Which files count is `files`'s decision.
+
+mod files;
 
 use std::{
-    io,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use ring::digest;
-use tokio_postgres::{Client, error::ErrorPosition};
+use tokio_postgres::{Client, error::ErrorPosition, error::SqlState};
 
 use super::postgres::{
     endpoint::{ConnectError, Endpoint},
-    lexer::{Token, tokens},
+    own,
+    turns::{self, Turn},
 };
+use files::File;
+pub use files::FilesError;
 
 /// The whole run; a file that needs longer is better run by hand.
 const TIMEOUT: Duration = Duration::from_secs(600);
-/// How long another host's migration is waited for.
-const LOCK_TIMEOUT: &str = "SET statement_timeout = 0; SET lock_timeout = '60s'";
-/// Any number nobody else uses: the bytes of `archipel`.
-pub(super) const LOCK: i64 = i64::from_be_bytes(*b"archipel");
-const FILE_BYTES_MAX: u64 = 16 << 20;
+/// What holds for each file, whatever the one before it has set, and how long another host's is waited for.
+const SESSION: &str = "RESET SESSION AUTHORIZATION; RESET ALL; CLOSE ALL; UNLISTEN *; DISCARD TEMP; \
+                       SET statement_timeout = 0; SET lock_timeout = '60s'";
 /// One answer's row is a name and a digest.
 const MESSAGE_BYTES_MAX: u64 = 1 << 20;
 
-const TABLE: &str = "CREATE TABLE IF NOT EXISTS public.archipel_migrations \
+const NAME: &str = "public.archipel_migrations";
+const TABLE: &str = "CREATE TABLE public.archipel_migrations \
                      (name text PRIMARY KEY, sha256 text NOT NULL, at timestamptz NOT NULL DEFAULT now())";
 
 /// Why the schema is not what it should be. Every file before the named one is applied.
 #[derive(Debug, thiserror::Error)]
 pub enum MigrateError {
-    #[error("cannot read migrations from `{path}`")]
-    Read {
-        path: PathBuf,
-        #[source]
-        source: io::Error,
-    },
-    #[error("`{path}` is larger than {} MiB", FILE_BYTES_MAX >> 20)]
-    TooLarge { path: PathBuf },
-    #[error("`{path}` is no UTF-8 text")]
-    NotText { path: PathBuf },
+    #[error(transparent)]
+    Files(#[from] FilesError),
     #[error("cannot connect to run migrations")]
     Connect(#[from] ConnectError),
     #[error("another host is still migrating this database; try again when it is done")]
@@ -57,19 +53,10 @@ pub enum MigrateError {
     Missing { name: String, folder: PathBuf },
     #[error("`{path}` comes before `{last}`, which is applied already; rename it so that it comes last")]
     OutOfOrder { path: PathBuf, last: String },
-    #[error("`{path}` holds {keyword}; each file is one transaction already, remove it")]
-    Transaction { path: PathBuf, keyword: String },
-    #[error("`{path}` failed at line {line}: {message}")]
-    Failed { path: PathBuf, line: usize, message: String },
+    #[error("`{path}` failed{}: {message}", line.map(|line| format!(" at line {line}")).unwrap_or_default())]
+    Failed { path: PathBuf, line: Option<usize>, message: String },
     #[error("the table of applied migrations cannot be used: {0}")]
     History(String),
-}
-
-struct File {
-    name: String,
-    path: PathBuf,
-    sql: String,
-    sha256: String,
 }
 
 struct Applied {
@@ -81,31 +68,41 @@ struct Applied {
 ///
 /// Not cancel safe in the sense that files already applied stay so; each file is all or nothing.
 pub(crate) async fn migrate(endpoint: &Endpoint, folder: &Path) -> Result<Vec<String>, MigrateError> {
-    let files = read(folder)?;
+    let files = files::read(folder)?;
     let session = endpoint.connect(MESSAGE_BYTES_MAX).await?;
     tokio::time::timeout(TIMEOUT, run(&session.client, folder, &files)).await.map_err(|_| MigrateError::Timeout)?
 }
 
 async fn run(client: &Client, folder: &Path, files: &[File]) -> Result<Vec<String>, MigrateError> {
-    client.batch_execute(LOCK_TIMEOUT).await.map_err(history)?;
-    // Released with the session.
-    let locked = client.execute("SELECT pg_advisory_lock($1)", &[&LOCK]).await;
-    locked.map_err(|error| {
-        if error.code().is_some_and(|code| code.code() == "55P03") { MigrateError::Locked } else { history(error) }
-    })?;
-    client.batch_execute(TABLE).await.map_err(history)?;
-    let rows =
-        client.query("SELECT name, sha256 FROM public.archipel_migrations ORDER BY name COLLATE \"C\"", &[]).await;
-    let rows = rows.map_err(history)?;
-    let applied = rows.iter().map(|row| Ok(Applied { name: row.try_get(0)?, sha256: row.try_get(1)? }));
-    let applied: Vec<_> = applied.collect::<Result<_, _>>().map_err(history)?;
+    turns::prepare(client).await.map_err(history)?;
     let mut done = Vec::new();
-    for file in pending(folder, files, &applied)? {
+    loop {
+        client.batch_execute(SESSION).await.map_err(history)?;
+        client.batch_execute("BEGIN").await.map_err(history)?;
+        Turn::Migrations.wait(client).await.map_err(|error| match error.code() {
+            Some(&SqlState::LOCK_NOT_AVAILABLE) => MigrateError::Locked,
+            _ => history(error),
+        })?;
+        // Only now: another host may have applied some meanwhile.
+        let applied = applied(client).await.map_err(history)?;
+        let Some(file) = pending(folder, files, &applied)?.first().copied() else {
+            client.batch_execute("COMMIT").await.map_err(history)?;
+            return Ok(done);
+        };
         apply(client, file).await?;
         tracing::info!(file = %file.name, "migration applied");
         done.push(file.name.clone());
     }
-    Ok(done)
+}
+
+/// The history, made where there is none.
+async fn applied(client: &Client) -> Result<Vec<Applied>, tokio_postgres::Error> {
+    if !own::is_there(client, NAME).await? {
+        own::make(client, NAME, TABLE).await?;
+    }
+    let sql = "SELECT name, sha256 FROM public.archipel_migrations ORDER BY name COLLATE \"C\"";
+    let rows = client.query(sql, &[]).await?;
+    rows.iter().map(|row| Ok(Applied { name: row.try_get(0)?, sha256: row.try_get(1)? })).collect()
 }
 
 /// The files to apply: those after the last applied one, if everything before is as it was.
@@ -126,77 +123,28 @@ fn pending<'a>(folder: &Path, files: &'a [File], applied: &[Applied]) -> Result<
     }
 }
 
+/// Runs a file and remembers it, in the transaction that is open, and ends that.
 async fn apply(client: &Client, file: &File) -> Result<(), MigrateError> {
-    if let Some(keyword) = transaction_keyword(&file.sql) {
-        return Err(MigrateError::Transaction { path: file.path.clone(), keyword });
-    }
-    let failed = |error: tokio_postgres::Error| MigrateError::Failed {
-        path: file.path.clone(),
-        line: line_of(&error, &file.sql),
-        message: message_of(&error),
-    };
-    client.batch_execute("BEGIN").await.map_err(failed)?;
     let outcome = async {
         client.batch_execute(&file.sql).await?;
         let remember = "INSERT INTO public.archipel_migrations (name, sha256) VALUES ($1, $2)";
         client.execute(remember, &[&file.name, &file.sha256]).await?;
         client.batch_execute("COMMIT").await
     };
-    outcome.await.map_err(failed)
+    outcome.await.map_err(|error| MigrateError::Failed {
+        path: file.path.clone(),
+        line: line_of(&error, &file.sql),
+        message: message_of(&error),
+    })
 }
 
-/// All `*.sql` files of the folder by name.
-fn read(folder: &Path) -> Result<Vec<File>, MigrateError> {
-    let unreadable = |source| MigrateError::Read { path: folder.to_owned(), source };
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(unreadable)? {
-        let path = entry.map_err(unreadable)?.path();
-        if path.extension().is_some_and(|extension| extension == "sql") {
-            files.push(read_file(path)?);
-        }
-    }
-    files.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(files)
-}
-
-fn read_file(path: PathBuf) -> Result<File, MigrateError> {
-    let unreadable = |source| MigrateError::Read { path: path.clone(), source };
-    if std::fs::metadata(&path).map_err(unreadable)?.len() > FILE_BYTES_MAX {
-        return Err(MigrateError::TooLarge { path });
-    }
-    let bytes = std::fs::read(&path).map_err(unreadable)?;
-    let sha256 = hex::encode(digest::digest(&digest::SHA256, &bytes));
-    let name = path.file_name().and_then(|name| name.to_str()).map(str::to_owned);
-    match (String::from_utf8(bytes), name) {
-        (Ok(sql), Some(name)) => Ok(File { name, sql, sha256, path }),
-        _ => Err(MigrateError::NotText { path }),
-    }
-}
-
-/// A statement that would end the file's transaction in its middle. `BEGIN` and `END` are left
-/// alone: bodies of functions hold them.
-fn transaction_keyword(sql: &str) -> Option<String> {
-    let mut starts = true;
-    for token in tokens(sql) {
-        match token {
-            Token::Word(word)
-                if starts
-                    && ["commit", "rollback", "abort"].iter().any(|keyword| word.eq_ignore_ascii_case(keyword)) =>
-            {
-                return Some(word.to_ascii_uppercase());
-            }
-            _ => starts = token == Token::Symbol(';'),
-        }
-    }
-    None
-}
-
-fn line_of(error: &tokio_postgres::Error, sql: &str) -> usize {
+/// Of a mistake that the server found when it read the file; others have no place.
+fn line_of(error: &tokio_postgres::Error, sql: &str) -> Option<usize> {
     match error.as_db_error().and_then(|db| db.position()) {
         Some(ErrorPosition::Original(position)) => {
-            1 + sql.chars().take(*position as usize).filter(|c| *c == '\n').count()
+            Some(1 + sql.chars().take(*position as usize).filter(|c| *c == '\n').count())
         }
-        _ => 1,
+        _ => None,
     }
 }
 
@@ -207,7 +155,11 @@ fn history(error: tokio_postgres::Error) -> MigrateError {
 /// Without the driver's words about addresses.
 fn message_of(error: &tokio_postgres::Error) -> String {
     match error.as_db_error() {
-        Some(db) => db.message().to_owned(),
+        Some(db) => {
+            let more = [("detail", db.detail()), ("hint", db.hint())];
+            let more = more.map(|(what, text)| text.map(|text| format!("; {what}: {text}")).unwrap_or_default());
+            format!("{}{}", db.message(), more.concat())
+        }
         None => "the connection broke".to_owned(),
     }
 }
@@ -231,13 +183,6 @@ mod tests {
             error.to_string(),
             "`m/2.sql` comes before `3.sql`, which is applied already; rename it so that it comes last"
         );
-    }
-
-    #[test]
-    fn a_file_cannot_end_its_own_transaction() {
-        assert_eq!(transaction_keyword("create table t(); commit; drop table t"), Some("COMMIT".to_owned()));
-        assert_eq!(transaction_keyword("create function f() returns int begin atomic; select 1; end; -- commit"), None);
-        assert_eq!(transaction_keyword("do $$ begin commit; end $$"), None);
     }
 
     fn file(name: &str, sha256: &str) -> File {

@@ -1,23 +1,22 @@
 //! Events that wait in a service's own database until they are published: written by the transaction
 //! that they belong to, and there if and only if it commits.
 //!
-//! Decides where they wait, who may write them and who carries them on (`relay`). Services reach none
+//! Decides where they wait, who may write them and who carries them on (`relays`). Services reach none
 //! of it but one function, which the host calls in their transactions; what they may publish was
 //! decided before, and is decided again when an event is carried on.
 
 mod publishers;
 mod relay;
+mod relays;
+mod round;
 mod row;
 mod schema;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use arc_swap::ArcSwap;
@@ -27,7 +26,8 @@ use tokio_postgres::Client;
 use super::postgres::endpoint::Endpoint;
 
 pub use publishers::{Publisher, Publishers};
-pub use relay::Relays;
+pub use relays::Relays;
+pub(super) use schema::Writers;
 
 /// Events that may wait in one database: while nobody carries them on, more are refused.
 const WAITING_MAX: i64 = 1_000_000;
@@ -52,15 +52,6 @@ pub struct Outbox {
 pub(super) struct Terms {
     owner: Endpoint,
     writers: Writers,
-}
-
-/// Who may write events, and how the database knows whose they are.
-pub(super) enum Writers {
-    /// Each service has a role of its own: the service by role.
-    Roles(BTreeMap<String, Arc<str>>),
-    /// All services share the role of the operator's URL, which owns everything: the host says whose
-    /// an event is.
-    Shared,
 }
 
 /// Why the place of a database's events is not as it should be.

@@ -8,6 +8,7 @@
 mod answer;
 mod array;
 mod batch;
+mod bounds;
 mod change;
 mod client;
 mod connection;
@@ -22,6 +23,7 @@ mod harmless;
 pub(crate) mod lexer;
 mod numeric;
 mod operators;
+pub(crate) mod own;
 mod pipeline;
 mod pool;
 mod private;
@@ -35,12 +37,14 @@ mod tests;
 mod time;
 mod tls;
 mod transaction;
+pub(crate) mod turns;
 mod url;
 mod value;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-pub use client::{BatchItem, Pool};
+pub use batch::BatchItem;
+pub use client::Pool;
 pub use endpoint::{ConnectError, EndpointError};
 pub use error::{DbError, Error};
 pub use pool::PoolCounts;

@@ -136,10 +136,13 @@ pub(crate) async fn grant_tables(server: &Server, roles: &DatabaseRoles) -> Resu
         }
     }
     for access in roles.services.values() {
-        // The history of migrations and events that wait are the host's, not the services'.
-        for (kind, name) in
-            [("TABLE", "archipel_migrations"), ("TABLE", "archipel_outbox"), ("SEQUENCE", "archipel_outbox_seq_seq")]
-        {
+        // The history of migrations, events that wait and turns are the host's, not the services'.
+        for (kind, name) in [
+            ("TABLE", "archipel_migrations"),
+            ("TABLE", "archipel_turns"),
+            ("TABLE", "archipel_outbox"),
+            ("SEQUENCE", "archipel_outbox_seq_seq"),
+        ] {
             write!(
                 sql,
                 "DO $do$ BEGIN IF to_regclass('public.{name}') IS NOT NULL THEN \

@@ -25,7 +25,7 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use super::{CONNECT_TIMEOUT_MAX, SendError, resolve::Resolver};
+use super::{SendError, resolve::Resolver};
 use grant::{
     Granted, Grants,
     net::{Destination, Place, Scheme, Target},
@@ -37,6 +37,8 @@ tokio::task_local! {
     pub(super) static CONNECT_TIMEOUT: Duration;
 }
 
+/// The longest a connection may take, whatever the guest asks for: names, TCP and TLS together.
+pub(super) const CONNECT_TIMEOUT_MAX: Duration = Duration::from_secs(5);
 /// The least time that an address gets before the next is tried.
 const ADDRESS_TIMEOUT_MIN: Duration = Duration::from_millis(250);
 

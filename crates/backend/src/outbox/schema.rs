@@ -4,18 +4,21 @@
 //! Services' roles may call the function and touch nothing else. It runs with the owner's rights and
 //! takes whose an event is from the role of the session, not from what it is told.
 
-use std::fmt::Write;
+use std::{collections::BTreeMap, fmt::Write, sync::Arc};
 
 use tokio_postgres::Client;
 
-use super::Writers;
-use crate::{migrate::LOCK, postgres::quote};
+use crate::postgres::{
+    own, quote,
+    turns::{self, Turn},
+};
 
 /// One event and what the server says around it.
 pub(super) const MESSAGE_MAX_BYTES: u64 = 4 << 20;
 
 /// In the order of `seq` events are carried on. Its bounds are those of `events`; the host has checked
 /// them before, but whoever may call the function may do so by plain SQL.
+const NAME: &str = "public.archipel_outbox";
 const TABLE: &str = "
 CREATE TABLE IF NOT EXISTS public.archipel_outbox (
     seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -37,6 +40,15 @@ CREATE INDEX IF NOT EXISTS archipel_outbox_waiting ON public.archipel_outbox (se
 
 const PARAMETERS: &str = "uuid, text, text, text, text, text, bytea, bigint, text, bigint";
 
+/// Who may write events, and how the database knows whose they are.
+pub(crate) enum Writers {
+    /// Each service has a role of its own: the service by role.
+    Roles(BTreeMap<String, Arc<str>>),
+    /// All services share the role of the operator's URL, which owns everything: the host says whose
+    /// an event is.
+    Shared,
+}
+
 /// Does nothing where all is as it should be: an operator may have made it, for a role that may not.
 ///
 /// One host at a time, as with migrations.
@@ -45,8 +57,19 @@ pub(super) async fn make(client: &Client, writers: &Writers) -> Result<(), tokio
     if matches!(writers, Writers::Shared) && is_there {
         return Ok(());
     }
+    turns::prepare(client).await?;
+    client.batch_execute("BEGIN; SET LOCAL lock_timeout = '60s'").await?;
+    Turn::Migrations.wait(client).await?;
     // Looking whether the index is there would wait for everybody who writes events just now.
-    let table = if is_there { "" } else { TABLE };
+    if !is_there {
+        own::make(client, NAME, TABLE).await?;
+    }
+    client.batch_execute(&function(writers)).await?;
+    client.batch_execute("COMMIT").await
+}
+
+/// Makes the function anew: who writes, and as whom, may have changed.
+fn function(writers: &Writers) -> String {
     let publisher = match writers {
         Writers::Shared => "$2".to_owned(),
         Writers::Roles(roles) => {
@@ -58,8 +81,7 @@ pub(super) async fn make(client: &Client, writers: &Writers) -> Result<(), tokio
         }
     };
     let mut sql = format!(
-        "BEGIN; SET LOCAL lock_timeout = '60s'; SELECT pg_catalog.pg_advisory_xact_lock({LOCK}); {table}
-         CREATE OR REPLACE FUNCTION public.archipel_publish ({PARAMETERS}) RETURNS void
+        "CREATE OR REPLACE FUNCTION public.archipel_publish ({PARAMETERS}) RETURNS void
          LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS {body};
          REVOKE ALL ON FUNCTION public.archipel_publish FROM PUBLIC;",
         body = quote::literal(&format!(
@@ -80,8 +102,7 @@ pub(super) async fn make(client: &Client, writers: &Writers) -> Result<(), tokio
             .expect("a string");
         }
     }
-    sql.push_str("COMMIT");
-    client.batch_execute(&sql).await
+    sql
 }
 
 pub(super) async fn is_there(client: &Client) -> Result<bool, tokio_postgres::Error> {

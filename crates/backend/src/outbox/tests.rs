@@ -1,7 +1,7 @@
 //! The promises of outboxes, kept against a real PostgreSQL and a Redis that is not there.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     io,
     num::NonZeroUsize,
     path::PathBuf,
@@ -45,6 +45,19 @@ fn grants() -> Arc<Grants> {
     Arc::new(Grants::new("writer".into(), PathBuf::from("shop.toml"), permissions))
 }
 
+fn settings() -> DatabaseSettings {
+    DatabaseSettings {
+        place: DatabasePlace::Embedded,
+        connections_max: NonZeroUsize::new(2).unwrap(),
+        wait: Duration::from_secs(5),
+        statement_timeout: Duration::from_secs(5),
+        rows_max: 100,
+        bytes_max: 1 << 20,
+        migrations: None,
+        optional: false,
+    }
+}
+
 fn soon() -> Instant {
     Instant::now() + Duration::from_secs(10)
 }
@@ -75,6 +88,11 @@ impl Log {
         tracing::subscriber::set_default(subscriber)
     }
 
+    fn lines(&self, words: &str) -> usize {
+        let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
+        text.lines().filter(|line| line.contains(words)).count()
+    }
+
     /// How often it is told of a database that what waits there stays.
     fn told(&self, database: &str) -> usize {
         let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
@@ -99,17 +117,7 @@ async fn more_events_than_may_wait_are_refused_and_those_that_nobody_carries_on_
     let (place, log) = (place(), Log::default());
     let _listening = log.listen();
     let folder = DataFolder::open(&place.path().join("data")).unwrap();
-    let settings = DatabaseSettings {
-        place: DatabasePlace::Embedded,
-        connections_max: NonZeroUsize::new(2).unwrap(),
-        wait: Duration::from_secs(5),
-        statement_timeout: Duration::from_secs(5),
-        rows_max: 100,
-        bytes_max: 1 << 20,
-        migrations: None,
-        optional: false,
-    };
-    let all = BTreeMap::from([(Arc::from("shop"), settings)]);
+    let all = BTreeMap::from([(Arc::from("shop"), settings())]);
     let environment = Environment { path: std::env::var_os("PATH"), ..Environment::default() };
     let grant = grants().postgres("shop").unwrap();
     let (granted, publishing) = (std::slice::from_ref(&grant), BTreeSet::from([Arc::from("writer")]));
@@ -158,7 +166,7 @@ async fn relays_end_when_they_are_stopped_and_those_of_databases_that_are_gone_a
     }
     let at_work = |of: &Arc<Outbox>| Arc::strong_count(of) > 1;
     let began = Instant::now();
-    while others.iter().filter(|other| at_work(other)).count() > 1 + relay::LEAVING_MAX {
+    while others.iter().filter(|other| at_work(other)).count() > 1 + relays::LEAVING_MAX {
         assert!(began.elapsed() < Duration::from_secs(30), "those that are gone go on");
         tokio::task::yield_now().await;
     }
@@ -169,11 +177,45 @@ async fn relays_end_when_they_are_stopped_and_those_of_databases_that_are_gone_a
         assert!(began.elapsed() < Duration::from_secs(30), "a relay goes on");
         tokio::task::yield_now().await;
     }
-    let displaced = 19 - relay::LEAVING_MAX;
+    let displaced = 19 - relays::LEAVING_MAX;
     for (number, other) in others.iter().enumerate() {
         assert_eq!(log.told(&other.database), usize::from(number < displaced), "{}", other.database);
     }
     assert_eq!(log.told("kept"), 0, "a stop leaves it to the next start");
     relays.replace([&kept].into_iter(), Some(&events), &publishers);
     assert!(!at_work(&kept), "none starts any more");
+}
+
+#[tokio::test]
+async fn whoever_keeps_the_turn_is_told_of_and_events_go_on_when_it_is_let_go() {
+    let (place, log) = (place(), Log::default());
+    let _listening = log.listen();
+    let folder = DataFolder::open(&place.path().join("data")).unwrap();
+    let all = BTreeMap::from([(Arc::from("shop"), settings())]);
+    let environment = Environment { path: std::env::var_os("PATH"), ..Environment::default() };
+    let grant = grants().postgres("shop").unwrap();
+    let (granted, publishing) = (std::slice::from_ref(&grant), BTreeSet::from([Arc::from("writer")]));
+    let databases = Databases::start(&all, granted, &publishing, &folder, &environment, &|_| {}).await.unwrap();
+    let publishers = Arc::<Publishers>::default();
+    publishers.replace([("writer".into(), Publisher { grants: grants(), busy_max: Duration::from_secs(5) })]);
+    let outbox = databases.outboxes().next().unwrap().clone();
+    let owner = outbox.terms.load_full().owner.connect(schema::MESSAGE_MAX_BYTES).await.unwrap();
+    owner.client.batch_execute("BEGIN; SELECT FROM archipel_turns WHERE what = 'outbox' FOR UPDATE").await.unwrap();
+    publish(&databases, &grant).await.unwrap();
+    let relay = relay::alone(&outbox, &events(&place), &publishers, 3);
+    let until_told = async |words: &str| {
+        let began = Instant::now();
+        while log.lines(words) == 0 {
+            assert!(began.elapsed() < Duration::from_secs(30), "nobody is told: {words}");
+            tokio::task::yield_now().await;
+        }
+    };
+    until_told("another session holds the turn").await;
+    assert_eq!(log.lines("events wait in the outbox; trying on"), 0, "without a turn nothing is published");
+    owner.client.batch_execute("COMMIT").await.unwrap();
+    // It tries to publish now, to a Redis that is not there.
+    until_told("events wait in the outbox; trying on").await;
+    assert_eq!(log.lines("another session holds the turn"), 1);
+    relay.abort();
+    databases.stop().await;
 }

@@ -5,15 +5,18 @@
 //! after an earlier one.
 
 use super::{
-    client::BatchItem,
     connection::Connection,
     error::{Error, Failure},
     pipeline::Scope,
     statement::{Effect, STATEMENT_BYTES_MAX, Statement},
+    value::Value,
 };
 
 /// Statements in one batch.
 pub(crate) const BATCH_MAX: usize = 1_000;
+
+/// A statement of a batch and its parameters.
+pub type BatchItem = (String, Vec<Value>);
 
 /// A batch whose statements may all be sent.
 pub(super) struct Batch<'a> {

@@ -6,26 +6,23 @@
 //! sent once more, over a new connection.
 
 use std::{
-    future::Future,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use super::{
-    batch::{self, Batch},
+    batch::{self, Batch, BatchItem},
+    bounds::{cut, permitted, within},
     endpoint::Endpoint,
     error::{Error, Failure},
     exchange::{Exchange, Execute, Query},
     pool::Site,
-    statement::{Effect, Statement, classify},
+    statement::Statement,
     transaction::{Transaction, TxOptions},
     value::{Rows, Value},
 };
 use crate::outbox::Outbox;
 use grant::Mode;
-
-/// The server stops a statement by itself; the host only when it did not.
-const SERVER_SLACK: Duration = Duration::from_millis(250);
 
 /// A database as one service may use it.
 #[derive(Clone)]
@@ -37,9 +34,6 @@ pub struct Pool {
     /// Where the service leaves events, if it publishes.
     pub(super) outbox: Option<Arc<Outbox>>,
 }
-
-/// A statement of a batch and its parameters.
-pub type BatchItem = (String, Vec<Value>);
 
 impl Pool {
     /// Runs one statement and reads its whole answer.
@@ -108,24 +102,4 @@ impl Pool {
     fn cut(&self, deadline: Instant) -> Instant {
         cut(self.statement_timeout, deadline)
     }
-}
-
-/// What a mode may send. The role and a read-only session refuse writes too; a block of code is
-/// refused here because it could leave the read-only session.
-pub(super) fn permitted(mode: Mode, sql: &str) -> Result<Statement, Error> {
-    let kind = classify(sql)?;
-    match (mode, kind.effect) {
-        (Mode::Read, Effect::Other) => Err(Error::Refused("this service may only read this database".to_owned())),
-        _ => Ok(kind),
-    }
-}
-
-/// When the host stops waiting for a statement.
-pub(super) fn cut(statement_timeout: Duration, deadline: Instant) -> Instant {
-    deadline.min(Instant::now() + statement_timeout + SERVER_SLACK)
-}
-
-/// Drops the work when its time is over; a lease in it then cancels.
-pub(super) async fn within<T>(cut: Instant, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    tokio::time::timeout_at(cut.into(), work).await.unwrap_or(Err(Error::Timeout))
 }

@@ -49,7 +49,7 @@ impl Transaction {
             millis(options.ttl),
         ];
         self.run(deadline, Execute { sql: PUT, kind: KIND, params: &params }).await?;
-        self.note_published();
+        self.remember_publishing();
         Ok(())
     }
 }

@@ -13,8 +13,8 @@ use std::{
 };
 
 use super::{
-    batch::Batch,
-    client::{BatchItem, cut, permitted, within},
+    batch::{Batch, BatchItem},
+    bounds::{cut, permitted, within},
     error::{DbError, Error, Failure},
     exchange::{Control, Exchange, Execute, Query, Within},
     pool::Lease,
@@ -149,8 +149,8 @@ impl Transaction {
         self.shared.outbox.as_deref()
     }
 
-    /// Somebody is to be told when it commits.
-    pub(super) fn note_published(&self) {
+    /// Remembers that somebody is to be told when it commits.
+    pub(super) fn remember_publishing(&self) {
         self.shared.published.store(true, Ordering::Relaxed);
     }
 

@@ -6,15 +6,9 @@ use super::rooms::Known;
 pub const CIRCLES: &[Known] = &[
     Known { krate: "crates/backend", files: &["events.rs", "events/hosts.rs", "events/publish.rs"] },
     Known { krate: "crates/backend", files: &["events/claim.rs", "events/take.rs"] },
-    Known { krate: "crates/backend", files: &["http.rs", "http/connector.rs"] },
     Known {
         krate: "crates/backend",
         files: &["keyvalue.rs", "keyvalue/bounds.rs", "keyvalue/keys.rs", "keyvalue/write.rs"],
-    },
-    Known { krate: "crates/backend", files: &["outbox.rs", "outbox/schema.rs"] },
-    Known {
-        krate: "crates/backend",
-        files: &["postgres/batch.rs", "postgres/client.rs", "postgres/exchange.rs", "postgres/transaction.rs"],
     },
     Known {
         krate: "gateway",
@@ -22,15 +16,11 @@ pub const CIRCLES: &[Known] = &[
             "access.rs",
             "body.rs",
             "body/awaited.rs",
-            "body/pace.rs",
             "body/held.rs",
             "body/limited.rs",
+            "body/pace.rs",
             "context.rs",
-            "counts.rs",
-            "counts/label.rs",
-            "counts/route.rs",
             "dispatch.rs",
-            "error.rs",
             "headers.rs",
             "router.rs",
         ],
@@ -74,15 +64,8 @@ pub const CIRCLES: &[Known] = &[
     Known { krate: "host", files: &["cli/watch.rs", "cli/watch/build.rs"] },
     Known { krate: "host", files: &["component.rs", "component/artifact.rs"] },
     Known { krate: "host", files: &["health.rs", "health/cached.rs"] },
-    Known { krate: "components/orders", files: &["check.rs", "creation.rs", "key.rs", "store.rs"] },
-    Known { krate: "components/products", files: &["lib.rs", "stock.rs"] },
     Known { krate: "components/sdk", files: &["call.rs", "call/wire.rs"] },
-    Known { krate: "components/sdk", files: &["error.rs", "keyvalue.rs", "messaging.rs", "postgres.rs"] },
-    Known {
-        krate: "components/sdk",
-        files: &["fields.rs", "handler.rs", "page.rs", "query.rs", "reply.rs", "request.rs"],
-    },
 ];
 
 /// Files of more than 400 lines.
-pub const LONG: &[&str] = &["crates/backend/src/outbox/relay.rs"];
+pub const LONG: &[&str] = &[];

@@ -108,3 +108,41 @@ async fn no_role_reaches_another_database_and_none_gets_in_without_its_password(
     assert!(!format!("{role:?}").contains("writer"));
     databases.stop().await;
 }
+
+/// What others than their owner may do with tables and sequences of the host.
+const OPEN: &str = "SELECT count(*) FROM pg_class c, aclexplode(c.relacl) a
+                    WHERE c.relname LIKE 'archipel%' AND a.grantee <> c.relowner";
+
+#[tokio::test]
+async fn what_the_host_keeps_in_a_database_is_the_owners_from_the_beginning() {
+    let shop = Shop::open().await;
+    assert_eq!(shop.count(OPEN).await, 0);
+    // Events from now on, and a migration that fails: what was made before it stays.
+    let folder = migrations(shop._place.path(), &[("2.sql", "SELECT nonsense")]);
+    let all = BTreeMap::from([(Arc::from("shop"), DatabaseSettings { migrations: Some(folder), ..settings() })]);
+    let grants = [grant("writer", "shop", Mode::ReadWrite), grant("reader", "shop", Mode::Read)];
+    let publishers = BTreeSet::from([Arc::from("writer")]);
+    let refused = shop.databases.changed(&all, &grants, &publishers).await.err().expect("no such column");
+    assert!(matches!(refused, StartError::Migrate { .. }), "{refused}");
+    assert_eq!(shop.count("SELECT count(*) FROM pg_class WHERE relname = 'archipel_outbox'").await, 1);
+    assert_eq!(shop.count(OPEN).await, 0);
+}
+
+#[tokio::test]
+async fn no_service_can_keep_hosts_from_migrating() {
+    let shop = Shop::open().await;
+    let held = shop.reader().begin(TxOptions::default(), soon()).await.unwrap();
+    // The numbers that hosts once locked.
+    for number in [i64::from_be_bytes(*b"archipel"), i64::from_be_bytes(*b"arch-box")] {
+        held.query(&format!("SELECT pg_advisory_lock({number})"), &[], soon()).await.unwrap();
+    }
+    for pool in [shop.reader(), shop.writer()] {
+        assert_eq!(sqlstate(pool.query("SELECT * FROM archipel_turns", &[], soon()).await), "42501");
+    }
+    let locking = shop.writer().query("SELECT 1 FROM archipel_turns FOR UPDATE", &[], soon()).await;
+    assert_eq!(sqlstate(locking), "42501");
+    migrations(shop._place.path(), &[("2.sql", "SELECT 1")]);
+    let migrated = tokio::time::timeout(Duration::from_secs(10), shop.databases.migrate("shop")).await;
+    assert_eq!(migrated.expect("nobody is waited for").unwrap(), 1);
+    held.rollback(soon()).await.unwrap();
+}

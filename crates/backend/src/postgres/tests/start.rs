@@ -114,5 +114,25 @@ async fn an_optional_server_that_is_away_is_migrated_later_and_any_other_is_an_e
     assert_eq!(databases.migrate("shop").await.unwrap(), 0);
     std::fs::remove_dir_all(place.path().join("migrations")).unwrap();
     let refused = databases.migrate("shop").await;
-    assert!(matches!(refused, Err(StartError::Migrate { source: MigrateError::Read { .. }, .. })), "{refused:?}");
+    assert!(matches!(refused, Err(StartError::Migrate { source: MigrateError::Files(_), .. })), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_migration_leaves_nothing_to_the_next_one_and_fails_with_the_servers_own_words() {
+    let place = place();
+    // As every dump begins.
+    let first =
+        ("1.sql", "\u{feff}CREATE SCHEMA other; SET search_path = other; SET default_transaction_read_only = on;");
+    let second = ("2.sql", "CREATE TABLE items (name text UNIQUE)");
+    let undone = ("2.down.sql", "DROP TABLE items");
+    let databases = begin(place.path(), &[first, second, undone]).await.unwrap();
+    assert_eq!(names(&databases).await, Value::Null, "it is where it was meant to be, and still there");
+    databases.stop().await;
+
+    let third = ("3.sql", "\nINSERT INTO items VALUES ('a');\nINSERT INTO items VALUES ('a');");
+    let error = begin(place.path(), &[first, second, third]).await.err().unwrap();
+    let StartError::Migrate { source, .. } = &error else { panic!("{error}") };
+    let told = source.to_string();
+    assert!(told.contains("3.sql` failed: duplicate key"), "no line is better than a wrong one: {told}");
+    assert!(told.ends_with("detail: Key (name)=(a) already exists."), "{told}");
 }
