@@ -5,7 +5,7 @@ mod product;
 mod stock;
 mod store;
 
-use sdk::{Answer, Error, Page, Reply, Request, Response, Routes, Uuid, Who};
+use sdk::{Answer, Page, Reply, Request, Response, Routes, Uuid, Who};
 
 use crate::{
     product::{Changes, NOT_FOUND, NewProduct},
