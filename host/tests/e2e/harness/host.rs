@@ -17,7 +17,7 @@ use super::{Answer, exchange, log::Log};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Compiling a component of 20 MB takes twelve seconds of CPU, beside all the other tests.
-const START_PATIENCE: Duration = Duration::from_secs(60);
+const START_PATIENCE: Duration = Duration::from_secs(180);
 
 /// A running host; ended with the test.
 pub struct Host {
