@@ -34,6 +34,7 @@ pub use current::{Applied, Current};
 pub use error::{ApplyError, NextError, StartError};
 pub use explain::{Authentication, Explanation, explain};
 pub use ground::{Ground, Surroundings};
+pub use routes::read_only;
 pub use swap::{Step, SwapError, SwapOptions, Swapped};
 
 use crate::{

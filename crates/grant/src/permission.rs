@@ -7,6 +7,46 @@
 //! The algebra, held by the laws in `tests`: what is printed reads back as the same; `within` never widens
 //! and twice is once; after `plus` nothing lacks, but for what stands against it in the permission itself.
 
+/// A permission that is there or not: its key, and which imports ask for it.
+macro_rules! flag {
+    ($type:ident, $key:literal, $asked_by:expr) => {
+        impl Permission for $type {
+            const KEY: &'static str = $key;
+            const EXAMPLE: &'static str = concat!($key, " = true");
+            type Raw = bool;
+
+            fn read(raw: bool, _key: &Key<'_>, _reading: &mut Reading<'_>) -> Self {
+                Self(raw)
+            }
+
+            fn within(&self, ceiling: &Self) -> Self {
+                Self(self.0 && ceiling.0)
+            }
+
+            fn lacking(&self, need: &Self) -> Self {
+                Self(need.0 && !self.0)
+            }
+
+            fn plus(&self, more: &Self) -> Self {
+                Self(self.0 || more.0)
+            }
+
+            fn value(&self) -> Option<String> {
+                self.0.then(|| "true".to_owned())
+            }
+
+            fn words(&self) -> Vec<String> {
+                self.0.then(|| $key.to_owned()).into_iter().collect()
+            }
+
+            fn is_asked_by(import: Import<'_>) -> bool {
+                let asked_by: fn(Import<'_>) -> bool = $asked_by;
+                asked_by(import)
+            }
+        }
+    };
+}
+
 pub mod call;
 pub mod env;
 pub mod folder;

@@ -85,7 +85,8 @@ impl Asking {
 
     /// By when an answer must be there: at once between two requests.
     pub fn deadline(&self) -> Instant {
-        self.serving().map_or_else(Instant::now, |serving| serving.deadline)
+        let serving = self.serving.lock().unwrap_or_else(PoisonError::into_inner);
+        serving.as_ref().map_or_else(Instant::now, |serving| serving.deadline)
     }
 
     /// The request that is being served.

@@ -21,7 +21,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 
 /// How long the host may take: it may compile, and wait for another swap before.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(150);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(180);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const ANSWER_MAX_BYTES: usize = 16 << 20;
 /// Where `run` writes the token, under a manifest's folder with the default `host.data`.

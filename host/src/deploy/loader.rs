@@ -29,7 +29,7 @@ use backend::{
 use manifest::{Manifest, ServiceSettings};
 
 /// The longest a compilation may take before the component is refused.
-const COMPILE_TIMEOUT: Duration = Duration::from_secs(120);
+const COMPILE_TIMEOUT: Duration = Duration::from_secs(60);
 /// The longest it may wait for those before it.
 const COMPILE_WAIT: Duration = Duration::from_secs(5 * 60);
 

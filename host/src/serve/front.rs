@@ -14,23 +14,23 @@ use gateway::{
     fixed::Fixed,
     gateway::{Gateway, Settings},
     listener::{self, Admission},
-    route::{Methods, Route},
+    route::Methods,
     router::{Entry, RouteTable},
     tls::{Tls, TlsError},
 };
-use http::{Method, StatusCode};
+use http::StatusCode;
 use tokio::runtime::Handle;
 
 use crate::{
     admin::{self, Api, EventsApi, Page, Tokens},
     health::Pages,
-    system::System,
+    system::{self, System},
 };
 use manifest::GatewaySettings;
 
 const ADMIN_CONNECTIONS_MAX: NonZeroUsize = NonZeroUsize::new(256).expect("not zero");
-/// A swap compiles for up to 30 s, and may wait for another one before.
-const ADMIN_TIMEOUT: Duration = Duration::from_secs(120);
+/// A swap compiles for up to 60 s, and may wait for another one before.
+const ADMIN_TIMEOUT: Duration = Duration::from_secs(150);
 const ADMIN_BODY_MAX_BYTES: u64 = 64 << 20;
 
 /// The admin listener's pages and its API, for its own `Host` only.
@@ -72,17 +72,9 @@ pub(super) fn admin(address: SocketAddr, system: &Arc<System>, metrics: Arc<dyn 
     Gateway::new(RouteTable::new(entries).expect("our own pages do not clash"), settings)
 }
 
-/// A page that asks for no token: never shed, and only read.
+/// A page that asks for no token, and is never shed.
 fn open(path: &str, dispatch: Arc<dyn Dispatch>) -> Entry {
-    let route = Route {
-        host: None,
-        path: path.parse().expect("our own paths are valid"),
-        methods: Methods::Only(vec![Method::GET]),
-        timeout: None,
-        body_limit_bytes: None,
-    };
-    let (access, label) = (Access::Public, "gateway".into());
-    Entry { route, dispatch, exempt: true, access, limit: None, label, counts: Arc::default() }
+    Entry { exempt: true, ..system::read_only(path, dispatch) }
 }
 
 pub(super) fn listening(settings: &GatewaySettings, tls: Option<Tls>, admission: Admission) -> listener::Settings {

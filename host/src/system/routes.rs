@@ -15,6 +15,7 @@ use gateway::{
 
 mod pages;
 
+pub use pages::read_only;
 use pages::{OwnPage, PublicKeys};
 pub(super) use pages::{own_pages, own_paths};
 

@@ -12,39 +12,7 @@ pub struct Passwords(pub bool);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Hashing;
 
-impl Permission for Passwords {
-    const KEY: &'static str = "passwords";
-    const EXAMPLE: &'static str = "passwords = true";
-    type Raw = bool;
-
-    fn read(raw: bool, _key: &Key<'_>, _reading: &mut Reading<'_>) -> Self {
-        Self(raw)
-    }
-
-    fn within(&self, ceiling: &Self) -> Self {
-        Self(self.0 && ceiling.0)
-    }
-
-    fn lacking(&self, need: &Self) -> Self {
-        Self(need.0 && !self.0)
-    }
-
-    fn plus(&self, more: &Self) -> Self {
-        Self(self.0 || more.0)
-    }
-
-    fn value(&self) -> Option<String> {
-        self.0.then(|| "true".to_owned())
-    }
-
-    fn is_asked_by(import: Import<'_>) -> bool {
-        import.is_ours("archipel:identity/passwords")
-    }
-
-    fn words(&self) -> Vec<String> {
-        self.0.then(|| "passwords".to_owned()).into_iter().collect()
-    }
-}
+flag!(Passwords, "passwords", |import| import.is_ours("archipel:identity/passwords"));
 
 impl Grants {
     /// # Errors

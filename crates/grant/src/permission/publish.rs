@@ -6,7 +6,7 @@ use document::source::Key;
 
 use super::{
     Permission, Reading, list_of, meets,
-    topic::{Topic, TopicPattern},
+    topic::{self, Topic, TopicPattern},
     union,
 };
 use crate::{Denied, Granted, Grants, Import, Permissions};
@@ -36,7 +36,7 @@ impl Permission for Publish {
     }
 
     fn lacking(&self, need: &Self) -> Self {
-        Self(need.0.iter().filter(|topic| !self.0.iter().any(|one| one.covers(topic))).cloned().collect())
+        Self(topic::lacking(&self.0, &need.0))
     }
 
     fn plus(&self, more: &Self) -> Self {

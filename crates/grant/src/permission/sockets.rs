@@ -24,39 +24,7 @@ pub struct Sockets(pub bool);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RawSockets;
 
-impl Permission for Sockets {
-    const KEY: &'static str = "sockets";
-    const EXAMPLE: &'static str = "sockets = true";
-    type Raw = bool;
-
-    fn read(raw: bool, _key: &Key<'_>, _reading: &mut Reading<'_>) -> Self {
-        Self(raw)
-    }
-
-    fn within(&self, ceiling: &Self) -> Self {
-        Self(self.0 && ceiling.0)
-    }
-
-    fn lacking(&self, need: &Self) -> Self {
-        Self(need.0 && !self.0)
-    }
-
-    fn plus(&self, more: &Self) -> Self {
-        Self(self.0 || more.0)
-    }
-
-    fn value(&self) -> Option<String> {
-        self.0.then(|| "true".to_owned())
-    }
-
-    fn is_asked_by(import: Import<'_>) -> bool {
-        import.package() == "wasi:sockets" && import.is_release()
-    }
-
-    fn words(&self) -> Vec<String> {
-        self.0.then(|| "sockets".to_owned()).into_iter().collect()
-    }
-}
+flag!(Sockets, "sockets", |import| import.package() == "wasi:sockets" && import.is_release());
 
 /// A name that may be looked up, in canonical form, or an address that needs no look-up.
 #[derive(Debug, Clone, PartialEq, Eq)]

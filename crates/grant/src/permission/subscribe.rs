@@ -4,7 +4,11 @@ use std::sync::Arc;
 
 use document::source::Key;
 
-use super::{Permission, Reading, list_of, meets, topic::TopicPattern, union};
+use super::{
+    Permission, Reading, list_of, meets,
+    topic::{self, TopicPattern},
+    union,
+};
 use crate::{Granted, Grants};
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -33,7 +37,7 @@ impl Permission for Subscribe {
     }
 
     fn lacking(&self, need: &Self) -> Self {
-        Self(need.0.iter().filter(|topic| !self.0.iter().any(|one| one.covers(topic))).cloned().collect())
+        Self(topic::lacking(&self.0, &need.0))
     }
 
     fn plus(&self, more: &Self) -> Self {

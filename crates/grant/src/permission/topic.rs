@@ -140,6 +140,12 @@ impl FromStr for TopicPattern {
     }
 }
 
+/// What `need` asks for and `granted` does not cover.
+pub(super) fn lacking(granted: &[TopicPattern], need: &[TopicPattern]) -> Vec<TopicPattern> {
+    let covered = |topic: &TopicPattern| granted.iter().any(|one| one.covers(topic));
+    need.iter().filter(|topic| !covered(topic)).cloned().collect()
+}
+
 fn measured(text: &str) -> Result<&str, TopicError> {
     if (1..=TOPIC_MAX_BYTES).contains(&text.len()) { Ok(text) } else { Err(TopicError::Length) }
 }

@@ -47,8 +47,13 @@ pub(in crate::system) fn own_pages(manifest: &Manifest, behind: &dyn Fn(OwnPage)
     at_all_hosts(manifest, OWN.into_iter().map(|(path, page)| entry(path, page, behind(page))).collect())
 }
 
-/// A page is only read. Health is never shed; the others are counted and shed like any route.
+/// Health is never shed; the others are counted and shed like any route.
 fn entry(path: &str, page: OwnPage, dispatch: Arc<dyn Dispatch>) -> Entry {
+    Entry { exempt: matches!(page, OwnPage::Health(_)), ..read_only(path, dispatch) }
+}
+
+/// A page of the host's own, on either listener: only read, and by anybody.
+pub fn read_only(path: &str, dispatch: Arc<dyn Dispatch>) -> Entry {
     let route = Route {
         host: None,
         path: path.parse().expect("our own paths are valid"),
@@ -56,8 +61,8 @@ fn entry(path: &str, page: OwnPage, dispatch: Arc<dyn Dispatch>) -> Entry {
         timeout: None,
         body_limit_bytes: None,
     };
-    let (access, label, exempt) = (Access::Public, "gateway".into(), matches!(page, OwnPage::Health(_)));
-    Entry { route, dispatch, exempt, access, limit: None, label, counts: Arc::default() }
+    let (access, label) = (Access::Public, "gateway".into());
+    Entry { route, dispatch, exempt: false, access, limit: None, label, counts: Arc::default() }
 }
 
 /// The host's own pages, also at every host that a route names: a route for all of a host's paths
