@@ -63,12 +63,13 @@ pub(crate) fn empty_writes(call: Call) {
     }
 }
 
-/// A `Content-Length` of `says` and a body of `sends` bytes.
+/// A `Content-Length` of `says` and a body of `sends` bytes, with a status of `code`.
 pub(crate) fn length(call: Call) {
     let (says, sends) = (call.number("says", 10), call.number("sends", 5));
     let headers = Fields::new();
     headers.set("content-length", &[says.to_string().into_bytes()]).expect("a guest may say a length");
-    let body = call.head(headers);
+    let code = u16::try_from(call.number("code", 200)).expect("a status code");
+    let body = call.head_of(code, headers);
     // Too much is refused at once, too little at the end: the test looks from outside.
     let _ = body.write(&filler(sends));
     body.finish();

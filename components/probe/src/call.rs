@@ -54,7 +54,12 @@ impl Call {
 
     /// Sends a head with these headers; the body is for the behaviour to write.
     pub(crate) fn head(self, headers: Fields) -> Body {
+        self.head_of(200, headers)
+    }
+
+    pub(crate) fn head_of(self, code: u16, headers: Fields) -> Body {
         let response = OutgoingResponse::new(headers);
+        response.set_status_code(code).expect("a status code");
         let body = response.body().expect("taken once");
         ResponseOutparam::set(self.out, Ok(response));
         let stream = body.write().expect("taken once");

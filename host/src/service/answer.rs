@@ -9,15 +9,16 @@ mod streaming;
 mod work;
 
 use std::{
-    future::poll_fn,
+    future::{poll_fn, ready},
     task::{Context, Poll, Waker},
 };
 
 use bytes::Bytes;
+use futures_util::StreamExt;
 use gateway::body::{self, Body};
 use http::{Response, StatusCode};
 use http_body::Frame;
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, BodyStream, StreamBody};
 use wasmtime_wasi_http::WasiBody;
 
 use super::{Failure, leave::Timer, run::GuestRun};
@@ -39,6 +40,7 @@ pub(super) async fn head(mut work: Work) -> Result<Response<Body>, Failure> {
     };
     let (parts, inner) = head.into_parts();
     let bodiless = work.head_only || matches!(parts.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    let inner = if bodiless { of_any_length(inner) } else { inner };
     let body = match finished {
         Some(instance) => {
             // In this order: while the instance lives, a body without an end shows as pending.
@@ -105,7 +107,14 @@ fn whole(mut inner: WasiBody) -> Result<Body, Failure> {
 
 fn with_trailers(pieces: Vec<Bytes>, trailers: Frame<Bytes>) -> Body {
     let frames = pieces.into_iter().map(Frame::data).chain([trailers]).map(Ok);
-    http_body_util::StreamBody::new(futures_util::stream::iter(frames)).boxed_unsync().into()
+    StreamBody::new(futures_util::stream::iter(frames)).boxed_unsync().into()
+}
+
+/// A body that goes nowhere may end before its `Content-Length`, which tells the length of another
+/// answer (RFC 9110 section 8.6); wasmtime would have it fail.
+fn of_any_length(body: WasiBody) -> WasiBody {
+    let frames = BodyStream::new(body).take_while(|frame| ready(frame.is_ok()));
+    StreamBody::new(frames).boxed_unsync()
 }
 
 /// Lets a guest finish an answer whose body goes nowhere (HEAD, 204, 304).

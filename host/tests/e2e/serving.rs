@@ -132,6 +132,24 @@ fn an_answer_cut_short_never_looks_whole() {
 }
 
 #[test]
+fn the_length_in_an_answer_without_a_body_is_that_of_another_answer() {
+    let host = Host::probe("limits = { reuse = { requests = 100, idle = \"1h\" } }");
+    let count = || host.get("/counter").json()["count"].as_u64().unwrap();
+    let before = count();
+    for sends in [0, 10] {
+        for (method, code) in [("HEAD", 200), ("HEAD", 404), ("GET", 304)] {
+            let answer = host.send(method, &format!("/length?says=1234&sends={sends}&code={code}"), &[], b"");
+            assert_eq!(
+                (answer.status, answer.header("content-length")),
+                (code, Some("1234")),
+                "{method} {code}: {sends} bytes"
+            );
+        }
+    }
+    assert_eq!(count(), before + 1, "the same instance goes on");
+}
+
+#[test]
 fn memory_is_refused_beyond_the_limit_and_the_guest_goes_on() {
     let host = Host::probe("limits = { memory = \"16MiB\" }");
     let got = host.get("/grow?mib=64").json();
