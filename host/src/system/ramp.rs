@@ -12,7 +12,7 @@ use std::{
 
 use super::{SwapError, Swapped, System, swap::Sent};
 use crate::{
-    component::{Outcome, changes},
+    component::{Entry, Outcome, changes},
     deploy::{Deployed, Turn, entry},
     service::{ArmCounts, Ramp, Version},
     telemetry::counts::RampDecision,
@@ -97,16 +97,16 @@ impl System {
         }
         let (version, digest) = (ramp.version.clone(), ramp.version.component.digest);
         let noted = entry(&version, Outcome::Swapped, by, Some("after its ramp".to_owned()));
-        let advance = move |history: &mut crate::component::History| {
-            history.advance(digest);
-            history.note(noted);
-        };
+        let advance = move |history: &mut crate::component::History| history.advance(digest);
         if let Err(error) = self.loader().remember(&deployed.settings, Some(wasm.clone()), advance).await {
             self.taken_back(&climb, &chain(&error)).await;
             return drop(turn);
         }
-        self.go_live(deployed, version, turn, began);
+        self.go_live(deployed, version, &turn, began);
         deployed.service.counts().ramps.count(RampDecision::Promoted);
+        // Only now: who waits for this word may rely on the build being live.
+        self.note_end(deployed, noted).await;
+        drop(turn);
     }
 
     async fn taken_back(&self, climb: &Climb, reason: &str) {
@@ -116,8 +116,12 @@ impl System {
         deployed.service.counts().ramps.count(RampDecision::Reverted);
         let (service, version) = (&deployed.settings.name, ramp.version.text());
         tracing::warn!(%service, version, reason, "a ramp was taken back; the build before it answers all requests");
-        let noted = entry(&ramp.version, Outcome::Reverted, by, Some(reason.to_owned()));
-        if let Err(error) = self.loader().remember(&deployed.settings, None, |history| history.note(noted)).await {
+        self.note_end(deployed, entry(&ramp.version, Outcome::Reverted, by, Some(reason.to_owned()))).await;
+    }
+
+    async fn note_end(&self, deployed: &Deployed, end: Entry) {
+        if let Err(error) = self.loader().remember(&deployed.settings, None, |history| history.note(end)).await {
+            let service = &deployed.settings.name;
             tracing::warn!(%service, error = %chain(&error), "the end of a ramp could not be written down");
         }
     }

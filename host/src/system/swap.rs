@@ -89,7 +89,7 @@ impl System {
                 self.settle(&deployed, settings, backends);
                 tracing::warn!(service = %settings.name, by = &**by, permissions = accepted.join("; "), "permissions beyond the manifest were accepted");
             }
-            Ok(Swapped { accepted: accepted.clone(), ..self.go_live(&deployed, version, turn, began) })
+            Ok(Swapped { accepted: accepted.clone(), ..self.go_live(&deployed, version, &turn, began) })
         };
         let outcome = outcome.await;
         let counts = before.service.counts();
@@ -150,7 +150,8 @@ impl System {
             history.note(noted);
         };
         self.loader().remember(&deployed.settings, None, retreat).await?;
-        let swapped = self.go_live(&deployed, version, turn, began);
+        let swapped = self.go_live(&deployed, version, &turn, began);
+        drop(turn);
         deployed.service.counts().swaps.count(SwapOutcome::RolledBack);
         deployed.service.counts().swap_duration.record(swapped.took);
         Ok(swapped)
@@ -171,11 +172,11 @@ impl System {
         }
     }
 
-    pub(super) fn go_live(&self, deployed: &Deployed, version: Arc<Version>, turn: Turn, began: Instant) -> Swapped {
+    /// Holding the turn is what allows it.
+    pub(super) fn go_live(&self, deployed: &Deployed, version: Arc<Version>, _turn: &Turn, began: Instant) -> Swapped {
         let replaced = deployed.service.replace(version.clone());
         let now = self.current();
         now.document.merge_anew(&now.services);
-        drop(turn);
         let swapped = Swapped {
             service: deployed.settings.name.clone(),
             version: version.text().to_owned(),
