@@ -51,6 +51,7 @@ pub use version::Version;
 use answer::Work;
 use breaker::Admitted;
 use gate::{Arrival, Gate, Permit};
+use leave::Deadline;
 use ramp::Chosen;
 use run::{GuestRun, Time};
 
@@ -159,9 +160,9 @@ impl Service {
             self.counts.troubles.count(Trouble::Resting);
             DispatchError::Resting { service: self.name.clone() }
         })?;
-        let deadline = cx.deadline.min(Instant::now() + self.current.load().limits().timeout);
+        let deadline = Deadline::of(self.current.load().limits().timeout, cx.deadline, &cx.awaited);
         let body = if request.body().is_whole() { Arrival::Whole } else { Arrival::UnderWay };
-        let entered_by = request.extensions().get::<AnswerBy>().map_or(deadline, |by| by.0.min(deadline));
+        let entered_by = request.extensions().get::<AnswerBy>().map_or(deadline.latest, |by| by.0.min(deadline.latest));
         let Some(permit) = self.gate.enter(body, entered_by).await else {
             self.counts.troubles.count(Trouble::Full);
             return Err(DispatchError::Overloaded { service: self.name.clone() });
@@ -185,7 +186,7 @@ impl Service {
         request: Request<Body>,
     ) -> Result<Response<Body>, DispatchError> {
         let Place { version, permit, admitted, deadline } = place;
-        let scope = Scope { trace_id: cx.trace.trace_id, deadline, cpu: version.limits().cpu };
+        let scope = Scope { trace_id: cx.trace.trace_id, deadline: deadline.latest, cpu: version.limits().cpu };
         let fair_by = Instant::now() + fair_time(version.limits().timeout);
         let head_only = request.method() == http::Method::HEAD;
         let time = Time { limits: version.leave.limits(deadline), fair_by };
@@ -238,7 +239,7 @@ struct Place {
     version: Arc<Version>,
     permit: Permit,
     admitted: Admitted,
-    deadline: Instant,
+    deadline: Deadline,
 }
 
 /// One request while it is answered; counted when that is over, also for who did not wait for it.

@@ -17,6 +17,9 @@ use super::pace::Pace;
 /// The most that a deadline is put off, however large a body may be.
 const PUT_OFF_MAX: Duration = Duration::from_secs(10 * 60);
 
+/// How exactly a deadline is kept that is put off all the time.
+const STEP: Duration = Duration::from_millis(10);
+
 /// Shared by a request and its body; none of it for a body that is not waited for.
 #[derive(Debug, Clone, Default)]
 pub struct Awaited(Option<Arc<Inner>>);
@@ -47,6 +50,19 @@ impl Awaited {
             None => deadline,
             Some(inner) => deadline + inner.waited().min(inner.max),
         }
+    }
+
+    /// What [`put_off`](Self::put_off) makes `deadline` of, as long as nobody is waited for any more:
+    /// for time that begins now, whatever was waited for before it.
+    pub fn counted_from_now(&self, deadline: Instant) -> Instant {
+        let waited = self.0.as_ref().map_or(Duration::ZERO, |inner| inner.waited().min(inner.max));
+        deadline.checked_sub(waited).unwrap_or(deadline)
+    }
+
+    /// When to look again whether `deadline`, put off, is over; none: it is.
+    pub fn look_again(&self, deadline: Instant) -> Option<Instant> {
+        let (until, now) = (self.put_off(deadline), now());
+        (until > now).then(|| until.max(now + STEP))
     }
 
     /// The latest that [`put_off`](Self::put_off) will ever give for `deadline`.
@@ -125,6 +141,11 @@ mod tests {
         assert_eq!(put_off(&awaited), 31, "30 s of patience, and 1 KiB at 1 KiB/s");
         assert_eq!(awaited.put_off(deadline), awaited.latest(deadline));
         assert_eq!(Awaited::of(u64::MAX).latest(deadline), deadline + PUT_OFF_MAX);
+
+        let begun = awaited.counted_from_now(now() + Duration::from_secs(5));
+        assert_eq!(awaited.put_off(begun), now() + Duration::from_secs(5), "what was waited for before does not count");
+        assert_eq!(awaited.look_again(begun), Some(now() + Duration::from_secs(5)));
+        assert_eq!(awaited.look_again(deadline), None);
 
         let none = Awaited::default();
         none.begins();

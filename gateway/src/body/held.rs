@@ -9,7 +9,6 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
-    time::Duration,
 };
 
 use bytes::Bytes;
@@ -19,9 +18,6 @@ use tracing::warn;
 
 use super::{BodyError, EmptyFrames, Fault};
 use crate::{access::Record, admission::Permit, context::RequestContext, counts::Tally, headers};
-
-/// How exactly a deadline is kept that is put off all the time.
-const STEP: Duration = Duration::from_millis(10);
 
 pub(crate) struct Held {
     // Dropped in this order: the log first, the permit last.
@@ -124,11 +120,8 @@ impl Held {
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(self.due.into())));
         loop {
             ready!(timer.as_mut().poll(cx));
-            let (later, now) = (Instant::from_std(self.cx.awaited.put_off(self.due)), Instant::now());
-            if later <= now {
-                return Poll::Ready(());
-            }
-            timer.as_mut().reset(later.max(now + STEP));
+            let Some(later) = self.cx.awaited.look_again(self.due) else { return Poll::Ready(()) };
+            timer.as_mut().reset(later.into());
         }
     }
 

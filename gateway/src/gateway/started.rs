@@ -3,10 +3,7 @@
 //! Decides when a small body is waited for, and who is late: the service, or the client whose body
 //! it waits for. The service's time stands still while it waits for a client.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use http::{Request, Response, request::Parts};
@@ -20,9 +17,6 @@ use crate::{
     headers,
     router::Entry,
 };
-
-/// How exactly a deadline is kept that is put off all the time.
-const STEP: Duration = Duration::from_millis(10);
 
 pub(super) struct Started<'a> {
     answer: Dispatched<'a>,
@@ -70,11 +64,10 @@ impl<'a> Started<'a> {
             if let Ok(answered) = timeout_at(until.into(), &mut self.answer).await {
                 break Some(answered);
             }
-            let (later, now) = (awaited.put_off(due), tokio::time::Instant::now().into_std());
-            if later <= now {
-                break None;
+            match awaited.look_again(due) {
+                None => break None,
+                Some(later) => until = later,
             }
-            until = later.max(now + STEP);
         };
         if let Some(error) = self.fault.get() {
             return Err(error.clone().into()); // whatever the service made of half a body

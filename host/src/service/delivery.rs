@@ -50,7 +50,7 @@ impl Service {
         let version = self.version();
         let deadline = Instant::now() + timeout;
         let scope = Scope { trace_id: cx.trace.trace_id, deadline, cpu: version.limits().cpu };
-        let limits = version.leave.limits(deadline);
+        let limits = version.leave.limits(deadline.into());
         let handling = async { hand(self.instance(&version, scope).await?, cx, scope, delivery).await };
         // Outside of the store too: a guest that is parked in a host call meets no epoch.
         let handled = limits.bound(handling).await;

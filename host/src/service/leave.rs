@@ -2,6 +2,7 @@
 //!
 //! Decides when they are over: `host.drain` after the version has left. A request whose own deadline
 //! comes before that could ever matter is not watched at all, which with the defaults is every one.
+//! A request's deadline is put off while its guest waits for the client (`gateway::body::Awaited`).
 
 use std::{
     future::Future,
@@ -10,10 +11,11 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
 
+use gateway::body::Awaited;
 use tokio::{
     sync::watch,
     time::{Sleep, sleep_until},
@@ -65,9 +67,9 @@ impl Leave {
     }
 
     /// What ends the work of a request: its `deadline`, or this.
-    pub(super) fn limits(&self, deadline: Instant) -> Limits {
+    pub(super) fn limits(&self, deadline: Deadline) -> Limits {
         let leaving = self.by.borrow().is_some();
-        let matters = leaving || deadline.saturating_duration_since(Instant::now()) > self.limit.get();
+        let matters = leaving || deadline.latest.saturating_duration_since(Instant::now()) > self.limit.get();
         Limits { deadline, left: matters.then(|| self.by.subscribe()) }
     }
 }
@@ -89,22 +91,69 @@ impl From<Over> for Failure {
     }
 }
 
+/// When a piece of work is late: its time is over, but for that in which the client was waited for.
+#[derive(Clone)]
+pub(super) struct Deadline {
+    due: Instant,
+    /// Nothing puts it off further.
+    pub(super) latest: Instant,
+    awaited: Awaited,
+}
+
+impl Deadline {
+    /// `time` from now on, and `end` at the latest.
+    pub(super) fn of(time: Duration, end: Instant, awaited: &Awaited) -> Self {
+        let due = awaited.counted_from_now(Instant::now() + time);
+        Self { due, latest: end.min(awaited.latest(due)), awaited: awaited.clone() }
+    }
+
+    /// As it stands now.
+    fn now(&self) -> Instant {
+        self.awaited.put_off(self.due).min(self.latest)
+    }
+
+    /// When to look again whether it has passed; none: it has.
+    fn look_again(&self) -> Option<Instant> {
+        let later = self.awaited.look_again(self.due)?.min(self.latest);
+        (later > Instant::now()).then_some(later)
+    }
+
+    async fn passed(self) {
+        let mut until = self.now();
+        loop {
+            sleep_until(until.into()).await;
+            match self.look_again() {
+                None => return,
+                Some(later) => until = later,
+            }
+        }
+    }
+}
+
+impl From<Instant> for Deadline {
+    /// One that nothing puts off.
+    fn from(due: Instant) -> Self {
+        Self { due, latest: due, awaited: Awaited::default() }
+    }
+}
+
 /// How long one piece of work may go on.
 #[derive(Clone)]
 pub(super) struct Limits {
-    pub(super) deadline: Instant,
+    pub(super) deadline: Deadline,
     left: Option<watch::Receiver<Option<Instant>>>,
 }
 
 impl Limits {
-    /// The same work, with less time.
-    pub(super) fn by(&self, deadline: Instant) -> Self {
-        Self { deadline: deadline.min(self.deadline), left: self.left.clone() }
+    /// The same work, done by `end` at the latest.
+    pub(super) fn by(&self, end: Instant) -> Self {
+        let latest = end.min(self.deadline.latest);
+        Self { deadline: Deadline { latest, ..self.deadline.clone() }, left: self.left.clone() }
     }
 
     /// Waits until one of them is over. Cancel safe.
     pub(super) async fn over(self) -> Over {
-        let deadline = sleep_until(self.deadline.into());
+        let deadline = self.deadline.passed();
         match self.left {
             None => {
                 deadline.await;
@@ -156,13 +205,17 @@ impl Timer {
     pub(super) fn poll_over(&mut self, limits: &Limits, cx: &mut Context<'_>) -> Poll<Over> {
         if matches!(self, Self::Unset) {
             *self = match limits.left {
-                None => Self::Deadline(Box::pin(sleep_until(limits.deadline.into()))),
+                None => Self::Deadline(Box::pin(sleep_until(limits.deadline.now().into()))),
                 Some(_) => Self::Both(Box::pin(limits.clone().over())),
             };
         }
         match self {
             Self::Unset => Poll::Pending,
-            Self::Deadline(sleep) => sleep.as_mut().poll(cx).map(|()| Over::Deadline),
+            Self::Deadline(sleep) => loop {
+                ready!(sleep.as_mut().poll(cx));
+                let Some(later) = limits.deadline.look_again() else { return Poll::Ready(Over::Deadline) };
+                sleep.as_mut().reset(later.into());
+            },
             Self::Both(over) => over.as_mut().poll(cx),
         }
     }
@@ -184,19 +237,19 @@ mod tests {
     async fn work_ends_with_its_deadline_or_the_drain_limit_of_its_version() {
         let never = || std::future::pending::<Result<(), Failure>>();
         let leaving = leave(5);
-        let limits = leaving.limits(within(60));
+        let limits = leaving.limits(within(60).into());
         leaving.begin();
         assert!(matches!(limits.bound(never()).await, Err(Failure::Left)));
-        assert!(matches!(leaving.limits(within(60)).bound(never()).await, Err(Failure::Left)), "begun after it");
+        assert!(matches!(leaving.limits(within(60).into()).bound(never()).await, Err(Failure::Left)), "begun after it");
         let soon = Instant::now() + Duration::from_millis(5);
-        assert!(matches!(leave(1000).limits(soon).bound(never()).await, Err(Failure::DeadlineExceeded)));
-        assert!(leave(1000).limits(soon).left.is_none(), "not watched");
+        assert!(matches!(leave(1000).limits(soon.into()).bound(never()).await, Err(Failure::DeadlineExceeded)));
+        assert!(leave(1000).limits(soon.into()).left.is_none(), "not watched");
     }
 
     #[tokio::test]
     async fn a_version_that_comes_back_keeps_its_requests() {
         let leave = leave(20);
-        let limits = leave.limits(Instant::now() + Duration::from_millis(100));
+        let limits = leave.limits((Instant::now() + Duration::from_millis(100)).into());
         leave.begin();
         leave.take_back();
         assert_eq!(limits.over().await, Over::Deadline);

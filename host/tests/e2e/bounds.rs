@@ -6,6 +6,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use serde_json::json;
+
 use crate::harness::{Connection, Host};
 
 fn greedy(limits: &str) -> Host {
@@ -79,6 +81,28 @@ fn a_slow_upload_is_not_held_against_the_service() {
         }
     }
     assert_eq!(host.get("/").status, 200, "the breaker is closed");
+}
+
+#[test]
+fn the_time_of_a_service_stands_still_while_it_waits_for_a_slow_client() {
+    let host = Host::probe("limits = { timeout = \"500ms\" }");
+    let piece = [b'x'; 10 * 1024];
+    let upload = |path: &str| {
+        let mut connection = Connection::open(host.gateway);
+        let head = format!("POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n", 10 * piece.len());
+        connection.write(head.as_bytes());
+        for _ in 0..10 {
+            connection.write(&piece);
+            thread::park_timeout(Duration::from_millis(120));
+        }
+        connection.answer(false).expect("an answer")
+    };
+    let answer = upload("/slow-body?size=1048576&ms=0");
+    assert_eq!((answer.status, &answer.json()["read"]), (200, &json!(10 * piece.len())), "{}", answer.text());
+    let answer = upload("/echo-body");
+    assert_eq!((answer.status, answer.whole, answer.body.len()), (200, true, 10 * piece.len()), "streamed both ways");
+    let late = upload("/slow-body?size=1048576&ms=150");
+    assert_eq!(late.status, 504, "its own time is not given back: {}", late.text());
 }
 
 #[test]
