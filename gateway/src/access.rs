@@ -26,7 +26,7 @@ pub(crate) struct Record {
     asked: Asked,
     cx: Arc<RequestContext>,
     /// The route's label and path, for a request that found one.
-    route: Option<(Arc<str>, String)>,
+    route: Option<(Arc<str>, Arc<str>)>,
     is_probe: bool,
     /// Knows how much of the request's body came.
     body: Fault,
@@ -61,7 +61,7 @@ impl Asked {
 
 impl Record {
     pub(crate) fn new(asked: Asked, cx: Arc<RequestContext>, entry: Option<&Entry>) -> Self {
-        let route = entry.map(|entry| (entry.label.clone(), entry.route.path.to_string()));
+        let route = entry.map(|entry| (entry.label.clone(), entry.route.path.text().clone()));
         let is_probe = entry.is_some_and(Entry::is_probe);
         Self { asked, cx, route, is_probe, body: Fault::default(), bytes_out: 0, status: None, complete: false }
     }

@@ -3,7 +3,7 @@
 //! Reads and prints the pattern, and refuses one that no request could ever match: requests
 //! arrive in the normal form of `path`, so a pattern must be in it too.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, sync::Arc};
 
 use crate::path::{PathError, normal_form};
 
@@ -14,7 +14,7 @@ const SEGMENTS_MAX: usize = 32;
 /// `/api/users/{id}`: literal segments, `{name}` for one, a final `{*rest}` for zero or more.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PathPattern {
-    text: String,
+    text: Arc<str>,
     segments: Vec<Segment>,
 }
 
@@ -66,6 +66,11 @@ impl PathPattern {
         &self.text
     }
 
+    /// The same, to be kept without a copy.
+    pub(crate) fn text(&self) -> &Arc<str> {
+        &self.text
+    }
+
     pub(crate) fn segments(&self) -> &[Segment] {
         &self.segments
     }
@@ -94,7 +99,7 @@ impl FromStr for PathPattern {
             return Err(PathPatternError::TooLong);
         }
         if inner.is_empty() {
-            return Ok(Self { text: text.to_owned(), segments: Vec::new() });
+            return Ok(Self { text: text.into(), segments: Vec::new() });
         }
         if inner.ends_with('/') {
             return Err(PathPatternError::TrailingSlash(text.to_owned()));
@@ -112,7 +117,7 @@ impl FromStr for PathPattern {
             }
             segments.push(segment);
         }
-        Ok(Self { text: text.to_owned(), segments })
+        Ok(Self { text: text.into(), segments })
     }
 }
 

@@ -12,6 +12,9 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
+/// Room for a request's line, which is by far the most frequent.
+const LINE_BYTES: usize = 512;
+
 pub(super) struct Lines;
 
 impl<S, N> FormatEvent<S, N> for Lines
@@ -21,7 +24,7 @@ where
 {
     fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
         let metadata = event.metadata();
-        let mut line = Line { text: String::with_capacity(320), own_service: true };
+        let mut line = Line { text: String::with_capacity(LINE_BYTES), own_service: true };
         let now = jiff::Timestamp::now();
         write!(line.text, "{{\"timestamp\":\"{now:.3}\",\"level\":\"{}\"", level(*metadata.level()))?;
         if metadata.target() != "access" {
@@ -119,20 +122,22 @@ impl Write for Escaped<'_> {
 
 /// RFC 8259, section 7. Everything below a space is escaped, so an event is always one line.
 fn escape(into: &mut String, text: &str) {
-    for character in text.chars() {
-        match character {
-            '"' => into.push_str("\\\""),
-            '\\' => into.push_str("\\\\"),
-            '\n' => into.push_str("\\n"),
-            '\r' => into.push_str("\\r"),
-            '\t' => into.push_str("\\t"),
-            control if control < ' ' || control == '\u{7f}' => {
-                // Writing to a string cannot fail.
-                let _ = write!(into, "\\u{:04x}", control as u32);
-            }
-            other => into.push(other),
+    let mut rest = text;
+    while let Some(at) = rest.bytes().position(|byte| matches!(byte, 0..b' ' | b'"' | b'\\' | 0x7f)) {
+        let (plain, special) = rest.split_at(at);
+        into.push_str(plain);
+        match special.as_bytes()[0] {
+            b'"' => into.push_str("\\\""),
+            b'\\' => into.push_str("\\\\"),
+            b'\n' => into.push_str("\\n"),
+            b'\r' => into.push_str("\\r"),
+            b'\t' => into.push_str("\\t"),
+            // Writing to a string cannot fail.
+            control => _ = write!(into, "\\u{control:04x}"),
         }
+        rest = &special[1..];
     }
+    into.push_str(rest);
 }
 
 #[cfg(test)]
@@ -142,9 +147,9 @@ mod tests {
     #[test]
     fn a_value_can_never_end_its_line_or_its_string() {
         let mut text = String::new();
-        escape(&mut text, "a\"b\\c\nd\u{1}");
-        assert_eq!(text, "a\\\"b\\\\c\\nd\\u0001");
+        escape(&mut text, "a\"b\\c\nd\u{1}é\u{7f}ü");
+        assert_eq!(text, "a\\\"b\\\\c\\nd\\u0001é\\u007fü");
         let parsed: String = serde_json::from_str(&format!("\"{text}\"")).expect("valid JSON");
-        assert_eq!(parsed, "a\"b\\c\nd\u{1}");
+        assert_eq!(parsed, "a\"b\\c\nd\u{1}é\u{7f}ü");
     }
 }
