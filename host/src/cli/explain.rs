@@ -19,13 +19,13 @@ use super::{
 };
 use crate::system::{self, Explanation};
 use backend::identity::Identities;
-use manifest::Manifest;
+use manifest::{Manifest, ServiceSettings};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     manifest: PathBuf,
     /// The request's method.
-    #[arg(required_unless_present = "net", requires = "path")]
+    #[arg(required_unless_present_any = ["net", "socket"], requires = "path")]
     method: Option<String>,
     /// Its path and query, or a whole URL for a gateway with several hosts.
     path: Option<String>,
@@ -33,14 +33,17 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "FILE")]
     ceiling: Option<PathBuf>,
     /// A bearer token that it carries.
-    #[arg(long, conflicts_with = "net")]
+    #[arg(long, conflicts_with_all = ["net", "socket"])]
     token: Option<String>,
     /// The service that dials.
-    #[arg(long, requires = "net", conflicts_with = "method")]
+    #[arg(long, conflicts_with = "method")]
     service: Option<String>,
-    /// What it dials: `api.example.com:443`, `https://api.example.com`.
+    /// What it asks over HTTP: `api.example.com:443`, `https://api.example.com`. May be repeated.
     #[arg(long, requires = "service", value_name = "HOST:PORT")]
-    net: Option<String>,
+    net: Vec<String>,
+    /// Where it opens a TCP or UDP socket to: `db.example.com:5432`. May be repeated.
+    #[arg(long, requires = "service", value_name = "HOST:PORT")]
+    socket: Vec<String>,
 }
 
 pub(super) fn explain(arguments: &Arguments, output: Output) -> anyhow::Result<ExitCode> {
@@ -48,10 +51,12 @@ pub(super) fn explain(arguments: &Arguments, output: Output) -> anyhow::Result<E
         Ok((loaded, _)) => loaded.manifest,
         Err(problems) => return refused(&problems, output),
     };
-    match (&arguments.service, &arguments.net, &arguments.method, &arguments.path) {
-        (Some(service), Some(net), ..) => outgoing(&manifest, service, net, output),
-        (_, _, Some(method), Some(path)) => request(&manifest, method, path, arguments.token.as_deref(), output),
-        _ => bail!("name a method and a path, or `--service` and `--net`"),
+    match (&arguments.service, &arguments.method, &arguments.path) {
+        (Some(service), None, _) if !arguments.net.is_empty() || !arguments.socket.is_empty() => {
+            outgoing(&manifest, service, arguments, output)
+        }
+        (None, Some(method), Some(path)) => request(&manifest, method, path, arguments.token.as_deref(), output),
+        _ => bail!("name a method and a path, or `--service` and `--net` or `--socket`"),
     }
 }
 
@@ -122,6 +127,8 @@ fn row(name: &str, text: String) -> Vec<String> {
 struct Decision {
     service: String,
     target: String,
+    /// By a socket of its own, not over HTTP.
+    socket: bool,
     allowed: bool,
     rule: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -133,31 +140,51 @@ struct Decision {
     addresses: Vec<IpAddr>,
 }
 
-fn outgoing(manifest: &Manifest, service: &str, target: &str, output: Output) -> anyhow::Result<ExitCode> {
+/// One decision for each target: a document of one, or a list of several.
+fn outgoing(manifest: &Manifest, service: &str, arguments: &Arguments, output: Output) -> anyhow::Result<ExitCode> {
     let settings = manifest.services.get(service);
     let settings = settings.with_context(|| format!("there is no service `{service}` in the manifest"))?;
+    let over = |socket: bool| move |target: &String| decision(settings, target, socket);
+    let net = arguments.net.iter().map(over(false));
+    let decisions = net.chain(arguments.socket.iter().map(over(true))).collect::<anyhow::Result<Vec<_>>>()?;
+    match (output.json, &*decisions) {
+        (true, [one]) => output.document(one)?,
+        (true, several) => output.document(&several)?,
+        (false, all) => output.text(&all.iter().map(Decision::text).collect::<String>())?,
+    }
+    let all = decisions.iter().all(|decision| decision.allowed);
+    Ok(if all { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn decision(settings: &ServiceSettings, target: &str, socket: bool) -> anyhow::Result<Decision> {
     let addresses = addresses(target);
-    let decided = settings.grants.explain_net(target, &addresses)?;
-    let decision = Decision {
-        service: service.to_owned(),
+    let decided = match socket {
+        true => settings.grants.explain_socket(target, &addresses)?,
+        false => settings.grants.explain_net(target, &addresses)?,
+    };
+    Ok(Decision {
+        service: settings.name.to_string(),
         target: target.to_owned(),
+        socket,
         allowed: decided.allowed,
         rule: decided.rule,
         add: decided.line,
         to: decided.table,
         addresses,
-    };
-    if output.json {
-        output.document(&decision)?;
-    } else {
-        let word = if decision.allowed { "may" } else { "may not" };
-        let mut text = format!("{service} {word} reach {target}: {}\n", decision.rule);
-        if let (Some(line), Some(to)) = (&decision.add, &decision.to) {
+    })
+}
+
+impl Decision {
+    fn text(&self) -> String {
+        let Self { service, target, rule, .. } = self;
+        let word = if self.allowed { "may" } else { "may not" };
+        let how = if self.socket { "reach by a socket" } else { "reach" };
+        let mut text = format!("{service} {word} {how} {target}: {rule}\n");
+        if let (Some(line), Some(to)) = (&self.add, &self.to) {
             text.push_str(&format!("to allow it, add `{line}` to {to}\n"));
         }
-        output.text(&text)?;
+        text
     }
-    Ok(if decision.allowed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// What a name resolves to now; nothing where it does not, and the decision is by name alone.

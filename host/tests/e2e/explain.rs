@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Command, Host, archipel, wait, write_manifest};
+use crate::harness::{Command, Connection, Host, archipel, upstream::quoted, wait, write_manifest};
 
 const MANIFEST: &str = r#"
 [gateway]
@@ -151,4 +151,96 @@ fn half_a_question_is_a_wrong_usage() {
         let mut child = archipel().arg("explain").arg(&manifest).args(arguments).spawn().unwrap();
         assert_eq!(wait(&mut child).code(), Some(2), "{arguments:?}");
     }
+}
+
+/// Numbers that are the same in every run (Marsaglia's xorshift).
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 >> 33).unwrap() % bound
+    }
+
+    fn some<'a>(&mut self, of: &[&'a str], at_most: usize) -> Vec<&'a str> {
+        (0..self.below(at_most + 1)).map(|_| of[self.below(of.len())]).collect()
+    }
+}
+
+const ENTRIES: &[&str] = &[
+    "127.0.0.1",
+    "127.0.0.1:9",
+    "127.0.0.0/8",
+    "127.0.0.0/9:10",
+    "[::1]",
+    "[::1]:10",
+    "localhost",
+    "localhost:9",
+    "http://127.0.0.1:10",
+    "https://localhost:9",
+    "0.0.0.0/0",
+];
+/// All of them on this machine, where nobody listens at ports 9 and 10.
+const PLACES: &[&str] = &["127.0.0.1", "127.0.0.2", "127.200.0.1", "[::1]", "localhost", MAPPED];
+/// `wasi:sockets` takes none of these, whoever asks.
+const MAPPED: &str = "[::ffff:127.0.0.1]";
+
+/// Ten services that ask over HTTP and ten that open sockets, each with permissions of its own.
+fn random_services(dice: &mut Dice) -> String {
+    let service = |number: usize| {
+        let component = if number < 10 { "probe_net" } else { "probe_sockets" };
+        let (allow, deny, sockets) = (dice.some(ENTRIES, 6), dice.some(ENTRIES, 1), dice.below(5) > 0);
+        format!(
+            "[services.s{number}]\ncomponent = \"COMPONENTS/{component}.wasm\"\n\
+             permissions = {{ sockets = {sockets}, net = {{ allow = {allow:?}, deny = {deny:?} }} }}\n\
+             [[routes]]\nhost = \"s{number}.test\"\npath = \"/{{*rest}}\"\nservice = \"s{number}\"\npublic = true\n"
+        )
+    };
+    (0..20).map(service).collect()
+}
+
+/// What the running service says: whether it was let through, to find nobody there.
+fn is_let_through(host: &Host, number: usize, target: &str) -> bool {
+    let what = if number < 10 { "fetch?url=" } else { "connect?to=" };
+    let mut connection = Connection::open(host.gateway);
+    connection.write(format!("GET /{what}{} HTTP/1.1\r\nhost: s{number}.test\r\n\r\n", quoted(target)).as_bytes());
+    let answer = connection.answer(false).expect("an answer");
+    let text = answer.text();
+    assert_eq!(answer.status, 403, "nobody listens there: {text}");
+    let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    match (says(&["refused", "Refused"]), says(&["enied"])) {
+        (true, false) => true,
+        (false, true) => false,
+        _ => panic!("{target}: {text}"),
+    }
+}
+
+#[test]
+fn what_explain_says_of_a_thousand_random_targets_is_what_the_running_host_does() {
+    let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
+    let host = Host::running(&random_services(&mut dice));
+    let manifest = host.folder.path().join("manifest.toml");
+    let mut allowed = 0;
+    for number in 0..20 {
+        let (flag, name) = (if number < 10 { "--net" } else { "--socket" }, format!("s{number}"));
+        let targets: Vec<String> = (0..50)
+            .map(|_| {
+                let places = if number < 10 { PLACES } else { &PLACES[..PLACES.len() - 1] };
+                let (place, port) = (places[dice.below(places.len())], 9 + dice.below(2));
+                let scheme = if number < 10 { ["http://", "https://"][dice.below(2)] } else { "" };
+                format!("{scheme}{place}:{port}")
+            })
+            .collect();
+        let mut arguments = vec![manifest.to_str().unwrap(), "--service", &name];
+        arguments.extend(targets.iter().flat_map(|target| [flag, target]));
+        let (told, _) = explained(&arguments);
+        for (target, told) in targets.iter().zip(told.as_array().unwrap()) {
+            let through = is_let_through(&host, number, target);
+            assert_eq!(told["allowed"], json!(through), "{name} {target}: {told}\n{}", told["rule"]);
+            allowed += usize::from(through);
+        }
+    }
+    assert!((200..=800).contains(&allowed), "{allowed} of 1000 are allowed: too few of one kind");
 }

@@ -141,13 +141,20 @@ impl Grants {
             [] => Ok(granted.get().rule()),
             some => granted.get().admit(some).map(|_admitted| granted.get().rule()),
         });
-        Ok(match decided {
-            Ok(rule) => NetDecision { allowed: true, rule, line: None, table: None },
+        Ok(NetDecision::of(decided, &self.service))
+    }
+}
+
+impl NetDecision {
+    /// In words what was decided for `service`: the rule that allows it, or the denial.
+    pub(crate) fn of(decided: Result<String, Denied>, service: &str) -> Self {
+        match decided {
+            Ok(rule) => Self { allowed: true, rule, line: None, table: None },
             Err(denial) => {
-                let (line, table) = (denial.fix.line().map(str::to_owned), denial.fix.table(&self.service));
-                NetDecision { allowed: false, rule: denial.rule, line, table }
+                let (line, table) = (denial.fix.line().map(str::to_owned), denial.fix.table(service));
+                Self { allowed: false, rule: denial.rule, line, table }
             }
-        })
+        }
     }
 }
 
@@ -157,7 +164,7 @@ impl Destination {
     }
 
     /// The rule that allows it.
-    fn rule(&self) -> String {
+    pub(crate) fn rule(&self) -> String {
         let pass = |pass: &Pass| {
             let entry = pass.entry.as_ref();
             let entry = entry.map_or_else(|| "`net = true`".to_owned(), |entry| format!("\"{entry}\" of `net`"));
