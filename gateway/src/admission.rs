@@ -13,7 +13,7 @@ use std::{
 
 use ipnet::IpNet;
 
-use crate::{auth::Access, limit::Limit};
+use crate::{auth::Access, cors::Cors, limit::Limit};
 
 /// What holds for every request that its route does not decide itself.
 #[derive(Clone)]
@@ -33,6 +33,8 @@ pub struct Settings {
     pub limit: Option<Arc<dyn Limit>>,
     /// Whose `X-Forwarded-*` and `Forwarded` are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Which pages of other origins may use the routes that do not say.
+    pub cors: Option<Arc<Cors>>,
 }
 
 /// The count of requests in flight. The maximum may change from one request to the next.

@@ -28,11 +28,12 @@ use crate::{
     client::Client,
     connection::{Handler, Peer, Scheme},
     context::{RequestContext, TraceContext, new_request_id, request_id},
+    cors,
     counts::{GatewayCounts, Refusal, RouteCounts, Tally},
     dispatch::AnsweredBy,
     error::{GatewayError, refusal},
     guard::Entrance,
-    headers, path,
+    headers, path, preflights,
     quiet::Quiet,
     router::{Entry, NoMatch, RouteTable},
 };
@@ -53,6 +54,8 @@ pub struct Gateway {
 struct Snapshot {
     table: RouteTable,
     settings: Settings,
+    /// Where preflights go.
+    preflights: Entry,
 }
 
 impl Handler for Gateway {
@@ -68,14 +71,15 @@ impl Handler for Gateway {
 
 impl Gateway {
     pub fn new(table: RouteTable, settings: Settings) -> Self {
-        let current = ArcSwap::from_pointee(Snapshot::new(table, settings, &RouteTable::default()));
-        Self { current, in_flight: Arc::default(), counts: GatewayCounts::default(), refused_tokens: Quiet::default() }
+        let counts = GatewayCounts::default();
+        let current = ArcSwap::from_pointee(Snapshot::new(table, settings, &RouteTable::default(), &counts));
+        Self { current, in_flight: Arc::default(), counts, refused_tokens: Quiet::default() }
     }
 
     /// Replaces routes and settings in one step. Requests in flight finish on the old ones; routes
     /// that were there go on counting.
     pub fn replace(&self, table: RouteTable, settings: Settings) {
-        let next = Snapshot::new(table, settings, &self.current.load().table);
+        let next = Snapshot::new(table, settings, &self.current.load().table, &self.counts);
         self.current.store(Arc::new(next));
     }
 
@@ -109,9 +113,12 @@ impl Gateway {
         let request_id = request_id(&head.headers);
         let client = Client::of(downstream.ip(), https, &head.headers, &now.settings.trusted_proxies);
 
-        let (found, permit) = match self.admit(&now, &mut head) {
-            Ok((found, permit)) => (Ok(found), permit),
-            Err(error) => (Err(error), None),
+        let (found, cors, permit) = match self.admit(&now, &mut head) {
+            Ok((routed, permit)) => (Ok(routed.found), routed.cors, permit),
+            Err(error) => {
+                let cors = now.settings.cors.clone().map(|cors| cors::Asked::of(cors, &head.headers, false));
+                (Err(error), cors, None)
+            }
         };
         let matched = found.as_ref().ok().and_then(|found| found.as_ref().ok()).copied();
         let route = matched.map(|entry| &entry.route);
@@ -168,6 +175,9 @@ impl Gateway {
         if let Some(quota) = entrance.quota {
             quota.tell(response.headers_mut());
         }
+        if let Some(cors) = cors {
+            cors.tell(response.headers_mut());
+        }
         held.answered(response.status(), owed);
         if is_head { without_body(response) } else { response }.map(|body| body.holding(held))
     }
@@ -200,12 +210,12 @@ impl Gateway {
 
     /// Permit first: when we are full, nothing but an exempt route is served or even answered
     /// with its own error.
-    fn admit<'a>(&self, now: &'a Snapshot, head: &mut Parts) -> Result<(Found<'a>, Option<Permit>), GatewayError> {
+    fn admit<'a>(&self, now: &'a Snapshot, head: &mut Parts) -> Result<(Routed<'a>, Option<Permit>), GatewayError> {
         let permit = self.in_flight.admit(now.settings.requests_max);
         match (now.route(head), permit) {
-            (Ok(Ok(entry)), _) if entry.exempt => Ok((Ok(entry), None)),
+            (Ok(routed), _) if routed.found.as_ref().is_ok_and(|entry| entry.exempt) => Ok((routed, None)),
             (_, None) => Err(GatewayError::Overloaded),
-            (found, permit) => Ok((found?, permit)),
+            (routed, permit) => Ok((routed?, permit)),
         }
     }
 }
@@ -213,27 +223,54 @@ impl Gateway {
 /// The route of a well-formed request. That there is none is told only to those who may come in.
 type Found<'a> = Result<&'a Entry, NoMatch>;
 
+/// Where a request goes, and what its browser is told of CORS.
+struct Routed<'a> {
+    found: Found<'a>,
+    cors: Option<cors::Asked>,
+}
+
 impl Snapshot {
-    fn new(mut table: RouteTable, settings: Settings, before: &RouteTable) -> Self {
+    fn new(mut table: RouteTable, settings: Settings, before: &RouteTable, counts: &GatewayCounts) -> Self {
         table.count_on(before);
-        Self { table, settings }
+        let preflights = preflights::entry(counts.unmatched.clone());
+        Self { table, settings, preflights }
+    }
+
+    /// A preflight goes to nobody's route where there are rules for the request that it asks about;
+    /// where there are none, it is an `OPTIONS` like any other.
+    fn find(&self, host: &str, head: &Parts) -> Routed<'_> {
+        let path = head.uri.path();
+        let cors = |found: &Found<'_>| {
+            let entry = found.as_ref().ok().copied().or_else(|| self.table.at(host, path).next());
+            let gateways = self.settings.cors.as_ref();
+            entry.map_or(gateways, |entry| entry.cors.or(gateways)).cloned()
+        };
+        if let Some(method) = cors::preflight(head)
+            && let Some(cors) = cors(&self.table.find(host, path, &method))
+        {
+            let cors = Some(cors::Asked::of(cors, &head.headers, true));
+            return Routed { found: Ok(&self.preflights), cors };
+        }
+        let found = self.table.find(host, path, &head.method);
+        let cors = cors(&found).map(|cors| cors::Asked::of(cors, &head.headers, false));
+        Routed { found, cors }
     }
 
     /// The route of a request, whose path is brought into normal form on the way. A request that
     /// names no host, as HTTP/1.0 allows, gets the routes that name none, and a host of ours.
-    fn route(&self, head: &mut Parts) -> Result<Found<'_>, GatewayError> {
+    fn route(&self, head: &mut Parts) -> Result<Routed<'_>, GatewayError> {
         path::normalize(&mut head.uri)?;
         let Some(authority) = Authority::of(head)? else {
-            let found = self.table.find("", head.uri.path(), &head.method);
+            let routed = self.find("", head);
             head.headers.insert(HOST, self.own_host());
-            return Ok(found);
+            return Ok(routed);
         };
-        let found = self.table.find(&authority.host, head.uri.path(), &head.method);
+        let routed = self.find(&authority.host, head);
         let hosts = &self.settings.hosts;
         let is_own = hosts.is_empty() || hosts.iter().any(|own| authority.is(own));
         // Whoever probes asks by address, whatever names we go by.
-        if is_own || found.as_ref().is_ok_and(|entry| entry.is_probe()) {
-            return Ok(found);
+        if is_own || routed.found.as_ref().is_ok_and(|entry| entry.is_probe()) {
+            return Ok(routed);
         }
         Err(GatewayError::Misdirected { host: authority.host.into_owned() })
     }

@@ -21,6 +21,7 @@ use http::{HeaderValue, Method};
 
 use crate::{
     auth::Access,
+    cors::RouteCors,
     counts::RouteCounts,
     dispatch::Dispatch,
     limit::Limit,
@@ -40,6 +41,7 @@ pub struct Entry {
     pub access: Access,
     /// Its own limit besides the gateway's: by subject, by address where there is none.
     pub limit: Option<Arc<dyn Limit>>,
+    pub cors: RouteCors,
     /// What it leads to, as the access log calls it: a service's name.
     pub label: Arc<str>,
     /// Shared by the entries of one path that lead to the same; a gateway keeps them over
@@ -93,12 +95,19 @@ impl RouteTable {
     /// # Errors
     /// [`NoMatch`] when no route takes it.
     pub fn find(&self, host: &str, path: &str, method: &Method) -> Result<&Entry, NoMatch> {
+        self.pick(self.indices(host, path).ok_or(NoMatch::Path)?, method)
+    }
+
+    /// Those of the most specific routes for a path, whatever methods they take.
+    pub(crate) fn at(&self, host: &str, path: &str) -> impl Iterator<Item = &Entry> {
+        self.indices(host, path).unwrap_or_default().iter().map(|&index| &self.entries[index])
+    }
+
+    fn indices(&self, host: &str, path: &str) -> Option<&[usize]> {
         let mut visited = 0;
         let exact = self.exact.get(host);
         let under = Domains(if self.under.is_empty() { "" } else { host }).filter_map(|domain| self.under.get(domain));
-        let mut tries = exact.into_iter().chain(under).chain([&self.any]);
-        let indices = tries.find_map(|trie| trie.find(path, &mut visited)).ok_or(NoMatch::Path)?;
-        self.pick(indices, method)
+        exact.into_iter().chain(under).chain([&self.any]).find_map(|trie| trie.find(path, &mut visited))
     }
 
     /// The one of several routes with equal host and path that takes the method: a list that

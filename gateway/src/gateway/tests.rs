@@ -1,6 +1,7 @@
 //! Requests through the whole gateway, to services that are closures.
 
 mod answers;
+mod cors;
 mod counts;
 mod entrance;
 mod heads;
@@ -25,6 +26,7 @@ use http_body_util::{BodyExt, Full, StreamBody};
 use super::*;
 use crate::{
     auth::Access,
+    cors::RouteCors,
     dispatch::{Dispatch, DispatchError, Dispatched},
     route::{Methods, Route},
 };
@@ -42,6 +44,7 @@ fn settings() -> Settings {
         access: Access::Public,
         limit: None,
         trusted_proxies: Vec::new(),
+        cors: None,
     }
 }
 
@@ -63,6 +66,7 @@ fn entry(path: &str, methods: Methods, service: impl Dispatch) -> Entry {
         exempt: false,
         access: Access::Public,
         limit: None,
+        cors: RouteCors::default(),
         label: "service".into(),
         counts: Arc::default(),
     }

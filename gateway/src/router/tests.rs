@@ -174,6 +174,7 @@ fn table(routes: &[&str]) -> RouteTable {
         exempt: false,
         access: Access::Public,
         limit: None,
+        cors: RouteCors::default(),
         label: (*text).into(),
         counts: Arc::default(),
     });

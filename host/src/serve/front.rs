@@ -10,6 +10,7 @@ use std::{
 
 use gateway::{
     auth::Access,
+    cors::RouteCors,
     dispatch::Dispatch,
     fixed::Fixed,
     gateway::{Gateway, Settings},
@@ -68,13 +69,14 @@ pub(super) fn admin(address: SocketAddr, system: &Arc<System>, metrics: Arc<dyn 
         access,
         limit: None,
         trusted_proxies: Vec::new(),
+        cors: None,
     };
     Gateway::new(RouteTable::new(entries).expect("our own pages do not clash"), settings)
 }
 
 /// A page that asks for no token, and is never shed.
 fn open(path: &str, dispatch: Arc<dyn Dispatch>) -> Entry {
-    Entry { exempt: true, ..system::read_only(path, dispatch) }
+    Entry { exempt: true, cors: RouteCors::Off, ..system::read_only(path, dispatch) }
 }
 
 pub(super) fn listening(settings: &GatewaySettings, tls: Option<Tls>, admission: Admission) -> listener::Settings {

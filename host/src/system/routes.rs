@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use gateway::{
     auth::{Access, Verify},
+    cors::RouteCors,
     dispatch::Dispatch,
     fixed::Fixed,
     gateway::Settings,
@@ -84,7 +85,16 @@ pub(super) fn entry(
     verifier: &dyn Fn(&str) -> Arc<dyn Verify>,
 ) -> Entry {
     let access = access(&settings.access, verifier);
-    Entry { route: settings.route.clone(), dispatch, exempt: false, access, limit: None, label, counts: Arc::default() }
+    Entry {
+        route: settings.route.clone(),
+        dispatch,
+        exempt: false,
+        access,
+        limit: None,
+        cors: RouteCors::Gateways,
+        label,
+        counts: Arc::default(),
+    }
 }
 
 /// What holds for every route, without a limit.
@@ -98,6 +108,7 @@ pub(super) fn settings(of: &GatewaySettings, verifier: &dyn Fn(&str) -> Arc<dyn 
         access: access(&of.auth.clone().map_or(manifest::Access::Public, manifest::Access::Token), verifier),
         limit: None,
         trusted_proxies: of.trusted_proxies.clone(),
+        cors: None,
     }
 }
 

@@ -8,6 +8,7 @@ use gateway::{
     auth::Access,
     body::Body,
     context::RequestContext,
+    cors::RouteCors,
     dispatch::{Dispatch, Dispatched},
     route::{HostPattern, Methods, Route},
     router::Entry,
@@ -62,7 +63,8 @@ pub fn read_only(path: &str, dispatch: Arc<dyn Dispatch>) -> Entry {
         body_limit_bytes: None,
     };
     let (access, label) = (Access::Public, "gateway".into());
-    Entry { route, dispatch, exempt: false, access, limit: None, label, counts: Arc::default() }
+    let cors = RouteCors::Gateways;
+    Entry { route, dispatch, exempt: false, access, limit: None, cors, label, counts: Arc::default() }
 }
 
 /// The host's own pages, also at every host that a route names: a route for all of a host's paths
