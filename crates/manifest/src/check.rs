@@ -7,6 +7,7 @@
 mod admin;
 mod auth;
 mod checking;
+mod cors;
 mod database;
 mod environment;
 mod events;
@@ -28,6 +29,7 @@ pub(super) use self::{
     admin::admin,
     auth::{Auths, GatewayAuth, auth},
     checking::Check,
+    cors::cors,
     database::database,
     events::events,
     folder::apart,

@@ -12,6 +12,8 @@ pub(crate) const GATEWAY_TIMEOUT: Time = Time::seconds(10);
 pub(crate) const GATEWAY_CONNECTIONS_MAX: u64 = 4096;
 pub(crate) const GATEWAY_REQUESTS_MAX: u64 = 1024;
 
+pub(crate) const CORS_MAX_AGE: Time = Time::minutes(10);
+
 pub(crate) const ADMIN_LISTEN: &str = "127.0.0.1:3900";
 
 pub(crate) const DATA: &str = ".archipel";
@@ -59,6 +61,8 @@ pub(crate) const REUSE_IDLE: Time = Time::seconds(10);
 pub(crate) const TIMEOUTS: RangeInclusive<Time> = Time::milliseconds(1)..=Time::minutes(5);
 /// Of what may be switched off: draining, lingering, waiting in a queue.
 pub(crate) const PAUSES: RangeInclusive<Time> = Time::seconds(0)..=Time::minutes(60);
+/// Browsers remember nothing for longer than a day.
+pub(crate) const CORS_MAX_AGES: RangeInclusive<Time> = Time::seconds(0)..=Time::minutes(24 * 60);
 pub(crate) const BODY_LIMITS: RangeInclusive<Size> = Size::bytes(0)..=Size::gib(1024);
 /// From one instance of the smallest guest to what 32-bit WebAssembly can address.
 pub(crate) const MEMORIES: RangeInclusive<Size> = Size::mib(1)..=Size::gib(4);

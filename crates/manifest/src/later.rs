@@ -17,6 +17,7 @@ const NEVER: &[(&str, &str)] = &[
     ("include", ELSEWHERE),
     ("gateway", ELSEWHERE),
     ("admin", ELSEWHERE),
+    ("cors", ELSEWHERE),
     ("host", ELSEWHERE),
     ("auth", ELSEWHERE),
     ("keyvalue", ELSEWHERE),

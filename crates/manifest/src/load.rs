@@ -10,8 +10,8 @@ use std::{
 };
 
 use super::{
-    AuthSettings, Confines, DatabaseSettings, Environment, KeyValueSettings, Manifest, RedisSettings, RouteSettings,
-    ServiceSettings,
+    AuthSettings, Confines, DatabaseSettings, Environment, GatewaySettings, KeyValueSettings, Manifest, RedisSettings,
+    RouteSettings, ServiceSettings,
     check::{self, Auths, Check, GatewayAuth, Surroundings},
     files::Files,
     names::{Names, There},
@@ -108,7 +108,10 @@ fn check(files: Files, path: &Path, env: &Environment, confines: Option<&Confine
     let root = sources[0].root();
     let name = check.system_name(&root.child("name"), raw.name);
     let redis_names = written_names(&sources, "redis");
-    let gateway = check::gateway(&mut check, &root.child("gateway"), raw.gateway, &redis_names);
+    let gateway = GatewaySettings {
+        cors: raw.cors.and_then(|raw| check::cors(&mut check, &root.child("cors"), raw)),
+        ..check::gateway(&mut check, &root.child("gateway"), raw.gateway, &redis_names)
+    };
     let admin = check::admin(&mut check, &root.child("admin"), raw.admin, &gateway);
     let (auth_root, auth_key) = (root.child("auth"), root.child("gateway").child("auth"));
     let host = check::host(&mut check, &root.child("host"), raw.host);

@@ -6,6 +6,7 @@
 
 mod auth;
 mod ceiling;
+mod cors;
 mod events;
 mod gather;
 mod keyvalue;
@@ -19,6 +20,7 @@ use serde::Deserialize;
 
 pub(crate) use self::auth::{RawAlgorithm, RawAuth, RawKeys, RawSecret};
 pub(crate) use self::ceiling::RawCeiling;
+pub(crate) use self::cors::{RawCors, RawRouteCors};
 pub(crate) use self::events::{RawConsumer, RawEvents};
 pub(crate) use self::gather::{RawPart, RawPartFrom};
 pub(crate) use self::keyvalue::RawKeyValue;
@@ -47,6 +49,8 @@ pub(crate) struct RawManifest {
     /// The public side: where it listens and what bounds every request.
     #[serde(default)]
     pub(crate) gateway: RawGateway,
+    /// Which pages of other origins may use the routes that do not say. Not written: none.
+    pub(crate) cors: Option<RawCors>,
     /// The operator's side: health, metrics, status.
     #[serde(default)]
     pub(crate) admin: RawAdmin,
@@ -139,8 +143,8 @@ pub(crate) struct RawGateway {
     /// that Redis is away: in memory.
     #[schemars(extend("examples" = ["redis.main"]))]
     pub(crate) limit_store: Option<String>,
-    /// The proxies in front of this gateway, whose `X-Forwarded-For` is believed: addresses and
-    /// networks. None: nobody's.
+    /// The proxies in front of this gateway, whose `X-Forwarded-*` and `Forwarded` are believed:
+    /// addresses and networks. None: nobody's.
     #[schemars(extend("examples" = [["10.0.0.0/8", "::1"]]))]
     #[serde(default)]
     pub(crate) trusted_proxies: Vec<String>,
@@ -288,6 +292,9 @@ pub(crate) struct RawRoute {
     /// token, one address on a public one.
     #[schemars(extend("examples" = ["10/min"]))]
     pub(crate) limit: Option<String>,
+    /// Which pages of other origins may use it, instead of `[cors]`; `false`: none.
+    #[schemars(extend("examples" = [{ "origins": ["*"] }]))]
+    pub(crate) cors: Option<RawRouteCors>,
     /// Whether anybody may call it, without a token.
     #[schemars(extend("default" = false))]
     pub(crate) public: Option<bool>,

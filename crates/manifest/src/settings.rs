@@ -10,7 +10,11 @@ use std::{
     time::Duration,
 };
 
-use gateway::{gather::Template, limit::Rate};
+use gateway::{
+    cors::{Cors, RouteCors},
+    gather::Template,
+    limit::Rate,
+};
 use http::StatusCode;
 use ipnet::IpNet;
 
@@ -35,6 +39,8 @@ pub struct GatewaySettings {
     /// The Redis that counts limits for several hosts.
     pub limit_store: Option<Arc<str>>,
     pub trusted_proxies: Vec<IpNet>,
+    /// Which pages of other origins may use the routes that do not say.
+    pub cors: Option<Arc<Cors>>,
     pub expose_version: bool,
     pub body_limit_bytes: u64,
     pub timeout: Duration,
@@ -359,6 +365,7 @@ pub struct RouteSettings {
     pub access: Access,
     /// Its own, besides the gateway's.
     pub limit: Option<Rate>,
+    pub cors: RouteCors,
     /// Its place in the manifest, for messages: `routes[3]`.
     pub key: String,
 }

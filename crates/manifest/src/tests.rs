@@ -3,6 +3,7 @@
 mod audit;
 mod auth;
 mod ceiling;
+mod cors;
 mod database;
 mod environment;
 mod events;

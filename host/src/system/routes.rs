@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use gateway::{
     auth::{Access, Verify},
-    cors::RouteCors,
     dispatch::Dispatch,
     fixed::Fixed,
     gateway::Settings,
@@ -91,7 +90,7 @@ pub(super) fn entry(
         exempt: false,
         access,
         limit: None,
-        cors: RouteCors::Gateways,
+        cors: settings.cors.clone(),
         label,
         counts: Arc::default(),
     }
@@ -108,7 +107,7 @@ pub(super) fn settings(of: &GatewaySettings, verifier: &dyn Fn(&str) -> Arc<dyn 
         access: access(&of.auth.clone().map_or(manifest::Access::Public, manifest::Access::Token), verifier),
         limit: None,
         trusted_proxies: of.trusted_proxies.clone(),
-        cors: None,
+        cors: of.cors.clone(),
     }
 }
 

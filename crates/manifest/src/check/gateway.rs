@@ -41,6 +41,7 @@ pub(crate) fn gateway(
         limit: gateway_limit(check, &key.child("limit"), raw.limit.as_deref()),
         limit_store: limit_store(check, &key.child("limit_store"), raw.limit_store.as_deref(), redis_names),
         trusted_proxies: trusted_proxies(check, &key.child("trusted_proxies"), &raw.trusted_proxies),
+        cors: None, // a table of its own
         expose_version: raw.expose_version.unwrap_or(true),
         body_limit_bytes: body_limit,
         timeout: timeout.get(),

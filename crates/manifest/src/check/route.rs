@@ -7,6 +7,7 @@ use std::{
 
 use super::{
     Auths, Check, GatewayAuth,
+    cors::route_cors,
     gather::{RawTarget, target},
     limiting::route_limit,
 };
@@ -31,6 +32,7 @@ pub(crate) fn route(
     let target = RawTarget { service: raw.service, gather: raw.gather, fixed: raw.fixed };
     let target = self::target(check, key, target, path.as_ref(), &mut methods, services);
     let limit = route_limit(check, &key.child("limit"), raw.limit.as_deref());
+    let cors = route_cors(check, &key.child("cors"), raw.cors);
     let timeout = raw.timeout.map(|time| {
         check.within(&key.child("timeout"), Some(time), defaults::GATEWAY_TIMEOUT, &defaults::TIMEOUTS).get()
     });
@@ -47,7 +49,7 @@ pub(crate) fn route(
         timeout,
         body_limit_bytes: body_limit,
     };
-    Some(RouteSettings { route, target: target?, access, limit, key: label })
+    Some(RouteSettings { route, target: target?, access, limit, cors, key: label })
 }
 
 /// Each word by itself first, so that every wrong one is reported.
