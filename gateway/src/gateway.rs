@@ -113,13 +113,7 @@ impl Gateway {
         let request_id = request_id(&head.headers);
         let client = Client::of(downstream.ip(), https, &head.headers, &now.settings.trusted_proxies);
 
-        let (found, cors, permit) = match self.admit(&now, &mut head) {
-            Ok((routed, permit)) => (Ok(routed.found), routed.cors, permit),
-            Err(error) => {
-                let cors = now.settings.cors.clone().map(|cors| cors::Asked::of(cors, &head.headers, false));
-                (Err(error), cors, None)
-            }
-        };
+        let (found, cors, permit) = self.admit(&now, &mut head);
         let matched = found.as_ref().ok().and_then(|found| found.as_ref().ok()).copied();
         let route = matched.map(|entry| &entry.route);
         let timeout = route.and_then(|route| route.timeout).unwrap_or(now.settings.timeout);
@@ -209,16 +203,25 @@ impl Gateway {
     }
 
     /// Permit first: when we are full, nothing but an exempt route is served or even answered
-    /// with its own error.
-    fn admit<'a>(&self, now: &'a Snapshot, head: &mut Parts) -> Result<(Routed<'a>, Option<Permit>), GatewayError> {
+    /// with its own error. What its browser is told of CORS is the route's word also then.
+    fn admit<'a>(&self, now: &'a Snapshot, head: &mut Parts) -> Admitted<'a> {
         let permit = self.in_flight.admit(now.settings.requests_max);
         match (now.route(head), permit) {
-            (Ok(routed), _) if routed.found.as_ref().is_ok_and(|entry| entry.exempt) => Ok((routed, None)),
-            (_, None) => Err(GatewayError::Overloaded),
-            (routed, permit) => Ok((routed?, permit)),
+            (Ok(routed), _) if routed.found.as_ref().is_ok_and(|entry| entry.exempt) => {
+                (Ok(routed.found), routed.cors, None)
+            }
+            (Ok(routed), None) => (Err(GatewayError::Overloaded), routed.cors, None),
+            (Ok(routed), permit) => (Ok(routed.found), routed.cors, permit),
+            (Err(error), permit) => {
+                let cors = now.settings.cors.clone().map(|cors| cors::Asked::of(cors, &head.headers, false));
+                (Err(permit.map_or(GatewayError::Overloaded, |_unused| error)), cors, None)
+            }
         }
     }
 }
+
+/// Where an admitted request goes or why it is not admitted, what its browser is told, its place.
+type Admitted<'a> = (Result<Found<'a>, GatewayError>, Option<cors::Asked>, Option<Permit>);
 
 /// The route of a well-formed request. That there is none is told only to those who may come in.
 type Found<'a> = Result<&'a Entry, NoMatch>;

@@ -19,6 +19,7 @@ mod calls;
 mod ceiling;
 mod cli;
 mod config;
+mod cors;
 mod crash;
 mod denied;
 mod edge;

@@ -129,6 +129,11 @@ async fn every_answer_says_who_may_read_it_also_an_error() {
     assert_eq!(ask(&gateway, &format!("GET /open\n{APP}\n{APP}")).await.1, [VARY]);
     let _full = [send(&gateway, request("GET /open")).await, send(&gateway, request("GET /open")).await];
     assert_eq!(ask(&gateway, &format!("GET /open\n{APP}")).await, (503, allowed.map(str::to_owned).into()));
+    // Also then by the rules of the route: its own, or none.
+    let own = ["access-control-allow-origin: https://other.example", VARY].map(str::to_owned);
+    assert_eq!(ask(&gateway, "GET /own\norigin: https://other.example").await, (503, own.into()));
+    assert_eq!(ask(&gateway, &format!("GET /own\n{APP}")).await, (503, vec![VARY.to_owned()]));
+    assert_eq!(ask(&gateway, &format!("GET /off\n{APP}")).await, (503, vec![]));
 }
 
 #[tokio::test]
