@@ -65,6 +65,7 @@ pub struct Running {
 pub async fn start(manifest: Manifest, surroundings: Surroundings) -> Result<Running, StartError> {
     let sockets = Sockets::bind(&manifest)?;
     let ground = Ground::open(&manifest, surroundings.of_system)?;
+    let descriptors = ground.descriptors;
     let token = Token::of(&sockets, ground.data())?;
     let tokens = Tokens::new(&manifest.admin, token.as_ref().map(|token| &*token.text));
     let system = System::start(ground, manifest, surroundings.digest, &surroundings.watch).await?;
@@ -72,7 +73,7 @@ pub async fn start(manifest: Manifest, surroundings: Surroundings) -> Result<Run
     settings.times.idle = system.keep_alive.clone();
     let metrics = Metrics::new(system.clone(), settings.counts.clone(), surroundings.lost, Handle::current());
     let admin = front::admin(sockets.admin_address, &system, Arc::new(metrics), tokens);
-    let admin = match listening::apart(sockets.admin, Arc::new(admin), front::admin_listening()) {
+    let admin = match listening::apart(sockets.admin, Arc::new(admin), front::admin_listening(descriptors)) {
         Ok(admin) => admin,
         Err(error) => {
             system.stop_consuming(Duration::ZERO).await;

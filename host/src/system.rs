@@ -16,6 +16,7 @@ mod backends;
 mod change;
 mod commit;
 mod current;
+mod descriptors;
 mod document;
 mod error;
 mod explain;
@@ -31,6 +32,7 @@ mod swap;
 
 pub use apply::Done;
 pub use current::{Applied, Current};
+pub use descriptors::Descriptors;
 pub use error::{ApplyError, NextError, StartError};
 pub use explain::{Authentication, Explanation, explain};
 pub use ground::{Ground, Surroundings};

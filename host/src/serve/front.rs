@@ -25,7 +25,7 @@ use tokio::runtime::Handle;
 use crate::{
     admin::{self, Api, EventsApi, Page, Tokens},
     health::Pages,
-    system::{self, System},
+    system::{self, Descriptors, System},
 };
 use manifest::GatewaySettings;
 
@@ -83,8 +83,8 @@ pub(super) fn listening(settings: &GatewaySettings, tls: Option<Tls>, admission:
     listener::Settings { tls, h2c: settings.h2c, admission, ..listener::Settings::new(settings.connections_max) }
 }
 
-pub(super) fn admin_listening() -> listener::Settings {
-    listener::Settings::new(ADMIN_CONNECTIONS_MAX)
+pub(super) fn admin_listening(descriptors: Descriptors) -> listener::Settings {
+    listener::Settings::new(descriptors.of_admin(ADMIN_CONNECTIONS_MAX))
 }
 
 pub(super) fn tls(settings: &GatewaySettings) -> Result<Option<Tls>, TlsError> {

@@ -23,7 +23,7 @@ impl System {
         let Prepared { current, table, checked, gone, .. } = prepared;
         let system = Self {
             gateway: Arc::new(Gateway::new(table.routes, table.settings)),
-            admission: Admission::new(current.manifest.gateway.connections_max),
+            admission: Admission::new(current.manifest.gateway.connections_max), // until they are followed
             keep_alive: KeepAlive::new(current.manifest.gateway.keep_alive),
             current: ArcSwap::from_pointee(current),
             leaving: Leaving::default(),
@@ -51,7 +51,7 @@ impl System {
     fn follow(&self, before: Option<&Current>, checked: Checked) {
         let now = self.current();
         self.loader().go_by(Bounds::of(&now.manifest));
-        self.admission.resize(now.manifest.gateway.connections_max);
+        self.admission.resize(self.ground.descriptors.of_gateway(&now.manifest));
         self.keep_alive.set(now.manifest.gateway.keep_alive);
         if let (Some(events), Some(settings)) = (&now.backends.events, &now.manifest.events) {
             events.keep(settings.clone());

@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use super::StartError;
+use super::{Descriptors, StartError};
 use crate::{
     component::{Artifacts, Histories},
     deploy::{Bounds, Loader},
@@ -35,6 +35,7 @@ pub struct Ground {
     pub(super) given: Surroundings,
     /// Ours alone while we run.
     pub(super) data: DataFolder,
+    pub descriptors: Descriptors,
     pub(super) outbound: Outbound,
     /// What the engine was started with.
     pub(super) engine: EngineSettings,
@@ -44,6 +45,7 @@ pub struct Ground {
 
 impl Ground {
     pub fn open(manifest: &Manifest, given: Surroundings) -> Result<Self, StartError> {
+        let descriptors = Descriptors::raised();
         let roots = given.environment.get("SSL_CERT_FILE").map(Path::new);
         let outbound = Outbound::new(roots)?;
         let data = DataFolder::open(&manifest.host.data)?;
@@ -53,7 +55,7 @@ impl Ground {
         let compilers = Compilers::start().map_err(StartError::Compilers)?;
         let loader = Loader::new(Engine::new(engine)?, compilers, artifacts, histories, Bounds::of(manifest));
         let (loader, health) = (Arc::new(loader), Arc::new(Health::new(Checked::default())));
-        Ok(Self { given, data, outbound, engine, loader, health })
+        Ok(Self { given, data, descriptors, outbound, engine, loader, health })
     }
 
     /// The folder that is ours alone.

@@ -22,6 +22,7 @@ mod config;
 mod cors;
 mod crash;
 mod denied;
+mod descriptors;
 mod edge;
 mod embedded;
 mod envelope;

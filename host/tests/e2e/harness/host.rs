@@ -86,9 +86,15 @@ impl Host {
         arguments: &[&str],
         environment: &[(&str, &str)],
     ) -> Result<Self, Failed> {
-        let manifest = write_manifest(folder.path(), rest);
         let mut run = archipel();
-        run.envs(environment.iter().copied()).arg("run").arg(manifest).args(arguments);
+        run.envs(environment.iter().copied());
+        Self::start_by(run, folder, rest, arguments)
+    }
+
+    /// The same by a command that starts what it is given as arguments.
+    pub fn start_by(mut run: Command, folder: TempDir, rest: &str, arguments: &[&str]) -> Result<Self, Failed> {
+        let manifest = write_manifest(folder.path(), rest);
+        run.arg("run").arg(manifest).args(arguments);
         let mut child = run.spawn().unwrap();
         let log = Log::follow(child.stdout.take().unwrap());
         let errors = Log::follow(child.stderr.take().unwrap());
