@@ -24,14 +24,13 @@ use tokio::{
     net::TcpStream,
     time::{sleep, timeout},
 };
-use tokio_rustls::TlsAcceptor;
 
 pub use self::keep_alive::KeepAlive;
 use self::{
     state::State,
     transport::{Socket, Transport},
 };
-use crate::{body::Body, drain::Drain};
+use crate::{body::Body, drain::Drain, tls::Tls};
 
 /// What answers requests: the gateway, or a closure in a test.
 pub trait Handler: Send + Sync + 'static {
@@ -96,7 +95,7 @@ impl Default for Times {
 #[derive(Clone)]
 pub(crate) struct Shared<H> {
     pub(crate) handler: Arc<H>,
-    pub(crate) tls: Option<TlsAcceptor>,
+    pub(crate) tls: Option<Tls>,
     pub(crate) h2c: bool,
     pub(crate) times: Times,
     pub(crate) drain: Drain,
@@ -142,8 +141,8 @@ async fn open<H>(tcp: TcpStream, state: &Arc<State>, shared: &Shared<H>) -> io::
     let times = &shared.times;
     let (socket, scheme, negotiated) = match &shared.tls {
         None => (Socket::Plain(tcp), Scheme::Http, None),
-        Some(acceptor) => {
-            let stream = timeout(times.handshake, acceptor.accept(tcp)).await??;
+        Some(tls) => {
+            let stream = timeout(times.handshake, tls.acceptor().accept(tcp)).await??;
             let is_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
             let protocol = if is_h2 { Protocol::Http2 } else { Protocol::Http1 };
             (Socket::Tls(Box::new(stream)), Scheme::Https, Some(protocol))

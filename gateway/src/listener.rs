@@ -138,13 +138,7 @@ impl Listeners {
 /// and leaves them too.
 pub async fn serve<H: Handler>(listeners: Listeners, handler: Arc<H>, settings: Settings, drain: Drain) {
     let admission = settings.admission;
-    let shared = Arc::new(Shared {
-        handler,
-        tls: settings.tls.as_ref().map(Tls::acceptor),
-        h2c: settings.h2c,
-        times: settings.times,
-        drain,
-    });
+    let shared = Arc::new(Shared { handler, tls: settings.tls, h2c: settings.h2c, times: settings.times, drain });
     let loops =
         listeners.0.into_iter().map(|(listener, _)| accept_all(listener, &shared, &admission, &settings.counts));
     join_all(loops).await;

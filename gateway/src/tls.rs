@@ -1,17 +1,68 @@
 //! The server's side of TLS: one certificate chain, ring, HTTP/2 before HTTP/1.1 by ALPN.
+//!
+//! Its files are read again when they change, by their content: so a file that was renamed into
+//! place counts, and one behind a symlink that was replaced. Whoever holds a [`Tls`] says when to
+//! look. What cannot be used changes nothing.
+
+mod expiry;
 
 use std::{
+    fs::File,
+    io::{self, Read as _},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
+    time::SystemTime,
 };
 
-use rustls::{ServerConfig, crypto::ring, version};
+use arc_swap::ArcSwap;
+use ring::digest::{Context, SHA256};
+use rustls::{
+    RootCertStore, ServerConfig,
+    crypto::ring as provider,
+    server::{VerifierBuilderError, WebPkiClientVerifier, danger::ClientCertVerifier},
+    version,
+};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem, pem::PemObject as _};
 use tokio_rustls::TlsAcceptor;
 
-/// A certificate and its key, ready for listeners. Cheap to clone.
+/// A chain, a key and roots are some kilobytes; nobody's files are read for longer than this.
+const FILE_MAX_BYTES: u64 = 1 << 20;
+
+/// Where the PEM files are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Files {
+    /// The chain, the server's own certificate first.
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+    /// Whose certificates a client must have one of; none: nobody is asked for one.
+    pub client_ca: Option<PathBuf>,
+}
+
+/// A certificate and its key, ready for listeners. Cheap to clone; clones follow the files together.
 #[derive(Clone)]
-pub struct Tls(Arc<ServerConfig>);
+pub struct Tls(Arc<Followed>);
+
+struct Followed {
+    files: Files,
+    now: ArcSwap<Usable>,
+    looked: Mutex<Looked>,
+}
+
+struct Usable {
+    config: Arc<ServerConfig>,
+    not_after: Option<SystemTime>,
+}
+
+/// What was found by looking.
+struct Looked {
+    /// The digest of the texts that are used.
+    used: Digest,
+    /// That of texts that cannot be used, and how often they were there in a row.
+    odd: Option<(Digest, u32)>,
+}
+
+/// None: not all of them could be read.
+type Digest = Option<[u8; 32]>;
 
 /// Why a certificate cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -40,30 +91,147 @@ pub enum TlsError {
         #[source]
         source: rustls::Error,
     },
+
+    #[error("`{path}` holds no certificate that clients could be judged by")]
+    ClientCa {
+        path: PathBuf,
+        #[source]
+        source: VerifierBuilderError,
+    },
 }
 
 impl Tls {
-    /// Reads a certificate chain and its key from PEM files. Blocks on the files: for start-up.
-    pub fn from_pem_files(certificate: &Path, key: &Path) -> Result<Self, TlsError> {
-        let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(certificate)
-            .and_then(Iterator::collect)
-            .map_err(|source| TlsError::Certificate { path: certificate.into(), source })?;
-        if chain.is_empty() {
-            return Err(TlsError::NoCertificate { path: certificate.into() });
+    /// Reads the files. Blocks on them: for start-up.
+    pub fn read(files: Files) -> Result<Self, TlsError> {
+        let texts = Texts::read(&files)?;
+        let used = Some(texts.digest());
+        let now = ArcSwap::from_pointee(texts.usable(&files)?);
+        Ok(Self(Arc::new(Followed { files, now, looked: Mutex::new(Looked { used, odd: None }) })))
+    }
+
+    /// Looks at the files again, and uses what is in them from the next connection on. Blocks on them.
+    /// Whether there was anything new.
+    ///
+    /// # Errors
+    /// What is in them cannot be used, for the second time in a row and only then: two files are not
+    /// written at one moment. What was used is used on.
+    pub fn refresh(&self) -> Result<bool, TlsError> {
+        let Followed { files, now, looked } = &*self.0;
+        // A panic while it was held left nothing half done.
+        let mut looked = looked.lock().unwrap_or_else(PoisonError::into_inner);
+        let texts = Texts::read(files);
+        let digest = texts.as_ref().ok().map(Texts::digest);
+        if digest.is_some() && digest == looked.used {
+            looked.odd = None;
+            return Ok(false);
         }
-        let private_key =
-            PrivateKeyDer::from_pem_file(key).map_err(|source| TlsError::Key { path: key.into(), source })?;
-        let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_protocol_versions(&[&version::TLS13, &version::TLS12])
-            .expect("ring has suites for both versions")
-            .with_no_client_auth()
-            .with_single_cert(chain, private_key)
-            .map_err(|source| TlsError::Mismatch { certificate: certificate.into(), key: key.into(), source })?;
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Ok(Self(Arc::new(config)))
+        match texts.and_then(|texts| texts.usable(files)) {
+            Ok(usable) => {
+                now.store(Arc::new(usable));
+                *looked = Looked { used: digest, odd: None };
+                Ok(true)
+            }
+            Err(error) => {
+                let times = looked.odd.filter(|(odd, _)| *odd == digest).map_or(1, |(_, times)| times + 1);
+                looked.odd = Some((digest, times));
+                if times == 2 { Err(error) } else { Ok(false) }
+            }
+        }
+    }
+
+    /// Where the certificate is.
+    pub fn certificate(&self) -> &Path {
+        &self.0.files.certificate
+    }
+
+    /// Until when the server's own certificate is good; none where it does not say so in a way we read.
+    pub fn not_after(&self) -> Option<SystemTime> {
+        self.0.now.load().not_after
     }
 
     pub(crate) fn acceptor(&self) -> TlsAcceptor {
-        TlsAcceptor::from(self.0.clone())
+        TlsAcceptor::from(self.0.now.load().config.clone())
     }
 }
+
+/// What the files say.
+struct Texts {
+    certificate: Vec<u8>,
+    key: Vec<u8>,
+    client_ca: Option<Vec<u8>>,
+}
+
+impl Texts {
+    fn read(files: &Files) -> Result<Self, TlsError> {
+        let certificates = |path: &PathBuf| {
+            text(path).map_err(|error| TlsError::Certificate { path: path.clone(), source: pem::Error::Io(error) })
+        };
+        let key = text(&files.key);
+        Ok(Self {
+            certificate: certificates(&files.certificate)?,
+            key: key.map_err(|error| TlsError::Key { path: files.key.clone(), source: pem::Error::Io(error) })?,
+            client_ca: files.client_ca.as_ref().map(certificates).transpose()?,
+        })
+    }
+
+    fn digest(&self) -> [u8; 32] {
+        let mut context = Context::new(&SHA256);
+        for text in [Some(&self.certificate), Some(&self.key), self.client_ca.as_ref()].into_iter().flatten() {
+            context.update(&(text.len() as u64).to_le_bytes());
+            context.update(text);
+        }
+        let mut digest = [0; 32];
+        digest.copy_from_slice(context.finish().as_ref());
+        digest
+    }
+
+    fn usable(&self, files: &Files) -> Result<Usable, TlsError> {
+        let Files { certificate, key, client_ca } = files;
+        let chain = chain(&self.certificate, certificate)?;
+        let not_after = chain.first().and_then(|own| expiry::not_after(own));
+        let private_key =
+            PrivateKeyDer::from_pem_slice(&self.key).map_err(|source| TlsError::Key { path: key.clone(), source })?;
+        let builder = ServerConfig::builder_with_provider(Arc::new(provider::default_provider()))
+            .with_protocol_versions(&[&version::TLS13, &version::TLS12])
+            .expect("ring has suites for both versions");
+        let builder = match (&self.client_ca, client_ca) {
+            (Some(text), Some(path)) => builder.with_client_cert_verifier(judge(text, path)?),
+            _ => builder.with_no_client_auth(),
+        };
+        let mut config = builder.with_single_cert(chain, private_key).map_err(|source| TlsError::Mismatch {
+            certificate: certificate.clone(),
+            key: key.clone(),
+            source,
+        })?;
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(Usable { config: Arc::new(config), not_after })
+    }
+}
+
+fn text(path: &Path) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    File::open(path)?.take(FILE_MAX_BYTES).read_to_end(&mut text)?;
+    Ok(text)
+}
+
+fn chain(text: &[u8], path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(text)
+        .collect::<Result<_, _>>()
+        .map_err(|source| TlsError::Certificate { path: path.into(), source })?;
+    match chain.is_empty() {
+        true => Err(TlsError::NoCertificate { path: path.into() }),
+        false => Ok(chain),
+    }
+}
+
+/// Who lets in clients whose certificates are of these.
+fn judge(text: &[u8], path: &Path) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(chain(text, path)?);
+    let ring = Arc::new(provider::default_provider());
+    let judge = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), ring).build();
+    judge.map_err(|source| TlsError::ClientCa { path: path.into(), source })
+}
+
+#[cfg(test)]
+mod tests;

@@ -19,7 +19,7 @@ use tokio::{runtime::Handle, task::JoinHandle};
 use crate::{
     admin::Tokens,
     deploy::Watch,
-    system::{self, Ground, System},
+    system::{self, Certificates, Ground, System},
     telemetry::Lost,
 };
 use backend::embedded::DataFolder;
@@ -57,14 +57,16 @@ pub struct Running {
     admin_token: Option<PathBuf>,
     gateway: Listening,
     admin: Listening,
-    housekeeping: JoinHandle<()>,
+    /// What goes on beside requests, until we stop.
+    housekeeping: [JoinHandle<()>; 2],
     began: Instant,
 }
 
 /// Starts everything `manifest` describes, or nothing.
 pub async fn start(manifest: Manifest, surroundings: Surroundings) -> Result<Running, StartError> {
     let sockets = Sockets::bind(&manifest)?;
-    let ground = Ground::open(&manifest, surroundings.of_system)?;
+    let certificates = Certificates::new([("gateway", sockets.tls.clone())]);
+    let ground = Ground::open(&manifest, surroundings.of_system, certificates)?;
     let descriptors = ground.descriptors;
     let token = Token::of(&sockets, ground.data())?;
     let tokens = Tokens::new(&manifest.admin, token.as_ref().map(|token| &*token.text));
@@ -84,7 +86,7 @@ pub async fn start(manifest: Manifest, surroundings: Surroundings) -> Result<Run
     Ok(Running {
         admin,
         gateway: listening::here(sockets.gateway, system.gateway.clone(), settings),
-        housekeeping: tokio::spawn(housekeeping(system.clone())),
+        housekeeping: [tokio::spawn(housekeeping(system.clone())), tokio::spawn(follow_certificates(system.clone()))],
         admin_token: token.map(|token| token.file),
         system,
         began: surroundings.began,
@@ -104,7 +106,7 @@ impl Sockets {
         let gateway = listener::bind(&manifest.gateway.listen)?;
         let admin = listener::bind(&[manifest.admin.listen])?;
         let admin_address = admin.addresses().next().expect("one address was bound");
-        Ok(Self { gateway, admin, admin_address, tls: front::tls(&manifest.gateway)? })
+        Ok(Self { gateway, admin, admin_address, tls: front::tls(manifest.gateway.tls.as_ref())? })
     }
 }
 
@@ -135,7 +137,7 @@ impl Running {
         let host = self.system.current().manifest.host.clone();
         tokio::time::sleep(host.linger).await;
         let (stragglers, ()) = tokio::join!(self.gateway.stop(host.drain), self.system.stop_consuming(host.drain));
-        self.housekeeping.abort();
+        self.housekeeping.iter().for_each(JoinHandle::abort);
         self.system.stop().await;
         self.admin.stop(Duration::ZERO).await;
         stragglers
@@ -151,4 +153,8 @@ async fn housekeeping(system: Arc<System>) {
         round.tick().await;
         system.tend();
     }
+}
+
+async fn follow_certificates(system: Arc<System>) {
+    system.certificates().follow().await;
 }

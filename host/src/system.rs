@@ -13,6 +13,7 @@ use gateway::{connection::KeepAlive, gateway::Gateway, listener::Admission};
 
 mod apply;
 mod backends;
+mod certificates;
 mod change;
 mod commit;
 mod current;
@@ -31,6 +32,7 @@ mod start;
 mod swap;
 
 pub use apply::Done;
+pub use certificates::{Certificate, Certificates};
 pub use current::{Applied, Current};
 pub use descriptors::Descriptors;
 pub use error::{ApplyError, NextError, StartError};
@@ -78,6 +80,11 @@ impl System {
     /// What makes builds ready, and counts them.
     pub fn loader(&self) -> &Loader {
         &self.ground.loader
+    }
+
+    /// Those of our own listeners.
+    pub fn certificates(&self) -> &Arc<Certificates> {
+        &self.ground.certificates
     }
 
     pub fn health(&self) -> &Arc<Health> {

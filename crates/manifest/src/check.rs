@@ -23,6 +23,7 @@ mod route;
 mod secrets;
 mod service;
 mod swap;
+mod tls;
 
 pub use self::auth::{key_document, ttl};
 pub(super) use self::{

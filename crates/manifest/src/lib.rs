@@ -33,7 +33,7 @@ pub use self::settings::{
     Access, AdminSettings, AdminToken, AuthSettings, BACKOFF_MAX, ConsumerSettings, DatabasePlace, DatabaseSettings,
     Environment, EventSettings, GatewaySettings, HostSettings, KeySettings, KeyValueSettings, Limits, May,
     PartSettings, RampSettings, RedisPlace, RedisSettings, Reuse, RouteSettings, Secret, SecretHeader, SecretSettings,
-    SecretSource, ServiceSettings, Smoke, Target, TlsFiles, TlsMode,
+    SecretSource, ServiceSettings, Smoke, Target, TlsMode,
 };
 /// A whole checked manifest.
 #[derive(Debug, Clone, PartialEq)]

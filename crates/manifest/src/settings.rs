@@ -14,6 +14,7 @@ use gateway::{
     cors::{Cors, RouteCors},
     gather::Template,
     limit::Rate,
+    tls,
 };
 use http::StatusCode;
 use ipnet::IpNet;
@@ -30,7 +31,7 @@ pub struct GatewaySettings {
     pub listen: Vec<SocketAddr>,
     /// Who is asked on every route that does not say; a name of `issuers`.
     pub auth: Option<Arc<str>>,
-    pub tls: Option<TlsFiles>,
+    pub tls: Option<tls::Files>,
     pub h2c: bool,
     /// Authorities this gateway answers for, lower case; empty: any.
     pub hosts: Vec<String>,
@@ -82,12 +83,6 @@ impl May {
             Self::Apply => "apply",
         }
     }
-}
-
-#[derive(Debug, Clone, PartialEq)]
-pub struct TlsFiles {
-    pub cert: PathBuf,
-    pub key: PathBuf,
 }
 
 #[derive(Debug, Clone, PartialEq)]

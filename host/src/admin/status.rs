@@ -8,7 +8,7 @@ use crate::{
     component::{Accepted, History},
     deploy::{self, Deployed},
     service::{ArmCounts, Ramp},
-    system::System,
+    system::{Certificate, System},
 };
 use grant::{Ceiling, Grants};
 use manifest::ServiceSettings;
@@ -22,8 +22,13 @@ pub(super) fn host(system: &System, uptime: Duration) -> Value {
         "manifest": *now.applied,
         "guestMemory": { "bytes": memory.used_bytes(), "maxBytes": memory.max_bytes() },
         "ceiling": now.services.values().find_map(|deployed| deployed.settings.grants.ceiling().map(Ceiling::file)),
+        "certificates": system.certificates().iter().map(certificate).collect::<Vec<_>>(),
         "services": now.services.values().map(|deployed| service(system, deployed)).collect::<Vec<_>>(),
     })
+}
+
+fn certificate(of: &Certificate) -> Value {
+    json!({ "listener": of.listener, "file": of.file(), "notAfter": of.end() })
 }
 
 pub(super) fn service(system: &System, deployed: &Deployed) -> Value {

@@ -33,6 +33,10 @@ pub(super) fn status(admin: &Admin, output: Output) -> anyhow::Result<ExitCode> 
         true => String::new(),
         false => format!("\nneeds a restart: {}\n", restart.join(", ")),
     };
+    let certificates = list(&status["certificates"]).map(|of| {
+        let [listener, file, end] = ["listener", "file", "notAfter"].map(|key| word(&of[key]));
+        format!("\nthe certificate of the {listener} is good until {end}: {file}\n")
+    });
     let accepted = list(&status["services"]).flat_map(|service| {
         list(&service["accepted"]).map(move |accepted| {
             let [line, by, at] = ["line", "by", "at"].map(|key| word(&accepted[key]));
@@ -68,7 +72,9 @@ pub(super) fn status(admin: &Admin, output: Output) -> anyhow::Result<ExitCode> 
             ramp["percent"]
         )
     });
-    let restart = accepted.chain(cut).chain(ungranted).chain(unused).chain(ramps).collect::<String>() + &restart;
+    let restart =
+        accepted.chain(cut).chain(ungranted).chain(unused).chain(ramps).chain(certificates).collect::<String>()
+            + &restart;
     output.text(&format!("{name}, up for {uptime} s\n\n{}{restart}", output.alarmed(table(&rows))))?;
     Ok(ExitCode::SUCCESS)
 }

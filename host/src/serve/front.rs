@@ -3,7 +3,6 @@
 use std::{
     net::SocketAddr,
     num::NonZeroUsize,
-    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -17,7 +16,7 @@ use gateway::{
     listener::{self, Admission},
     route::Methods,
     router::{Entry, RouteTable},
-    tls::{Tls, TlsError},
+    tls::{Files, Tls, TlsError},
 };
 use http::StatusCode;
 use tokio::runtime::Handle;
@@ -87,7 +86,6 @@ pub(super) fn admin_listening(descriptors: Descriptors) -> listener::Settings {
     listener::Settings::new(descriptors.of_admin(ADMIN_CONNECTIONS_MAX))
 }
 
-pub(super) fn tls(settings: &GatewaySettings) -> Result<Option<Tls>, TlsError> {
-    let pem = |cert: &Path, key: &Path| Tls::from_pem_files(cert, key);
-    settings.tls.as_ref().map(|files| pem(&files.cert, &files.key)).transpose()
+pub(super) fn tls(files: Option<&Files>) -> Result<Option<Tls>, TlsError> {
+    files.cloned().map(Tls::read).transpose()
 }

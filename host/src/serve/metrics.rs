@@ -6,7 +6,7 @@
 mod lag;
 mod services;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::SystemTime};
 
 use gateway::{
     body::{self, Body},
@@ -101,6 +101,9 @@ impl Metrics {
         all.single(&m::GUEST_MEMORY, memory.used_bytes());
         all.single(&m::GUEST_MEMORY_MAX, memory.max_bytes());
         all.single(&m::LOG_LOST, self.lost.get());
+        let mut samples = all.family(&m::CERTIFICATE);
+        let ends = self.system.certificates().iter().filter_map(|of| Some((of.listener, of.not_after()?)));
+        ends.for_each(|(listener, end)| samples.sample(&[listener], seconds(end)));
         all.family(&m::BUILD).sample(&[env!("CARGO_PKG_VERSION")], 1);
         let Some(process) = Process::now() else { return };
         all.single(&m::CPU, process.cpu_seconds);
@@ -144,4 +147,9 @@ fn events(all: &mut Exposition, now: &Current, topics: &[TopicReport]) {
     lags().for_each(|(topic, lag)| samples.sample(&[topic, &lag.service], lag.pending));
     let mut samples = all.family(&m::OUTBOX_WAITING);
     now.backends.databases.outboxes().for_each(|outbox| samples.sample(&[outbox.database()], outbox.waiting()));
+}
+
+/// Since 1970.
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
 }

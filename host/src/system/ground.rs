@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{Descriptors, StartError};
+use super::{Certificates, Descriptors, StartError};
 use crate::{
     component::{Artifacts, Histories},
     deploy::{Bounds, Loader},
@@ -36,6 +36,7 @@ pub struct Ground {
     /// Ours alone while we run.
     pub(super) data: DataFolder,
     pub descriptors: Descriptors,
+    pub(super) certificates: Arc<Certificates>,
     pub(super) outbound: Outbound,
     /// What the engine was started with.
     pub(super) engine: EngineSettings,
@@ -44,7 +45,7 @@ pub struct Ground {
 }
 
 impl Ground {
-    pub fn open(manifest: &Manifest, given: Surroundings) -> Result<Self, StartError> {
+    pub fn open(manifest: &Manifest, given: Surroundings, certificates: Certificates) -> Result<Self, StartError> {
         let descriptors = Descriptors::raised();
         let roots = given.environment.get("SSL_CERT_FILE").map(Path::new);
         let outbound = Outbound::new(roots)?;
@@ -54,8 +55,9 @@ impl Ground {
         let artifacts = Artifacts::open(&manifest.host.data, manifest.host.artifacts_max_bytes)?;
         let compilers = Compilers::start().map_err(StartError::Compilers)?;
         let loader = Loader::new(Engine::new(engine)?, compilers, artifacts, histories, Bounds::of(manifest));
+        let certificates = Arc::new(certificates);
         let (loader, health) = (Arc::new(loader), Arc::new(Health::new(Checked::default())));
-        Ok(Self { given, data, descriptors, outbound, engine, loader, health })
+        Ok(Self { given, data, descriptors, certificates, outbound, engine, loader, health })
     }
 
     /// The folder that is ours alone.

@@ -17,6 +17,7 @@ mod audit;
 mod bounds;
 mod calls;
 mod ceiling;
+mod certificates;
 mod cli;
 mod config;
 mod cors;

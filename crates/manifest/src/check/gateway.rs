@@ -7,10 +7,11 @@ use gateway::authority::Authority;
 use super::{
     Check,
     limiting::{gateway_limit, limit_store, trusted_proxies},
+    tls::tls,
 };
 use crate::{
-    GatewaySettings, TlsFiles, defaults,
-    raw::{OneOrMore, RawGateway, RawTls},
+    GatewaySettings, defaults,
+    raw::{OneOrMore, RawGateway},
 };
 use document::source::Key;
 
@@ -86,16 +87,6 @@ pub(super) fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
     let same_family = a.is_ipv4() == b.is_ipv4();
     let same_ip = a.ip() == b.ip() || same_family && (a.ip().is_unspecified() || b.ip().is_unspecified());
     a.port() != 0 && a.port() == b.port() && same_ip
-}
-
-fn tls(check: &mut Check<'_>, key: &Key<'_>, raw: RawTls) -> Option<TlsFiles> {
-    let mut file = |name: &str, written: Option<String>| {
-        let key = key.child(name);
-        let path = check.required(&key, written, &format!("{name}.pem"))?;
-        check.file(&key, &path)
-    };
-    let (cert, key) = (file("cert", raw.cert), file("key", raw.key));
-    Some(TlsFiles { cert: cert?, key: key? })
 }
 
 fn hosts(check: &mut Check<'_>, key: &Key<'_>, raw: &[String]) -> Vec<String> {

@@ -85,3 +85,33 @@ fn numbers_may_be_written_in_every_way_of_toml() {
         assert_eq!(gateway.requests_max.get(), 1000, "{number}");
     }
 }
+
+#[test]
+fn files_of_a_certificate_must_work_together() {
+    let folder = tempfile::tempdir().unwrap();
+    let [one, other] = [0, 1].map(|_| rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap());
+    for (name, text) in [
+        ("cert.pem", one.cert.pem()),
+        ("key.pem", one.signing_key.serialize_pem()),
+        ("other.pem", other.signing_key.serialize_pem()),
+    ] {
+        fs::write(folder.path().join(name), text).unwrap();
+    }
+    let problems = |cert: &str, key: &str| -> Vec<String> {
+        let text = format!("name = 's'\n[gateway]\ntls = {{ cert = '{cert}.pem', key = '{key}.pem' }}\n{SERVICE}");
+        match load(folder.path(), &text, &[]) {
+            Ok(_) => Vec::new(),
+            Err(problems) => problems.iter().map(ToString::to_string).collect(),
+        }
+    };
+    assert_eq!(problems("cert", "key"), Vec::<String>::new());
+    for (cert, key, place, says) in [
+        ("cert", "other", "3:34 gateway.tls.key: ", "do not work together"),
+        ("cert", "cert", "3:34 gateway.tls.key: ", "cannot read a private key"),
+        ("key", "key", "3:16 gateway.tls.cert: ", "holds no certificate"),
+        ("cert", "none", "3:34 gateway.tls.key: ", "cannot read"),
+    ] {
+        let found = problems(cert, key);
+        assert!(found.len() == 1 && found[0].contains(place) && found[0].contains(says), "{cert}, {key}: {found:?}");
+    }
+}

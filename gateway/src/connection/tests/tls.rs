@@ -7,7 +7,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject};
 
 use super::*;
-use crate::tls::{Tls, TlsError};
+use crate::tls::{Files, Tls, TlsError};
 
 /// A certificate for `localhost` that signs itself, with the server's side made from files.
 struct Identity {
@@ -22,8 +22,8 @@ fn identity() -> Identity {
     let (chain, key) = (directory.join("chain.pem"), directory.join("key.pem"));
     std::fs::write(&chain, made.cert.pem()).unwrap();
     std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
-    let tls = Tls::from_pem_files(&chain, &key);
-    let swapped = Tls::from_pem_files(&key, &chain);
+    let tls = Tls::read(files(&chain, &key));
+    let swapped = Tls::read(files(&key, &chain));
     std::fs::remove_dir_all(&directory).unwrap();
     assert!(matches!(swapped, Err(TlsError::NoCertificate { .. })));
 
@@ -32,9 +32,13 @@ fn identity() -> Identity {
     Identity { tls: tls.unwrap(), roots }
 }
 
+fn files(certificate: &Path, key: &Path) -> Files {
+    Files { certificate: certificate.into(), key: key.into(), client_ca: None }
+}
+
 #[test]
 fn a_missing_file_is_named() {
-    let error = Tls::from_pem_files(Path::new("/no/chain.pem"), Path::new("/no/key.pem")).err().unwrap();
+    let error = Tls::read(files(Path::new("/no/chain.pem"), Path::new("/no/key.pem"))).err().unwrap();
     assert!(error.to_string().contains("/no/chain.pem"), "{error}");
 }
 

@@ -23,6 +23,7 @@ const SCHEMAS: &[(&str, &[(&str, &str)])] = &[
             ("manifest", OBJECT),
             ("guestMemory", OBJECT),
             ("ceiling", "string?"),
+            ("certificates", LIST),
             ("services", LIST),
         ],
     ),

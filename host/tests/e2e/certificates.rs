@@ -1,0 +1,170 @@
+//! Certificates of our own listeners: renewed while they are used, told of before they end.
+
+use std::{
+    fs,
+    os::unix::fs::symlink,
+    path::Path,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use rustls_pki_types::{CertificateDer, ServerName};
+use tokio::net::TcpStream;
+use tokio_rustls::{TlsConnector, rustls};
+
+use crate::harness::{Host, exchange, h2::runtime, place, probe, until};
+
+/// A certificate for `localhost` that signs itself, good for so many days.
+struct Made {
+    certificate: rcgen::Certificate,
+    key: String,
+    /// Seconds since 1970.
+    end: i64,
+}
+
+fn made(days: i64) -> Made {
+    let end = jiff::Timestamp::now() + Duration::from_secs(days.unsigned_abs() * 24 * 60 * 60);
+    let end = end.to_zoned(jiff::tz::TimeZone::UTC).start_of_day().unwrap();
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut wanted = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+    let [month, day] = [end.month(), end.day()].map(|part| u8::try_from(part).unwrap());
+    wanted.not_after = rcgen::date_time_ymd(end.year().into(), month, day);
+    let certificate = wanted.self_signed(&key).unwrap();
+    Made { certificate, key: key.serialize_pem(), end: end.timestamp().as_second() }
+}
+
+impl Made {
+    fn write(&self, folder: &Path) {
+        fs::create_dir_all(folder).unwrap();
+        fs::write(folder.join("chain.pem"), self.certificate.pem()).unwrap();
+        fs::write(folder.join("key.pem"), &self.key).unwrap();
+    }
+}
+
+const GATEWAY: &str =
+    "[gateway]\nlisten = \"127.0.0.1:0\"\ntls = { cert = \"live/chain.pem\", key = \"live/key.pem\" }\n";
+
+/// Makes `live` lead to another folder, as Kubernetes does with `..data`.
+fn turn_to(folder: &Path, name: &str) {
+    symlink(name, folder.join("next")).unwrap();
+    fs::rename(folder.join("next"), folder.join("live")).unwrap();
+}
+
+/// Which certificate the gateway shows now, whoever's it is.
+fn shown(host: &Host) -> CertificateDer<'static> {
+    runtime().block_on(async {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ClientConfig::builder_with_provider(provider.clone());
+        let config = config.with_safe_default_protocol_versions().unwrap();
+        let config = config.dangerous().with_custom_certificate_verifier(Arc::new(Anyone(provider)));
+        let connector = TlsConnector::from(Arc::new(config.with_no_client_auth()));
+        let tcp = TcpStream::connect(host.gateway).await.unwrap();
+        let tls = connector.connect(ServerName::try_from("localhost").unwrap(), tcp).await.unwrap();
+        tls.get_ref().1.peer_certificates().unwrap()[0].clone().into_owned()
+    })
+}
+
+/// What `/metrics` says of the gateway's certificate.
+fn end_in_metrics(host: &Host) -> Option<i64> {
+    let text = exchange(host.admin, "GET", "/metrics", &[], b"").text();
+    let line =
+        text.lines().find_map(|line| line.strip_prefix("archipel_certificate_end_seconds{listener=\"gateway\"} "));
+    line.map(|end| end.parse().unwrap())
+}
+
+#[test]
+fn a_renewed_certificate_is_shown_without_a_restart_and_its_end_is_told() {
+    let (folder, first, second) = (place(), made(100), made(200));
+    first.write(&folder.path().join("a"));
+    second.write(&folder.path().join("b"));
+    turn_to(folder.path(), "a");
+    let host = Host::running_in(folder, &format!("{GATEWAY}{}", probe("")));
+    let folder = host.folder.path();
+    assert_eq!(shown(&host), *first.certificate.der());
+    assert_eq!(end_in_metrics(&host), Some(first.end));
+
+    turn_to(folder, "b");
+    until("the renewed one is shown", || shown(&host) == *second.certificate.der());
+    assert_eq!(end_in_metrics(&host), Some(second.end));
+    host.log.expect_line("a renewed certificate is used");
+    let status = host.admin("GET", "/v1/status", b"").json();
+    let told = &status["data"]["certificates"][0];
+    let end: jiff::Timestamp = told["notAfter"].as_str().unwrap().parse().unwrap();
+    assert_eq!((&told["listener"], end.as_second()), (&"gateway".into(), second.end));
+    let printed = host.command(&["status"]).done().output;
+    assert!(printed.contains(told["notAfter"].as_str().unwrap()), "{printed}");
+
+    // A key that does not fit: the pair before it goes on, and once it is told.
+    fs::write(folder.join("b/key.pem"), &first.key).unwrap();
+    host.log.expect_line("a changed certificate cannot be used");
+    assert_eq!(shown(&host), *second.certificate.der());
+    turn_to(folder, "a");
+    second.write(&folder.join("b"));
+    until("whole pairs are used again", || shown(&host) == *first.certificate.der());
+    assert_eq!(host.log.text().matches("a changed certificate cannot be used").count(), 1);
+    assert!(!host.log.text().contains("expires soon"), "{}", host.log.text());
+}
+
+#[test]
+fn a_certificate_that_ends_soon_is_told_at_the_start() {
+    let (folder, soon) = (place(), made(10));
+    soon.write(&folder.path().join("a"));
+    turn_to(folder.path(), "a");
+    let host = Host::running_in(folder, &format!("{GATEWAY}{}", probe("")));
+    let line = host.log.expect_line("a certificate expires soon");
+    let left = Duration::from_secs(soon.end.unsigned_abs()).saturating_sub(since_1970());
+    assert!(line.contains(&format!("\"days\":{}", left.as_secs() / 86_400)) && line.contains("chain.pem"), "{line}");
+}
+
+fn since_1970() -> Duration {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap()
+}
+
+/// Believes any certificate: the test looks at it itself.
+#[derive(Debug)]
+struct Anyone(Arc<rustls::crypto::CryptoProvider>);
+
+mod believing {
+    use super::{Anyone, CertificateDer, ServerName, rustls};
+    use rustls::{
+        DigitallySignedStruct, Error, SignatureScheme,
+        client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    };
+
+    impl ServerCertVerifier for Anyone {
+        fn verify_server_cert(
+            &self,
+            _: &CertificateDer<'_>,
+            _: &[CertificateDer<'_>],
+            _: &ServerName<'_>,
+            _: &[u8],
+            _: rustls_pki_types::UnixTime,
+        ) -> Result<ServerCertVerified, Error> {
+            Ok(ServerCertVerified::assertion())
+        }
+
+        fn verify_tls12_signature(
+            &self,
+            message: &[u8],
+            certificate: &CertificateDer<'_>,
+            signed: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, Error> {
+            let known = &self.0.signature_verification_algorithms;
+            rustls::crypto::verify_tls12_signature(message, certificate, signed, known)
+        }
+
+        fn verify_tls13_signature(
+            &self,
+            message: &[u8],
+            certificate: &CertificateDer<'_>,
+            signed: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, Error> {
+            let known = &self.0.signature_verification_algorithms;
+            rustls::crypto::verify_tls13_signature(message, certificate, signed, known)
+        }
+
+        fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+            self.0.signature_verification_algorithms.supported_schemes()
+        }
+    }
+}
