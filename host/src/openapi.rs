@@ -1,10 +1,15 @@
 //! One OpenAPI document for the system, from what its components say of themselves.
 //!
 //! Each component may carry a document with its own paths (`archipel:openapi`). They are put
-//! together here; a component whose part cannot be read is left out and named in the log, since
+//! together here, with the host's own pages and the answers that the gateway gathers; a component whose part cannot be read is left out and named in the log, since
 //! a description is no reason not to serve.
 
+mod gathered;
+mod own;
+
 use serde_json::{Map, Value, json};
+
+pub use gathered::{Gathered, GatheredPart};
 
 /// The parts of one service.
 pub struct Part<'a> {
@@ -12,9 +17,9 @@ pub struct Part<'a> {
     pub document: &'a str,
 }
 
-/// The whole document: the first service that names a path describes it.
-pub fn merge(title: &str, version: &str, parts: &[Part<'_>]) -> Value {
-    let mut paths = Map::new();
+/// The whole document: the first that names a path describes it, the host before all services.
+pub fn merge(title: &str, version: &str, parts: &[Part<'_>], gathered: &[Gathered]) -> Value {
+    let mut paths = own::paths();
     let mut components: Map<String, Value> = Map::new();
     for part in parts {
         match serde_json::from_str::<Value>(part.document) {
@@ -23,12 +28,17 @@ pub fn merge(title: &str, version: &str, parts: &[Part<'_>]) -> Value {
             Err(error) => tracing::warn!(service = part.service, %error, "its OpenAPI part is no JSON and is left out"),
         }
     }
-    json!({
+    let mut document = json!({
         "openapi": "3.1.0",
         "info": { "title": title, "version": version },
         "paths": paths,
         "components": components,
-    })
+    });
+    for gathered in gathered {
+        let (path, item) = gathered::described(gathered, &document);
+        document["paths"][path] = item;
+    }
+    document
 }
 
 fn add(
@@ -104,7 +114,7 @@ mod tests {
         };
         let (a, b) = (document("/a", "string"), document("/b", "number"));
         let parts = [Part { service: "a", document: &a }, Part { service: "b", document: &b }];
-        let merged = merge("shop", "1", &parts);
+        let merged = merge("shop", "1", &parts, &[]);
         assert_eq!(merged["components"]["schemas"]["Item"]["type"], "string");
         assert_eq!(merged["components"]["schemas"]["b.Item"]["type"], "number");
         assert_eq!(merged["paths"]["/b"]["get"]["$ref"], "#/components/schemas/b.Item");
@@ -114,6 +124,31 @@ mod tests {
     fn a_part_that_cannot_be_read_leaves_the_others() {
         let good = r#"{"paths":{"/a":{}}}"#;
         let parts = [Part { service: "bad", document: "{" }, Part { service: "good", document: good }];
-        assert!(merge("shop", "1", &parts)["paths"]["/a"].is_object());
+        assert!(merge("shop", "1", &parts, &[])["paths"]["/a"].is_object());
+    }
+
+    #[test]
+    fn a_gathered_answer_is_described_by_its_parts() {
+        let user = r##"{"paths":{"/users/{id}":{"get":{"security":[{"bearer":[]}],
+            "parameters":[{"name":"id","in":"path","required":true,"schema":{"format":"uuid"}}],
+            "responses":{"200":{"content":{"application/json":{"schema":{"allOf":[{"type":"object"},
+            {"properties":{"data":{"$ref":"#/components/schemas/User"}}}]}}}},"404":{"description":"none"}}}}},
+            "components":{"schemas":{"User":{"type":"object"}}}}"##;
+        let part = |name: &str, from: &str, optional| GatheredPart { name: name.into(), from: from.into(), optional };
+        let gathered = Gathered {
+            path: "/users/{user}/whole/{id}".into(),
+            public: false,
+            parts: vec![part("user", "/users/{user}", false), part("pets", "/pets?of={user}", true)],
+        };
+        let merged = merge("shop", "1", &[Part { service: "users", document: user }], &[gathered]);
+        let get = &merged["paths"]["/users/{user}/whole/{id}"]["get"];
+        let data = &get["responses"]["200"]["content"]["application/json"]["schema"]["properties"]["data"];
+        assert_eq!(data["required"], json!(["user", "pets"]));
+        assert_eq!(data["properties"]["user"], json!({ "$ref": "#/components/schemas/User" }));
+        assert_eq!(data["properties"]["partial"]["items"]["enum"], json!(["pets"]));
+        assert_eq!(get["responses"]["404"]["description"], "none");
+        assert_eq!(get["security"], json!([{ "bearer": [] }]));
+        assert_eq!(get["parameters"][0]["schema"], json!({ "type": "string" }));
+        assert_eq!(get["parameters"][1]["schema"], json!({ "format": "uuid" }));
     }
 }

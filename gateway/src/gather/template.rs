@@ -4,7 +4,10 @@
 //! encoded again, everything but unreserved characters: it can end neither its segment nor its
 //! place in the query, and `+` stays a plus sign.
 
-use std::{fmt::Write, str::FromStr};
+use std::{
+    fmt::{self, Write},
+    str::FromStr,
+};
 
 use http::Uri;
 
@@ -75,6 +78,16 @@ impl Template {
             }
         }
         text.parse().ok()
+    }
+}
+
+/// As it was written.
+impl fmt::Display for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.pieces.iter().try_for_each(|piece| match piece {
+            Piece::Text(text) => f.write_str(text),
+            Piece::Parameter(name) => write!(f, "{{{name}}}"),
+        })
     }
 }
 

@@ -100,7 +100,7 @@ impl Scene<'_> {
             Some(before) => before.limits.clone(),
             None => Arc::new(limits::of(&manifest, &backends)),
         };
-        let document = Arc::new(Document::new(&manifest.name, &next.services));
+        let document = Arc::new(Document::new(&manifest, &next.services));
         let behind = Behind {
             services: &next.services,
             health: &ground.health,

@@ -21,6 +21,11 @@ fn the_document_describes_exactly_what_is_served() {
 
     let described: BTreeSet<(&str, &str)> = operations(&document).collect();
     let routes = [
+        ("/.well-known/jwks.json", "get"),
+        ("/health", "get"),
+        ("/health/live", "get"),
+        ("/health/ready", "get"),
+        ("/openapi.json", "get"),
         ("/api/auth/register", "post"),
         ("/api/auth/login", "post"),
         ("/api/notifications", "get"),
@@ -40,6 +45,7 @@ fn the_document_describes_exactly_what_is_served() {
         ("/api/users/{id}", "get"),
         ("/api/users/{id}", "put"),
         ("/api/users/{id}", "delete"),
+        ("/api/users/{id}/profile", "get"),
     ];
     assert_eq!(described, routes.into());
     for path in routes.map(|(path, _)| path) {
@@ -162,10 +168,29 @@ fn answers_are_as_described(host: &Host, document: &Value) {
         ("get", notifications, 403, as_ada("GET", &of("0190b5a2-7c3e-7d4f-8a1b-2c3d4e5f6071"))),
     ]);
     answers.extend(answers_of_orders(host, &ada.path, &ada.authorization));
+    answers.extend(answers_of_the_host(host, &ada.path, &ada.authorization));
     for (method, path, status, answer) in answers {
         assert_eq!(answer.status, status, "{method} {path}: {}", answer.text());
         is_described(document, &document["paths"][path][method], &answer, &format!("{method} {path} {status}"));
     }
+}
+
+fn answers_of_the_host(host: &Host, user: &str, token: &str) -> Vec<(&'static str, &'static str, u16, Answer)> {
+    let profile = "/api/users/{id}/profile";
+    let of =
+        |user: &str, headers: &[(&str, &str)]| exchange(host.gateway, "GET", &format!("{user}/profile"), headers, b"");
+    let (own, operator) = (&[("authorization", token)][..], &host.signed(&[])[..]);
+    let whole = of(user, own);
+    assert!(whole.json()["data"]["orders"].is_array(), "{}", whole.text());
+    let mut answers = vec![
+        ("get", profile, 200, whole),
+        ("get", profile, 401, of(user, &[])),
+        ("get", profile, 400, of("/api/users/7", operator)),
+        ("get", profile, 404, of("/api/users/0190b5a2-7c3e-7d4f-8a1b-2c3d4e5f6071", operator)),
+    ];
+    let pages = ["/health", "/health/live", "/health/ready", "/openapi.json", "/.well-known/jwks.json"];
+    answers.extend(pages.map(|page| ("get", page, 200, exchange(host.gateway, "GET", page, &[], b""))));
+    answers
 }
 
 fn operations(document: &Value) -> impl Iterator<Item = (&str, &str)> {
