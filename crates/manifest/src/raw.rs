@@ -190,7 +190,7 @@ pub(crate) struct RawAdminToken {
     pub(crate) env: Option<String>,
     /// A file that holds the token; a newline at its end is dropped.
     pub(crate) file: Option<String>,
-    /// `read`, `swap`, `apply`.
+    /// `read`, `swap`, `apply`; `accept`: permissions that a build needs beyond the manifest, with `swap`.
     #[schemars(required, extend("examples" = [["read", "swap"]]))]
     pub(crate) may: Option<Vec<RawMay>>,
 }
@@ -202,6 +202,7 @@ pub(crate) enum RawMay {
     Read,
     Swap,
     Apply,
+    Accept,
 }
 
 #[derive(Default, Deserialize, JsonSchema)]

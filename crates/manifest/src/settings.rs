@@ -71,16 +71,19 @@ pub enum May {
     Read,
     Swap,
     Apply,
+    /// Permissions that a build needs beyond the manifest, with a swap.
+    Accept,
 }
 
 impl May {
-    pub const ALL: [Self; 3] = [Self::Read, Self::Swap, Self::Apply];
+    pub const ALL: [Self; 4] = [Self::Read, Self::Swap, Self::Apply, Self::Accept];
 
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Read => "read",
             Self::Swap => "swap",
             Self::Apply => "apply",
+            Self::Accept => "accept",
         }
     }
 }

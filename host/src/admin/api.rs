@@ -153,6 +153,11 @@ impl Api {
             Ok(options) => options,
             Err(error) => return Ok(answer::refused(cx, StatusCode::BAD_REQUEST, &error)),
         };
+        if options.accept && permitted(cx, May::Accept).is_none() {
+            let error = "The token may swap and not `accept`: leave `acceptPermissions` out, grant in the manifest what the \
+                         build needs, or add \"accept\" to `admin.tokens.NAME.may`";
+            return Ok(answer::refused(cx, StatusCode::FORBIDDEN, error));
+        }
         let wasm: Bytes = request.into_body().collect().await?.to_bytes();
         let system = self.system.clone();
         let work = self.runtime.spawn(async move { system.swap(&name, wasm, &by, options).await });

@@ -80,7 +80,11 @@ const OPERATIONS: &[Operation] = &[
         body: Some("application/wasm"),
         query: &[
             parameter("ramp", "boolean", "By shares of the requests"),
-            parameter("acceptPermissions", "boolean", "Grants what it needs beyond the manifest"),
+            parameter(
+                "acceptPermissions",
+                "boolean",
+                "Grants what it needs beyond the manifest; the token's `may` has `accept`",
+            ),
         ],
         ..post(
             "/v1/services/{name}/swap",

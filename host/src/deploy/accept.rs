@@ -3,7 +3,7 @@
 //! They are exactly the lines that the build's own needs lack, they hold for its service until the
 //! manifest grants them too or its file names another component, and they are written down with who
 //! accepted them and when. Names that the manifest does not have stay refused, and so do events: the
-//! manifest alone says who takes part in them. The ceiling is asked again at each start, and takes back
+//! manifest alone says who takes part in them, who signs tokens and who hashes passwords. The ceiling is asked again at each start, and takes back
 //! what it does not allow any more. What is called up here are values; whoever starts a
 //! service asks for them.
 
@@ -13,8 +13,9 @@ use crate::component::{self, Accepted, Digest, Histories};
 use grant::{Mode, Permissions};
 use manifest::{Manifest, ServiceSettings};
 
-/// What an operator may accept; everything else is granted in the manifest only.
-const ACCEPTABLE: [&str; 6] = ["postgres", "keyvalue", "call", "net", "sign", "passwords"];
+/// What an operator may accept; everything else is granted in the manifest only: who may sign tokens or
+/// handle passwords can become anybody.
+const ACCEPTABLE: [&str; 4] = ["postgres", "keyvalue", "call", "net"];
 
 /// `manifest` with what was accepted for its services.
 ///

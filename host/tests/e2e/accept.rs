@@ -56,6 +56,9 @@ fn exactly_what_is_missing_is_accepted_and_told_until_the_manifest_has_it() {
     for (unknown, name) in [
         ("postgres = { nobody = \"read\" }", "nobody"),
         ("call = [\"nobody\"]", "nobody"),
+        ("passwords = true", "`passwords` can be granted in the manifest only"),
+        ("sign = { auth = \"main\", roles = [\"admin\"] }", "`sign` can be granted in the manifest only"),
+        ("net = true", "in the manifest only"),
         ("publish = [\"a.b\"]", "in the manifest only"),
         ("subscribe = [\"a.b\"]", "in the manifest only"),
     ] {
@@ -89,6 +92,31 @@ fn exactly_what_is_missing_is_accepted_and_told_until_the_manifest_has_it() {
     assert_eq!((select(&host).status, accepted(&host)[0]["line"].as_str()), (200, Some("call = [\"other\"]")));
     apply(&host, "permissions = { postgres = { shop = \"read-write\" }, call = [\"other\"] }");
     assert_eq!((select(&host).status, accepted(&host)), (200, Vec::new()));
+}
+
+#[test]
+fn accepting_is_a_right_of_its_own() {
+    let folder = crate::harness::place();
+    let tokens = ["swapper", "accepter"].map(|name| (name, name.repeat(8)));
+    tokens.iter().for_each(|(name, token)| fs::write(folder.path().join(name), token).unwrap());
+    let admin = "[admin.tokens]\nswapper = { file = \"swapper\", may = [\"swap\"] }\n\
+                 accepter = { file = \"accepter\", may = [\"swap\", \"accept\"] }\n";
+    let host = Host::running_in(folder, &(admin.to_owned() + &manifest("")));
+    let new = needing(&wasm("hello"), "call = [\"other\"]");
+    let first = host.live("probe");
+    let swap = |token: &str, query: &str| {
+        let authorization = format!("Bearer {token}");
+        let headers = [("authorization", authorization.as_str()), ("content-type", "application/wasm")];
+        crate::harness::exchange(host.admin, "POST", &format!("/v1/services/probe/swap{query}"), &headers, &new)
+    };
+    let [(_, swapper), (_, accepter)] = &tokens;
+    let refused = swap(swapper, "?acceptPermissions=true");
+    assert_eq!((refused.status, refused.text().contains("add \\\"accept\\\" to")), (403, true), "{}", refused.text());
+    assert_eq!(swap(accepter, "").status, 403, "what is not asked for is not accepted");
+    assert_eq!((host.live("probe"), accepted(&host)), (first, Vec::new()));
+    let done = swap(accepter, "?acceptPermissions=true");
+    assert_eq!(done.status, 200, "{}", done.text());
+    assert_eq!(accepted(&host)[0]["by"], "accepter");
 }
 
 #[test]

@@ -74,5 +74,6 @@ fn may(raw: RawMay) -> May {
         RawMay::Read => May::Read,
         RawMay::Swap => May::Swap,
         RawMay::Apply => May::Apply,
+        RawMay::Accept => May::Accept,
     }
 }
