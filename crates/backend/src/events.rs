@@ -9,12 +9,16 @@
 mod claim;
 mod dead;
 mod delayed;
+mod due;
 mod entry;
+mod fresh;
 mod group;
+mod hand;
 mod hosts;
 mod names;
 mod publish;
 mod retention;
+mod subscriptions;
 mod survey;
 mod take;
 
@@ -209,4 +213,4 @@ impl From<AskError> for PublishError {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -11,9 +11,16 @@ use std::{
 
 use redis::Script;
 
-use super::{Delivered, Events, entry::Place};
+use super::{
+    Delivered, Events,
+    entry::Place,
+    subscriptions::{SAY, WITHDRAWAL, covered},
+};
 use crate::redis::AskError;
-use grant::{Granted, Subscription, topic::Topic};
+use grant::{
+    Granted, Subscription,
+    topic::{Topic, TopicPattern},
+};
 
 /// In whose name events wait for another attempt: no host's, so that nobody looking for what hosts left has
 /// to walk them.
@@ -54,14 +61,17 @@ return 1
 pub struct Group {
     pub(super) events: Arc<Events>,
     pub(super) subscription: Granted<Subscription>,
+    /// How long a topic stays subscribed to after the last host that asked for it.
+    pub(super) withdrawal: Duration,
+    say: Script,
     later: Script,
     bury: Script,
 }
 
 impl Group {
     pub fn new(events: Arc<Events>, subscription: Granted<Subscription>) -> Self {
-        let (later, bury) = (Script::new(LATER), Script::new(BURY));
-        Self { events, subscription, later, bury }
+        let [say, later, bury] = [SAY, LATER, BURY].map(Script::new);
+        Self { events, subscription, withdrawal: WITHDRAWAL, say, later, bury }
     }
 
     /// The service's name.
@@ -83,21 +93,14 @@ impl Group {
         Ok(streams.chain([names.again(self.name())]).collect())
     }
 
-    /// Says in Redis what it subscribes to: whoever trims a topic makes the group there before, also while
-    /// nobody takes for it.
-    pub(super) async fn subscribe(&self) -> Result<(), AskError> {
-        let topics: Vec<String> = self.subscription.get().topics.iter().map(ToString::to_string).collect();
-        let (key, patterns) = (self.events.names.subscriptions(), serde_json::json!(topics).to_string());
-        let asked = self.events.store.work(|mut redis| async move {
-            redis::cmd("HSET").arg(key).arg(&**self.name()).arg(patterns).query_async::<()>(&mut redis).await
-        });
-        asked.await
+    /// Says what it subscribes to; gives what all hosts of this group do.
+    pub(super) async fn subscribe(&self) -> Result<Vec<TopicPattern>, AskError> {
+        self.events.subscribe(&self.say, self.subscription.get(), self.withdrawal).await
     }
 
-    /// Whether it still subscribes to this topic.
+    /// Whether this host handles events of this topic.
     pub(super) fn covers(&self, topic: &str) -> bool {
-        let covered = |topic: Topic| self.subscription.get().topics.iter().any(|pattern| pattern.matches(&topic));
-        topic.parse().is_ok_and(covered)
+        covered(&self.subscription.get().topics, topic)
     }
 
     /// Makes the group in a stream, from its first event on: what was published before counts too.
@@ -132,20 +135,24 @@ impl Group {
 
     /// Another attempt, not before `pause` has passed.
     pub async fn later(&self, delivered: &Delivered, pause: Duration) -> Result<(), AskError> {
-        self.wait(delivered, pause, delivered.attempt).await
+        self.wait(&delivered.place, delivered.attempt, pause, delivered.attempt).await
     }
 
     /// The same attempt, from its beginning, at once.
     pub async fn again(&self, delivered: &Delivered) -> Result<(), AskError> {
-        self.wait(delivered, Duration::ZERO, delivered.attempt.saturating_sub(1)).await
+        self.hand_back(&delivered.place, delivered.attempt, Duration::ZERO).await
     }
 
-    async fn wait(&self, delivered: &Delivered, pause: Duration, attempts: u32) -> Result<(), AskError> {
-        let place = &delivered.place;
+    /// What was no attempt, to whichever host takes it after the pause.
+    pub(super) async fn hand_back(&self, place: &Place, attempt: u32, pause: Duration) -> Result<(), AskError> {
+        self.wait(place, attempt, pause, attempt.saturating_sub(1)).await
+    }
+
+    async fn wait(&self, place: &Place, attempt: u32, pause: Duration, attempts: u32) -> Result<(), AskError> {
         let mut call = self.later.prepare_invoke();
         call.key(&place.stream).key(self.events.names.retries(self.name()));
         call.arg(&**self.name()).arg(&self.events.consumer).arg(&place.entry).arg(pause.as_millis() as u64);
-        call.arg(delivered.attempt).arg(WAITING).arg(attempts);
+        call.arg(attempt).arg(WAITING).arg(attempts);
         self.events.store.work(|mut redis| async move { call.invoke_async::<()>(&mut redis).await }).await
     }
 

@@ -57,6 +57,11 @@ impl Names {
         format!("{}subscriptions", self.prefix)
     }
 
+    /// Since when a group's topics are not asked for any more, in ms: a hash by `GROUP TOPIC`.
+    pub(super) fn withdrawn(&self) -> String {
+        format!("{}subscriptions:withdrawn", self.prefix)
+    }
+
     /// A set of all groups there are: one a service.
     pub(super) fn groups(&self) -> String {
         format!("{}groups", self.prefix)

@@ -130,19 +130,6 @@ impl Events {
         Ok(())
     }
 
-    /// What each group subscribes to, by what it said last.
-    async fn subscriptions(&self) -> Result<BTreeMap<String, Vec<TopicPattern>>, AskError> {
-        let key = self.names.subscriptions();
-        let asked = self.store.work(|mut redis| async move {
-            redis::cmd("HGETALL").arg(key).query_async::<BTreeMap<String, String>>(&mut redis).await
-        });
-        let parse = |patterns: String| {
-            let patterns: Vec<String> = serde_json::from_str(&patterns).unwrap_or_default();
-            patterns.iter().filter_map(|pattern| pattern.parse().ok()).collect()
-        };
-        Ok(asked.await?.into_iter().map(|(group, patterns)| (group, parse(patterns))).collect())
-    }
-
     /// `groups` must be there before anything is thrown away; `None` for dead letters, which have none.
     async fn trim(
         &self,

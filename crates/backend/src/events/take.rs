@@ -12,13 +12,13 @@ use redis::{AsyncConnectionConfig, RedisResult, aio::MultiplexedConnection};
 
 use super::{
     Delivered,
-    claim::Claims,
-    entry::{Fields, Kept, Mark, Place},
+    claim::Abandoned,
+    due::Due,
+    fresh,
     group::Group,
+    hand::{BLOCK, Hand},
 };
 
-/// A read waits this long for news; then there may be new topics, or an end.
-pub(super) const BLOCK: Duration = Duration::from_millis(500);
 /// For the answer of a read beyond that.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -26,16 +26,20 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(250);
 const STREAMS_EVERY: Duration = Duration::from_secs(1);
 const ABANDONED_EVERY: Duration = Duration::from_secs(2);
+/// How often a host says what it subscribes to.
+const SAY_EVERY: Duration = Duration::from_secs(10);
 
 type Failed = Box<dyn std::error::Error + Send + Sync>;
 
 /// Takes events for a service.
 pub struct Taker {
-    pub(super) group: Arc<Group>,
-    pub(super) claims: Claims,
+    pub(super) hand: Hand,
+    abandoned: Abandoned,
+    due: Due,
     connection: Option<MultiplexedConnection>,
     /// Those of them that have the group.
     streams: Vec<String>,
+    said_at: Option<Instant>,
     streams_at: Option<Instant>,
     abandoned_at: Option<Instant>,
     due_at: Option<Instant>,
@@ -43,12 +47,13 @@ pub struct Taker {
 
 impl Taker {
     pub fn new(group: Arc<Group>) -> Self {
-        let claims = Claims::new();
         Self {
-            group,
-            claims,
+            hand: Hand::new(group),
+            abandoned: Abandoned::new(),
+            due: Due::new(),
             connection: None,
             streams: Vec::new(),
+            said_at: None,
             streams_at: None,
             abandoned_at: None,
             due_at: None,
@@ -60,20 +65,27 @@ impl Taker {
     ///
     /// Not cancel safe: what was on its way is found again only after a while.
     pub async fn take(&mut self, want: usize) -> Vec<Delivered> {
-        if !self.group.events.is_known() {
+        if !self.hand.group.events.is_known() {
             // Else others would take what is handed to it for abandoned.
             tokio::time::sleep(PAUSE / 5).await;
             return Vec::new();
         }
         let mut taken = Vec::new();
         if let Err(error) = self.try_take(want, &mut taken).await {
-            tracing::debug!(service = &**self.group.name(), %error, "taking events failed");
+            tracing::debug!(service = &**self.hand.group.name(), %error, "taking events failed");
             // A connection that is left in the middle of an answer is of no use; what it was bringing
             // is pending for this host, and found there.
-            (self.connection, self.streams_at, self.abandoned_at, self.due_at) = (None, None, None, None);
+            self.forget();
             tokio::time::sleep(PAUSE).await;
         }
         taken
+    }
+
+    /// What it learned from a Redis that is gone may not be true of the one that comes.
+    fn forget(&mut self) {
+        self.connection = None;
+        (self.said_at, self.streams_at, self.abandoned_at, self.due_at) = (None, None, None, None);
+        self.due.anew();
     }
 
     /// What was taken before an error counts too.
@@ -85,19 +97,20 @@ impl Taker {
         }
         let mut connection = self.connected().await?;
         if is_over(self.due_at, now) {
-            let (next, claimed) = self.due(&mut connection, want).await?;
+            let (next, claimed) = self.due.take(&self.hand, &mut connection, want).await?;
             self.due_at = Some(now + next);
             taken.extend(claimed);
         }
         if is_over(self.abandoned_at, now) {
             self.abandoned_at = Some(now + ABANDONED_EVERY);
-            for stream in self.streams.clone() {
-                taken.extend(self.abandoned(&mut connection, &stream, want).await?);
+            for stream in &self.streams {
+                taken.extend(self.abandoned.take(&self.hand, &mut connection, stream, want).await?);
             }
         }
         if taken.is_empty() && !self.streams.is_empty() {
             let until_due = self.due_at.map_or(BLOCK, |due| due.saturating_duration_since(now));
-            taken.extend(self.new_ones(&mut connection, want, until_due.min(BLOCK)).await?);
+            let block = until_due.min(BLOCK);
+            taken.extend(fresh::take(&self.hand, &mut connection, &self.streams, want, block).await?);
         }
         Ok(())
     }
@@ -109,68 +122,25 @@ impl Taker {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
             .set_response_timeout(Some(BLOCK + ANSWER_TIMEOUT));
-        let client = &self.group.events.store.client;
+        let client = &self.hand.group.events.store.client;
         let connection = client.get_multiplexed_async_connection_with_config(&config).await?;
         Ok(self.connection.insert(connection).clone())
     }
 
     async fn find_streams(&mut self) -> Result<(), crate::redis::AskError> {
-        if self.streams_at.is_none() {
-            self.group.subscribe().await?;
+        let now = Instant::now();
+        if is_over(self.said_at, now) {
+            self.hand.subscribed = self.hand.group.subscribe().await?;
+            self.said_at = Some(now + SAY_EVERY);
         }
-        let streams = self.group.streams().await?;
+        let streams = self.hand.group.streams().await?;
         for stream in &streams {
             if !self.streams.contains(stream) || self.streams_at.is_none() {
-                self.group.join(stream).await?;
+                self.hand.group.join(stream).await?;
             }
         }
         self.streams = streams;
         Ok(())
-    }
-
-    async fn new_ones(
-        &mut self,
-        redis: &mut MultiplexedConnection,
-        want: usize,
-        block: Duration,
-    ) -> RedisResult<Vec<Delivered>> {
-        let each = (want / self.streams.len()).max(1);
-        let mut read = redis::cmd("XREADGROUP");
-        read.arg("GROUP").arg(&**self.group.name()).arg(&self.group.events.consumer).arg("COUNT").arg(each);
-        // 0 would block without an end.
-        read.arg("BLOCK").arg(block.as_millis().max(1) as u64).arg("STREAMS");
-        self.streams.iter().for_each(|stream| _ = read.arg(stream));
-        self.streams.iter().for_each(|_| _ = read.arg(">"));
-        type Read = Option<Vec<(String, Vec<(String, Option<Fields>)>)>>;
-        let mut taken = Vec::new();
-        for (stream, entries) in read.query_async::<Read>(redis).await?.unwrap_or_default() {
-            for (entry, fields) in entries {
-                taken.extend(self.delivered(&stream, entry, 1, fields.unwrap_or_default()).await);
-            }
-        }
-        Ok(taken)
-    }
-
-    /// Nothing for what is in work here already. What is no event, or of a topic that the service does not
-    /// subscribe to any more, goes to the dead letters.
-    pub(super) async fn delivered(
-        &self,
-        stream: &str,
-        entry: String,
-        attempt: u32,
-        fields: Fields,
-    ) -> Option<Delivered> {
-        let (group, place) = (&self.group, Place { stream: stream.to_owned(), entry });
-        let mark = Mark::set(&group.events.marks, group.name(), &place)?;
-        let (topic, reason) = match Kept::parse(&group.events.names, stream, fields) {
-            Some(event) if group.covers(&event.topic) => return Some(Delivered { place, _mark: mark, attempt, event }),
-            Some(event) => (event.topic, "the service does not subscribe to its topic any more"),
-            None => (group.events.names.topic_of(stream).unwrap_or_default().to_owned(), "the entry is no event"),
-        };
-        tracing::warn!(service = &**group.name(), topic, reason, "an entry goes to the dead letters unseen");
-        // One that stays pending is found again.
-        let _ = group.bury_at(&place, &topic, reason, attempt).await;
-        None
     }
 }
 

@@ -14,15 +14,16 @@ use grant::{Grants, Permissions, Publish, Subscribe};
 mod handing;
 mod keeping;
 mod publish;
+mod versions;
 
 /// A Redis of a test's own, on a socket.
-pub(super) struct Server {
+pub(crate) struct Server {
     process: Child,
     folder: TempDir,
 }
 
 impl Server {
-    pub(super) fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut command = Command::new("redis-server");
         command.args(["--port", "0", "--save", "", "--unixsocket"]).arg(folder.path().join("s"));
@@ -30,12 +31,12 @@ impl Server {
         Self { process: command.spawn().unwrap(), folder }
     }
 
-    pub(super) fn client(&self) -> redis::Client {
+    pub(crate) fn client(&self) -> redis::Client {
         redis::Client::open(format!("unix://{}", self.folder.path().join("s").display())).unwrap()
     }
 
     /// A host's own view of the system `shop`.
-    pub(super) async fn events(&self) -> Arc<Events> {
+    pub(crate) async fn events(&self) -> Arc<Events> {
         let settings = EventSettings { redis: "main".into(), retain: Duration::from_secs(3600), retain_bytes: 1 << 20 };
         self.events_with(settings).await
     }

@@ -20,6 +20,8 @@ use crate::events::Events;
 const POLL: Duration = Duration::from_secs(1);
 /// While another host is at it.
 const TURN: Duration = Duration::from_millis(20);
+/// While the next event may be another host's to carry on.
+const LEFT: Duration = Duration::from_millis(200);
 /// After the first failure; doubled after each further one.
 const BACKOFF_MIN: Duration = Duration::from_millis(50);
 const BACKOFF_MAX: Duration = Duration::from_secs(1);
@@ -101,6 +103,7 @@ impl Relay {
                     if matches!(round, Round::Some) { Duration::ZERO } else { POLL }
                 }
                 Ok(Round::Refused) => Duration::ZERO,
+                Ok(Round::Left) => LEFT,
                 Err(error) => {
                     self.failed(&error);
                     if matches!(error, RoundError::Database(_)) {

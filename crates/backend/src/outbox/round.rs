@@ -7,6 +7,7 @@
 //! set aside with a line in the log and never stands in the way.
 
 use std::{
+    collections::BTreeSet,
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
@@ -15,7 +16,7 @@ use tokio_postgres::{Client, Statement};
 
 use super::{
     Outbox, Publishers, WAITING_MAX,
-    row::{TAKE, Waiting},
+    row::{TAKE, Unfit, Waiting},
     schema, words,
 };
 use crate::{
@@ -35,6 +36,8 @@ const ASIDE_TIMEOUT: Duration = Duration::from_secs(1);
 const PUBLISH_TIMEOUT: Duration = Duration::from_secs(1);
 /// What was set aside is looked at again: grants change.
 const AGAIN: Duration = Duration::from_secs(60);
+/// What is not granted here may be on a host with a newer manifest: that one has so long to carry it on.
+const OTHERS: Duration = Duration::from_secs(2);
 /// What holds in the session. A deletion that a crash of the server forgets does no harm.
 const SESSION: &str = "SET synchronous_commit = off; SET statement_timeout = '5s'; \
                        SET idle_in_transaction_session_timeout = '5s'; SET timezone = 'UTC'";
@@ -95,6 +98,8 @@ pub(super) enum Round {
     Some,
     /// Nothing was published: all was set aside, or fewer go together the next time. There may be more.
     Refused,
+    /// What waits is another host's for the moment.
+    Left,
     Nothing,
     /// Another host is at it.
     NotOurTurn,
@@ -162,16 +167,23 @@ impl Rounds {
     }
 
     async fn round(&mut self, line: &mut Line) -> Result<Round, RoundError> {
-        if line.looked_again.elapsed() >= AGAIN {
-            line.session.client.execute(LOOK_AGAIN, &[]).await?;
-            line.looked_again = Instant::now();
-        }
-        if !self.more && !line.session.client.query_one(&line.any, &[&self.publishers.names()]).await?.try_get(0)? {
+        let looks_again = line.looked_again.elapsed() >= AGAIN;
+        if !looks_again
+            && !self.more
+            && !line.session.client.query_one(&line.any, &[&self.publishers.names()]).await?.try_get(0)?
+        {
             return Ok(Round::Nothing);
         }
         line.session.client.batch_execute("BEGIN").await?;
         let round = match Turn::Outbox.take(&line.session.client).await? {
-            true => self.carry(line).await,
+            true => {
+                // Within its own turn: whoever may publish less than this host does not see it in between.
+                if looks_again {
+                    line.session.client.execute(LOOK_AGAIN, &[]).await?;
+                    line.looked_again = Instant::now();
+                }
+                self.carry(line).await
+            }
             false => Ok(Round::NotOurTurn),
         };
         self.more = matches!(round, Ok(Round::Some | Round::Refused));
@@ -191,20 +203,26 @@ impl Rounds {
             return Ok(Round::Nothing);
         }
         let (mut good, mut events): (Vec<Waiting>, Vec<(Event, Options)>) = Default::default();
-        let mut aside = Vec::new();
+        let (mut aside, mut left) = (Vec::new(), BTreeSet::new());
         for row in &rows {
             let waiting = Waiting::read(row)?;
+            if left.contains(&waiting.publisher) {
+                // It would overtake what that service wrote before.
+                continue;
+            }
             match waiting.judged(&self.publishers) {
                 Ok(event) => {
                     good.push(waiting);
                     events.push(event);
                 }
-                Err(reason) => aside.push((waiting, reason)),
+                Err(Unfit::NotGranted(_)) if waiting.age < OTHERS => _ = left.insert(waiting.publisher),
+                Err(unfit) => aside.push((waiting, unfit.to_string())),
             }
         }
+        let nothing_aside = aside.is_empty();
         self.set_aside(line, aside).await?;
         if events.is_empty() {
-            return Ok(Round::Refused);
+            return Ok(if nothing_aside { Round::Left } else { Round::Refused });
         }
         match self.events.publish(&events, Instant::now() + PUBLISH_TIMEOUT).await {
             Ok(_ids) => {}

@@ -15,6 +15,7 @@ use grant::topic::Topic;
 pub(super) const TAKE: &str = "
 SELECT seq, id::text, publisher, topic, key, content_type, headers, body, dedup_id, ttl_ms,
        (extract(epoch FROM at) * 1000)::bigint AS at_ms,
+       (extract(epoch FROM clock_timestamp() - at) * 1000)::bigint AS age_ms,
        greatest(0, delay_ms - (extract(epoch FROM clock_timestamp() - at) * 1000)::bigint) AS delay_ms
 FROM public.archipel_outbox
 WHERE seq IN (
@@ -31,6 +32,8 @@ pub(super) struct Waiting {
     pub(super) seq: i64,
     pub(super) publisher: String,
     pub(super) topic: String,
+    /// Since it was written.
+    pub(super) age: Duration,
     id: String,
     key: Option<String>,
     content_type: Option<String>,
@@ -42,12 +45,24 @@ pub(super) struct Waiting {
     ttl_ms: Option<i64>,
 }
 
+/// Why a waiting event does not go on from here.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unfit {
+    /// A host with another manifest may know better.
+    #[error("{0}")]
+    NotGranted(String),
+    /// Nobody could publish it.
+    #[error("{0}")]
+    Broken(String),
+}
+
 impl Waiting {
     pub(super) fn read(row: &Row) -> Result<Self, tokio_postgres::Error> {
         Ok(Self {
             seq: row.try_get("seq")?,
             publisher: row.try_get("publisher")?,
             topic: row.try_get("topic")?,
+            age: millis(row.try_get("age_ms")?).unwrap_or_default(),
             id: row.try_get("id")?,
             key: row.try_get("key")?,
             content_type: row.try_get("content_type")?,
@@ -64,12 +79,13 @@ impl Waiting {
     ///
     /// # Errors
     /// Why not, for the operator.
-    pub(super) fn judged(&self, publishers: &Publishers) -> Result<(Event, Options), String> {
-        let topic: Topic = self.topic.parse().map_err(|error| format!("{error}"))?;
-        let at = Timestamp::from_millisecond(self.at_ms).map_err(|_| "its time is none")?;
-        let publishing = publishers.judge(&self.publisher, &topic, at)?;
-        let id: Uuid = self.id.parse().map_err(|_| "its id is no UUID")?;
-        let headers = serde_json::from_str(&self.headers).map_err(|_| "its headers are no pairs of texts")?;
+    pub(super) fn judged(&self, publishers: &Publishers) -> Result<(Event, Options), Unfit> {
+        let broken = |reason: &str| Unfit::Broken(reason.to_owned());
+        let topic: Topic = self.topic.parse().map_err(|error| broken(&format!("{error}")))?;
+        let at = Timestamp::from_millisecond(self.at_ms).map_err(|_| broken("its time is none"))?;
+        let publishing = publishers.judge(&self.publisher, &topic, at).map_err(Unfit::NotGranted)?;
+        let id: Uuid = self.id.parse().map_err(|_| broken("its id is no UUID"))?;
+        let headers = serde_json::from_str(&self.headers).map_err(|_| broken("its headers are no pairs of texts"))?;
         let event = Event {
             id,
             publishing,
@@ -87,7 +103,7 @@ impl Waiting {
             dedup_id: Some(dedup_id),
             ttl: self.ttl_ms.and_then(millis),
         };
-        event.check(&options).map_err(|error| error.to_string())?;
+        event.check(&options).map_err(|error| broken(&error.to_string()))?;
         Ok((event, options))
     }
 }
@@ -120,6 +136,7 @@ mod tests {
             seq: 1,
             publisher: "orders".to_owned(),
             topic: "order.created".to_owned(),
+            age: Duration::ZERO,
             id: "017f22e2-79b0-7cc3-98c4-dc0c0c07398f".to_owned(),
             key: None,
             content_type: None,
@@ -145,7 +162,7 @@ mod tests {
 
     #[test]
     fn what_nobody_may_publish_or_is_no_event_does_not() {
-        let refused = |waiting: Waiting| waiting.judged(&publishers()).unwrap_err();
+        let refused = |waiting: Waiting| waiting.judged(&publishers()).unwrap_err().to_string();
         assert!(
             refused(Waiting { topic: "user.created".to_owned(), ..waiting() }).contains("publish = [\"user.created\"]")
         );

@@ -23,6 +23,8 @@ use crate::{
 use grant::{DatabaseGrant, Granted, Grants, Mode, Permissions, Postgres, Publish};
 use manifest::{DatabasePlace, DatabaseSettings, EventSettings};
 
+mod versions;
+
 /// Carried by a Redis that never answers.
 fn events(place: &tempfile::TempDir) -> Arc<Events> {
     let nowhere = format!("unix://{}/nobody", place.path().display());
@@ -63,10 +65,14 @@ fn soon() -> Instant {
 }
 
 async fn publish(databases: &Databases, grant: &Granted<DatabaseGrant>) -> Result<(), Error> {
+    publish_to(databases, grant, "order.created").await
+}
+
+async fn publish_to(databases: &Databases, grant: &Granted<DatabaseGrant>, topic: &str) -> Result<(), Error> {
     let transaction = databases.pool(grant).unwrap().begin(TxOptions::default(), soon()).await.unwrap();
     let event = Event {
         id: Uuid::now_v7(),
-        publishing: grants().publish("order.created".parse().unwrap()).unwrap(),
+        publishing: grants().publish(topic.parse().unwrap()).unwrap(),
         key: None,
         content_type: None,
         headers: Vec::new(),

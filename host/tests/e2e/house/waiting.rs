@@ -5,7 +5,6 @@ use super::rooms::Known;
 /// Circles of files, each of which uses each, by way of others or at once.
 pub const CIRCLES: &[Known] = &[
     Known { krate: "crates/backend", files: &["events.rs", "events/hosts.rs", "events/publish.rs"] },
-    Known { krate: "crates/backend", files: &["events/claim.rs", "events/take.rs"] },
     Known {
         krate: "crates/backend",
         files: &["keyvalue.rs", "keyvalue/bounds.rs", "keyvalue/keys.rs", "keyvalue/write.rs"],

@@ -3,9 +3,14 @@
 use super::*;
 
 pub(super) fn group(events: &Arc<Events>, service: &str, topic: &str) -> Arc<Group> {
-    let permissions = Permissions { subscribe: Subscribe(vec![topic.parse().unwrap()]), ..Permissions::default() };
+    Arc::new(group_of(events, service, &[topic]))
+}
+
+pub(super) fn group_of(events: &Arc<Events>, service: &str, topics: &[&str]) -> Group {
+    let subscribe = Subscribe(topics.iter().map(|topic| topic.parse().unwrap()).collect());
+    let permissions = Permissions { subscribe, ..Permissions::default() };
     let grants = Grants::new(service.into(), "shop.toml".into(), permissions);
-    Arc::new(Group::new(events.clone(), grants.subscription().unwrap()))
+    Group::new(events.clone(), grants.subscription().unwrap())
 }
 
 /// Takes until something comes.
@@ -179,27 +184,6 @@ async fn what_waits_for_its_next_attempt_is_no_host_s_and_is_put_off_once() {
     assert!(before[0].retry.is_some());
     drop(taken);
     assert!(taker.take(8).await.is_empty());
-}
-
-#[tokio::test]
-async fn an_event_of_a_topic_that_is_not_subscribed_to_any_more_is_a_dead_letter() {
-    let server = Server::start();
-    let events = server.events().await;
-    events.start();
-    let wide = group(&events, "mail", "order.*");
-    let mut taker = Taker::new(wide.clone());
-    publish(&events, &[event("order.old", "1")]).await;
-    wide.later(&one(&mut taker).await, Duration::ZERO).await.unwrap();
-    let mut narrow = Taker::new(group(&events, "mail", "order.created"));
-    let began = Instant::now();
-    while events.dead_count("mail").await.unwrap() == 0 {
-        assert!(narrow.take(8).await.is_empty(), "it is not handed out");
-        assert!(began.elapsed() < Duration::from_secs(20), "it stays");
-    }
-    let letters = events.dead("mail", None, 10).await.unwrap();
-    assert_eq!((letters[0].topic.as_str(), letters[0].attempts), ("order.old", 2));
-    assert!(letters[0].reason.contains("subscribe"), "{}", letters[0].reason);
-    assert!(events.pending("mail").await.unwrap().is_empty());
 }
 
 #[tokio::test]
