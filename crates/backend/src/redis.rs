@@ -1,19 +1,21 @@
 //! The Redis servers of a manifest by name: an operator's, or databases of the private one.
 //!
 //! One connection a name, shared by everybody (requests are pipelined), made again in the
-//! background as often as it takes. A server that is away stops nobody from starting: whoever
+//! background as often as it takes (`link`). A server that is away stops nobody from starting: whoever
 //! uses it decides what to do without. What is asked of it is in files of their own.
 
 mod ask;
+mod dial;
 mod limits;
+mod link;
 mod outage;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use futures_util::future::join_all;
 use redis::{
     Client, ConnectionAddr, IntoConnectionInfo, RedisConnectionInfo, RedisError,
-    aio::{ConnectionManager, ConnectionManagerConfig},
-    io::tcp::TcpSettings,
+    io::tcp::{TcpSettings, socket2::TcpKeepalive},
 };
 
 use super::embedded::{
@@ -22,19 +24,14 @@ use super::embedded::{
     redis::{Server, ServerError},
 };
 pub use ask::AskError;
-use document::problem::chain;
+use dial::{CONNECT_TIMEOUT, Fault};
 pub use limits::Limits;
+use link::{AGE_MAX, Link};
 use manifest::{RedisPlace, RedisSettings};
 use outage::Outage;
 
-/// To make one connection, and as long as a command may take that has no limit of its own.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
-/// Between two attempts to connect: a server that is back is found within two seconds.
-const RETRY_MIN: Duration = Duration::from_millis(50);
-const RETRY_MAX: Duration = Duration::from_millis(300);
-/// Commands on their way over one connection; more wait for their turn.
-const IN_FLIGHT_MAX: usize = 1024;
+/// A connection that is idle is probed after this.
+const KEEPALIVE: Duration = Duration::from_secs(15);
 
 /// All Redis servers of a manifest.
 #[derive(Default)]
@@ -48,7 +45,7 @@ pub struct Store {
     name: Arc<str>,
     /// For connections of one's own.
     pub(super) client: Client,
-    connection: ConnectionManager,
+    link: Link,
     outage: Outage,
 }
 
@@ -65,12 +62,16 @@ pub enum StartError {
         #[source]
         source: RedisError,
     },
+    #[error(
+        "`redis.{0}.url` leads to a node of a Redis Cluster, which is not supported; name a server that is not in cluster mode"
+    )]
+    Cluster(Arc<str>),
 }
 
-/// A Redis that does not answer. Holds no address and no password.
+/// A Redis that takes no writes, in words for the log. Holds no address and no password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("redis `{0}` does not answer")]
-pub struct CheckError(Arc<str>);
+#[error("{0}")]
+pub struct CheckError(String);
 
 impl Stores {
     /// Starts the private server if a name needs it; with `fsync_always` it acknowledges nothing that
@@ -80,6 +81,7 @@ impl Stores {
         data: &DataFolder,
         environment: &Environment,
         fsync_always: bool,
+        system: &str,
     ) -> Result<Self, StartError> {
         let is_embedded = |settings: &RedisSettings| matches!(settings.place, RedisPlace::Embedded);
         let embedded = settings.iter().filter(|(_, settings)| is_embedded(settings)).map(|(name, _)| name);
@@ -88,7 +90,11 @@ impl Stores {
             true => None,
             false => Some(Server::start(data, environment, fsync_always).await?),
         };
-        match connected(settings, &numbers, server.as_ref()) {
+        let stores = match connected(settings, &numbers, server.as_ref(), system) {
+            Ok(stores) => no_cluster(&stores).await.map(|()| stores),
+            Err(error) => Err(error),
+        };
+        match stores {
             Ok(stores) => Ok(Self { stores, server }),
             Err(error) => {
                 if let Some(server) = server {
@@ -127,6 +133,7 @@ fn connected(
     settings: &BTreeMap<Arc<str>, RedisSettings>,
     numbers: &BTreeMap<Arc<str>, usize>,
     server: Option<&Server>,
+    system: &str,
 ) -> Result<BTreeMap<Arc<str>, Arc<Store>>, StartError> {
     let client = |name: &Arc<str>, settings: &RedisSettings| match &settings.place {
         RedisPlace::External { url } => url.reveal().into_connection_info(),
@@ -139,9 +146,8 @@ fn connected(
     };
     let store = |(name, settings): (&Arc<str>, &RedisSettings)| {
         let client = client(name, settings).and_then(|info| Client::open(info.set_tcp_settings(tcp())));
-        let store = client.and_then(|client| Store::new(name.clone(), client));
-        match store {
-            Ok(store) => Ok((name.clone(), Arc::new(store))),
+        match client {
+            Ok(client) => Ok((name.clone(), Arc::new(Store::new(name.clone(), client, system)))),
             Err(source) => Err(StartError::Url { name: name.clone(), source }),
         }
     };
@@ -149,54 +155,52 @@ fn connected(
 }
 
 impl Store {
-    /// Needs a tokio runtime, on which the connection lives.
-    pub(super) fn new(name: Arc<str>, client: Client) -> Result<Self, RedisError> {
-        let config = ConnectionManagerConfig::new()
-            .set_connection_timeout(Some(CONNECT_TIMEOUT))
-            .set_response_timeout(Some(RESPONSE_TIMEOUT))
-            .set_min_delay(RETRY_MIN)
-            .set_max_delay(RETRY_MAX)
-            .set_number_of_retries(usize::MAX)
-            .set_concurrency_limit(IN_FLIGHT_MAX);
-        let connection = ConnectionManager::new_lazy_with_config(client.clone(), config)?;
-        tokio::spawn(first_contact(name.clone(), client.clone(), connection.clone()));
+    /// Needs a tokio runtime, on which the connection lives. `system` is the manifest's `name`.
+    pub(super) fn new(name: Arc<str>, client: Client, system: &str) -> Self {
         let outage = Outage::new(name.clone(), "what needs it is refused");
-        Ok(Self { name, client, connection, outage })
+        let link = Link::open(name.clone(), client.clone(), format!("archipel:{{{system}}}:alive"), AGE_MAX);
+        Self { name, client, link, outage }
     }
 
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Whether nobody asks it for the moment, because it did not answer. Asks nobody.
+    /// Whether there is no connection, or nobody asks for the moment because it did not answer. Asks nobody.
     pub fn is_away(&self) -> bool {
-        self.outage.is_out()
+        self.outage.is_out() || self.link.number() == 0
     }
 
-    /// Whether the server answers. Takes as long as the caller lets it.
+    /// Whether the server takes writes, which is what it is there for. Takes as long as the caller lets it.
     pub async fn check(&self) -> Result<(), CheckError> {
-        let mut connection = self.connection.clone();
-        let answer = redis::cmd("PING").query_async::<()>(&mut connection).await;
-        answer.map_err(|_reason| CheckError(self.name.clone()))
+        self.link.outcome().await.map_err(|_fault| CheckError(format!("redis `{}` cannot be reached", self.name)))?;
+        let written = self.work(|mut redis| async move { dial::write(&mut redis, self.link.key()).await }).await;
+        written.map_err(|reason| CheckError(reason.to_string()))
+    }
+
+    /// Which connection there is now; 0 without one. Whoever has one of one's own makes it anew with this one.
+    pub(super) fn connection_number(&self) -> u64 {
+        self.link.number()
     }
 }
 
-/// Connects before anybody asks. The manager itself tries for ever and never says what is wrong,
-/// so one attempt is made beside it.
-async fn first_contact(name: Arc<str>, client: Client, mut connection: ConnectionManager) {
-    let config = redis::AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT_TIMEOUT));
-    if let Err(error) = client.get_multiplexed_async_connection_with_config(&config).await {
-        let error = chain(&error);
-        tracing::warn!(redis = %name, error, "a Redis cannot be reached; trying on");
-    }
-    // Only the connection is wanted; whoever asks next sees whether it is there.
-    let _ = redis::cmd("PING").query_async::<()>(&mut connection).await;
+/// Waits a moment for servers that can say that they are of no use. Others may be away.
+async fn no_cluster(stores: &BTreeMap<Arc<str>, Arc<Store>>) -> Result<(), StartError> {
+    let first = stores.values().map(async |store| {
+        let first = tokio::time::timeout(CONNECT_TIMEOUT, store.link.outcome()).await;
+        if first == Ok(Err(Fault::Cluster)) { Err(StartError::Cluster(store.name.clone())) } else { Ok(()) }
+    });
+    join_all(first).await.into_iter().collect()
 }
 
 /// A network that swallows everything is noticed after two seconds, not after a quarter of an hour.
 fn tcp() -> TcpSettings {
-    let settings = TcpSettings::default().set_nodelay(true);
+    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE / 3);
+    let settings = TcpSettings::default().set_nodelay(true).set_keepalive(keepalive);
     #[cfg(target_os = "linux")]
     let settings = settings.set_user_timeout(Duration::from_secs(2));
     settings
 }
+
+#[cfg(test)]
+mod tests;

@@ -41,7 +41,8 @@ async fn started(ground: &Ground, manifest: &Manifest) -> Result<Backends, NextE
     let databases =
         Databases::start(&manifest.databases, &grants, &publishers, &ground.data, &servers, &progress).await?;
     warn(&databases);
-    match Stores::start(&manifest.redis, &ground.data, &servers, events_are_embedded(manifest)).await {
+    let at_once = events_are_embedded(manifest);
+    match Stores::start(&manifest.redis, &ground.data, &servers, at_once, &manifest.name).await {
         Ok(redis) => {
             let (databases, redis, directory) = (Arc::new(databases), Arc::new(redis), Arc::default());
             let keyvalue = Arc::new(KeyValues::new(&manifest.name, &manifest.keyvalue, &redis));

@@ -132,7 +132,7 @@ families! {
     POSTGRES_TIMEOUTS: Counter "archipel_postgres_wait_timeouts" ["database"]
         "Times none came free in time.";
     REDIS_UP: Gauge "archipel_redis_up" ["redis"]
-        "0 after five failures in a row, until it answers again.";
+        "0 without a connection, and after five failures in a row until it answers again.";
 
     EVENTS_PUBLISHED: Counter "archipel_events_published" ["service"]
         "Events that Redis has taken from a service, outbox included.";

@@ -37,6 +37,8 @@ pub struct Taker {
     abandoned: Abandoned,
     due: Due,
     connection: Option<MultiplexedConnection>,
+    /// The shared connection that was there when it was made.
+    made_beside: u64,
     /// Those of them that have the group.
     streams: Vec<String>,
     said_at: Option<Instant>,
@@ -52,6 +54,7 @@ impl Taker {
             abandoned: Abandoned::new(),
             due: Due::new(),
             connection: None,
+            made_beside: 0,
             streams: Vec::new(),
             said_at: None,
             streams_at: None,
@@ -69,6 +72,10 @@ impl Taker {
             // Else others would take what is handed to it for abandoned.
             tokio::time::sleep(PAUSE / 5).await;
             return Vec::new();
+        }
+        if self.made_beside != self.hand.group.events.store.connection_number() {
+            // The server may be another one now.
+            self.forget();
         }
         let mut taken = Vec::new();
         if let Err(error) = self.try_take(want, &mut taken).await {
@@ -122,8 +129,10 @@ impl Taker {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
             .set_response_timeout(Some(BLOCK + ANSWER_TIMEOUT));
-        let client = &self.hand.group.events.store.client;
+        let store = &self.hand.group.events.store;
+        let (client, beside) = (&store.client, store.connection_number());
         let connection = client.get_multiplexed_async_connection_with_config(&config).await?;
+        self.made_beside = beside;
         Ok(self.connection.insert(connection).clone())
     }
 

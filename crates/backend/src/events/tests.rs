@@ -42,7 +42,7 @@ impl Server {
     }
 
     pub(super) async fn events_with(&self, settings: EventSettings) -> Arc<Events> {
-        let store = Arc::new(Store::new("main".into(), self.client()).unwrap());
+        let store = Arc::new(Store::new("main".into(), self.client(), "shop"));
         let began = Instant::now();
         while store.check().await.is_err() {
             assert!(began.elapsed() < Duration::from_secs(20), "redis-server does not start");

@@ -28,7 +28,7 @@ mod versions;
 /// Carried by a Redis that never answers.
 fn events(place: &tempfile::TempDir) -> Arc<Events> {
     let nowhere = format!("unix://{}/nobody", place.path().display());
-    let store = Store::new("main".into(), redis::Client::open(nowhere).unwrap()).unwrap();
+    let store = Store::new("main".into(), redis::Client::open(nowhere).unwrap(), "shop");
     let settings = EventSettings { redis: "main".into(), retain: Duration::from_secs(60), retain_bytes: 1 << 20 };
     Arc::new(Events::new(Arc::new(store), "shop", settings))
 }

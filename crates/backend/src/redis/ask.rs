@@ -5,9 +5,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use redis::{RedisResult, aio::ConnectionManager};
+use redis::{RedisError, RedisResult, aio::MultiplexedConnection};
 
-use super::Store;
+use super::{Store, dial, outage::Outage};
 
 /// As long as a request ever waits for a Redis.
 const ASK_TIMEOUT: Duration = Duration::from_millis(100);
@@ -18,7 +18,7 @@ const WORK_TIMEOUT: Duration = Duration::from_secs(2);
 /// Why there is no answer. Holds no address and no password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AskError {
-    /// Nothing was asked, or the connection broke.
+    /// Nothing was asked, or the connection broke, or the server is not the one to ask any more.
     #[error("redis `{0}` does not answer")]
     Away(String),
     /// What was asked may have been done or not.
@@ -36,56 +36,92 @@ impl Store {
     pub async fn ask<T, F>(
         &self,
         deadline: Instant,
-        question: impl FnOnce(ConnectionManager) -> F,
+        question: impl FnOnce(MultiplexedConnection) -> F,
+    ) -> Result<T, AskError>
+    where
+        F: Future<Output = RedisResult<T>>,
+    {
+        self.asked(&self.outage, ASK_TIMEOUT, deadline, question).await
+    }
+
+    /// The same with an outage and a patience of one's own.
+    pub(super) async fn asked<T, F>(
+        &self,
+        outage: &Outage,
+        patience: Duration,
+        deadline: Instant,
+        question: impl FnOnce(MultiplexedConnection) -> F,
     ) -> Result<T, AskError>
     where
         F: Future<Output = RedisResult<T>>,
     {
         let began = Instant::now();
-        if !self.outage.is_worth_asking(began) {
+        if !outage.is_worth_asking(began) {
             return Err(AskError::Away(self.name.to_string()));
         }
-        let by = deadline.min(began + ASK_TIMEOUT);
-        match tokio::time::timeout_at(by.into(), question(self.connection.clone())).await {
+        let by = deadline.min(began + patience);
+        match tokio::time::timeout_at(by.into(), self.answer(question)).await {
             Ok(Ok(answer)) => {
-                self.outage.answered();
+                outage.answered();
                 Ok(answer)
             }
             Ok(Err(error)) if is_refusal(&error) => {
-                self.outage.answered();
-                Err(AskError::Refused { store: self.name.to_string(), reason: error.to_string() })
+                outage.answered();
+                Err(self.refused(&error))
             }
             Ok(Err(error)) => {
-                self.outage.failed(Instant::now(), &error.to_string());
+                outage.failed(Instant::now(), &error.to_string());
                 Err(AskError::Away(self.name.to_string()))
             }
             // Too little time of one's own says nothing about the server.
             Err(_elapsed) if by == deadline => Err(AskError::Late(self.name.to_string())),
             Err(_elapsed) => {
-                self.outage.failed(Instant::now(), "no answer within 100 ms");
+                outage.failed(Instant::now(), &format!("no answer within {} ms", patience.as_millis()));
+                if outage.is_out() {
+                    self.link.doubt();
+                }
                 Err(AskError::Late(self.name.to_string()))
             }
         }
     }
+
     /// What `question` brings back within two seconds, for the host's own work: it asks during an outage too.
     ///
     /// Cancel safe like [`Store::ask`].
-    pub async fn work<T, F>(&self, question: impl FnOnce(ConnectionManager) -> F) -> Result<T, AskError>
+    pub async fn work<T, F>(&self, question: impl FnOnce(MultiplexedConnection) -> F) -> Result<T, AskError>
     where
         F: Future<Output = RedisResult<T>>,
     {
-        match tokio::time::timeout(WORK_TIMEOUT, question(self.connection.clone())).await {
+        match tokio::time::timeout(WORK_TIMEOUT, self.answer(question)).await {
             Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) if is_refusal(&error) => {
-                Err(AskError::Refused { store: self.name.to_string(), reason: error.to_string() })
-            }
+            Ok(Err(error)) if is_refusal(&error) => Err(self.refused(&error)),
             Ok(Err(_lost)) => Err(AskError::Away(self.name.to_string())),
-            Err(_elapsed) => Err(AskError::Late(self.name.to_string())),
+            Err(_elapsed) => {
+                self.link.doubt();
+                Err(AskError::Late(self.name.to_string()))
+            }
         }
+    }
+
+    /// Over the connection there is; one that turns out to lead nowhere is ended.
+    async fn answer<T, F>(&self, question: impl FnOnce(MultiplexedConnection) -> F) -> RedisResult<T>
+    where
+        F: Future<Output = RedisResult<T>>,
+    {
+        let live = self.link.live().await;
+        let answer = question(live.connection).await;
+        if answer.as_ref().is_err_and(dial::is_over) {
+            self.link.end(live.number);
+        }
+        answer
+    }
+
+    fn refused(&self, error: &RedisError) -> AskError {
+        AskError::Refused { store: self.name.to_string(), reason: error.to_string() }
     }
 }
 
-/// Whether the server itself said it.
-fn is_refusal(error: &redis::RedisError) -> bool {
-    error.kind() != redis::ErrorKind::Io && !error.is_timeout() && !error.is_connection_dropped()
+/// Whether the server itself said it, and would say it again.
+fn is_refusal(error: &RedisError) -> bool {
+    error.kind() != redis::ErrorKind::Io && !error.is_timeout() && !dial::is_over(error)
 }

@@ -53,28 +53,13 @@ impl Limits {
     }
 
     async fn ask(&self, limit: &str, rate: Rate, owner: &Owner) -> Result<Balance, Away> {
-        let outage = &self.outage;
-        if !outage.is_worth_asking(Instant::now()) {
-            return Err(Away);
-        }
         let mut call = self.draw.key(format!("archipel:limit:{}:{limit}:{owner}", self.system));
         call.arg(micros(rate.interval())).arg(micros(rate.interval()) * u64::from(rate.count()));
-        let mut connection = self.store.connection.clone();
-        let answer = call.invoke_async::<(u8, u64)>(&mut connection);
-        match tokio::time::timeout(DRAW_TIMEOUT, answer).await {
-            Ok(Ok((accepted, ahead))) => {
-                outage.answered();
-                Ok(Balance { accepted: accepted == 1, ahead: Duration::from_micros(ahead) })
-            }
-            Ok(Err(error)) => {
-                outage.failed(Instant::now(), &error.to_string());
-                Err(Away)
-            }
-            Err(_elapsed) => {
-                outage.failed(Instant::now(), "no answer within 50 ms");
-                Err(Away)
-            }
-        }
+        let draw = async |mut connection| call.invoke_async::<(u8, u64)>(&mut connection).await;
+        let never = Instant::now() + 2 * DRAW_TIMEOUT;
+        let (accepted, ahead) =
+            self.store.asked(&self.outage, DRAW_TIMEOUT, never, draw).await.map_err(|_reason| Away)?;
+        Ok(Balance { accepted: accepted == 1, ahead: Duration::from_micros(ahead) })
     }
 }
 
