@@ -16,7 +16,7 @@ mod memory;
 pub use clock::Clock;
 pub use compilers::Compilers;
 pub use idle::{GiveUp, IdleInstances};
-pub use memory::{GuestMemory, Reservation};
+pub use memory::{Drawer, GuestMemory, Reservation};
 
 /// How large the engine must be; worked out from a manifest by `system`.
 #[derive(Debug, Clone, Copy)]

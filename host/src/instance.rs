@@ -26,7 +26,7 @@ use crate::{
         sockets::{SocketCtx, SocketView, Sockets, SocketsView},
         stdio::{GuestStream, Output},
     },
-    engine::{Engine, Reservation},
+    engine::{Drawer, Engine, Reservation},
     telemetry::counts::ServiceCounts,
 };
 use backend::{Backends, folder::OpenFolder, secrets::Secrets};
@@ -123,16 +123,14 @@ impl Blueprint {
         let output = Output::new(self.settings.name.clone());
         let asking = Asking::new(self.settings.grants.clone(), self.counts.clone(), self.denials.clone());
         let sockets = SocketView::new(self.sockets.clone(), asking.clone());
+        let drawer = Drawer::new(engine.memory.clone(), self.counts.clone());
         let state = InstanceState {
             wasi: self.wasi(&output, &sockets),
             http: http_context(),
             outgoing: Outgoing::new(self.ways.clone()),
             table: table(),
-            limiter: Limiter::new(
-                self.settings.limits.memory_bytes,
-                Reservation::new(engine.memory.clone(), self.counts.clone()),
-            ),
-            databases: DatabaseView::new(asking.clone(), self.backends.databases.clone()),
+            limiter: Limiter::new(self.settings.limits.memory_bytes, Reservation::new(drawer.clone())),
+            databases: DatabaseView::new(asking.clone(), self.backends.databases.clone(), Arc::new(drawer)),
             identities: IdentityView::new(asking.clone(), self.backends.identity.clone()),
             stores: StoreView::new(asking.clone(), self.backends.keyvalue.clone()),
             producer: ProducerView::new(asking.clone(), self.backends.events.clone()),
@@ -202,6 +200,7 @@ impl Instance {
         self.output.end();
         let state = self.store.data_mut();
         state.sockets.end(&state.table);
+        state.databases.end();
         self.tidy = returned && state.outgoing.end() && !state.databases.has_open_transactions();
         self.served = self.served.saturating_add(1);
     }

@@ -10,7 +10,10 @@ use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 use self::bindings::archipel::postgres::{client, types};
 use super::asking::{Asking, NAME_MAX_BYTES};
 use crate::telemetry::counts::Permission;
-use backend::postgres::{Databases, Pool, Transaction};
+use backend::{
+    memory::{Account, Held},
+    postgres::{Databases, Pool, Rows, Transaction},
+};
 
 mod convert;
 
@@ -33,6 +36,10 @@ pub struct DatabaseView {
     databases: Arc<Databases>,
     /// Each open transaction holds one more of it.
     open: Arc<()>,
+    /// What answers take their memory from.
+    account: Arc<dyn Account>,
+    /// What the last one took: it is on its way into the guest.
+    held: Held,
 }
 
 /// The view during one host call.
@@ -74,8 +81,14 @@ pub fn add_to_linker<T: PostgresView>(linker: &mut Linker<T>) -> wasmtime::Resul
 }
 
 impl DatabaseView {
-    pub fn new(asking: Arc<Asking>, databases: Arc<Databases>) -> Self {
-        Self { asking, databases, open: Arc::default() }
+    /// Answers take their memory from `account`.
+    pub fn new(asking: Arc<Asking>, databases: Arc<Databases>, account: Arc<dyn Account>) -> Self {
+        Self { asking, databases, open: Arc::default(), account, held: Held::default() }
+    }
+
+    /// The request is over, and whatever it was answered is gone.
+    pub fn end(&mut self) {
+        self.held.release();
     }
 
     /// Whether the last request left a transaction open.
@@ -92,6 +105,17 @@ impl DatabaseCtx<'_> {
     fn opened(&mut self, transaction: Transaction) -> Answer<Resource<OpenTransaction>> {
         let open = OpenTransaction { transaction, _open: self.view.open.clone() };
         Ok(Ok(self.table.push(open)?))
+    }
+
+    /// Rows as the contract has them; their memory counts until the next answer or the request's end.
+    async fn told(&mut self, answer: Result<Rows, backend::postgres::Error>) -> Answer<types::Rows> {
+        Ok(match answer {
+            Ok(mut rows) => {
+                self.view.held = std::mem::take(&mut rows.held);
+                Ok(convert::rows(rows).await)
+            }
+            Err(error) => Err(convert::error(error)),
+        })
     }
 }
 
@@ -124,7 +148,10 @@ impl client::HostDatabase for DatabaseCtx<'_> {
             }
         };
         match self.view.databases.pool(&granted) {
-            Some(pool) => Ok(Ok(self.table.push(OpenDatabase(pool))?)),
+            Some(pool) => {
+                let pool = Arc::new(pool.paid_from(self.view.account.clone()));
+                Ok(Ok(self.table.push(OpenDatabase(pool))?))
+            }
             None => Ok(Err(types::Error::Unavailable(name))),
         }
     }
@@ -136,8 +163,9 @@ impl client::HostDatabase for DatabaseCtx<'_> {
         params: Vec<types::Value>,
     ) -> Answer<types::Rows> {
         let pool = self.table.get(&db)?.0.clone();
+        self.view.held.release();
         let answer = pool.query(&sql, &convert::values(params), self.view.asking.deadline()).await;
-        Ok(answer.map(convert::rows).map_err(convert::error))
+        self.told(answer).await
     }
 
     async fn execute(&mut self, db: Resource<OpenDatabase>, sql: String, params: Vec<types::Value>) -> Answer<u64> {
@@ -177,8 +205,9 @@ impl client::HostTransaction for DatabaseCtx<'_> {
     ) -> Answer<types::Rows> {
         let deadline = self.view.asking.deadline();
         let transaction = &self.table.get(&tx)?.transaction;
+        self.view.held.release();
         let answer = transaction.query(&sql, &convert::values(params), deadline).await;
-        Ok(answer.map(convert::rows).map_err(convert::error))
+        self.told(answer).await
     }
 
     async fn execute(&mut self, tx: Resource<OpenTransaction>, sql: String, params: Vec<types::Value>) -> Answer<u64> {

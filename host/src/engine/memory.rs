@@ -1,4 +1,5 @@
-//! One account for the linear memory of all guests (`host.guest_memory`).
+//! One account for the memory of all guests (`host.guest_memory`): their own, and what they make the host
+//! hold.
 
 use std::sync::{
     Arc,
@@ -6,6 +7,7 @@ use std::sync::{
 };
 
 use crate::telemetry::counts::ServiceCounts;
+use backend::memory::Account;
 
 /// What all instances of all services have of memory, and the most they may have.
 #[derive(Debug)]
@@ -36,18 +38,49 @@ impl GuestMemory {
     }
 }
 
+/// The account as one service draws on it.
+#[derive(Debug, Clone)]
+pub struct Drawer {
+    account: Arc<GuestMemory>,
+    counts: Arc<ServiceCounts>,
+}
+
+impl Drawer {
+    pub fn new(account: Arc<GuestMemory>, counts: Arc<ServiceCounts>) -> Self {
+        Self { account, counts }
+    }
+}
+
+impl Account for Drawer {
+    fn take(&self, bytes: u64) -> bool {
+        let taken = self.account.take(bytes);
+        if taken {
+            self.counts.memory_taken(bytes);
+        }
+        taken
+    }
+
+    fn give_back(&self, bytes: u64) {
+        self.account.used.fetch_sub(bytes, Ordering::Relaxed);
+        self.counts.memory_given_back(bytes);
+    }
+}
+
 /// One instance's part of the account; given back when dropped.
 #[derive(Debug)]
 pub struct Reservation {
-    account: Arc<GuestMemory>,
-    /// Of the service whose instance it is.
-    pub counts: Arc<ServiceCounts>,
+    drawer: Drawer,
     bytes: u64,
 }
 
 impl Reservation {
-    pub fn new(account: Arc<GuestMemory>, counts: Arc<ServiceCounts>) -> Self {
-        Self { account, counts, bytes: 0 }
+    pub fn new(drawer: Drawer) -> Self {
+        Self { drawer, bytes: 0 }
+    }
+
+    /// Of the service whose instance it is.
+    pub fn counts(&self) -> &ServiceCounts {
+        &self.drawer.counts
     }
 
     pub fn bytes(&self) -> u64 {
@@ -56,10 +89,9 @@ impl Reservation {
 
     /// False when the account is full; nothing has changed then.
     pub fn grow(&mut self, bytes: u64) -> bool {
-        let taken = self.account.take(bytes);
+        let taken = self.drawer.take(bytes);
         if taken {
             self.bytes += bytes;
-            self.counts.memory_taken(bytes);
         }
         taken
     }
@@ -67,8 +99,7 @@ impl Reservation {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        self.account.used.fetch_sub(self.bytes, Ordering::Relaxed);
-        self.counts.memory_given_back(self.bytes);
+        self.drawer.give_back(self.bytes);
     }
 }
 
@@ -80,8 +111,8 @@ mod tests {
     fn instances_share_one_account_and_give_back_what_they_had() {
         let account = Arc::new(GuestMemory::new(100));
         let service = Arc::<ServiceCounts>::default();
-        let mut one = Reservation::new(account.clone(), service.clone());
-        let mut two = Reservation::new(account.clone(), Arc::default());
+        let mut one = Reservation::new(Drawer::new(account.clone(), service.clone()));
+        let mut two = Reservation::new(Drawer::new(account.clone(), Arc::default()));
         assert!(one.grow(60));
         assert!(!two.grow(50), "60 + 50 is over 100");
         assert!(two.grow(40));

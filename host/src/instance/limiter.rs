@@ -55,7 +55,7 @@ impl Limiter {
         } else {
             Refusal::Host
         };
-        self.reservation.counts.memory_refused.count(match refusal {
+        self.reservation.counts().memory_refused.count(match refusal {
             Refusal::Instance => MemoryLimit::Instance,
             Refusal::Host => MemoryLimit::Host,
         });

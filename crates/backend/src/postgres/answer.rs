@@ -1,13 +1,14 @@
 //! An answer while it is read, never larger than its bounds.
+//!
+//! What counts is what it takes in the host, not what came over the wire. It is taken from the account of
+//! the guest that asked, row by row, before a row is read.
 
 use tokio_postgres::Row;
 
-use super::{decode, error::Error, value::Value};
+use super::{decode, error::Error, pace::Pace, value::Value};
+use crate::memory::Held;
 
-/// What a cell costs in the host beside its bytes.
-const CELL_BYTES: u64 = 24;
-
-/// How large an answer may be. A row counts its bytes and 24 for each cell.
+/// How large an answer may be, in the host's memory.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bounds {
     pub(super) rows_max: u32,
@@ -16,36 +17,49 @@ pub(super) struct Bounds {
 
 pub(super) struct Answer {
     bounds: Bounds,
-    bytes: u64,
+    held: Held,
+    pace: Pace,
     /// Once it is too large, nothing of it is kept.
     rows: Result<Vec<Vec<Value>>, Error>,
 }
 
 impl Answer {
-    pub(super) fn new(bounds: Bounds) -> Self {
-        Self { bounds, bytes: 0, rows: Ok(Vec::new()) }
+    /// `held` grows with what is kept.
+    pub(super) fn new(bounds: Bounds, held: Held) -> Self {
+        Self { bounds, held, pace: Pace::begin(), rows: Ok(Vec::new()) }
     }
 
+    /// Lets others run when it has worked for long: a deadline around it is looked at then.
+    ///
     /// # Errors
     /// The answer is over a bound, or a row cannot be read; so is every later one then.
-    pub(super) fn push(&mut self, row: &Row) -> Result<(), Error> {
+    pub(super) async fn push(&mut self, row: &Row) -> Result<(), Error> {
+        self.pace.step().await;
         let rows = self.rows.as_mut().map_err(|error| error.clone())?;
-        self.bytes += row.raw_size_bytes() as u64 + CELL_BYTES * row.len() as u64;
-        let read = if rows.len() >= self.bounds.rows_max as usize {
-            Err(Error::TooLarge(self.bounds.rows_max.into()))
-        } else if self.bytes > self.bounds.bytes_max {
-            Err(Error::TooLarge(self.bounds.bytes_max))
-        } else {
-            decode::row(row)
+        let size = match rows.len() >= self.bounds.rows_max as usize {
+            true => Err(Error::TooLarge(self.bounds.rows_max.into())),
+            false => decode::size(row),
+        };
+        let admitted = size.and_then(|size| match self.held.bytes().saturating_add(size) > self.bounds.bytes_max {
+            true => Err(Error::TooLarge(self.bounds.bytes_max)),
+            false if self.held.grow(size) => Ok(()),
+            false => Err(Error::Overloaded),
+        });
+        let read = match admitted {
+            Ok(()) => decode::row(row, &mut self.pace).await,
+            Err(error) => Err(error),
         };
         match read {
             Ok(row) => rows.push(row),
-            Err(error) => self.rows = Err(error),
+            Err(error) => {
+                self.rows = Err(error);
+                self.held.release();
+            }
         }
         self.rows.as_ref().map(|_| ()).map_err(Error::clone)
     }
 
-    pub(super) fn rows(self) -> Result<Vec<Vec<Value>>, Error> {
-        self.rows
+    pub(super) fn rows(self) -> Result<(Vec<Vec<Value>>, Held), Error> {
+        self.rows.map(|rows| (rows, self.held))
     }
 }

@@ -78,32 +78,60 @@ fn literal(items: &[Option<String>]) -> String {
     out
 }
 
-/// The items of an array of at most one dimension; `None` for any other bytes.
-pub(super) fn items(bytes: &[u8]) -> Option<Vec<Option<&[u8]>>> {
-    let mut rest = bytes;
-    let dimensions = word(&mut rest)?;
-    let (_has_null, _member) = (word(&mut rest)?, word(&mut rest)?);
-    let length = match dimensions {
-        0 => 0,
-        1 => {
-            let length = word(&mut rest)?;
-            let _lower_bound = word(&mut rest)?;
-            length
-        }
-        _ => return None,
-    };
-    let mut items = Vec::new();
-    for _ in 0..length {
-        let size = word(&mut rest)?;
-        if size < 0 {
-            items.push(None);
-            continue;
-        }
-        let (item, after) = rest.split_at_checked(usize::try_from(size).ok()?)?;
-        items.push(Some(item));
-        rest = after;
+/// The items of an array of at most one dimension, read one by one.
+pub(super) struct Items<'a> {
+    rest: &'a [u8],
+    left: usize,
+}
+
+impl<'a> Items<'a> {
+    /// `None` for bytes that are another array, or none.
+    pub(super) fn of(bytes: &'a [u8]) -> Option<Self> {
+        let mut rest = bytes;
+        let dimensions = word(&mut rest)?;
+        let (_has_null, _member) = (word(&mut rest)?, word(&mut rest)?);
+        let left = match dimensions {
+            0 => 0,
+            1 => {
+                let length = usize::try_from(word(&mut rest)?).ok()?;
+                let _lower_bound = word(&mut rest)?;
+                length
+            }
+            _ => return None,
+        };
+        // Each takes four bytes at least.
+        (left <= rest.len() / 4).then_some(Self { rest, left })
     }
-    rest.is_empty().then_some(items)
+
+    /// Items that are left.
+    pub(super) fn len(&self) -> usize {
+        self.left
+    }
+
+    /// Bytes that are left behind the last item make it no array either.
+    pub(super) fn is_whole(&self) -> bool {
+        self.left == 0 && self.rest.is_empty()
+    }
+
+    fn item(&mut self) -> Option<Option<&'a [u8]>> {
+        let size = word(&mut self.rest)?;
+        if size < 0 {
+            return Some(None);
+        }
+        let (item, after) = self.rest.split_at_checked(usize::try_from(size).ok()?)?;
+        self.rest = after;
+        Some(Some(item))
+    }
+}
+
+impl<'a> Iterator for Items<'a> {
+    /// `None` where the bytes end too early.
+    type Item = Option<Option<&'a [u8]>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.left = self.left.checked_sub(1)?;
+        Some(self.item())
+    }
 }
 
 fn word(rest: &mut &[u8]) -> Option<i32> {
@@ -125,10 +153,12 @@ mod tests {
 
     #[test]
     fn broken_or_nested_arrays_have_no_items() {
-        assert_eq!(items(&[]), None);
+        assert!(Items::of(&[]).is_none());
         let two_dimensions = [2_i32, 0, 25, 1, 1, 1, 1, -1].map(i32::to_be_bytes).concat();
-        assert_eq!(items(&two_dimensions), None);
+        assert!(Items::of(&two_dimensions).is_none());
         let one_item_short = [1_i32, 0, 25, 2, 1, -1].map(i32::to_be_bytes).concat();
-        assert_eq!(items(&one_item_short), None);
+        assert!(Items::of(&one_item_short).is_none());
+        let too_long = [1_i32, 0, 25, 1, 1, 9, 0].map(i32::to_be_bytes).concat();
+        assert_eq!(Items::of(&too_long).unwrap().next(), Some(None));
     }
 }

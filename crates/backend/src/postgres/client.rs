@@ -18,10 +18,10 @@ use super::{
     exchange::{Exchange, Execute, Query},
     pool::Site,
     statement::Statement,
-    transaction::{Transaction, TxOptions},
+    transaction::{Terms, Transaction, TxOptions},
     value::{Rows, Value},
 };
-use crate::outbox::Outbox;
+use crate::{memory::Account, outbox::Outbox};
 use grant::Mode;
 
 /// A database as one service may use it.
@@ -33,16 +33,23 @@ pub struct Pool {
     pub(super) statement_timeout: Duration,
     /// Where the service leaves events, if it publishes.
     pub(super) outbox: Option<Arc<Outbox>>,
+    /// What answers take their memory from; None for the host's own questions.
+    pub(super) account: Option<Arc<dyn Account>>,
 }
 
 impl Pool {
+    /// The same, for somebody whose answers are paid from this account.
+    pub fn paid_from(&self, account: Arc<dyn Account>) -> Self {
+        Self { account: Some(account), ..self.clone() }
+    }
+
     /// Runs one statement and reads its whole answer.
     ///
     /// Cancel safe: when the future is dropped or its time is over, the server is told to stop
     /// before the connection's place is lent again. The same holds for the other calls.
     pub async fn query(&self, sql: &str, params: &[Value], deadline: Instant) -> Result<Rows, Error> {
         let kind = self.permitted(sql)?;
-        self.run(kind, deadline, Query { sql, kind, params }).await
+        self.run(kind, deadline, Query { sql, kind, params, account: self.account.as_ref() }).await
     }
 
     /// Runs one statement; the number of rows it changed.
@@ -77,7 +84,13 @@ impl Pool {
             }
             Err(failure) => return Err(failure.into_error()),
         }
-        Ok(Transaction::new(lease, self.mode, self.statement_timeout, self.outbox.clone()))
+        let terms = Terms {
+            mode: self.mode,
+            statement_timeout: self.statement_timeout,
+            outbox: self.outbox.clone(),
+            account: self.account.clone(),
+        };
+        Ok(Transaction::new(lease, terms))
     }
 
     async fn run<E: Exchange>(&self, kind: Statement, deadline: Instant, exchange: E) -> Result<E::Answer, Error> {

@@ -18,6 +18,7 @@ use super::{
     statement::{Effect, Statement},
     value::{Column, Rows, Value},
 };
+use crate::memory::Held;
 
 /// Prepared statements kept for each connection; the least recently used one is closed.
 const STATEMENTS_MAX: NonZeroUsize = NonZeroUsize::new(100).expect("100 is not 0");
@@ -147,13 +148,20 @@ impl Connection {
         ended
     }
 
-    pub(super) async fn query(&mut self, sql: &str, kind: Statement, params: &[Value]) -> Result<Rows, Failure> {
+    /// `held` grows with what is kept of the answer.
+    pub(super) async fn query(
+        &mut self,
+        sql: &str,
+        kind: Statement,
+        params: &[Value],
+        held: Held,
+    ) -> Result<Rows, Failure> {
         let prepared = self.prepare(sql, kind).await?;
         let values = encode(params, prepared.statement.params()).map_err(Failure::Harmless)?;
         self.will_run(kind);
         let answer = self.session.client.query_raw(&prepared.statement, values).await;
         let read = match answer {
-            Ok(stream) => self.read(stream, &prepared).await,
+            Ok(stream) => self.read(stream, &prepared, held).await,
             Err(error) => Err(self.failure(&error)),
         };
         read.inspect_err(|failure| self.forget_if_stale(sql, failure))
@@ -229,21 +237,26 @@ impl Connection {
     /// Reads an answer to its end, or stops a query that grows over the bounds. What is no query
     /// is read to its end in any case, so that it has happened, and so is one in a transaction,
     /// which goes on after it.
-    async fn read(&mut self, stream: RowStream, prepared: &Prepared) -> Result<Rows, Failure> {
-        let may_stop = prepared.kind.effect == Effect::Query && !self.in_transaction;
-        let mut answer = Answer::new(self.bounds);
+    async fn read(&mut self, stream: RowStream, prepared: &Prepared, held: Held) -> Result<Rows, Failure> {
+        let is_query = prepared.kind.effect == Effect::Query;
+        let may_stop = is_query && !self.in_transaction;
+        let mut answer = Answer::new(self.bounds, held);
         let mut stream = pin!(stream);
         while let Some(row) = stream.next().await {
             let row = row.map_err(|error| self.failure(&error))?;
-            match answer.push(&row) {
+            match answer.push(&row).await {
                 // Still busy: the pool cancels it.
                 Err(error) if may_stop => return Err(Failure::Lost(error)),
                 Err(_) | Ok(()) => {}
             }
         }
         self.busy = false;
-        let rows = answer.rows().map_err(Failure::Harmless)?;
-        Ok(Rows { columns: prepared.columns.clone(), rows })
+        match answer.rows() {
+            Ok((rows, held)) => Ok(Rows { columns: prepared.columns.clone(), rows, held }),
+            // That would mean that nothing has happened.
+            Err(Error::Overloaded) if !is_query => Err(Failure::Harmless(Error::TooLarge(self.bounds.bytes_max))),
+            Err(error) => Err(Failure::Harmless(error)),
+        }
     }
 
     fn settled<T>(&mut self, outcome: Result<T, tokio_postgres::Error>) -> Result<T, Failure> {

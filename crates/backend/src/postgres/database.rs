@@ -221,6 +221,7 @@ fn pool(site: &Arc<Site>, settings: &DatabaseSettings, endpoint: &Endpoint, mode
         mode,
         statement_timeout: settings.statement_timeout,
         outbox: None,
+        account: None,
     }
 }
 

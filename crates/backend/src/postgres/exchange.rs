@@ -1,6 +1,6 @@
 //! What is done with a lent connection, as values: the caller decides when, and whether again.
 
-use std::future::Future;
+use std::{future::Future, sync::Arc};
 
 use super::{
     batch::{self, Batch},
@@ -9,6 +9,7 @@ use super::{
     statement::Statement,
     value::{Rows, Value},
 };
+use crate::memory::{Account, Held};
 
 /// One exchange with the server. May be asked for again after a connection that was dead before
 /// anything was sent.
@@ -23,6 +24,8 @@ pub(super) struct Query<'a> {
     pub(super) sql: &'a str,
     pub(super) kind: Statement,
     pub(super) params: &'a [Value],
+    /// Where the memory of the answer comes from.
+    pub(super) account: Option<&'a Arc<dyn Account>>,
 }
 
 /// A statement that answers with how many rows it changed.
@@ -45,7 +48,7 @@ impl Exchange for Query<'_> {
     type Answer = Rows;
 
     async fn on(&self, lease: &mut Lease) -> Result<Rows, Failure> {
-        lease.query(self.sql, self.kind, self.params).await
+        lease.query(self.sql, self.kind, self.params, Held::nothing_of(self.account.cloned())).await
     }
 }
 

@@ -4,6 +4,7 @@ mod change;
 mod failures;
 mod hostile;
 mod leaks;
+mod memory;
 mod operators;
 mod start;
 mod statements;

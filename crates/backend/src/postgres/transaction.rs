@@ -20,7 +20,7 @@ use super::{
     pool::Lease,
     value::{Rows, Value},
 };
-use crate::outbox::Outbox;
+use crate::{memory::Account, outbox::Outbox};
 use grant::Mode;
 
 /// Savepoints within savepoints.
@@ -65,13 +65,20 @@ pub struct Transaction {
     ended: bool,
 }
 
+/// What a transaction has from the pool that it is of.
+pub(super) struct Terms {
+    pub(super) mode: Mode,
+    pub(super) statement_timeout: Duration,
+    /// Where the service may leave events, if it may.
+    pub(super) outbox: Option<Arc<Outbox>>,
+    /// What answers take their memory from.
+    pub(super) account: Option<Arc<dyn Account>>,
+}
+
 struct Shared {
     state: Mutex<State>,
-    mode: Mode,
-    statement_timeout: Duration,
-    /// Where the service may leave events, if it may.
-    outbox: Option<Arc<Outbox>>,
-    /// Whether it has.
+    terms: Terms,
+    /// Whether events were left.
     published: AtomicBool,
 }
 
@@ -88,26 +95,25 @@ struct State {
 }
 
 impl Transaction {
-    pub(super) fn new(lease: Lease, mode: Mode, statement_timeout: Duration, outbox: Option<Arc<Outbox>>) -> Self {
+    pub(super) fn new(lease: Lease, terms: Terms) -> Self {
         let state = State { lease: Some(lease), over: false, level: 0, failed: vec![false], abandoned_to: None };
-        let (state, published) = (Mutex::new(state), AtomicBool::new(false));
-        let shared = Arc::new(Shared { state, mode, statement_timeout, outbox, published });
-        Self { shared, level: 0, ended: false }
+        let shared = Shared { state: Mutex::new(state), terms, published: AtomicBool::new(false) };
+        Self { shared: Arc::new(shared), level: 0, ended: false }
     }
 
     pub async fn query(&self, sql: &str, params: &[Value], deadline: Instant) -> Result<Rows, Error> {
-        let kind = permitted(self.shared.mode, sql)?;
-        self.run(deadline, Query { sql, kind, params }).await
+        let kind = permitted(self.shared.terms.mode, sql)?;
+        self.run(deadline, Query { sql, kind, params, account: self.shared.terms.account.as_ref() }).await
     }
 
     pub async fn execute(&self, sql: &str, params: &[Value], deadline: Instant) -> Result<u64, Error> {
-        let kind = permitted(self.shared.mode, sql)?;
+        let kind = permitted(self.shared.terms.mode, sql)?;
         self.run(deadline, Execute { sql, kind, params }).await
     }
 
     /// Statements in one flight; a failure of one fails the transaction.
     pub async fn batch(&self, items: &[BatchItem], deadline: Instant) -> Result<Vec<u64>, Error> {
-        let batch = Batch::new(items, |sql| permitted(self.shared.mode, sql))?;
+        let batch = Batch::new(items, |sql| permitted(self.shared.terms.mode, sql))?;
         self.run(deadline, Within(batch)).await
     }
 
@@ -146,7 +152,7 @@ impl Transaction {
     }
 
     pub(super) fn outbox(&self) -> Option<&Outbox> {
-        self.shared.outbox.as_deref()
+        self.shared.terms.outbox.as_deref()
     }
 
     /// Remembers that somebody is to be told when it commits.
@@ -170,7 +176,7 @@ impl Transaction {
 
     pub(super) async fn run<E: Exchange>(&self, deadline: Instant, exchange: E) -> Result<E::Answer, Error> {
         let (mut lease, abandoned_to) = self.state().speak(self.level)?;
-        let cut = cut(self.shared.statement_timeout, deadline);
+        let cut = cut(self.shared.terms.statement_timeout, deadline);
         // A dropped or late future takes the lease with it: the transaction is over.
         let outcome = within(cut, async {
             if let Some(level) = abandoned_to {

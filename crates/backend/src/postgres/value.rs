@@ -4,6 +4,8 @@
 
 use std::sync::Arc;
 
+use crate::memory::Held;
+
 /// One value, as a parameter or as a cell. Units and epochs are those of the contract.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
@@ -47,9 +49,17 @@ pub struct Column {
 }
 
 /// A whole answer, within the database's `rows_max` and `bytes_max`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug)]
 pub struct Rows {
     /// Shared with the statement's cache entry.
     pub columns: Arc<[Column]>,
     pub rows: Vec<Vec<Value>>,
+    /// What they take from the account of whoever asked. It counts as long as this lives.
+    pub held: Held,
+}
+
+impl PartialEq for Rows {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.columns, &self.rows) == (&other.columns, &other.rows)
+    }
 }

@@ -1,7 +1,7 @@
 //! Values between the contract and the backend: every arm by name, nothing decided.
 
 use super::types;
-use backend::postgres::{BatchItem, Column, DbError, Error, Isolation, Rows, TxOptions, Value};
+use backend::postgres::{BatchItem, Column, DbError, Error, Isolation, Pace, Rows, TxOptions, Value};
 
 pub(super) fn values(params: Vec<types::Value>) -> Vec<Value> {
     params.into_iter().map(value).collect()
@@ -11,11 +11,15 @@ pub(super) fn items(items: Vec<(String, Vec<types::Value>)>) -> Vec<BatchItem> {
     items.into_iter().map(|(sql, params)| (sql, values(params))).collect()
 }
 
-pub(super) fn rows(rows: Rows) -> types::Rows {
-    types::Rows {
-        columns: rows.columns.iter().map(column).collect(),
-        rows: rows.rows.into_iter().map(|row| types::Row { values: row.into_iter().map(cell).collect() }).collect(),
+/// Lets others run now and then: there may be half a million cells.
+pub(super) async fn rows(answer: Rows) -> types::Rows {
+    let mut pace = Pace::begin();
+    let mut rows = Vec::with_capacity(answer.rows.len());
+    for row in answer.rows {
+        rows.push(types::Row { values: row.into_iter().map(cell).collect() });
+        pace.step().await;
     }
+    types::Rows { columns: answer.columns.iter().map(column).collect(), rows }
 }
 
 fn column(column: &Column) -> types::Column {

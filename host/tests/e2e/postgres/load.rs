@@ -87,3 +87,46 @@ fn a_query_whose_connection_dies_is_sent_again_even_when_the_pool_is_full() {
     });
     assert_eq!(shop.query("writer", "select count(*) from items", json!([]))["rows"], json!([[{ "int64": 0 }]]));
 }
+
+#[test]
+fn answers_that_are_small_on_the_wire_and_large_in_the_host_stop_nobody_else() {
+    let neighbour = ("neighbour", "permissions = { postgres = { other = \"read\" } }");
+    let shop = Shop::open("", &[READER, neighbour]);
+    // Ten bytes that print 131 072 digits, and four bytes that become an item of a list.
+    let numbers = format!("select {} from generate_series(1, 20)", vec!["1e131071::numeric"; 1600].join(", "));
+    let nothings = "select array_fill(null::text, array[4000000])".to_owned();
+    let get = || {
+        let began = Instant::now();
+        let mut connection = Connection::open(shop.host.gateway);
+        connection.write(b"GET / HTTP/1.1\r\nhost: neighbour.test\r\n\r\n");
+        assert_eq!(connection.answer(false).expect("an answer").status, 200);
+        began.elapsed()
+    };
+    get();
+    let (peak_before, over) = (shop.host.memory_peak_mib(), AtomicBool::new(false));
+    let worst = thread::scope(|scope| {
+        let waits = scope.spawn(|| {
+            let mut worst = Duration::ZERO;
+            while !over.load(Relaxed) {
+                worst = worst.max(get());
+            }
+            worst
+        });
+        let attack = [&numbers, &nothings, &numbers, &nothings].map(|sql| {
+            let shop = &shop;
+            scope.spawn(move || {
+                for _ in 0..4 {
+                    variant(&shop.query("reader", sql, json!([])), "too-large");
+                }
+            })
+        });
+        attack.into_iter().for_each(|attack| attack.join().unwrap());
+        over.store(true, Relaxed);
+        waits.join().unwrap()
+    });
+    let growth = shop.host.memory_peak_mib() - peak_before;
+    // The bar is 250 ms on a quiet machine; it was seconds, and hundreds of MiB for each answer.
+    println!("neighbour: worst {worst:?}, +{growth} MiB");
+    assert!(worst < Duration::from_secs(1), "{worst:?}");
+    assert!(growth < 300, "{growth} MiB");
+}
