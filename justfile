@@ -74,8 +74,13 @@ bench WHAT *ARGS: _compiler build
     cargo build --release -p host -p bench
     '{{ host_target }}/release/bench' "$@"
 
-# Feed the HTTP/1 reader nonsense for a while: just fuzz 600 (seconds a target; needs a nightly compiler and cargo-fuzz)
-fuzz SECONDS='60': _fuzzers
+# Try nonsense for a while: just fuzz 600 (seconds each: SQL statements, the HTTP/1 reader; that one needs a nightly compiler and cargo-fuzz)
+fuzz SECONDS='60': (_fuzz-statements SECONDS) (_fuzz-http SECONDS)
+
+_fuzz-statements SECONDS:
+    ARCHIPEL_FUZZ_SECONDS="$1" cargo test -p backend fuzz:: -- --nocapture
+
+_fuzz-http SECONDS: _fuzzers
     cd gateway && cargo +nightly fuzz run framing -- -max_total_time="$1" -max_len=4096
     cd gateway && mkdir -p fuzz/corpus/framing_then_hyper && cargo +nightly fuzz run framing_then_hyper fuzz/corpus/framing_then_hyper fuzz/corpus/framing -- -max_total_time="$1" -max_len=2048
 

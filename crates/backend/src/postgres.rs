@@ -26,6 +26,7 @@ mod operators;
 pub(crate) mod own;
 mod pace;
 mod pipeline;
+mod plain;
 mod pool;
 mod private;
 mod publish;

@@ -230,6 +230,6 @@ fn session_settings(settings: &DatabaseSettings, mode: Mode) -> String {
     let timeout = settings.statement_timeout.as_millis().max(1);
     let read_only = if mode == Mode::Read { "on" } else { "off" };
     format!(
-        "-c statement_timeout={timeout} -c idle_in_transaction_session_timeout=60000 -c timezone=UTC -c default_transaction_read_only={read_only}"
+        "-c statement_timeout={timeout} -c idle_in_transaction_session_timeout=60000 -c timezone=UTC -c standard_conforming_strings=on -c default_transaction_read_only={read_only}"
     )
 }

@@ -4,9 +4,24 @@
 /// Whether `word(` is certainly no call with an effect on the session.
 pub(super) fn may_precede_parenthesis(word: &str) -> bool {
     let lower = word.to_ascii_lowercase();
-    [KEYWORDS, TYPES, FUNCTIONS].iter().any(|list| list.binary_search(&lower.as_str()).is_ok())
+    [KEYWORDS, TYPES, FUNCTIONS].iter().any(|list| is_in(list, &lower))
 }
 
+/// Whether `word` is a keyword that an expression may follow.
+pub(super) fn may_precede_expression(word: &str) -> bool {
+    is_in(BEFORE_EXPRESSIONS, &word.to_ascii_lowercase())
+}
+
+/// Whether `word` alone is a value, as `current_date` is.
+pub(super) fn is_value(word: &str) -> bool {
+    is_in(VALUES, &word.to_ascii_lowercase())
+}
+
+fn is_in(list: &[&str], word: &str) -> bool {
+    list.binary_search(&word).is_ok()
+}
+
+/// Keywords that are never a function's name. Others are `plain`'s to judge by what stands around them.
 const KEYWORDS: &[&str] = &[
     "all",
     "and",
@@ -14,42 +29,27 @@ const KEYWORDS: &[&str] = &[
     "array",
     "as",
     "between",
-    "by",
     "case",
-    "conflict",
-    "cube",
     "distinct",
     "else",
     "end",
     "except",
     "exists",
-    "filter",
     "from",
     "group",
     "grouping",
     "having",
-    "ilike",
     "in",
     "intersect",
-    "is",
-    "join",
-    "key",
     "lateral",
-    "like",
     "limit",
-    "materialized",
     "not",
     "offset",
     "on",
     "or",
-    "over",
     "returning",
-    "rollup",
     "row",
     "select",
-    "set",
-    "sets",
-    "similar",
     "some",
     "then",
     "to",
@@ -58,8 +58,60 @@ const KEYWORDS: &[&str] = &[
     "values",
     "when",
     "where",
-    "within",
-    "xor",
+];
+
+/// Keywords behind which an expression begins.
+const BEFORE_EXPRESSIONS: &[&str] = &[
+    "all",
+    "and",
+    "any",
+    "array",
+    "between",
+    "by",
+    "case",
+    "distinct",
+    "do",
+    "else",
+    "except",
+    "from",
+    "having",
+    "ilike",
+    "in",
+    "intersect",
+    "is",
+    "like",
+    "limit",
+    "not",
+    "offset",
+    "on",
+    "or",
+    "returning",
+    "select",
+    "set",
+    "some",
+    "then",
+    "to",
+    "union",
+    "using",
+    "values",
+    "when",
+    "where",
+];
+
+/// Functions that are called without a parenthesis.
+const VALUES: &[&str] = &[
+    "current_catalog",
+    "current_date",
+    "current_role",
+    "current_schema",
+    "current_time",
+    "current_timestamp",
+    "current_user",
+    "localtime",
+    "localtimestamp",
+    "session_user",
+    "system_user",
+    "user",
 ];
 
 const TYPES: &[&str] = &[
@@ -77,7 +129,6 @@ const TYPES: &[&str] = &[
     "timetz",
     "varbit",
     "varchar",
-    "varying",
 ];
 
 const FUNCTIONS: &[&str] = &[
@@ -269,7 +320,7 @@ mod tests {
 
     #[test]
     fn the_lists_are_sorted_or_searching_them_would_miss() {
-        for list in [KEYWORDS, TYPES, FUNCTIONS] {
+        for list in [KEYWORDS, BEFORE_EXPRESSIONS, VALUES, TYPES, FUNCTIONS] {
             assert!(list.is_sorted(), "{:?}", list.windows(2).find(|pair| pair[0] > pair[1]));
         }
     }

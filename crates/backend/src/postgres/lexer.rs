@@ -9,11 +9,14 @@
 pub(crate) enum Token<'a> {
     /// A keyword or a plain identifier, as written.
     Word(&'a str),
-    /// `"…"` and `U&"…"`: an identifier that is never a keyword.
-    QuotedIdentifier,
+    /// `"…"` and `U&"…"`: an identifier that is never a keyword; what is between the quotes, or nothing where
+    /// that is written in another way.
+    QuotedIdentifier(&'a str),
     /// A string of any kind, a number or a parameter.
     Literal,
     Symbol(char),
+    /// What versions of PostgreSQL read differently.
+    Unclear,
 }
 
 /// The tokens of `sql`, without comments and white space.
@@ -30,14 +33,16 @@ fn next(sql: &str) -> Option<(Token<'_>, &str)> {
     let first = sql.chars().next()?;
     Some(match first {
         '\'' => (Token::Literal, quoted(&sql[1..], '\'', false)),
-        '"' => (Token::QuotedIdentifier, quoted(&sql[1..], '"', false)),
+        '"' => {
+            let after = quoted(&sql[1..], '"', false);
+            let inside = sql[1..sql.len() - after.len()].trim_end_matches('"');
+            (Token::QuotedIdentifier(if inside.contains('"') { "" } else { inside }), after)
+        }
         '$' => match dollar_quoted(sql) {
             Some(after) => (Token::Literal, after),
             None => (Token::Literal, sql[1..].trim_start_matches(|c: char| c.is_ascii_digit())),
         },
-        '0'..='9' => {
-            (Token::Literal, sql.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || c == '.' || c == '_'))
-        }
+        '0'..='9' => number(sql),
         _ if starts_word(first) => word(sql),
         symbol => (Token::Symbol(symbol), &sql[symbol.len_utf8()..]),
     })
@@ -48,14 +53,39 @@ fn word(sql: &str) -> (Token<'_>, &str) {
     let (word, after) = sql.split_at(end);
     // A prefix belongs to its quote only when nothing stands between them.
     match (word, after.as_bytes().first()) {
-        ("e" | "E", Some(b'\'')) => (Token::Literal, quoted(&after[1..], '\'', true)),
+        ("e" | "E", Some(b'\'')) => (Token::Literal, escaped(&after[1..])),
         ("b" | "B" | "x" | "X" | "n" | "N", Some(b'\'')) => (Token::Literal, quoted(&after[1..], '\'', false)),
         ("u" | "U", Some(b'&')) if after[1..].starts_with('\'') => (Token::Literal, quoted(&after[2..], '\'', false)),
         ("u" | "U", Some(b'&')) if after[1..].starts_with('"') => {
-            (Token::QuotedIdentifier, quoted(&after[2..], '"', false))
+            (Token::QuotedIdentifier(""), quoted(&after[2..], '"', false))
         }
         _ => (Token::Word(word), after),
     }
+}
+
+/// Behind a line's end a string goes on with a quote, in the way it began; nowhere else one follows.
+fn escaped(mut rest: &str) -> &str {
+    loop {
+        rest = quoted(rest, '\'', true);
+        match skip_blank(rest).strip_prefix('\'') {
+            Some(more) => rest = more,
+            None => return rest,
+        }
+    }
+}
+
+/// Older versions take `1into` for a number and a word, newer ones refuse it.
+fn number(sql: &str) -> (Token<'_>, &str) {
+    let after = sql.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || c == '.' || c == '_');
+    let text = sql[..sql.len() - after.len()].to_ascii_lowercase();
+    let is_in = |digits: &str, radix: u32| digits.chars().all(|c| c.is_digit(radix) || c == '_');
+    let prefixed = [("0x", 16), ("0o", 8), ("0b", 2)].into_iter().find(|(prefix, _)| text.starts_with(prefix));
+    let clear = match (prefixed, text.split_once('e')) {
+        (Some((_, radix)), _) => is_in(&text[2..], radix),
+        (None, Some((number, exponent))) => is_in(&number.replace('.', ""), 10) && is_in(exponent, 10),
+        (None, None) => is_in(&text.replace('.', ""), 10),
+    };
+    (if clear { Token::Literal } else { Token::Unclear }, after)
 }
 
 /// What follows the closing `quote`; a doubled one does not close.

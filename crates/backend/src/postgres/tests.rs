@@ -2,6 +2,7 @@
 
 mod change;
 mod failures;
+mod fuzz;
 mod hostile;
 mod leaks;
 mod memory;
