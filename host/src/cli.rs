@@ -19,9 +19,11 @@ mod diff;
 mod events;
 mod explain;
 mod healthcheck;
+mod init;
 mod inspect;
 mod progress;
 mod run;
+mod signals;
 mod status;
 mod swap;
 mod token;
@@ -155,6 +157,7 @@ impl Cli {
         let terminal = io::stdout().is_terminal();
         let output = Output { json: self.json || !terminal, red: terminal && run::colours() };
         match self.command {
+            Command::Run { .. } if init::is_first() => init::run(),
             Command::Run { manifest, ceiling, watch, audit } => {
                 run::run(&manifest, &run::Options { ceiling, watch, audit }, output)
             }

@@ -79,7 +79,7 @@ pub async fn start(manifest: Manifest, surroundings: Surroundings) -> Result<Run
         Ok(admin) => admin,
         Err(error) => {
             system.stop_consuming(Duration::ZERO).await;
-            system.stop().await;
+            system.stop(tokio::time::Instant::now() + system::BROKEN_OFF).await;
             return Err(StartError::Thread(error));
         }
     };
@@ -130,15 +130,20 @@ impl Token {
     }
 }
 
+/// What everything may take that comes after `host.drain`: with what a killed server takes and the log's
+/// last lines, the host ends within a second of it.
+const LAST: Duration = Duration::from_millis(500);
+
 impl Running {
     /// Stops everything in order; returns how many connections had to be cut.
     pub async fn stop(self) -> usize {
         self.system.health().start_draining();
         let host = self.system.current().manifest.host.clone();
+        let until = tokio::time::Instant::now() + host.linger + host.drain + LAST;
         tokio::time::sleep(host.linger).await;
         let (stragglers, ()) = tokio::join!(self.gateway.stop(host.drain), self.system.stop_consuming(host.drain));
         self.housekeeping.iter().for_each(JoinHandle::abort);
-        self.system.stop().await;
+        self.system.stop(until).await;
         self.admin.stop(Duration::ZERO).await;
         stragglers
     }

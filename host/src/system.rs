@@ -10,6 +10,7 @@ use std::{sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use gateway::{connection::KeepAlive, gateway::Gateway, listener::Admission};
+use tokio::time::{Instant, timeout_at};
 
 mod apply;
 mod backends;
@@ -48,6 +49,9 @@ use crate::{
 };
 use backend::outbox::Relays;
 use leaving::Leaving;
+
+/// What private servers may take to stop when a start comes to nothing.
+pub const BROKEN_OFF: Duration = Duration::from_secs(20);
 
 /// Everything that runs together, and what it takes to change it.
 pub struct System {
@@ -103,9 +107,17 @@ impl System {
         self.consumers.stop(drain).await;
     }
 
-    /// Stops what services reach. Requests in flight fail from now on.
-    pub async fn stop(&self) {
-        self.relays.stop().await;
-        backends::stop(&self.current().backends).await;
+    /// Stops what services reach, by `until` whatever that does. Requests in flight fail from now on.
+    pub async fn stop(&self, until: Instant) {
+        let (now, backends) = (Instant::now(), self.current().backends.clone());
+        // Half of what is left: the servers stop after those who still write to them.
+        let writers = now + until.saturating_duration_since(now) / 2;
+        let leave = async {
+            self.relays.stop().await;
+            backends::leave(&backends).await;
+        };
+        // They have bounds of their own; what is left undone then, another start or another host does.
+        let _ = timeout_at(writers, leave).await;
+        backends::stop(&backends, until).await;
     }
 }

@@ -12,6 +12,7 @@ pub mod folder;
 pub mod http;
 pub mod identity;
 pub mod keyvalue;
+pub mod leash;
 pub mod memory;
 pub mod migrate;
 pub mod outbox;

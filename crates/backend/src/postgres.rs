@@ -123,6 +123,14 @@ impl Databases {
         }
     }
 
+    /// The same; a private server that takes longer is killed then, and recovers at its next start.
+    pub async fn stop_by(&self, until: tokio::time::Instant) {
+        self.sites().for_each(|site| site.close());
+        if let Some(server) = &self.server {
+            server.stop_by(until).await;
+        }
+    }
+
     /// Connections of all databases, those of checks too.
     fn sites(&self) -> impl Iterator<Item = &Arc<Site>> {
         self.databases.values().flat_map(Database::sites)

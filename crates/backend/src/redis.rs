@@ -127,6 +127,13 @@ impl Stores {
             server.stop().await;
         }
     }
+
+    /// The same; a private server that takes longer is killed then.
+    pub async fn stop_by(&self, until: tokio::time::Instant) {
+        if let Some(server) = &self.server {
+            server.stop_by(until).await;
+        }
+    }
 }
 
 fn connected(

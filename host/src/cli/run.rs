@@ -7,13 +7,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Context;
-use tokio::signal::unix::{Signal, SignalKind, signal};
-
 use super::{
     Output,
     check::refused,
     progress::Progress,
+    signals::Signals,
     watch::{Watching, build_missing},
 };
 use crate::{
@@ -37,7 +35,8 @@ pub(super) fn admin_token() -> Option<String> {
     std::env::var("ARCHIPEL_ADMIN_TOKEN").ok().filter(|token| !token.is_empty())
 }
 
-const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
+/// What a compilation or a look-up that is under way may take at the end.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(150);
 
 /// Whether people may be shown colours.
 pub(super) fn colours() -> bool {
@@ -117,7 +116,7 @@ pub(super) fn run(file: &Path, options: &Options, output: Output) -> anyhow::Res
     let of_system = system::Surroundings { file: file.to_owned(), environment, oversight: oversight.clone() };
     let surroundings = Surroundings { of_system, digest, watch, lost, began };
     let code = runtime.block_on(live(loaded.manifest, surroundings, options.watch, output));
-    // Time for what was told to end: the private servers of a start that was broken off.
+    // All tasks are dropped, and with them the private servers of a start that was broken off.
     runtime.shutdown_timeout(SHUTDOWN_TIMEOUT);
     let (code, manifest) = code?;
     if let (Oversight::Audit(audits), Some(manifest)) = (&oversight, manifest) {
@@ -161,26 +160,6 @@ async fn serving(running: &Running, watching: bool, output: Output) -> anyhow::R
     match watching {
         Some(watching) => watching.run(running).await,
         None => std::future::pending().await,
-    }
-}
-
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn new() -> anyhow::Result<Self> {
-        let listen = |kind| signal(kind).context("cannot listen for signals");
-        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
-    }
-
-    /// Waits for SIGTERM or SIGINT. Cancel safe.
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
     }
 }
 

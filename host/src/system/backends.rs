@@ -6,6 +6,8 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use tokio::time::Instant;
+
 use super::{Current, Ground, NextError};
 use backend::{
     Backends,
@@ -106,11 +108,16 @@ pub(super) fn touched(before: &Manifest, manifest: &Manifest, settings: &Service
         || settings.grants.databases().any(|granted| is_bounded_otherwise(&granted.get().database))
 }
 
-pub(super) async fn stop(backends: &Backends) {
+/// Nothing is carried on any more.
+pub(super) async fn leave(backends: &Backends) {
     if let Some(events) = &backends.events {
         events.stop().await;
     }
-    tokio::join!(backends.databases.stop(), backends.redis.stop());
+}
+
+/// Private servers that take longer are killed.
+pub(super) async fn stop(backends: &Backends, until: Instant) {
+    tokio::join!(backends.databases.stop_by(until), backends.redis.stop_by(until));
 }
 
 /// Who leaves events in the databases that they may write.

@@ -67,7 +67,7 @@ pub(super) async fn next(
     let scene = Scene { ground, before, manifest, backends, digest, by, restart, gone, turns };
     let prepared = scene.prepare(watch).await;
     if prepared.is_err() && before.is_none() {
-        backends::stop(&built).await;
+        backends::stop(&built, tokio::time::Instant::now() + super::BROKEN_OFF).await;
     }
     prepared
 }

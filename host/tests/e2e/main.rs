@@ -49,6 +49,7 @@ mod outbox;
 mod overload;
 mod pages;
 mod postgres;
+mod processes;
 mod products;
 mod profile;
 mod ramp;

@@ -10,6 +10,8 @@ use std::{
     process::{Command, Output},
 };
 
+use crate::leash::Leash;
+
 /// Whom a root host gives a server to when the server's own account is not there.
 const UNPRIVILEGED: &str = "nobody";
 
@@ -48,6 +50,13 @@ impl Account {
             command.uid(uid).gid(gid);
         }
         command
+    }
+
+    /// A shell under this account.
+    pub(super) fn shell(&self) -> tokio::process::Command {
+        let mut shell = Leash::shell();
+        self.take_over(&mut shell);
+        shell
     }
 
     pub(super) fn own(&self, path: &Path) -> io::Result<()> {

@@ -1,8 +1,8 @@
 //! One private PostgreSQL process, from start to stop.
 //!
-//! It belongs to the host: started with it, started again if it dies, stopped with it. One that
-//! a killed host left behind is stopped first. Its log goes to ours; what statements say never
-//! does.
+//! It belongs to the host: started with it, started again if it dies, stopped with it, and ended when
+//! the host is killed. One that was left behind all the same is stopped first. Its log goes to ours;
+//! what statements say never does.
 
 use std::{
     fs, io,
@@ -21,9 +21,13 @@ use super::{
     cluster::{self, SUPERUSER},
     entry::Entry,
     log::{self, LastLines},
-    private::{self, PrivateError},
+    private::{self, PrivateError, ended_by},
 };
-use crate::postgres::endpoint::Endpoint;
+use crate::{
+    leash::{Ending, Leash},
+    postgres::endpoint::Endpoint,
+};
+use rustix::process::Signal;
 
 pub use super::{binaries::BinariesError, cluster::ClusterError};
 
@@ -31,7 +35,14 @@ pub use super::{binaries::BinariesError, cluster::ClusterError};
 const START_TIMEOUT: Duration = Duration::from_secs(120);
 /// A server that dies is started again after this long.
 const RESTART_PAUSE: Duration = Duration::from_millis(200);
-const STOP_SECONDS: &str = "20";
+const STOP_TIMEOUT: Duration = Duration::from_secs(20);
+/// Of one that an earlier host left behind.
+const LEFT_STOP_SECONDS: &str = "20";
+/// One that is told to end at once has this long before it is killed.
+const AT_ONCE: Duration = Duration::from_millis(200);
+/// Fast, then at once: what is written down is recovered at the next start.
+const ENDING: [&str; 3] = ["INT", "QUIT", "KILL"];
+const ENDING_SECONDS: u32 = 10;
 /// Sessions beside the pools': checks, migrations, and those that are just ending.
 const SPARE_SESSIONS: usize = 20;
 
@@ -39,7 +50,7 @@ const SPARE_SESSIONS: usize = 20;
 pub struct Server {
     socket: PathBuf,
     sessions_max: usize,
-    stop: Mutex<Option<oneshot::Sender<()>>>,
+    stop: Mutex<Option<oneshot::Sender<Instant>>>,
     keeper: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -92,9 +103,14 @@ impl Server {
 
     /// Ends all sessions, writes everything down, and waits for that. A second call does nothing.
     pub async fn stop(&self) {
+        self.stop_by(Instant::now() + STOP_TIMEOUT).await;
+    }
+
+    /// The same; a server that takes longer is killed then, and recovers at its next start.
+    pub async fn stop_by(&self, until: Instant) {
         let keeper = lock(&self.keeper).take();
         // The keeper is gone only if the runtime ends, and the process with it.
-        let _ = lock(&self.stop).take().map(|stop| stop.send(()));
+        let _ = lock(&self.stop).take().map(|stop| stop.send(until));
         if let Some(keeper) = keeper {
             let _ = keeper.await;
         }
@@ -135,36 +151,46 @@ struct Launch {
 struct Running {
     child: Child,
     last_lines: LastLines,
+    /// Dropped after the child.
+    _leash: Leash,
 }
 
 impl Launch {
-    /// Watches over the process until it shall stop.
-    async fn keep(self, mut running: Running, mut stopping: oneshot::Receiver<()>) {
+    /// Watches over the process until it shall stop, also while it does not start again.
+    async fn keep(self, mut running: Running, mut stopping: oneshot::Receiver<Instant>) {
         loop {
             tokio::select! {
-                _ = &mut stopping => return self.stop(running.child).await,
+                until = &mut stopping => return self.stop(running, until.unwrap_or_else(|_gone| Instant::now())).await,
                 status = running.child.wait() => tracing::error!(?status, "the private PostgreSQL ended; starting it again"),
             }
-            running = loop {
-                tokio::time::sleep(RESTART_PAUSE).await;
-                match self.launch_until_ready().await {
-                    Ok(running) => break running,
-                    Err(error) => tracing::error!(%error, "the private PostgreSQL does not start"),
-                }
+            drop(running);
+            running = tokio::select! {
+                // Dropping the other branch kills what it has started.
+                _ = &mut stopping => return,
+                running = self.launch_again() => running,
             };
         }
     }
 
-    async fn stop(&self, mut child: Child) {
-        let stopped = self.pg_ctl_stop("fast").await;
-        if !stopped {
-            tracing::warn!(
-                "the private PostgreSQL did not stop in time; killing it, it will recover at the next start"
-            );
-            // It may have ended by itself meanwhile.
-            let _ = child.start_kill();
+    async fn launch_again(&self) -> Running {
+        loop {
+            tokio::time::sleep(RESTART_PAUSE).await;
+            match self.launch_until_ready().await {
+                Ok(running) => return running,
+                Err(error) => tracing::error!(%error, "the private PostgreSQL does not start"),
+            }
         }
-        let _ = child.wait().await;
+    }
+
+    async fn stop(&self, mut running: Running, until: Instant) {
+        let child = &mut running.child;
+        if !ended_by(child, Signal::INT, until).await {
+            tracing::warn!("the private PostgreSQL did not stop in time; it will recover at the next start");
+            if !ended_by(child, Signal::QUIT, Instant::now() + AT_ONCE).await {
+                // It may have ended by itself meanwhile.
+                let _ = child.kill().await;
+            }
+        }
     }
 
     /// Starts it and waits until it takes sessions. Children of a killed predecessor may hold its
@@ -210,13 +236,20 @@ impl Launch {
             command.arg("-c").arg(setting);
         }
         // A group of its own: ctrl-C in a terminal is for the host, which stops it in order.
-        command.stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0).kill_on_drop(true);
-        let mut child = command.spawn().map_err(|source| ServerError::Run { program, source })?;
+        command.stdout(Stdio::null()).stderr(Stdio::piped());
+        let ending = Ending {
+            signals: &ENDING,
+            patience_seconds: ENDING_SECONDS,
+            litter: self.socket.clone(),
+            ..Ending::default()
+        };
+        let spawned = Leash::spawn(&mut command, self.account.shell(), &ending);
+        let (mut child, leash) = spawned.map_err(|source| ServerError::Run { program, source })?;
         let last_lines = LastLines::default();
         if let Some(stderr) = child.stderr.take() {
             tokio::spawn(log::forward(stderr, last_lines.clone(), log::of_postgres));
         }
-        Ok(Running { child, last_lines })
+        Ok(Running { child, last_lines, _leash: leash })
     }
 
     fn settings(&self) -> Vec<String> {
@@ -270,7 +303,7 @@ impl Launch {
 
     async fn pg_ctl_stop(&self, mode: &str) -> bool {
         let mut command = self.entry.command(&self.binaries.folder.join("pg_ctl"), &self.account);
-        command.args(["stop", "-w", "-s", "-t", STOP_SECONDS, "-m", mode, "-D"]).arg(self.entry.name());
+        command.args(["stop", "-w", "-s", "-t", LEFT_STOP_SECONDS, "-m", mode, "-D"]).arg(self.entry.name());
         command.stdout(Stdio::null()).stderr(Stdio::null());
         command.status().await.is_ok_and(|status| status.success())
     }

@@ -1,4 +1,4 @@
-//! Folders that only a private server and the host can enter, and who is in them.
+//! Folders that only a private server and the host can enter, who is in them, and how a server is told to end.
 
 use std::{
     fs::{self, DirBuilder, Permissions},
@@ -7,6 +7,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::{
+    process::Child,
+    time::{Instant, timeout_at},
+};
 use uuid::Uuid;
 
 use super::account::Account;
@@ -69,6 +74,16 @@ pub(super) fn runs_on(pid: u32, folder: &Path) -> bool {
         true => fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd == folder),
         false => true,
     }
+}
+
+/// Sends `signal` to a server; says whether it ended until then.
+pub(super) async fn ended_by(child: &mut Child, signal: Signal, until: Instant) -> bool {
+    // Without a number it has ended, and that was seen.
+    if let Some(pid) = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)) {
+        // It may have ended by itself meanwhile; until somebody waits for it, its number is nobody else's.
+        let _ = kill_process(pid, signal);
+    }
+    timeout_at(until, child.wait()).await.is_ok()
 }
 
 pub(super) fn writing(path: &Path) -> impl FnOnce(io::Error) -> PrivateError + use<> {

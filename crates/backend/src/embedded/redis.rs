@@ -1,7 +1,7 @@
 //! One private Redis process for all names without a URL, from start to stop.
 //!
-//! It belongs to the host: started with it, started again if it dies, stopped with it. One that a
-//! killed host left behind is stopped first. What is written is in its append-only file within a
+//! It belongs to the host: started with it, started again if it dies, stopped with it, and ended when the
+//! host is killed. One that was left behind all the same is stopped first. What is written is in its append-only file within a
 //! second, or at once when that is asked for.
 
 use std::{
@@ -31,8 +31,10 @@ use super::{
     entry::Entry,
     log::{self, LastLines},
     numbers::DATABASES,
-    private::{self, PrivateError},
+    private::{self, PrivateError, ended_by},
 };
+use crate::leash::{Ending, Leash};
+use rustix::process::Signal;
 
 /// Reading back a large append-only file takes its time.
 const START_TIMEOUT: Duration = Duration::from_secs(120);
@@ -41,6 +43,8 @@ const RESTART_PAUSE: Duration = Duration::from_millis(200);
 /// After this it is killed; what it wrote down a second before is kept.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 const PING_TIMEOUT: Duration = Duration::from_secs(1);
+const ENDING: [&str; 2] = ["TERM", "KILL"];
+const ENDING_SECONDS: u32 = 10;
 
 const SOCKET: &str = "redis.sock";
 const PID_FILE: &str = "redis.pid";
@@ -52,7 +56,7 @@ pub struct Server {
     socket: PathBuf,
     /// Nothing is acknowledged before it is on the disk; also by a process that is started again.
     fsync_always: Arc<AtomicBool>,
-    stop: Mutex<Option<oneshot::Sender<()>>>,
+    stop: Mutex<Option<oneshot::Sender<Instant>>>,
     keeper: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -109,9 +113,14 @@ impl Server {
 
     /// Writes everything down, ends the process and waits for that. A second call does nothing.
     pub async fn stop(&self) {
+        self.stop_by(Instant::now() + STOP_TIMEOUT).await;
+    }
+
+    /// The same; a process that takes longer is killed then.
+    pub async fn stop_by(&self, until: Instant) {
         let keeper = lock(&self.keeper).take();
         // The keeper is gone only if the runtime ends, and the process with it.
-        let _ = lock(&self.stop).take().map(|stop| stop.send(()));
+        let _ = lock(&self.stop).take().map(|stop| stop.send(until));
         if let Some(keeper) = keeper {
             let _ = keeper.await;
         }
@@ -153,41 +162,34 @@ struct Launch {
 struct Running {
     child: Child,
     last_lines: LastLines,
+    /// Dropped after the child.
+    _leash: Leash,
 }
 
 impl Launch {
-    /// Watches over the process until it shall stop.
-    async fn keep(self, mut running: Running, mut stopping: oneshot::Receiver<()>) {
+    /// Watches over the process until it shall stop, also while it does not start again.
+    async fn keep(self, mut running: Running, mut stopping: oneshot::Receiver<Instant>) {
         loop {
             tokio::select! {
-                _ = &mut stopping => return self.stop(running.child).await,
+                until = &mut stopping => return stop(running, until.unwrap_or_else(|_gone| Instant::now())).await,
                 status = running.child.wait() => tracing::error!(?status, "the private Redis ended; starting it again"),
             }
-            running = loop {
-                tokio::select! {
-                    _ = &mut stopping => return,
-                    () = tokio::time::sleep(RESTART_PAUSE) => {}
-                }
-                tokio::select! {
-                    // Dropping the other branch kills what it has started.
-                    _ = &mut stopping => return,
-                    started = self.launch_until_ready() => match started {
-                        Ok(running) => break running,
-                        Err(error) => tracing::error!(%error, "the private Redis does not start"),
-                    },
-                }
+            drop(running);
+            running = tokio::select! {
+                // Dropping the other branch kills what it has started.
+                _ = &mut stopping => return,
+                running = self.launch_again() => running,
             };
         }
     }
 
-    async fn stop(&self, mut child: Child) {
-        // It closes the connection instead of answering, or does not end, which is seen below.
-        let _ = say(&self.socket(), "SHUTDOWN").await;
-        if timeout(STOP_TIMEOUT, child.wait()).await.is_err() {
-            tracing::warn!("the private Redis did not stop in time; killing it");
-            // It may have ended by itself meanwhile.
-            let _ = child.start_kill();
-            let _ = child.wait().await;
+    async fn launch_again(&self) -> Running {
+        loop {
+            tokio::time::sleep(RESTART_PAUSE).await;
+            match self.launch_until_ready().await {
+                Ok(running) => return running,
+                Err(error) => tracing::error!(%error, "the private Redis does not start"),
+            }
         }
     }
 
@@ -217,13 +219,21 @@ impl Launch {
             command.args([name, value]);
         }
         // A group of its own: ctrl-C in a terminal is for the host, which stops it in order.
-        command.stdout(Stdio::piped()).stderr(Stdio::null()).process_group(0).kill_on_drop(true);
-        let mut child = command.spawn().map_err(|source| ServerError::Run { program: self.program.clone(), source })?;
+        command.stdout(Stdio::piped()).stderr(Stdio::null());
+        let ending = Ending {
+            signals: &ENDING,
+            patience_seconds: ENDING_SECONDS,
+            litter: self.sockets.clone(),
+            ..Ending::default()
+        };
+        let spawned = Leash::spawn(&mut command, self.account.shell(), &ending);
+        let (mut child, leash) =
+            spawned.map_err(|source| ServerError::Run { program: self.program.clone(), source })?;
         let last_lines = LastLines::default();
         if let Some(stdout) = child.stdout.take() {
             tokio::spawn(log::forward(stdout, last_lines.clone(), |line| tracing::debug!(target: "redis", "{line}")));
         }
-        Ok(Running { child, last_lines })
+        Ok(Running { child, last_lines, _leash: leash })
     }
 
     fn socket(&self) -> PathBuf {
@@ -252,6 +262,15 @@ impl Drop for Launch {
     fn drop(&mut self) {
         // Litter only.
         let _ = fs::remove_dir_all(&self.sockets);
+    }
+}
+
+/// In order, which writes everything down; killed when that takes too long.
+async fn stop(mut running: Running, until: Instant) {
+    if !ended_by(&mut running.child, Signal::TERM, until).await {
+        tracing::warn!("the private Redis did not stop in time; killing it");
+        // It may have ended by itself meanwhile.
+        let _ = running.child.kill().await;
     }
 }
 

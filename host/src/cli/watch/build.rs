@@ -18,6 +18,7 @@ use tokio::{
 };
 
 use super::say;
+use backend::leash::{Ending, Leash};
 use manifest::ServiceSettings;
 
 const BUILD_TIMEOUT: Duration = Duration::from_secs(15 * 60);
@@ -51,6 +52,8 @@ pub(super) async fn build(settings: &ServiceSettings, folder: &Path) -> Result<(
 struct Group {
     shell: Child,
     leader: Option<Pid>,
+    /// Ends the group when the host is killed. Let go with it.
+    _leash: Leash,
     /// Nobody is left in it, as far as can be told.
     is_empty: bool,
 }
@@ -58,14 +61,15 @@ struct Group {
 impl Group {
     fn run(command: &str, folder: &Path) -> std::io::Result<Self> {
         let mut shell = Command::new("/bin/sh");
-        shell.arg("-c").arg(format!("exec 2>&1\n{command}")).current_dir(folder).process_group(0).kill_on_drop(true);
+        shell.arg("-c").arg(format!("exec 2>&1\n{command}")).current_dir(folder);
         shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
         if std::io::stderr().is_terminal() {
             shell.env("CARGO_TERM_COLOR", "always");
         }
-        let shell = shell.spawn()?;
+        let ending = Ending { signals: &["KILL"], group: true, ..Ending::default() };
+        let (shell, leash) = Leash::spawn(&mut shell, Leash::shell(), &ending)?;
         let leader = shell.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
-        Ok(Self { shell, leader, is_empty: false })
+        Ok(Self { shell, leader, _leash: leash, is_empty: false })
     }
 
     /// Waits for the shell and keeps the end of what is said. Whoever still holds its output then is one of

@@ -95,6 +95,12 @@ impl Host {
     pub fn start_by(mut run: Command, folder: TempDir, rest: &str, arguments: &[&str]) -> Result<Self, Failed> {
         let manifest = write_manifest(folder.path(), rest);
         run.arg("run").arg(manifest).args(arguments);
+        Self::spawned(run, folder)
+    }
+
+    /// The same by any command that runs a host with the manifest in `folder`.
+    pub fn spawned(mut run: Command, folder: TempDir) -> Result<Self, Failed> {
+        run.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = run.spawn().unwrap();
         let log = Log::follow(child.stdout.take().unwrap());
         let errors = Log::follow(child.stderr.take().unwrap());
@@ -273,6 +279,23 @@ pub fn write_manifest(folder: &Path, rest: &str) -> PathBuf {
     let file = folder.join("manifest.toml");
     fs::write(&file, text).unwrap();
     file
+}
+
+/// The processes that this one has started, and that somebody has still to wait for.
+pub fn children(of: u32) -> Vec<String> {
+    let entries = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let is_child = |pid: &String| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        // After the name, which may hold anything: the state, and who started it.
+        let parent = stat.rsplit_once(") ").and_then(|(_, rest)| rest.split(' ').nth(1)?.parse().ok());
+        parent == Some(of)
+    };
+    entries.filter(is_child).collect()
+}
+
+/// Whether the process goes on; one that nobody has waited for yet does not.
+pub fn is_running(pid: &str) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
 }
 
 #[track_caller]
