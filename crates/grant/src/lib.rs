@@ -88,6 +88,8 @@ impl Grants {
 }
 
 #[cfg(test)]
+mod decisions;
+#[cfg(test)]
 mod laws;
 #[cfg(test)]
 mod testing;
