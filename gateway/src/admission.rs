@@ -20,6 +20,9 @@ use crate::{auth::Access, cors::Cors, limit::Limit};
 pub struct Settings {
     /// Authorities this gateway answers for, with or without a port; empty: any.
     pub hosts: Vec<String>,
+    /// Besides `hosts`, whatever address it is asked by; names are then only those. No page can come to
+    /// have an address for its name, so this is safe where a name is not.
+    pub any_address: bool,
     /// Whether answers name the component and its version.
     pub expose_version: bool,
     pub body_limit_bytes: u64,

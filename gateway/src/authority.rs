@@ -3,7 +3,10 @@
 //! Decides whether an authority is well formed and which host and port it names. Whether that
 //! host is ours, and which routes belong to it, is decided in `gateway` and `router`.
 
-use std::{borrow::Cow, net::Ipv6Addr};
+use std::{
+    borrow::Cow,
+    net::{IpAddr, Ipv6Addr},
+};
 
 use http::{Version, header::HOST, request::Parts};
 
@@ -79,6 +82,12 @@ impl<'a> Authority<'a> {
             Ok(own) => own.host == self.host && (own.port.is_none() || own.port == self.port),
             Err(_) => false,
         }
+    }
+
+    /// Whether it is an IP address rather than a name.
+    pub fn is_address(&self) -> bool {
+        let host = self.host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(&self.host);
+        host.parse::<IpAddr>().is_ok()
     }
 }
 

@@ -270,7 +270,10 @@ impl Snapshot {
         };
         let routed = self.find(&authority.host, head);
         let hosts = &self.settings.hosts;
-        let is_own = hosts.is_empty() || hosts.iter().any(|own| authority.is(own));
+        let is_own = match self.settings.any_address {
+            true => authority.is_address() || hosts.iter().any(|own| authority.is(own)),
+            false => hosts.is_empty() || hosts.iter().any(|own| authority.is(own)),
+        };
         // Whoever probes asks by address, whatever names we go by.
         if is_own || routed.found.as_ref().is_ok_and(|entry| entry.is_probe()) {
             return Ok(routed);

@@ -35,15 +35,32 @@ pub const PAGES: [(&str, Page); 5] = [
     ("/metrics", Page::Metrics),
 ];
 
-/// What the `Host` header may be on a listener at `address`.
-pub fn own_hosts(address: SocketAddr) -> Vec<String> {
-    if address.ip().is_unspecified() {
-        return Vec::new(); // all of this machine's addresses, and only for those who have a token
-    }
+/// What the `Host` header may be on a listener at `address`, which is also asked for by `named`. On all
+/// addresses of a machine, whichever of these is asked for is one more; a name has to be named.
+pub fn own_hosts(address: SocketAddr, named: &[String]) -> Vec<String> {
     let port = address.port();
-    let mut hosts = vec![address.to_string()];
-    if address.ip().is_loopback() {
+    let mut hosts = named.to_vec();
+    hosts.push(address.to_string());
+    if address.ip().is_loopback() || address.ip().is_unspecified() {
         hosts.extend([format!("localhost:{port}"), format!("127.0.0.1:{port}"), format!("[::1]:{port}")]);
     }
     hosts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listener_goes_by_its_address_and_by_the_names_it_was_given() {
+        let own = |address: &str, named: &[&str]| {
+            let named: Vec<String> = named.iter().map(|name| (*name).to_owned()).collect();
+            own_hosts(address.parse().unwrap(), &named)
+        };
+        assert_eq!(own("10.1.2.3:3900", &["ops.test"]), ["ops.test", "10.1.2.3:3900"]);
+        let here = ["127.0.0.1:39", "localhost:39", "127.0.0.1:39", "[::1]:39"];
+        assert_eq!(own("127.0.0.1:39", &[]), here);
+        // Never everybody.
+        assert!(own("0.0.0.0:39", &[]).contains(&"localhost:39".to_owned()));
+    }
 }

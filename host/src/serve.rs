@@ -65,17 +65,22 @@ pub struct Running {
 /// Starts everything `manifest` describes, or nothing.
 pub async fn start(manifest: Manifest, surroundings: Surroundings) -> Result<Running, StartError> {
     let sockets = Sockets::bind(&manifest)?;
-    let certificates = Certificates::new([("gateway", sockets.tls.clone())]);
+    let certificates = Certificates::new([("gateway", sockets.tls.clone()), ("admin", sockets.admin_tls.clone())]);
     let ground = Ground::open(&manifest, surroundings.of_system, certificates)?;
     let descriptors = ground.descriptors;
     let token = Token::of(&sockets, ground.data())?;
     let tokens = Tokens::new(&manifest.admin, token.as_ref().map(|token| &*token.text));
+    let named = manifest.admin.hosts.clone();
     let system = System::start(ground, manifest, surroundings.digest, &surroundings.watch).await?;
     let mut settings = front::listening(&system.current().manifest.gateway, sockets.tls, system.admission.clone());
     settings.times.idle = system.keep_alive.clone();
     let metrics = Metrics::new(system.clone(), settings.counts.clone(), surroundings.lost, Handle::current());
-    let admin = front::admin(sockets.admin_address, &system, Arc::new(metrics), tokens);
-    let admin = match listening::apart(sockets.admin, Arc::new(admin), front::admin_listening(descriptors)) {
+    let admin = front::admin(sockets.admin_address, &named, &system, Arc::new(metrics), tokens);
+    let admin = match listening::apart(
+        sockets.admin,
+        Arc::new(admin),
+        front::admin_listening(sockets.admin_tls, descriptors),
+    ) {
         Ok(admin) => admin,
         Err(error) => {
             system.stop_consuming(Duration::ZERO).await;
@@ -99,6 +104,7 @@ struct Sockets {
     admin: Listeners,
     admin_address: std::net::SocketAddr,
     tls: Option<Tls>,
+    admin_tls: Option<Tls>,
 }
 
 impl Sockets {
@@ -106,7 +112,9 @@ impl Sockets {
         let gateway = listener::bind(&manifest.gateway.listen)?;
         let admin = listener::bind(&[manifest.admin.listen])?;
         let admin_address = admin.addresses().next().expect("one address was bound");
-        Ok(Self { gateway, admin, admin_address, tls: front::tls(manifest.gateway.tls.as_ref())? })
+        let tls = front::tls(manifest.gateway.tls.as_ref())?;
+        let admin_tls = front::tls(manifest.admin.tls.as_ref())?;
+        Ok(Self { gateway, admin, admin_address, tls, admin_tls })
     }
 }
 

@@ -177,10 +177,31 @@ pub(crate) struct RawAdmin {
     /// The address of health, status and swaps. One that is not loopback needs `tokens`.
     #[schemars(extend("default" = defaults::ADMIN_LISTEN))]
     pub(crate) listen: Option<String>,
+    /// The names by which it is asked, `ops.example.com`, besides its own address; on all addresses of
+    /// a machine, any of these. Requests for others get 421.
+    #[schemars(extend("examples" = [["ops.example.com"]]))]
+    #[serde(default)]
+    pub(crate) hosts: Vec<String>,
+    /// PEM files of its own certificate. Without them it speaks plain HTTP.
+    pub(crate) tls: Option<RawAdminTls>,
     /// Who may change what runs, by name. On a loopback address there is one more, `local`, in the
     /// file `admin-token` under `data`.
     #[serde(default)]
     pub(crate) tokens: Named<RawAdminToken>,
+}
+
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawAdminTls {
+    /// The certificate chain, a PEM file.
+    #[schemars(required)]
+    pub(crate) cert: Option<String>,
+    /// The private key, a PEM file.
+    #[schemars(required)]
+    pub(crate) key: Option<String>,
+    /// A PEM file of authorities: who has no certificate of one of them gets no connection, for health
+    /// and metrics neither.
+    pub(crate) client_ca: Option<String>,
 }
 
 #[derive(Default, Deserialize, JsonSchema)]

@@ -54,6 +54,9 @@ pub struct GatewaySettings {
 #[derive(Debug, Clone, PartialEq)]
 pub struct AdminSettings {
     pub listen: SocketAddr,
+    /// Names by which it is asked, besides its address.
+    pub hosts: Vec<String>,
+    pub tls: Option<tls::Files>,
     /// By name. None is needed on a loopback address.
     pub tokens: BTreeMap<Arc<str>, AdminToken>,
 }

@@ -37,6 +37,7 @@ type Seen = Arc<Mutex<Vec<(Parts, RequestContext)>>>;
 fn settings() -> Settings {
     Settings {
         hosts: Vec::new(),
+        any_address: false,
         expose_version: true,
         body_limit_bytes: 10,
         timeout: Duration::from_secs(10),

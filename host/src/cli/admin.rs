@@ -14,11 +14,14 @@ use std::{
 use anyhow::{Context, bail};
 use bytes::Bytes;
 use clap::Args;
-use http::{Method, Request, StatusCode, header};
+use http::{Method, Request, StatusCode, header, uri::Authority};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::rt::TokioIo;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+mod secured;
 
 /// How long the host may take: it may compile, and wait for another swap before.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(180);
@@ -33,6 +36,8 @@ pub(super) struct Admin {
     /// The host's admin address.
     #[arg(long = "admin", value_name = "URL", env = "ARCHIPEL_ADMIN", default_value = "http://127.0.0.1:3900")]
     url: String,
+    #[command(flatten)]
+    files: secured::Files,
 }
 
 /// What a request carries.
@@ -104,32 +109,42 @@ impl Admin {
     async fn ask(&self, method: &Method, path: &str, body: Option<Body>, token: &str) -> anyhow::Result<Answer> {
         let url = &self.url;
         let uri: http::Uri = url.parse().with_context(|| format!("`{url}` is no URL"))?;
-        let (Some("http"), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
-            bail!("`{url}` must be an http:// URL, such as http://127.0.0.1:3900");
+        let (encrypted, authority) = match (uri.scheme_str(), uri.authority()) {
+            (Some("http"), Some(authority)) => (false, authority),
+            (Some("https"), Some(authority)) => (true, authority),
+            _ => bail!("`{url}` must be an http:// or https:// URL, such as http://127.0.0.1:3900"),
         };
-        let address = (authority.host().trim_matches(['[', ']']), authority.port_u16().unwrap_or(80));
+        let host = authority.host().trim_matches(['[', ']']);
+        let address = (host, authority.port_u16().unwrap_or(if encrypted { 443 } else { 80 }));
         let connecting = tokio::time::timeout(CONNECT_TIMEOUT, tokio::net::TcpStream::connect(address));
         let stream =
             connecting.await.map_err(anyhow::Error::from).and_then(|connected| Ok(connected?)).with_context(|| {
                 format!("nothing answers at `{url}`; is `archipel run` running, with this admin address?")
             })?;
+        let request = request(method, path, authority, body, token)?;
+        if !encrypted {
+            return self.exchange(stream, request).await;
+        }
+        let secured = tokio::time::timeout(CONNECT_TIMEOUT, self.files.connect(host, stream)).await;
+        let secured = secured.map_err(anyhow::Error::from).and_then(|secured| secured);
+        let secured = secured.with_context(|| {
+            format!(
+                "no TLS with `{url}`; does the host have `[admin.tls]`, and is `--admin-ca` whose certificate it has?"
+            )
+        })?;
+        self.exchange(secured, request).await
+    }
+
+    async fn exchange(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        request: Request<Full<Bytes>>,
+    ) -> anyhow::Result<Answer> {
+        let url = &self.url;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         let driver = tokio::spawn(connection);
-        let mut request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(header::HOST, authority.as_str())
-            .header(header::AUTHORIZATION, format!("Bearer {token}"));
-        let (kind, bytes) = match body {
-            Some(Body::Wasm(wasm)) => (Some("application/wasm"), wasm),
-            Some(Body::Manifest(text)) => (Some("application/toml"), text),
-            None => (None, Bytes::new()),
-        };
-        if let Some(kind) = kind {
-            request = request.header(header::CONTENT_TYPE, kind);
-        }
-        let sent = sender.send_request(request.body(Full::new(bytes))?).await;
-        let answer = sent.with_context(|| format!("`{url}` broke off"))?;
+        let sent = sender.send_request(request).await;
+        let answer = sent.with_context(|| format!("`{url}` broke off; with `[admin.tls]` it begins with https://"))?;
         let status = answer.status();
         let body = Limited::new(answer.into_body(), ANSWER_MAX_BYTES).collect().await;
         let body = body.map_err(|error| anyhow::anyhow!("`{url}` broke off its answer: {error}"))?.to_bytes();
@@ -155,6 +170,29 @@ impl Answer {
         }
         bail!("{}", self.document["error"].as_str().unwrap_or("the host refused without a reason"))
     }
+}
+
+fn request(
+    method: &Method,
+    path: &str,
+    authority: &Authority,
+    body: Option<Body>,
+    token: &str,
+) -> anyhow::Result<Request<Full<Bytes>>> {
+    let mut request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header(header::HOST, authority.as_str())
+        .header(header::AUTHORIZATION, format!("Bearer {token}"));
+    let (kind, bytes) = match body {
+        Some(Body::Wasm(wasm)) => (Some("application/wasm"), wasm),
+        Some(Body::Manifest(text)) => (Some("application/toml"), text),
+        None => (None, Bytes::new()),
+    };
+    if let Some(kind) = kind {
+        request = request.header(header::CONTENT_TYPE, kind);
+    }
+    Ok(request.body(Full::new(bytes))?)
 }
 
 /// A build to send.

@@ -34,7 +34,13 @@ const ADMIN_TIMEOUT: Duration = Duration::from_secs(150);
 const ADMIN_BODY_MAX_BYTES: u64 = 64 << 20;
 
 /// The admin listener's pages and its API, for its own `Host` only.
-pub(super) fn admin(address: SocketAddr, system: &Arc<System>, metrics: Arc<dyn Dispatch>, tokens: Tokens) -> Gateway {
+pub(super) fn admin(
+    address: SocketAddr,
+    named: &[String],
+    system: &Arc<System>,
+    metrics: Arc<dyn Dispatch>,
+    tokens: Tokens,
+) -> Gateway {
     let mut entries: Vec<Entry> = admin::PAGES
         .into_iter()
         .map(|(path, page)| match page {
@@ -60,7 +66,8 @@ pub(super) fn admin(address: SocketAddr, system: &Arc<System>, metrics: Arc<dyn 
             .map(|(path, method, action)| asked(path, method, Arc::new(EventsApi { action, system: system.clone() }))),
     );
     let settings = Settings {
-        hosts: admin::own_hosts(address),
+        hosts: admin::own_hosts(address, named),
+        any_address: address.ip().is_unspecified(),
         expose_version: false,
         body_limit_bytes: ADMIN_BODY_MAX_BYTES,
         timeout: ADMIN_TIMEOUT,
@@ -82,8 +89,8 @@ pub(super) fn listening(settings: &GatewaySettings, tls: Option<Tls>, admission:
     listener::Settings { tls, h2c: settings.h2c, admission, ..listener::Settings::new(settings.connections_max) }
 }
 
-pub(super) fn admin_listening(descriptors: Descriptors) -> listener::Settings {
-    listener::Settings::new(descriptors.of_admin(ADMIN_CONNECTIONS_MAX))
+pub(super) fn admin_listening(tls: Option<Tls>, descriptors: Descriptors) -> listener::Settings {
+    listener::Settings { tls, ..listener::Settings::new(descriptors.of_admin(ADMIN_CONNECTIONS_MAX)) }
 }
 
 pub(super) fn tls(files: Option<&Files>) -> Result<Option<Tls>, TlsError> {

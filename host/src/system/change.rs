@@ -28,6 +28,8 @@ pub(super) fn live(running: &Manifest, wanted: Manifest) -> Result<Change, Strin
     keep.key("gateway.tls", &running.gateway.tls, &mut manifest.gateway.tls);
     keep.key("gateway.h2c", &running.gateway.h2c, &mut manifest.gateway.h2c);
     keep.key("admin.listen", &running.admin.listen, &mut manifest.admin.listen);
+    keep.key("admin.hosts", &running.admin.hosts, &mut manifest.admin.hosts);
+    keep.key("admin.tls", &running.admin.tls, &mut manifest.admin.tls);
     keep.key("admin.tokens", &running.admin.tokens, &mut manifest.admin.tokens);
     keep.key("host.data", &running.host.data, &mut manifest.host.data);
     keep.key("host.guest_memory", &running.host.guest_memory_bytes, &mut manifest.host.guest_memory_bytes);
@@ -144,11 +146,15 @@ pub(super) fn beyond(started: &EngineSettings, wanted: &EngineSettings) -> Vec<S
 /// machine, as it is now.
 pub(super) fn refused(running: &Manifest, wanted: &Manifest, file: Option<&Manifest>) -> Vec<String> {
     let mut refused = Vec::new();
-    if running.admin.listen != wanted.admin.listen {
-        refused.push("`admin.listen` is changed; edit the manifest's file and restart".to_owned());
-    }
-    if running.admin.tokens != wanted.admin.tokens {
-        refused.push("`admin.tokens` is changed; edit the manifest's file and restart".to_owned());
+    for (key, is_changed) in [
+        ("listen", running.admin.listen != wanted.admin.listen),
+        ("hosts", running.admin.hosts != wanted.admin.hosts),
+        ("tls", running.admin.tls != wanted.admin.tls),
+        ("tokens", running.admin.tokens != wanted.admin.tokens),
+    ] {
+        if is_changed {
+            refused.push(format!("`admin.{key}` is changed; edit the manifest's file and restart"));
+        }
     }
     for (name, service) in &wanted.services {
         let known = [Some(running), file].into_iter().flatten().filter_map(|manifest| manifest.services.get(name));

@@ -100,6 +100,7 @@ pub(super) fn entry(
 pub(super) fn settings(of: &GatewaySettings, verifier: &dyn Fn(&str) -> Arc<dyn Verify>) -> Settings {
     Settings {
         hosts: of.hosts.clone(),
+        any_address: false,
         expose_version: of.expose_version,
         body_limit_bytes: of.body_limit_bytes,
         timeout: of.timeout,

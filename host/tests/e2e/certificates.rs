@@ -1,4 +1,5 @@
-//! Certificates of our own listeners: renewed while they are used, told of before they end.
+//! Certificates of our own listeners: renewed while they are used, told of before they end; and to whom
+//! the admin API answers.
 
 use std::{
     fs,
@@ -12,7 +13,7 @@ use rustls_pki_types::{CertificateDer, ServerName};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, rustls};
 
-use crate::harness::{Host, exchange, h2::runtime, place, probe, until};
+use crate::harness::{Command, Connection, Host, exchange, h2::runtime, place, probe, until};
 
 /// A certificate for `localhost` that signs itself, good for so many days.
 struct Made {
@@ -114,6 +115,72 @@ fn a_certificate_that_ends_soon_is_told_at_the_start() {
     let line = host.log.expect_line("a certificate expires soon");
     let left = Duration::from_secs(soon.end.unsigned_abs()).saturating_sub(since_1970());
     assert!(line.contains(&format!("\"days\":{}", left.as_secs() / 86_400)) && line.contains("chain.pem"), "{line}");
+}
+
+/// Writes an authority (`ca.pem`) and a certificate of it for a client (`client.pem`, `client-key.pem`).
+fn client_of_an_authority(folder: &Path) {
+    let mut wanted = rcgen::CertificateParams::new(Vec::new()).unwrap();
+    wanted.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let key = rcgen::KeyPair::generate().unwrap();
+    fs::write(folder.join("ca.pem"), wanted.self_signed(&key).unwrap().pem()).unwrap();
+    let authority = rcgen::Issuer::new(wanted, key);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let client = rcgen::CertificateParams::new(vec!["ci".to_owned()]).unwrap().signed_by(&key, &authority).unwrap();
+    fs::write(folder.join("client.pem"), client.pem()).unwrap();
+    fs::write(folder.join("client-key.pem"), key.serialize_pem()).unwrap();
+}
+
+#[test]
+fn the_admin_api_speaks_tls_to_those_with_a_certificate_of_its_authority() {
+    let (folder, server) = (place(), made(100));
+    server.write(folder.path());
+    client_of_an_authority(folder.path());
+    let tls = "tls = { cert = \"chain.pem\", key = \"key.pem\", client_ca = \"ca.pem\" }\n";
+    let host = Host::running_in(folder, &format!("{tls}{}", probe("")));
+    let token = host.admin_token();
+    let file = |name: &str| host.folder.path().join(name).display().to_string();
+    let status = |url: String, files: &[(&str, &str)]| {
+        let named: Vec<String> = files.iter().flat_map(|(flag, name)| [(*flag).to_owned(), file(name)]).collect();
+        let arguments: Vec<&str> =
+            ["status", "--json", "--admin", &url].into_iter().chain(named.iter().map(|word| &**word)).collect();
+        Command::with(&arguments, &[("ARCHIPEL_ADMIN_TOKEN", &token)]).done()
+    };
+    let address = |scheme: &str| format!("{scheme}://localhost:{}", host.admin.port());
+    let ca = ("--admin-ca", "chain.pem");
+    let (cert, key) = (("--admin-cert", "client.pem"), ("--admin-key", "client-key.pem"));
+
+    let done = status(address("https"), &[ca, cert, key]);
+    assert_eq!(done.code, 0, "{}", done.errors);
+    let told: serde_json::Value = serde_json::from_str(&done.output).unwrap();
+    assert_eq!(told["certificates"][0]["listener"], "admin");
+    for (url, files, says) in [
+        (address("https"), &[ca][..], "broke off"),
+        (address("https"), &[ca, ("--admin-cert", "chain.pem"), ("--admin-key", "key.pem")], "broke off"),
+        (address("https"), &[cert, key], "no TLS with"),
+        (address("http"), &[], "begins with https://"),
+    ] {
+        let refused = status(url, files);
+        assert_eq!(refused.code, 1, "{}", refused.output);
+        assert!(refused.errors.contains(says), "{files:?}: {}", refused.errors);
+    }
+    assert_eq!(host.get("/").status, 200);
+}
+
+#[test]
+fn the_admin_api_answers_to_its_address_and_to_the_names_that_it_was_given() {
+    let host = Host::running(&format!("hosts = [\"ops.test\"]\n{}", probe("")));
+    let status = |name: &str| {
+        let mut connection = Connection::open(host.admin);
+        connection.write(format!("GET /metrics HTTP/1.1\r\nhost: {name}\r\nconnection: close\r\n\r\n").as_bytes());
+        connection.answer(false).expect("an answer").status
+    };
+    let port = host.admin.port();
+    for name in [host.admin.to_string(), format!("localhost:{port}"), "ops.test".into(), format!("ops.test:{port}")] {
+        assert_eq!(status(&name), 200, "{name}");
+    }
+    for name in ["evil.test", "ops.test.evil.test"] {
+        assert_eq!(status(name), 421, "{name}");
+    }
 }
 
 fn since_1970() -> Duration {

@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use super::{
     Check,
     database::text,
-    gateway::{address, overlap},
+    gateway::{address, hosts, overlap},
+    tls::tls,
 };
 use crate::{
     AdminSettings, AdminToken, GatewaySettings, May, Secret, defaults,
@@ -20,6 +21,8 @@ const TOKEN_MIN_BYTES: usize = 16;
 pub(crate) fn admin(check: &mut Check<'_>, key: &Key<'_>, raw: RawAdmin, gateway: &GatewaySettings) -> AdminSettings {
     let has_tokens = !raw.tokens.is_empty();
     let tokens = tokens(check, &key.child("tokens"), raw.tokens);
+    let hosts = hosts(check, &key.child("hosts"), &raw.hosts);
+    let tls = raw.tls.and_then(|raw| tls(check, &key.child("tls"), raw));
     let key = key.child("listen");
     let default = defaults::ADMIN_LISTEN.parse().expect("our own default is an address");
     let written = raw.listen.as_deref().unwrap_or(defaults::ADMIN_LISTEN);
@@ -35,7 +38,7 @@ pub(crate) fn admin(check: &mut Check<'_>, key: &Key<'_>, raw: RawAdmin, gateway
             format_args!("`{listen}` is already taken by `{other}` of `gateway.listen`; choose another port"),
         );
     }
-    AdminSettings { listen, tokens }
+    AdminSettings { listen, hosts, tls, tokens }
 }
 
 fn tokens(check: &mut Check<'_>, key: &Key<'_>, raw: Named<RawAdminToken>) -> BTreeMap<Arc<str>, AdminToken> {

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     GatewaySettings, defaults,
-    raw::{OneOrMore, RawGateway},
+    raw::{OneOrMore, RawAdminTls, RawGateway},
 };
 use document::source::Key;
 
@@ -36,7 +36,9 @@ pub(crate) fn gateway(
         keep_alive: keep_alive.get(),
         auth: raw.auth.map(Into::into),
         listen: listen(check, &key.child("listen"), raw.listen),
-        tls: raw.tls.and_then(|raw| tls(check, &key.child("tls"), raw)),
+        tls: raw.tls.and_then(|raw| {
+            tls(check, &key.child("tls"), RawAdminTls { cert: raw.cert, key: raw.key, client_ca: None })
+        }),
         h2c: raw.h2c.unwrap_or(true),
         hosts: hosts(check, &key.child("hosts"), &raw.hosts),
         limit: gateway_limit(check, &key.child("limit"), raw.limit.as_deref()),
@@ -89,7 +91,7 @@ pub(super) fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
     a.port() != 0 && a.port() == b.port() && same_ip
 }
 
-fn hosts(check: &mut Check<'_>, key: &Key<'_>, raw: &[String]) -> Vec<String> {
+pub(super) fn hosts(check: &mut Check<'_>, key: &Key<'_>, raw: &[String]) -> Vec<String> {
     let mut hosts = Vec::new();
     for (index, text) in raw.iter().enumerate() {
         if let Some(host) = check.keep(&key.item(index), authority(text)) {

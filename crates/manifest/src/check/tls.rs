@@ -5,18 +5,20 @@ use std::path::PathBuf;
 use gateway::tls::{Files, Tls, TlsError};
 
 use super::Check;
-use crate::raw::RawTls;
+use crate::raw::RawAdminTls;
 use document::{problem::chain, source::Key};
 
 /// None where a file is not named. Files that are named are tried: a host would not start with them.
-pub(super) fn tls(check: &mut Check<'_>, key: &Key<'_>, raw: RawTls) -> Option<Files> {
+pub(super) fn tls(check: &mut Check<'_>, key: &Key<'_>, raw: RawAdminTls) -> Option<Files> {
     let mut file = |name: &str, written: Option<String>| {
         let key = key.child(name);
         let path = check.required(&key, written, &format!("{name}.pem"))?;
         check.file(&key, &path)
     };
     let (certificate, private) = (file("cert", raw.cert), file("key", raw.key));
-    let files = Files { certificate: certificate?, key: private?, client_ca: None };
+    let client_ca = raw.client_ca.map(|path| file("client_ca", Some(path)));
+    let client_ca = client_ca.map_or(Some(None), |path| path.map(Some));
+    let files = Files { certificate: certificate?, key: private?, client_ca: client_ca? };
     try_out(check, key, &files);
     Some(files)
 }

@@ -91,6 +91,23 @@ async fn a_probe_is_answered_whatever_host_it_asks_for() {
 }
 
 #[tokio::test]
+async fn where_any_address_is_ours_a_name_still_has_to_be_named() {
+    let own = Settings { hosts: vec!["ops.test".into()], any_address: true, ..settings() };
+    let gateway = Gateway::new(table(vec![entry("/", Methods::Any, hello())]), own);
+    let status = async |host: &str| send(&gateway, request(&format!("GET /\nhost: {host}"))).await.status().as_u16();
+    for host in ["10.1.2.3:3900", "192.0.2.1", "[::1]:3900", "[2001:db8::1]", "ops.test", "OPS.test:3900"] {
+        assert_eq!(status(host).await, 200, "{host}");
+    }
+    for host in ["evil.test", "10.1.2.3.evil.test", "localhost", "1.evil.test:3900", "ops.test.evil.test"] {
+        assert_eq!(status(host).await, 421, "{host}");
+    }
+    // Without any name, too.
+    let nameless = Settings { any_address: true, ..settings() };
+    let gateway = Gateway::new(table(vec![entry("/", Methods::Any, hello())]), nameless);
+    assert_eq!(send(&gateway, request("GET /\nhost: evil.test")).await.status(), 421);
+}
+
+#[tokio::test]
 async fn what_a_trusted_proxy_says_reaches_the_service_in_one_form() {
     let seen = Seen::default();
     let trusting = Settings { trusted_proxies: vec!["192.0.2.0/24".parse().unwrap()], ..settings() };
