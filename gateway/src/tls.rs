@@ -224,6 +224,11 @@ fn chain(text: &[u8], path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsEr
     }
 }
 
+/// Whether a PEM text holds certificates, and nothing that is like one and is none.
+pub fn holds_certificates(text: &[u8]) -> bool {
+    chain(text, Path::new("")).is_ok()
+}
+
 /// Who lets in clients whose certificates are of these.
 fn judge(text: &[u8], path: &Path) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
     let mut roots = RootCertStore::empty();

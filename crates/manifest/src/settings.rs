@@ -11,6 +11,7 @@ use std::{
 };
 
 use gateway::{
+    auth::RolesClaim,
     cors::{Cors, RouteCors},
     gather::Template,
     limit::Rate,
@@ -109,6 +110,8 @@ pub struct HostSettings {
 pub struct AuthSettings {
     pub issuer: String,
     pub audience: String,
+    /// The claim that has the roles.
+    pub roles: RolesClaim,
     pub leeway: Duration,
     pub keys: KeySettings,
 }
@@ -120,7 +123,11 @@ pub enum KeySettings {
     /// A key set of others; absolute.
     JwksFile(PathBuf),
     /// A key set of others, fetched when it is needed.
-    Address(http::Uri),
+    Address {
+        uri: http::Uri,
+        /// Whose certificate it has, if not one that the web's roots vouch for.
+        ca: Option<PathBuf>,
+    },
     /// A private key in PEM that can be used.
     Private(Secret),
     Public(gateway::auth::VerifyingKey),

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value};
 
-use super::{Identity, TokenError, json};
+use super::{Identity, TokenError, json, roles::RolesClaim};
 
 /// What the claims of a token must be.
 #[derive(Debug, Clone, Default)]
@@ -13,6 +13,8 @@ pub struct Rules {
     pub issuer: Option<String>,
     /// A member of `aud`; `None`: any, for a tool that only looks.
     pub audience: Option<String>,
+    /// Which claim has the roles.
+    pub roles: RolesClaim,
     /// How far the clocks of issuer and verifier may be apart.
     pub leeway: Duration,
 }
@@ -54,7 +56,7 @@ impl Claims {
         time(&all, "iat")?;
         issuer(&all, rules)?;
         audience(&all, rules)?;
-        let identity = identity(&all)?;
+        let identity = identity(&all, &rules.roles)?;
         validity.check(now, rules.leeway)?;
         Ok(Self { identity, validity, all })
     }
@@ -110,15 +112,9 @@ fn audience(claims: &Map<String, Value>, rules: &Rules) -> Result<(), TokenError
     }
 }
 
-fn identity(claims: &Map<String, Value>) -> Result<Identity, TokenError> {
+fn identity(claims: &Map<String, Value>, roles: &RolesClaim) -> Result<Identity, TokenError> {
     let Some(Value::String(subject)) = claims.get("sub") else {
         return Err(TokenError::Refused("the signature is right, but it names no subject"));
     };
-    let wrong = TokenError::Refused("the signature is right, but `roles` is no list of texts");
-    let roles: Vec<&str> = match claims.get("roles") {
-        None => Vec::new(),
-        Some(Value::Array(roles)) => roles.iter().map(Value::as_str).collect::<Option<_>>().ok_or(wrong)?,
-        Some(_) => return Err(wrong),
-    };
-    Identity::new(subject, roles)
+    Identity::new(subject, roles.read(claims)?)
 }

@@ -16,7 +16,8 @@ const SEED: [u8; 32] = [7; 32];
 const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
 
 fn rules() -> Rules {
-    Rules { issuer: Some("archipel".into()), audience: Some("shop".into()), leeway: Duration::from_secs(30) }
+    let leeway = Duration::from_secs(30);
+    Rules { issuer: Some("archipel".into()), audience: Some("shop".into()), leeway, ..Rules::default() }
 }
 
 fn key() -> SigningKey {

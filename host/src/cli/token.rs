@@ -94,7 +94,7 @@ impl Token {
                 }
             }),
             Self::Verify { keys, issuer, audience, alg } => {
-                let rules = Rules { issuer, audience, leeway: Duration::from_secs(30) };
+                let rules = Rules { issuer, audience, leeway: Duration::from_secs(30), ..Rules::default() };
                 let alg = alg.map(|alg| alg.parse::<Algorithm>()).transpose().context("--alg")?;
                 let claims = verify(&self::keys(&keys, alg)?, &rules, read_token()?.trim_ascii(), now())?;
                 output.document(&claims.all)?;

@@ -246,6 +246,21 @@ fn keys_of_others_come_from_a_file_or_an_address_and_without_them_nobody_comes_i
     assert_eq!(server.asked(), 1, "cached, and an unknown key asks again after ten seconds only");
 }
 
+#[test]
+fn roles_are_taken_from_the_claim_that_the_manifest_names() {
+    let host = Host::running(&manifest(&format!("roles = \"realm_access.roles\"\n{GENERATED}")));
+    let token = sign(host.folder.path(), &["--role", "admin", "--role", "user"]);
+    let answer = get(&host, "/echo", &token);
+    assert_eq!(told(&answer, "x-user-roles").as_deref(), Some("admin,user"));
+    // A token of the usual form has no roles here.
+    let usual = place();
+    write_manifest(usual.path(), &manifest(GENERATED));
+    fs::create_dir_all(usual.path().join(".archipel/keys")).unwrap();
+    fs::copy(host.data().join("keys/main.json"), usual.path().join(".archipel/keys/main.json")).unwrap();
+    let answer = get(&host, "/echo", &sign(usual.path(), &["--role", "admin"]));
+    assert_eq!((answer.status, told(&answer, "x-user-roles")), (200, None));
+}
+
 /// The public key set of the generated keys in `folder`.
 fn public(folder: &Path) -> String {
     let text = fs::read_to_string(folder.join(".archipel/keys/main.json")).unwrap();

@@ -2,7 +2,9 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use gateway::auth::{KeySet, Keys, Pace, PemError, PemKey, Rules, SigningKey, Verifier, VerifyingKey, WeakKey};
+use gateway::auth::{
+    KeySet, Keys, Pace, PemError, PemKey, RolesClaim, Rules, SigningKey, Verifier, VerifyingKey, WeakKey,
+};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
@@ -53,6 +55,7 @@ pub struct Issuer {
     name: Arc<str>,
     issuer: String,
     audience: String,
+    roles: RolesClaim,
     signer: Signer,
     verifier: Arc<Verifier>,
 }
@@ -72,12 +75,14 @@ impl Issuer {
         let rules = Rules {
             issuer: Some(settings.issuer.clone()),
             audience: Some(settings.audience.clone()),
+            roles: settings.roles.clone(),
             leeway: settings.leeway,
         };
         Ok(Self {
             name: name.clone(),
             issuer: settings.issuer.clone(),
             audience: settings.audience.clone(),
+            roles: settings.roles.clone(),
             signer,
             verifier: Arc::new(Verifier::new(rules, keys)),
         })
@@ -142,14 +147,16 @@ impl Issuer {
             "iss": self.issuer,
             "aud": self.audience,
             "sub": subject,
-            "roles": roles,
             "iat": now,
             "nbf": now,
             "exp": now + ttl.as_secs(),
             "jti": Uuid::now_v7().to_string(),
         });
         match claims {
-            Value::Object(claims) => claims,
+            Value::Object(mut claims) => {
+                self.roles.write(&mut claims, roles);
+                claims
+            }
             _ => Map::new(),
         }
     }
@@ -168,8 +175,9 @@ fn keys(name: &Arc<str>, settings: &KeySettings, data: &Path) -> Result<(Signer,
             (Signer::Generated(file.clone()), Keys::from_source(file, FILES, Some(first)))
         }
         KeySettings::JwksFile(path) => (Signer::None, Keys::from_source(Arc::new(JwksFile::new(path)), FILES, None)),
-        KeySettings::Address(uri) => {
-            (Signer::None, Keys::from_source(Arc::new(JwksAddress::new(uri)), ADDRESSES, None))
+        KeySettings::Address { uri, ca } => {
+            let source = JwksAddress::new(uri, ca.as_deref());
+            (Signer::None, Keys::from_source(Arc::new(source), ADDRESSES, None))
         }
         KeySettings::Public(key) => (Signer::None, fixed(key)),
         KeySettings::Private(pem) => match PemKey::parse(pem.reveal(), None) {

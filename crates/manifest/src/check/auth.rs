@@ -5,12 +5,15 @@ use std::{
     fs::File,
     io::{self, Read as _},
     net::IpAddr,
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
-use gateway::auth::{Algorithm, PemKey, SECRET_BYTES_MIN, jwks};
+use gateway::{
+    auth::{Algorithm, PemKey, RolesClaim, SECRET_BYTES_MIN, jwks},
+    tls::holds_certificates,
+};
 
 use super::{Check, database::secret_file};
 use crate::{
@@ -61,6 +64,8 @@ pub(crate) fn auth(check: &mut Check<'_>, key: &Key<'_>, raw: RawAuth) -> Option
     };
     let (issuer, audience) = (text("issuer", raw.issuer, "archipel"), text("audience", raw.audience, "shop"));
     let leeway = check.within(&key.child("leeway"), raw.leeway, defaults::LEEWAY, &defaults::LEEWAYS).get();
+    let roles = raw.roles.map(|text| check.keep(&key.child("roles"), text.parse()));
+    let roles = roles.map_or(Some(RolesClaim::default()), |parsed| parsed);
     let keys_key = key.child("keys");
     let keys = match raw.keys {
         Some(raw) => keys(check, &keys_key, raw),
@@ -71,7 +76,7 @@ pub(crate) fn auth(check: &mut Check<'_>, key: &Key<'_>, raw: RawAuth) -> Option
             None
         }
     };
-    Some(AuthSettings { issuer: issuer?, audience: audience?, leeway, keys: keys? })
+    Some(AuthSettings { issuer: issuer?, audience: audience?, roles: roles?, leeway, keys: keys? })
 }
 
 fn claim(text: String) -> Result<String, &'static str> {
@@ -85,12 +90,14 @@ fn keys(check: &mut Check<'_>, key: &Key<'_>, raw: RawKeys) -> Option<KeySetting
     if raw.alg.is_some() && raw.pem.is_none() {
         check.wrong(&key.child("alg"), "is only for `pem`: other keys say themselves what they are for; remove it");
     }
+    let is_address = raw.jwks.as_ref().is_some_and(|place| place.contains("://"));
+    if raw.ca.is_some() && !is_address {
+        check.wrong(&key.child("ca"), "is only for an address in `jwks`; remove it");
+    }
     match raw {
         RawKeys { generate: Some(true), jwks: None, pem: None, hs256: None, .. } => Some(KeySettings::Generated),
-        RawKeys { generate: None, jwks: Some(place), pem: None, hs256: None, .. } => {
-            jwks(check, &key.child("jwks"), &place)
-        }
-        RawKeys { generate: None, jwks: None, pem: Some(path), hs256: None, alg } => pem(check, key, &path, alg),
+        RawKeys { generate: None, jwks: Some(place), pem: None, hs256: None, ca, .. } => jwks(check, key, &place, ca),
+        RawKeys { generate: None, jwks: None, pem: Some(path), hs256: None, alg, .. } => pem(check, key, &path, alg),
         RawKeys { generate: None, jwks: None, pem: None, hs256: Some(raw), .. } => {
             secret(check, &key.child("hs256"), raw).map(KeySettings::Secret)
         }
@@ -104,9 +111,13 @@ fn keys(check: &mut Check<'_>, key: &Key<'_>, raw: RawKeys) -> Option<KeySetting
     }
 }
 
-fn jwks(check: &mut Check<'_>, key: &Key<'_>, place: &str) -> Option<KeySettings> {
+fn jwks(check: &mut Check<'_>, keys: &Key<'_>, place: &str, ca: Option<String>) -> Option<KeySettings> {
+    let key = &keys.child("jwks");
     if place.contains("://") {
-        return check.keep(key, address(place)).map(KeySettings::Address);
+        let ca = ca.map(|path| authority(check, &keys.child("ca"), &path));
+        let ca = ca.map_or(Some(None), |path| path.map(Some));
+        let uri = check.keep(key, address(place))?;
+        return Some(KeySettings::Address { uri, ca: ca? });
     }
     let path = check.path(key, place)?;
     let read = limited(&path, jwks::JWKS_BYTES_MAX as u64 + 1);
@@ -117,6 +128,16 @@ fn jwks(check: &mut Check<'_>, key: &Key<'_>, place: &str) -> Option<KeySettings
     };
     check.wrong(key, problem);
     None
+}
+
+/// A file of certificates; it is read again at each fetch.
+fn authority(check: &mut Check<'_>, key: &Key<'_>, place: &str) -> Option<PathBuf> {
+    let path = check.file(key, place)?;
+    let is_empty = limited(&path, PEM_BYTES_MAX * 16).is_ok_and(|text| !holds_certificates(&text));
+    if is_empty {
+        check.wrong(key, format_args!("`{place}` holds no certificate; name a PEM file of an authority"));
+    }
+    (!is_empty).then_some(path)
 }
 
 /// Keys that come over the network must come from whom they say: TLS, or this machine.

@@ -15,6 +15,10 @@ pub(crate) struct RawAuth {
     /// A member of the `aud` of its tokens.
     #[schemars(required, extend("examples" = ["shop"]))]
     pub(crate) audience: Option<String>,
+    /// The claim that has the roles, `realm_access.roles` for one within another: a list of texts, or of a
+    /// claim other than `roles` one text with spaces.
+    #[schemars(extend("default" = "roles", "examples" = ["realm_access.roles"]))]
+    pub(crate) roles: Option<String>,
     /// Where its keys come from: one of `generate`, `jwks`, `pem`, `hs256`.
     #[schemars(required)]
     pub(crate) keys: Option<RawKeys>,
@@ -32,6 +36,8 @@ pub(crate) struct RawKeys {
     /// A JSON Web Key Set of others: a file, or an `https://` address.
     #[schemars(extend("examples" = ["https://id.example.com/.well-known/jwks.json"]))]
     pub(crate) jwks: Option<String>,
+    /// Whose certificate the address in `jwks` must have, a PEM file. Not written: the web's roots.
+    pub(crate) ca: Option<String>,
     /// A PEM file: a public key, which verifies, or a private one (PKCS#8), which signs too.
     pub(crate) pem: Option<String>,
     /// What the key in `pem` is for: `EdDSA`, `RS256` or `ES256`.

@@ -110,3 +110,35 @@ fn only_a_key_that_signs_can_be_granted_for_signing() {
     let other = problems("{ pem = 'public.pem', alg = 'ES256' }");
     assert!(other[0].contains("its key is for EdDSA, not for ES256"), "{other:?}");
 }
+
+#[test]
+fn roles_and_the_authority_of_keys_are_checked() {
+    let main = |more: &str| format!("[auth.main]\nissuer = 'i'\naudience = 'a'\n{more}\n");
+    let keys = "keys = { jwks = 'https://id.example.com/jwks' }";
+    let settings =
+        loaded(&main(&format!("roles = 'realm_access.roles'\n{keys}")), &[]).manifest.issuers["main"].clone();
+    assert_eq!(settings.roles.to_string(), "realm_access.roles");
+    assert_eq!(loaded(&main(keys), &[]).manifest.issuers["main"].roles.to_string(), "roles");
+    check(
+        &main(&format!("roles = 'a..b'\n{keys}")),
+        &["5:9 auth.main.roles: `a..b` names no claim; write it like `roles` or `realm_access.roles`"],
+    );
+    check(
+        &main("keys = { generate = true, ca = 'ca.pem' }"),
+        &["5:32 auth.main.keys.ca: is only for an address in `jwks`; remove it"],
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let made = rcgen::generate_simple_self_signed(["id.example.com".to_owned()]).unwrap();
+    fs::write(folder.path().join("ca.pem"), made.cert.pem()).unwrap();
+    fs::write(folder.path().join("key.pem"), made.signing_key.serialize_pem()).unwrap();
+    let with = |ca: &str| {
+        let text = main(&format!("keys = {{ jwks = 'https://id.example.com/jwks', ca = '{ca}' }}"));
+        load(folder.path(), &format!("name = 's'\n{text}"), &[])
+    };
+    let KeySettings::Address { ca, .. } = with("ca.pem").unwrap().manifest.issuers["main"].keys.clone() else {
+        panic!()
+    };
+    assert!(ca.unwrap().ends_with("ca.pem"));
+    let found = with("key.pem").err().unwrap().to_string();
+    assert!(found.contains("auth.main.keys.ca: `key.pem` holds no certificate"), "{found}");
+}
