@@ -21,6 +21,7 @@ mod difference;
 mod digest;
 mod durable;
 mod history;
+mod ignored;
 mod sections;
 mod sources;
 
@@ -29,8 +30,9 @@ pub use builds::Builds;
 pub use difference::{Changes, Words, changes};
 pub use digest::Digest;
 pub use history::{Accepted, Entry, Histories, History, Outcome, Start};
+pub use ignored::Ignored;
 pub use sections::Sections;
-pub use sources::{Sources, changed_at};
+pub use sources::{Sources, changed_at, way_to};
 
 /// A component larger than this is refused unread.
 pub const SIZE_MAX_BYTES: u64 = 64 << 20;

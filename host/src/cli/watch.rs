@@ -9,7 +9,7 @@ use std::{
     io::Write,
     path::{Path, PathBuf},
     sync::Arc,
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use notify::RecommendedWatcher;
@@ -30,6 +30,9 @@ use manifest::{Manifest, ServiceSettings};
 /// So many builds in a row for nothing are enough: their files may have another name each time, or be an
 /// editor's too.
 const IDLE_MAX: u32 = 3;
+/// What is written this soon after a build may be what somebody has to say about it, such as a log that a
+/// program keeps of us.
+const ECHO: Duration = Duration::from_secs(1);
 
 /// What is watched, and what has changed; as long as this lives.
 pub(super) struct Watching {
@@ -86,10 +89,12 @@ impl Watching {
     async fn rebuild(&mut self, running: &Running, settings: &ServiceSettings, changed: Paths) {
         let mixed = Sources::of(&settings.component).mixed;
         let last = self.last.get(&settings.name).filter(|_| mixed);
-        let is_known =
-            |last: &Last, path| last.idle >= IDLE_MAX || (last.before.contains(path) && !last.edited.contains(path));
-        let echo = last.is_some_and(|last| changed.values().all(|at| *at <= last.ended));
-        if echo && last.is_some_and(|last| changed.keys().all(|path| is_known(last, path))) {
+        let is_known = |last: &Last, path: &PathBuf, at: SystemTime| match at <= last.ended {
+            true => last.idle >= IDLE_MAX || (last.before.contains(path) && !last.edited.contains(path)),
+            false => last.idle >= IDLE_MAX && last.before.contains(path),
+        };
+        let echo = last.is_some_and(|last| changed.values().all(|at| *at <= last.ended + ECHO));
+        if echo && last.is_some_and(|last| changed.iter().all(|(path, at)| is_known(last, path, *at))) {
             return;
         }
         let mut edited = last.map(|last| last.edited.clone()).unwrap_or_default();

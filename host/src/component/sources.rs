@@ -5,6 +5,7 @@
 //! lock file) is everybody's. Any other component belongs to the folder that it lies in.
 
 use std::{
+    collections::BTreeSet,
     fs,
     os::unix::fs::MetadataExt,
     path::{Component, Path, PathBuf},
@@ -13,6 +14,8 @@ use std::{
 
 /// Folders that may be watched for one workspace.
 const FOLDERS_MAX: usize = 1000;
+/// Links on the way to one file, as the kernel bounds them.
+const LINKS_MAX: usize = 40;
 
 /// The source of one component.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +46,10 @@ impl Sources {
         (self.root.clone(), folders.collect())
     }
 
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// Whether a change of `path` may change this component; `others` are those that it is built with.
     pub fn concern(&self, path: &Path, others: &[Self]) -> bool {
         if !path.starts_with(&self.root) || is_generated(path, &self.root) {
@@ -63,6 +70,38 @@ fn is_generated(path: &Path, root: &Path) -> bool {
     inside.components().any(generated)
 }
 
+/// A file, the links that lead to it, and where it is in the end: whoever changes one of them changes what is read.
+/// `file` is absolute.
+pub fn way_to(file: &Path) -> BTreeSet<PathBuf> {
+    let mut way = BTreeSet::from([file.to_owned()]);
+    let mut at = PathBuf::from("/");
+    let mut rest: Vec<PathBuf> = parts(file);
+    let mut links = 0;
+    while let Some(part) = rest.pop() {
+        let next = at.join(&part);
+        match fs::read_link(&next) {
+            Ok(target) if links < LINKS_MAX => {
+                links += 1;
+                way.insert(next);
+                rest.extend(parts(&target));
+            }
+            _ if part.as_os_str() == ".." => _ = at.pop(),
+            _ => at = next,
+        }
+    }
+    way.insert(at);
+    way
+}
+
+/// Of a path, the last one first.
+fn parts(path: &Path) -> Vec<PathBuf> {
+    path.components()
+        .rev()
+        .filter(|part| *part != Component::CurDir)
+        .map(|part| PathBuf::from(part.as_os_str()))
+        .collect()
+}
+
 /// When a file was last changed or moved here, by the file system's word, which is exact however late it is
 /// heard; one that is gone has changed its folder.
 pub fn changed_at(path: &Path) -> SystemTime {
@@ -76,7 +115,25 @@ pub fn changed_at(path: &Path) -> SystemTime {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::symlink;
+
     use super::*;
+
+    #[test]
+    fn the_way_to_a_mounted_file_has_every_link() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = place.path().canonicalize().unwrap();
+        fs::create_dir(folder.join("..first")).unwrap();
+        fs::write(folder.join("..first/shop.toml"), "").unwrap();
+        symlink("..first", folder.join("..data")).unwrap();
+        symlink("..data/shop.toml", folder.join("shop.toml")).unwrap();
+        let expected = ["shop.toml", "..data", "..first/shop.toml"].map(|name| folder.join(name));
+        assert_eq!(way_to(&folder.join("shop.toml")), BTreeSet::from(expected));
+        let plain = folder.join("..first/shop.toml");
+        assert_eq!(way_to(&plain), BTreeSet::from([plain]));
+        symlink("round", folder.join("round")).unwrap();
+        assert!(way_to(&folder.join("round")).contains(&folder.join("round")), "a circle ends");
+    }
 
     #[test]
     fn a_change_concerns_its_own_crate_or_everybody() {

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    os::unix::fs::symlink,
     path::Path,
     thread,
     time::{Duration, Instant},
@@ -11,7 +12,7 @@ use crate::{
     harness::{
         Connection, Host,
         admin::{build, wasm},
-        place, until, write_manifest,
+        archipel, place, until, write_manifest,
     },
     swap::version,
 };
@@ -156,4 +157,63 @@ fn what_a_build_has_started_ends_with_it_or_with_the_host() {
     });
     let _folder = host.stop();
     gone(&pid);
+}
+
+/// A service beside its manifest, built by a copy that is counted.
+const BESIDE: &str = "[services.one]\ncomponent = \"one.wasm\"\nbuild = \"echo built >> .builds; cp source one.wasm\"\n\
+                      [[routes]]\nhost = \"one.test\"\npath = \"/{*rest}\"\nservice = \"one\"\npublic = true\n";
+
+#[test]
+fn a_log_beside_the_manifest_and_what_git_ignores_start_no_build() {
+    let folder = place();
+    let path = folder.path().to_owned();
+    let source = |number: u32| fs::write(path.join("source"), build(&wasm("probe"), number)).unwrap();
+    source(1);
+    fs::write(path.join(".gitignore"), "dist/\n").unwrap();
+    fs::create_dir(path.join("dist")).unwrap();
+    let mut run = archipel();
+    run.arg("run").arg(write_manifest(&path, BESIDE)).arg("--watch");
+    // The harness reads what is written there by a pipe of its own.
+    let mut host = std::process::Command::new("/bin/sh");
+    host.args(["-c", "tail --pid=$$ -n +1 -f out.log & exec \"$0\" run manifest.toml --watch > out.log"]);
+    host.arg(run.get_program()).current_dir(&path);
+    fs::write(path.join("out.log"), "").unwrap();
+    let host = Host::spawned(host, folder).map_err(|failed| failed.errors).unwrap();
+    let mut last = live(&host, "one");
+    for number in 2..4 {
+        for _ in 0..20 {
+            live(&host, "one");
+            fs::write(path.join("dist/page.js"), number.to_string()).unwrap();
+        }
+        source(number);
+        last = until("it is live", || Some(live(&host, "one")).filter(|now| *now != last));
+    }
+    let log = fs::read_to_string(path.join("out.log")).unwrap();
+    assert!(log.matches("\"request\"").count() > 40, "each request is a line");
+    let builds = fs::read_to_string(path.join(".builds")).unwrap().lines().count();
+    // One save may be seen as two changes.
+    assert!((3..=5).contains(&builds), "{builds} builds");
+}
+
+#[test]
+fn a_manifest_that_is_a_link_is_followed_to_where_it_leads() {
+    let folder = place();
+    let mounted = folder.path().join("mounted");
+    let put = |name: &str, lines: &str| {
+        fs::create_dir_all(mounted.join(name)).unwrap();
+        write_manifest(&mounted.join(name), &crate::harness::probe(lines));
+    };
+    put("..first", "version = \"1.0.0\"");
+    symlink("..first", mounted.join("..data")).unwrap();
+    symlink("..data/manifest.toml", mounted.join("manifest.toml")).unwrap();
+    let mut run = archipel();
+    run.arg("run").arg(mounted.join("manifest.toml")).arg("--watch");
+    let host = Host::spawned(run, folder).map_err(|failed| failed.errors).unwrap();
+    // As a kubelet does it: beside, then in one step. Twice, for the second finds other links.
+    for (name, number) in [("..second", "2.0.0"), ("..third", "3.0.0")] {
+        put(name, &format!("version = \"{number}\""));
+        symlink(name, mounted.join("..data_tmp")).unwrap();
+        fs::rename(mounted.join("..data_tmp"), mounted.join("..data")).unwrap();
+        until("it is applied", || version(&host.get("/")).starts_with(number));
+    }
 }

@@ -14,7 +14,7 @@ use anyhow::Context;
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::Notify;
 
-use crate::component::{Sources, changed_at};
+use crate::component::{Ignored, Sources, changed_at, way_to};
 use manifest::Manifest;
 
 /// Editors write several files for one save.
@@ -51,15 +51,19 @@ impl What {
 
 /// Whose source is where.
 struct Plan {
+    /// Its files, and the links that lead to them.
     manifest: BTreeSet<PathBuf>,
     services: Vec<(Arc<str>, Sources)>,
+    /// What is nobody's although it is there.
+    ignored: Ignored,
 }
 
 impl Plan {
     fn of(manifest: &Manifest) -> Self {
         let built = manifest.services.values().filter(|settings| settings.build.is_some());
         let services = built.map(|settings| (settings.name.clone(), Sources::of(&settings.component))).collect();
-        Self { manifest: manifest.files.clone(), services }
+        let files = manifest.files.iter().flat_map(|file| way_to(file)).collect();
+        Self { manifest: files, services, ignored: Ignored::of(manifest) }
     }
 
     /// Folders to watch: those themselves, and those with all that is in them.
@@ -69,7 +73,7 @@ impl Plan {
         for (_, sources) in &self.services {
             let (root, folders) = sources.folders();
             alone.insert(root);
-            deep.extend(folders);
+            deep.extend(folders.into_iter().filter(|folder| !self.ignored.has(folder, sources.root())));
         }
         (alone, deep)
     }
@@ -115,6 +119,7 @@ impl Changed {
             what.manifest = true;
         } else {
             let concerned = plan.services.iter().filter(|(_, of)| of.concern(path, &sources));
+            let concerned = concerned.filter(|(_, of)| !plan.ignored.has(path, of.root()));
             let at = changed_at(path);
             concerned.for_each(|(name, _)| what.add(name, path, at));
         }
