@@ -7,10 +7,13 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{Parser, Subcommand};
+use clap::{
+    Parser, Subcommand,
+    error::{ContextKind, ContextValue},
+};
 use serde::Serialize;
 
-use self::admin::Admin;
+use self::{admin::Admin, table::table};
 
 mod admin;
 mod apply;
@@ -26,6 +29,7 @@ mod run;
 mod signals;
 mod status;
 mod swap;
+mod table;
 mod token;
 mod watch;
 
@@ -91,6 +95,7 @@ enum Command {
     /// Asks a health address and exits 0 or 1; for containers without curl.
     #[command(after_help = "Example:\n  archipel healthcheck http://127.0.0.1:3000/health/ready")]
     Healthcheck {
+        /// `http://` or `https://`; the certificate is not judged.
         #[arg(default_value = "http://127.0.0.1:3000/health/ready")]
         url: String,
         /// Seconds to go on asking until the answer is good.
@@ -106,7 +111,7 @@ enum Command {
 
     /// Makes a changed manifest the running one, whole or not at all, without losing a request.
     #[command(
-        after_help = "Example:\n  archipel apply manifests/shop.toml\n\nServices whose settings and component are the same are not touched. What takes effect with a restart\nonly (listeners, data, the place of a database) is left as it is and named.\nThe manifest is read here; its paths and includes start from the folder of the host's own."
+        after_help = "Example:\n  archipel apply manifests/shop.toml\n\nServices whose settings and component are the same are not touched. What takes effect with a restart\nonly (listeners, data, the place of a database) is left as it is and named.\nThe manifest is read here; its paths and includes start from the folder of the host's own.\nThe host is asked where the manifest's `admin.listen` says, if --admin does not say it."
     )]
     Apply {
         manifest: PathBuf,
@@ -151,11 +156,27 @@ enum Command {
     Schema,
 }
 
+/// What other programs call it.
+const MEANS_RUN: [&str; 5] = ["start", "serve", "server", "up", "launch"];
+
 impl Cli {
+    /// What was asked for. Help, and what is wrong about the line, is printed, and the process ends.
+    pub fn asked() -> Self {
+        Self::try_parse().unwrap_or_else(|mut error| {
+            let means_run =
+                |value: &ContextValue| matches!(value, ContextValue::String(word) if MEANS_RUN.contains(&&**word));
+            if error.get(ContextKind::InvalidSubcommand).is_some_and(means_run) {
+                error.insert(ContextKind::SuggestedSubcommand, ContextValue::Strings(vec!["run".to_owned()]));
+            }
+            error.exit()
+        })
+    }
+
     /// Runs the command; an error is printed by `main`.
     pub fn execute(self) -> anyhow::Result<ExitCode> {
         let terminal = io::stdout().is_terminal();
-        let output = Output { json: self.json || !terminal, red: terminal && run::colours() };
+        let width = terminal.then(table::width).flatten();
+        let output = Output { json: self.json || !terminal, red: terminal && run::colours(), width };
         match self.command {
             Command::Run { .. } if init::is_first() => init::run(),
             Command::Run { manifest, ceiling, watch, audit } => {
@@ -184,6 +205,8 @@ struct Output {
     json: bool,
     /// Whether an alarm may be red.
     red: bool,
+    /// Of the terminal, in characters.
+    width: Option<usize>,
 }
 
 /// What alarms: a service that may reach everything, in the words of its permissions and of its warning.
@@ -192,18 +215,12 @@ const ALARMS: [&str; 2] = ["net: everything", "reaches everything"];
 impl Output {
     /// One JSON document.
     fn document(self, document: &impl Serialize) -> anyhow::Result<()> {
-        let mut stdout = io::stdout().lock();
-        serde_json::to_writer_pretty(&mut stdout, document)?;
-        writeln!(stdout)?;
-        Ok(())
+        self.text(&(serde_json::to_string_pretty(document)? + "\n"))
     }
 
     /// One JSON line of a stream.
     fn line(self, document: &impl Serialize) -> anyhow::Result<()> {
-        let mut stdout = io::stdout().lock();
-        serde_json::to_writer(&mut stdout, document)?;
-        writeln!(stdout)?;
-        Ok(())
+        self.text(&(serde_json::to_string(document)? + "\n"))
     }
 
     /// `text` with what alarms in red.
@@ -214,10 +231,15 @@ impl Output {
         ALARMS.iter().fold(text, |text, alarm| text.replace(alarm, &format!("\x1b[31m{alarm}\x1b[0m")))
     }
 
-    /// Text for a person.
+    /// Text for a person. A reader that has seen enough (`| head`) is no failure.
     fn text(self, text: &str) -> anyhow::Result<()> {
-        io::stdout().lock().write_all(text.as_bytes())?;
-        Ok(())
+        let mut stdout = io::stdout().lock();
+        match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                Err(anyhow::Error::new(error).context("cannot write to standard output"))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -226,29 +248,13 @@ fn list(value: &serde_json::Value) -> impl Iterator<Item = &serde_json::Value> {
     value.as_array().into_iter().flatten()
 }
 
-/// Rows of equal length as aligned columns, the first row underlined by its own width.
-fn table(rows: &[Vec<String>]) -> String {
-    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |column: usize| {
-        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..columns).map(width).collect();
-    let mut text = String::new();
-    for row in rows {
-        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
-        text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
-        text.push('\n');
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn what_alarms_is_red_where_there_are_colours_and_nowhere_else() {
-        let text = |red| Output { json: false, red }.alarmed("a  net: everything\n".to_owned());
+        let text = |red| Output { json: false, red, width: None }.alarmed("a  net: everything\n".to_owned());
         assert_eq!(text(true), "a  \x1b[31mnet: everything\x1b[0m\n");
         assert_eq!(text(false), "a  net: everything\n");
     }

@@ -6,8 +6,6 @@
 
 use std::{io::Write, process::ExitCode};
 
-use clap::Parser;
-
 mod admin;
 mod capability;
 mod cli;
@@ -27,7 +25,7 @@ mod telemetry;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    match cli::Cli::parse().execute() {
+    match cli::Cli::asked().execute() {
         Ok(code) => code,
         Err(error) => {
             // Nothing is left to tell when standard error is gone.

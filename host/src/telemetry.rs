@@ -7,7 +7,7 @@
 
 use std::io::{self, IsTerminal};
 
-use tracing::{Level, Metadata, Subscriber, subscriber::set_global_default};
+use tracing::{Level, Metadata, Subscriber, level_filters::LevelFilter, subscriber::set_global_default};
 use tracing_subscriber::{EnvFilter, filter::filter_fn, fmt, layer::SubscriberExt};
 
 pub mod counts;
@@ -35,9 +35,13 @@ pub struct Telemetry {
 /// # Errors
 /// When `filter` cannot be understood, or logging has been started already.
 pub fn start(filter: &str, colours: bool) -> Result<Telemetry, anyhow::Error> {
-    let filter = EnvFilter::try_new(filter).map_err(|error| {
-        anyhow::anyhow!("ARCHIPEL_LOG is `{filter}`: {error}; write `info` or `info,gateway=debug`")
-    })?;
+    let refused = |reason: &dyn std::fmt::Display| {
+        anyhow::anyhow!("ARCHIPEL_LOG is `{filter}`: {reason}; write `info` or `info,gateway=debug`")
+    };
+    if let Some(word) = no_level(filter) {
+        return Err(refused(&format_args!("`{word}` is no level: there are error, warn, info, debug, trace and off")));
+    }
+    let filter = EnvFilter::try_new(filter).map_err(|error| refused(&error))?;
     let stdout = io::stdout();
     let terminal = stdout.is_terminal();
     let (writer, flush) = Lines::to(stdout)?;
@@ -49,6 +53,12 @@ pub fn start(filter: &str, colours: bool) -> Result<Telemetry, anyhow::Error> {
         listen(registry.with(fmt::layer().event_format(json::Lines).with_ansi(false).with_writer(writer)))?;
     }
     Ok(Telemetry { lost, _writer: flush })
+}
+
+/// A word that stands alone and is no level: the filter would take it for the name of a part that speaks.
+fn no_level(filter: &str) -> Option<&str> {
+    let words = filter.split(',').map(str::trim).filter(|part| !part.is_empty() && !part.contains(['=', '[']));
+    words.into_iter().find(|word| word.parse::<LevelFilter>().is_err())
 }
 
 /// Only what speaks `tracing` is heard: of the libraries that use `log`, the PostgreSQL client
@@ -87,6 +97,12 @@ mod tests {
         assert!(told(|| tracing::warn!(target: "h2::server", "a warning")));
         assert!(!told(|| tracing::info!(target: "h2::server", "theirs")));
         assert!(!told(|| tracing::trace!(target: "gatewayish", "theirs")));
+    }
+
+    #[test]
+    fn a_word_alone_must_be_a_level() {
+        assert_eq!((no_level("info"), no_level("WARN,gateway=debug"), no_level("")), (None, None, None));
+        assert_eq!((no_level("verbose"), no_level("info, loud")), (Some("verbose"), Some("loud")));
     }
 
     struct Lines(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);

@@ -6,7 +6,7 @@
 use std::{
     fs,
     io::IsTerminal,
-    net::IpAddr,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -18,6 +18,7 @@ use http::{Method, Request, StatusCode, header, uri::Authority};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::rt::TokioIo;
 use indicatif::{ProgressBar, ProgressStyle};
+use serde::Deserialize;
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -33,11 +34,25 @@ const TOKEN_FILE: &str = ".archipel/admin-token";
 /// How to reach the host; the same for every command that talks to one.
 #[derive(Debug, Args)]
 pub(super) struct Admin {
-    /// The host's admin address.
-    #[arg(long = "admin", value_name = "URL", env = "ARCHIPEL_ADMIN", default_value = "http://127.0.0.1:3900")]
-    url: String,
+    /// The host's admin address [default: http://127.0.0.1:3900].
+    #[arg(long = "admin", value_name = "URL", env = "ARCHIPEL_ADMIN")]
+    url: Option<String>,
     #[command(flatten)]
     files: secured::Files,
+}
+
+const DEFAULT_URL: &str = "http://127.0.0.1:3900";
+
+/// The admin address that a manifest's own text names, as this machine reaches it.
+#[derive(Deserialize)]
+struct Listening {
+    admin: Option<AdminTable>,
+}
+
+#[derive(Deserialize)]
+struct AdminTable {
+    listen: Option<SocketAddr>,
+    tls: Option<toml::Table>,
 }
 
 /// What a request carries.
@@ -56,6 +71,16 @@ pub(super) struct Answer {
 }
 
 impl Admin {
+    /// The same, with the address of the manifest where the user names none.
+    pub(super) fn or_of(&self, manifest: &Path) -> Self {
+        let named = || fs::read_to_string(manifest).ok().and_then(|text| named_by(&text));
+        Self { url: self.url.clone().or_else(named), files: self.files.clone() }
+    }
+
+    fn url(&self) -> &str {
+        self.url.as_deref().unwrap_or(DEFAULT_URL)
+    }
+
     pub(super) fn get(&self, path: &str) -> anyhow::Result<Answer> {
         self.call(Method::GET, path, None, "")
     }
@@ -68,7 +93,8 @@ impl Admin {
         for token in self.tokens()? {
             let asked = self.ask(&method, path, body.clone(), &token);
             let asked = runtime.block_on(async { tokio::time::timeout(ANSWER_TIMEOUT, asked).await });
-            let asked = asked.with_context(|| format!("`{}` did not answer within {ANSWER_TIMEOUT:?}", self.url))??;
+            let asked =
+                asked.with_context(|| format!("`{}` did not answer within {ANSWER_TIMEOUT:?}", self.url()))??;
             let refused = asked.status == StatusCode::UNAUTHORIZED;
             answer = Some(asked);
             if !refused {
@@ -101,13 +127,13 @@ impl Admin {
 
     /// Whether the address is one of this machine alone.
     fn is_here(&self) -> bool {
-        let uri = self.url.parse::<http::Uri>().ok();
+        let uri = self.url().parse::<http::Uri>().ok();
         let host = uri.as_ref().and_then(http::Uri::host).unwrap_or_default().trim_matches(['[', ']']);
         host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
     }
 
     async fn ask(&self, method: &Method, path: &str, body: Option<Body>, token: &str) -> anyhow::Result<Answer> {
-        let url = &self.url;
+        let url = self.url();
         let uri: http::Uri = url.parse().with_context(|| format!("`{url}` is no URL"))?;
         let (encrypted, authority) = match (uri.scheme_str(), uri.authority()) {
             (Some("http"), Some(authority)) => (false, authority),
@@ -154,6 +180,20 @@ impl Admin {
         })?;
         Ok(Answer { status, document })
     }
+}
+
+/// The rest of the text is the host's to judge.
+fn named_by(manifest: &str) -> Option<String> {
+    let admin = toml::from_str::<Listening>(manifest).ok()?.admin?;
+    let mut address = admin.listen?;
+    match address {
+        _ if address.port() == 0 => return None,
+        SocketAddr::V4(all) if all.ip().is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        SocketAddr::V6(all) if all.ip().is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    let scheme = if admin.tls.is_some() { "https" } else { "http" };
+    Some(format!("{scheme}://{address}"))
 }
 
 impl Answer {
@@ -215,4 +255,18 @@ fn spinner(doing: &str) -> ProgressBar {
     let spinner = ProgressBar::new_spinner().with_style(style).with_message(doing.to_owned());
     spinner.enable_steady_tick(Duration::from_millis(100));
     spinner
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manifest_names_the_address_that_this_machine_reaches() {
+        let named = |listen: &str| named_by(&format!("name = \"shop\"\n[admin]\nlisten = \"{listen}\"\n"));
+        assert_eq!(named("127.0.0.1:4900").as_deref(), Some("http://127.0.0.1:4900"));
+        assert_eq!(named("0.0.0.0:4900").as_deref(), Some("http://127.0.0.1:4900"));
+        assert_eq!(named("[::]:4900").as_deref(), Some("http://[::1]:4900"));
+        assert_eq!((named("127.0.0.1:0"), named("nonsense"), named_by("name = \"shop\"")), (None, None, None));
+    }
 }

@@ -13,7 +13,7 @@ use super::{
 
 pub(super) fn apply(file: &Path, admin: &Admin, output: Output) -> anyhow::Result<ExitCode> {
     let doing = format!("applying {}: check, compile, start, smoke requests", file.display());
-    let done = admin.call(Method::POST, "/v1/apply", Some(manifest(file)?), &doing)?.data()?;
+    let done = admin.or_of(file).call(Method::POST, "/v1/apply", Some(manifest(file)?), &doing)?.data()?;
     if output.json {
         output.document(&done)?;
         return Ok(ExitCode::SUCCESS);

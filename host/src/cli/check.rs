@@ -9,7 +9,7 @@ use crate::{
     component::{Component, Ungranted},
     engine,
 };
-use document::problem::{Problem, Problems};
+use document::problem::{Problem, Problems, chain};
 use grant::{Grants, Permissions};
 use manifest::{Loaded, Manifest, ServiceSettings};
 
@@ -84,7 +84,7 @@ fn component_problems(
     let component = component.and_then(|component| component.check_handler(&service.component).map(|()| component));
     let component = match component {
         Ok(component) => component,
-        Err(error) => return vec![loaded.problem(&key("component"), error)],
+        Err(error) => return vec![loaded.problem(&key("component"), chain(&error))],
     };
     let ungranted = component.ungranted(&service.grants, !service.env.is_empty());
     if !ungranted.is_empty() {

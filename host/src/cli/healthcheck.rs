@@ -1,23 +1,37 @@
-//! `archipel healthcheck`.
+//! `archipel healthcheck`: asks whether a host answers, and not who it is.
+//!
+//! Nothing secret is sent and one number is read, so a certificate is not judged: it names the host that
+//! clients ask for, and a probe asks an address of its own machine.
 
 use std::{
     io::{Read, Write},
-    net::{TcpStream, ToSocketAddrs},
+    net::{SocketAddr, TcpStream, ToSocketAddrs},
     process::ExitCode,
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, bail};
+use rustls::{ClientConfig, ClientConnection, StreamOwned, crypto::ring};
+
+mod unjudged;
+
+use unjudged::Unjudged;
 
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(50);
+/// Of a name; more are not tried.
+const ADDRESSES_MAX: usize = 8;
+/// `HTTP/1.1 200`.
+const STATUS_LINE_BYTES: usize = 12;
 
 /// Asks `url` until it answers 2xx, for at most `wait`; at least once.
 pub(super) fn ask(url: &str, wait: Duration) -> anyhow::Result<ExitCode> {
+    let target = Target::of(url)?;
     let until = Instant::now() + wait;
     loop {
-        let outcome = once(url);
+        let outcome = target.ask();
         match outcome {
             Ok(()) => return Ok(ExitCode::SUCCESS),
             Err(error) if Instant::now() >= until => return Err(error),
@@ -26,25 +40,75 @@ pub(super) fn ask(url: &str, wait: Duration) -> anyhow::Result<ExitCode> {
     }
 }
 
-fn once(url: &str) -> anyhow::Result<()> {
-    let uri: http::Uri = url.parse().with_context(|| format!("`{url}` is no URL"))?;
-    let (Some("http"), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
-        bail!("`{url}` must be an http:// URL, such as http://127.0.0.1:3000/health/ready");
-    };
-    let address = (authority.host().trim_matches(['[', ']']), authority.port_u16().unwrap_or(80));
-    let address = address.to_socket_addrs().ok().and_then(|mut all| all.next());
-    let address = address.with_context(|| format!("cannot find the host of `{url}`"))?;
-    let mut stream = TcpStream::connect_timeout(&address, ANSWER_TIMEOUT)
-        .with_context(|| format!("nothing answers at `{url}`; is `archipel run` running?"))?;
-    stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
-    stream.set_write_timeout(Some(ANSWER_TIMEOUT))?;
-    let path = uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
-    write!(stream, "GET {path} HTTP/1.1\r\nhost: {authority}\r\nconnection: close\r\n\r\n")?;
-    let mut head = Vec::new();
-    stream.take(64 << 10).read_to_end(&mut head).with_context(|| format!("`{url}` gave no answer"))?;
-    let status = head.get(9..12).and_then(|digits| std::str::from_utf8(digits).ok()).unwrap_or("nothing");
-    match status.starts_with('2') {
-        true => Ok(()),
-        false => bail!("`{url}` answered {status}"),
+struct Target<'a> {
+    url: &'a str,
+    authority: http::uri::Authority,
+    path: String,
+    secure: bool,
+}
+
+impl<'a> Target<'a> {
+    fn of(url: &'a str) -> anyhow::Result<Self> {
+        let uri: http::Uri = url.parse().with_context(|| format!("`{url}` is no URL"))?;
+        let (secure, authority) = match (uri.scheme_str(), uri.authority()) {
+            (Some("http"), Some(authority)) => (false, authority.clone()),
+            (Some("https"), Some(authority)) => (true, authority.clone()),
+            _ => bail!("`{url}` must be an http:// or https:// URL, such as http://127.0.0.1:3000/health/ready"),
+        };
+        let path = uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str).to_owned();
+        Ok(Self { url, authority, path, secure })
+    }
+
+    fn host(&self) -> &str {
+        self.authority.host().trim_matches(['[', ']'])
+    }
+
+    /// Asks each address of the name until one answers well.
+    fn ask(&self) -> anyhow::Result<()> {
+        let port = self.authority.port_u16().unwrap_or(if self.secure { 443 } else { 80 });
+        let found = (self.host(), port).to_socket_addrs();
+        let mut last = anyhow::anyhow!("cannot find the host of `{}`", self.url);
+        for address in found.into_iter().flatten().take(ADDRESSES_MAX) {
+            match self.ask_at(address) {
+                Ok(()) => return Ok(()),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    fn ask_at(&self, address: SocketAddr) -> anyhow::Result<()> {
+        let url = self.url;
+        let stream = TcpStream::connect_timeout(&address, ANSWER_TIMEOUT)
+            .with_context(|| format!("nothing answers at `{url}`; is `archipel run` running?"))?;
+        stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
+        stream.set_write_timeout(Some(ANSWER_TIMEOUT))?;
+        let status = match self.secure {
+            true => self.status_of(StreamOwned::new(self.session()?, stream)),
+            false => self.status_of(stream),
+        };
+        let status = status.with_context(|| format!("`{url}` gave no answer"))?;
+        let status = std::str::from_utf8(&status[STATUS_LINE_BYTES - 3..]).unwrap_or("nothing");
+        match status.starts_with('2') {
+            true => Ok(()),
+            false => bail!("`{url}` answered {status}"),
+        }
+    }
+
+    fn status_of(&self, mut stream: impl Read + Write) -> std::io::Result<[u8; STATUS_LINE_BYTES]> {
+        let (path, authority) = (&self.path, &self.authority);
+        write!(stream, "GET {path} HTTP/1.1\r\nhost: {authority}\r\nconnection: close\r\n\r\n")?;
+        stream.flush()?;
+        let mut status = [0; STATUS_LINE_BYTES];
+        stream.read_exact(&mut status)?;
+        Ok(status)
+    }
+
+    fn session(&self) -> anyhow::Result<ClientConnection> {
+        let provider = Arc::new(ring::default_provider());
+        let config = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
+        let config = config.dangerous().with_custom_certificate_verifier(Arc::new(Unjudged(provider)));
+        let name = self.host().to_owned().try_into().with_context(|| format!("`{}` names no host", self.url))?;
+        Ok(ClientConnection::new(Arc::new(config.with_no_client_auth()), name)?)
     }
 }

@@ -1,6 +1,7 @@
 //! `archipel run`: start, say what runs, log, and stop in order at a signal.
 
 use std::{
+    io::Write,
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
@@ -12,6 +13,7 @@ use super::{
     check::refused,
     progress::Progress,
     signals::Signals,
+    table::within,
     watch::{Watching, build_missing},
 };
 use crate::{
@@ -156,7 +158,10 @@ async fn live(
 /// Says that it is ready, and builds what is edited where that is wanted; ends only when it cannot.
 async fn serving(running: &Running, watching: bool, output: Output) -> anyhow::Result<()> {
     let watching = if watching { Some(Watching::start(running)?) } else { None };
-    print(&running.report(), output)?;
+    if let Err(error) = print(&running.report(), output) {
+        // What is served does not depend on who reads this.
+        let _ = writeln!(std::io::stderr(), "{error:#}; the host runs");
+    }
     match watching {
         Some(watching) => watching.run(running).await,
         None => std::future::pending().await,
@@ -187,7 +192,10 @@ fn print(report: &Report, output: Output) -> anyhow::Result<()> {
     if let Some(file) = &report.admin_token {
         text.push_str(&format!("  token of the admin API: {}\n\n", file.display()));
     }
-    output.alarmed(super::table(&rows)).lines().for_each(|line| text.push_str(&format!("  {line}\n")));
+    output
+        .alarmed(within(&rows, output.width.map(|width| width.saturating_sub(2))))
+        .lines()
+        .for_each(|line| text.push_str(&format!("  {line}\n")));
     for service in report.services.iter().filter(|service| !service.cut.is_empty()) {
         text.push_str(&format!(
             "\n  cut from {} by the operator's ceiling: {}\n",

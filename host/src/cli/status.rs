@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use serde_json::Value;
 
-use super::{Output, admin::Admin, list, table};
+use super::{Output, admin::Admin, list, table::within};
 
 pub(super) fn status(admin: &Admin, output: Output) -> anyhow::Result<ExitCode> {
     let status = admin.get("/v1/status")?.data()?;
@@ -75,7 +75,9 @@ pub(super) fn status(admin: &Admin, output: Output) -> anyhow::Result<ExitCode> 
     let restart =
         accepted.chain(cut).chain(ungranted).chain(unused).chain(ramps).chain(certificates).collect::<String>()
             + &restart;
-    output.text(&format!("{name}, up for {uptime} s\n\n{}{restart}", output.alarmed(table(&rows))))?;
+    output.text(&format!("{name}, up for {uptime} s
+
+{}{restart}", output.alarmed(within(&rows, output.width))))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -114,7 +116,7 @@ pub(super) fn versions(service: &str, admin: &Admin, output: Output) -> anyhow::
         row.push(reason);
         row
     }));
-    output.text(&table(&rows))?;
+    output.text(&within(&rows, output.width))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -145,7 +145,7 @@ fn sign(
     let token = Issuer::open(name, settings, data)?.sign_now(subject, roles, ttl)?;
     match document {
         Some(output) => output.document(&json!({ "token": token, "expiresIn": ttl.as_secs() })),
-        None => Output { json: false, red: false }.text(&format!("{token}\n")),
+        None => Output { json: false, red: false, width: None }.text(&format!("{token}\n")),
     }
 }
 

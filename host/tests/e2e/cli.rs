@@ -4,7 +4,7 @@ use std::{fs, net::TcpListener, path::Path};
 
 use serde_json::{Value, json};
 
-use crate::harness::{Command, Host, archipel, components, write_manifest};
+use crate::harness::{Command, Host, archipel, components, until, write_manifest};
 
 fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
@@ -148,7 +148,93 @@ fn healthcheck_exits_0_for_a_healthy_host_and_1_for_anything_else() {
     assert!(missing.contains("answered 404"), "{missing}");
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     assert!(Command::new(&["healthcheck", &ready(closed)]).refused().contains("is `archipel run` running?"));
-    assert!(Command::new(&["healthcheck", "https://127.0.0.1/"]).refused().contains("must be an http:// URL"));
+    assert!(
+        Command::new(&["healthcheck", "ftp://127.0.0.1/"]).refused().contains("must be an http:// or https:// URL")
+    );
+    // `localhost` is ::1 first on most systems, where nothing listens.
+    let by_name = format!("http://localhost:{}/health/ready", host.gateway.port());
+    assert_eq!(Command::new(&["healthcheck", &by_name]).done().code, 0);
+}
+
+/// A port that was free a moment ago.
+fn free() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+#[test]
+fn a_reader_that_leaves_is_no_failure_and_a_full_disk_stops_no_host() {
+    let left = archipel().arg("schema").spawn().map(|mut child| {
+        drop(child.stdout.take());
+        child.wait_with_output().unwrap()
+    });
+    let left = left.unwrap();
+    assert_eq!((left.status.code(), left.stderr.as_slice()), (Some(0), &b""[..]));
+    let full = |command: &mut std::process::Command| {
+        command.stdout(fs::OpenOptions::new().write(true).open("/dev/full").unwrap()).spawn().unwrap()
+    };
+    let refused = full(archipel().arg("schema")).wait_with_output().unwrap();
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("cannot write to standard output"));
+
+    for closed in [false, true] {
+        let (folder, port) = (crate::harness::place(), free());
+        let rest = format!("[gateway]\nlisten = \"127.0.0.1:{port}\"\n{}", crate::harness::probe(""));
+        let manifest = write_manifest(folder.path(), &rest);
+        let mut child = match closed {
+            true => std::process::Command::new("/bin/sh")
+                .args(["-c", "exec \"$0\" run \"$1\" >&- 2>&-"])
+                .arg(archipel().get_program())
+                .arg(manifest)
+                .spawn()
+                .unwrap(),
+            false => full(archipel().arg("run").arg(manifest)),
+        };
+        until("it serves", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
+        let address = ([127, 0, 0, 1], port).into();
+        assert_eq!(crate::harness::exchange(address, "GET", "/", &[], b"").status, 200, "closed: {closed}");
+        assert!(std::process::Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
+        assert!(crate::harness::wait(&mut child).success());
+    }
+}
+
+#[test]
+fn what_other_programs_call_run_is_answered_with_run_and_a_level_that_is_none_is_refused() {
+    for word in ["start", "serve"] {
+        let done = Command::new(&[word, "manifest.toml"]).done();
+        assert_eq!((done.code, done.errors.contains("'run'")), (2, true), "{}", done.errors);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let manifest = write_manifest(folder.path(), &crate::harness::probe(""));
+    let run = Command::with(&["run", manifest.to_str().unwrap()], &[("ARCHIPEL_LOG", "verbose")]);
+    let refused = run.refused();
+    assert!(refused.contains("`verbose` is no level") && refused.contains("info,gateway=debug"), "{refused}");
+}
+
+#[test]
+fn apply_asks_the_host_where_its_manifest_says() {
+    let (folder, port) = (crate::harness::place(), free());
+    let rest = crate::harness::probe("");
+    let file = write_manifest(folder.path(), &rest);
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(
+        &file,
+        text.replace("[admin]\nlisten = \"127.0.0.1:0\"", &format!("[admin]\nlisten = \"127.0.0.1:{port}\"")),
+    )
+    .unwrap();
+    let mut run = archipel();
+    run.arg("run").arg(&file);
+    let host = Host::spawned(run, folder).map_err(|failed| failed.errors).unwrap();
+    assert_eq!(host.admin.port(), port);
+    let applied = Command::with(&["apply", file.to_str().unwrap()], &[("ARCHIPEL_ADMIN_TOKEN", &host.admin_token())]);
+    assert_eq!(applied.json()["services"][0]["name"], "probe");
+}
+
+#[test]
+fn check_says_why_a_component_cannot_be_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let manifest = write_manifest(folder.path(), "[services.a]\ncomponent = \"/proc/self/mem\"\n");
+    let refused = Command::new(&["check", manifest.to_str().unwrap()]).refused();
+    assert!(refused.contains("cannot read component `/proc/self/mem`: Input/output error"), "{refused}");
 }
 
 #[test]

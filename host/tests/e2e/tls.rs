@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream, rustls};
 
 use crate::harness::{
-    Host,
+    Command, Host,
     h2::{Client, runtime, whole},
     probe,
 };
@@ -38,6 +38,17 @@ impl Secured {
         let tcp = TcpStream::connect(self.host.gateway).await?;
         TlsConnector::from(Arc::new(config)).connect(ServerName::try_from("localhost").unwrap(), tcp).await
     }
+}
+
+#[test]
+fn a_probe_asks_by_https_whatever_name_the_certificate_has() {
+    let secured = secured();
+    for name in ["localhost", "127.0.0.1"] {
+        let url = format!("https://{name}:{}/health/ready", secured.host.gateway.port());
+        assert_eq!(Command::new(&["healthcheck", &url]).done().code, 0, "{url}");
+    }
+    let plain = format!("http://{}/health/ready", secured.host.gateway);
+    assert!(Command::new(&["healthcheck", &plain]).refused().contains("gave no answer"));
 }
 
 #[test]

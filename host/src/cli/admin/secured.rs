@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 /// The files for `https://`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(super) struct Files {
     /// Whose certificates are believed at an https:// admin address, a PEM file; else the web's.
     #[arg(long = "admin-ca", value_name = "FILE", env = "ARCHIPEL_ADMIN_CA")]
