@@ -77,8 +77,8 @@ impl Audit {
         drop(used);
         let lacks = grants.written.lacking(&new);
         for (line, word) in lacks.lines().into_iter().zip(lacks.kinds()) {
+            let target = Permissions::needs(&line).map_or_else(|_| word.to_owned(), |one| one.words().join(", "));
             let fix = Fix::add(line, grants.word(false));
-            let target = lacks.words().join(", ");
             let rule = format!("`{word}` does not cover it; let through, for this is an audit");
             (self.tell)(&Denied { service: grants.service.clone(), target, rule, fix });
         }
@@ -127,5 +127,25 @@ impl Grants {
             audit.note(self, &need());
         }
         Granted(value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::grants;
+
+    #[test]
+    fn an_audit_tells_each_kind_with_its_own_words() {
+        static TOLD: Mutex<Vec<(String, String)>> = Mutex::new(Vec::new());
+        let tell: fn(&Denied) = |denied| {
+            TOLD.lock().unwrap().push((denied.target.clone(), denied.fix.line().unwrap_or_default().to_owned()))
+        };
+        let needs = Permissions::needs("call = [\"users\"]\nnet = [\"a.example:443\"]").unwrap();
+        Audit::new(tell).note(&grants("orders", ""), &needs);
+        let mut told = TOLD.lock().unwrap().clone();
+        told.sort();
+        let expected = [("call users", "call = [\"users\"]"), ("net a.example:443", "net = [\"a.example:443\"]")];
+        assert_eq!(told, expected.map(|(target, line)| (target.to_owned(), line.to_owned())));
     }
 }

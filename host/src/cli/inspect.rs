@@ -76,7 +76,9 @@ impl Inspection {
             vec!["wasi:http".into(), self.wasi.clone()],
             vec!["language".into(), self.language.clone().unwrap_or_else(|| "not recorded".into())],
         ];
-        rows.extend(self.exports.iter().map(|export| vec!["exports".into(), export.clone()]));
+        // A name without a package is for the tools that made it, such as `exports` of Python's.
+        let packaged = self.exports.iter().filter(|export| export.contains(':'));
+        rows.extend(packaged.map(|export| vec!["exports".into(), export.clone()]));
         rows.extend(
             self.imports.iter().map(|import| vec!["imports".into(), import.interface.clone(), import.grant.clone()]),
         );

@@ -22,8 +22,9 @@ impl Sections {
     /// Walks the whole file, nested modules too, so that a truncated one is found out.
     pub fn read(bytes: &[u8]) -> Result<Self, BinaryReaderError> {
         let mut found = Self::default();
-        // The language of a component is what its outermost section says: inside are engines and adapters.
-        let (mut depth, mut languages) = (0_usize, Vec::new());
+        // The language of a component is what its outermost section says: inside are engines and adapters. Where it
+        // says nothing, a module inside may, but not of a component that an engine's memory was put into.
+        let (mut depth, mut languages, mut is_engine) = (0_usize, Vec::new(), false);
         for payload in Parser::new(0).parse_all(bytes) {
             match payload? {
                 Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
@@ -32,6 +33,7 @@ impl Sections {
                     found.take(section.name(), section.data());
                     if section.name() == "producers" {
                         languages.extend(language(section.data()).map(|language| (depth, language)));
+                        is_engine |= depth == 0 && tools(section.data()).any(|tool| tool == INITIALISED);
                     }
                 }
                 Payload::ComponentImportSection(section) if depth == 0 => {
@@ -47,6 +49,7 @@ impl Sections {
                 _ => {}
             }
         }
+        languages.retain(|(depth, _)| *depth == 0 || !is_engine);
         found.language = languages.into_iter().min_by_key(|(depth, _)| *depth).map(|(_, language)| language);
         Ok(found)
     }
@@ -67,15 +70,22 @@ impl Sections {
     }
 }
 
+/// Runs an interpreter ahead of time and keeps its memory: the modules inside are the interpreter's.
+const INITIALISED: &str = "component-init-transform";
+
 fn language(data: &[u8]) -> Option<String> {
-    let reader = wasmparser::BinaryReader::new(data, 0);
-    let fields = wasmparser::ProducersSectionReader::new(reader).ok()?;
-    for field in fields {
-        let field = field.ok()?;
-        if field.name == "language" {
-            let value = field.values.into_iter().next()?.ok()?;
-            return Some(format!("{} {}", value.name, value.version).trim().to_owned());
-        }
-    }
-    None
+    let (name, version) = values(data, "language").next()?;
+    Some(format!("{name} {version}").trim().to_owned())
+}
+
+/// What it was made with.
+fn tools(data: &[u8]) -> impl Iterator<Item = &str> {
+    values(data, "processed-by").map(|(name, _)| name)
+}
+
+/// Names and versions in one field of a section of producers, as far as it can be read.
+fn values<'a>(data: &'a [u8], of: &'static str) -> impl Iterator<Item = (&'a str, &'a str)> {
+    let fields = wasmparser::ProducersSectionReader::new(wasmparser::BinaryReader::new(data, 0));
+    let fields = fields.into_iter().flatten().flatten().filter(move |field| field.name == of);
+    fields.flat_map(|field| field.values.into_iter().flatten()).map(|value| (value.name, value.version))
 }

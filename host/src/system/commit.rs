@@ -94,9 +94,11 @@ impl System {
     }
 }
 
-/// As loud as the log can: on a terminal an error is red.
+/// As loud as the log can: on a terminal an error is red. An audit, which lets everything through, has been told.
 pub(super) fn tell_unrestricted(manifest: &Manifest) {
-    for service in manifest.services.values().filter(|service| service.grants.is_unrestricted()) {
+    let is_written = |service: &&ServiceSettings| service.grants.written().net.is_everything();
+    let alarming = manifest.services.values().filter(|service| service.grants.is_unrestricted());
+    for service in alarming.filter(is_written) {
         tracing::error!(service = %service.name, unrestricted = true, "a service may reach everything (`net = true`), this machine and its neighbours too; for development only");
     }
 }

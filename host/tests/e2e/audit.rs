@@ -35,6 +35,7 @@ fn an_audit_lets_through_and_its_manifest_is_enough_for_the_same_requests() {
     let log = host.log.ended();
     assert_eq!(log.matches("would be denied").count(), 1, "each is told once: {log}");
     let least = format!("[services.dialler.permissions]\n{allow}\n");
+    assert!(!log.contains("may reach everything"), "the audit itself was told: {log}");
     assert!(log.contains(&least) && !log.contains("passwords = true"), "{log}");
 
     let host = Host::running(&service(&allow));

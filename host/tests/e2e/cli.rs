@@ -92,8 +92,17 @@ fn inspect_says_what_a_component_is_and_needs() {
     let folder = tempfile::tempdir().unwrap();
     let recorded = folder.path().join("recorded.wasm");
     fs::write(&recorded, b"\0asm\x0d\0\x01\0\0\x1f\x09producers\x01\x08language\x01\x04Rust\x041.95").unwrap();
-    let recorded = Command::new(&["inspect", recorded.to_str().unwrap()]).json();
-    assert_eq!((&recorded["language"], &recorded["runnable"]), (&json!("Rust 1.95"), &json!(false)));
+    let found = Command::new(&["inspect", recorded.to_str().unwrap()]).json();
+    assert_eq!((&found["language"], &found["runnable"]), (&json!("Rust 1.95"), &json!(false)));
+    // One that was made of an interpreter's memory: the language inside is the interpreter's.
+    let made = b"\0asm\x0d\0\x01\0\0\x38\x09producers\x01\x0cprocessed-by\x01\x18component-init-transform\x050.2.0";
+    let interpreter = b"\0asm\x01\0\0\0\0\x1f\x09producers\x01\x08language\x01\x04Rust\x041.75";
+    let inside = [&[1, interpreter.len() as u8], &interpreter[..]].concat();
+    let languages = [&[&made[..8], &inside].concat(), &[&made[..8], &inside, &made[8..]].concat()].map(|component| {
+        fs::write(&recorded, component).unwrap();
+        Command::new(&["inspect", recorded.to_str().unwrap()]).json()["language"].clone()
+    });
+    assert_eq!(languages, [json!("Rust 1.75"), Value::Null]);
     let module = folder.path().join("module.wasm");
     fs::write(&module, b"\0asm\x01\0\0\0").unwrap();
     assert!(Command::new(&["inspect", module.to_str().unwrap()]).refused().contains("core module"));
