@@ -4,8 +4,8 @@
 //! `id` answers, so accounts from any directory service are known.
 
 use std::{
-    io,
-    os::unix::fs::chown,
+    fs, io,
+    os::unix::fs::{MetadataExt, chown},
     path::Path,
     process::{Command, Output},
 };
@@ -25,12 +25,18 @@ pub(super) struct Account {
 }
 
 impl Account {
-    /// The host's own account, or when that is root `servers` or another unprivileged one. Blocks
-    /// shortly.
-    pub(super) fn choose(servers: &str) -> io::Result<Self> {
-        let host_name = id(&["-un"])?;
-        if id(&["-u"])? != "0" {
-            return Ok(Self { name: host_name.clone(), host_name, other: None });
+    /// The host's own account, or when that is root the one that `data` belongs to already, else `servers` or another
+    /// unprivileged one: an account that is made later changes nothing. Blocks shortly.
+    pub(super) fn choose(servers: &str, data: &Path) -> io::Result<Self> {
+        let host = Self::of_host()?;
+        if !rustix::process::geteuid().is_root() {
+            return Ok(host);
+        }
+        let host_name = host.host_name;
+        if let Some((uid, gid)) = fs::metadata(data).ok().map(|found| (found.uid(), found.gid())).filter(|of| of.0 != 0)
+        {
+            let name = id(&["-un", &uid.to_string()]).unwrap_or_else(|_nameless| uid.to_string());
+            return Ok(Self { name, host_name, other: Some((uid, gid)) });
         }
         for name in [servers, UNPRIVILEGED] {
             if let (Ok(uid), Ok(gid)) = (number(&["-u", name]), number(&["-g", name])) {
@@ -41,6 +47,12 @@ impl Account {
             io::ErrorKind::NotFound,
             format!("the system has neither an account `{servers}` nor `{UNPRIVILEGED}`"),
         ))
+    }
+
+    /// The host's own.
+    pub(super) fn of_host() -> io::Result<Self> {
+        let name = id(&["-un"])?;
+        Ok(Self { name: name.clone(), host_name: name, other: None })
     }
 
     /// Lets `command` run under this account, with an empty environment.
@@ -80,5 +92,23 @@ fn id(arguments: &[&str]) -> io::Result<String> {
     match (status.success(), String::from_utf8(stdout)) {
         (true, Ok(text)) => Ok(text.trim().to_owned()),
         _ => Err(io::Error::other(format!("`id {}` failed", arguments.join(" ")))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn data_goes_on_belonging_to_the_account_that_it_was_made_for() {
+        let place = tempfile::tempdir().unwrap();
+        let chosen = |data: &Path| Account::choose("postgres", data).unwrap().other;
+        if !rustix::process::geteuid().is_root() {
+            assert_eq!(chosen(place.path()), None, "who is not root has no choice");
+            return;
+        }
+        chown(place.path(), Some(12_345), Some(12_346)).unwrap();
+        assert_eq!(chosen(place.path()), Some((12_345, 12_346)));
+        assert_ne!(chosen(&place.path().join("none")), Some((12_345, 12_346)));
     }
 }

@@ -38,7 +38,7 @@ pub(super) async fn ensure(cluster: &Path, binaries: &Binaries, account: &Accoun
     let names = format!("host {} {SUPERUSER}\n", account.host_name);
     for (file, content) in [("pg_hba.conf", access), ("pg_ident.conf", names)] {
         let path = cluster.join(file);
-        fs::write(&path, content).map_err(writing(&path))?;
+        private::write(&path, content.as_bytes()).map_err(writing(&path))?;
     }
     Ok(entry)
 }

@@ -8,6 +8,7 @@ use std::{
 };
 
 use ring::rand::{SecureRandom, SystemRandom};
+use rustix::fs::OFlags;
 
 /// A `data` folder that this host alone uses, as long as this lives.
 #[derive(Debug)]
@@ -38,6 +39,8 @@ impl DataFolder {
         let path = path.canonicalize().map_err(refused)?;
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        // In another account's folder it may be a link to anything.
+        options.custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
         let mut lock = options.open(path.join("lock")).map_err(refused)?;
         match lock.try_lock() {
             Ok(()) => {}
@@ -109,6 +112,16 @@ mod tests {
             assert!(std::time::Instant::now() < deadline, "the lock ends with its host");
             std::thread::yield_now();
         }
+    }
+
+    #[test]
+    fn a_lock_that_is_a_link_is_refused_and_what_it_leads_to_is_kept() {
+        let place = tempfile::tempdir().unwrap();
+        let precious = place.path().join("precious");
+        fs::write(&precious, "kept").unwrap();
+        std::os::unix::fs::symlink(&precious, place.path().join("lock")).unwrap();
+        assert!(matches!(DataFolder::open(place.path()), Err(FolderError::NotWritable { .. })));
+        assert_eq!(fs::read_to_string(&precious).unwrap(), "kept");
     }
 
     #[test]

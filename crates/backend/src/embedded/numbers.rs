@@ -73,7 +73,7 @@ fn read(path: &Path) -> io::Result<Vec<String>> {
 /// Whole or not at all.
 fn write(path: &Path, text: &str) -> io::Result<()> {
     let new = path.with_extension("new");
-    fs::write(&new, text)?;
+    super::private::write(&new, text.as_bytes())?;
     fs::File::open(&new)?.sync_all()?;
     fs::rename(&new, path)
 }

@@ -88,8 +88,8 @@ impl Server {
         environment: &Environment,
         sessions_max: usize,
     ) -> Result<Self, ServerError> {
-        let account = Account::choose("postgres").map_err(ServerError::Account)?;
         let cluster = folder.path().join("postgres");
+        let account = Account::choose("postgres", &cluster).map_err(ServerError::Account)?;
         let binaries = binaries::find(environment, &cluster)?;
         let entry = cluster::ensure(&cluster, &binaries, &account).await?;
         let socket = private::socket_folder(environment.runtime.as_deref(), &account)?;

@@ -1,13 +1,16 @@
 //! Folders that only a private server and the host can enter, who is in them, and how a server is told to end.
 
 use std::{
-    fs::{self, DirBuilder, Permissions},
-    io,
-    os::unix::fs::{DirBuilderExt, PermissionsExt},
+    fs::{self, DirBuilder, OpenOptions, Permissions},
+    io::{self, Write},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::{
+    fs::OFlags,
+    process::{Pid, Signal, geteuid, kill_process},
+};
 use tokio::{
     process::Child,
     time::{Instant, timeout_at},
@@ -46,11 +49,27 @@ pub(super) fn make(folder: &Path, account: &Account) -> Result<(), PrivateError>
     make().map_err(writing(folder))
 }
 
+/// Makes `content` what a file says, in a folder where another account may put things: what a link there leads to
+/// is not touched.
+pub(crate) fn write(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false).mode(0o600).custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
+    let mut file = options.open(path)?;
+    let found = file.metadata()?;
+    if !found.is_file() || found.nlink() > 1 {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is a link, or no file; remove it"));
+    }
+    file.set_len(0)?;
+    file.write_all(content)
+}
+
 /// A folder for a socket: short, unguessable, and closed to all but the server and the host.
 pub(super) fn socket_folder(runtime: Option<&Path>, account: &Account) -> Result<PathBuf, PrivateError> {
-    // Root's runtime folder is closed to the account the server runs under.
+    // Root's runtime folder is closed to the account the server runs under, and somebody else's (`su`) to us.
+    let is_ours =
+        |folder: &Path| fs::metadata(folder).is_ok_and(|found| found.is_dir() && found.uid() == geteuid().as_raw());
     let parent = match runtime {
-        Some(runtime) if account.is_hosts_own() && runtime.is_dir() => runtime,
+        Some(runtime) if account.is_hosts_own() && is_ours(runtime) => runtime,
         _ => Path::new("/tmp"),
     };
     let name = format!("{SOCKET_FOLDER_PREFIX}{}", &Uuid::new_v4().simple().to_string()[..16]);
@@ -89,4 +108,44 @@ pub(super) async fn ended_by(child: &mut Child, signal: Signal, until: Instant) 
 pub(super) fn writing(path: &Path) -> impl FnOnce(io::Error) -> PrivateError + use<> {
     let path = path.to_owned();
     |source| PrivateError::Write { path, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{chown, symlink};
+
+    use super::*;
+
+    #[test]
+    fn what_a_link_leads_to_is_never_written() {
+        let place = tempfile::tempdir().unwrap();
+        let [precious, link, hard] = ["precious", "link", "hard"].map(|name| place.path().join(name));
+        fs::write(&precious, "kept").unwrap();
+        symlink(&precious, &link).unwrap();
+        fs::hard_link(&precious, &hard).unwrap();
+        for way in [&link, &hard] {
+            assert!(write(way, b"lost").is_err(), "{}", way.display());
+        }
+        assert_eq!(fs::read_to_string(&precious).unwrap(), "kept");
+        let plain = place.path().join("plain");
+        for content in ["a longer text", "short"] {
+            write(&plain, content.as_bytes()).unwrap();
+            assert_eq!(fs::read_to_string(&plain).unwrap(), content);
+        }
+    }
+
+    #[test]
+    fn somebody_elses_runtime_folder_holds_no_socket_of_ours() {
+        let place = tempfile::tempdir().unwrap();
+        let account = Account::of_host().unwrap();
+        let foreign = match geteuid().is_root() {
+            true => chown(place.path(), Some(12_345), None).map(|()| place.path()).unwrap(),
+            false => Path::new("/"),
+        };
+        let folder = socket_folder(Some(foreign), &account).unwrap();
+        fs::remove_dir(&folder).unwrap();
+        assert_eq!(folder.parent(), Some(Path::new("/tmp")));
+        let own = tempfile::tempdir().unwrap();
+        assert_eq!(socket_folder(Some(own.path()), &account).unwrap().parent(), Some(own.path()));
+    }
 }

@@ -91,9 +91,9 @@ impl Server {
     /// Starts the server and waits until it has read its data back. `fsync_always`: nothing is
     /// acknowledged before it is on the disk, rather than within a second.
     pub async fn start(data: &DataFolder, environment: &Environment, fsync_always: bool) -> Result<Self, ServerError> {
-        let account = Account::choose("redis").map_err(ServerError::Account)?;
-        let program = binaries::redis(environment)?;
         let folder = data.path().join("redis");
+        let account = Account::choose("redis", &folder).map_err(ServerError::Account)?;
+        let program = binaries::redis(environment)?;
         if !folder.exists() {
             private::make(&folder, &account)?;
         }
@@ -101,7 +101,7 @@ impl Server {
         end_left_behind(&folder, &note).await?;
         let entry = Entry::find(&folder, &account).await?;
         let sockets = private::socket_folder(environment.runtime.as_deref(), &account)?;
-        fs::write(&note, sockets.as_os_str().as_encoded_bytes()).map_err(private::writing(&note))?;
+        private::write(&note, sockets.as_os_str().as_encoded_bytes()).map_err(private::writing(&note))?;
         let socket = sockets.join(SOCKET);
         let fsync_always = Arc::new(AtomicBool::new(fsync_always));
         let launch = Launch { program, account, entry, sockets, fsync_always: fsync_always.clone() };

@@ -16,6 +16,7 @@ use std::{
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use gateway::auth::{KeySet, KeySource, Loading, SigningKey, VerifyingKey};
 use ring::rand::{SecureRandom as _, SystemRandom};
+use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 
 /// How long a key goes on verifying after a newer one signs.
@@ -207,7 +208,7 @@ fn change(
     }
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(unusable)?;
     let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(false).mode(0o600);
+    options.write(true).create(true).truncate(false).mode(0o600).custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
     let lock = options.open(folder.join("lock")).map_err(unusable)?;
     lock.lock().map_err(unusable)?;
     let mut stored = read(path)?.unwrap_or_default();
