@@ -85,7 +85,7 @@ pub enum ComponentError {
     #[error("`{}` does not compile: {reason}", .path.display())]
     Compile { path: PathBuf, reason: String },
 
-    #[error("`{}` took longer than 60 s to compile; make it smaller, or compile it on an idle machine", .path.display())]
+    #[error("`{}` takes more than 60 s of every core to compile; make it smaller", .path.display())]
     CompileTimeout { path: PathBuf },
 
     #[error("`{}` does not export `wasi:http/incoming-handler@0.2`; it exports {exports}", .path.display())]

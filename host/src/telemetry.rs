@@ -17,7 +17,7 @@ pub mod metrics;
 mod process;
 mod writer;
 
-pub use process::{Process, ignores_hangup};
+pub use process::{Process, ignores_hangup, thread_cpu};
 pub use writer::Lost;
 
 use writer::{Flush, Lines};

@@ -37,7 +37,13 @@ struct State {
     cut: bool,
     stdout: Vec<u8>,
     stderr: Vec<u8>,
+    /// What a panic has said so far; its lines are one for the log.
+    panic: String,
 }
+
+/// How Rust's standard library begins and ends what it says of a panic.
+const PANIC: [&str; 2] = ["thread '", " panicked at "];
+const PANIC_ENDS: &str = "note: run with `RUST_BACKTRACE=1`";
 
 #[derive(Debug, Clone, Copy)]
 enum Stream {
@@ -64,9 +70,10 @@ impl Output {
         for stream in [Stream::Stdout, Stream::Stderr] {
             let rest = std::mem::take(state.buffer(stream));
             if !rest.is_empty() {
-                self.log(state.trace_id, stream, &rest);
+                self.line(&mut state, stream, &rest);
             }
         }
+        self.panicked(&mut state);
     }
 
     fn write(&self, stream: Stream, bytes: &[u8]) {
@@ -77,13 +84,39 @@ impl Output {
                 return self.cut(&mut state);
             }
             state.taken += cost;
-            let trace_id = state.trace_id;
             let line = state.buffer(stream);
             line.extend_from_slice(piece);
             if piece.ends_with(b"\n") || line.len() >= LINE_MAX_BYTES {
                 let line = std::mem::take(line);
-                self.log(trace_id, stream, line.strip_suffix(b"\n").unwrap_or(&line));
+                self.line(&mut state, stream, line.strip_suffix(b"\n").unwrap_or(&line));
             }
+        }
+    }
+
+    /// Logs a line, or keeps it with those of the panic that it is part of.
+    fn line(&self, state: &mut State, stream: Stream, line: &[u8]) {
+        let text = String::from_utf8_lossy(line);
+        if matches!(stream, Stream::Stdout) {
+            return self.log(state.trace_id, stream, &text);
+        }
+        let begins = text.starts_with(PANIC[0]) && text.contains(PANIC[1]);
+        let ends = text.starts_with(PANIC_ENDS);
+        if begins || ends || state.panic.len() + text.len() > LINE_MAX_BYTES {
+            self.panicked(state);
+        }
+        match () {
+            () if ends || text.trim().is_empty() => {}
+            () if begins => state.panic = text.into_owned(),
+            () if state.panic.is_empty() => self.log(state.trace_id, stream, &text),
+            () => state.panic.extend([" ", &*text]),
+        }
+    }
+
+    /// Logs what a panic has said.
+    fn panicked(&self, state: &mut State) {
+        let said = std::mem::take(&mut state.panic);
+        if !said.is_empty() {
+            self.log(state.trace_id, Stream::Stderr, &said);
         }
     }
 
@@ -99,8 +132,7 @@ impl Output {
         state.taken = REQUEST_MAX_BYTES;
     }
 
-    fn log(&self, trace_id: u128, stream: Stream, line: &[u8]) {
-        let text = String::from_utf8_lossy(line);
+    fn log(&self, trace_id: u128, stream: Stream, text: &str) {
         let (service, trace_id) = (&self.service, format_args!("{trace_id:032x}"));
         match stream {
             Stream::Stdout => tracing::info!(target: "guest", %service, traceId = %trace_id, "{text}"),
@@ -204,9 +236,47 @@ mod tests {
             output.write(Stream::Stdout, &[b'x'; 1000]);
             output.write(Stream::Stderr, b"\n\n\n\n");
         }
-        let state = output.state.lock().expect("not poisoned");
+        let state = output.state.lock().unwrap();
         assert_eq!(state.taken, REQUEST_MAX_BYTES);
         assert!(state.cut);
         assert!(state.stdout.len() <= LINE_MAX_BYTES);
+    }
+    #[test]
+    fn a_panic_is_one_line_with_its_message() {
+        #[derive(Clone, Default)]
+        struct Said(Arc<Mutex<Vec<u8>>>);
+        impl std::io::Write for Said {
+            fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+                self.0.lock().unwrap().extend_from_slice(bytes);
+                Ok(bytes.len())
+            }
+
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+        let said = Said::default();
+        let writer = said.clone();
+        let log = tracing_subscriber::fmt().with_ansi(false).without_time().with_writer(move || writer.clone());
+        tracing::subscriber::with_default(log.finish(), || {
+            let output = Output::new("orders".into());
+            output.begin(7);
+            output.write(Stream::Stderr, b"before\n");
+            // In pieces, as the standard library writes it.
+            for piece in ["\nthread '<unnamed>' (1) panicked", " at src/lib.rs:3:5:\n", "no such order:\n7\n"] {
+                output.write(Stream::Stderr, piece.as_bytes());
+            }
+            output.write(
+                Stream::Stderr,
+                b"note: run with `RUST_BACKTRACE=1` environment variable to display a backtrace\n",
+            );
+            output.write(Stream::Stderr, b"after\n");
+            output.end();
+        });
+        let text = String::from_utf8(said.0.lock().unwrap().clone()).unwrap();
+        let lines: Vec<&str> = text.lines().map(|line| line.split("guest: ").nth(1).unwrap()).collect();
+        let told = |text: &str| lines.iter().filter(|line| line.starts_with(text)).count();
+        assert_eq!((lines.len(), told("before"), told("after")), (3, 1, 1), "{text}");
+        assert_eq!(told("thread '<unnamed>' (1) panicked at src/lib.rs:3:5: no such order: 7"), 1, "{text}");
     }
 }

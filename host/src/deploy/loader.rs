@@ -28,8 +28,10 @@ use backend::{
 };
 use manifest::{Manifest, ServiceSettings};
 
-/// The longest a compilation may take before the component is refused.
-const COMPILE_TIMEOUT: Duration = Duration::from_secs(60);
+/// What a compilation may use of every core before the component is refused, and the longest that it may take on a
+/// machine that is busy with something else.
+const COMPILE_CPU_MAX: Duration = Duration::from_secs(60);
+const COMPILE_MAX: Duration = Duration::from_secs(10 * 60);
 /// The longest it may wait for those before it.
 const COMPILE_WAIT: Duration = Duration::from_secs(5 * 60);
 
@@ -201,7 +203,8 @@ impl Loader {
         let failed = |source| DeployError::Component { service: service.clone(), source };
         let (of, at, engine, artifacts) =
             (service.clone(), path.to_owned(), self.engine.clone(), self.artifacts.clone());
-        let compilers = self.compilers.clone();
+        let turn = Arc::new(self.compilers.turn());
+        let at_work = turn.clone();
         let (begin, begun) = oneshot::channel();
         let compiling = tokio::task::spawn_blocking(move || {
             let compile = || {
@@ -209,23 +212,23 @@ impl Loader {
                 let _ = begin.send(());
                 Component::from_bytes(of, &at, &wasm, &engine.wasm, Some(&artifacts))
             };
-            let component = compilers.run(compile)?;
+            let component = at_work.run(compile)?;
             component.check_handler(&at)?;
             Ok(component)
         });
         // Its time begins with its turn.
         let compiled = async {
             let _begun_or_broken = tokio::time::timeout(COMPILE_WAIT, begun).await;
-            tokio::time::timeout(COMPILE_TIMEOUT, compiling).await
+            turn.within(compiling, COMPILE_CPU_MAX, COMPILE_MAX).await
         };
         match compiled.await {
-            Ok(Ok(loaded)) => {
+            Some(Ok(loaded)) => {
                 let loaded = loaded.map_err(failed)?;
                 self.counts.compiled.count(if loaded.cached { Cache::Hit } else { Cache::Miss });
                 Ok(loaded)
             }
-            Ok(Err(_broken)) => Err(DeployError::Broken { service: service.clone() }),
-            Err(_elapsed) => Err(failed(ComponentError::CompileTimeout { path: path.to_owned() })),
+            Some(Err(_broken)) => Err(DeployError::Broken { service: service.clone() }),
+            None => Err(failed(ComponentError::CompileTimeout { path: path.to_owned() })),
         }
     }
 
