@@ -52,6 +52,26 @@ fn private_servers_and_a_build_end_with_a_host_that_is_killed() {
     assert!(!sockets.iter().any(|socket| Path::new(socket).exists()), "{sockets:?}");
 }
 
+/// Whether any process was started with this in its arguments.
+fn is_named(folder: &Path) -> bool {
+    let name = folder.to_str().unwrap();
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    let arguments = processes.filter_map(|process| fs::read(process.path().join("cmdline")).ok());
+    arguments.into_iter().any(|line| String::from_utf8_lossy(&line).contains(name))
+}
+
+#[test]
+fn a_host_killed_while_it_makes_its_data_leaves_nobody_at_work_and_the_next_one_starts() {
+    let folder = place();
+    let mut child = archipel().arg("run").arg(write_manifest(folder.path(), &manifest())).spawn().unwrap();
+    until("data is being made", || folder.path().join(".archipel/postgres.new/base").exists());
+    child.kill().unwrap();
+    wait(&mut child);
+    until("nobody is at work on it", || !is_named(folder.path()));
+    let host = Host::running_in(folder, &manifest());
+    assert_eq!(host.get("/").status, 200);
+}
+
 #[test]
 fn a_host_ends_in_time_while_its_servers_cannot_start_again_or_do_not_answer() {
     let mut host = Host::running(&manifest());
@@ -87,6 +107,18 @@ fn a_terminal_that_closes_drains_a_host_and_one_started_by_nohup_goes_on() {
     host.signal("TERM");
     assert!(host.ended().success());
     assert_eq!(host.log.ended().matches("draining").count(), 1, "{}", host.log.text());
+}
+
+#[test]
+fn a_small_address_space_is_told_at_the_start_and_costs_no_answer() {
+    let folder = place();
+    let manifest = write_manifest(folder.path(), &probe(""));
+    let mut bounded = Command::new("/bin/sh");
+    // 32 GiB: room for some instances and for none of the slots.
+    bounded.args(["-c", "ulimit -v 33554432; exec \"$0\" run \"$1\""]).arg(archipel().get_program()).arg(manifest);
+    let host = Host::spawned(bounded, folder).map_err(|failed| failed.errors).unwrap();
+    host.log.expect_line("raise the address space limit (ulimit -v)");
+    assert_eq!((host.get("/").status, host.get("/").status), (200, 200));
 }
 
 /// `archipel run` as the first process of a namespace of its own; none where the system permits none.

@@ -1,6 +1,6 @@
 //! The files of a private PostgreSQL: its data, made once and whole.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, process::Stdio};
 
 use super::{
     account::Account,
@@ -8,6 +8,7 @@ use super::{
     entry::Entry,
     private::{self, PrivateError, writing},
 };
+use crate::leash::{Ending, Leash};
 
 /// The role of the host itself.
 pub(super) const SUPERUSER: &str = "archipel";
@@ -50,7 +51,11 @@ async fn initdb(entry: &Entry, binaries: &Binaries, account: &Account) -> Result
     for locale in ["C.UTF-8", "C"] {
         let mut command = entry.command(&program, account);
         command.arg("-D").arg(entry.name()).args(["-U", SUPERUSER, "-E", "UTF8", "-A", "reject", "--locale", locale]);
-        let output = command.output().await.map_err(writing(&program))?;
+        command.stdout(Stdio::null()).stderr(Stdio::piped());
+        let ending = Ending { signals: &["KILL"], group: true, ..Ending::default() };
+        let spawned = Leash::spawn(&mut command, account.shell(), &ending);
+        let (initdb, _leash) = spawned.map_err(writing(&program))?;
+        let output = initdb.wait_with_output().await.map_err(writing(&program))?;
         if output.status.success() {
             return Ok(());
         }
