@@ -38,6 +38,7 @@ const RESTART_PAUSE: Duration = Duration::from_millis(200);
 const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 /// Of one that an earlier host left behind.
 const LEFT_STOP_SECONDS: &str = "20";
+const LEFT_PATIENCE: Duration = Duration::from_secs(10);
 /// One that is told to end at once has this long before it is killed.
 const AT_ONCE: Duration = Duration::from_millis(200);
 /// Fast, then at once: what is written down is recovered at the next start.
@@ -108,6 +109,7 @@ impl Server {
 
     /// The same; a server that takes longer is killed then, and recovers at its next start.
     pub async fn stop_by(&self, until: Instant) {
+        let until = until.min(Instant::now() + STOP_TIMEOUT);
         let keeper = lock(&self.keeper).take();
         // The keeper is gone only if the runtime ends, and the process with it.
         let _ = lock(&self.stop).take().map(|stop| stop.send(until));
@@ -290,7 +292,9 @@ impl Launch {
         let socket = lines.nth(3).map(PathBuf::from);
         if let Some(pid) = pid.filter(|pid| private::runs_on(*pid, &self.cluster)) {
             tracing::warn!(pid, "stopping the private PostgreSQL that an earlier host left behind");
-            if !self.pg_ctl_stop("fast").await && !self.pg_ctl_stop("immediate").await {
+            // It may be ending by itself already, and then there is nobody to tell.
+            let told = self.pg_ctl_stop("fast").await || self.pg_ctl_stop("immediate").await;
+            if !told && !private::is_gone(pid, &self.cluster, LEFT_PATIENCE).await {
                 return Err(ServerError::Left { pid, cluster: self.cluster.clone() });
             }
         }

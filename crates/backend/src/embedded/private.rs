@@ -5,6 +5,7 @@ use std::{
     io::{self, Write},
     os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use rustix::{
@@ -93,6 +94,18 @@ pub(super) fn runs_on(pid: u32, folder: &Path) -> bool {
         true => fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd == folder),
         false => true,
     }
+}
+
+/// Waits until no server of this data has that number; says whether it came to that within `patience`.
+pub(super) async fn is_gone(pid: u32, folder: &Path, patience: Duration) -> bool {
+    let deadline = Instant::now() + patience;
+    while runs_on(pid, folder) {
+        if Instant::now() > deadline {
+            return false;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    true
 }
 
 /// Sends `signal` to a server; says whether it ended until then.

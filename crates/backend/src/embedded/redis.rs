@@ -118,6 +118,7 @@ impl Server {
 
     /// The same; a process that takes longer is killed then.
     pub async fn stop_by(&self, until: Instant) {
+        let until = until.min(Instant::now() + STOP_TIMEOUT);
         let keeper = lock(&self.keeper).take();
         // The keeper is gone only if the runtime ends, and the process with it.
         let _ = lock(&self.stop).take().map(|stop| stop.send(until));
@@ -285,10 +286,10 @@ async fn end_left_behind(folder: &Path, note: &Path) -> Result<(), ServerError> 
             // Whether it stopped is seen below.
             let _ = say(&sockets.join(SOCKET), "SHUTDOWN").await;
         }
-        if !is_gone(pid, folder).await {
+        if !private::is_gone(pid, folder, STOP_TIMEOUT).await {
             // The shell's own `kill`: there is no safe way to signal a process that is no child.
             let _ = Command::new("/bin/sh").args(["-c", "kill -KILL \"$0\"", &pid.to_string()]).status().await;
-            if !is_gone(pid, folder).await {
+            if !private::is_gone(pid, folder, STOP_TIMEOUT).await {
                 return Err(ServerError::Left { pid, folder: folder.to_owned() });
             }
         }
@@ -298,17 +299,6 @@ async fn end_left_behind(folder: &Path, note: &Path) -> Result<(), ServerError> 
         let _ = fs::remove_dir_all(sockets);
     }
     Ok(())
-}
-
-async fn is_gone(pid: u32, folder: &Path) -> bool {
-    let deadline = Instant::now() + STOP_TIMEOUT;
-    while private::runs_on(pid, folder) {
-        if Instant::now() > deadline {
-            return false;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    true
 }
 
 /// One inline command and the beginning of its answer.
