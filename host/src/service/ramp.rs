@@ -5,6 +5,7 @@
 //! the share stays or grows.
 
 use std::{
+    hash::{BuildHasher, RandomState},
     sync::{
         Arc,
         atomic::{AtomicU8, Ordering::Relaxed},
@@ -26,6 +27,8 @@ pub struct Ramp {
     /// Its own: however it fails, the old build goes on.
     pub(super) breaker: Arc<Breaker>,
     percent: AtomicU8,
+    /// Of the hash of traces, new for each ramp: nobody outside can say which build a trace meets.
+    key: RandomState,
     pub(super) old: Arc<Arm>,
     pub(super) new: Arc<Arm>,
     end: End,
@@ -39,6 +42,7 @@ impl Ramp {
             breaker: Arc::new(Breaker::new(version.component.service.clone())),
             version,
             percent: AtomicU8::new(percent),
+            key: RandomState::new(),
             old: arm(),
             new: arm(),
             end: End::default(),
@@ -65,7 +69,7 @@ impl Ramp {
 
     /// Whether the new build answers this trace.
     pub(super) fn takes(&self, trace_id: u128) -> bool {
-        place(trace_id) < self.percent()
+        place(&self.key, trace_id) < self.percent()
     }
 
     /// Whether the new build gets no requests for a moment, because most of them failed.
@@ -92,11 +96,10 @@ pub(super) struct Chosen {
     pub(super) arm: Option<Arc<Arm>>,
 }
 
-/// A trace's place among a hundred. Traces of clients may be numbered: the multiplication
-/// scatters them.
-fn place(trace_id: u128) -> u8 {
-    let folded = (trace_id ^ (trace_id >> 64)) as u64;
-    let scattered = folded.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+/// A trace's place among a hundred. Clients choose their traces: without the key they cannot choose a place, and
+/// one client alone cannot make a build look worse than it is.
+fn place(key: &RandomState, trace_id: u128) -> u8 {
+    let scattered = key.hash_one(trace_id) >> 32;
     u8::try_from((scattered * 100) >> 32).expect("below a hundred")
 }
 
@@ -107,12 +110,25 @@ mod tests {
     #[test]
     fn numbered_traces_are_spread_evenly_and_a_growing_share_keeps_its_own() {
         for numbered in [|n: u128| n, |n: u128| n << 64, |n: u128| n * 1000] {
-            let below = |percent: u8| (1..=10_000).filter(|n| place(numbered(*n)) < percent).count();
+            let key = RandomState::new();
+            let below = |percent: u8| (1..=10_000).filter(|n| place(&key, numbered(*n)) < percent).count();
             for percent in [1, 5, 25, 50, 99] {
                 let expected = usize::from(percent) * 100;
-                assert!(below(percent).abs_diff(expected) < 200, "{percent}: {}", below(percent));
+                // Six times the deviation of as many throws.
+                assert!(below(percent).abs_diff(expected) < 300, "{percent}: {}", below(percent));
             }
         }
-        assert!((0..1000).all(|n| place(n) < 100));
+        let key = RandomState::new();
+        assert!((0..1000).all(|n| place(&key, n) < 100));
+    }
+
+    #[test]
+    fn a_client_that_knows_what_its_traces_met_in_one_ramp_knows_nothing_of_the_next() {
+        let (one, other) = (RandomState::new(), RandomState::new());
+        let met: Vec<u128> = (1..=100_000).filter(|n| place(&one, *n) < 1).collect();
+        let again = met.iter().filter(|n| place(&other, **n) < 1).count();
+        assert!(met.len() > 500, "{} of 100 000 met it", met.len());
+        assert!(again * 10 < met.len(), "{again} of {} met the next one too", met.len());
+        assert!(met.iter().all(|n| place(&one, *n) < 1), "the same trace meets the same build");
     }
 }
