@@ -17,7 +17,7 @@ use super::{
     error::{Error, Failure},
     exchange::{Exchange, Execute, Query},
     pool::Site,
-    statement::Statement,
+    statement::{Effect, Statement},
     transaction::{Terms, Transaction, TxOptions},
     value::{Rows, Value},
 };
@@ -78,7 +78,7 @@ impl Pool {
         match begun {
             Ok(()) => {}
             // Nothing of the transaction exists yet, so a dead connection is no loss.
-            Err(Failure::Lost(_)) => {
+            Err(failure) if lease.is_spent() || matches!(failure, Failure::Lost(_)) => {
                 lease = within(deadline, lease.renewed()).await?;
                 within(self.cut(deadline), async { lease.begin(&sql).await.map_err(Failure::into_error) }).await?;
             }
@@ -93,6 +93,14 @@ impl Pool {
         Ok(Transaction::new(lease, terms))
     }
 
+    /// Whether its server takes no writes.
+    pub(super) async fn is_standby(&self, deadline: Instant) -> Result<bool, Error> {
+        let kind = Statement { effect: Effect::Query, plain: true };
+        let sql = "SELECT pg_catalog.pg_is_in_recovery()";
+        let answer = self.run(kind, deadline, Query { sql, kind, params: &[], account: None }).await?;
+        Ok(answer.rows == [[Value::Bool(true)]])
+    }
+
     async fn run<E: Exchange>(&self, kind: Statement, deadline: Instant, exchange: E) -> Result<E::Answer, Error> {
         let mut lease = within(deadline, self.site.lend(&self.role)).await?;
         let first = within(self.cut(deadline), async { Ok(exchange.on(&mut lease).await) }).await?;
@@ -101,6 +109,10 @@ impl Pool {
             // Raised before anything ran.
             Err(Failure::StalePlan(_)) => {}
             Err(Failure::Lost(Error::Unavailable(_))) if kind.is_repeatable() => {
+                lease = within(deadline, lease.renewed()).await?;
+            }
+            // Nothing was written there; perhaps the address leads to another server by now.
+            Err(_) if lease.is_spent() => {
                 lease = within(deadline, lease.renewed()).await?;
             }
             Err(failure) => return Err(failure.into_error()),

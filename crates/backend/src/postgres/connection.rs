@@ -3,7 +3,13 @@
 //! Every exchange marks the connection busy until its last message is read. A future that is
 //! dropped in between leaves the mark, and the pool then cancels and closes instead of lending.
 
-use std::{num::NonZeroUsize, pin::pin, sync::Arc};
+use std::{
+    borrow::Cow,
+    num::NonZeroUsize,
+    pin::pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures_util::{StreamExt, future::join};
 use lru::LruCache;
@@ -13,7 +19,7 @@ use super::{
     answer::{Answer, Bounds},
     encode::encode,
     endpoint::{ConnectError, Endpoint, Session},
-    error::{Error, Failure},
+    error::{Error, Failure, is_of_a_standby},
     pipeline::{Scope, fly},
     statement::{Effect, Statement},
     value::{Column, Rows, Value},
@@ -22,6 +28,8 @@ use crate::memory::Held;
 
 /// Prepared statements kept for each connection; the least recently used one is closed.
 const STATEMENTS_MAX: NonZeroUsize = NonZeroUsize::new(100).expect("100 is not 0");
+/// No connection is older than this, or a fifth more: addresses change behind names.
+const AGE_MAX: Duration = Duration::from_secs(30 * 60);
 /// Headroom over `bytes_max` for one message, so that reports always fit.
 const MESSAGE_SLACK_BYTES: u64 = 64 << 10;
 
@@ -41,6 +49,12 @@ pub(super) struct Connection {
     /// Something that is not plain has run since the last reset.
     unclean: bool,
     sequences: Sequences,
+    /// When it is too old to be lent again.
+    expires: Instant,
+    /// The server turned out to be of no use for it.
+    spent: bool,
+    /// The transaction asked for a server that does not write.
+    read_only: bool,
 }
 
 /// Whose last sequence values (`currval`, `lastval`) the session may hold.
@@ -65,7 +79,9 @@ pub(super) enum Condition {
     NeedsReset,
     /// A statement may still run: cancel it and close.
     Busy,
+    /// It broke, or its server is of no use: others may be like it.
     Gone,
+    Expired,
 }
 
 impl Connection {
@@ -80,6 +96,9 @@ impl Connection {
             in_transaction: false,
             unclean: false,
             sequences: Sequences::Nobodys,
+            expires: Instant::now() + AGE_MAX + AGE_MAX.mul_f64(0.2 * fastrand::f64()),
+            spent: false,
+            read_only: false,
         })
     }
 
@@ -90,6 +109,10 @@ impl Connection {
             Condition::Busy
         } else if self.in_transaction || self.unclean {
             Condition::NeedsReset
+        } else if self.spent {
+            Condition::Gone
+        } else if Instant::now() >= self.expires {
+            Condition::Expired
         } else {
             Condition::Clean
         }
@@ -106,13 +129,31 @@ impl Connection {
     pub(super) async fn reset(&mut self) -> Result<(), Failure> {
         self.busy = true;
         let client = &self.session.client;
-        let (rolled_back, reset) = join(client.batch_execute("ROLLBACK"), client.batch_execute(RESET)).await;
+        let undone: Cow<'_, str> = match &self.session.settings {
+            None => RESET.into(),
+            Some(settings) => format!("{RESET}; {settings}").into(),
+        };
+        let (rolled_back, reset) = join(client.batch_execute("ROLLBACK"), client.batch_execute(&undone)).await;
         rolled_back.and(reset).map_err(|error| self.failure(&error))?;
         self.busy = false;
         self.in_transaction = false;
+        self.read_only = false;
         self.unclean = false;
         self.sequences = Sequences::Nobodys;
         Ok(())
+    }
+
+    /// Whether its server refused to write, and so will every time.
+    pub(super) fn is_spent(&self) -> bool {
+        self.spent
+    }
+
+    /// Whether it answers, and its server is of use. Drop it if this takes too long.
+    pub(super) async fn is_alive(&mut self) -> bool {
+        self.busy = true;
+        let server = self.session.server().await;
+        self.busy = false;
+        server.is_ok_and(|server| !(server.is_standby && self.endpoint.writes))
     }
 
     /// Stops what runs on the server and ends the session.
@@ -130,6 +171,7 @@ impl Connection {
     /// Starts a transaction; what earlier borrowers' sequences gave is forgotten on the way.
     pub(super) async fn begin(&mut self, sql: &str) -> Result<(), Failure> {
         self.in_transaction = true;
+        self.read_only = sql.contains(" READ ONLY");
         if self.sequences != Sequences::Inherited {
             return self.control(sql).await;
         }
@@ -144,6 +186,7 @@ impl Connection {
     /// Ends a transaction that `begin` started.
     pub(super) async fn end(&mut self, sql: &str) -> Result<(), Failure> {
         let ended = self.control(sql).await;
+        self.read_only = false;
         self.in_transaction = !matches!(ended, Ok(()) | Err(Failure::Answered(_)));
         ended
     }
@@ -275,6 +318,8 @@ impl Connection {
             return Failure::Lost(Error::TooLarge(self.bounds.bytes_max));
         }
         let failure = Failure::of(error);
+        // A primary that came back as a standby goes on answering.
+        self.spent |= self.endpoint.writes && !self.read_only && is_of_a_standby(error);
         if !matches!(failure, Failure::Lost(_)) {
             self.busy = false;
         }

@@ -110,15 +110,17 @@ impl Database {
             (None, Some(before)) => before.site.successor(settings.wait, bounds(settings)),
             (None, None) => Site::new(Stock::new(settings.connections_max.get()), settings.wait, bounds(settings)),
         };
+        let writes = wanted.grants.iter().any(|grant| grant.get().mode == Mode::ReadWrite);
+        let of_checks = if writes { Mode::ReadWrite } else { Mode::Read };
         let check = match (same, before) {
             (Some(same), _) => same.check.clone(),
             (None, Some(before)) => {
                 let site = before.check.site.successor(CHECK_TIMEOUT, bounds(settings));
-                Arc::new(pool(&site, settings, &ready.owner.endpoint, Mode::Read))
+                Arc::new(pool(&site, settings, &ready.owner.endpoint, of_checks))
             }
             (None, None) => {
                 let site = Site::new(Stock::new(1), CHECK_TIMEOUT, bounds(settings));
-                Arc::new(pool(&site, settings, &ready.owner.endpoint, Mode::Read))
+                Arc::new(pool(&site, settings, &ready.owner.endpoint, of_checks))
             }
         };
         // An outbox stays as long as its database: somebody may still write who began before.
@@ -170,7 +172,12 @@ impl Database {
     /// How long it takes to answer.
     pub(super) async fn check(&self) -> Result<Duration, Error> {
         let begun = Instant::now();
-        self.check.query("SELECT 1", &[], begun + CHECK_TIMEOUT).await?;
+        let is_standby = self.check.is_standby(begun + CHECK_TIMEOUT).await?;
+        if is_standby && self.pools.keys().any(|grant| grant.mode == Mode::ReadWrite) {
+            // Perhaps its name leads to another one by now.
+            self.sites().iter().for_each(|site| site.suspect());
+            return Err(Error::Unavailable("it is a standby, and services write to it".to_owned()));
+        }
         Ok(begun.elapsed())
     }
 
@@ -215,9 +222,13 @@ fn bounds(settings: &DatabaseSettings) -> Bounds {
 }
 
 fn pool(site: &Arc<Site>, settings: &DatabaseSettings, endpoint: &Endpoint, mode: Mode) -> Pool {
+    let role = endpoint.clone().with_settings(&session_settings(settings, mode));
     Pool {
         site: site.clone(),
-        role: Arc::new(endpoint.clone().with_settings(&session_settings(settings, mode))),
+        role: Arc::new(match mode {
+            Mode::Read => role,
+            Mode::ReadWrite => role.for_writes(),
+        }),
         mode,
         statement_timeout: settings.statement_timeout,
         outbox: None,

@@ -1,36 +1,32 @@
 //! Where a server is and how to get a session there: dial, encrypt, log in, and cancel.
 
-use std::{
-    io,
-    net::SocketAddr,
-    path::PathBuf,
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use rustls::ClientConfig;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::{TcpStream, UnixStream},
-    task::AbortHandle,
+    net::{TcpStream, UnixStream, lookup_host},
 };
 use tokio_postgres::{
-    CancelToken, Client, Config, Connection, NoTls,
+    CancelToken, Config, NoTls,
     config::{Host, SslMode},
     tls::MakeTlsConnect,
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+pub use super::session::ConnectError;
+pub(crate) use super::session::Session;
 use super::{
-    frame::{Bounded, BoundedTls, Oversized},
+    frame::{Bounded, BoundedTls, Notes},
+    pooler::Pooler,
+    session::{drive, refusal},
     socket::Socket,
     tls::{TlsError, client_config},
+    tuning::{Target, Tuning},
     url::{self, UrlError},
 };
 use manifest::{Secret, TlsMode};
 
-/// How long dialing, TLS and logging in may take together.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long telling a server to stop a statement may take.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -39,6 +35,13 @@ const CANCEL_TIMEOUT: Duration = Duration::from_secs(2);
 pub(crate) struct Endpoint {
     config: Config,
     tls: Option<(Arc<ClientConfig>, SslMode)>,
+    /// `-c name=value …` that `RESET ALL` goes back to.
+    options: Option<String>,
+    tuning: Tuning,
+    /// Of an operator's server, where somebody may be in between.
+    pooler: Option<Arc<Pooler>>,
+    /// Its sessions are of no use where nothing can be written.
+    pub(super) writes: bool,
 }
 
 /// Why an operator's URL is unusable.
@@ -50,26 +53,6 @@ pub enum EndpointError {
     Tls(#[from] TlsError),
 }
 
-/// Why there is no session. Names no address and no role.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ConnectError {
-    #[error("the server did not answer within {} s", CONNECT_TIMEOUT.as_secs())]
-    Timeout,
-    #[error("the server cannot be reached: {0}")]
-    Dial(io::ErrorKind),
-    #[error("the server refused the session (SQLSTATE {sqlstate})")]
-    Refused { sqlstate: String },
-    #[error("TLS or the login failed")]
-    Handshake,
-}
-
-/// A live session; what it runs is `connection`'s business.
-pub(crate) struct Session {
-    pub(crate) client: Client,
-    pub(super) driver: AbortHandle,
-    pub(super) oversized: Oversized,
-}
-
 impl Endpoint {
     pub(crate) fn from_url(url: &Secret, tls: TlsMode) -> Result<Self, EndpointError> {
         let parsed = url::parse(url.reveal(), tls)?;
@@ -78,7 +61,8 @@ impl Endpoint {
             TlsMode::Prefer | TlsMode::Disable => SslMode::Prefer,
         };
         let tls = client_config(parsed.tls, parsed.roots)?.map(|config| (config, ssl_mode));
-        Ok(Self { config: parsed.config, tls })
+        let pooler = Some(Arc::default());
+        Ok(Self { config: parsed.config, tls, options: parsed.options, tuning: parsed.tuning, pooler, writes: false })
     }
 
     /// A private server's socket folder.
@@ -88,26 +72,30 @@ impl Endpoint {
         if let Some(password) = password {
             config.password(password.reveal());
         }
-        Self { config, tls: None }
+        Self { config, tls: None, options: None, tuning: Tuning::default(), pooler: None, writes: false }
     }
 
     /// The same, with `-c name=value` settings that `RESET ALL` goes back to.
     pub(super) fn with_settings(mut self, settings: &str) -> Self {
-        let own = self.config.get_options().map(str::to_owned);
-        self.config.options(own.map_or_else(|| settings.to_owned(), |own| format!("{own} {settings}")));
+        let own = self.options.take();
+        self.options = Some(own.map_or_else(|| settings.to_owned(), |own| format!("{own} {settings}")));
         self
     }
 
-    /// Opens a session whose messages are at most `message_max` bytes. Cancel safe.
-    pub(crate) async fn connect(&self, message_max: u64) -> Result<Session, ConnectError> {
-        tokio::time::timeout(CONNECT_TIMEOUT, self.connect_any(message_max)).await.map_err(|_| ConnectError::Timeout)?
+    /// The same, for whoever writes.
+    pub(super) fn for_writes(mut self) -> Self {
+        self.writes = true;
+        self
     }
 
-    /// Tries each host of the URL in order.
-    async fn connect_any(&self, message_max: u64) -> Result<Session, ConnectError> {
+    /// Opens a session whose messages are at most `message_max` bytes, on the first host of the URL that will
+    /// do. Cancel safe.
+    pub(crate) async fn connect(&self, message_max: u64) -> Result<Session, ConnectError> {
         let mut last = ConnectError::Handshake;
         for place in 0..self.places() {
-            match self.connect_one(place, message_max).await {
+            let connecting = self.connect_one(place, message_max);
+            let connected = tokio::time::timeout(self.tuning.connect_timeout, connecting).await;
+            match connected.unwrap_or(Err(ConnectError::Timeout)) {
                 Ok(session) => return Ok(session),
                 Err(error) => last = error,
             }
@@ -116,25 +104,48 @@ impl Endpoint {
     }
 
     async fn connect_one(&self, place: usize, message_max: u64) -> Result<Session, ConnectError> {
-        let socket = self.dial(place).await.map_err(|error| ConnectError::Dial(error.kind()))?;
-        let oversized = Oversized::default();
+        let Some(pooler) = &self.pooler else { return self.log_in(place, message_max, true).await };
+        let mut session = pooler.log_in(|options| self.log_in(place, message_max, options)).await?;
+        let server = session.server().await.map_err(refusal)?;
+        let is_wanted = match self.tuning.target {
+            Target::Any => true,
+            Target::Primary => !server.is_standby,
+            Target::Standby => server.is_standby,
+        };
+        if !is_wanted {
+            return Err(ConnectError::OtherServer);
+        }
+        if server.process != session.notes.process() {
+            let another = |options| self.log_in(place, message_max, options);
+            pooler.settle(&mut session, self.options.as_deref(), another).await?;
+        }
+        Ok(session)
+    }
+
+    /// `options` of the login are left away where they are not understood.
+    async fn log_in(&self, place: usize, message_max: u64, options: bool) -> Result<Session, ConnectError> {
+        let socket = self.dial(place).await?;
+        let notes = Arc::<Notes>::default();
         let mut config = self.config.clone();
+        if let (true, Some(options)) = (options, &self.options) {
+            config.options(options);
+        }
         let (client, driver) = match self.tls_to(place) {
             None => {
-                let stream = Bounded::new(socket, message_max, 0, oversized.clone());
+                let stream = Bounded::new(socket, message_max, 0, notes.clone());
                 let (client, connection) =
                     config.ssl_mode(SslMode::Disable).connect_raw(stream, NoTls).await.map_err(refusal)?;
                 (client, drive(connection))
             }
             Some((tls, mode, name)) => {
-                let stream = Bounded::new(socket, message_max, 1, oversized.clone());
+                let stream = Bounded::new(socket, message_max, 1, notes.clone());
                 let inner = connector::<Bounded<Socket>>(&tls, &name)?;
-                let tls = BoundedTls { inner, message_max, oversized: oversized.clone() };
+                let tls = BoundedTls { inner, message_max, notes: notes.clone() };
                 let (client, connection) = config.ssl_mode(mode).connect_raw(stream, tls).await.map_err(refusal)?;
                 (client, drive(connection))
             }
         };
-        Ok(Session { client, driver, oversized })
+        Ok(Session { client, driver, notes, settings: None })
     }
 
     /// Asks the server to stop what the session runs. Best effort: the statement timeout on the
@@ -162,19 +173,25 @@ impl Endpoint {
         self.config.get_hosts().len().max(self.config.get_hostaddrs().len())
     }
 
-    async fn dial(&self, place: usize) -> io::Result<Socket> {
+    async fn dial(&self, place: usize) -> Result<Socket, ConnectError> {
+        let unreachable = |error: io::Error| ConnectError::Dial(error.kind());
         let ports = self.config.get_ports();
         let port = ports.get(place).or(ports.first()).copied().unwrap_or(5432);
-        if let Some(address) = self.config.get_hostaddrs().get(place) {
-            return tcp(TcpStream::connect(SocketAddr::new(*address, port)).await?);
-        }
-        match self.config.get_hosts().get(place) {
-            Some(Host::Tcp(name)) => tcp(TcpStream::connect((name.clone(), port)).await?),
-            Some(Host::Unix(folder)) => {
-                Ok(Socket::Unix(UnixStream::connect(folder.join(format!(".s.PGSQL.{port}"))).await?))
-            }
-            None => Err(io::ErrorKind::NotFound.into()),
-        }
+        let addresses: Vec<SocketAddr> =
+            match (self.config.get_hostaddrs().get(place), self.config.get_hosts().get(place)) {
+                (Some(address), _) => vec![SocketAddr::new(*address, port)],
+                (None, Some(Host::Tcp(name))) => {
+                    lookup_host((name.as_str(), port)).await.map_err(|_| ConnectError::Name)?.collect()
+                }
+                (None, Some(Host::Unix(folder))) => {
+                    let file = folder.join(format!(".s.PGSQL.{port}"));
+                    return UnixStream::connect(file).await.map(Socket::Unix).map_err(unreachable);
+                }
+                (None, None) => return Err(ConnectError::Name),
+            };
+        let stream = TcpStream::connect(addresses.as_slice()).await.map_err(unreachable)?;
+        self.tuning.apply(&stream).map_err(unreachable)?;
+        Ok(Socket::Tcp(stream))
     }
 
     /// TLS and the name the certificate is checked for; a socket file is private already.
@@ -195,11 +212,6 @@ impl std::fmt::Debug for Endpoint {
     }
 }
 
-fn tcp(stream: TcpStream) -> io::Result<Socket> {
-    stream.set_nodelay(true)?;
-    Ok(Socket::Tcp(stream))
-}
-
 fn connector<S>(
     config: &ClientConfig,
     name: &str,
@@ -209,37 +221,6 @@ where
 {
     MakeTlsConnect::<S>::make_tls_connect(&mut MakeRustlsConnect::new(config.clone()), name)
         .map_err(|_| ConnectError::Handshake)
-}
-
-fn refusal(error: tokio_postgres::Error) -> ConnectError {
-    match error.as_db_error() {
-        Some(db) => ConnectError::Refused { sqlstate: db.code().code().to_owned() },
-        None => ConnectError::Handshake,
-    }
-}
-
-/// Moves bytes until the session ends. Notices are dropped: they may quote data, and the driver
-/// would log them.
-fn drive<S, T>(mut connection: Connection<S, T>) -> AbortHandle
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let driving =
-        async move { while let Some(Ok(_notice)) = std::future::poll_fn(|cx| connection.poll_message(cx)).await {} };
-    tokio::spawn(driving).abort_handle()
-}
-
-impl Session {
-    /// Ends it now, whatever it does: without this the driver would wait for the end of that.
-    pub(crate) fn cut(&self) {
-        self.driver.abort();
-    }
-
-    /// Whether the session broke because a message was over the bound.
-    pub(super) fn is_oversized(&self) -> bool {
-        self.oversized.load(Ordering::Acquire)
-    }
 }
 
 #[cfg(test)]

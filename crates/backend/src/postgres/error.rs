@@ -113,7 +113,8 @@ impl Failure {
         let Some(db) = error.as_db_error() else {
             return Self::Lost(Error::Unavailable("the connection broke".to_owned()));
         };
-        if matches!(db.parsed_severity(), Some(Severity::Fatal | Severity::Panic)) {
+        let is_ending = matches!(db.code().code(), "57P01" | "57P02" | "57P03" | "57P05");
+        if is_ending || matches!(db.parsed_severity(), Some(Severity::Fatal | Severity::Panic)) {
             return Self::Lost(Error::Unavailable("the server closed the connection".to_owned()));
         }
         if *db.code() == SqlState::QUERY_CANCELED {
@@ -134,6 +135,18 @@ impl Failure {
             Self::Harmless(error) | Self::Answered(error) | Self::StalePlan(error) | Self::Lost(error) => error,
         }
     }
+}
+
+/// Whether the server refused because it takes no writes.
+pub(super) fn is_of_a_standby(error: &tokio_postgres::Error) -> bool {
+    error.as_db_error().is_some_and(|db| match db.code().code() {
+        "25006" => true,
+        // `BEGIN … READ WRITE`, `BEGIN … SERIALIZABLE`.
+        "0A000" => ["call_bool_check_hook", "call_enum_check_hook", "GetSerializableTransactionSnapshot"]
+            .iter()
+            .any(|routine| db.routine() == Some(routine)),
+        _ => false,
+    })
 }
 
 /// PostgreSQL names the parameter whose text it could not read in the context of its report.

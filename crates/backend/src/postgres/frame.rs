@@ -10,7 +10,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     task::{Context, Poll, ready},
 };
@@ -18,8 +18,24 @@ use std::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
 
-/// Raised when a message was over the bound.
-pub(super) type Oversized = Arc<AtomicBool>;
+/// What was seen in passing.
+#[derive(Debug, Default)]
+pub(super) struct Notes {
+    /// A message was over the bound.
+    oversized: AtomicBool,
+    /// The process that the server, or whoever spoke for it, said it is.
+    process: AtomicU32,
+}
+
+impl Notes {
+    pub(super) fn is_oversized(&self) -> bool {
+        self.oversized.load(Ordering::Acquire)
+    }
+
+    pub(super) fn process(&self) -> u32 {
+        self.process.load(Ordering::Acquire)
+    }
+}
 
 /// A stream whose messages are bounded, or not any more.
 pub(super) struct Bounded<S> {
@@ -29,8 +45,8 @@ pub(super) struct Bounded<S> {
 
 impl<S> Bounded<S> {
     /// `skip` bytes are not yet messages: the one that answers a request for TLS.
-    pub(super) fn new(inner: S, message_max: u64, skip: u64, oversized: Oversized) -> Self {
-        Self { inner, meter: Some(Meter { message_max, body: skip, header: [0; 5], filled: 0, oversized }) }
+    pub(super) fn new(inner: S, message_max: u64, skip: u64, notes: Arc<Notes>) -> Self {
+        Self { inner, meter: Some(Meter { message_max, body: skip, header: [0; 5], filled: 0, key: 0, notes }) }
     }
 }
 
@@ -40,13 +56,16 @@ struct Meter {
     body: u64,
     header: [u8; 5],
     filled: usize,
-    oversized: Oversized,
+    /// Bytes of a process number that are still to come.
+    key: usize,
+    notes: Arc<Notes>,
 }
 
 impl Meter {
     fn pass(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
             let of_body = usize::try_from(self.body).unwrap_or(usize::MAX).min(bytes.len());
+            self.note_key(&bytes[..of_body]);
             self.body -= of_body as u64;
             bytes = &bytes[of_body..];
             let of_header = bytes.len().min(self.header.len() - self.filled);
@@ -54,16 +73,26 @@ impl Meter {
             self.filled += of_header;
             bytes = &bytes[of_header..];
             if self.filled == self.header.len() {
-                let [_tag, length @ ..] = self.header;
+                let [tag, length @ ..] = self.header;
+                self.key = if tag == b'K' { 4 } else { 0 };
                 self.body = u64::from(u32::from_be_bytes(length)).saturating_sub(4);
                 self.filled = 0;
                 if self.body > self.message_max {
-                    self.oversized.store(true, Ordering::Release);
+                    self.notes.oversized.store(true, Ordering::Release);
                     return Err(io::Error::new(io::ErrorKind::InvalidData, "a message is over the bound"));
                 }
             }
         }
         Ok(())
+    }
+
+    /// The number stands at the beginning of the message.
+    fn note_key(&mut self, body: &[u8]) {
+        for byte in body.iter().take(self.key) {
+            let before = self.notes.process.load(Ordering::Acquire);
+            self.notes.process.store(before << 8 | u32::from(*byte), Ordering::Release);
+        }
+        self.key = self.key.saturating_sub(body.len());
     }
 }
 
@@ -102,7 +131,7 @@ impl<S: TlsStream + Unpin> TlsStream for Bounded<S> {
 pub(super) struct BoundedTls<T> {
     pub(super) inner: T,
     pub(super) message_max: u64,
-    pub(super) oversized: Oversized,
+    pub(super) notes: Arc<Notes>,
 }
 
 impl<S, T> TlsConnect<Bounded<S>> for BoundedTls<T>
@@ -116,7 +145,7 @@ where
     fn connect(self, stream: Bounded<S>) -> Self::Future {
         let encrypted = Bounded { inner: stream.inner, meter: None };
         let connecting = self.inner.connect(encrypted);
-        Box::pin(async move { Ok(Bounded::new(connecting.await?, self.message_max, 0, self.oversized)) })
+        Box::pin(async move { Ok(Bounded::new(connecting.await?, self.message_max, 0, self.notes)) })
     }
 }
 
@@ -143,10 +172,20 @@ mod tests {
         let mut meter = meter(10, 0);
         assert!(meter.pass(&[b'D', 0, 0, 0]).is_ok());
         assert!(meter.pass(&[15]).is_err());
-        assert!(meter.oversized.load(Ordering::Acquire));
+        assert!(meter.notes.is_oversized());
+    }
+
+    #[test]
+    fn the_number_of_the_process_is_noted_however_it_is_cut() {
+        let message = [b'K', 0, 0, 0, 12, 1, 2, 3, 4, 9, 9, 9, 9, b'Z', 0, 0, 0, 5, b'I'];
+        for piece in 1..message.len() {
+            let mut meter = meter(100, 0);
+            assert!(message.chunks(piece).all(|bytes| meter.pass(bytes).is_ok()));
+            assert_eq!(meter.notes.process(), 0x0102_0304, "{piece}");
+        }
     }
 
     fn meter(message_max: u64, skip: u64) -> Meter {
-        Meter { message_max, body: skip, header: [0; 5], filled: 0, oversized: Oversized::default() }
+        Meter { message_max, body: skip, header: [0; 5], filled: 0, key: 0, notes: Arc::default() }
     }
 }

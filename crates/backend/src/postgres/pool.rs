@@ -31,6 +31,10 @@ use super::{
 
 /// An unused connection older than this is not trusted: a firewall may have forgotten it.
 const IDLE_MAX: Duration = Duration::from_secs(300);
+/// One that nobody used for this long is asked whether it is alive.
+const SILENT_MAX: Duration = Duration::from_secs(30);
+/// How long that may take.
+const PROBE_TIMEOUT: Duration = Duration::from_millis(500);
 /// How long rolling back and resetting may take before the connection is given up.
 const RESET_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often a server that cannot be reached is worth a line.
@@ -44,6 +48,8 @@ pub(super) struct Stock {
     /// How often somebody had to wait for a place, and how often in vain.
     waits: Counter,
     timeouts: Counter,
+    /// When one broke or fell silent: those that were idle then are asked before they are lent.
+    suspicion: Mutex<Option<Instant>>,
 }
 
 /// The connections of one database under one manifest's settings. Another manifest's site lends of the
@@ -81,7 +87,18 @@ struct Idle {
 impl Stock {
     pub(super) fn new(places_max: usize) -> Arc<Self> {
         let (waits, timeouts) = (Counter::default(), Counter::default());
-        Arc::new(Self { places: Places::new(places_max), idle: Mutex::default(), waits, timeouts })
+        let (idle, suspicion) = (Mutex::default(), Mutex::default());
+        Arc::new(Self { places: Places::new(places_max), idle, waits, timeouts, suspicion })
+    }
+
+    fn suspect(&self) {
+        *self.suspicion.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// Whether a connection that is idle since then is alive without a question.
+    fn trusts(&self, since: Instant) -> bool {
+        let suspicion = *self.suspicion.lock().unwrap_or_else(PoisonError::into_inner);
+        since.elapsed() < SILENT_MAX && suspicion.is_none_or(|suspicion| suspicion < since)
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<Idle>> {
@@ -109,10 +126,33 @@ impl Site {
     /// be opened. Cancel safe.
     pub(super) async fn lend(self: &Arc<Self>, role: &Arc<Endpoint>) -> Result<Lease, Error> {
         let place = self.place().await?;
-        match self.take_idle(role) {
-            Some(connection) => Ok(self.lease(connection, role, place)),
-            None => self.open(role, place).await,
+        while let Some(idle) = self.take_idle(role) {
+            if let Some(connection) = self.proven(idle).await {
+                return Ok(self.lease(connection, role, place));
+            }
         }
+        self.open(role, place).await
+    }
+
+    /// A connection that is alive, or nothing; then those that were not used since are no better.
+    async fn proven(&self, idle: Idle) -> Option<Connection> {
+        let Idle { mut connection, since, .. } = idle;
+        if self.stock.trusts(since) {
+            return Some(connection);
+        }
+        let began = Instant::now();
+        match tokio::time::timeout(PROBE_TIMEOUT, connection.is_alive()).await {
+            Ok(true) => Some(connection),
+            Ok(false) | Err(_) => {
+                self.stock.idle().retain(|other| other.since > began);
+                None
+            }
+        }
+    }
+
+    /// What is idle now is asked before it is lent.
+    pub(super) fn suspect(&self) {
+        self.stock.suspect();
     }
 
     /// Lends nothing any more and closes what is idle; so do all sites of the database.
@@ -169,12 +209,12 @@ impl Site {
         }
     }
 
-    fn take_idle(&self, role: &Arc<Endpoint>) -> Option<Connection> {
+    fn take_idle(&self, role: &Arc<Endpoint>) -> Option<Idle> {
         let mut idle = self.stock.idle();
         idle.retain(|idle| idle.since.elapsed() < IDLE_MAX && matches!(idle.connection.condition(), Condition::Clean));
         let last = idle.iter().rposition(|idle| Arc::ptr_eq(&idle.role, role));
         if let Some(last) = last {
-            return Some(idle.remove(last).connection);
+            return Some(idle.remove(last));
         }
         // The caller will open one: other roles' idle connections make room, oldest first.
         while !idle.is_empty() && idle.len() + self.in_use() > self.stock.places.max() {
@@ -234,6 +274,7 @@ impl Lease {
     pub(super) async fn renewed(mut self) -> Result<Self, Error> {
         let (broken, place) = self.held.take().expect("emptied only here and by drop");
         drop(broken);
+        self.site.suspect();
         self.site.open(&self.role, place).await
     }
 }
@@ -259,7 +300,8 @@ impl Drop for Lease {
         let (site, role) = (self.site.clone(), self.role.clone());
         match connection.condition() {
             Condition::Clean => site.keep(connection, role),
-            Condition::Gone => {}
+            Condition::Gone => site.suspect(),
+            Condition::Expired => {}
             Condition::NeedsReset => {
                 self.site.runtime.spawn(async move {
                     let reset = tokio::time::timeout(RESET_TIMEOUT, connection.reset()).await;
@@ -272,6 +314,7 @@ impl Drop for Lease {
                 });
             }
             Condition::Busy => {
+                site.suspect();
                 self.site.runtime.spawn(async move {
                     connection.abandon().await;
                     drop(place);

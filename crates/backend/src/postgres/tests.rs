@@ -1,12 +1,15 @@
 //! The promises of this backend, kept against real, private PostgreSQL servers.
 
 mod change;
+mod failover;
 mod failures;
 mod fuzz;
 mod hostile;
 mod leaks;
 mod memory;
 mod operators;
+mod pooler;
+mod proxy;
 mod start;
 mod statements;
 mod values;

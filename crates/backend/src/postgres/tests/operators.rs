@@ -6,15 +6,17 @@ use std::{
 use super::*;
 
 /// An operator's server: TCP with TLS and passwords only, on the data of a [`Shop`].
-struct Operators {
+pub(super) struct Operators {
     child: Child,
-    port: u16,
+    pub(super) port: u16,
     roots: PathBuf,
     place: tempfile::TempDir,
+    program: PathBuf,
+    pub(super) cluster: PathBuf,
 }
 
 impl Operators {
-    async fn start() -> Self {
+    pub(super) async fn start() -> Self {
         let shop = Shop::open().await;
         let roles = "CREATE ROLE plain LOGIN PASSWORD 'hunter2'; GRANT ALL ON DATABASE db_shop TO plain; \
                      GRANT ALL ON SCHEMA public TO plain; CREATE ROLE boss SUPERUSER LOGIN PASSWORD 'hunter2'";
@@ -35,20 +37,48 @@ impl Operators {
             std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
         }
         std::fs::write(cluster.join("pg_hba.conf"), "hostssl all all 127.0.0.1/32 scram-sha-256\n").unwrap();
+        let server = Self::launch(program.into(), cluster, roots, shop._place);
+        server.is_up().await;
+        server
+    }
+
+    fn launch(program: PathBuf, cluster: PathBuf, roots: PathBuf, place: tempfile::TempDir) -> Self {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut command = Command::new(program);
+        let owner = std::fs::metadata(&cluster).unwrap();
+        let mut command = Command::new(&program);
         command.env_clear().current_dir("/").uid(owner.uid()).gid(owner.gid()).arg("-D").arg(&cluster);
         for setting in ["listen_addresses=127.0.0.1", "unix_socket_directories=", "ssl=on", "fsync=off"] {
             command.arg("-c").arg(setting);
         }
         command.arg("-c").arg(format!("port={port}")).stdout(Stdio::null()).stderr(Stdio::null());
         let child = command.spawn().unwrap();
-        let server = Self { child, port, roots, place: shop._place };
-        let deadline = soon();
-        while server.connect("boss", "", TlsMode::Prefer).await.is_err() {
+        Self { child, port, roots, place, program, cluster }
+    }
+
+    async fn is_up(&self) {
+        let deadline = soon() + soon().saturating_duration_since(Instant::now());
+        while self.connect("boss", "", TlsMode::Prefer).await.is_err() {
             assert!(Instant::now() < deadline, "the server does not start");
+            tokio::task::yield_now().await;
         }
-        server
+    }
+
+    /// A server, and another one that stands by with the same data and takes no writes.
+    pub(super) async fn with_standby() -> (Self, Self) {
+        let mut primary = Self::start().await;
+        assert!(Command::new("kill").args(["-INT", &primary.child.id().to_string()]).status().unwrap().success());
+        primary.child.wait().unwrap();
+        let place = place();
+        let cluster = place.path().join("standby");
+        assert!(Command::new("cp").arg("-a").arg(&primary.cluster).arg(&cluster).status().unwrap().success());
+        std::fs::write(cluster.join("standby.signal"), "").unwrap();
+        let standby = Self::launch(primary.program.clone(), cluster, primary.roots.clone(), place);
+        let place = std::mem::replace(&mut primary.place, tempfile::tempdir().unwrap());
+        let (program, cluster, roots) = (primary.program.clone(), primary.cluster.clone(), primary.roots.clone());
+        let primary = Self::launch(program, cluster, roots, place);
+        primary.is_up().await;
+        standby.is_up().await;
+        (primary, standby)
     }
 
     fn url(&self, role: &str, query: &str) -> Secret {
@@ -60,16 +90,27 @@ impl Operators {
     }
 
     async fn databases(&self, role: &str, url_read: Option<Secret>) -> Result<Databases, StartError> {
-        let place = DatabasePlace::External { url: self.url(role, ""), url_read, tls: TlsMode::Prefer };
+        self.databases_at(self.url(role, ""), url_read, settings()).await
+    }
+
+    /// `writer` and `reader` at this URL, which leads here.
+    pub(super) async fn databases_at(
+        &self,
+        url: Secret,
+        url_read: Option<Secret>,
+        settings: DatabaseSettings,
+    ) -> Result<Databases, StartError> {
+        let place = DatabasePlace::External { url, url_read, tls: TlsMode::Prefer };
         let folder = DataFolder::open(&self.place.path().join("hosts")).unwrap();
-        start(&folder, DatabaseSettings { place, migrations: Some(migrations(self.place.path(), &[])), ..settings() })
+        start(&folder, DatabaseSettings { place, migrations: Some(migrations(self.place.path(), &[])), ..settings })
             .await
     }
 }
 
 impl Drop for Operators {
     fn drop(&mut self) {
-        self.child.kill().unwrap();
+        // It may have been stopped by the test.
+        let _ = self.child.kill();
         self.child.wait().unwrap();
     }
 }
