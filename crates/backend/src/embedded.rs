@@ -15,6 +15,7 @@ pub(super) mod numbers;
 pub mod postgres;
 mod private;
 pub mod redis;
+pub(crate) mod resident;
 pub mod roles;
 
 use std::{ffi::OsString, path::PathBuf};

@@ -9,6 +9,7 @@ mod answer;
 mod array;
 mod batch;
 mod bounds;
+mod cache;
 mod change;
 mod client;
 mod connection;

@@ -16,6 +16,7 @@ use super::{account::Account, private::PrivateError};
 
 /// The handle arrives as standard input and becomes descriptor 3, which children inherit.
 const WITH_HANDLE: &str = "exec \"$0\" \"$@\" 3<&0 </dev/null";
+const ALONE: &str = "exec \"$0\" \"$@\"";
 const HANDLE: &str = "/proc/self/fd/3";
 
 /// A data folder that the account can reach.
@@ -54,11 +55,26 @@ impl Entry {
 
     /// A command under the account that can use [`Entry::name`]; its standard input is empty.
     pub(super) fn command(&self, program: &Path, account: &Account) -> Command {
+        self.started(program, account, "")
+    }
+
+    /// The same, with so much address space for each process that it starts, where the system can bound it.
+    pub(super) fn command_within(&self, bytes_max: u64, program: &Path, account: &Account) -> Command {
+        self.started(program, account, &format!("ulimit -v {} 2>/dev/null; ", bytes_max >> 10))
+    }
+
+    /// `first` is done by a shell before.
+    fn started(&self, program: &Path, account: &Account, first: &str) -> Command {
         let handle = self.handle.as_ref().and_then(|handle| handle.try_clone().ok());
         let mut command = match handle {
             Some(handle) => {
                 let mut shell = Command::new("/bin/sh");
-                shell.args(["-c", WITH_HANDLE]).arg(program).stdin(Stdio::from(handle));
+                shell.arg("-c").arg(format!("{first}{WITH_HANDLE}")).arg(program).stdin(Stdio::from(handle));
+                shell
+            }
+            None if !first.is_empty() => {
+                let mut shell = Command::new("/bin/sh");
+                shell.arg("-c").arg(format!("{first}{ALONE}")).arg(program).stdin(Stdio::null());
                 shell
             }
             None => {

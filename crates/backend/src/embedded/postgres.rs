@@ -47,6 +47,12 @@ const ENDING_SECONDS: u32 = 10;
 /// Sessions beside the pools': checks, migrations, and those that are just ending.
 const SPARE_SESSIONS: usize = 20;
 
+/// Address space of each process, the programs and what it shares with others among it: a statement that wants
+/// more fails.
+const PROCESS_BYTES_MAX: u64 = 640 << 20;
+/// Of the memory that all processes share, for each session.
+const SESSION_SHARED_BYTES: u64 = 128 << 10;
+
 /// A running private PostgreSQL. Dropping it kills the process; its data stays whole.
 pub struct Server {
     socket: PathBuf,
@@ -232,7 +238,8 @@ impl Launch {
 
     fn launch(&self) -> Result<Running, ServerError> {
         let program = self.binaries.folder.join("postgres");
-        let mut command = self.entry.command(&program, &self.account);
+        let memory = PROCESS_BYTES_MAX + self.sessions_max as u64 * SESSION_SHARED_BYTES;
+        let mut command = self.entry.command_within(memory, &program, &self.account);
         command.arg("-D").arg(self.entry.name());
         for setting in self.settings() {
             command.arg("-c").arg(setting);

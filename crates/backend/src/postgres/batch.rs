@@ -79,7 +79,7 @@ async fn fly(connection: &mut Connection, batch: &Batch<'_>, scope: Scope) -> Re
     }
     let flown = connection.execute_all(&prepared, scope).await;
     flown.map_err(|(place, failure)| {
-        connection.forget_if_stale(&batch.items[place].0.0, &failure);
+        connection.forget_if_stale(&failure);
         at(place, failure)
     })
 }

@@ -89,6 +89,7 @@ impl Pool {
             statement_timeout: self.statement_timeout,
             outbox: self.outbox.clone(),
             account: self.account.clone(),
+            begun_by: sql,
         };
         Ok(Transaction::new(lease, terms))
     }

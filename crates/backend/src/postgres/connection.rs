@@ -5,18 +5,17 @@
 
 use std::{
     borrow::Cow,
-    num::NonZeroUsize,
     pin::pin,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use futures_util::{StreamExt, future::join};
-use lru::LruCache;
 use tokio_postgres::RowStream;
 
 use super::{
     answer::{Answer, Bounds},
+    cache::Cache,
     encode::encode,
     endpoint::{ConnectError, Endpoint, Session},
     error::{Error, Failure, is_of_a_standby},
@@ -24,12 +23,14 @@ use super::{
     statement::{Effect, Statement},
     value::{Column, Rows, Value},
 };
-use crate::memory::Held;
+use crate::{embedded::resident, memory::Held};
 
-/// Prepared statements kept for each connection; the least recently used one is closed.
-const STATEMENTS_MAX: NonZeroUsize = NonZeroUsize::new(100).expect("100 is not 0");
 /// No connection is older than this, or a fifth more: addresses change behind names.
 const AGE_MAX: Duration = Duration::from_secs(30 * 60);
+/// A process of a private server that has more for itself is ended: its plans keep what they were made of.
+const PROCESS_BYTES_MAX: u64 = 64 << 20;
+/// What a column and a parameter take in the host, at most.
+const DESCRIPTION_BYTES: usize = 256;
 /// Headroom over `bytes_max` for one message, so that reports always fit.
 const MESSAGE_SLACK_BYTES: u64 = 64 << 10;
 
@@ -42,7 +43,11 @@ pub(super) struct Connection {
     session: Session,
     endpoint: Arc<Endpoint>,
     bounds: Bounds,
-    statements: LruCache<Arc<str>, Arc<Prepared>>,
+    statements: Cache<Prepared>,
+    /// The schema that they are of.
+    schema: u64,
+    /// A statement was prepared since the process was looked at.
+    grown: bool,
     /// An exchange has begun and not ended.
     busy: bool,
     in_transaction: bool,
@@ -85,13 +90,15 @@ pub(super) enum Condition {
 }
 
 impl Connection {
-    pub(super) async fn open(endpoint: &Arc<Endpoint>, bounds: Bounds) -> Result<Self, ConnectError> {
+    pub(super) async fn open(endpoint: &Arc<Endpoint>, bounds: Bounds, schema: u64) -> Result<Self, ConnectError> {
         let session = endpoint.connect(bounds.bytes_max.saturating_add(MESSAGE_SLACK_BYTES)).await?;
         Ok(Self {
             session,
             endpoint: endpoint.clone(),
             bounds,
-            statements: LruCache::new(STATEMENTS_MAX),
+            statements: Cache::new(),
+            schema,
+            grown: false,
             busy: false,
             in_transaction: false,
             unclean: false,
@@ -107,12 +114,12 @@ impl Connection {
             Condition::Gone
         } else if self.busy {
             Condition::Busy
+        } else if Instant::now() >= self.expires {
+            Condition::Expired
         } else if self.in_transaction || self.unclean {
             Condition::NeedsReset
         } else if self.spent {
             Condition::Gone
-        } else if Instant::now() >= self.expires {
-            Condition::Expired
         } else {
             Condition::Clean
         }
@@ -123,6 +130,25 @@ impl Connection {
         if self.sequences == Sequences::Own {
             self.sequences = Sequences::Inherited;
         }
+        if std::mem::take(&mut self.grown) && self.endpoint.is_private() {
+            let process = resident::own_bytes(self.session.notes.process());
+            if process.is_some_and(|bytes| bytes > PROCESS_BYTES_MAX) {
+                self.expires = Instant::now();
+            }
+        }
+    }
+
+    /// Forgets statements and types that were made for another schema than this.
+    pub(super) fn is_for(&mut self, schema: u64) {
+        if self.schema != schema {
+            self.schema = schema;
+            self.forget_all();
+        }
+    }
+
+    fn forget_all(&mut self) {
+        self.statements.clear();
+        self.session.client.clear_type_cache();
     }
 
     /// Ends any transaction and undoes what was done to the session, in one round trip.
@@ -207,7 +233,7 @@ impl Connection {
             Ok(stream) => self.read(stream, &prepared, held).await,
             Err(error) => Err(self.failure(&error)),
         };
-        read.inspect_err(|failure| self.forget_if_stale(sql, failure))
+        read.inspect_err(|failure| self.forget_if_stale(failure))
     }
 
     pub(super) async fn execute(&mut self, sql: &str, kind: Statement, params: &[Value]) -> Result<u64, Failure> {
@@ -215,7 +241,7 @@ impl Connection {
         let values = encode(params, prepared.statement.params()).map_err(Failure::Harmless)?;
         self.will_run(kind);
         let done = self.session.client.execute_raw(&prepared.statement, values).await;
-        self.settled(done).inspect_err(|failure| self.forget_if_stale(sql, failure))
+        self.settled(done).inspect_err(|failure| self.forget_if_stale(failure))
     }
 
     /// Runs many statements in one flight; a failure comes with its place.
@@ -247,8 +273,9 @@ impl Connection {
             self.sequences = Sequences::Nobodys;
         }
         if let Some(prepared) = self.statements.get(sql) {
-            return Ok(prepared.clone());
+            return Ok(prepared);
         }
+        self.grown = true;
         self.busy = true;
         let prepared = self.session.client.prepare(sql).await;
         let statement = self.settled(prepared)?;
@@ -258,14 +285,15 @@ impl Connection {
             type_name: column.type_().name().to_owned(),
         });
         let prepared = Arc::new(Prepared { columns: columns.collect(), statement, kind });
-        self.statements.put(sql.into(), prepared.clone());
+        let described = prepared.columns.len() + prepared.statement.params().len();
+        self.statements.put(sql, prepared.clone(), described * DESCRIPTION_BYTES);
         Ok(prepared)
     }
 
-    /// A statement of the cache that no longer fits the schema is prepared anew next time.
-    pub(super) fn forget_if_stale(&mut self, sql: &str, failure: &Failure) {
+    /// Where one statement no longer fits the schema, others do not either; they are prepared anew.
+    pub(super) fn forget_if_stale(&mut self, failure: &Failure) {
         if matches!(failure, Failure::StalePlan(_)) {
-            self.statements.pop(sql);
+            self.forget_all();
         }
     }
 

@@ -192,6 +192,9 @@ impl Database {
             }
             Err(source) => return Err(StartError::Migrate { database: name.clone(), source }),
         };
+        if !applied.is_empty() {
+            self.site.schema_changed();
+        }
         if let (Some(roles), Some(server), false) = (&self.owner.roles, server, applied.is_empty()) {
             let granted = roles::grant_tables(server, roles).await;
             granted.map_err(|source| StartError::Roles { database: name.clone(), source })?;

@@ -82,6 +82,11 @@ impl Endpoint {
         self
     }
 
+    /// Whether it is a server of the host's own, on this machine.
+    pub(super) fn is_private(&self) -> bool {
+        self.pooler.is_none()
+    }
+
     /// The same, for whoever writes.
     pub(super) fn for_writes(mut self) -> Self {
         self.writes = true;

@@ -159,9 +159,11 @@ fn refused_parameter(db: &tokio_postgres::error::DbError) -> Option<u32> {
     digits.parse::<u32>().ok()?.checked_sub(1)
 }
 
-/// Both are raised before anything of the statement has run.
+/// Raised before anything of the statement has run, or while it looks at a type that was dropped since.
 fn is_stale_plan(db: &tokio_postgres::error::DbError) -> bool {
     match db.code().code() {
+        // Such words are never translated.
+        "XX000" => db.message().starts_with("cache lookup failed"),
         "0A000" => db.routine() == Some("RevalidateCachedQuery"),
         "26000" => true,
         _ => false,

@@ -10,7 +10,7 @@ use std::{
     ptr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
-        atomic::{AtomicBool, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     time::{Duration, Instant},
 };
@@ -50,6 +50,8 @@ pub(super) struct Stock {
     timeouts: Counter,
     /// When one broke or fell silent: those that were idle then are asked before they are lent.
     suspicion: Mutex<Option<Instant>>,
+    /// Counts the changes of its schema that the host knows of.
+    schema: AtomicU64,
 }
 
 /// The connections of one database under one manifest's settings. Another manifest's site lends of the
@@ -88,7 +90,7 @@ impl Stock {
     pub(super) fn new(places_max: usize) -> Arc<Self> {
         let (waits, timeouts) = (Counter::default(), Counter::default());
         let (idle, suspicion) = (Mutex::default(), Mutex::default());
-        Arc::new(Self { places: Places::new(places_max), idle, waits, timeouts, suspicion })
+        Arc::new(Self { places: Places::new(places_max), idle, waits, timeouts, suspicion, schema: AtomicU64::new(0) })
     }
 
     fn suspect(&self) {
@@ -127,7 +129,8 @@ impl Site {
     pub(super) async fn lend(self: &Arc<Self>, role: &Arc<Endpoint>) -> Result<Lease, Error> {
         let place = self.place().await?;
         while let Some(idle) = self.take_idle(role) {
-            if let Some(connection) = self.proven(idle).await {
+            if let Some(mut connection) = self.proven(idle).await {
+                connection.is_for(self.schema());
                 return Ok(self.lease(connection, role, place));
             }
         }
@@ -148,6 +151,15 @@ impl Site {
                 None
             }
         }
+    }
+
+    /// Statements that were prepared before are prepared anew.
+    pub(super) fn schema_changed(&self) {
+        self.stock.schema.fetch_add(1, Relaxed);
+    }
+
+    fn schema(&self) -> u64 {
+        self.stock.schema.load(Relaxed)
     }
 
     /// What is idle now is asked before it is lent.
@@ -224,7 +236,7 @@ impl Site {
     }
 
     async fn open(self: &Arc<Self>, role: &Arc<Endpoint>, place: Place) -> Result<Lease, Error> {
-        match Connection::open(role, self.bounds).await {
+        match Connection::open(role, self.bounds, self.schema()).await {
             Ok(connection) => Ok(self.lease(connection, role, place)),
             Err(error) => {
                 self.tell(&error);

@@ -73,6 +73,8 @@ pub(super) struct Terms {
     pub(super) outbox: Option<Arc<Outbox>>,
     /// What answers take their memory from.
     pub(super) account: Option<Arc<dyn Account>>,
+    /// What began it.
+    pub(super) begun_by: String,
 }
 
 struct Shared {
@@ -90,13 +92,16 @@ struct State {
     level: usize,
     /// Whether a statement of a level failed: PostgreSQL then only takes its rollback.
     failed: Vec<bool>,
+    /// Nothing of it has been asked for yet.
+    fresh: bool,
     /// Savepoints dropped without an end, down to this level, still to be rolled back.
     abandoned_to: Option<usize>,
 }
 
 impl Transaction {
     pub(super) fn new(lease: Lease, terms: Terms) -> Self {
-        let state = State { lease: Some(lease), over: false, level: 0, failed: vec![false], abandoned_to: None };
+        let state =
+            State { lease: Some(lease), over: false, level: 0, failed: vec![false], fresh: true, abandoned_to: None };
         let shared = Shared { state: Mutex::new(state), terms, published: AtomicBool::new(false) };
         Self { shared: Arc::new(shared), level: 0, ended: false }
     }
@@ -175,7 +180,7 @@ impl Transaction {
     }
 
     pub(super) async fn run<E: Exchange>(&self, deadline: Instant, exchange: E) -> Result<E::Answer, Error> {
-        let (mut lease, abandoned_to) = self.state().speak(self.level)?;
+        let (mut lease, abandoned_to, fresh) = self.state().speak(self.level)?;
         let cut = cut(self.shared.terms.statement_timeout, deadline);
         // A dropped or late future takes the lease with it: the transaction is over.
         let outcome = within(cut, async {
@@ -183,7 +188,15 @@ impl Transaction {
                 let undone = lease.control(&Ending::RollBack.sql(level)).await;
                 undone.map_err(Failure::into_error)?;
             }
-            Ok(exchange.on(&mut lease).await)
+            match exchange.on(&mut lease).await {
+                // Nothing has happened in it yet: it begins once more, for the schema that there is now.
+                Err(Failure::StalePlan(_)) if fresh => {
+                    lease.end("ROLLBACK").await.map_err(Failure::into_error)?;
+                    lease.begin(&self.shared.terms.begun_by).await.map_err(Failure::into_error)?;
+                    Ok(exchange.on(&mut lease).await)
+                }
+                outcome => Ok(outcome),
+            }
         })
         .await;
         let outcome = outcome.inspect_err(|_| self.state().close())?;
@@ -210,12 +223,13 @@ impl Transaction {
 }
 
 impl State {
-    fn speak(&mut self, level: usize) -> Result<(Lease, Option<usize>), Error> {
+    /// The connection, a savepoint to go back to before, and whether this is the first thing that is asked.
+    fn speak(&mut self, level: usize) -> Result<(Lease, Option<usize>, bool), Error> {
         if level != self.level || self.over {
             return Err(Error::Closed);
         }
         let lease = self.lease.take().ok_or(Error::Closed)?;
-        Ok((lease, self.abandoned_to.take()))
+        Ok((lease, self.abandoned_to.take(), std::mem::take(&mut self.fresh)))
     }
 
     fn give_back(&mut self, lease: Lease) {

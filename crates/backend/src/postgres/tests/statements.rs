@@ -151,3 +151,66 @@ async fn a_batch_of_more_text_than_one_statement_may_have_is_refused() {
     let items = vec![(format!("SELECT 1{long}"), Vec::new()); 2];
     assert!(matches!(shop.writer().batch(&items, soon()).await, Err(Error::Refused(_))));
 }
+
+#[tokio::test]
+async fn a_type_that_was_replaced_is_looked_up_again() {
+    let shop = Shop::with(DatabaseSettings { connections_max: NonZeroUsize::MIN, ..settings() }).await;
+    let pool = shop.writer();
+    let above = shop.superuser().await;
+    let made = "CREATE TYPE colour AS ENUM ('red'); CREATE TABLE cups (colour colour); GRANT ALL ON cups TO PUBLIC";
+    above.client.batch_execute(made).await.unwrap();
+    let (insert, select) = ("INSERT INTO cups VALUES ($1)", "SELECT colour FROM cups WHERE colour = $1 LIMIT 1");
+    for place in 0..3 {
+        let again = async |pool: &Pool| {
+            assert_eq!(pool.execute(insert, &[text("red")], soon()).await, Ok(1), "{place}");
+            assert_eq!(pool.query(select, &[text("red")], soon()).await.unwrap().rows, [[text("red")]], "{place}");
+        };
+        match place {
+            // In a transaction, too, while nothing of it has run.
+            1 => {
+                let tx = pool.begin(TxOptions::default(), soon()).await.unwrap();
+                assert_eq!(tx.execute(insert, &[text("red")], soon()).await, Ok(1));
+                tx.commit(soon()).await.unwrap();
+                again(&pool).await;
+            }
+            _ => again(&pool).await,
+        }
+        let replaced = "ALTER TYPE colour RENAME TO old; CREATE TYPE colour AS ENUM ('red', 'blue');
+                        ALTER TABLE cups ALTER colour TYPE colour USING colour::text::colour; DROP TYPE old";
+        above.client.batch_execute(replaced).await.unwrap();
+    }
+    let changed = "ALTER TABLE items ALTER name TYPE varchar(90)";
+    assert_eq!(pool.one("SELECT count(name) FROM items").await, Value::Int64(0));
+    pool.query("SELECT name FROM items", &[], soon()).await.unwrap();
+    above.client.batch_execute(changed).await.unwrap();
+    let tx = pool.begin(TxOptions::default(), soon()).await.unwrap();
+    assert!(tx.query("SELECT name FROM items", &[], soon()).await.is_ok(), "it has begun once more");
+    tx.commit(soon()).await.unwrap();
+}
+
+#[tokio::test]
+async fn no_process_of_a_private_server_keeps_or_takes_much_memory() {
+    let patient = Duration::from_secs(60);
+    let narrow = DatabaseSettings { connections_max: NonZeroUsize::MIN, statement_timeout: patient, ..settings() };
+    let shop = Shop::with(narrow).await;
+    let pool = shop.writer();
+    let process = pool.one("SELECT pg_backend_pid()").await;
+    // The plan keeps the constant.
+    pool.query("SELECT repeat('x', 200000000) FROM items WHERE false", &[], soon()).await.unwrap();
+    let next = pool.one("SELECT pg_backend_pid()").await;
+    assert_ne!(next, process, "one that has grown is ended");
+    let large = "SELECT length(string_agg(repeat('x', 50000000), '')) FROM generate_series(1, 19)";
+    assert_eq!(
+        sqlstate(pool.query(large, &[], Instant::now() + patient).await),
+        "53200",
+        "out of memory, for this statement only"
+    );
+    assert_eq!(pool.one("SELECT 1").await, Value::Int32(1));
+    let long = format!("SELECT '{}'", "x".repeat(100_000));
+    pool.query(&long, &[], soon()).await.unwrap();
+    assert_eq!(
+        pool.one("SELECT count(*) FROM pg_prepared_statements WHERE length(statement) > 99999").await,
+        Value::Int64(0)
+    );
+    shop.databases.stop().await;
+}
