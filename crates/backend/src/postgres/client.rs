@@ -22,6 +22,7 @@ use super::{
     value::{Rows, Value},
 };
 use crate::{memory::Account, outbox::Outbox};
+use gateway::places::Places;
 use grant::Mode;
 
 /// A database as one service may use it.
@@ -29,6 +30,8 @@ use grant::Mode;
 pub struct Pool {
     pub(super) site: Arc<Site>,
     pub(super) role: Arc<Endpoint>,
+    /// As many connections as this role may have at once.
+    pub(super) share: Arc<Places>,
     pub(super) mode: Mode,
     pub(super) statement_timeout: Duration,
     /// Where the service leaves events, if it publishes.
@@ -65,7 +68,7 @@ impl Pool {
         if batch.is_empty() {
             return Ok(Vec::new());
         }
-        let mut lease = within(deadline, self.site.lend(&self.role)).await?;
+        let mut lease = within(deadline, self.site.lend(&self.role, &self.share)).await?;
         within(self.cut(deadline), async { batch::run_alone(&mut lease, &batch).await.map_err(Failure::into_error) })
             .await
     }
@@ -73,7 +76,7 @@ impl Pool {
     /// Starts a transaction on a connection of its own.
     pub async fn begin(&self, options: TxOptions, deadline: Instant) -> Result<Transaction, Error> {
         let sql = options.sql(self.mode);
-        let mut lease = within(deadline, self.site.lend(&self.role)).await?;
+        let mut lease = within(deadline, self.site.lend(&self.role, &self.share)).await?;
         let begun = within(self.cut(deadline), async { Ok(lease.begin(&sql).await) }).await?;
         match begun {
             Ok(()) => {}
@@ -103,7 +106,7 @@ impl Pool {
     }
 
     async fn run<E: Exchange>(&self, kind: Statement, deadline: Instant, exchange: E) -> Result<E::Answer, Error> {
-        let mut lease = within(deadline, self.site.lend(&self.role)).await?;
+        let mut lease = within(deadline, self.site.lend(&self.role, &self.share)).await?;
         let first = within(self.cut(deadline), async { Ok(exchange.on(&mut lease).await) }).await?;
         match first {
             Ok(answer) => return Ok(answer),

@@ -15,7 +15,7 @@ use super::{
     client::Pool,
     endpoint::Endpoint,
     error::Error,
-    pool::{PoolCounts, Site, Stock},
+    pool::{PoolCounts, Site, Stock, share_of},
     start::{Progress, StartError},
 };
 use crate::{
@@ -23,6 +23,7 @@ use crate::{
     migrate::{self, MigrateError},
     outbox::{Outbox, Terms},
 };
+use gateway::places::Places;
 use grant::{DatabaseGrant, Granted, Mode};
 use manifest::DatabaseSettings;
 
@@ -140,7 +141,17 @@ impl Database {
             };
             pools.insert(grant, Arc::new(Pool { outbox: events, ..made }));
         }
-        Self { settings: settings.clone(), site, check, owner: ready.owner, outbox, pools }
+        let database = Self { settings: settings.clone(), site, check, owner: ready.owner, outbox, pools };
+        if before.is_none() {
+            database.share_out();
+        }
+        database
+    }
+
+    /// No service may have all connections, where there are others.
+    fn share_out(&self) {
+        let share = share_of(self.settings.connections_max.get(), self.pools.len());
+        self.pools.values().for_each(|pool| pool.share.resize(share));
     }
 
     /// Whether it is already all that is wanted of it.
@@ -214,6 +225,7 @@ impl Database {
     /// From now on it has the connections of its settings and events go on by its terms.
     pub(super) fn take_effect(&self) {
         self.site.resize(self.settings.connections_max.get());
+        self.share_out();
         if let Some((outbox, terms)) = &self.outbox {
             outbox.on(terms.clone());
         }
@@ -228,6 +240,7 @@ fn pool(site: &Arc<Site>, settings: &DatabaseSettings, endpoint: &Endpoint, mode
     let role = endpoint.clone().with_settings(&session_settings(settings, mode));
     Pool {
         site: site.clone(),
+        share: Places::new(settings.connections_max.get()),
         role: Arc::new(match mode {
             Mode::Read => role,
             Mode::ReadWrite => role.for_writes(),

@@ -1,12 +1,14 @@
 //! The connections to one database: bounded, lent one at a time, clean whenever they are lent.
 //!
 //! All roles of a database share one bound, `connections_max`, so an operator's server sees at
-//! most that many, also while a changed manifest replaces a site by another. A request waits for a connection in order of arrival. A connection that comes
+//! most that many, also while a changed manifest replaces a site by another. Of these a role has its share at
+//! most, so that one that holds on to all it gets leaves some to others. A request waits in order of arrival. A connection that comes
 //! back clean is lent again at once; any other is rolled back and reset, or cancelled and
 //! closed, by a task that holds its place until that is done. Nothing here knows statements.
 
 use std::{
     ops::{Deref, DerefMut},
+    pin::pin,
     ptr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
@@ -126,8 +128,8 @@ impl Site {
     /// # Errors
     /// [`Error::Overloaded`] when none came free, [`Error::Unavailable`] when a new one cannot
     /// be opened. Cancel safe.
-    pub(super) async fn lend(self: &Arc<Self>, role: &Arc<Endpoint>) -> Result<Lease, Error> {
-        let place = self.place().await?;
+    pub(super) async fn lend(self: &Arc<Self>, role: &Arc<Endpoint>, share: &Arc<Places>) -> Result<Lease, Error> {
+        let place = self.place(share).await?;
         while let Some(idle) = self.take_idle(role) {
             if let Some(mut connection) = self.proven(idle).await {
                 connection.is_for(self.schema());
@@ -206,14 +208,20 @@ impl Site {
         }
     }
 
-    async fn place(&self) -> Result<Place, Error> {
+    /// A place of the role's share, and then one of the database's.
+    async fn place(&self, share: &Arc<Places>) -> Result<Seat, Error> {
         let closed = || Error::Unavailable("the host is stopping".to_owned());
-        if let Some(place) = self.stock.places.take().now_or_never() {
-            return place.ok_or_else(closed);
+        let taking = async {
+            let of_share = share.take().await?;
+            Some(Seat { _place: self.stock.places.take().await?, _of_share: of_share })
+        };
+        let mut taking = pin!(taking);
+        if let Some(seat) = taking.as_mut().now_or_never() {
+            return seat.ok_or_else(closed);
         }
         self.stock.waits.count();
-        match tokio::time::timeout(self.wait, self.stock.places.take()).await {
-            Ok(place) => place.ok_or_else(closed),
+        match tokio::time::timeout(self.wait, taking).await {
+            Ok(seat) => seat.ok_or_else(closed),
             Err(_elapsed) => {
                 self.stock.timeouts.count();
                 Err(Error::Overloaded)
@@ -235,7 +243,7 @@ impl Site {
         None
     }
 
-    async fn open(self: &Arc<Self>, role: &Arc<Endpoint>, place: Place) -> Result<Lease, Error> {
+    async fn open(self: &Arc<Self>, role: &Arc<Endpoint>, place: Seat) -> Result<Lease, Error> {
         match Connection::open(role, self.bounds, self.schema()).await {
             Ok(connection) => Ok(self.lease(connection, role, place)),
             Err(error) => {
@@ -254,7 +262,7 @@ impl Site {
         }
     }
 
-    fn lease(self: &Arc<Self>, connection: Connection, role: &Arc<Endpoint>, place: Place) -> Lease {
+    fn lease(self: &Arc<Self>, connection: Connection, role: &Arc<Endpoint>, place: Seat) -> Lease {
         Lease { held: Some((connection, place)), role: role.clone(), site: self.clone() }
     }
 
@@ -272,10 +280,24 @@ impl Drop for Site {
     }
 }
 
+/// Room for a connection: the database's, and of the role's share.
+struct Seat {
+    _place: Place,
+    _of_share: Place,
+}
+
+/// How many of so many connections one of several roles may have at once.
+pub(super) fn share_of(connections_max: usize, roles: usize) -> usize {
+    match roles {
+        0 | 1 => connections_max,
+        _ => (connections_max - (connections_max / 4).max(1)).max(1),
+    }
+}
+
 /// A connection while somebody has it. Dropping it gives it back, whatever state it is in.
 pub(super) struct Lease {
     /// Empty only while it is dropped.
-    held: Option<(Connection, Place)>,
+    held: Option<(Connection, Seat)>,
     role: Arc<Endpoint>,
     site: Arc<Site>,
 }

@@ -49,12 +49,12 @@ async fn a_connection_to_a_server_that_only_reads_is_not_used_again() {
     assert!(told.contains("standby"), "{told}");
 
     // Another primary, while all connections to the standby are alive.
-    warm(&pool, 4).await;
+    warm(&pool, 3).await;
     proxy.redirect(primary.port);
     let tx = pool.begin(TxOptions::default(), soon()).await.unwrap();
     assert_eq!(tx.execute(INSERT, &[text("second")], soon()).await, Ok(1));
     tx.commit(soon()).await.unwrap();
-    warm(&pool, 4).await;
+    warm(&pool, 3).await;
     for name in ["third", "fourth", "fifth", "sixth"] {
         assert_eq!(pool.execute(INSERT, &[text(name)], soon()).await, Ok(1), "{name}");
     }
@@ -83,7 +83,7 @@ async fn the_first_silent_connection_makes_the_others_prove_that_they_are_alive(
     let proxy = Proxy::to(server.port).await;
     let short = DatabaseSettings { statement_timeout: Duration::from_millis(400), ..settings() };
     let (databases, pool) = through(&proxy, &server, short).await;
-    warm(&pool, 4).await;
+    warm(&pool, 3).await;
     assert!(proxy.silence() >= 4);
     assert_eq!(pool.query("SELECT 1", &[], soon()).await, Err(Error::Timeout), "the first one has to find out");
     for _ in 0..6 {

@@ -4,7 +4,7 @@ use super::*;
 async fn killed_connections_fail_their_own_requests_only() {
     let shop = Shop::open().await;
     let pool = shop.writer();
-    let open = (0..4).map(|_| pool.query("SELECT pg_sleep(0.1)", &[], soon()));
+    let open = (0..3).map(|_| pool.query("SELECT pg_sleep(0.1)", &[], soon()));
     futures_util::future::join_all(open).await;
 
     let mut running = Box::pin(pool.query("SELECT pg_sleep(20)", &[], soon()));
@@ -15,7 +15,7 @@ async fn killed_connections_fail_their_own_requests_only() {
         assert!(futures_util::poll!(&mut running).is_pending() && Instant::now() < deadline);
     }
     let kill = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename LIKE 'db_shop:%'";
-    assert_eq!(shop.count(kill).await, 4);
+    assert_eq!(shop.count(kill).await, 3);
     assert!(matches!(running.await, Err(Error::Unavailable(_))), "it may have written, so it is not sent again");
     for _ in 0..20 {
         assert_eq!(
@@ -54,9 +54,10 @@ async fn a_full_pool_says_so_after_its_wait_and_serves_again() {
     let shop = Shop::open().await;
     let pool = shop.writer();
     let mut held = Vec::new();
-    for _ in 0..4 {
+    for _ in 0..3 {
         held.push(pool.begin(TxOptions::default(), soon()).await.unwrap());
     }
+    held.push(shop.reader().begin(TxOptions::default(), soon()).await.unwrap());
     let begun = Instant::now();
     assert_eq!(pool.query("SELECT 1", &[], soon()).await, Err(Error::Overloaded));
     assert!((Duration::from_millis(500)..Duration::from_millis(1200)).contains(&begun.elapsed()));
@@ -74,4 +75,25 @@ async fn a_full_pool_says_so_after_its_wait_and_serves_again() {
     assert!(shop.count(sessions).await <= 5);
     shop.databases.stop().await;
     assert!(matches!(pool.query("SELECT 1", &[], soon()).await, Err(Error::Unavailable(_))));
+}
+
+#[tokio::test]
+async fn one_service_cannot_have_all_connections_of_a_database() {
+    let shop = Shop::open().await;
+    let (writer, reader) = (shop.writer(), shop.reader());
+    let mut sleeping: Vec<_> = (0..16).map(|_| Box::pin(writer.query("SELECT pg_sleep(1.5)", &[], soon()))).collect();
+    for one in &mut sleeping {
+        assert!(futures_util::poll!(one).is_pending());
+    }
+    let sleepers = futures_util::future::join_all(sleeping);
+    let others = async {
+        for _ in 0..20 {
+            assert_eq!(reader.one("SELECT 1").await, Value::Int32(1), "there is always one for another service");
+        }
+    };
+    let (slept, ()) = futures_util::future::join(sleepers, others).await;
+    let refused = slept.iter().filter(|slept| **slept == Err(Error::Overloaded)).count();
+    assert_eq!(slept.iter().filter(|slept| slept.is_ok()).count(), 3, "three of four");
+    assert_eq!(refused, 13);
+    shop.databases.stop().await;
 }
