@@ -27,8 +27,14 @@ pub use files::FilesError;
 /// The whole run; a file that needs longer is better run by hand.
 const TIMEOUT: Duration = Duration::from_secs(600);
 /// What holds for each file, whatever the one before it has set, and how long another host's is waited for.
+/// The server gives up a host that lost power within a minute, and with it the turn that it had.
 const SESSION: &str = "RESET SESSION AUTHORIZATION; RESET ALL; CLOSE ALL; UNLISTEN *; DISCARD TEMP; \
-                       SET statement_timeout = 0; SET lock_timeout = '60s'";
+                       SET statement_timeout = 0; SET lock_timeout = '60s'; \
+                       SET idle_in_transaction_session_timeout = '60s'; \
+                       SELECT pg_catalog.set_config(s.name, v.value, false) FROM pg_catalog.pg_settings s \
+                       JOIN (VALUES ('tcp_keepalives_idle', '20'), ('tcp_keepalives_interval', '10'), \
+                                    ('tcp_keepalives_count', '3'), ('tcp_user_timeout', '30000')) v (name, value) \
+                       ON v.name = s.name";
 /// One answer's row is a name and a digest.
 const MESSAGE_BYTES_MAX: u64 = 1 << 20;
 
@@ -85,6 +91,7 @@ async fn run(client: &Client, folder: &Path, files: &[File]) -> Result<Vec<Strin
         })?;
         // Only now: another host may have applied some meanwhile.
         let applied = applied(client).await.map_err(history)?;
+        tell_of_newer(folder, files, &applied, done.is_empty());
         let Some(file) = pending(folder, files, &applied)?.first().copied() else {
             client.batch_execute("COMMIT").await.map_err(history)?;
             return Ok(done);
@@ -105,9 +112,29 @@ async fn applied(client: &Client) -> Result<Vec<Applied>, tokio_postgres::Error>
     rows.iter().map(|row| Ok(Applied { name: row.try_get(0)?, sha256: row.try_get(1)? })).collect()
 }
 
+/// Code that went back to an older build has fewer files: the schema stays as it is, and newer files come back
+/// with newer code.
+fn newer<'a>(files: &[File], applied: &'a [Applied]) -> &'a [Applied] {
+    let Some(last) = files.last() else { return &[] };
+    let from = applied.iter().rposition(|was| was.name <= last.name).map_or(0, |place| place + 1);
+    // With none of its files it is another folder.
+    if from == 0 { &[] } else { &applied[from..] }
+}
+
+fn tell_of_newer(folder: &Path, files: &[File], applied: &[Applied], first: bool) {
+    if let (true, [newer, ..]) = (first, newer(files, applied)) {
+        tracing::warn!(
+            folder = %folder.display(),
+            since = %newer.name,
+            "this database has newer migrations than the folder has files; they stay"
+        );
+    }
+}
+
 /// The files to apply: those after the last applied one, if everything before is as it was.
 fn pending<'a>(folder: &Path, files: &'a [File], applied: &[Applied]) -> Result<Vec<&'a File>, MigrateError> {
-    for was in applied {
+    let newer = newer(files, applied);
+    for was in &applied[..applied.len() - newer.len()] {
         match files.iter().find(|file| file.name == was.name) {
             None => return Err(MigrateError::Missing { name: was.name.clone(), folder: folder.to_owned() }),
             Some(file) if file.sha256 != was.sha256 => return Err(MigrateError::Changed { path: file.path.clone() }),
@@ -178,6 +205,13 @@ mod tests {
         assert!(
             matches!(pending(Path::new("m"), &files, &[was("0.sql", "x")]), Err(MigrateError::Missing { name, .. }) if name == "0.sql")
         );
+        let older = [was("1.sql", "a"), was("2.sql", "b"), was("3.sql", "c"), was("4.sql", "d"), was("5.sql", "e")];
+        assert_eq!(names(pending(Path::new("m"), &files, &older)), [""; 0], "code went back, the schema stays");
+        let gap = [was("0.sql", "x"), was("1.sql", "a"), was("9.sql", "d")];
+        assert!(
+            matches!(pending(Path::new("m"), &files, &gap), Err(MigrateError::Missing { name, .. }) if name == "0.sql")
+        );
+        assert!(pending(Path::new("m"), &[], &older).is_err(), "an empty folder is another one");
         let error = pending(Path::new("m"), &files, &[was("1.sql", "a"), was("3.sql", "c")]).err().unwrap();
         assert_eq!(
             error.to_string(),

@@ -38,6 +38,7 @@ CREATE TABLE IF NOT EXISTS public.archipel_outbox (
 CREATE INDEX IF NOT EXISTS archipel_outbox_waiting ON public.archipel_outbox (seq) WHERE refused IS NULL;
 ";
 
+const BY_ROLE: &str = "CASE session_user";
 const PARAMETERS: &str = "uuid, text, text, text, text, text, bytea, bigint, text, bigint";
 
 /// Who may write events, and how the database knows whose they are.
@@ -54,7 +55,7 @@ pub(crate) enum Writers {
 /// One host at a time, as with migrations.
 pub(super) async fn make(client: &Client, writers: &Writers) -> Result<(), tokio_postgres::Error> {
     let is_there = is_there(client).await?;
-    if matches!(writers, Writers::Shared) && is_there {
+    if matches!(writers, Writers::Shared) && is_there && !is_of_roles(client).await? {
         return Ok(());
     }
     turns::prepare(client).await?;
@@ -73,7 +74,7 @@ fn function(writers: &Writers) -> String {
     let publisher = match writers {
         Writers::Shared => "$2".to_owned(),
         Writers::Roles(roles) => {
-            let mut case = "CASE session_user".to_owned();
+            let mut case = BY_ROLE.to_owned();
             for (role, service) in roles {
                 write!(case, " WHEN {} THEN {}", quote::literal(role), quote::literal(service)).expect("a string");
             }
@@ -103,6 +104,16 @@ fn function(writers: &Writers) -> String {
         }
     }
     sql
+}
+
+/// Whether the function knows services by their roles: it came from a private server with a dump, and here it
+/// would know nobody.
+async fn is_of_roles(client: &Client) -> Result<bool, tokio_postgres::Error> {
+    let sql = format!(
+        "SELECT prosrc LIKE '%{BY_ROLE}%' FROM pg_catalog.pg_proc
+         WHERE oid = to_regprocedure('public.archipel_publish({PARAMETERS})')"
+    );
+    client.query_one(&sql, &[]).await?.try_get(0)
 }
 
 pub(super) async fn is_there(client: &Client) -> Result<bool, tokio_postgres::Error> {

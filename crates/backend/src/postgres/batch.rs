@@ -5,7 +5,7 @@
 //! after an earlier one.
 
 use super::{
-    connection::Connection,
+    connection::{Connection, within_parameters},
     error::{Error, Failure},
     pipeline::Scope,
     statement::{Effect, STATEMENT_BYTES_MAX, Statement},
@@ -75,6 +75,7 @@ pub(super) async fn run_within(connection: &mut Connection, batch: &Batch<'_>) -
 async fn fly(connection: &mut Connection, batch: &Batch<'_>, scope: Scope) -> Result<Vec<u64>, Failure> {
     let mut prepared = Vec::with_capacity(batch.items.len());
     for ((sql, params), kind) in &batch.items {
+        within_parameters(params)?;
         prepared.push((connection.prepare(sql, *kind).await?, params.as_slice()));
     }
     let flown = connection.execute_all(&prepared, scope).await;

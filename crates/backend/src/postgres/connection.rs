@@ -31,6 +31,7 @@ const AGE_MAX: Duration = Duration::from_secs(30 * 60);
 const PROCESS_BYTES_MAX: u64 = 64 << 20;
 /// What a column and a parameter take in the host, at most.
 const DESCRIPTION_BYTES: usize = 256;
+const PARAMETERS_MAX: usize = u16::MAX as usize;
 /// Headroom over `bytes_max` for one message, so that reports always fit.
 const MESSAGE_SLACK_BYTES: u64 = 64 << 10;
 
@@ -225,6 +226,7 @@ impl Connection {
         params: &[Value],
         held: Held,
     ) -> Result<Rows, Failure> {
+        within_parameters(params)?;
         let prepared = self.prepare(sql, kind).await?;
         let values = encode(params, prepared.statement.params()).map_err(Failure::Harmless)?;
         self.will_run(kind);
@@ -237,6 +239,7 @@ impl Connection {
     }
 
     pub(super) async fn execute(&mut self, sql: &str, kind: Statement, params: &[Value]) -> Result<u64, Failure> {
+        within_parameters(params)?;
         let prepared = self.prepare(sql, kind).await?;
         let values = encode(params, prepared.statement.params()).map_err(Failure::Harmless)?;
         self.will_run(kind);
@@ -352,6 +355,16 @@ impl Connection {
             self.busy = false;
         }
         failure
+    }
+}
+
+/// The protocol counts them in sixteen bits.
+pub(super) fn within_parameters(params: &[Value]) -> Result<(), Failure> {
+    match params.len() <= PARAMETERS_MAX {
+        true => Ok(()),
+        false => Err(Failure::Harmless(Error::Refused(format!(
+            "a statement takes at most {PARAMETERS_MAX} parameters; use an array and `unnest`"
+        )))),
     }
 }
 

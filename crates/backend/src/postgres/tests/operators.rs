@@ -155,3 +155,74 @@ async fn an_operators_server_is_served_cancelled_and_spoken_well_of() {
     assert_eq!(sqlstate(reader.execute("INSERT INTO items (name) VALUES ('x')", &[], soon()).await), "25006");
     boss.stop().await;
 }
+
+#[tokio::test]
+async fn a_database_that_came_from_a_private_server_is_an_operators_from_its_first_start() {
+    use crate::outbox::{Terms, Writers};
+    let server = Operators::start().await;
+    let endpoint = || Endpoint::from_url(&server.url("boss", ""), TlsMode::Prefer).unwrap();
+    let private = BTreeMap::from([("plain".to_owned(), Arc::from("writer"))]);
+    Terms::new(endpoint(), Writers::Roles(private)).prepare().await.unwrap();
+    let by_roles = "SELECT prosrc LIKE '%session_user%' FROM pg_proc WHERE proname = 'archipel_publish'";
+    let session = endpoint().connect(1 << 20).await.unwrap();
+    assert!(session.client.query_one(by_roles, &[]).await.unwrap().get::<_, bool>(0));
+    // A role that may not replace it is told so.
+    let stranger = Endpoint::from_url(&server.url("plain", ""), TlsMode::Prefer).unwrap();
+    let refused = Terms::new(stranger, Writers::Shared).prepare().await.unwrap_err();
+    let told = format!("{refused} {refused:?}");
+    assert!(told.contains("archipel_") && !told.contains("hunter2"), "{told}");
+    Terms::new(endpoint(), Writers::Shared).prepare().await.unwrap();
+    assert!(!session.client.query_one(by_roles, &[]).await.unwrap().get::<_, bool>(0));
+}
+
+#[tokio::test]
+async fn a_host_that_vanishes_while_it_migrates_is_given_up_by_the_server() {
+    let server = Operators::start().await;
+    let seen = "CREATE TABLE seen AS SELECT name, setting FROM pg_settings
+                WHERE name LIKE 'tcp_%' OR name = 'idle_in_transaction_session_timeout'";
+    // What a file sets is over with it.
+    let files =
+        [("2.sql", "SET tcp_keepalives_idle = 7000; SET idle_in_transaction_session_timeout = 0"), ("3.sql", seen)];
+    migrations(server.place.path(), &files);
+    let databases = server.databases("boss", Some(server.url("boss", ""))).await.unwrap();
+    let pool = databases.pool(&grant("writer", "shop", Mode::ReadWrite)).unwrap();
+    let told = pool.one("SELECT string_agg(name || ' ' || setting, ', ' ORDER BY name) FROM seen").await;
+    let expected = "idle_in_transaction_session_timeout 60000, tcp_keepalives_count 3, tcp_keepalives_idle 20, \
+                    tcp_keepalives_interval 10, tcp_user_timeout 30000";
+    assert_eq!(told, text(expected));
+    databases.stop().await;
+}
+
+/// As docs/postgres.md has it.
+#[tokio::test]
+async fn a_private_database_moves_to_an_operators_server_by_the_documented_dump() {
+    use crate::outbox::{Terms, Writers};
+    let (shop, server) = (Shop::open().await, Operators::start().await);
+    shop.writer().execute("INSERT INTO items (name) VALUES ('kept')", &[], soon()).await.unwrap();
+    let private = shop.databases.server.as_ref().unwrap().as_superuser("db_shop");
+    let roles = BTreeMap::from([("db_shop:writer:rw".to_owned(), Arc::from("writer"))]);
+    Terms::new(private, Writers::Roles(roles)).prepare().await.unwrap();
+    let above = server.connect("boss", "", TlsMode::Prefer).await.unwrap();
+    above.client.batch_execute("CREATE DATABASE moved OWNER plain").await.unwrap();
+
+    let lines = std::fs::read_to_string(shop.folder.path().join("postgres/postmaster.pid")).unwrap();
+    let url = format!("postgres://plain:hunter2@localhost:{}/moved", server.port);
+    let (program, dump) = (|name| server.program.with_file_name(name), server.place.path().join("shop.sql"));
+    let mut dumping = Command::new(program("pg_dump"));
+    dumping.args(["--no-owner", "--no-privileges", "-h", lines.lines().nth(4).unwrap(), "-U", "archipel", "db_shop"]);
+    assert!(dumping.stdout(std::fs::File::create(&dump).unwrap()).status().unwrap().success());
+    let mut reading = Command::new(program("psql"));
+    reading.args(["-v", "ON_ERROR_STOP=1", "-1", "-q", "-f"]).arg(&dump).arg(&url).stdout(Stdio::null());
+    assert!(reading.status().unwrap().success());
+
+    migrations(server.place.path(), &[("1.sql", SCHEMA), ("2.sql", "ALTER TABLE items ADD colour text")]);
+    let url = Secret::new(url);
+    let databases = server.databases_at(url.clone(), Some(url.clone()), settings()).await.unwrap();
+    let pool = databases.pool(&grant("writer", "shop", Mode::ReadWrite)).unwrap();
+    assert_eq!(pool.one("SELECT string_agg(name, ',') FROM items WHERE colour IS NULL").await, text("kept"));
+    let endpoint = Endpoint::from_url(&url, TlsMode::Prefer).unwrap();
+    Terms::new(endpoint, Writers::Shared).prepare().await.unwrap();
+    let by_roles = "SELECT prosrc LIKE '%session_user%' FROM pg_proc WHERE proname = 'archipel_publish'";
+    assert_eq!(pool.one(by_roles).await, Value::Bool(false));
+    databases.stop().await;
+}

@@ -22,6 +22,9 @@ async fn statements_take_parameters_and_report_what_happened() {
     assert_eq!((error.sqlstate.as_str(), error.position), ("42703", Some(8)));
     let outcome = pool.query("SELECT $1::int4", &[text("x")], soon()).await;
     assert!(matches!(outcome, Err(Error::Parameter { index: 0, .. })), "{outcome:?}");
+    let many = vec![Value::Int32(1); 65_536];
+    let refused = pool.execute("SELECT 1", &many, soon()).await;
+    assert!(matches!(&refused, Err(Error::Refused(why)) if why.contains("at most 65535")), "{refused:?}");
     let outcome = pool.query("SELECT 1; SELECT 2", &[], soon()).await;
     assert_eq!(sqlstate(outcome), "42601", "one statement a call");
     shop.databases.stop().await;
