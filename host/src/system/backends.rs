@@ -68,6 +68,12 @@ async fn changed(before: &Current, manifest: &Manifest) -> Result<Backends, Next
         next.databases = Arc::new(now.databases.changed(&manifest.databases, &grants, &publishers).await?);
         warn(&next.databases);
     }
+    // Those that changed have been migrated.
+    for (name, settings) in &manifest.databases {
+        if running.databases.get(name) == Some(settings) {
+            next.databases.migrate(name).await?;
+        }
+    }
     if running.events.is_none() && manifest.events.is_some() {
         if events_are_embedded(manifest) {
             now.redis.fsync_always().await?;

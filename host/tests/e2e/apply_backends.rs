@@ -119,6 +119,10 @@ fn each_bound_takes_effect(host: &Host, look: &Session, manifest: &dyn Fn(&str) 
     applied(host, &manifest("migrations = \"sql\""));
     assert_eq!(post(host, "one", "/pg/execute", &query("insert into notes (text) values ('x')")).status, 200);
     assert_eq!(post(host, "two", "/pg/query", &query("select at from notes")).status, 200);
+    // A new file is enough, in a manifest that is as it was.
+    fs::write(folder.join("3.sql"), "alter table notes add who text;").unwrap();
+    applied(host, &manifest("migrations = \"sql\""));
+    assert_eq!(post(host, "two", "/pg/query", &query("select who from notes")).status, 200);
 }
 
 #[test]
