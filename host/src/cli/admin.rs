@@ -166,7 +166,7 @@ impl Admin {
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         request: Request<Full<Bytes>>,
     ) -> anyhow::Result<Answer> {
-        let url = &self.url;
+        let url = self.url();
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         let driver = tokio::spawn(connection);
         let sent = sender.send_request(request).await;

@@ -75,9 +75,12 @@ pub(super) fn status(admin: &Admin, output: Output) -> anyhow::Result<ExitCode> 
     let restart =
         accepted.chain(cut).chain(ungranted).chain(unused).chain(ramps).chain(certificates).collect::<String>()
             + &restart;
-    output.text(&format!("{name}, up for {uptime} s
+    output.text(&format!(
+        "{name}, up for {uptime} s
 
-{}{restart}", output.alarmed(within(&rows, output.width))))?;
+{}{restart}",
+        output.alarmed(within(&rows, output.width))
+    ))?;
     Ok(ExitCode::SUCCESS)
 }
 
