@@ -199,7 +199,7 @@ mod tests {
         let ca = folder.path().join("ca.pem");
         let address = JwksAddress::new(&uri, Some(&ca));
         let wrong = |fetched: Result<KeySet, String>, says: &str| {
-            let error = fetched.err().expect("it is not believed");
+            let error = fetched.expect_err("it is not believed");
             assert!(error.contains(says), "{error}");
         };
         wrong(address.fetch().await, "ca.pem");
