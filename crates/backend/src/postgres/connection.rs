@@ -29,6 +29,8 @@ use crate::{embedded::resident, memory::Held};
 const AGE_MAX: Duration = Duration::from_secs(30 * 60);
 /// A process of a private server that has more for itself is ended: its plans keep what they were made of.
 const PROCESS_BYTES_MAX: u64 = 64 << 20;
+/// How often it is looked at when nothing was prepared.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// What a column and a parameter take in the host, at most.
 const DESCRIPTION_BYTES: usize = 256;
 const PARAMETERS_MAX: usize = u16::MAX as usize;
@@ -47,8 +49,8 @@ pub(super) struct Connection {
     statements: Cache<Prepared>,
     /// The schema that they are of.
     schema: u64,
-    /// A statement was prepared since the process was looked at.
-    grown: bool,
+    /// When its process was looked at, unless a statement was prepared since.
+    looked: Option<Instant>,
     /// An exchange has begun and not ended.
     busy: bool,
     in_transaction: bool,
@@ -99,7 +101,7 @@ impl Connection {
             bounds,
             statements: Cache::new(),
             schema,
-            grown: false,
+            looked: None,
             busy: false,
             in_transaction: false,
             unclean: false,
@@ -131,7 +133,10 @@ impl Connection {
         if self.sequences == Sequences::Own {
             self.sequences = Sequences::Inherited;
         }
-        if std::mem::take(&mut self.grown) && self.endpoint.is_private() {
+        // A plan may be made when a statement runs for the sixth time.
+        let is_due = self.looked.is_none_or(|looked| looked.elapsed() > LOOK_EVERY);
+        if is_due && self.endpoint.is_private() {
+            self.looked = Some(Instant::now());
             let process = resident::own_bytes(self.session.notes.process());
             if process.is_some_and(|bytes| bytes > PROCESS_BYTES_MAX) {
                 self.expires = Instant::now();
@@ -278,7 +283,7 @@ impl Connection {
         if let Some(prepared) = self.statements.get(sql) {
             return Ok(prepared);
         }
-        self.grown = true;
+        self.looked = None;
         self.busy = true;
         let prepared = self.session.client.prepare(sql).await;
         let statement = self.settled(prepared)?;

@@ -202,6 +202,13 @@ async fn no_process_of_a_private_server_keeps_or_takes_much_memory() {
     pool.query("SELECT repeat('x', 200000000) FROM items WHERE false", &[], soon()).await.unwrap();
     let next = pool.one("SELECT pg_backend_pid()").await;
     assert_ne!(next, process, "one that has grown is ended");
+    let process = pool.one("SELECT pg_backend_pid()").await;
+    let constant = "SELECT repeat('x', 90000000) FROM items WHERE $1::bool";
+    for _ in 0..7 {
+        pool.query(constant, &[Value::Bool(false)], soon()).await.unwrap();
+    }
+    pool.query("SELECT pg_sleep(1.1)", &[], soon()).await.unwrap();
+    assert_ne!(pool.one("SELECT pg_backend_pid()").await, process, "also by a plan that was made later");
     let large = "SELECT length(string_agg(repeat('x', 50000000), '')) FROM generate_series(1, 19)";
     assert_eq!(
         sqlstate(pool.query(large, &[], Instant::now() + patient).await),
