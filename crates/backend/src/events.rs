@@ -40,7 +40,7 @@ use uuid::Uuid;
 use super::redis::{AskError, Store};
 use entry::Marks;
 use grant::{Granted, Publishing};
-use hosts::Hosts;
+use hosts::{Hosts, PACE, Pace};
 use manifest::EventSettings;
 use names::Names;
 
@@ -89,7 +89,7 @@ pub enum PublishError {
     TooLarge(usize),
     /// As many delayed events wait as may, or there are as many topics.
     #[error(
-        "{DELAYED_MAX} delayed events are waiting, {DELAYED_EACH_MAX} of one service or `events.retain_bytes` of them, or there are {TOPICS_MAX} topics already"
+        "{DELAYED_MAX} delayed events are waiting, {DELAYED_EACH_MAX} of one service or `events.retain_bytes` of them, or there are {TOPICS_EACH_MAX} topics that this service began or {TOPICS_MAX} topics already"
     )]
     Overloaded,
     #[error("{0}")]
@@ -119,6 +119,8 @@ pub const DEDUP: Duration = Duration::from_secs(3600);
 
 /// Topics of a system: each is a stream that is looked after for ever.
 pub const TOPICS_MAX: usize = 1000;
+/// Of those, begun by one service: its first event made them.
+pub const TOPICS_EACH_MAX: usize = 250;
 
 /// The events of one system in one Redis.
 pub struct Events {
@@ -131,6 +133,7 @@ pub struct Events {
     /// Something was delayed here.
     delayed: Notify,
     hosts: Mutex<Hosts>,
+    pace: Pace,
     marks: Marks,
     /// Events that were too old when their turn came.
     expired: AtomicU64,
@@ -150,6 +153,7 @@ impl Events {
             publishing: Script::new(publish::SCRIPT),
             delayed: Notify::new(),
             hosts: Mutex::default(),
+            pace: PACE,
             marks: Marks::default(),
             expired: AtomicU64::new(0),
             published: Mutex::default(),
@@ -207,7 +211,7 @@ impl From<AskError> for PublishError {
         match &error {
             AskError::Late(_) => Self::Late(error.to_string()),
             AskError::Refused { reason, .. } if reason.contains(publish::FULL) => Self::Overloaded,
-            AskError::Away(_) | AskError::Refused { .. } => Self::Unavailable(error.to_string()),
+            AskError::Away(_) | AskError::Crowded(_) | AskError::Refused { .. } => Self::Unavailable(error.to_string()),
         }
     }
 }

@@ -19,7 +19,7 @@ use redis::{FromRedisValue, ScriptInvocation};
 
 pub use self::write::{Condition, Writer};
 use self::{bounds::Invalid, keys::Keys, scripts::Scripts};
-use super::redis::{AskError, Store, Stores};
+use super::redis::{AskError, Share, Store, Stores};
 use grant::{Granted, Mode, keyvalue::KeyValueGrant};
 use manifest::KeyValueSettings;
 
@@ -47,6 +47,7 @@ const TELL_EVERY: Duration = Duration::from_secs(10);
 /// A store as one service may use it.
 #[derive(Clone)]
 pub struct Bucket {
+    service: Arc<str>,
     store: Arc<Store>,
     scripts: Arc<Scripts>,
     keys: Keys,
@@ -115,11 +116,12 @@ impl KeyValues {
         Self { places, system: system.into(), scripts: Arc::default() }
     }
 
-    /// The store of a grant; none if it does not run.
-    pub fn bucket(&self, granted: &Granted<KeyValueGrant>) -> Option<Bucket> {
+    /// The store of a grant of `service`; none if it does not run.
+    pub fn bucket(&self, service: &Arc<str>, granted: &Granted<KeyValueGrant>) -> Option<Bucket> {
         let KeyValueGrant { store, scope } = granted.get();
         let place = self.places.get(store)?;
         Some(Bucket {
+            service: service.clone(),
             store: place.store.clone(),
             scripts: self.scripts.clone(),
             keys: Keys::new(&self.system, store, &scope.prefix),
@@ -158,7 +160,7 @@ impl Bucket {
             call.key(self.keys.name(key.as_ref())?);
         }
         call.arg(bounds::ANSWER_MAX_BYTES);
-        let found: Vec<Option<Vec<u8>>> = self.run(&call, deadline).await?;
+        let found: Vec<Option<Vec<u8>>> = self.run(&call, self.share(keys.len()), deadline).await?;
         let mut found = found.into_iter();
         Ok(std::iter::from_fn(|| Some(entry(found.next()?, found.next()?))).collect())
     }
@@ -166,7 +168,7 @@ impl Bucket {
     pub async fn exists(&self, key: &str, deadline: Instant) -> Result<bool, Error> {
         let name = self.keys.name(key)?;
         let exists = async |mut connection| redis::cmd("EXISTS").arg(&name).query_async(&mut connection).await;
-        self.store.ask(deadline, exists).await.map_err(|error| self.failed(error, deadline))
+        self.store.ask(self.share(1), deadline, exists).await.map_err(|error| self.failed(error, deadline))
     }
 
     /// Up to `limit` of the keys that begin with `prefix`; a page may be short and not the last.
@@ -195,7 +197,7 @@ impl Bucket {
     ) -> Result<Vec<Vec<u8>>, Error> {
         let mut call = self.scripts.read_list.prepare_invoke();
         call.key(self.keys.name(key)?).arg(offset).arg(limit.min(bounds::KEEP_MAX)).arg(bounds::ANSWER_MAX_BYTES);
-        self.run(&call, deadline).await
+        self.run(&call, self.share(limit as usize), deadline).await
     }
 
     /// Of a sorted list, the greatest id first.
@@ -206,21 +208,34 @@ impl Bucket {
         };
         let mut call = self.scripts.read_sorted.prepare_invoke();
         call.key(self.keys.name(key)?).arg(after).arg(offset).arg(limit.min(bounds::KEEP_MAX));
-        let members: Vec<Vec<u8>> = self.run(call.arg(bounds::ANSWER_MAX_BYTES), deadline).await?;
+        call.arg(bounds::ANSWER_MAX_BYTES);
+        let members: Vec<Vec<u8>> = self.run(&call, self.share(limit as usize), deadline).await?;
         let mut members = members.into_iter();
         let total = members.next().and_then(|total| std::str::from_utf8(&total).ok()?.parse().ok()).unwrap_or(0);
         Ok(Items { items: members.filter_map(item).collect(), total })
     }
 
-    async fn run<T: FromRedisValue>(&self, call: &ScriptInvocation<'_>, deadline: Instant) -> Result<T, Error> {
+    /// Of the service, for an answer with so many values: each may have a MiB, and all of an answer 8.
+    fn share(&self, values: usize) -> Share<'_> {
+        let most = bounds::ANSWER_MAX_BYTES / bounds::VALUE_MAX_BYTES;
+        let places = u32::try_from((values as u64).clamp(1, most)).expect("few");
+        Share { service: &self.service, places }
+    }
+
+    async fn run<T: FromRedisValue>(
+        &self,
+        call: &ScriptInvocation<'_>,
+        share: Share<'_>,
+        deadline: Instant,
+    ) -> Result<T, Error> {
         let run = async |mut connection| call.invoke_async(&mut connection).await;
-        self.store.ask(deadline, run).await.map_err(|error| self.failed(error, deadline))
+        self.store.ask(share, deadline, run).await.map_err(|error| self.failed(error, deadline))
     }
 
     fn failed(&self, error: AskError, deadline: Instant) -> Error {
         let reason = match &error {
             AskError::Refused { reason, .. } => reason.clone(),
-            AskError::Away(_) | AskError::Late(_) => String::new(),
+            AskError::Away(_) | AskError::Late(_) | AskError::Crowded(_) => String::new(),
         };
         let error = failed(error, deadline);
         if error == Error::Unavailable && !reason.is_empty() {
@@ -257,8 +272,8 @@ fn item(mut member: Vec<u8>) -> Option<(String, Vec<u8>)> {
 /// The one table from a Redis' words to what a guest may know.
 fn failed(error: AskError, deadline: Instant) -> Error {
     match error {
-        AskError::Late(_) if Instant::now() >= deadline => Error::Timeout,
-        AskError::Away(_) | AskError::Late(_) => Error::Unavailable,
+        AskError::Late(_) | AskError::Crowded(_) if Instant::now() >= deadline => Error::Timeout,
+        AskError::Away(_) | AskError::Late(_) | AskError::Crowded(_) => Error::Unavailable,
         AskError::Refused { reason, .. } if reason.contains("TOOLARGE") => Error::TooLarge(bounds::ANSWER_MAX_BYTES),
         AskError::Refused { reason, .. } if reason.contains("WRONGTYPE") => Invalid::Kind.into(),
         AskError::Refused { reason, .. } if reason.contains("not an integer") => Invalid::Number.into(),

@@ -46,6 +46,8 @@ pub struct Outbox {
     full: AtomicBool,
     /// How many waited when they were counted last.
     waiting: AtomicU64,
+    /// Some wait, and another session keeps the turn to carry them on.
+    held: AtomicBool,
 }
 
 /// As whom the host works in an outbox, and who writes there: under one manifest.
@@ -86,8 +88,8 @@ pub(super) async fn left_behind(owner: &Endpoint) -> Result<u64, OutboxError> {
 impl Outbox {
     pub(super) fn new(database: Arc<str>, terms: Arc<Terms>) -> Self {
         let terms = ArcSwap::new(terms);
-        let (full, waiting) = (AtomicBool::new(false), AtomicU64::new(0));
-        Self { database, terms, committed: Notify::new(), full, waiting }
+        let (full, waiting, held) = (AtomicBool::new(false), AtomicU64::new(0), AtomicBool::new(false));
+        Self { database, terms, committed: Notify::new(), full, waiting, held }
     }
 
     /// From now on it is on these terms.
@@ -107,6 +109,11 @@ impl Outbox {
     /// How many events wait here, a few seconds ago.
     pub fn waiting(&self) -> u64 {
         self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Whether events wait although the database answers, because another session keeps the turn to carry them on.
+    pub fn is_held(&self) -> bool {
+        self.held.load(Ordering::Relaxed)
     }
 
     pub(super) fn is_full(&self) -> bool {

@@ -9,6 +9,7 @@ mod dial;
 mod limits;
 mod link;
 mod outage;
+mod shares;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -18,6 +19,7 @@ use redis::{
     io::tcp::{TcpSettings, socket2::TcpKeepalive},
 };
 
+pub use super::embedded::redis::Private;
 use super::embedded::{
     DataFolder, Environment,
     numbers::{self, NumbersError},
@@ -29,6 +31,8 @@ pub use limits::Limits;
 use link::{AGE_MAX, Link};
 use manifest::{RedisPlace, RedisSettings};
 use outage::Outage;
+pub use shares::Share;
+use shares::Shares;
 
 /// A connection that is idle is probed after this.
 const KEEPALIVE: Duration = Duration::from_secs(15);
@@ -47,6 +51,7 @@ pub struct Store {
     pub(super) client: Client,
     link: Link,
     outage: Outage,
+    shares: Shares,
 }
 
 /// Why a manifest's Redis servers cannot be used. Nothing keeps running.
@@ -74,13 +79,12 @@ pub enum StartError {
 pub struct CheckError(String);
 
 impl Stores {
-    /// Starts the private server if a name needs it; with `fsync_always` it acknowledges nothing that
-    /// is not on the disk. An operator's server that is away is no error: the log says so.
+    /// Starts the private server if a name needs it. An operator's server that is away is no error: the log says so.
     pub async fn start(
         settings: &BTreeMap<Arc<str>, RedisSettings>,
         data: &DataFolder,
         environment: &Environment,
-        fsync_always: bool,
+        private: Private,
         system: &str,
     ) -> Result<Self, StartError> {
         let is_embedded = |settings: &RedisSettings| matches!(settings.place, RedisPlace::Embedded);
@@ -88,7 +92,7 @@ impl Stores {
         let numbers = numbers::of(data, embedded)?;
         let server = match numbers.is_empty() {
             true => None,
-            false => Some(Server::start(data, environment, fsync_always).await?),
+            false => Some(Server::start(data, environment, private).await?),
         };
         let stores = match connected(settings, &numbers, server.as_ref(), system) {
             Ok(stores) => no_cluster(&stores).await.map(|()| stores),
@@ -166,7 +170,7 @@ impl Store {
     pub(super) fn new(name: Arc<str>, client: Client, system: &str) -> Self {
         let outage = Outage::new(name.clone(), "what needs it is refused");
         let link = Link::open(name.clone(), client.clone(), format!("archipel:{{{system}}}:alive"), AGE_MAX);
-        Self { name, client, link, outage }
+        Self { name, client, link, outage, shares: Shares::default() }
     }
 
     pub fn name(&self) -> &str {

@@ -66,6 +66,11 @@ impl Grants {
         Self { service, manifest, written, left: permissions, ceiling: None, uses, audit: None }
     }
 
+    /// Whose they are.
+    pub fn service(&self) -> &Arc<str> {
+        &self.service
+    }
+
     /// What the manifest says, whatever the ceiling does; for whoever makes other grants of it.
     pub fn written(&self) -> &Permissions {
         &self.written

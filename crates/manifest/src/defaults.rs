@@ -67,6 +67,8 @@ pub(crate) const BODY_LIMITS: RangeInclusive<Size> = Size::bytes(0)..=Size::gib(
 /// From one instance of the smallest guest to what 32-bit WebAssembly can address.
 pub(crate) const MEMORIES: RangeInclusive<Size> = Size::mib(1)..=Size::gib(4);
 pub(crate) const GUEST_MEMORIES: RangeInclusive<Size> = Size::mib(1)..=Size::gib(64 * 1024);
+/// A Redis with nothing in it has one or two.
+pub(crate) const REDIS_MEMORIES: RangeInclusive<Size> = Size::mib(8)..=Size::gib(64 * 1024);
 pub(crate) const ARTIFACTS: RangeInclusive<Size> = Size::mib(1)..=Size::gib(1024);
 pub(crate) const CONNECTIONS: RangeInclusive<u64> = 1..=1_000_000;
 pub(crate) const DATABASE_CONNECTIONS: RangeInclusive<u64> = 1..=1000;

@@ -7,13 +7,14 @@ use document::quantity::Size;
 /// When the machine tells nothing: enough for a few services, and on no machine too much.
 const UNKNOWN: Size = Size::gib(1);
 
-/// Half of the memory there is for us: the default of `host.guest_memory`.
-pub(super) fn half() -> Size {
+/// This part of the memory there is for us: half of it is the default of `host.guest_memory`, a quarter that of
+/// `host.redis_memory`.
+pub(super) fn one_of(parts: u64) -> Size {
     let group = fs::read_to_string("/proc/self/cgroup").ok();
     let limits = group.as_deref().map(group_limits).unwrap_or_default();
     let machine = fs::read_to_string("/proc/meminfo").ok().and_then(|text| total(&text));
     let least = limits.into_iter().chain(machine).min();
-    least.map_or(UNKNOWN, |bytes| Size::mib((bytes / 2) >> 20).max(Size::mib(1)))
+    least.map_or(UNKNOWN, |bytes| Size::mib((bytes / parts) >> 20).max(Size::mib(1)))
 }
 
 /// The limits of our own cgroup and of all above it, both versions of the file system.
@@ -62,6 +63,6 @@ mod tests {
 
     #[test]
     fn there_is_always_some_memory_for_guests() {
-        assert!(half() >= Size::mib(1));
+        assert!(one_of(2) >= Size::mib(1));
     }
 }

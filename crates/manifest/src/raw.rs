@@ -241,6 +241,9 @@ pub(crate) struct RawHost {
     /// All instances of all services together. Not written: half of the machine's or the
     /// container's memory.
     pub(crate) guest_memory: Option<Size>,
+    /// What the private Redis may hold, for all names together: what is over it is refused. Not written: a quarter
+    /// of the machine's or the container's memory.
+    pub(crate) redis_memory: Option<Size>,
     /// The cache of compiled components under `data`.
     #[schemars(extend("default" = defaults::ARTIFACTS_MAX))]
     pub(crate) artifacts_max: Option<Size>,

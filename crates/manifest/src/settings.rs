@@ -100,6 +100,8 @@ pub struct HostSettings {
     pub linger: Duration,
     /// All instances of all services together.
     pub guest_memory_bytes: u64,
+    /// What the private Redis may hold.
+    pub redis_memory_bytes: u64,
     pub artifacts_max_bytes: u64,
     /// Services may have `net = true`.
     pub allow_unrestricted: bool,

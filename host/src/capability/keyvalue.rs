@@ -81,7 +81,8 @@ impl StoreCtx<'_> {
         }
         match self.view.asking.grants.keyvalue(name) {
             Ok(granted) => {
-                let bucket = self.view.stores.bucket(&granted).ok_or(NotOpen::Missing)?;
+                let bucket =
+                    self.view.stores.bucket(self.view.asking.grants.service(), &granted).ok_or(NotOpen::Missing)?;
                 Ok(OpenBucket(Arc::new((granted, bucket))))
             }
             Err(denied) => {

@@ -147,6 +147,11 @@ fn events(all: &mut Exposition, now: &Current, topics: &[TopicReport]) {
     lags().for_each(|(topic, lag)| samples.sample(&[topic, &lag.service], lag.pending));
     let mut samples = all.family(&m::OUTBOX_WAITING);
     now.backends.databases.outboxes().for_each(|outbox| samples.sample(&[outbox.database()], outbox.waiting()));
+    let mut samples = all.family(&m::OUTBOX_HELD);
+    now.backends
+        .databases
+        .outboxes()
+        .for_each(|outbox| samples.sample(&[outbox.database()], u8::from(outbox.is_held())));
 }
 
 /// Since 1970.

@@ -15,7 +15,7 @@ use backend::{
     identity::Identities,
     keyvalue::KeyValues,
     postgres::{Databases, Progress},
-    redis::Stores,
+    redis::{Private, Stores},
 };
 use document::problem::chain;
 use grant::{DatabaseGrant, Granted};
@@ -43,8 +43,9 @@ async fn started(ground: &Ground, manifest: &Manifest) -> Result<Backends, NextE
     let databases =
         Databases::start(&manifest.databases, &grants, &publishers, &ground.data, &servers, &progress).await?;
     warn(&databases);
-    let at_once = events_are_embedded(manifest);
-    match Stores::start(&manifest.redis, &ground.data, &servers, at_once, &manifest.name).await {
+    let private =
+        Private { fsync_always: events_are_embedded(manifest), memory_max_bytes: manifest.host.redis_memory_bytes };
+    match Stores::start(&manifest.redis, &ground.data, &servers, private, &manifest.name).await {
         Ok(redis) => {
             let (databases, redis, directory) = (Arc::new(databases), Arc::new(redis), Arc::default());
             let keyvalue = Arc::new(KeyValues::new(&manifest.name, &manifest.keyvalue, &redis));

@@ -9,7 +9,7 @@ use crate::{
     deploy::{Deployed, Services},
     health::{Cached, Checked, ServiceHealth},
 };
-use backend::{Backends, keyvalue::KeyValues, postgres::Databases, redis::Store};
+use backend::{Backends, keyvalue::KeyValues, outbox::Outbox, postgres::Databases, redis::Store};
 use manifest::Manifest;
 
 pub(super) fn of(manifest: &Manifest, services: &Services, backends: &Backends) -> Checked {
@@ -29,6 +29,8 @@ fn each(manifest: &Manifest, services: &Services, backends: &Backends) -> BTreeM
         .iter()
         .map(|(name, settings)| (name.clone(), Arc::new(keyvalue(name.clone(), settings.optional, stores.clone()))))
         .collect();
+    let outboxes = databases.outboxes().map(|outbox| (Arc::from(outbox.database()), Arc::new(self::outbox(outbox))));
+    let boxes: BTreeMap<Arc<str>, Arc<Cached>> = outboxes.collect();
     let carrier = manifest.events.as_ref().and_then(|events| backends.redis.get(&events.redis));
     let carrier = carrier.map(|store| ("events".to_owned(), Arc::new(redis(store.clone()))));
     let health = |deployed: &Arc<Deployed>| {
@@ -46,6 +48,12 @@ fn each(manifest: &Manifest, services: &Services, backends: &Backends) -> BTreeM
         let grants = &deployed.settings.grants;
         if !grants.publishes().is_empty() || grants.subscription().is_some() {
             checks.extend(carrier.clone());
+        }
+        if !grants.publishes().is_empty() {
+            checks.extend(grants.databases().filter_map(|grant| {
+                let name = &grant.get().database;
+                Some((format!("outbox.{name}"), boxes.get(name)?.clone()))
+            }));
         }
         let callees = grants.callees();
         checks.extend(callees.map(|name| (format!("call.{name}"), Arc::new(callee(name, services)))));
@@ -71,6 +79,18 @@ fn redis(store: Arc<Store>) -> Cached {
     Cached::new(true, move || {
         let store = store.clone();
         Box::pin(async move { store.check().await.map_err(|error| error.to_string()) })
+    })
+}
+
+/// Degraded at most: events wait.
+fn outbox(outbox: &Arc<Outbox>) -> Cached {
+    let outbox = outbox.clone();
+    Cached::new(true, move || {
+        let told = match outbox.is_held() {
+            true => Err("events wait, and another session keeps the turn to carry them on".to_owned()),
+            false => Ok(()),
+        };
+        Box::pin(std::future::ready(told))
     })
 }
 

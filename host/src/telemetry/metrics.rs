@@ -144,6 +144,8 @@ families! {
         "Events handed out, and neither handled nor given up.";
     OUTBOX_WAITING: Gauge "archipel_outbox_waiting" ["database"]
         "Events in a database that wait to be published, as last counted.";
+    OUTBOX_HELD: Gauge "archipel_outbox_held" ["database"]
+        "1 while events of a database wait because another session keeps the turn to carry them on.";
 
     GUEST_MEMORY: Gauge "archipel_guest_memory_bytes" []
         "Memory of all instances together.";

@@ -2,7 +2,8 @@
 //!
 //! A line costs its writer a copy into memory. While there are lines, the thread writes every few
 //! milliseconds; without any it sleeps. What a reader that has stopped reading leaves no room for
-//! is dropped and counted, and the count is the next thing it reads.
+//! is dropped and counted, and the count is the next thing it reads. What guests print has no more than
+//! half of the room: the host's own lines find the other half.
 
 use std::{
     io::{self, Write},
@@ -12,10 +13,16 @@ use std::{
 };
 
 use gateway::counts::Counter;
+use tracing::Metadata;
 use tracing_subscriber::fmt::MakeWriter;
 
 /// What may wait to be written.
 const WAITING_MAX_BYTES: usize = 8 << 20;
+/// Of that, while lines of guests come: a guest that prints without an end drops its own lines and other
+/// guests', never the host's.
+const GUESTS_MAX_BYTES: usize = WAITING_MAX_BYTES / 2;
+/// What guests print is told under this target.
+const GUEST: &str = "guest";
 /// How long lines gather before they are written.
 const GATHER: Duration = Duration::from_millis(5);
 /// How long the last lines may take at the end.
@@ -23,7 +30,11 @@ const LAST_LINES: Duration = Duration::from_secs(1);
 
 /// Where lines go; clones share one queue.
 #[derive(Clone)]
-pub(super) struct Lines(Arc<Shared>);
+pub(super) struct Lines {
+    shared: Arc<Shared>,
+    /// What may wait with a line of these.
+    max_bytes: usize,
+}
 
 struct Shared {
     waiting: Mutex<Waiting>,
@@ -58,7 +69,7 @@ impl Lines {
     /// Starts the thread that writes to `output`.
     pub(super) fn to(output: impl Write + Send + 'static) -> io::Result<(Self, Flush)> {
         let shared = Shared { waiting: Mutex::default(), changed: Condvar::new(), lost: Counter::default() };
-        let lines = Self(Arc::new(shared));
+        let lines = Self { shared: Arc::new(shared), max_bytes: WAITING_MAX_BYTES };
         let writing = lines.clone();
         let thread = thread::Builder::new().name("log".into()).spawn(move || writing.run(output))?;
         let flush = Flush { lines: lines.clone(), thread: Some(thread) };
@@ -66,7 +77,7 @@ impl Lines {
     }
 
     pub(super) fn lost(&self) -> Lost {
-        Lost(self.0.clone())
+        Lost(self.shared.clone())
     }
 
     fn run(&self, mut output: impl Write) {
@@ -90,13 +101,13 @@ impl Lines {
     fn take(&self) -> Waiting {
         let waiting = self.lock();
         let idle = |waiting: &mut Waiting| waiting.text.is_empty() && waiting.dropped == 0 && !waiting.ended;
-        let mut waiting = self.0.changed.wait_while(waiting, idle).unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.shared.changed.wait_while(waiting, idle).unwrap_or_else(PoisonError::into_inner);
         let ended = waiting.ended;
         Waiting { ended, ..std::mem::take(&mut *waiting) }
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -104,16 +115,16 @@ impl Write for Lines {
     /// Takes the whole line or none of it.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let mut waiting = self.lock();
-        if waiting.text.len() + line.len() > WAITING_MAX_BYTES {
+        if waiting.text.len() + line.len() > self.max_bytes {
             waiting.dropped += 1;
-            self.0.lost.count();
+            self.shared.lost.count();
             return Ok(line.len());
         }
         let was_idle = waiting.text.is_empty();
         waiting.text.extend_from_slice(line);
         drop(waiting);
         if was_idle {
-            self.0.changed.notify_one();
+            self.shared.changed.notify_one();
         }
         Ok(line.len())
     }
@@ -129,12 +140,17 @@ impl<'a> MakeWriter<'a> for Lines {
     fn make_writer(&'a self) -> Self {
         self.clone()
     }
+
+    fn make_writer_for(&'a self, line: &Metadata<'_>) -> Self {
+        let max_bytes = if line.target() == GUEST { GUESTS_MAX_BYTES } else { WAITING_MAX_BYTES };
+        Self { max_bytes, ..self.clone() }
+    }
 }
 
 impl Drop for Flush {
     fn drop(&mut self) {
         self.lines.lock().ended = true;
-        self.lines.0.changed.notify_one();
+        self.lines.shared.changed.notify_one();
         let until = Instant::now() + LAST_LINES;
         let Some(thread) = self.thread.take() else { return };
         // Not joined: a reader that has stopped reading must not keep the host from ending.
@@ -190,5 +206,27 @@ mod tests {
         drop(flush);
         let text = String::from_utf8(output.0.0.lock().unwrap().clone()).unwrap();
         assert!(text.contains("log lines dropped"), "{} bytes", text.len());
+    }
+
+    #[test]
+    fn a_guest_that_floods_the_log_leaves_room_for_the_hosts_own_lines() {
+        let output = Output::default();
+        let stopped = output.0.1.lock().unwrap();
+        let (lines, flush) = Lines::to(output.clone()).unwrap();
+        let subscriber = tracing_subscriber::fmt().with_writer(lines.clone()).finish();
+        tracing::subscriber::with_default(subscriber, || {
+            let flood = "x".repeat(64 << 10);
+            (0..200).for_each(|_| tracing::info!(target: "guest", "{flood}"));
+            assert!(lines.lock().text.len() <= GUESTS_MAX_BYTES);
+            // The thread has taken as many at most before it met the reader that stopped.
+            assert!(lines.lost().get() >= 50, "{} lost", lines.lost().get());
+            let before = lines.lost().get();
+            (0..20).for_each(|number| tracing::warn!(number, "of the host"));
+            assert_eq!(lines.lost().get(), before);
+        });
+        drop(stopped);
+        drop(flush);
+        let text = String::from_utf8(output.0.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(text.matches("of the host").count(), 20);
     }
 }

@@ -51,6 +51,15 @@ const PID_FILE: &str = "redis.pid";
 /// In the data folder, which is the host's: the socket folder of the last start.
 const SOCKET_FILE: &str = "redis.socket";
 
+/// How a private server runs.
+#[derive(Debug, Clone, Copy)]
+pub struct Private {
+    /// Nothing is acknowledged before it is on the disk, rather than within a second.
+    pub fsync_always: bool,
+    /// Of all names together; what is over it is refused. Its file on the disk is three times as large at most.
+    pub memory_max_bytes: u64,
+}
+
 /// A running private Redis. Dropping it kills the process; what it wrote down is kept.
 pub struct Server {
     socket: PathBuf,
@@ -88,9 +97,8 @@ pub enum ServerError {
 }
 
 impl Server {
-    /// Starts the server and waits until it has read its data back. `fsync_always`: nothing is
-    /// acknowledged before it is on the disk, rather than within a second.
-    pub async fn start(data: &DataFolder, environment: &Environment, fsync_always: bool) -> Result<Self, ServerError> {
+    /// Starts the server and waits until it has read its data back.
+    pub async fn start(data: &DataFolder, environment: &Environment, private: Private) -> Result<Self, ServerError> {
         let folder = data.path().join("redis");
         let account = Account::choose("redis", &folder).map_err(ServerError::Account)?;
         let program = binaries::redis(environment)?;
@@ -103,8 +111,9 @@ impl Server {
         let sockets = private::socket_folder(environment.runtime.as_deref(), &account)?;
         private::write(&note, sockets.as_os_str().as_encoded_bytes()).map_err(private::writing(&note))?;
         let socket = sockets.join(SOCKET);
+        let Private { fsync_always, memory_max_bytes } = private;
         let fsync_always = Arc::new(AtomicBool::new(fsync_always));
-        let launch = Launch { program, account, entry, sockets, fsync_always: fsync_always.clone() };
+        let launch = Launch { program, account, entry, sockets, fsync_always: fsync_always.clone(), memory_max_bytes };
         let running = launch.launch_until_ready().await?;
         let (stop, stopping) = oneshot::channel();
         let keeper = tokio::spawn(launch.keep(running, stopping));
@@ -158,6 +167,7 @@ struct Launch {
     entry: Entry,
     sockets: PathBuf,
     fsync_always: Arc<AtomicBool>,
+    memory_max_bytes: u64,
 }
 
 struct Running {
@@ -216,6 +226,7 @@ impl Launch {
         command.arg("--unixsocket").arg(self.socket());
         command.args(["--databases", &DATABASES.to_string()]);
         command.args(["--appendfsync", if self.fsync_always.load(Relaxed) { "always" } else { "everysec" }]);
+        command.args(["--maxmemory", &self.memory_max_bytes.to_string()]);
         for (name, value) in SETTINGS {
             command.args([name, value]);
         }
@@ -242,7 +253,7 @@ impl Launch {
     }
 }
 
-const SETTINGS: [(&str, &str); 13] = [
+const SETTINGS: [(&str, &str); 14] = [
     ("--port", "0"),
     ("--protected-mode", "yes"),
     ("--daemonize", "no"),
@@ -253,9 +264,11 @@ const SETTINGS: [(&str, &str); 13] = [
     ("--save", ""),
     ("--appendonly", "yes"),
     // Full is an error for whoever writes: nothing is ever thrown away to make room.
-    ("--maxmemory", "0"),
     ("--maxmemory-policy", "noeviction"),
     ("--timeout", "0"),
+    // Written anew when it has doubled: what it takes of the disk is bounded by what is in memory.
+    ("--auto-aof-rewrite-percentage", "100"),
+    ("--auto-aof-rewrite-min-size", "16mb"),
     ("--tcp-backlog", "128"),
 ];
 

@@ -8,21 +8,20 @@ use redis::{RedisResult, Script, aio::MultiplexedConnection};
 use super::{
     Delivered,
     group::WAITING,
-    hand::{Claimed, Hand},
-    hosts::LEASE,
+    hand::{Claimed, Hand, Room},
 };
 
 /// KEYS: a stream, the group's retries. ARGV: group, consumer, how many, how long a consumer that is gone
-/// must have been idle (ms), how many consumers are alive, these, and the entries that are in work here.
+/// must have been idle (ms), how many consumers are alive, how many bytes, these consumers, and the entries that are in work here.
 /// Takes what consumers that are gone have left, and what was handed to this one but never arrived: that
 /// was no attempt. Ends consumers that are gone and have nothing left. Gives how many entries were gone, and what
 /// was taken: stream, entry, attempt, fields.
 const ABANDONED: &str = "
 local group, me, want, idle_min = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local alive, working = {[me] = true}, {}
-for at = 6, 5 + ARGV[5] do alive[ARGV[at]] = true end
-for at = 6 + ARGV[5], #ARGV do working[ARGV[at]] = true end
-local taken, gone = {}, 0
+for at = 7, 6 + ARGV[5] do alive[ARGV[at]] = true end
+for at = 7 + ARGV[5], #ARGV do working[ARGV[at]] = true end
+local taken, gone, room = {}, 0, tonumber(ARGV[6])
 local consumers = redis.pcall('XINFO', 'CONSUMERS', KEYS[1], group)
 if consumers.err then return {0, {}} end
 for _, flat in ipairs(consumers) do
@@ -31,7 +30,7 @@ for _, flat in ipairs(consumers) do
   local is_mine = consumer.name == me
   if (is_mine or not alive[consumer.name]) and consumer.pending > 0 then
     local from = '-'
-    while #taken < want do
+    while #taken < want and room > 0 do
       local page
       if is_mine then
         page = redis.call('XPENDING', KEYS[1], group, from, '+', 100, consumer.name)
@@ -42,11 +41,12 @@ for _, flat in ipairs(consumers) do
       for _, pending in ipairs(page) do
         local entry = pending[1]
         from = '(' .. entry
-        if #taken < want and not working[entry] and not redis.call('ZSCORE', KEYS[2], entry .. ' ' .. KEYS[1]) then
+        if #taken < want and room > 0 and not working[entry] and not redis.call('ZSCORE', KEYS[2], entry .. ' ' .. KEYS[1]) then
           local attempt = pending[4]
           if not is_mine then attempt = attempt + 1 end
           local claimed = redis.call('XCLAIM', KEYS[1], group, me, 0, entry, 'RETRYCOUNT', attempt)
           if claimed[1] then
+            for _, part in ipairs(claimed[1][2]) do room = room - #part end
             taken[#taken + 1] = {KEYS[1], entry, attempt, claimed[1][2]}
           else
             redis.call('XACK', KEYS[1], group, entry)
@@ -79,18 +79,18 @@ impl Abandoned {
         hand: &Hand,
         redis: &mut MultiplexedConnection,
         stream: &str,
-        want: usize,
+        room: Room,
     ) -> RedisResult<Vec<Delivered>> {
         let group = &hand.group;
         let (idle, mut alive) = match group.events.alive() {
-            Some(alive) => (LEASE, alive),
+            Some(alive) => (group.events.pace.lease, alive),
             None => (NEVER, Vec::new()),
         };
         alive.push(WAITING.to_owned());
         let mut call = self.0.prepare_invoke();
         call.key(stream).key(group.events.names.retries(group.name()));
-        call.arg(&**group.name()).arg(&group.events.consumer).arg(want).arg(idle.as_millis() as u64);
-        call.arg(alive.len()).arg(alive).arg(group.working(stream));
+        call.arg(&**group.name()).arg(&group.events.consumer).arg(room.events).arg(idle.as_millis() as u64);
+        call.arg(alive.len()).arg(room.bytes).arg(alive).arg(group.working(stream));
         let claimed = call.invoke_async::<Claimed>(redis).await?;
         Ok(hand.claimed(claimed).await)
     }

@@ -7,7 +7,7 @@ use redis::{RedisResult, Script, aio::MultiplexedConnection};
 
 use super::{
     Delivered,
-    hand::{BLOCK, Claimed, Hand},
+    hand::{BLOCK, Claimed, Hand, Room},
     subscriptions::covered,
 };
 
@@ -26,17 +26,19 @@ if first[2] then wait = math.max(0, first[2] - now) end
 return {wait, due}
 ";
 
-/// KEYS: the group's retries. ARGV: group, consumer, what is due. Takes of that what nobody has taken meanwhile.
-/// Gives how many were gone, and what was taken: stream, entry, attempt, fields.
+/// KEYS: the group's retries. ARGV: group, consumer, how many bytes, what is due. Takes of that what nobody has taken
+/// meanwhile, until there are as many bytes. Gives how many were gone, and what was taken: stream, entry, attempt, fields.
 const TAKE: &str = "
-local taken, gone = {}, 0
-for at = 3, #ARGV do
+local taken, gone, room = {}, 0, tonumber(ARGV[3])
+for at = 4, #ARGV do
+  if room <= 0 then break end
   local entry, stream = string.match(ARGV[at], '^(%S+) (.+)$')
   local pending = redis.pcall('XPENDING', stream, ARGV[1], entry, entry, 1)
   if redis.call('ZREM', KEYS[1], ARGV[at]) == 1 and pending[1] then
     local attempt = pending[1][4] + 1
     local claimed = redis.call('XCLAIM', stream, ARGV[1], ARGV[2], 0, entry, 'RETRYCOUNT', attempt)
     if claimed[1] then
+      for _, part in ipairs(claimed[1][2]) do room = room - #part end
       taken[#taken + 1] = {stream, entry, attempt, claimed[1][2]}
     else
       redis.call('XACK', stream, ARGV[1], entry)
@@ -69,26 +71,26 @@ impl Due {
         &mut self,
         hand: &Hand,
         redis: &mut MultiplexedConnection,
-        want: usize,
+        room: Room,
     ) -> RedisResult<(Duration, Vec<Delivered>)> {
         let group = &hand.group;
         let retries = group.events.names.retries(group.name());
         let mut look = self.look.prepare_invoke();
         look.key(&retries).arg(self.passed).arg(LOOK_MAX);
         let (wait, due): (i64, Vec<String>) = look.invoke_async(redis).await?;
-        let ours: Vec<&String> = due.iter().filter(|member| may_take(hand, member)).take(want).collect();
+        let ours: Vec<&String> = due.iter().filter(|member| may_take(hand, member)).take(room.events).collect();
         let next = u64::try_from(wait).map_or(BLOCK, Duration::from_millis).min(BLOCK);
         // What is ours and was not wanted stands among them too: it is found at the next look from the beginning.
         let (passed, next) = match due.len() {
-            LOOK_MAX if ours.len() < want => (self.passed + LOOK_MAX - ours.len(), Duration::ZERO),
-            _ if ours.len() == want => (self.passed, Duration::ZERO),
+            LOOK_MAX if ours.len() < room.events => (self.passed + LOOK_MAX - ours.len(), Duration::ZERO),
+            _ if ours.len() == room.events => (self.passed, Duration::ZERO),
             _ => (0, next),
         };
         let claimed = match ours.is_empty() {
             true => (0, Vec::new()),
             false => {
                 let mut take = self.take.prepare_invoke();
-                take.key(&retries).arg(&**group.name()).arg(&group.events.consumer).arg(ours);
+                take.key(&retries).arg(&**group.name()).arg(&group.events.consumer).arg(room.bytes).arg(ours);
                 take.invoke_async::<Claimed>(redis).await?
             }
         };

@@ -18,6 +18,24 @@ const HAND_BACK: Duration = Duration::from_secs(2);
 /// How many were gone, and what was taken: stream, entry, attempt, fields.
 pub(super) type Claimed = (u64, Vec<(String, String, u32, Fields)>);
 
+/// How much may come.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Room {
+    pub(super) events: usize,
+    pub(super) bytes: usize,
+}
+
+impl Room {
+    pub(super) fn fill(&mut self, taken: &[Delivered]) {
+        self.events = self.events.saturating_sub(taken.len());
+        self.bytes = self.bytes.saturating_sub(taken.iter().map(|taken| taken.event.body.len()).sum());
+    }
+
+    pub(super) fn is_full(self) -> bool {
+        self.events == 0 || self.bytes == 0
+    }
+}
+
 /// In whose name events are taken.
 pub(super) struct Hand {
     pub(super) group: Arc<Group>,

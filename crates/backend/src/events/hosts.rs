@@ -1,4 +1,4 @@
-//! Which hosts are there. Each says so every second; one that has not for [`LEASE`] is gone, and what was
+//! Which hosts are there. Each says so every second; one that has not for the lease is gone, and what was
 //! handed to it is others' to take.
 //!
 //! A host that could not speak to Redis itself does not judge: after an outage everybody's word is old.
@@ -12,15 +12,24 @@ use std::{
 use super::Events;
 use crate::redis::AskError;
 
-const BEAT_EVERY: Duration = Duration::from_secs(1);
 /// While Redis is away: whoever takes events waits for its return to be noticed here.
 const TRY_EVERY: Duration = Duration::from_millis(250);
 /// A host that stops does not wait longer for a Redis that is away.
 const LEAVE_TIMEOUT: Duration = Duration::from_millis(500);
-/// How long a host counts as there after its last word.
-pub(super) const LEASE: Duration = Duration::from_secs(6);
-/// After an outage, others get this long to say that they are there.
-const STEADY: Duration = Duration::from_secs(4);
+
+/// How fast hosts judge one another; the same for all of a system.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pace {
+    /// Between two words of a host.
+    pub(super) beat: Duration,
+    /// How long a host counts as there after its last word.
+    pub(super) lease: Duration,
+    /// After an outage, others get this long to say that they are there.
+    pub(super) steady: Duration,
+}
+
+pub(super) const PACE: Pace =
+    Pace { beat: Duration::from_secs(1), lease: Duration::from_secs(6), steady: Duration::from_secs(4) };
 
 /// What is known of the hosts of this system.
 #[derive(Debug, Default)]
@@ -37,7 +46,7 @@ impl Events {
     pub(super) async fn beat(&self) {
         loop {
             let answer = self.say_alive().await;
-            let pause = if answer.is_ok() { BEAT_EVERY } else { TRY_EVERY };
+            let pause = if answer.is_ok() { self.pace.beat } else { TRY_EVERY };
             self.heard(answer);
             tokio::time::sleep(pause).await;
         }
@@ -50,7 +59,7 @@ impl Events {
             let (seconds, micros): (u64, u64) = redis::cmd("TIME").query_async(&mut redis).await?;
             let now = seconds * 1000 + micros / 1000;
             let mut pipe = redis::pipe();
-            pipe.zadd(&hosts, &self.consumer, now + LEASE.as_millis() as u64).ignore();
+            pipe.zadd(&hosts, &self.consumer, now + self.pace.lease.as_millis() as u64).ignore();
             pipe.zrembyscore(&hosts, "-inf", now.saturating_sub(1)).ignore();
             pipe.zrangebyscore(&hosts, now, "+inf");
             let (alive,): (Vec<String>,) = pipe.query_async(&mut redis).await?;
@@ -86,7 +95,7 @@ impl Events {
     /// Those whose events nobody may take; nothing while that is not known.
     pub(super) fn alive(&self) -> Option<Vec<String>> {
         let hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_steady = hosts.in_contact_since.is_some_and(|since| since.elapsed() >= STEADY);
+        let is_steady = hosts.in_contact_since.is_some_and(|since| since.elapsed() >= self.pace.steady);
         is_steady.then(|| hosts.alive.iter().cloned().collect())
     }
 

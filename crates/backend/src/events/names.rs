@@ -32,6 +32,11 @@ impl Names {
         format!("{}topics", self.prefix)
     }
 
+    /// How many of those each service has begun: a hash.
+    pub(super) fn topics_of(&self) -> String {
+        format!("{}topics:of", self.prefix)
+    }
+
     /// Events that wait for their time: a sorted set of their ids by the time, in ms.
     pub(super) fn delayed(&self) -> String {
         format!("{}delayed", self.prefix)

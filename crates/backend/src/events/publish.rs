@@ -8,22 +8,24 @@ use uuid::Uuid;
 
 use super::{
     BATCH_MAX, BATCH_MAX_BYTES, BODY_MAX_BYTES, DEDUP, DELAY_MAX, DELAYED_EACH_MAX, DELAYED_MAX, Event, Events,
-    HEADERS_MAX, HEADERS_MAX_BYTES, NAME_MAX_BYTES, Options, PublishError, TOPICS_MAX,
+    HEADERS_MAX, HEADERS_MAX_BYTES, NAME_MAX_BYTES, Options, PublishError, TOPICS_EACH_MAX, TOPICS_MAX,
 };
+use crate::redis::Share;
 
 /// How the script says that too many delayed events wait, or that there are too many topics.
 pub(super) const FULL: &str = "too many delayed events or topics";
 
-/// KEYS: topics, delayed, delayed events, their bytes, how many each service has of them; then for each event its
-/// stream and its dedup key. ARGV: how many may be delayed, how long dedup ids are kept (s), how many topics there
-/// may be, how many bytes and how many events of one service may be delayed; then for each event its topic, its
+/// KEYS: topics, delayed, delayed events, their bytes, how many each service has of them, how many topics each
+/// service has begun; then for each event its stream and its dedup key. ARGV: how many may be delayed, how long dedup
+/// ids are kept (s), how many topics there may be, how many bytes and how many events of one service may be delayed,
+/// how many topics one service may begin; then for each event its topic, its
 /// publisher, its delay (ms), whether it has a dedup id, its id, how many arguments follow, and these: the fields of
 /// its entry. Gives the ids; for a repeated dedup id, that of the event which had it first.
 pub(super) const SCRIPT: &str = "
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local events, delayed, bytes, of, topics, seen, at = {}, 0, 0, {}, 0, {}, 6
-for number = 1, (#KEYS - 5) / 2 do
+local events, delayed, bytes, of, topics, begun, seen, at = {}, 0, 0, {}, 0, {}, {}, 7
+for number = 1, (#KEYS - 6) / 2 do
   local event = {topic = ARGV[at], delay = tonumber(ARGV[at + 2]), dedup = ARGV[at + 3] == '1', id = ARGV[at + 4]}
   local count = tonumber(ARGV[at + 5])
   event.publisher = ARGV[at + 1]
@@ -34,13 +36,19 @@ for number = 1, (#KEYS - 5) / 2 do
     delayed, bytes = delayed + 1, bytes + #event.packed
     of[event.publisher] = (of[event.publisher] or 0) + 1
   end
-  if not seen[event.topic] and redis.call('SISMEMBER', KEYS[1], event.topic) == 0 then topics = topics + 1 end
+  if not seen[event.topic] and redis.call('SISMEMBER', KEYS[1], event.topic) == 0 then
+    topics = topics + 1
+    begun[event.publisher] = (begun[event.publisher] or 0) + 1
+  end
   seen[event.topic] = true
   events[number] = event
 end
 local crowded = false
 for publisher, more in pairs(of) do
   crowded = crowded or tonumber(redis.call('HGET', KEYS[5], publisher) or 0) + more > tonumber(ARGV[5])
+end
+for publisher, more in pairs(begun) do
+  crowded = crowded or tonumber(redis.call('HGET', KEYS[6], publisher) or 0) + more > tonumber(ARGV[6])
 end
 if crowded or (delayed > 0 and redis.call('ZCARD', KEYS[2]) + delayed > tonumber(ARGV[1]))
   or (delayed > 0 and tonumber(redis.call('GET', KEYS[4]) or 0) + bytes > tonumber(ARGV[4]))
@@ -49,13 +57,13 @@ if crowded or (delayed > 0 and redis.call('ZCARD', KEYS[2]) + delayed > tonumber
 end
 local ids = {}
 for number, event in ipairs(events) do
-  local stream, dedup = KEYS[4 + number * 2], KEYS[5 + number * 2]
+  local stream, dedup = KEYS[5 + number * 2], KEYS[6 + number * 2]
   local is_new = true
   if event.dedup then
     is_new = redis.call('SET', dedup, event.id, 'NX', 'EX', ARGV[2])
   end
   ids[number] = event.id
-  redis.call('SADD', KEYS[1], event.topic)
+  if redis.call('SADD', KEYS[1], event.topic) == 1 then redis.call('HINCRBY', KEYS[6], event.publisher, 1) end
   if not is_new then
     ids[number] = redis.call('GET', dedup)
   elseif event.delay > 0 then
@@ -81,10 +89,10 @@ impl Events {
             return Ok(Vec::new());
         }
         check(events)?;
-        let call = self.call(events);
-        let asked = self
-            .store
-            .ask(deadline, |mut connection| async move { call.invoke_async::<Vec<String>>(&mut connection).await });
+        let (call, share) = (self.call(events), share(events));
+        let asked = self.store.ask(share, deadline, |mut connection| async move {
+            call.invoke_async::<Vec<String>>(&mut connection).await
+        });
         let ids = asked.await?;
         let mut published = self.published.lock().unwrap_or_else(PoisonError::into_inner);
         events.iter().for_each(|(event, _)| *published.entry(event.publishing.get().service.clone()).or_default() += 1);
@@ -99,9 +107,9 @@ impl Events {
     fn call(&self, events: &[(Event, Options)]) -> ScriptInvocation<'_> {
         let mut call = Script::prepare_invoke(&self.publishing);
         call.key(self.names.topics()).key(self.names.delayed()).key(self.names.delayed_events());
-        call.key(self.names.delayed_bytes()).key(self.names.delayed_of());
+        call.key(self.names.delayed_bytes()).key(self.names.delayed_of()).key(self.names.topics_of());
         call.arg(DELAYED_MAX).arg(DEDUP.as_secs()).arg(TOPICS_MAX);
-        call.arg(self.settings.load().retain_bytes).arg(DELAYED_EACH_MAX);
+        call.arg(self.settings.load().retain_bytes).arg(DELAYED_EACH_MAX).arg(TOPICS_EACH_MAX);
         for (event, options) in events {
             let publishing = event.publishing.get();
             let topic = publishing.topic.as_str();
@@ -121,6 +129,13 @@ impl Events {
         }
         call
     }
+}
+
+/// Of whose events they are: an outbox may carry on those of several services, and the first stands for all.
+fn share(events: &[(Event, Options)]) -> Share<'_> {
+    let bytes: usize = events.iter().map(|(event, _)| event.body.len()).sum();
+    let places = u32::try_from(bytes.div_ceil(BODY_MAX_BYTES)).unwrap_or(u32::MAX);
+    Share { service: events.first().map_or("", |(event, _)| &*event.publishing.get().service), places }
 }
 
 /// The entry of an event; what it does not have is left out.

@@ -14,9 +14,9 @@ use super::{
     Delivered,
     claim::Abandoned,
     due::Due,
-    fresh,
+    fresh::Fresh,
     group::Group,
-    hand::{BLOCK, Hand},
+    hand::{BLOCK, Hand, Room},
 };
 
 /// For the answer of a read beyond that.
@@ -29,6 +29,9 @@ const ABANDONED_EVERY: Duration = Duration::from_secs(2);
 /// How often a host says what it subscribes to.
 const SAY_EVERY: Duration = Duration::from_secs(10);
 
+/// Of what comes at once, by one event more: whoever subscribes to a thousand topics is not handed one of each.
+const TAKE_MAX_BYTES: usize = 8 << 20;
+
 type Failed = Box<dyn std::error::Error + Send + Sync>;
 
 /// Takes events for a service.
@@ -36,6 +39,7 @@ pub struct Taker {
     pub(super) hand: Hand,
     abandoned: Abandoned,
     due: Due,
+    fresh: Fresh,
     connection: Option<MultiplexedConnection>,
     /// The shared connection that was there when it was made.
     made_beside: u64,
@@ -53,6 +57,7 @@ impl Taker {
             hand: Hand::new(group),
             abandoned: Abandoned::new(),
             due: Due::new(),
+            fresh: Fresh::new(),
             connection: None,
             made_beside: 0,
             streams: Vec::new(),
@@ -63,8 +68,8 @@ impl Taker {
         }
     }
 
-    /// Some events, perhaps none: after half a second at most, unless Redis is away. May be more than `want`
-    /// by one for each of the service's topics.
+    /// Some events, perhaps none: after half a second at most, unless Redis is away. May be more than `want`, and
+    /// than 8 MiB, by what is published in several of the service's topics in the same moment.
     ///
     /// Not cancel safe: what was on its way is found again only after a while.
     pub async fn take(&mut self, want: usize) -> Vec<Delivered> {
@@ -103,21 +108,30 @@ impl Taker {
             self.streams_at = Some(now + STREAMS_EVERY);
         }
         let mut connection = self.connected().await?;
+        let mut room = Room { events: want, bytes: TAKE_MAX_BYTES };
         if is_over(self.due_at, now) {
-            let (next, claimed) = self.due.take(&self.hand, &mut connection, want).await?;
+            let (next, claimed) = self.due.take(&self.hand, &mut connection, room).await?;
             self.due_at = Some(now + next);
+            room.fill(&claimed);
             taken.extend(claimed);
         }
-        if is_over(self.abandoned_at, now) {
+        if is_over(self.abandoned_at, now) && !room.is_full() {
             self.abandoned_at = Some(now + ABANDONED_EVERY);
             for stream in &self.streams {
-                taken.extend(self.abandoned.take(&self.hand, &mut connection, stream, want).await?);
+                let found = self.abandoned.take(&self.hand, &mut connection, stream, room).await?;
+                room.fill(&found);
+                taken.extend(found);
+                if room.is_full() {
+                    // What the others have is found when there is room.
+                    self.abandoned_at = Some(now);
+                    break;
+                }
             }
         }
         if taken.is_empty() && !self.streams.is_empty() {
             let until_due = self.due_at.map_or(BLOCK, |due| due.saturating_duration_since(now));
             let block = until_due.min(BLOCK);
-            taken.extend(fresh::take(&self.hand, &mut connection, &self.streams, want, block).await?);
+            taken.extend(self.fresh.take(&self.hand, &mut connection, &self.streams, room, block).await?);
         }
         Ok(())
     }

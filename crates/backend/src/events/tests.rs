@@ -14,6 +14,7 @@ use grant::{Grants, Permissions, Publish, Subscribe};
 mod handing;
 mod keeping;
 mod publish;
+mod schedule;
 mod versions;
 
 /// A Redis of a test's own, on a socket.
@@ -42,12 +43,16 @@ impl Server {
     }
 
     pub(super) async fn events_with(&self, settings: EventSettings) -> Arc<Events> {
-        let store = Arc::new(Store::new("main".into(), self.client(), "shop"));
+        Arc::new(self.events_of("shop", settings).await)
+    }
+
+    pub(super) async fn events_of(&self, system: &str, settings: EventSettings) -> Events {
+        let store = Arc::new(Store::new("main".into(), self.client(), system));
         let began = Instant::now();
         while store.check().await.is_err() {
             assert!(began.elapsed() < Duration::from_secs(20), "redis-server does not start");
         }
-        Arc::new(Events::new(store, "shop", settings))
+        Events::new(store, system, settings)
     }
 }
 
@@ -64,8 +69,12 @@ pub(super) fn soon() -> Instant {
 
 /// One that says `body`, without anything else.
 pub(super) fn event(topic: &str, body: &str) -> (Event, Options) {
+    event_of("orders", topic, body)
+}
+
+pub(super) fn event_of(service: &str, topic: &str, body: &str) -> (Event, Options) {
     let permissions = Permissions { publish: Publish(vec!["**".parse().unwrap()]), ..Permissions::default() };
-    let grants = Grants::new("orders".into(), "shop.toml".into(), permissions);
+    let grants = Grants::new(service.into(), "shop.toml".into(), permissions);
     let publishing = grants.publish(topic.parse().unwrap()).unwrap();
     let event = Event {
         id: Uuid::now_v7(),

@@ -15,6 +15,8 @@ pub(super) const PAGE_MAX: usize = 1_000;
 /// Of one look into the Redis, at least; and how many looks for one page.
 const LOOK_MIN: usize = 100;
 const LOOKS_MAX: usize = 20;
+/// A thousand keys of a KiB, and as many that were found beside them.
+const LOOK_PLACES: usize = 2;
 /// Between the parts of a cursor: a key may hold it, so it is escaped there.
 const SEPARATOR: char = '\n';
 
@@ -82,7 +84,11 @@ pub(super) async fn some(
         }
         Ok((found, cursor))
     };
-    let (names, cursor) = bucket.store.ask(deadline, look).await.map_err(|error| bucket.failed(error, deadline))?;
+    let (names, cursor) = bucket
+        .store
+        .ask(bucket.share(LOOK_PLACES), deadline, look)
+        .await
+        .map_err(|error| bucket.failed(error, deadline))?;
     let key = |name: Vec<u8>| String::from_utf8(name).ok().and_then(|name| bucket.keys.key(&name).map(str::to_owned));
     let mut keys: Vec<String> = names.into_iter().filter_map(key).collect();
     keys.sort_unstable();

@@ -42,7 +42,7 @@ impl<'a> Writer<'a> {
         let mut call = self.0.scripts.set.prepare_invoke();
         call.key(self.0.keys.versions()).key(self.0.keys.name(key)?);
         call.arg(bounds::value(value)?).arg(millis(ttl)).arg(when);
-        self.0.run(&call, deadline).await
+        self.0.run(&call, self.0.share(1), deadline).await
     }
 
     /// Many values, not in one step. They are on their way together.
@@ -64,14 +64,14 @@ impl<'a> Writer<'a> {
         let names: Result<Vec<String>, Invalid> = keys.iter().map(|key| self.0.keys.name(key.as_ref())).collect();
         let names = names?;
         let delete = async |mut connection| redis::cmd("DEL").arg(&names).query_async(&mut connection).await;
-        self.0.store.ask(deadline, delete).await.map_err(|error| self.0.failed(error, deadline))
+        self.0.store.ask(self.0.share(1), deadline, delete).await.map_err(|error| self.0.failed(error, deadline))
     }
 
     /// The sum.
     pub async fn increment(&self, key: &str, delta: i64, deadline: Instant) -> Result<i64, Error> {
         let mut call = self.0.scripts.increment.prepare_invoke();
         call.key(self.0.keys.versions()).key(self.0.keys.name(key)?).arg(delta).arg(millis(self.0.ttl));
-        let sum: String = self.0.run(&call, deadline).await?;
+        let sum: String = self.0.run(&call, self.0.share(1), deadline).await?;
         sum.parse().map_err(|_other| Invalid::Number.into())
     }
 
@@ -79,7 +79,7 @@ impl<'a> Writer<'a> {
     pub async fn append(&self, key: &str, value: &[u8], keep: u32, deadline: Instant) -> Result<u64, Error> {
         let mut call = self.0.scripts.append.prepare_invoke();
         call.key(self.0.keys.name(key)?).arg(bounds::value(value)?).arg(bounds::keep(keep)?).arg(millis(self.0.ttl));
-        self.0.run(&call, deadline).await
+        self.0.run(&call, self.0.share(1), deadline).await
     }
 
     /// Into a sorted list. False: the id was there, or is less than all that are kept.
@@ -87,7 +87,7 @@ impl<'a> Writer<'a> {
         let mut call = self.0.scripts.insert.prepare_invoke();
         call.key(self.0.keys.name(key)?).arg(bounds::id(id)?).arg(bounds::value(value)?);
         call.arg(bounds::keep(keep)?).arg(millis(self.0.ttl));
-        self.0.run(&call, deadline).await
+        self.0.run(&call, self.0.share(1), deadline).await
     }
 }
 

@@ -4,7 +4,7 @@
 //! pause otherwise, and ever later while something fails. What a round does is `round`'s.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
 };
 
@@ -90,7 +90,7 @@ impl Relay {
                 return nothing_waits;
             }
             if !matches!(turn, Ok(Round::NotOurTurn)) {
-                self.without_turn = None;
+                self.has_turn();
             }
             let pause = match turn {
                 Ok(Round::NotOurTurn) => {
@@ -132,6 +132,7 @@ impl Relay {
         let Some(line) = line.as_mut().filter(|_| !told && since.elapsed() >= TURN_LATE) else { return };
         if self.rounds.is_late(line, TURN_LATE).await {
             self.without_turn = Some((since, true));
+            self.outbox.held.store(true, Relaxed);
             tracing::warn!(
                 database = %self.outbox.database,
                 "events wait in the outbox and another session holds the turn to carry them on; end it if it is no host"
@@ -140,6 +141,11 @@ impl Relay {
             // Somebody carries them on: that is looked at again after a while.
             self.without_turn = None;
         }
+    }
+
+    fn has_turn(&mut self) {
+        self.without_turn = None;
+        self.outbox.held.store(false, Relaxed);
     }
 
     fn failed(&mut self, error: &RoundError) {

@@ -218,10 +218,12 @@ async fn whoever_keeps_the_turn_is_told_of_and_events_go_on_when_it_is_let_go() 
     };
     until_told("another session holds the turn").await;
     assert_eq!(log.lines("events wait in the outbox; trying on"), 0, "without a turn nothing is published");
+    assert!(outbox.is_held(), "metrics and health say so");
     owner.client.batch_execute("COMMIT").await.unwrap();
     // It tries to publish now, to a Redis that is not there.
     until_told("events wait in the outbox; trying on").await;
     assert_eq!(log.lines("another session holds the turn"), 1);
+    assert!(!outbox.is_held());
     relay.abort();
     databases.stop().await;
 }

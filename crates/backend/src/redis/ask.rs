@@ -7,7 +7,7 @@ use std::{
 
 use redis::{RedisError, RedisResult, aio::MultiplexedConnection};
 
-use super::{Store, dial, outage::Outage};
+use super::{Share, Store, dial, outage::Outage};
 
 /// As long as a request ever waits for a Redis.
 const ASK_TIMEOUT: Duration = Duration::from_millis(100);
@@ -24,24 +24,38 @@ pub enum AskError {
     /// What was asked may have been done or not.
     #[error("redis `{0}` did not answer in time")]
     Late(String),
+    /// Nothing was asked.
+    #[error("redis `{0}` has as much under way for this service as it may")]
+    Crowded(String),
     /// The server's own words.
     #[error("redis `{store}` refused: {reason}")]
     Refused { store: String, reason: String },
 }
 
 impl Store {
-    /// What `question` brings back, by `deadline` and within 100 ms.
+    /// What `question` brings back, by `deadline` and within 100 ms, waiting for a place included.
     ///
     /// Cancel safe as far as the connection goes; what was sent may be done all the same.
     pub async fn ask<T, F>(
         &self,
+        share: Share<'_>,
         deadline: Instant,
         question: impl FnOnce(MultiplexedConnection) -> F,
     ) -> Result<T, AskError>
     where
         F: Future<Output = RedisResult<T>>,
     {
-        self.asked(&self.outage, ASK_TIMEOUT, deadline, question).await
+        let began = Instant::now();
+        let by = deadline.min(began + ASK_TIMEOUT);
+        let place = tokio::time::timeout_at(by.into(), self.shares.take(share)).await;
+        let _place = place.map_err(|_elapsed| AskError::Crowded(self.name.to_string()))?;
+        let waited = began.elapsed();
+        // What is left after a long wait for oneself says nothing about the server.
+        let (patience, deadline) = match waited > ASK_TIMEOUT / 2 {
+            true => (ASK_TIMEOUT, by),
+            false => (ASK_TIMEOUT - waited, deadline),
+        };
+        self.asked(&self.outage, patience, deadline, question).await
     }
 
     /// The same with an outage and a patience of one's own.
@@ -76,7 +90,7 @@ impl Store {
             // Too little time of one's own says nothing about the server.
             Err(_elapsed) if by == deadline => Err(AskError::Late(self.name.to_string())),
             Err(_elapsed) => {
-                outage.failed(Instant::now(), &format!("no answer within {} ms", patience.as_millis()));
+                outage.failed(Instant::now(), &format!("no answer within {} ms", began.elapsed().as_millis()));
                 if outage.is_out() {
                     self.link.doubt();
                 }

@@ -10,7 +10,7 @@ use std::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Places of one service at one Redis.
-pub const PLACES: u32 = 32;
+const PLACES: u32 = 32;
 
 /// On whose behalf something is asked, and how many places its answer takes.
 #[derive(Debug, Clone, Copy)]

@@ -114,6 +114,8 @@ impl Drop for Address {
     }
 }
 
+const PRIVATE: Private = Private { fsync_always: false, memory_max_bytes: 8 << 20 };
+
 fn soon() -> Instant {
     Instant::now() + PATIENCE
 }
@@ -121,7 +123,7 @@ fn soon() -> Instant {
 /// As a request would.
 async fn sets(store: &Store, value: &str) -> Result<(), AskError> {
     let set = async |mut redis| redis::cmd("SET").arg("k").arg(value).query_async::<()>(&mut redis).await;
-    store.ask(soon(), set).await
+    store.ask(Share { service: "a", places: 1 }, soon(), set).await
 }
 
 /// Sets until it is done.
@@ -214,11 +216,11 @@ async fn a_node_of_a_cluster_is_refused_at_the_start_and_a_server_that_is_away_i
         let place = RedisPlace::External { url: manifest::Secret::new(format!("redis://127.0.0.1:{port}")) };
         BTreeMap::from([(Arc::from("main"), RedisSettings { place })])
     };
-    let started = Stores::start(&at(node.port), &data, &Environment::default(), false, "shop").await;
+    let started = Stores::start(&at(node.port), &data, &Environment::default(), PRIVATE, "shop").await;
     let refused = started.err().expect("nothing of it can be used").to_string();
     assert!(refused.starts_with("`redis.main.url` leads to a node of a Redis Cluster"), "{refused}");
     let nobody = Port::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    assert!(Stores::start(&at(nobody), &data, &Environment::default(), false, "shop").await.is_ok());
+    assert!(Stores::start(&at(nobody), &data, &Environment::default(), PRIVATE, "shop").await.is_ok());
 }
 
 #[tokio::test]
@@ -234,4 +236,41 @@ async fn a_full_server_keeps_its_connection_and_health_says_what_it_refuses() {
     server.says(&["CONFIG", "SET", "maxmemory", "0"]).await;
     assert!(store.check().await.is_ok());
     assert_eq!(store.connection_number(), number);
+}
+
+#[tokio::test]
+async fn the_private_server_holds_no_more_than_it_may_and_health_says_that_it_is_full() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o711)).unwrap();
+    let data = DataFolder::open(&folder.path().join("data")).unwrap();
+    let environment = Environment { path: std::env::var_os("PATH"), ..Environment::default() };
+    let settings = BTreeMap::from([(Arc::from("main"), RedisSettings { place: RedisPlace::Embedded })]);
+    let stores = Stores::start(&settings, &data, &environment, PRIVATE, "shop").await.unwrap();
+    let (store, began) = (stores.get("main").unwrap(), Instant::now());
+    assert!(store.check().await.is_ok());
+    // Whole MiBs, and what room is left in small pieces.
+    for bytes in [1 << 20, 1 << 10] {
+        let (value, mut written) = ("x".repeat(bytes), 0);
+        loop {
+            let set = async |mut redis| {
+                redis::cmd("SET").arg(format!("{bytes} {written}")).arg(&value).query_async::<()>(&mut redis).await
+            };
+            match store.ask(Share { service: "a", places: 1 }, soon(), set).await {
+                Err(AskError::Refused { reason, .. }) if reason.contains("OOM") => break,
+                Ok(()) => written += 1,
+                // On a busy machine it may be late.
+                Err(_) => {}
+            }
+            assert!(began.elapsed() < PATIENCE && written * bytes <= 8 << 20, "{written} of {bytes} bytes");
+        }
+    }
+    while store.check().await.is_ok() {
+        let set =
+            async |mut redis| redis::cmd("APPEND").arg("k").arg("x".repeat(100)).query_async::<()>(&mut redis).await;
+        let _ = store.ask(Share { service: "a", places: 1 }, soon(), set).await;
+        assert!(began.elapsed() < PATIENCE, "health does not say that it is full");
+    }
+    assert!(store.check().await.unwrap_err().to_string().contains("OOM"));
+    stores.stop().await;
 }

@@ -13,8 +13,14 @@ pub(crate) fn host(check: &mut Check<'_>, key: &Key<'_>, raw: RawHost) -> HostSe
         guest_memory_bytes: check.bytes(
             &key.child("guest_memory"),
             raw.guest_memory,
-            memory::half(),
+            memory::one_of(2),
             &defaults::GUEST_MEMORIES,
+        ),
+        redis_memory_bytes: check.bytes(
+            &key.child("redis_memory"),
+            raw.redis_memory,
+            memory::one_of(4).max(*defaults::REDIS_MEMORIES.start()),
+            &defaults::REDIS_MEMORIES,
         ),
         artifacts_max_bytes: check.bytes(
             &key.child("artifacts_max"),

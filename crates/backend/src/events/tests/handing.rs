@@ -138,7 +138,7 @@ async fn what_a_dead_host_leaves_is_taken_over_and_its_consumer_ended() {
 
     let mut ours = Taker::new(group(&alive, "mail", "order.created"));
     let began = Instant::now();
-    while began.elapsed() < hosts::LEASE + Duration::from_secs(2) {
+    while began.elapsed() < hosts::PACE.lease + Duration::from_secs(2) {
         assert!(ours.take(8).await.is_empty(), "a host that is there keeps what it has, however long it takes");
     }
     dead.stop().await;
@@ -211,4 +211,33 @@ async fn a_letter_that_dies_again_while_all_are_replayed_is_not_replayed_twice()
     let replayed = tokio::time::timeout(Duration::from_secs(60), events.replay("mail", None)).await;
     burying.abort();
     assert_eq!(replayed.expect("it comes to an end").unwrap(), LETTERS as u64);
+}
+
+#[tokio::test]
+async fn whoever_subscribes_to_many_topics_is_handed_no_more_bytes_at_once_than_there_is_room_for() {
+    const TOPICS: usize = 30;
+    let server = Server::start();
+    let settings = EventSettings { redis: "main".into(), retain: Duration::from_secs(3600), retain_bytes: 1 << 30 };
+    let events = server.events_with(settings).await;
+    events.start();
+    let large = "x".repeat(BODY_MAX_BYTES);
+    for number in 0..TOPICS {
+        publish(&events, &[event(&format!("t{number}"), &large), event(&format!("t{number}"), "small")]).await;
+    }
+    let group = group(&events, "mail", "**");
+    let mut taker = Taker::new(group.clone());
+    let bytes = |taken: &[Delivered]| taken.iter().map(|taken| taken.event.body.len()).sum::<usize>();
+    let (mut all, mut turns, began) = (BTreeMap::new(), 0, Instant::now());
+    while all.len() < TOPICS * 2 {
+        let taken = taker.take(100).await;
+        assert!(began.elapsed() < Duration::from_secs(60), "{} came", all.len());
+        assert!(bytes(&taken) <= (8 << 20) + BODY_MAX_BYTES, "{} bytes", bytes(&taken));
+        for taken in taken {
+            *all.entry(taken.event.id).or_insert(0) += 1;
+            // As many of them at once when they come back.
+            group.later(&taken, Duration::ZERO).await.unwrap();
+        }
+        turns += usize::from(!all.is_empty());
+    }
+    assert!(turns >= 4, "{turns} turns");
 }

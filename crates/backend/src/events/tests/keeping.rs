@@ -101,7 +101,7 @@ async fn a_new_topic_is_kept_for_a_service_that_takes_nothing_just_now() {
 }
 
 /// Why Redis refuses it, when it answers in time.
-async fn refused(events: &Events, event: &(Event, Options)) -> PublishError {
+pub(super) async fn refused(events: &Events, event: &(Event, Options)) -> PublishError {
     let began = Instant::now();
     loop {
         match events.publish(std::slice::from_ref(event), soon()).await.unwrap_err() {

@@ -1,6 +1,6 @@
 //! Promises about publishing.
 
-use super::*;
+use super::{keeping::refused, *};
 
 async fn length(server: &Server, key: &str) -> usize {
     let mut connection = server.client().get_multiplexed_async_connection().await.unwrap();
@@ -77,6 +77,17 @@ async fn a_topic_that_is_new_counts_once_for_all_events_of_a_call() {
     let refused = events.publish(&[event("over", "1")], soon()).await;
     assert!(!matches!(refused, Ok(_) | Err(PublishError::Invalid(_))), "{refused:?}");
     assert_eq!(length(&server, "archipel:{shop}:ev:over").await, 0);
+}
+
+#[tokio::test]
+async fn a_service_that_has_begun_as_many_topics_as_it_may_leaves_the_others_room() {
+    let server = Server::start();
+    let events = server.events().await;
+    let topics: Vec<_> = (0..TOPICS_EACH_MAX).map(|number| event(&format!("t{number}"), "1")).collect();
+    publish(&events, &topics).await;
+    assert_eq!(refused(&events, &event("over", "1")).await, PublishError::Overloaded);
+    publish(&events, &[event("t1", "a topic that is there")]).await;
+    publish(&events, &[event_of("users", "another", "1")]).await;
 }
 
 #[test]
