@@ -116,5 +116,5 @@ fn identity(claims: &Map<String, Value>, roles: &RolesClaim) -> Result<Identity,
     let Some(Value::String(subject)) = claims.get("sub") else {
         return Err(TokenError::Refused("the signature is right, but it names no subject"));
     };
-    Identity::new(subject, roles.read(claims)?)
+    Identity::new(subject, roles.read(claims).map_err(TokenError::Refused)?)
 }

@@ -4,8 +4,6 @@ use std::{fmt, str::FromStr};
 
 use serde_json::{Map, Value, json};
 
-use super::TokenError;
-
 const TEXT_BYTES_MAX: usize = 255;
 const DEPTH_MAX: usize = 8;
 /// Where our own tokens have them.
@@ -50,9 +48,9 @@ impl RolesClaim {
     /// text with spaces between, as `scope` is.
     ///
     /// # Errors
-    /// [`TokenError::Refused`] when it is something else.
-    pub(super) fn read<'a>(&self, claims: &'a Map<String, Value>) -> Result<Vec<&'a str>, TokenError> {
-        let wrong = TokenError::Refused("the signature is right, but its roles are no list of texts");
+    /// The reason for which the token is refused: it is something else.
+    pub(super) fn read<'a>(&self, claims: &'a Map<String, Value>) -> Result<Vec<&'a str>, &'static str> {
+        let wrong = "the signature is right, but its roles are no list of texts";
         match self.find(claims) {
             None => Ok(Vec::new()),
             Some(Value::Array(roles)) => roles.iter().map(Value::as_str).collect::<Option<_>>().ok_or(wrong),
