@@ -28,7 +28,7 @@ mod tls;
 pub use self::auth::{key_document, ttl};
 pub(super) use self::{
     admin::admin,
-    auth::{Auths, GatewayAuth, auth},
+    auth::{Auths, GatewayAuth, auth, own_keys},
     checking::Check,
     cors::cors,
     database::database,

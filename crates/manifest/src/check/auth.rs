@@ -17,7 +17,7 @@ use gateway::{
 
 use super::{Check, database::secret_file};
 use crate::{
-    Access, AuthSettings, KeySettings, Secret, defaults,
+    Access, AuthSettings, KeySettings, RedisPlace, RedisSettings, Secret, defaults,
     raw::{RawAlgorithm, RawAuth, RawKeys, RawSecret},
 };
 use document::name::check as name;
@@ -77,6 +77,26 @@ pub(crate) fn auth(check: &mut Check<'_>, key: &Key<'_>, raw: RawAuth) -> Option
         }
     };
     Some(AuthSettings { issuer: issuer?, audience: audience?, roles: roles?, leeway, keys: keys? })
+}
+
+/// Several hosts share an operator's Redis, but no keys that each makes for itself.
+pub(crate) fn own_keys(
+    check: &mut Check<'_>,
+    key: &Key<'_>,
+    issuers: &BTreeMap<Arc<str>, AuthSettings>,
+    redis: &BTreeMap<Arc<str>, RedisSettings>,
+) {
+    let shared = redis.iter().find(|(_, settings)| matches!(settings.place, RedisPlace::External { .. }));
+    let Some((shared, _)) = shared else { return };
+    for (name, _) in issuers.iter().filter(|(_, settings)| matches!(settings.keys, KeySettings::Generated)) {
+        check.warn(
+            &key.child(name).child("keys"),
+            format_args!(
+                "each host makes keys of its own: several hosts on `redis.{shared}` refuse one another's tokens; \
+                 with more than one, write `{{ pem = \"FILE\", alg = \"EdDSA\" }}` with the same key for all"
+            ),
+        );
+    }
 }
 
 fn claim(text: String) -> Result<String, &'static str> {

@@ -142,3 +142,18 @@ fn roles_and_the_authority_of_keys_are_checked() {
     let found = with("key.pem").err().unwrap().to_string();
     assert!(found.contains("auth.main.keys.ca: `key.pem` holds no certificate"), "{found}");
 }
+
+#[test]
+fn keys_that_each_host_makes_for_itself_are_a_warning_where_hosts_share_a_redis() {
+    let warned = |redis: &str, keys: &str| {
+        let text = format!("{redis}[auth.main]\nissuer = 'a'\naudience = 'b'\nkeys = {{ {keys} }}\n");
+        let warnings = loaded(&text, &[("SECRET", &"x".repeat(32))]).warnings;
+        warnings.iter().filter(|warning| warning.key == "auth.main.keys").map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let shared = "[redis.main]\nurl = 'redis://db'\n";
+    let line = "7:1 auth.main.keys: each host makes keys of its own: several hosts on `redis.main` refuse one another's \
+                tokens; with more than one, write `{ pem = \"FILE\", alg = \"EdDSA\" }` with the same key for all";
+    assert_eq!(warned(shared, "generate = true"), [line]);
+    assert!(warned("[redis.main]\n", "generate = true").is_empty(), "nobody else reaches a private one");
+    assert!(warned(shared, "hs256 = { env = 'SECRET' }").is_empty());
+}
