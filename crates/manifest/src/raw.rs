@@ -123,7 +123,8 @@ pub(crate) struct RawGateway {
     /// The largest request body.
     #[schemars(extend("default" = defaults::GATEWAY_BODY_LIMIT))]
     pub(crate) body_limit: Option<Size>,
-    /// How long a request may take, from its first byte to the answer's last.
+    /// How long a request may take, from its first byte to the answer's last; while a slow client is waited for, the
+    /// clock stands still.
     #[schemars(extend("default" = defaults::GATEWAY_TIMEOUT))]
     pub(crate) timeout: Option<Time>,
     /// How long a connection may be idle between two requests: longer than a load balancer in front keeps it.

@@ -67,6 +67,8 @@ fn query(host: &Host, sql: &str) -> Value {
     host.json("POST", "/pg/query", &json!({ "database": "shop", "sql": sql })).json()
 }
 
+const UNTRUSTED: &str = "the server's certificate is not trusted";
+
 #[test]
 fn an_operators_server_is_used_with_the_tls_that_was_asked_for() {
     let server = Server::start();
@@ -80,9 +82,10 @@ fn an_operators_server_is_used_with_the_tls_that_was_asked_for() {
 
     // Refusals, each on the data of the host before.
     let others = server.url("plain", "?sslmode=require&sslrootcert=OTHERS");
-    let folder = refused(start(folder, "", &others), &server, &["`postgres.shop.url`", "TLS"]).folder;
+    let folder = refused(start(folder, "", &others), &server, &["`postgres.shop.url`", UNTRUSTED]).folder;
     let nobody = server.url("plain", "");
-    let folder = refused(start(folder, "tls = \"require\"", &nobody), &server, &["`postgres.shop.url`", "TLS"]).folder;
+    let folder =
+        refused(start(folder, "tls = \"require\"", &nobody), &server, &["`postgres.shop.url`", UNTRUSTED]).folder;
     let missing = server.url("plain", "?sslmode=require&sslrootcert=/nowhere.pem");
     let folder = refused(start(folder, "", &missing), &server, &["`/nowhere.pem`", "sslrootcert"]).folder;
     let wrong = server.url("plain", "").replace("canary-password", "wrong");

@@ -89,7 +89,7 @@ pub(crate) struct RawLimits {
     /// One instance, all its linear memories together.
     #[schemars(extend("default" = defaults::MEMORY))]
     pub(crate) memory: Option<Size>,
-    /// Wall clock of one request.
+    /// Wall clock of one request, but for the time in which its client's body is waited for.
     #[schemars(extend("default" = defaults::SERVICE_TIMEOUT))]
     pub(crate) timeout: Option<Time>,
     /// Time one request may spend executing the component.
