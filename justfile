@@ -39,6 +39,7 @@ foreign:
 
 # Run every test against real servers, then the demo once
 test: setup build foreign
+    scripts/setup.sh pooler
     cargo test -p host # apart from the rest: the same features as the demo's build, so nothing is built twice
     cargo test --workspace --exclude host
     cd components && cargo test --workspace --target-dir target
@@ -74,11 +75,14 @@ bench WHAT *ARGS: _compiler build
     cargo build --release -p host -p bench
     '{{ host_target }}/release/bench' "$@"
 
-# Try nonsense for a while: just fuzz 600 (seconds each: SQL statements, the HTTP/1 reader; that one needs a nightly compiler and cargo-fuzz)
-fuzz SECONDS='60': (_fuzz-statements SECONDS) (_fuzz-http SECONDS)
+# Try nonsense for a while: just fuzz 600 (seconds each: SQL statements, schedules of events on several hosts, the HTTP/1 reader; that one needs a nightly compiler and cargo-fuzz)
+fuzz SECONDS='60': (_fuzz-statements SECONDS) (_fuzz-schedules SECONDS) (_fuzz-http SECONDS)
 
 _fuzz-statements SECONDS:
     ARCHIPEL_FUZZ_SECONDS="$1" cargo test -p backend fuzz:: -- --nocapture
+
+_fuzz-schedules SECONDS:
+    ARCHIPEL_FUZZ_SECONDS="$1" cargo test -p backend schedule:: -- --nocapture
 
 _fuzz-http SECONDS: _fuzzers
     cd gateway && cargo +nightly fuzz run framing -- -max_total_time="$1" -max_len=4096

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what building and testing need and what is not there yet, and says so.
 #
-# setup.sh (all | compiler | wasm | servers | linters | openapi | foreign) [--dry-run]
+# setup.sh (all | compiler | wasm | servers | linters | openapi | foreign | pooler) [--dry-run]
 # Nothing that is there is touched. System packages come from apt, as root or by a sudo that asks
 # no password; elsewhere this says what to install. No system server is left running or enabled:
 # the host starts its own from the installed binaries.
@@ -134,6 +134,19 @@ servers() {
     install_without_starting
 }
 
+# A pooler before PostgreSQL, which only tests need.
+pooler() {
+    find_server pgbouncer "" /usr/sbin /usr/bin && return 0
+    packages=pgbouncer
+    if ! may_install; then
+        say "PgBouncer is missing (two tests of PostgreSQL go through it); install it, on Debian" \
+            "\`apt-get install pgbouncer\`; it needs not run"
+        return 1
+    fi
+    say "PgBouncer is missing (two tests of PostgreSQL go through it): installing, without starting it"
+    install_without_starting
+}
+
 python_venv() {
     python3 -c 'import ensurepip, venv' 2>/dev/null && return 0
     if ! may_install; then
@@ -183,9 +196,12 @@ install_without_starting() {
     restore
     trap - EXIT INT TERM
     case $packages in
+    # Installed by us just now, so nobody relies on it.
     *redis-server*)
-        # Installed by us just now, so nobody relies on it.
         ! have systemctl || as_root systemctl disable --quiet redis-server || true
+        ;;
+    pgbouncer)
+        ! have systemctl || as_root systemctl disable --quiet pgbouncer || true
         ;;
     esac
 }
@@ -196,7 +212,7 @@ restore() {
 }
 
 case ${1:-} in
-compiler | wasm | servers | linters | openapi | foreign) "$1" ;;
+compiler | wasm | servers | linters | openapi | foreign | pooler) "$1" ;;
 all)
     # All of them, so that one run names everything that is missing.
     failed=
@@ -208,7 +224,7 @@ all)
     [ -z "$failed" ]
     ;;
 *)
-    echo "usage: setup.sh (all | compiler | wasm | servers | linters | openapi | foreign) [--dry-run]" >&2
+    echo "usage: setup.sh (all | compiler | wasm | servers | linters | openapi | foreign | pooler) [--dry-run]" >&2
     exit 2
     ;;
 esac

@@ -1,4 +1,4 @@
-//! PgBouncer between the host and a server, where it is installed.
+//! PgBouncer between the host and a server.
 
 use std::{
     os::unix::{fs::MetadataExt, process::CommandExt},
@@ -14,9 +14,9 @@ struct Bouncer {
 }
 
 impl Bouncer {
-    /// None: it is not installed.
-    async fn start(server: &Operators, mode: &str, more: &str) -> Option<Self> {
-        let program = ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer"].iter().find(|path| Path::new(path).exists())?;
+    async fn start(server: &Operators, mode: &str, more: &str) -> Self {
+        let program = ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer"].iter().find(|path| Path::new(path).exists());
+        let program = program.expect("PgBouncer is installed; `scripts/setup.sh pooler` does that");
         let place = place();
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         std::fs::write(place.path().join("users"), "\"boss\" \"hunter2\"\n").unwrap();
@@ -39,7 +39,7 @@ impl Bouncer {
             assert!(Instant::now() < deadline, "PgBouncer does not start");
             tokio::task::yield_now().await;
         }
-        Some(bouncer)
+        bouncer
     }
 
     fn url(&self) -> Secret {
@@ -59,7 +59,7 @@ async fn behind_a_pooler_in_session_mode_all_is_as_without_it() {
     let server = Operators::start().await;
     // The second forgets what the first refuses.
     for more in ["", "ignore_startup_parameters = options"] {
-        let Some(bouncer) = Bouncer::start(&server, "session", more).await else { return };
+        let bouncer = Bouncer::start(&server, "session", more).await;
         let databases = server.databases_at(bouncer.url(), Some(bouncer.url()), settings()).await.unwrap();
         let (writer, reader) = (Mode::ReadWrite, Mode::Read);
         let writer = databases.pool(&grant("writer", "shop", writer)).unwrap();
@@ -81,7 +81,7 @@ async fn a_pooler_in_another_mode_refuses_the_start() {
     let server = Operators::start().await;
     for mode in ["transaction", "statement"] {
         for more in ["", "ignore_startup_parameters = options", "default_pool_size = 1"] {
-            let Some(bouncer) = Bouncer::start(&server, mode, more).await else { return };
+            let bouncer = Bouncer::start(&server, mode, more).await;
             let refused = server.databases_at(bouncer.url(), Some(bouncer.url()), settings()).await.err();
             let told = refused.as_ref().and_then(std::error::Error::source).map(ToString::to_string);
             assert!(
