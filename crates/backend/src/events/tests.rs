@@ -51,6 +51,7 @@ impl Server {
         let began = Instant::now();
         while store.check().await.is_err() {
             assert!(began.elapsed() < Duration::from_secs(20), "redis-server does not start");
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
         Events::new(store, system, settings)
     }
