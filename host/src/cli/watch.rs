@@ -2,7 +2,8 @@
 //!
 //! Decides when a service is built: when something in its source has changed and has then been quiet
 //! for a moment. Builds run one after the other, so that they do not fight for the machine. A build
-//! that fails is shown and changes nothing. The manifest itself is applied when it changes.
+//! that fails is shown and changes nothing. The manifest itself is applied when it changes, or when one of
+//! its migrations does.
 
 use std::{
     collections::{BTreeSet, HashMap},

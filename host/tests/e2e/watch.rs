@@ -8,6 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use serde_json::json;
+
 use crate::{
     harness::{
         Connection, Host,
@@ -216,4 +218,25 @@ fn a_manifest_that_is_a_link_is_followed_to_where_it_leads() {
         fs::rename(mounted.join("..data_tmp"), mounted.join("..data")).unwrap();
         until("it is applied", || version(&host.get("/")).starts_with(number));
     }
+}
+
+#[test]
+fn a_migration_that_is_saved_runs_and_a_wrong_one_changes_nothing() {
+    let folder = place();
+    fs::create_dir(folder.path().join("sql")).unwrap();
+    fs::write(folder.path().join("sql/1.sql"), "create table items (name text not null);").unwrap();
+    let manifest = "[postgres.shop]\nmigrations = \"sql\"\n\
+                    [services.probe]\ncomponent = \"COMPONENTS/probe_pg.wasm\"\n\
+                    permissions = { postgres = { shop = \"read-write\" } }\n\
+                    [[routes]]\npath = \"/{*rest}\"\nservice = \"probe\"\npublic = true\n";
+    let host = Host::start_as(folder, manifest, &["--watch"], &[]).map_err(|failed| failed.errors).unwrap();
+    let save = |name: &str, sql: &str| fs::write(host.folder.path().join("sql").join(name), sql).unwrap();
+    let query = |sql: &str| host.json("POST", "/pg/query", &json!({ "database": "shop", "sql": sql })).json();
+    let columns = "select count(*) from information_schema.columns where table_name = 'items'";
+    assert_eq!(query(columns)["rows"], json!([[{ "int64": 1 }]]));
+
+    save("2.sql", "alter table items add price");
+    host.errors.expect_line("2.sql` failed");
+    save("2.sql", "alter table items add price numeric(9, 2);");
+    until("the migration has run", || query(columns)["rows"] == json!([[{ "int64": 2 }]]));
 }

@@ -53,6 +53,8 @@ impl What {
 struct Plan {
     /// Its files, and the links that lead to them.
     manifest: BTreeSet<PathBuf>,
+    /// Folders of migrations, which run when the manifest is applied.
+    migrations: BTreeSet<PathBuf>,
     services: Vec<(Arc<str>, Sources)>,
     /// What is nobody's although it is there.
     ignored: Ignored,
@@ -63,13 +65,24 @@ impl Plan {
         let built = manifest.services.values().filter(|settings| settings.build.is_some());
         let services = built.map(|settings| (settings.name.clone(), Sources::of(&settings.component))).collect();
         let files = manifest.files.iter().flat_map(|file| way_to(file)).collect();
-        Self { manifest: files, services, ignored: Ignored::of(manifest) }
+        let migrations = manifest.databases.values().filter_map(|settings| settings.migrations.clone());
+        Self { manifest: files, migrations: migrations.collect(), services, ignored: Ignored::of(manifest) }
+    }
+
+    /// Whether the manifest is to be applied anew after a change of `path`.
+    fn is_applied(&self, path: &Path) -> bool {
+        let is_migration = || {
+            let is_sql = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("sql"));
+            is_sql && path.parent().is_some_and(|folder| self.migrations.contains(folder))
+        };
+        self.manifest.contains(path) || is_migration()
     }
 
     /// Folders to watch: those themselves, and those with all that is in them.
     fn folders(&self) -> (BTreeSet<PathBuf>, BTreeSet<PathBuf>) {
         let (mut alone, mut deep) = (BTreeSet::new(), BTreeSet::new());
         alone.extend(self.manifest.iter().filter_map(|file| file.parent().map(Path::to_owned)));
+        alone.extend(self.migrations.iter().cloned());
         for (_, sources) in &self.services {
             let (root, folders) = sources.folders();
             alone.insert(root);
@@ -115,9 +128,8 @@ impl Changed {
     fn note(&self, plan: &Plan, path: &Path) {
         let sources: Vec<Sources> = plan.services.iter().map(|(_, sources)| sources.clone()).collect();
         let mut what = self.what();
-        if plan.manifest.contains(path) {
-            what.manifest = true;
-        } else {
+        what.manifest |= plan.is_applied(path);
+        if !plan.manifest.contains(path) {
             let concerned = plan.services.iter().filter(|(_, of)| of.concern(path, &sources));
             let concerned = concerned.filter(|(_, of)| !plan.ignored.has(path, of.root()));
             let at = changed_at(path);
