@@ -1,13 +1,13 @@
 #!/bin/sh
-# Refuses crates that deny.toml bans. With cargo-deny it checks licences and sources too; without
+# Refuses crates that deny.toml bans. With cargo-deny it checks licences, sources and advisories too; without
 # it, the lock files are searched for the banned names, which needs no network and no tool.
 set -eu
 
 cd "$(dirname -- "$0")/.."
 
 if cargo deny --version >/dev/null 2>&1; then
-    cargo deny check bans licenses sources
-    cargo deny --manifest-path components/Cargo.toml check --config deny.toml bans licenses sources
+    cargo deny check advisories bans licenses sources
+    cargo deny --manifest-path components/Cargo.toml check --config deny.toml advisories bans licenses sources
     exit
 fi
 
@@ -23,5 +23,5 @@ for crate in $banned; do
     done
 done
 [ -z "$found" ] || exit 1
-echo "deny: no banned crate in the lock files; licences and sources are not checked," \
+echo "deny: no banned crate in the lock files; licences, sources and advisories are not checked," \
     "which takes cargo-deny (cargo install cargo-deny --locked)"

@@ -25,7 +25,7 @@ struct Made {
 
 fn made(days: i64) -> Made {
     let end = jiff::Timestamp::now() + Duration::from_secs(days.unsigned_abs() * 24 * 60 * 60);
-    let end = end.to_zoned(jiff::tz::TimeZone::UTC).start_of_day().unwrap();
+    let end = end.to_zoned_datetime(jiff::tz::TimeZone::UTC).start_of_day().unwrap();
     let key = rcgen::KeyPair::generate().unwrap();
     let mut wanted = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
     let [month, day] = [end.month(), end.day()].map(|part| u8::try_from(part).unwrap());
