@@ -19,6 +19,7 @@ pub mod outbox;
 pub mod postgres;
 pub mod redis;
 pub mod secrets;
+pub mod unjudged;
 
 use std::sync::Arc;
 

@@ -15,9 +15,7 @@ use std::{
 use anyhow::{Context, bail};
 use rustls::{ClientConfig, ClientConnection, StreamOwned, crypto::ring};
 
-mod unjudged;
-
-use unjudged::Unjudged;
+use backend::unjudged::Unjudged;
 
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(50);

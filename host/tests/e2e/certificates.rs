@@ -13,6 +13,8 @@ use rustls_pki_types::{CertificateDer, ServerName};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, rustls};
 
+use backend::unjudged::Unjudged;
+
 use crate::harness::{Command, Connection, Host, exchange, h2::runtime, place, probe, until};
 
 /// A certificate for `localhost` that signs itself, good for so many days.
@@ -57,7 +59,7 @@ fn shown(host: &Host) -> CertificateDer<'static> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = rustls::ClientConfig::builder_with_provider(provider.clone());
         let config = config.with_safe_default_protocol_versions().unwrap();
-        let config = config.dangerous().with_custom_certificate_verifier(Arc::new(Anyone(provider)));
+        let config = config.dangerous().with_custom_certificate_verifier(Arc::new(Unjudged(provider)));
         let connector = TlsConnector::from(Arc::new(config.with_no_client_auth()));
         let tcp = TcpStream::connect(host.gateway).await.unwrap();
         let tls = connector.connect(ServerName::try_from("localhost").unwrap(), tcp).await.unwrap();
@@ -185,53 +187,4 @@ fn the_admin_api_answers_to_its_address_and_to_the_names_that_it_was_given() {
 
 fn since_1970() -> Duration {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap()
-}
-
-/// Believes any certificate: the test looks at it itself.
-#[derive(Debug)]
-struct Anyone(Arc<rustls::crypto::CryptoProvider>);
-
-mod believing {
-    use super::{Anyone, CertificateDer, ServerName, rustls};
-    use rustls::{
-        DigitallySignedStruct, Error, SignatureScheme,
-        client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-    };
-
-    impl ServerCertVerifier for Anyone {
-        fn verify_server_cert(
-            &self,
-            _: &CertificateDer<'_>,
-            _: &[CertificateDer<'_>],
-            _: &ServerName<'_>,
-            _: &[u8],
-            _: rustls_pki_types::UnixTime,
-        ) -> Result<ServerCertVerified, Error> {
-            Ok(ServerCertVerified::assertion())
-        }
-
-        fn verify_tls12_signature(
-            &self,
-            message: &[u8],
-            certificate: &CertificateDer<'_>,
-            signed: &DigitallySignedStruct,
-        ) -> Result<HandshakeSignatureValid, Error> {
-            let known = &self.0.signature_verification_algorithms;
-            rustls::crypto::verify_tls12_signature(message, certificate, signed, known)
-        }
-
-        fn verify_tls13_signature(
-            &self,
-            message: &[u8],
-            certificate: &CertificateDer<'_>,
-            signed: &DigitallySignedStruct,
-        ) -> Result<HandshakeSignatureValid, Error> {
-            let known = &self.0.signature_verification_algorithms;
-            rustls::crypto::verify_tls13_signature(message, certificate, signed, known)
-        }
-
-        fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-            self.0.signature_verification_algorithms.supported_schemes()
-        }
-    }
 }

@@ -2,13 +2,10 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use rustls::{
-    ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
-    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-    crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature},
-};
-use rustls_pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject};
+use rustls::{ClientConfig, RootCertStore, crypto::ring};
+use rustls_pki_types::{CertificateDer, pem::PemObject};
 
+use crate::unjudged::Unjudged;
 use manifest::TlsMode;
 
 /// Why TLS cannot be set up; nothing was connected.
@@ -38,7 +35,8 @@ pub(super) fn client_config(mode: TlsMode, roots: Option<PathBuf>) -> Result<Opt
     let config = match (mode, roots) {
         (TlsMode::Require, roots) => builder.with_root_certificates(root_store(roots)?).with_no_client_auth(),
         (TlsMode::Prefer | TlsMode::Disable, _) => {
-            let anyone = Arc::new(Anyone(provider));
+            // What `prefer` promises.
+            let anyone = Arc::new(Unjudged(provider));
             builder.dangerous().with_custom_certificate_verifier(anyone).with_no_client_auth()
         }
     };
@@ -58,45 +56,5 @@ fn root_store(path: Option<PathBuf>) -> Result<RootCertStore, TlsError> {
     match store.is_empty() {
         true => Err(TlsError::NoRoots { path }),
         false => Ok(store),
-    }
-}
-
-/// Believes any certificate whose key the server really has: protects from reading along, not
-/// from an impostor. That is what `prefer` promises.
-#[derive(Debug)]
-struct Anyone(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Anyone {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
     }
 }
