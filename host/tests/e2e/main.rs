@@ -19,6 +19,7 @@ mod calls;
 mod ceiling;
 mod certificates;
 mod cli;
+mod clients;
 mod config;
 mod cors;
 mod crash;
