@@ -2,18 +2,20 @@
 //! JSON document; a refusal says what, which one and what to do, and exits 1.
 
 use std::{
-    io::{self, IsTerminal, Write},
+    io::{self, IsTerminal},
     path::PathBuf,
     process::ExitCode,
 };
 
+use self::{
+    admin::Admin,
+    output::{Output, list},
+    table::table,
+};
 use clap::{
     Parser, Subcommand,
     error::{ContextKind, ContextValue},
 };
-use serde::Serialize;
-
-use self::{admin::Admin, table::table};
 
 mod admin;
 mod apply;
@@ -24,12 +26,16 @@ mod explain;
 mod healthcheck;
 mod init;
 mod inspect;
+mod output;
+mod place;
 mod progress;
+mod project;
 mod run;
 mod signals;
 mod status;
 mod swap;
 mod table;
+mod test;
 mod token;
 mod watch;
 
@@ -64,6 +70,12 @@ enum Command {
         #[arg(long, conflicts_with = "ceiling")]
         audit: bool,
     },
+
+    /// Runs a command against the system of a manifest, on free ports and with fresh private databases.
+    #[command(
+        after_help = "Example:\n  archipel test\n  archipel test manifests/shop.toml -- npm test\n\nEverything is built first and gone afterwards; the exit code is the command's. It finds in its environment\nARCHIPEL_URL (the gateway), ARCHIPEL_ADMIN and ARCHIPEL_ADMIN_TOKEN (the admin API), ARCHIPEL_MANIFEST,\nARCHIPEL_DATA and ARCHIPEL (this program): `\"$ARCHIPEL\" token sign \"$ARCHIPEL_MANIFEST\" --sub 7` makes a\ntoken that is valid here. Databases are reached through services only.\nARCHIPEL_LOG sets what is logged (warn,guest=info), on standard error."
+    )]
+    Test(test::Arguments),
 
     /// Validates a manifest and its components together: every mistake at once, no side effects.
     #[command(
@@ -182,6 +194,7 @@ impl Cli {
             Command::Run { manifest, ceiling, watch, audit } => {
                 run::run(&manifest, &run::Options { ceiling, watch, audit }, output)
             }
+            Command::Test(arguments) => test::test(arguments, output),
             Command::Check { manifest, ceiling } => check::check(&manifest, ceiling.as_deref(), output),
             Command::Explain(arguments) => explain::explain(&arguments, output),
             Command::Inspect { file } => inspect::inspect(&file, output),
@@ -196,66 +209,5 @@ impl Cli {
             Command::Token(token) => token.execute(output, self.json),
             Command::Schema => output.document(&manifest::Manifest::schema()).map(|()| ExitCode::SUCCESS),
         }
-    }
-}
-
-/// Where and how a command prints.
-#[derive(Debug, Clone, Copy)]
-struct Output {
-    json: bool,
-    /// Whether an alarm may be red.
-    red: bool,
-    /// Of the terminal, in characters.
-    width: Option<usize>,
-}
-
-/// What alarms: a service that may reach everything, in the words of its permissions and of its warning.
-const ALARMS: [&str; 2] = ["net: everything", "reaches everything"];
-
-impl Output {
-    /// One JSON document.
-    fn document(self, document: &impl Serialize) -> anyhow::Result<()> {
-        self.text(&(serde_json::to_string_pretty(document)? + "\n"))
-    }
-
-    /// One JSON line of a stream.
-    fn line(self, document: &impl Serialize) -> anyhow::Result<()> {
-        self.text(&(serde_json::to_string(document)? + "\n"))
-    }
-
-    /// `text` with what alarms in red.
-    fn alarmed(self, text: String) -> String {
-        if !self.red {
-            return text;
-        }
-        ALARMS.iter().fold(text, |text, alarm| text.replace(alarm, &format!("\x1b[31m{alarm}\x1b[0m")))
-    }
-
-    /// Text for a person. A reader that has seen enough (`| head`) is no failure.
-    fn text(self, text: &str) -> anyhow::Result<()> {
-        let mut stdout = io::stdout().lock();
-        match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-                Err(anyhow::Error::new(error).context("cannot write to standard output"))
-            }
-            _ => Ok(()),
-        }
-    }
-}
-
-/// The items of a JSON array; none where it is no array.
-fn list(value: &serde_json::Value) -> impl Iterator<Item = &serde_json::Value> {
-    value.as_array().into_iter().flatten()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_alarms_is_red_where_there_are_colours_and_nowhere_else() {
-        let text = |red| Output { json: false, red, width: None }.alarmed("a  net: everything\n".to_owned());
-        assert_eq!(text(true), "a  \x1b[31mnet: everything\x1b[0m\n");
-        assert_eq!(text(false), "a  net: everything\n");
     }
 }

@@ -29,12 +29,33 @@ pub struct Telemetry {
     _writer: Flush,
 }
 
+/// The same on standard error, always to be read by people: beside a command whose output is its own.
+///
+/// # Errors
+/// As for [`start`].
+pub fn start_beside(filter: &str, colours: bool) -> Result<Telemetry, anyhow::Error> {
+    let colours = colours && io::stderr().is_terminal();
+    start_on(io::stderr(), filter, Shape::Text { colours })
+}
+
 /// Starts logging to standard output. `filter` is in the syntax of `tracing-subscriber`
 /// (`info`, `info,gateway=debug`); it speaks of our own lines. `colours` concerns a terminal only.
 ///
 /// # Errors
 /// When `filter` cannot be understood, or logging has been started already.
 pub fn start(filter: &str, colours: bool) -> Result<Telemetry, anyhow::Error> {
+    let stdout = io::stdout();
+    let shape = if stdout.is_terminal() { Shape::Text { colours } } else { Shape::Json };
+    start_on(stdout, filter, shape)
+}
+
+/// How a line looks.
+enum Shape {
+    Text { colours: bool },
+    Json,
+}
+
+fn start_on(output: impl io::Write + Send + 'static, filter: &str, shape: Shape) -> Result<Telemetry, anyhow::Error> {
     let refused = |reason: &dyn std::fmt::Display| {
         anyhow::anyhow!("ARCHIPEL_LOG is `{filter}`: {reason}; write `info` or `info,gateway=debug`")
     };
@@ -42,15 +63,16 @@ pub fn start(filter: &str, colours: bool) -> Result<Telemetry, anyhow::Error> {
         return Err(refused(&format_args!("`{word}` is no level: there are error, warn, info, debug, trace and off")));
     }
     let filter = EnvFilter::try_new(filter).map_err(|error| refused(&error))?;
-    let stdout = io::stdout();
-    let terminal = stdout.is_terminal();
-    let (writer, flush) = Lines::to(stdout)?;
+    let (writer, flush) = Lines::to(output)?;
     let lost = writer.lost();
     let registry = tracing_subscriber::registry().with(filter).with(filter_fn(tells_no_secrets));
-    if terminal {
-        listen(registry.with(fmt::layer().compact().with_target(false).with_ansi(colours).with_writer(writer)))?;
-    } else {
-        listen(registry.with(fmt::layer().event_format(json::Lines).with_ansi(false).with_writer(writer)))?;
+    match shape {
+        Shape::Text { colours } => {
+            listen(registry.with(fmt::layer().compact().with_target(false).with_ansi(colours).with_writer(writer)))?;
+        }
+        Shape::Json => {
+            listen(registry.with(fmt::layer().event_format(json::Lines).with_ansi(false).with_writer(writer)))?;
+        }
     }
     Ok(Telemetry { lost, _writer: flush })
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::Path, process::ExitCode};
 
 use serde::Serialize;
 
-use super::{Output, run::environment};
+use super::{Output, output::refused, run::environment};
 use crate::{
     component::{Component, Ungranted},
     engine,
@@ -138,18 +138,4 @@ impl Checked {
 
 fn count(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
-}
-
-/// Prints the mistakes: as JSON to a pipe, as text to standard error on a terminal.
-pub(super) fn refused(problems: &Problems, output: Output) -> anyhow::Result<ExitCode> {
-    if output.json {
-        output.document(problems)?;
-    }
-    eprint(&format!("{problems}\n"));
-    Ok(ExitCode::FAILURE)
-}
-
-#[expect(clippy::print_stderr, reason = "a command's refusal is for its user")]
-fn eprint(text: &str) {
-    eprint!("{text}");
 }

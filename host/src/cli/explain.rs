@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::{
     Output,
-    check::refused,
+    output::refused,
     run::{environment, load},
     table,
 };

@@ -10,7 +10,7 @@ use std::{
 
 use super::{
     Output,
-    check::refused,
+    output::refused,
     progress::Progress,
     signals::Signals,
     table::within,
@@ -35,6 +35,11 @@ pub(super) fn environment() -> Environment {
 /// The token of commands that talk to a running host.
 pub(super) fn admin_token() -> Option<String> {
     std::env::var("ARCHIPEL_ADMIN_TOKEN").ok().filter(|token| !token.is_empty())
+}
+
+/// Where the system of `archipel test` keeps its keys, for its command.
+pub(super) fn test_data() -> Option<PathBuf> {
+    std::env::var_os("ARCHIPEL_DATA").filter(|folder| !folder.is_empty()).map(PathBuf::from)
 }
 
 /// What a compilation or a look-up that is under way may take at the end.
@@ -115,7 +120,8 @@ pub(super) fn run(file: &Path, options: &Options, output: Output) -> anyhow::Res
     let progress = Progress::new(loaded.manifest.services.len());
     let (watch, digest) = (Arc::new(progress), loaded.digest);
     let lost = telemetry.lost.clone();
-    let of_system = system::Surroundings { file: file.to_owned(), environment, oversight: oversight.clone() };
+    let of_system =
+        system::Surroundings { file: file.to_owned(), environment, oversight: oversight.clone(), compiled: None };
     let surroundings = Surroundings { of_system, digest, watch, lost, began };
     let code = runtime.block_on(live(loaded.manifest, surroundings, options.watch, output));
     // All tasks are dropped, and with them the private servers of a start that was broken off.

@@ -13,7 +13,11 @@ use clap::Subcommand;
 use gateway::auth::{Algorithm, Identity, KeySet, PemKey, Rules, TOKEN_BYTES_MAX, jwks, now, verify};
 use serde_json::json;
 
-use super::{Output, check::refused, run::environment};
+use super::{
+    Output,
+    output::refused,
+    run::{environment, test_data},
+};
 use backend::identity::{Issuer, KeyFile};
 use manifest::{self, AuthSettings, KeySettings, Manifest};
 
@@ -131,7 +135,8 @@ fn with_issuer(
         (None, 0) => bail!("{} has no `[auth.NAME]`; add `[auth.main]`", file.display()),
         (None, _) => bail!("{} has several issuers; say which by `--auth`: {}", file.display(), names()),
     };
-    act(&Chosen { name: chosen.0, settings: chosen.1, data: &manifest.host.data })?;
+    let data = test_data().unwrap_or(manifest.host.data);
+    act(&Chosen { name: chosen.0, settings: chosen.1, data: &data })?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -135,8 +135,18 @@ async fn went_live(running: &Running, name: &str) -> bool {
 
 /// Builds the components that are not there yet, before a start.
 pub(super) async fn build_missing(manifest: &Manifest) -> anyhow::Result<()> {
+    built_before(manifest, manifest.services.values().filter(|settings| !settings.component.is_file())).await
+}
+
+/// Builds all components, each command once.
+pub(super) async fn build_all(manifest: &Manifest) -> anyhow::Result<()> {
+    let mut commands = BTreeSet::new();
+    built_before(manifest, manifest.services.values().filter(|settings| commands.insert(&settings.build))).await
+}
+
+async fn built_before(manifest: &Manifest, services: impl Iterator<Item = &ServiceSettings>) -> anyhow::Result<()> {
     let folder = manifest.file.parent().unwrap_or(Path::new("."));
-    for settings in manifest.services.values().filter(|settings| !settings.component.is_file()) {
+    for settings in services {
         if let Err(output) = build(settings, folder).await {
             anyhow::bail!("{output}\nthe build of service `{}` failed", settings.name);
         }

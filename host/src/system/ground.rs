@@ -28,6 +28,8 @@ pub struct Surroundings {
     pub environment: Environment,
     /// What is laid over every manifest.
     pub oversight: Oversight,
+    /// The folder under which compiled components are kept, if not under the manifest's `host.data`.
+    pub compiled: Option<PathBuf>,
 }
 
 /// All of it.
@@ -52,7 +54,8 @@ impl Ground {
         let data = DataFolder::open(&manifest.host.data)?;
         let histories = Histories::open(&manifest.host.data).map_err(StartError::Histories)?;
         let engine = engine_settings(manifest);
-        let artifacts = Artifacts::open(&manifest.host.data, manifest.host.artifacts_max_bytes)?;
+        let kept = given.compiled.as_ref().unwrap_or(&manifest.host.data);
+        let artifacts = Artifacts::open(kept, manifest.host.artifacts_max_bytes)?;
         let compilers = Compilers::start().map_err(StartError::Compilers)?;
         let loader = Loader::new(Engine::new(engine)?, compilers, artifacts, histories, Bounds::of(manifest));
         let certificates = Arc::new(certificates);

@@ -53,6 +53,7 @@ mod postgres;
 mod processes;
 mod products;
 mod profile;
+mod project;
 mod ramp;
 mod redis;
 mod refusals;

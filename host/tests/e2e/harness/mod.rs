@@ -16,7 +16,7 @@ mod streams;
 mod until;
 pub mod upstream;
 
-pub use command::Command;
+pub use command::{Command, Done};
 pub use external::Postgres;
 pub use host::{Failed, Host, archipel, children, components, is_running, place, probe, wait, write_manifest};
 pub use http::{Answer, Connection, Held, exchange};

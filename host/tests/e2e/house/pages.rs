@@ -28,6 +28,7 @@ const SHOWN: &[(&str, &str)] = &[
     ("archipel swap users users.wasm --accept-permissions", "accept: the same command"),
     ("archipel swap users users.wasm --ramp --wait", "ramp: the same command"),
     ("archipel run manifests/shop.toml --watch", "watch: the same command"),
+    ("archipel test", "project: the same command"),
     ("archipel check manifests/shop.toml", "cli"),
     ("archipel run manifests/shop.toml", "the demo's script"),
     ("archipel check manifests/shop.toml --ceiling /etc/archipel/ceiling.toml", "ceiling: the same command"),
