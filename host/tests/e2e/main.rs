@@ -65,6 +65,7 @@ mod stock;
 mod swap;
 mod tls;
 mod tokens;
+mod typescript;
 mod users;
 mod watch;
 mod who;
