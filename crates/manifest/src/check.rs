@@ -24,6 +24,7 @@ mod secrets;
 mod service;
 mod swap;
 mod tls;
+mod upstream;
 
 pub use self::auth::{key_document, ttl};
 pub(super) use self::{
@@ -41,4 +42,5 @@ pub(super) use self::{
     route::{conflicts, route, unused},
     secrets::secrets,
     service::{Surroundings, service, set},
+    upstream::upstream,
 };

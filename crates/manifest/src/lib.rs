@@ -31,9 +31,9 @@ pub use self::confines::Confines;
 pub use self::load::Loaded;
 pub use self::settings::{
     Access, AdminSettings, AdminToken, AuthSettings, BACKOFF_MAX, ConsumerSettings, DatabasePlace, DatabaseSettings,
-    Environment, EventSettings, GatewaySettings, HostSettings, KeySettings, KeyValueSettings, Limits, May,
-    PartSettings, RampSettings, RedisPlace, RedisSettings, Reuse, RouteSettings, Secret, SecretHeader, SecretSettings,
-    SecretSource, ServiceSettings, Smoke, Target, TlsMode,
+    Environment, EventSettings, GatewaySettings, HealthCheck, HostSettings, KeySettings, KeyValueSettings, Limits, May,
+    PartSettings, PoolSettings, RampSettings, RedisPlace, RedisSettings, Reuse, RouteSettings, Secret, SecretHeader,
+    SecretSettings, SecretSource, ServiceSettings, Smoke, Target, TlsMode, UpstreamLimits, UpstreamSettings,
 };
 /// A whole checked manifest.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,7 +52,10 @@ pub struct Manifest {
     /// What carries events, if anything does.
     pub events: Option<EventSettings>,
     pub secrets: BTreeMap<Arc<str>, SecretSettings>,
+    /// Those that are components.
     pub services: BTreeMap<Arc<str>, ServiceSettings>,
+    /// Those that run elsewhere; no name is in both.
+    pub upstreams: BTreeMap<Arc<str>, UpstreamSettings>,
     pub routes: Vec<RouteSettings>,
     /// Its file and those it includes, absolute.
     pub files: BTreeSet<PathBuf>,

@@ -66,6 +66,7 @@ mod swap;
 mod tls;
 mod tokens;
 mod typescript;
+mod upstreams;
 mod users;
 mod watch;
 mod who;
