@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what building and testing need and what is not there yet, and says so.
 #
-# setup.sh (all | compiler | wasm | servers | linters | openapi | foreign | pooler) [--dry-run]
+# setup.sh (all | compiler | wasm | servers | linters | openapi | foreign | pooler | prometheus) [--dry-run]
 # Nothing that is there is touched. System packages come from apt, as root or by a sudo that asks
 # no password; elsewhere this says what to install. No system server is left running or enabled:
 # the host starts its own from the installed binaries.
@@ -147,6 +147,19 @@ pooler() {
     install_without_starting
 }
 
+# Reads our metrics and our alerts, which only tests need.
+prometheus() {
+    have prometheus && have promtool && return 0
+    packages=prometheus
+    if ! may_install; then
+        say "Prometheus is missing (two tests of metrics and alerts use it); install it, on Debian" \
+            "\`apt-get install prometheus\`; it needs not run"
+        return 1
+    fi
+    say "Prometheus is missing (two tests of metrics and alerts use it): installing, without starting it"
+    install_without_starting
+}
+
 python_venv() {
     python3 -c 'import ensurepip, venv' 2>/dev/null && return 0
     if ! may_install; then
@@ -200,8 +213,9 @@ install_without_starting() {
     *redis-server*)
         ! have systemctl || as_root systemctl disable --quiet redis-server || true
         ;;
-    pgbouncer)
-        ! have systemctl || as_root systemctl disable --quiet pgbouncer || true
+    pgbouncer | prometheus)
+        # shellcheck disable=SC2086 # one name
+        ! have systemctl || as_root systemctl disable --quiet $packages || true
         ;;
     esac
 }
@@ -212,7 +226,7 @@ restore() {
 }
 
 case ${1:-} in
-compiler | wasm | servers | linters | openapi | foreign | pooler) "$1" ;;
+compiler | wasm | servers | linters | openapi | foreign | pooler | prometheus) "$1" ;;
 all)
     # All of them, so that one run names everything that is missing.
     failed=

@@ -1,9 +1,12 @@
 //! The access log: one event for each request, when its last byte is gone or its client is.
 //!
 //! Decides the names of the fields, and that probes are no news. Without a reader of the target
-//! `access` nothing is recorded; what a client sent is cut to a bounded length when it is written.
+//! `access` nothing is logged; what a client sent is cut to a bounded length when it is written.
+//! The same record is the gateway's span (`access/span`).
 
-use std::{borrow::Cow, sync::Arc};
+mod span;
+
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use http::{
     HeaderValue, Method, StatusCode, Version,
@@ -13,7 +16,11 @@ use http::{
 };
 use tracing::Level;
 
-use crate::{body::Fault, context::RequestContext, router::Entry};
+use crate::{
+    body::Fault,
+    context::{RequestContext, TraceContext},
+    router::Entry,
+};
 
 /// What nginx logs for a client that left before its answer; there is no standard for it.
 const CLIENT_GONE: u16 = 499;
@@ -24,6 +31,9 @@ const TEXT_BYTES_MAX: usize = 256;
 /// One request as the log will tell it; written when dropped.
 pub(crate) struct Record {
     asked: Asked,
+    /// The gateway's own span, and the caller's.
+    span_id: u64,
+    caller: Option<u64>,
     cx: Arc<RequestContext>,
     /// The route's label and path, for a request that found one.
     route: Option<(Arc<str>, Arc<str>)>,
@@ -35,8 +45,9 @@ pub(crate) struct Record {
     complete: bool,
 }
 
-/// What must be kept of a request's head before it is forwarded, if anyone reads the log.
+/// What must be kept of a request's head before it is forwarded, if anyone reads of it.
 pub(crate) struct Asked {
+    is_logged: bool,
     method: Method,
     target: Option<PathAndQuery>,
     version: Version,
@@ -45,10 +56,13 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
-    pub(crate) fn of(head: &Parts) -> Option<Self> {
-        tracing::enabled!(target: "access", Level::INFO).then(|| {
+    /// `is_recorded`: there will be a span of it.
+    pub(crate) fn of(head: &Parts, is_recorded: bool) -> Option<Self> {
+        let is_logged = tracing::enabled!(target: "access", Level::INFO);
+        (is_logged || is_recorded).then(|| {
             let authority = || HeaderValue::from_str(head.uri.authority()?.as_str()).ok();
             Self {
+                is_logged,
                 method: head.method.clone(),
                 target: head.uri.path_and_query().cloned(),
                 version: head.version,
@@ -60,10 +74,22 @@ impl Asked {
 }
 
 impl Record {
-    pub(crate) fn new(asked: Asked, cx: Arc<RequestContext>, entry: Option<&Entry>) -> Self {
+    /// `own` is the gateway's own place in the trace.
+    pub(crate) fn new(asked: Asked, own: &TraceContext, cx: Arc<RequestContext>, entry: Option<&Entry>) -> Self {
         let route = entry.map(|entry| (entry.label.clone(), entry.route.path.text().clone()));
         let is_probe = entry.is_some_and(Entry::is_probe);
-        Self { asked, cx, route, is_probe, body: Fault::default(), bytes_out: 0, status: None, complete: false }
+        Self {
+            asked,
+            span_id: own.span_id,
+            caller: own.parent_id,
+            cx,
+            route,
+            is_probe,
+            body: Fault::default(),
+            bytes_out: 0,
+            status: None,
+            complete: false,
+        }
     }
 
     pub(crate) fn reads(&mut self, body: Fault) {
@@ -85,9 +111,20 @@ impl Record {
 
 impl Drop for Record {
     fn drop(&mut self) {
+        let now = tokio::time::Instant::now().into_std();
+        if self.asked.is_logged {
+            self.log(now.saturating_duration_since(self.cx.received));
+        }
+        if let Some(spans) = &self.cx.spans {
+            self.record(spans, now);
+        }
+    }
+}
+
+impl Record {
+    fn log(&self, duration: Duration) {
         let (service, route) = self.route.as_ref().map(|(label, path)| (&**label, &**path)).unzip();
-        let duration = tokio::time::Instant::now().into_std().saturating_duration_since(self.cx.received);
-        let Asked { method, target, version, host, user_agent } = &self.asked;
+        let Asked { method, target, version, host, user_agent, .. } = &self.asked;
         macro_rules! tell {
             ($level:ident) => {
                 tracing::$level!(
@@ -97,7 +134,7 @@ impl Drop for Record {
                     status = self.status.map_or(CLIENT_GONE, |status| status.as_u16()),
                     durationMs = duration.as_micros() as f64 / 1000.0,
                     traceId = %self.cx.trace,
-                    spanId = format_args!("{:016x}", self.cx.trace.span_id),
+                    spanId = format_args!("{:016x}", self.span_id),
                     requestId = self.cx.request_id.to_str().unwrap_or_default(),
                     service,
                     route,

@@ -13,6 +13,7 @@ use std::{
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header::CONTENT_LENGTH, request::Parts};
+use span::{Active, Kind, Source, Value};
 use tokio::time::timeout_at;
 
 use crate::{
@@ -47,8 +48,10 @@ pub struct Callee {
 /// Who calls, and on whose behalf.
 #[derive(Clone)]
 pub struct Caller {
-    /// Becomes `X-Source-Service`.
-    pub service: Arc<str>,
+    /// Its name becomes `X-Source-Service`.
+    pub source: Arc<Source>,
+    /// Its span, within which it calls.
+    pub span_id: u64,
     /// The request it is serving.
     pub serving: Arc<RequestContext>,
     /// When the answer's last byte must be there.
@@ -92,12 +95,13 @@ impl Callee {
         let try_timeout = caller.head_timeout.unwrap_or(TRY_TIMEOUT);
         let serving = &*caller.serving;
         let cx = RequestContext {
-            trace: serving.trace.child(),
+            trace: serving.trace.within(caller.span_id),
+            route: None,
             received: began,
             deadline: caller.deadline.min(began + TIMEOUT.max(try_timeout)),
             awaited: Awaited::default(),
             hops: serving.hops.saturating_add(1),
-            source_service: Some(caller.service.clone()),
+            source_service: Some(caller.source.name.clone()),
             ..serving.clone()
         };
         let is_head = request.method() == Method::HEAD;
@@ -134,7 +138,7 @@ impl Callee {
             return Err(DispatchError::TooManyHops { service: self.name.clone() }.into());
         }
         let (mut head, body) = request.into_parts();
-        let source = HeaderValue::try_from(&*caller.service).expect("names are letters, digits and dashes");
+        let source = HeaderValue::try_from(&*caller.source.name).expect("names are letters, digits and dashes");
         headers::call(&mut head, cx, &self.host, source);
         head.uri = Uri::from(head.uri.path_and_query().cloned().unwrap_or_else(|| "/".parse().expect("a path")));
         let (body, fault) = body::limited(body, caller.body_limit_bytes, Awaited::default())?;
@@ -150,12 +154,15 @@ impl Callee {
         let mut tried = 1;
         loop {
             let again = if may_retry { body.copy() } else { None };
+            let mut span = self.span(cx, caller, &head, tried);
             let mut of_try = cx.clone();
-            of_try.trace.span_id = if tried == 1 { cx.trace.span_id } else { cx.trace.child().span_id };
+            of_try.trace = cx.trace.within(span.id_or(caller.span_id));
             let of_try = Arc::new(of_try);
             let answer = self
                 .tried(&of_try, try_timeout.min(caller.head_time_left()), clone(&head, &of_try), body, &fault)
                 .await;
+            ended(&mut span, &answer);
+            drop(span);
             let asked = match &answer {
                 Ok((response, _)) if !is_passing(response.status()) => None,
                 Ok((response, _)) => Some(retry::backoff(tried, Some(response.headers()))),
@@ -175,6 +182,23 @@ impl Callee {
         }
     }
 
+    /// One try as its caller sees it: ends with the answer's head.
+    fn span(&self, cx: &RequestContext, caller: &Caller, head: &Parts, tried: u32) -> Active {
+        let name = || Value::from(head.method.to_string());
+        let mut span = Active::begin(cx.spans.as_ref(), &caller.source, Kind::Client, caller.span_id, name);
+        if let Some(span) = span.span() {
+            let host = self.host.to_str().unwrap_or_default();
+            span.set("http.request.method", head.method.to_string());
+            span.set("url.full", format!("http://{host}{}", head.uri.path()));
+            span.set("server.address", host.to_owned());
+            span.set("service.peer.name", self.name.clone());
+            if tried > 1 {
+                span.set("http.request.resend_count", tried - 1);
+            }
+        }
+        span
+    }
+
     async fn tried(
         &self,
         cx: &Arc<RequestContext>,
@@ -192,6 +216,22 @@ impl Callee {
             return Err(error.clone().into());
         }
         checked(answered.map_err(|_elapsed| GatewayError::DeadlineExceeded)??, is_head)
+    }
+}
+
+/// Says in the span of a try what came of it.
+fn ended(span: &mut Active, answer: &Answer) {
+    let Some(span) = span.span() else { return };
+    let status = match answer {
+        Ok((response, _)) => response.status(),
+        Err(error) => {
+            span.set("archipel.reason", error.to_string());
+            error.status()
+        }
+    };
+    span.set("http.response.status_code", status.as_u16());
+    if status.is_client_error() || status.is_server_error() {
+        span.fail(status.as_str().to_owned());
     }
 }
 

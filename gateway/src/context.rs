@@ -14,6 +14,8 @@ use std::{
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use span::Recording;
+
 use crate::{auth::Identity, body::Awaited};
 
 pub use trace::TraceContext;
@@ -27,7 +29,12 @@ const REQUEST_ID_BYTES_MAX: usize = 128;
 /// Made once when the head has been read; never changes after that.
 #[derive(Debug, Clone)]
 pub struct RequestContext {
+    /// The span is that of whoever answers; within the gateway's own, or the caller's.
     pub trace: TraceContext,
+    /// What the request does, if anybody wants to know.
+    pub spans: Option<Recording>,
+    /// The path of the gateway's route, as the manifest has it.
+    pub route: Option<Arc<str>>,
     /// `X-Request-Id`: the client's if it was valid, else ours.
     pub request_id: HeaderValue,
     /// The socket's other end, not a forwarded address.
@@ -60,6 +67,8 @@ impl RequestContext {
         let here = Ipv4Addr::LOCALHOST;
         Self {
             trace: TraceContext::start(),
+            spans: None,
+            route: None,
             request_id: HeaderValue::from_static(request_id),
             downstream: (here, 0).into(),
             client: here.into(),

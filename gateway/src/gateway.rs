@@ -14,6 +14,7 @@ use http::{
     header::{CONTENT_LENGTH, HOST},
     request::Parts,
 };
+use span::Recorder;
 use tokio::time::Instant;
 
 use crate::{
@@ -48,6 +49,7 @@ pub struct Gateway {
     counts: GatewayCounts,
     /// Where the reasons for refused tokens are told.
     refused_tokens: Quiet,
+    recorder: Arc<Recorder>,
 }
 
 /// What one request runs by from its first to its last byte.
@@ -73,7 +75,13 @@ impl Gateway {
     pub fn new(table: RouteTable, settings: Settings) -> Self {
         let counts = GatewayCounts::default();
         let current = ArcSwap::from_pointee(Snapshot::new(table, settings, &RouteTable::default(), &counts));
-        Self { current, in_flight: Arc::default(), counts, refused_tokens: Quiet::default() }
+        let (in_flight, refused_tokens, recorder) = (Arc::default(), Quiet::default(), Recorder::off());
+        Self { current, in_flight, counts, refused_tokens, recorder }
+    }
+
+    /// Each request is recorded by `recorder`, but for probes.
+    pub fn recorded_by(self, recorder: Arc<Recorder>) -> Self {
+        Self { recorder, ..self }
     }
 
     /// Replaces routes and settings in one step. Requests in flight finish on the old ones; routes
@@ -107,9 +115,10 @@ impl Gateway {
         let received = Instant::now().into_std();
         let now = self.current.load_full(); // one snapshot: a swap never splits a request
         let (mut head, body) = request.into_parts();
-        let asked = Asked::of(&head);
         let is_head = head.method == Method::HEAD;
-        let trace = TraceContext::of(&head.headers);
+        let mut outer = TraceContext::of(&head.headers);
+        let spans = self.recording(&mut outer);
+        let asked = Asked::of(&head, spans.is_some());
         let request_id = request_id(&head.headers);
         let client = Client::of(downstream.ip(), https, &head.headers, &now.settings.trusted_proxies);
 
@@ -124,7 +133,9 @@ impl Gateway {
         };
         let due = received + timeout;
         let mut cx = RequestContext {
-            trace,
+            trace: outer.child(),
+            spans: spans.filter(|_| !matched.is_some_and(Entry::is_probe)),
+            route: route.map(|route| route.path.text().clone()),
             request_id,
             downstream,
             client: client.address,
@@ -149,7 +160,7 @@ impl Gateway {
         cx.identity = entrance.identity;
         let cx = Arc::new(cx);
         let tally = Tally::new(self.counted(matched, entry.as_ref().err()), &head.method, received);
-        let record = asked.map(|asked| Record::new(asked, cx.clone(), entry.as_ref().ok().copied()));
+        let record = asked.map(|asked| Record::new(asked, &outer, cx.clone(), entry.as_ref().ok().copied()));
         let mut held = Held::new((cx.clone(), due), permit, record, Some(tally));
 
         let started = entry.and_then(|entry| Started::new((&cx, due), entry, limit, head, body));
@@ -185,6 +196,14 @@ impl Gateway {
         headers::mark_refusal(response.headers_mut(), &trace, new_request_id());
         response.headers_mut().insert(CONTENT_LENGTH, length.into());
         response
+    }
+
+    /// The recording of a request, if anybody wants one, and whether callees shall record theirs.
+    fn recording(&self, trace: &mut TraceContext) -> Option<span::Recording> {
+        let state = trace.tracestate.as_ref().and_then(|state| state.to_str().ok());
+        let (sampled, spans) = self.recorder.begin(trace.trace_id, trace.parent_sampled(), state);
+        trace.set_sampled(sampled);
+        spans
     }
 
     /// The client is told no reason, so whoever looks after its tokens finds it here. Never the token.

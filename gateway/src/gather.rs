@@ -20,6 +20,7 @@ use http::{
     header::{ACCEPT, ACCEPT_LANGUAGE, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST},
 };
 use http_body_util::{BodyExt, Limited};
+use span::{Active, Kind, Span};
 use tracing::Level;
 
 use crate::{
@@ -144,7 +145,15 @@ impl Gather {
 
 impl Dispatch for Gather {
     fn dispatch(&self, cx: Arc<RequestContext>, request: Request<Body>) -> Dispatched<'_> {
-        Box::pin(async move { self.gather(&cx, request).await })
+        Box::pin(async move {
+            let mut span = within(&cx);
+            let answer = self.gather(&cx, request).await;
+            if let Err(error) = &answer {
+                span.set("archipel.reason", error.to_string());
+                span.fail("part");
+            }
+            answer
+        })
     }
 }
 
@@ -218,6 +227,14 @@ impl Failure {
             _ => tracing::debug!(traceId = %cx.trace, part, reason, "a part of an answer is missing"),
         }
     }
+}
+
+/// The gathering as a span: its parts are within it.
+fn within(cx: &RequestContext) -> Active {
+    let Some(spans) = &cx.spans else { return Active::default() };
+    let mut span = Span::new(spans.own().clone(), Kind::Internal, "gather");
+    (span.id, span.parent) = (cx.trace.span_id, cx.trace.parent_id);
+    Active::of(spans, span)
 }
 
 fn part_deadline(now: Instant, whole: Instant) -> Instant {

@@ -27,7 +27,7 @@ pub mod path;
 pub mod places;
 mod preflights;
 mod quiet;
-pub mod retry;
+mod retry;
 pub mod route;
 pub mod router;
 pub mod tls;

@@ -9,12 +9,14 @@ mod answer;
 mod api;
 mod apply;
 mod events;
+mod live;
 mod openapi;
 mod status;
 mod token;
 
 pub use api::{ACTIONS, Api};
 pub use events::{EVENT_ACTIONS, EventsApi};
+pub use live::{LIVE_ACTIONS, LiveApi, STREAM_MAX};
 pub use token::Tokens;
 
 use crate::health;

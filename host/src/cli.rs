@@ -26,6 +26,7 @@ mod explain;
 mod healthcheck;
 mod init;
 mod inspect;
+mod live;
 mod output;
 mod place;
 mod progress;
@@ -153,6 +154,20 @@ enum Command {
         #[command(flatten)]
         admin: Admin,
     },
+    /// Shows requests as they end, each with what it did and how long that took.
+    #[command(
+        after_help = "Example:\n  archipel trace --route '/api/users/{id}' --slow 100ms\n\nShows what a collector would be sent: sampled requests, and those that failed or were slow."
+    )]
+    Trace(live::TraceArguments),
+
+    /// Shows the log of the running host as it is written.
+    #[command(after_help = "Example:\n  archipel logs --follow")]
+    Logs(live::LogsArguments),
+
+    /// Shows or changes how much the running host logs, until it stops.
+    #[command(after_help = "Example:\n  archipel log info,gateway=debug")]
+    Log(live::LogArguments),
+
     /// Shows topics, what is in work and dead letters of events, and replays dead letters.
     #[command(after_help = "Example:\n  archipel events topics\n  archipel events dead notifications")]
     #[command(subcommand)]
@@ -205,6 +220,9 @@ impl Cli {
             Command::Rollback { service, admin } => swap::rollback(&service, &admin, output),
             Command::Versions { service, admin } => status::versions(&service, &admin, output),
             Command::Status { admin } => status::status(&admin, output),
+            Command::Trace(arguments) => live::trace(&arguments, output),
+            Command::Logs(arguments) => live::logs(&arguments, output),
+            Command::Log(arguments) => live::log(&arguments, output),
             Command::Events(events) => events.execute(output),
             Command::Token(token) => token.execute(output, self.json),
             Command::Schema => output.document(&manifest::Manifest::schema()).map(|()| ExitCode::SUCCESS),

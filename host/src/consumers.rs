@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use span::Recorder;
 use tokio::{
     sync::{Semaphore, watch},
     task::{JoinHandle, JoinSet},
@@ -62,6 +63,7 @@ impl Consumers {
         &self,
         events: Option<&Arc<Events>>,
         services: impl IntoIterator<Item = (Arc<ServiceSettings>, Arc<Service>)>,
+        recorder: &Arc<Recorder>,
     ) {
         let Some(events) = events else { return };
         let mut running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -76,7 +78,9 @@ impl Consumers {
                 other => {
                     running.ending.extend(other.map(|other| other.end(&settings.name)));
                     let before = running.before(&settings.name);
-                    Consumer::start(events, subscription, settings.events.clone(), service, before)
+                    let group = Arc::new(Group::new(events.clone(), subscription.clone()));
+                    let (service, settings, recorder) = (service, settings.events.clone(), recorder.clone());
+                    Consumer::start(subscription, Work { group, service, settings, recorder }, before)
                 }
             };
             running.by_service.insert(settings.name.clone(), consumer);
@@ -114,17 +118,10 @@ impl Running {
 }
 
 impl Consumer {
-    fn start(
-        events: &Arc<Events>,
-        subscription: Granted<Subscription>,
-        settings: ConsumerSettings,
-        service: Arc<Service>,
-        before: Option<watch::Receiver<()>>,
-    ) -> Self {
+    fn start(subscription: Granted<Subscription>, work: Work, before: Option<watch::Receiver<()>>) -> Self {
         let (stop, stopping) = watch::channel(false);
         let (takes, taking) = watch::channel(());
-        let group = Arc::new(Group::new(events.clone(), subscription.clone()));
-        let work = Work { group, service: service.clone(), settings: settings.clone() };
+        let (service, settings) = (work.service.clone(), work.settings.clone());
         let task = tokio::spawn(async move {
             if let Some(mut before) = before {
                 // Two that take for one group at once would find one another's reads before they arrive.

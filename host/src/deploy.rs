@@ -11,7 +11,6 @@ use crate::service::Service;
 use manifest::ServiceSettings;
 
 mod accept;
-mod elsewhere;
 mod error;
 mod lane;
 mod loader;
@@ -19,14 +18,13 @@ mod next;
 mod smoke;
 
 pub use accept::{Gone, accepted, lacks, widened};
-pub use elsewhere::{Elsewhere, Remotes, elsewhere, fates};
 pub use error::DeployError;
 pub use lane::{Lane, Pending, Turn};
 pub use loader::{Bounds, Loader, Origin, entry, now, permitted};
 pub use next::{Fate, Plan, Watch};
 pub use smoke::smoke;
 
-/// All components of a manifest by the names of their services.
+/// All services of a manifest by name.
 pub type Services = BTreeMap<Arc<str>, Arc<Deployed>>;
 
 /// A service and how it came to run; with other settings it is another one.

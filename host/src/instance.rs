@@ -7,6 +7,7 @@
 use std::sync::{Arc, atomic::AtomicU64};
 
 use gateway::context::RequestContext;
+use span::Source;
 use tokio::sync::Notify;
 use wasmtime::{Store, component::ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView, sockets::WasiSocketsCtxView};
@@ -91,6 +92,8 @@ pub struct Blueprint {
     folders: Arc<Folders>,
     sockets: Arc<Sockets>,
     config: Arc<Configuration>,
+    /// As who its instances are told of: name and label of the build.
+    pub source: Arc<Source>,
 }
 
 impl Blueprint {
@@ -101,7 +104,7 @@ impl Blueprint {
         backends: Arc<Backends>,
         body_limit_bytes: Arc<AtomicU64>,
         counts: Arc<ServiceCounts>,
-        folders: Vec<OpenFolder>,
+        (source, folders): (Arc<Source>, Vec<OpenFolder>),
     ) -> Self {
         let env: Arc<[_]> = settings.env.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
         let (grants, directory) = (settings.grants.clone(), backends.directory.clone());
@@ -111,9 +114,9 @@ impl Blueprint {
         let folders = Arc::new(Folders::new(grants.clone(), folders));
         let sockets = Arc::new(Sockets::new(grants.clone(), backends.outbound.lookups()));
         let config = Arc::new(Configuration::new(grants.clone(), secrets, env.clone()));
-        let (name, of) = (settings.name.clone(), counts.clone());
-        let ways = Arc::new(Ways::new(name, grants, directory, client, body_limit_bytes, of, own));
-        Self { engine, settings, backends, counts, env, ways, denials, folders, sockets, config }
+        let (of, whose) = (counts.clone(), source.clone());
+        let ways = Arc::new(Ways::new(whose, grants, directory, client, body_limit_bytes, of, own));
+        Self { engine, settings, backends, counts, env, ways, denials, folders, sockets, config, source }
     }
 
     /// An empty store with all its bounds; nothing has been instantiated in it yet.
@@ -121,7 +124,8 @@ impl Blueprint {
         let engine = &self.engine;
         let budget = Arc::new(Budget::new(engine.clock.clone(), engine.heavy.clone()));
         let output = Output::new(self.settings.name.clone());
-        let asking = Asking::new(self.settings.grants.clone(), self.counts.clone(), self.denials.clone());
+        let asking =
+            Asking::new(self.settings.grants.clone(), self.source.clone(), self.counts.clone(), self.denials.clone());
         let sockets = SocketView::new(self.sockets.clone(), asking.clone());
         let drawer = Drawer::new(engine.memory.clone(), self.counts.clone());
         let state = InstanceState {
@@ -207,6 +211,11 @@ impl Instance {
 
     pub fn refusal(&self) -> Option<Refusal> {
         self.store.data().limiter.refusal()
+    }
+
+    /// What its memories and tables take: they never shrink.
+    pub fn memory_bytes(&self) -> u64 {
+        self.store.data().limiter.bytes()
     }
 }
 

@@ -20,7 +20,7 @@ use crate::{
     admin::Tokens,
     deploy::Watch,
     system::{self, Certificates, Ground, System},
-    telemetry::Lost,
+    telemetry::{Logs, Lost},
 };
 use backend::embedded::DataFolder;
 use manifest::Manifest;
@@ -46,6 +46,8 @@ pub struct Surroundings {
     pub watch: Arc<dyn Watch>,
     /// Log lines that nobody will read.
     pub lost: Lost,
+    /// The log as it can be followed and changed.
+    pub logs: Arc<Logs>,
     /// When the command was given.
     pub began: Instant,
 }
@@ -75,7 +77,8 @@ pub async fn start(manifest: Manifest, surroundings: Surroundings) -> Result<Run
     let mut settings = front::listening(&system.current().manifest.gateway, sockets.tls, system.admission.clone());
     settings.times.idle = system.keep_alive.clone();
     let metrics = Metrics::new(system.clone(), settings.counts.clone(), surroundings.lost, Handle::current());
-    let admin = front::admin(sockets.admin_address, &named, &system, Arc::new(metrics), tokens);
+    let own = (sockets.admin_address, &*named);
+    let admin = front::admin(own, &system, Arc::new(metrics), &surroundings.logs, tokens);
     let admin = match listening::apart(
         sockets.admin,
         Arc::new(admin),

@@ -5,15 +5,21 @@
 //! of the guest is called. What a guest may see is `instance`'s business, what a failure looks
 //! like to a client is the gateway's.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use gateway::{
     body::Body,
+    call::TRY_TIMEOUT,
     context::RequestContext,
+    counts::Label,
     dispatch::{AnswerBy, AnsweredBy, Dispatch, DispatchError, Dispatched},
 };
 use http::{Request, Response};
+use span::Active;
 
 use crate::{
     instance::{Instance, Scope},
@@ -21,19 +27,17 @@ use crate::{
 };
 
 mod answer;
-mod asked;
 mod breaker;
 mod delivery;
 mod failure;
-mod fair;
 mod gate;
 mod guarded;
 mod instantiate;
 mod leave;
 mod ramp;
-mod remote;
 mod run;
 mod share;
+mod told;
 mod traffic;
 mod upload;
 mod version;
@@ -44,14 +48,11 @@ pub use delivery::Handled;
 pub use failure::Failure;
 pub use leave::DrainLimit;
 pub use ramp::{Arm, ArmCounts, Ramp};
-pub use remote::Remote;
 pub use traffic::Traffic;
 pub use version::Version;
 
 use answer::Work;
-use asked::Asked;
 use breaker::Admitted;
-use fair::fair_time;
 use gate::{Arrival, Gate, Permit};
 use leave::Deadline;
 use ramp::Chosen;
@@ -158,8 +159,10 @@ impl Service {
     }
 
     async fn answer(&self, cx: Arc<RequestContext>, request: Request<Body>) -> Result<Response<Body>, DispatchError> {
+        let mut span = told::request(&cx, self.current.load().source(), request.method());
         let admitted = self.breaker.admit().map_err(|_open| {
             self.counts.troubles.count(Trouble::Resting);
+            span.fail(Trouble::Resting.word());
             DispatchError::Resting { service: self.name.clone() }
         })?;
         let deadline = Deadline::of(self.current.load().limits().timeout, cx.deadline, &cx.awaited);
@@ -167,12 +170,14 @@ impl Service {
         let entered_by = request.extensions().get::<AnswerBy>().map_or(deadline.latest, |by| by.0.min(deadline.latest));
         let Some(permit) = self.gate.enter(body, entered_by).await else {
             self.counts.troubles.count(Trouble::Full);
+            span.fail(Trouble::Full.word());
             return Err(DispatchError::Overloaded { service: self.name.clone() });
         };
         // After the queue: who waited there meets the newest one.
         let Chosen { version, admitted, arm } = self.chosen(cx.trace.trace_id, admitted);
         let began = Instant::now();
-        let place = Place { version, permit, admitted, deadline };
+        told::admitted(&mut span, version.source(), began);
+        let place = Place { version, permit, admitted, deadline, span };
         let result = self.answer_on(place, cx, request).await;
         if let Some(arm) = arm {
             let failed = result.as_ref().is_ok_and(|response| response.status().is_server_error());
@@ -187,14 +192,20 @@ impl Service {
         cx: Arc<RequestContext>,
         request: Request<Body>,
     ) -> Result<Response<Body>, DispatchError> {
-        let Place { version, permit, admitted, deadline } = place;
+        let Place { version, permit, admitted, deadline, mut span } = place;
         let scope = Scope { trace_id: cx.trace.trace_id, deadline: deadline.latest, cpu: version.limits().cpu };
         let fair_by = Instant::now() + fair_time(version.limits().timeout);
         let head_only = request.method() == http::Method::HEAD;
         let time = Time { limits: version.leave.limits(deadline), fair_by };
         let started = match self.instance(&version, scope).await {
-            Ok(instance) => GuestRun::start(instance, scope, time, cx, request).map_err(Failure::from),
-            Err(failure) => Err(failure.unless_hurried(fair_by)),
+            Ok(instance) => {
+                span.set("archipel.fresh", instance.served == 0);
+                GuestRun::start(instance, scope, time, (cx, span), request).map_err(Failure::from)
+            }
+            Err(failure) => {
+                told::failed(&mut span, &failure);
+                Err(failure.unless_hurried(fair_by))
+            }
         };
         let run = match started {
             Ok(run) => run,
@@ -207,7 +218,7 @@ impl Service {
         let work = Work { run, version: version.clone(), permit, admitted, head_only };
         let answered = answer::head(work).await;
         let mut response = answered.map_err(|failure| failure.into_dispatch_error(self.name.clone()))?;
-        let mark = AnsweredBy { service: self.name.clone(), version: Some(version.label.clone()) };
+        let mark = AnsweredBy { service: self.name.clone(), version: version.label.clone() };
         response.extensions_mut().insert(mark);
         Ok(response)
     }
@@ -228,8 +239,10 @@ impl Service {
 impl Dispatch for Service {
     fn dispatch(&self, cx: Arc<RequestContext>, request: Request<Body>) -> Dispatched<'_> {
         Box::pin(async move {
-            let asked = Asked::new(&self.counts, &self.traffic);
-            asked.answered(self.answer(cx, request).await)
+            let mut asked = Asked { service: self, began: Instant::now(), failed: None };
+            let answer = self.answer(cx, request).await;
+            asked.failed = Some(answer.as_ref().map_or(true, |response| response.status().is_server_error()));
+            answer
         })
     }
 }
@@ -240,4 +253,28 @@ struct Place {
     permit: Permit,
     admitted: Admitted,
     deadline: Deadline,
+    span: Active,
+}
+
+/// One request while it is answered; counted when that is over, also for who did not wait for it.
+struct Asked<'a> {
+    service: &'a Service,
+    began: Instant,
+    /// None while there is no answer.
+    failed: Option<bool>,
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        if self.failed.is_none() {
+            self.service.counts.troubles.count(Trouble::Client);
+        }
+        self.service.traffic.record(self.began.elapsed(), self.failed.unwrap_or(true));
+    }
+}
+
+/// What a guest must have had before being late counts against its service: the time of a try or
+/// its own limit, less what the way here takes (a chain of calls keeps a little at each step).
+fn fair_time(limit: Duration) -> Duration {
+    TRY_TIMEOUT.min(limit) * 3 / 4
 }

@@ -10,6 +10,7 @@ use std::{sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use gateway::{connection::KeepAlive, gateway::Gateway, listener::Admission};
+use span::Recorder;
 use tokio::time::{Instant, timeout_at};
 
 mod apply;
@@ -53,9 +54,14 @@ use leaving::Leaving;
 /// What private servers may take to stop when a start comes to nothing.
 pub const BROKEN_OFF: Duration = Duration::from_secs(20);
 
+/// How long the last spans may take at the end.
+const LAST_SPANS: Duration = Duration::from_secs(2);
+
 /// Everything that runs together, and what it takes to change it.
 pub struct System {
     ground: Ground,
+    /// Sends spans to where the manifest that runs says.
+    sender: otlp::Sender,
     current: ArcSwap<Current>,
     pub gateway: Arc<Gateway>,
     /// How many connections the gateway's listeners let in.
@@ -76,7 +82,7 @@ impl System {
         self.current.load_full()
     }
 
-    /// All services that are components, as they are now.
+    /// All services as they are now.
     pub fn services(&self) -> Arc<Services> {
         self.current.load().services.clone()
     }
@@ -91,6 +97,11 @@ impl System {
         &self.ground.certificates
     }
 
+    /// What requests do, while they do it.
+    pub fn recorder(&self) -> &Arc<Recorder> {
+        &self.ground.recorder
+    }
+
     pub fn health(&self) -> &Arc<Health> {
         &self.ground.health
     }
@@ -99,7 +110,6 @@ impl System {
     /// call any more.
     pub fn tend(&self) {
         self.services().values().for_each(|deployed| deployed.service.drop_idle());
-        self.current().remotes.values().for_each(|elsewhere| elsewhere.remote.upstream.tend());
         self.leaving.part(&self.current());
     }
 
@@ -115,7 +125,7 @@ impl System {
         let writers = now + until.saturating_duration_since(now) / 2;
         let leave = async {
             self.relays.stop().await;
-            backends::leave(&backends).await;
+            tokio::join!(self.sender.stop(LAST_SPANS), backends::leave(&backends));
         };
         // They have bounds of their own; what is left undone then, another start or another host does.
         let _ = timeout_at(writers, leave).await;

@@ -5,27 +5,44 @@
 //! (counted). Libraries are heard from warnings up: what they
 //! tell below that holds heads of requests and parameters of queries.
 
-use std::io::{self, IsTerminal};
+use std::{
+    io::{self, IsTerminal},
+    sync::Arc,
+};
 
-use tracing::{Level, Metadata, Subscriber, level_filters::LevelFilter, subscriber::set_global_default};
-use tracing_subscriber::{EnvFilter, filter::filter_fn, fmt, layer::SubscriberExt};
+use tracing::{Level, Metadata, Subscriber, subscriber::set_global_default};
+use tracing_subscriber::{
+    Layer,
+    filter::{dynamic_filter_fn, filter_fn},
+    fmt,
+    layer::SubscriberExt,
+    reload,
+};
 
 pub mod counts;
+mod export;
 pub mod exposition;
+mod filter;
 mod json;
+mod live;
 pub mod metrics;
 mod process;
 mod writer;
 
+pub use export::{Export, service_name};
+pub use live::Logs;
 pub use process::{Process, ignores_hangup, thread_cpu};
 pub use writer::Lost;
 
+use live::Followers;
 use writer::{Flush, Lines};
 
 /// Writes what is left when dropped.
 pub struct Telemetry {
     /// How many lines nobody will read.
     pub lost: Lost,
+    /// The log as it can be followed and changed.
+    pub logs: Arc<Logs>,
     _writer: Flush,
 }
 
@@ -55,17 +72,17 @@ enum Shape {
     Json,
 }
 
-fn start_on(output: impl io::Write + Send + 'static, filter: &str, shape: Shape) -> Result<Telemetry, anyhow::Error> {
-    let refused = |reason: &dyn std::fmt::Display| {
-        anyhow::anyhow!("ARCHIPEL_LOG is `{filter}`: {reason}; write `info` or `info,gateway=debug`")
-    };
-    if let Some(word) = no_level(filter) {
-        return Err(refused(&format_args!("`{word}` is no level: there are error, warn, info, debug, trace and off")));
-    }
-    let filter = EnvFilter::try_new(filter).map_err(|error| refused(&error))?;
+fn start_on(output: impl io::Write + Send + 'static, text: &str, shape: Shape) -> Result<Telemetry, anyhow::Error> {
+    let filter = filter::filter(text).map_err(|reason| anyhow::anyhow!("ARCHIPEL_LOG is {reason}"))?;
+    let (filter, level) = reload::Layer::new(filter);
+    let followers = Followers::default();
+    let logs = Logs::new(followers.clone(), level, text);
     let (writer, flush) = Lines::to(output)?;
     let lost = writer.lost();
     let registry = tracing_subscriber::registry().with(filter).with(filter_fn(tells_no_secrets));
+    let looked = followers.clone();
+    let following = fmt::layer().event_format(json::Lines).with_ansi(false).with_writer(followers);
+    let registry = registry.with(following.with_filter(dynamic_filter_fn(move |_, _| looked.are_any())));
     match shape {
         Shape::Text { colours } => {
             listen(registry.with(fmt::layer().compact().with_target(false).with_ansi(colours).with_writer(writer)))?;
@@ -74,13 +91,7 @@ fn start_on(output: impl io::Write + Send + 'static, filter: &str, shape: Shape)
             listen(registry.with(fmt::layer().event_format(json::Lines).with_ansi(false).with_writer(writer)))?;
         }
     }
-    Ok(Telemetry { lost, _writer: flush })
-}
-
-/// A word that stands alone and is no level: the filter would take it for the name of a part that speaks.
-fn no_level(filter: &str) -> Option<&str> {
-    let words = filter.split(',').map(str::trim).filter(|part| !part.is_empty() && !part.contains(['=', '[']));
-    words.into_iter().find(|word| word.parse::<LevelFilter>().is_err())
+    Ok(Telemetry { lost, logs, _writer: flush })
 }
 
 /// Only what speaks `tracing` is heard: of the libraries that use `log`, the PostgreSQL client
@@ -90,7 +101,7 @@ fn listen(subscriber: impl Subscriber + Send + Sync) -> Result<(), anyhow::Error
 }
 
 /// The targets of our own lines: the crates that say something, and three that are no module's name.
-const OURS: [&str; 7] = ["archipel", "backend", "gateway", "manifest", "access", "guest", "postgres"];
+const OURS: [&str; 8] = ["archipel", "backend", "gateway", "manifest", "otlp", "access", "guest", "postgres"];
 
 fn tells_no_secrets(line: &Metadata<'_>) -> bool {
     let krate = line.target().split("::").next().unwrap_or_default();
@@ -119,12 +130,6 @@ mod tests {
         assert!(told(|| tracing::warn!(target: "h2::server", "a warning")));
         assert!(!told(|| tracing::info!(target: "h2::server", "theirs")));
         assert!(!told(|| tracing::trace!(target: "gatewayish", "theirs")));
-    }
-
-    #[test]
-    fn a_word_alone_must_be_a_level() {
-        assert_eq!((no_level("info"), no_level("WARN,gateway=debug"), no_level("")), (None, None, None));
-        assert_eq!((no_level("verbose"), no_level("info, loud")), (Some("verbose"), Some("loud")));
     }
 
     struct Lines(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);

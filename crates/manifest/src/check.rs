@@ -23,8 +23,8 @@ mod route;
 mod secrets;
 mod service;
 mod swap;
+mod telemetry;
 mod tls;
-mod upstream;
 
 pub use self::auth::{key_document, ttl};
 pub(super) use self::{
@@ -42,5 +42,5 @@ pub(super) use self::{
     route::{conflicts, route, unused},
     secrets::secrets,
     service::{Surroundings, service, set},
-    upstream::upstream,
+    telemetry::telemetry,
 };

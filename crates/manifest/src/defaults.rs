@@ -37,6 +37,11 @@ pub(crate) const EVENT_TRIES: u64 = 5;
 pub(crate) const EVENT_BACKOFF: Time = Time::seconds(1);
 pub(crate) const EVENT_TIMEOUT: Time = Time::seconds(30);
 
+/// Where OpenTelemetry's collectors listen.
+pub(crate) const OTLP: &str = "http://localhost:4318";
+pub(crate) const SAMPLE: Share = Share::percent(100);
+pub(crate) const SLOW: Time = Time::seconds(1);
+
 pub(crate) const SMOKE: &str = "GET /";
 pub(crate) const RAMP_STEPS: [Share; 3] = [Share::percent(5), Share::percent(25), Share::percent(50)];
 pub(crate) const RAMP_STEP: Time = Time::seconds(30);
@@ -45,14 +50,6 @@ pub(crate) const ROLLBACK_ERROR_RATE: Share = Share::percent(1);
 pub(crate) const ROLLBACK_LATENCY: Share = Share::percent(50);
 pub(crate) const ROLLBACK_WINDOW: Time = Time::seconds(30);
 pub(crate) const LEEWAY: Time = Time::seconds(30);
-
-/// To each address, as many as requests may be in a service.
-pub(crate) const POOL_CONNECTIONS_MAX: u64 = 256;
-/// Less than what servers keep a connection by themselves: Node.js five seconds.
-pub(crate) const POOL_IDLE: Time = Time::seconds(4);
-pub(crate) const HEALTH_INTERVAL: Time = Time::seconds(5);
-pub(crate) const HEALTH_INTERVALS: RangeInclusive<Time> = Time::milliseconds(100)..=Time::minutes(60);
-pub(crate) const URLS_MAX: usize = 100;
 
 pub(crate) const VERSION: &str = "0.0.0";
 pub(crate) const WASI: &str = "0.2";
@@ -96,6 +93,8 @@ pub(crate) const RAMP_STEPS_MAX: usize = 20;
 /// Of a step: all of the traffic is the end of a ramp.
 pub(crate) const SHARES: RangeInclusive<Share> = Share::percent(1)..=Share::percent(99);
 pub(crate) const ERROR_RATES: RangeInclusive<Share> = Share::percent(0)..=Share::percent(100);
+pub(crate) const SAMPLES: RangeInclusive<Share> = Share::percent(0)..=Share::percent(100);
+pub(crate) const SLOWNESSES: RangeInclusive<Time> = Time::milliseconds(1)..=Time::minutes(60);
 pub(crate) const SLOWER: RangeInclusive<Share> = Share::percent(1)..=Share::percent(10_000);
 pub(crate) const RAMP_TIMES: RangeInclusive<Time> = Time::milliseconds(100)..=Time::minutes(24 * 60);
 pub(crate) const RAMP_COUNTS: RangeInclusive<u64> = 1..=1_000_000;

@@ -4,8 +4,12 @@
 //! everybody. Whoever builds a feature takes its line out of here.
 
 /// What each key will be for; `*` is any name, `[]` any item.
-const LATER: &[(&str, &str)] =
-    &[("discovery", "discovery"), ("telemetry", "telemetry export"), ("profiles", "profiles")];
+const LATER: &[(&str, &str)] = &[
+    ("discovery", "discovery"),
+    ("telemetry.logs", "logs over OTLP"),
+    ("telemetry.metrics", "metrics over OTLP"),
+    ("profiles", "profiles"),
+];
 
 /// Asked for only where the key is not known: in an included file.
 const ELSEWHERE: &str =
@@ -24,6 +28,7 @@ const NEVER: &[(&str, &str)] = &[
     ("permission-sets", ELSEWHERE),
     ("secrets", ELSEWHERE),
     ("events", ELSEWHERE),
+    ("telemetry", ELSEWHERE),
     (
         "ceiling",
         "a manifest cannot set its own ceiling: that is the operator's own file, `archipel run --ceiling FILE`; remove this table",

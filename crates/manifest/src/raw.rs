@@ -13,8 +13,8 @@ mod keyvalue;
 mod redis;
 mod secrets;
 mod service;
+mod telemetry;
 mod text;
-mod upstream;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -27,9 +27,9 @@ pub(crate) use self::gather::{RawPart, RawPartFrom};
 pub(crate) use self::keyvalue::RawKeyValue;
 pub(crate) use self::redis::RawRedis;
 pub(crate) use self::secrets::{RawNamedSecret, RawSecretHeader};
-pub(crate) use self::service::{RawHealth, RawLimits, RawReuse, RawService, RawSwap};
+pub(crate) use self::service::{RawLimits, RawReuse, RawService, RawSwap};
+pub(crate) use self::telemetry::{RawCollector, RawProtocol, RawTelemetry};
 pub(crate) use self::text::{Named, RawText, RawTextFrom};
-pub(crate) use self::upstream::{RawPool, RawUrl};
 use super::defaults;
 use document::quantity::{Size, Time};
 use grant::RawPermissions;
@@ -76,10 +76,13 @@ pub(crate) struct RawManifest {
     pub(crate) keyvalue: Named<RawKeyValue>,
     /// What carries events between services.
     pub(crate) events: Option<RawEvents>,
+    /// Where traces go.
+    #[serde(default)]
+    pub(crate) telemetry: RawTelemetry,
     /// Permissions by name that services take over with `use`.
     #[serde(default, rename = "permission-sets")]
     pub(crate) permission_sets: Named<RawPermissions>,
-    /// Services by name: a component, its permissions and its limits; or the `url` of one that runs elsewhere.
+    /// Services by name: a component, its permissions and its limits.
     #[serde(default)]
     pub(crate) services: Named<RawService>,
     /// Which requests go to which service. Their order never matters.

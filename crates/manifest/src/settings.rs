@@ -16,10 +16,10 @@ use http::StatusCode;
 use grant::Grants;
 
 mod public;
-mod upstream;
+mod telemetry;
 
 pub use public::GatewaySettings;
-pub use upstream::{HealthCheck, PoolSettings, UpstreamLimits, UpstreamSettings};
+pub use telemetry::{Collector, OtlpProtocol, TelemetrySettings};
 
 /// The host's environment, read once by whoever starts us. Variables that are not Unicode are
 /// left out: no service could see them.

@@ -14,7 +14,6 @@ mod reach;
 mod schema;
 mod service;
 mod sets;
-mod upstream;
 
 use std::{fs, num::NonZeroU32, path::Path, time::Duration};
 
@@ -128,7 +127,7 @@ fn both_shipped_manifests_are_right_in_shape() {
 #[test]
 fn a_key_of_a_later_feature_is_refused_and_says_which() {
     let text = format!(
-        "[discovery]\n[telemetry]\n\
+        "[discovery]\n[telemetry]\nlogs = true\n\
          {SERVICE}\n[[routes]]\npath = '/'\npublic = true\n\
          service = 'a'\n[ceiling]\n"
     );
@@ -136,8 +135,8 @@ fn a_key_of_a_later_feature_is_refused_and_says_which() {
         &text,
         &[
             "2:2 discovery: not yet supported (discovery); remove it",
-            "3:2 telemetry: not yet supported (telemetry export); remove it",
-            "11:2 ceiling: a manifest cannot set its own ceiling: that is the operator's own file, `archipel run --ceiling FILE`; remove this table",
+            "4:1 telemetry.logs: not yet supported (logs over OTLP); remove it",
+            "12:2 ceiling: a manifest cannot set its own ceiling: that is the operator's own file, `archipel run --ceiling FILE`; remove this table",
         ],
     );
 }

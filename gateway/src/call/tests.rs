@@ -12,7 +12,7 @@ use http::header::RETRY_AFTER;
 use http_body_util::{BodyExt, Full};
 
 use super::*;
-use crate::{context::TraceContext, dispatch::Dispatched};
+use crate::dispatch::Dispatched;
 
 /// Answers with these statuses, one after the other, the last for ever; 0 never answers, 1 is a
 /// callee that trapped. Reads every body to its end.
@@ -44,23 +44,11 @@ fn callee(statuses: &[u16], retry_after: Option<&'static str>) -> (Callee, Arc<M
 
 fn caller(hops: u8) -> Caller {
     let now = tokio::time::Instant::now().into_std();
-    let serving = RequestContext {
-        trace: TraceContext::start(),
-        request_id: HeaderValue::from_static("r"),
-        downstream: ([127, 0, 0, 1], 0).into(),
-        client: [127, 0, 0, 1].into(),
-        https: false,
-        forwarded_host: None,
-        received: now,
-        deadline: now + Duration::from_secs(60),
-        awaited: body::Awaited::default(),
-        hops,
-        identity: None,
-        source_service: None,
-    };
-    let deadline = serving.deadline;
+    let deadline = now + Duration::from_secs(60);
+    let serving = RequestContext { received: now, deadline, hops, ..RequestContext::own("r", Duration::ZERO) };
     Caller {
-        service: "a".into(),
+        source: Source::new("a", "1"),
+        span_id: serving.trace.span_id,
         serving: Arc::new(serving),
         deadline,
         head_timeout: None,

@@ -80,7 +80,22 @@ impl TraceContext {
 
     /// The next hop of the same trace, with this hop as its parent.
     pub fn child(&self) -> Self {
-        Self { span_id: random_span_id(), parent_id: Some(self.span_id), ..self.clone() }
+        self.within(self.span_id)
+    }
+
+    /// A new span of the same trace, within that of `parent`.
+    pub fn within(&self, parent: u64) -> Self {
+        Self { span_id: random_span_id(), parent_id: Some(parent), ..self.clone() }
+    }
+
+    /// Whether the caller's trace is sampled, if there is a caller.
+    pub fn parent_sampled(&self) -> Option<bool> {
+        self.parent_id.map(|_| self.flags & SAMPLED != 0)
+    }
+
+    /// What callees are told of it.
+    pub fn set_sampled(&mut self, sampled: bool) {
+        self.flags = if sampled { self.flags | SAMPLED } else { self.flags & !SAMPLED };
     }
 
     /// `traceparent` for the next hop: this hop is the parent.

@@ -10,6 +10,10 @@ pub trait Label: Copy + 'static {
     const WORDS: &'static [&'static str];
 
     fn index(self) -> usize;
+
+    fn word(self) -> &'static str {
+        Self::WORDS[self.index()]
+    }
 }
 
 /// An enum whose variants have words; the enum itself is the index.

@@ -6,7 +6,6 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::context::TraceContext;
 
 /// What a part does.
 enum Does {
@@ -52,20 +51,9 @@ fn part(name: &str, default: Option<Value>, does: Does, seen: &Seen) -> Part {
 
 fn context() -> RequestContext {
     let now = tokio::time::Instant::now().into_std();
-    RequestContext {
-        trace: TraceContext::start(),
-        request_id: HeaderValue::from_static("r"),
-        downstream: ([192, 0, 2, 1], 9).into(),
-        client: [192, 0, 2, 1].into(),
-        https: false,
-        forwarded_host: None,
-        received: now,
-        deadline: now + Duration::from_secs(10),
-        awaited: body::Awaited::default(),
-        hops: 0,
-        identity: None,
-        source_service: None,
-    }
+    let deadline = now + Duration::from_secs(10);
+    let client = [192, 0, 2, 1].into();
+    RequestContext { client, received: now, deadline, ..RequestContext::own("r", Duration::ZERO) }
 }
 
 async fn ask(parts: Vec<Part>) -> Result<(StatusCode, String), DispatchError> {

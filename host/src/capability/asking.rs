@@ -9,6 +9,7 @@ use std::{
 };
 
 use gateway::context::{RequestContext, TraceContext};
+use span::{Active, Kind, Source, Value};
 
 use crate::telemetry::counts::{Permission, ServiceCounts};
 use grant::{Denied, Grants};
@@ -61,6 +62,8 @@ impl Denials {
 /// All its capabilities share one.
 pub struct Asking {
     pub grants: Arc<Grants>,
+    /// Whose spans its work is.
+    source: Arc<Source>,
     counts: Arc<ServiceCounts>,
     denials: Arc<Denials>,
     serving: Mutex<Option<Serving>>,
@@ -74,8 +77,13 @@ struct Serving {
 }
 
 impl Asking {
-    pub fn new(grants: Arc<Grants>, counts: Arc<ServiceCounts>, denials: Arc<Denials>) -> Arc<Self> {
-        Arc::new(Self { grants, counts, denials, serving: Mutex::default() })
+    pub fn new(
+        grants: Arc<Grants>,
+        source: Arc<Source>,
+        counts: Arc<ServiceCounts>,
+        denials: Arc<Denials>,
+    ) -> Arc<Self> {
+        Arc::new(Self { grants, source, counts, denials, serving: Mutex::default() })
     }
 
     /// From now on it asks on behalf of `cx`, and is answered by `deadline`.
@@ -92,6 +100,13 @@ impl Asking {
     /// The request that is being served.
     pub fn request(&self) -> Option<Arc<RequestContext>> {
         self.serving().map(|serving| serving.cx)
+    }
+
+    /// What it does now, as a span within that of the request; nothing where nobody wants to know.
+    pub(super) fn span(&self, kind: Kind, name: impl FnOnce() -> Value) -> Active {
+        let serving = self.serving.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(Serving { cx, .. }) = &*serving else { return Active::default() };
+        Active::begin(cx.spans.as_ref(), &self.source, kind, cx.trace.span_id, name)
     }
 
     /// Counts a refusal, and says in the log which line would allow it.

@@ -18,7 +18,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use gateway::{call::Caller, context::RequestContext, headers};
+use ::span::{Active, Kind, Source, Value};
+use gateway::{
+    call::Caller,
+    context::{RequestContext, TraceContext},
+    headers,
+};
 use http::{Method, Request};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime_wasi_http::{Error, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpHooks};
@@ -46,7 +51,8 @@ const IN_FLIGHT_MAX: usize = 64;
 
 /// The ways out of one service.
 pub struct Ways {
-    pub service: Arc<str>,
+    /// Whose ways.
+    pub source: Arc<Source>,
     pub grants: Arc<Grants>,
     pub directory: Arc<Directory>,
     pub client: Client,
@@ -61,7 +67,7 @@ pub struct Ways {
 
 impl Ways {
     pub fn new(
-        service: Arc<str>,
+        source: Arc<Source>,
         grants: Arc<Grants>,
         directory: Arc<Directory>,
         client: Client,
@@ -70,7 +76,7 @@ impl Ways {
         (denials, secrets): (Arc<Denials>, Arc<Secrets>),
     ) -> Self {
         let calls = grants.callees().map(|callee| (callee.clone(), counts.calls_to(callee))).collect();
-        Self { service, grants, directory, client, body_limit_bytes, denials, secrets, counts, calls }
+        Self { source, grants, directory, client, body_limit_bytes, denials, secrets, counts, calls }
     }
 
     fn calls_to(&self, callee: &str) -> Option<Arc<CallCounts>> {
@@ -151,7 +157,7 @@ impl Outgoing {
         let scheme = if request.uri().scheme_str() == Some("http") { Scheme::Http } else { Scheme::Https };
         let authority = request.uri().authority().ok_or(Error::HttpRequestUriInvalid)?;
         let target = Target::new(scheme, authority.as_str()).map_err(|invalid| {
-            tracing::debug!(service = %self.ways.service, %invalid, "a request has no valid target");
+            tracing::debug!(service = %self.ways.source.name, %invalid, "a request has no valid target");
             Error::HttpRequestUriInvalid
         })?;
         let sending = self.sending(options)?;
@@ -177,7 +183,7 @@ impl Sending {
     fn call(self, callee: &str, target: &Target, mut request: Request<WasiBody>) -> Result<Answering, Error> {
         if target.scheme != Scheme::Http || !target.has_usual_port() {
             let denial = Denied {
-                service: self.ways.service.clone(),
+                service: self.ways.source.name.clone(),
                 target: format!("{}://{target}", target.scheme),
                 rule: "a service of this host has no port and no TLS".into(),
                 fix: Fix::Other("write `http://NAME.internal/`"),
@@ -190,7 +196,8 @@ impl Sending {
         let counts = self.ways.calls_to(callee);
         let callee = self.ways.directory.find(&granted).ok_or(Error::DestinationUnavailable)?;
         let caller = Caller {
-            service: self.ways.service.clone(),
+            source: self.ways.source.clone(),
+            span_id: self.cx.trace.span_id,
             serving: self.cx.clone(),
             deadline: self.deadline,
             head_timeout: self.options.first_byte_timeout,
@@ -212,7 +219,9 @@ impl Sending {
     /// To the outside.
     fn dial(self, target: &Target, mut request: Request<WasiBody>) -> Result<Answering, Error> {
         let granted = self.ways.grants.net(target).map_err(|denial| self.denied(Permission::Net, denial))?;
-        headers::outbound(request.headers_mut(), &self.cx.trace.child());
+        let mut span = self.span(target, &request);
+        let trace = TraceContext { span_id: span.id_or(self.cx.trace.span_id), ..self.cx.trace.clone() };
+        headers::outbound(request.headers_mut(), &trace);
         let timeouts = Timeouts {
             connect: self.options.connect_timeout,
             first_byte: self.options.first_byte_timeout,
@@ -227,23 +236,49 @@ impl Sending {
                     headers.into_iter().for_each(|(name, value)| _ = request.headers_mut().insert(name, value))
                 }
                 Err(error) => {
-                    let (service, error) = (&self.ways.service, document::problem::chain(&error));
+                    let (service, error) = (&self.ways.source.name, document::problem::chain(&error));
                     tracing::error!(%service, traceId = %self.cx.trace, %error, "an outbound request lacks its secret");
                     return Err(Error::ConfigurationError);
                 }
             }
             match self.ways.client.send(&granted, request, timeouts).await {
                 Ok(mut response) => {
+                    let status = response.status();
+                    span.set("http.response.status_code", status.as_u16());
+                    if status.is_client_error() || status.is_server_error() {
+                        span.fail(status.as_str().to_owned());
+                    }
                     headers::strip_hop_by_hop(response.headers_mut());
                     Ok(answer::answered(response, waits, self.permit))
                 }
-                Err(SendError::Denied(denial)) => Err(self.denied(Permission::Net, *denial)),
+                Err(SendError::Denied(denial)) => {
+                    span.fail("denied");
+                    Err(self.denied(Permission::Net, *denial))
+                }
                 Err(error) => {
-                    tracing::debug!(service = %self.ways.service, traceId = %self.cx.trace, %error, "an outbound request failed");
+                    span.set("archipel.reason", error.to_string());
+                    span.fail("unreachable");
+                    tracing::debug!(service = %self.ways.source.name, traceId = %self.cx.trace, %error, "an outbound request failed");
                     Err(into_wasi(error))
                 }
             }
         }))
+    }
+
+    /// A request to the outside as a span: ends with the answer's head. Never its query.
+    fn span(&self, target: &Target, request: &Request<WasiBody>) -> Active {
+        let name = || Value::from(request.method().to_string());
+        let parent = self.cx.trace.span_id;
+        let mut span = Active::begin(self.cx.spans.as_ref(), &self.ways.source, Kind::Client, parent, name);
+        if let Some(span) = span.span() {
+            let path = request.uri().path();
+            span.set("http.request.method", request.method().to_string());
+            span.set("url.full", format!("{}://{target}{path}", target.scheme));
+            let host = request.uri().host().unwrap_or_default();
+            span.set("server.address", host.to_owned());
+            span.set("server.port", target.port);
+        }
+        span
     }
 
     fn waits(&self) -> Waits {

@@ -3,13 +3,14 @@
 //! Each call is three steps: may it (the grant), do it (the backend), say it in WIT. Both contracts
 //! are over the same buckets; this file has what they share and the first, `standard` the other.
 
-use std::{sync::Arc, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 
 use self::bindings::archipel::keyvalue::store as types;
 use super::asking::{Asking, NAME_MAX_BYTES};
 use crate::telemetry::counts::Permission;
+use ::span::{Kind, Value};
 use backend::keyvalue::{Bucket, Condition, Entry, Error, KeyValues, Start, Writer};
 use grant::{Granted, keyvalue::KeyValueGrant};
 
@@ -124,6 +125,30 @@ impl OpenBucket {
         }
     }
 
+    /// Some work of it, as a span.
+    async fn traced<T>(
+        &self,
+        asking: &Asking,
+        operation: &'static str,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let store = &self.0.0.get().store;
+        let mut span = asking.span(Kind::Client, || Value::from(format!("{operation} {store}")));
+        span.set("db.system.name", "redis");
+        span.set("db.operation.name", operation);
+        if let Some(span) = span.span() {
+            span.set("db.namespace", store.to_string());
+        }
+        work.await.inspect_err(|error| {
+            span.fail(match error {
+                Error::Unavailable => "unavailable",
+                Error::Timeout => "timeout",
+                Error::TooLarge(_) => "too_large",
+                Error::Invalid(_) => "invalid",
+            });
+        })
+    }
+
     fn not_writable(&self) -> types::Error {
         types::Error::AccessDenied(format!("{} is granted for reading only", self.name()))
     }
@@ -142,13 +167,15 @@ impl types::HostBucket for StoreCtx<'_> {
 
     async fn get(&mut self, this: Resource<OpenBucket>, key: String) -> Answer<Option<types::Entry>> {
         let open = self.table.get(&this)?.clone();
-        let found = open.bucket().get(&key, self.view.asking.deadline()).await;
+        let found = open.traced(&self.view.asking, "get", open.bucket().get(&key, self.view.asking.deadline())).await;
         Ok(found.map(|found| found.map(|found| entry(key, found))).map_err(|error| open.error(error)))
     }
 
     async fn get_many(&mut self, this: Resource<OpenBucket>, keys: Vec<String>) -> Answer<Vec<Option<types::Entry>>> {
         let open = self.table.get(&this)?.clone();
-        let found = open.bucket().get_many(&keys, self.view.asking.deadline()).await;
+        let found = open
+            .traced(&self.view.asking, "get_many", open.bucket().get_many(&keys, self.view.asking.deadline()))
+            .await;
         let entries = |found: Vec<Option<Entry>>| {
             keys.into_iter().zip(found).map(|(key, found)| found.map(|found| entry(key, found))).collect()
         };
@@ -170,21 +197,28 @@ impl types::HostBucket for StoreCtx<'_> {
             types::Condition::IfAbsent => Condition::IfAbsent,
             types::Condition::IfVersion(version) => Condition::IfVersion(version),
         };
-        let set = writer.set(&key, &value, ttl_ms.map(Duration::from_millis), when, self.view.asking.deadline()).await;
-        Ok(set.map_err(|error| open.error(error)))
+        let (ttl, deadline) = (ttl_ms.map(Duration::from_millis), self.view.asking.deadline());
+        Ok(open
+            .traced(&self.view.asking, "set", writer.set(&key, &value, ttl, when, deadline))
+            .await
+            .map_err(|error| open.error(error)))
     }
 
     async fn delete(&mut self, this: Resource<OpenBucket>, key: String) -> Answer<bool> {
         let open = self.table.get(&this)?.clone();
         let Ok(writer) = self.writer(&open) else { return Ok(Err(open.not_writable())) };
-        let deleted = writer.delete(&[key], self.view.asking.deadline()).await;
+        let deleted =
+            open.traced(&self.view.asking, "delete", writer.delete(&[key], self.view.asking.deadline())).await;
         Ok(deleted.map(|count| count > 0).map_err(|error| open.error(error)))
     }
 
     async fn increment(&mut self, this: Resource<OpenBucket>, key: String, delta: i64) -> Answer<i64> {
         let open = self.table.get(&this)?.clone();
         let Ok(writer) = self.writer(&open) else { return Ok(Err(open.not_writable())) };
-        Ok(writer.increment(&key, delta, self.view.asking.deadline()).await.map_err(|error| open.error(error)))
+        Ok(open
+            .traced(&self.view.asking, "increment", writer.increment(&key, delta, self.view.asking.deadline()))
+            .await
+            .map_err(|error| open.error(error)))
     }
 
     async fn list_keys(
@@ -195,7 +229,9 @@ impl types::HostBucket for StoreCtx<'_> {
         cursor: Option<String>,
     ) -> Answer<types::Page> {
         let open = self.table.get(&this)?.clone();
-        let page = open.bucket().list_keys(&prefix, limit, cursor.as_deref(), self.view.asking.deadline()).await;
+        let deadline = self.view.asking.deadline();
+        let listing = open.bucket().list_keys(&prefix, limit, cursor.as_deref(), deadline);
+        let page = open.traced(&self.view.asking, "list_keys", listing).await;
         let page = page.map(|page| types::Page { keys: page.keys, cursor: page.cursor });
         Ok(page.map_err(|error| open.error(error)))
     }
@@ -203,7 +239,10 @@ impl types::HostBucket for StoreCtx<'_> {
     async fn append(&mut self, this: Resource<OpenBucket>, key: String, value: Vec<u8>, keep: u32) -> Answer<u64> {
         let open = self.table.get(&this)?.clone();
         let Ok(writer) = self.writer(&open) else { return Ok(Err(open.not_writable())) };
-        Ok(writer.append(&key, &value, keep, self.view.asking.deadline()).await.map_err(|error| open.error(error)))
+        Ok(open
+            .traced(&self.view.asking, "append", writer.append(&key, &value, keep, self.view.asking.deadline()))
+            .await
+            .map_err(|error| open.error(error)))
     }
 
     async fn read_list(
@@ -214,8 +253,11 @@ impl types::HostBucket for StoreCtx<'_> {
         limit: u32,
     ) -> Answer<Vec<Vec<u8>>> {
         let open = self.table.get(&this)?.clone();
-        let values = open.bucket().read_list(&key, offset, limit, self.view.asking.deadline()).await;
-        Ok(values.map_err(|error| open.error(error)))
+        let deadline = self.view.asking.deadline();
+        Ok(open
+            .traced(&self.view.asking, "read_list", open.bucket().read_list(&key, offset, limit, deadline))
+            .await
+            .map_err(|error| open.error(error)))
     }
 
     async fn insert(
@@ -228,7 +270,11 @@ impl types::HostBucket for StoreCtx<'_> {
     ) -> Answer<bool> {
         let open = self.table.get(&this)?.clone();
         let Ok(writer) = self.writer(&open) else { return Ok(Err(open.not_writable())) };
-        Ok(writer.insert(&key, &id, &value, keep, self.view.asking.deadline()).await.map_err(|error| open.error(error)))
+        let deadline = self.view.asking.deadline();
+        Ok(open
+            .traced(&self.view.asking, "insert", writer.insert(&key, &id, &value, keep, deadline))
+            .await
+            .map_err(|error| open.error(error)))
     }
 
     async fn read_sorted(
@@ -243,7 +289,10 @@ impl types::HostBucket for StoreCtx<'_> {
             types::Start::Offset(offset) => Start::Offset(offset),
             types::Start::After(id) => Start::After(id),
         };
-        let found = open.bucket().read_sorted(&key, &start, limit, self.view.asking.deadline()).await;
+        let deadline = self.view.asking.deadline();
+        let found = open
+            .traced(&self.view.asking, "read_sorted", open.bucket().read_sorted(&key, &start, limit, deadline))
+            .await;
         let items = found.map(|found| {
             let items = found.items.into_iter().map(|(id, value)| types::Item { id, value }).collect();
             types::Items { items, total: found.total }

@@ -8,7 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use gateway::context::RequestContext;
+use ::span::{Active, Kind, Value};
+use gateway::context::{RequestContext, TraceContext};
 use jiff::Timestamp;
 use uuid::Uuid;
 use wasmtime::component::{HasData, Linker};
@@ -70,23 +71,35 @@ impl ProducerView {
         Self { asking, events }
     }
 
-    /// A message as an event of the request being served, if its topic is granted.
-    pub fn event(&mut self, message: types::Message) -> Result<Event, types::Error> {
+    /// A message as an event of the request being served, if its topic is granted, and the span of sending
+    /// it, which whoever handles it continues.
+    pub fn event(&mut self, message: types::Message) -> Result<(Event, Active), types::Error> {
         let publishing = self.may_publish(&message.topic)?;
         let mut headers = message.headers;
         headers.retain(|(name, _)| !is_trace(name));
-        if let Some(cx) = self.asking.request() {
-            headers.extend(trace(&cx));
+        let id = Uuid::now_v7();
+        let mut span = self.asking.span(Kind::Producer, || Value::from(format!("send {}", message.topic)));
+        if let Some(span) = span.span() {
+            span.set("messaging.system", "redis");
+            span.set("messaging.operation.type", "send");
+            span.set("messaging.operation.name", "publish");
+            span.set("messaging.destination.name", message.topic);
+            span.set("messaging.message.id", id.to_string());
+            span.set("messaging.message.body.size", message.body.len());
         }
-        Ok(Event {
-            id: Uuid::now_v7(),
+        if let Some(cx) = self.asking.request() {
+            headers.extend(trace(&cx, span.id_or(cx.trace.span_id)));
+        }
+        let event = Event {
+            id,
             publishing,
             key: message.key,
             content_type: message.content_type,
             headers,
             body: message.body,
             at: Timestamp::now(),
-        })
+        };
+        Ok((event, span))
     }
 
     /// By when what is being served must be done.
@@ -102,11 +115,18 @@ impl ProducerView {
         })
     }
 
-    async fn publish_all(&self, events: Vec<(Event, Options)>) -> Result<Vec<String>, types::Error> {
+    async fn publish_all(
+        &self,
+        events: Vec<(Event, Options)>,
+        mut spans: Vec<Active>,
+    ) -> Result<Vec<String>, types::Error> {
         let Some(carrier) = &self.events else {
             return Err(types::Error::Unavailable("nothing carries events here".into()));
         };
         let published = carrier.publish(&events, self.asking.deadline()).await;
+        if published.is_err() {
+            spans.iter_mut().for_each(|span| span.fail("not_published"));
+        }
         Ok(published.map_err(error)?.iter().map(Uuid::to_string).collect())
     }
 }
@@ -115,10 +135,11 @@ fn is_trace(name: &str) -> bool {
     name.eq_ignore_ascii_case("traceparent") || name.eq_ignore_ascii_case("tracestate")
 }
 
-/// What makes whoever handles an event continue the trace of `cx`.
-fn trace(cx: &RequestContext) -> Vec<(String, String)> {
+/// What makes whoever handles an event continue the trace of `cx`, within `span_id`.
+fn trace(cx: &RequestContext, span_id: u64) -> Vec<(String, String)> {
     let text = |value: &http::HeaderValue| value.to_str().unwrap_or_default().to_owned();
-    let parent = ("traceparent".to_owned(), text(&cx.trace.traceparent()));
+    let within = TraceContext { span_id, ..cx.trace.clone() };
+    let parent = ("traceparent".to_owned(), text(&within.traceparent()));
     let state = cx.trace.tracestate.as_ref().map(|state| ("tracestate".to_owned(), text(state)));
     [parent].into_iter().chain(state).collect()
 }
@@ -167,11 +188,11 @@ impl types::Host for ProducerView {}
 
 impl producer::Host for ProducerView {
     async fn publish(&mut self, message: types::Message, wanted: Option<types::PublishOptions>) -> Answer<String> {
-        let event = match self.event(message) {
+        let (event, span) = match self.event(message) {
             Ok(event) => event,
             Err(refused) => return Ok(Err(refused)),
         };
-        let ids = self.publish_all(vec![(event, options(wanted))]).await;
+        let ids = self.publish_all(vec![(event, options(wanted))], vec![span]).await;
         Ok(ids.and_then(|ids| ids.into_iter().next().ok_or_else(|| types::Error::Other("no id came back".into()))))
     }
 
@@ -179,7 +200,9 @@ impl producer::Host for ProducerView {
         let events: Result<Vec<_>, _> = messages.into_iter().map(|message| self.event(message)).collect();
         match events {
             Ok(events) => {
-                Ok(self.publish_all(events.into_iter().map(|event| (event, Options::default())).collect()).await)
+                let (events, spans): (Vec<_>, Vec<_>) = events.into_iter().unzip();
+                let events = events.into_iter().map(|event| (event, Options::default())).collect();
+                Ok(self.publish_all(events, spans).await)
             }
             Err(refused) => Ok(Err(refused)),
         }

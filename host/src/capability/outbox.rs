@@ -62,7 +62,7 @@ impl outbox::Host for OutboxCtx<'_> {
         message: types::Message,
         options: Option<types::PublishOptions>,
     ) -> Answer<String> {
-        let event = match self.producer.event(message) {
+        let (event, mut span) = match self.producer.event(message) {
             Ok(event) => event,
             Err(refused) => return Ok(Err(refused)),
         };
@@ -72,7 +72,11 @@ impl outbox::Host for OutboxCtx<'_> {
         }
         let deadline = self.producer.deadline();
         let transaction = self.table.get(&tx)?.transaction();
+        span.set("archipel.outbox", true);
         let published = transaction.publish(&event, &options, deadline).await;
+        if published.is_err() {
+            span.fail("not_published");
+        }
         Ok(published.map(|()| event.id.to_string()).map_err(failed))
     }
 }

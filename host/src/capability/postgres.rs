@@ -8,6 +8,7 @@ use std::sync::Arc;
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 
 use self::bindings::archipel::postgres::{client, types};
+use self::told::{Told, rows};
 use super::asking::{Asking, NAME_MAX_BYTES};
 use crate::telemetry::counts::Permission;
 use backend::{
@@ -16,6 +17,7 @@ use backend::{
 };
 
 mod convert;
+mod told;
 
 pub(super) mod bindings {
     wasmtime::component::bindgen!({
@@ -50,11 +52,12 @@ pub struct DatabaseCtx<'a> {
 
 /// A database a guest has opened: proof that it may, and the pool of its role.
 #[derive(Clone)]
-pub struct OpenDatabase(Arc<Pool>);
+pub struct OpenDatabase(Arc<(Arc<str>, Pool)>);
 
 /// A transaction a guest holds. Dropping it rolls back, whatever the reason.
 pub struct OpenTransaction {
     transaction: Transaction,
+    database: Arc<str>,
     /// Counts it as open, for whoever decides whether an instance may be used again.
     _open: Arc<()>,
 }
@@ -102,8 +105,8 @@ impl DatabaseView {
 }
 
 impl DatabaseCtx<'_> {
-    fn opened(&mut self, transaction: Transaction) -> Answer<Resource<OpenTransaction>> {
-        let open = OpenTransaction { transaction, _open: self.view.open.clone() };
+    fn opened(&mut self, transaction: Transaction, database: &Arc<str>) -> Answer<Resource<OpenTransaction>> {
+        let open = OpenTransaction { transaction, database: database.clone(), _open: self.view.open.clone() };
         Ok(Ok(self.table.push(open)?))
     }
 
@@ -125,13 +128,17 @@ impl types::Host for DatabaseCtx<'_> {}
 
 impl client::Host for DatabaseCtx<'_> {
     async fn commit(&mut self, tx: Resource<OpenTransaction>) -> Answer<()> {
-        let transaction = self.table.delete(tx)?.transaction;
-        Ok(transaction.commit(self.view.asking.deadline()).await.map_err(convert::error))
+        let OpenTransaction { transaction, database, _open } = self.table.delete(tx)?;
+        let mut span = Told::of(&self.view.asking, &database, "COMMIT");
+        let committed = transaction.commit(self.view.asking.deadline()).await;
+        Ok(span.ended(committed, |()| None).map_err(convert::error))
     }
 
     async fn rollback(&mut self, tx: Resource<OpenTransaction>) -> Answer<()> {
-        let transaction = self.table.delete(tx)?.transaction;
-        Ok(transaction.rollback(self.view.asking.deadline()).await.map_err(convert::error))
+        let OpenTransaction { transaction, database, _open } = self.table.delete(tx)?;
+        let mut span = Told::of(&self.view.asking, &database, "ROLLBACK");
+        let rolled_back = transaction.rollback(self.view.asking.deadline()).await;
+        Ok(span.ended(rolled_back, |()| None).map_err(convert::error))
     }
 }
 
@@ -149,8 +156,9 @@ impl client::HostDatabase for DatabaseCtx<'_> {
         };
         match self.view.databases.pool(&granted) {
             Some(pool) => {
-                let pool = Arc::new(pool.paid_from(self.view.account.clone()));
-                Ok(Ok(self.table.push(OpenDatabase(pool))?))
+                let pool = pool.paid_from(self.view.account.clone());
+                let open = OpenDatabase(Arc::new((name.into(), pool)));
+                Ok(Ok(self.table.push(open)?))
             }
             None => Ok(Err(types::Error::Unavailable(name))),
         }
@@ -162,20 +170,33 @@ impl client::HostDatabase for DatabaseCtx<'_> {
         sql: String,
         params: Vec<types::Value>,
     ) -> Answer<types::Rows> {
-        let pool = self.table.get(&db)?.0.clone();
+        let open = self.table.get(&db)?.0.clone();
+        let (name, pool) = &*open;
         self.view.held.release();
+        let mut span = Told::of(&self.view.asking, name, &sql);
         let answer = pool.query(&sql, &convert::values(params), self.view.asking.deadline()).await;
+        span.waited(pool);
+        let answer = span.ended(answer, rows);
+        drop(span);
         self.told(answer).await
     }
 
     async fn execute(&mut self, db: Resource<OpenDatabase>, sql: String, params: Vec<types::Value>) -> Answer<u64> {
-        let pool = self.table.get(&db)?.0.clone();
-        Ok(pool.execute(&sql, &convert::values(params), self.view.asking.deadline()).await.map_err(convert::error))
+        let open = self.table.get(&db)?.0.clone();
+        let (name, pool) = &*open;
+        let mut span = Told::of(&self.view.asking, name, &sql);
+        let changed = pool.execute(&sql, &convert::values(params), self.view.asking.deadline()).await;
+        span.waited(pool);
+        Ok(span.ended(changed, |_| None).map_err(convert::error))
     }
 
     async fn batch(&mut self, db: Resource<OpenDatabase>, items: Vec<(String, Vec<types::Value>)>) -> Answer<Vec<u64>> {
-        let pool = self.table.get(&db)?.0.clone();
-        Ok(pool.batch(&convert::items(items), self.view.asking.deadline()).await.map_err(convert::error))
+        let open = self.table.get(&db)?.0.clone();
+        let (name, pool) = &*open;
+        let mut span = Told::of_batch(&self.view.asking, name, &items);
+        let changed = pool.batch(&convert::items(items), self.view.asking.deadline()).await;
+        span.waited(pool);
+        Ok(span.ended(changed, |_| None).map_err(convert::error))
     }
 
     async fn begin(
@@ -183,9 +204,13 @@ impl client::HostDatabase for DatabaseCtx<'_> {
         db: Resource<OpenDatabase>,
         options: Option<types::TxOptions>,
     ) -> Answer<Resource<OpenTransaction>> {
-        let pool = self.table.get(&db)?.0.clone();
-        match pool.begin(convert::options(options), self.view.asking.deadline()).await {
-            Ok(transaction) => self.opened(transaction),
+        let open = self.table.get(&db)?.0.clone();
+        let (name, pool) = &*open;
+        let mut span = Told::of(&self.view.asking, name, "BEGIN");
+        let begun = pool.begin(convert::options(options), self.view.asking.deadline()).await;
+        span.waited(pool);
+        match span.ended(begun, |_| None) {
+            Ok(transaction) => self.opened(transaction, name),
             Err(error) => Ok(Err(convert::error(error))),
         }
     }
@@ -204,16 +229,21 @@ impl client::HostTransaction for DatabaseCtx<'_> {
         params: Vec<types::Value>,
     ) -> Answer<types::Rows> {
         let deadline = self.view.asking.deadline();
-        let transaction = &self.table.get(&tx)?.transaction;
+        let OpenTransaction { transaction, database, .. } = self.table.get(&tx)?;
         self.view.held.release();
+        let mut span = Told::of(&self.view.asking, database, &sql);
         let answer = transaction.query(&sql, &convert::values(params), deadline).await;
+        let answer = span.ended(answer, rows);
+        drop(span);
         self.told(answer).await
     }
 
     async fn execute(&mut self, tx: Resource<OpenTransaction>, sql: String, params: Vec<types::Value>) -> Answer<u64> {
         let deadline = self.view.asking.deadline();
-        let transaction = &self.table.get(&tx)?.transaction;
-        Ok(transaction.execute(&sql, &convert::values(params), deadline).await.map_err(convert::error))
+        let OpenTransaction { transaction, database, .. } = self.table.get(&tx)?;
+        let mut span = Told::of(&self.view.asking, database, &sql);
+        let changed = transaction.execute(&sql, &convert::values(params), deadline).await;
+        Ok(span.ended(changed, |_| None).map_err(convert::error))
     }
 
     async fn batch(
@@ -222,15 +252,19 @@ impl client::HostTransaction for DatabaseCtx<'_> {
         items: Vec<(String, Vec<types::Value>)>,
     ) -> Answer<Vec<u64>> {
         let deadline = self.view.asking.deadline();
-        let transaction = &self.table.get(&tx)?.transaction;
-        Ok(transaction.batch(&convert::items(items), deadline).await.map_err(convert::error))
+        let OpenTransaction { transaction, database, .. } = self.table.get(&tx)?;
+        let mut span = Told::of_batch(&self.view.asking, database, &items);
+        let changed = transaction.batch(&convert::items(items), deadline).await;
+        Ok(span.ended(changed, |_| None).map_err(convert::error))
     }
 
     async fn savepoint(&mut self, tx: Resource<OpenTransaction>) -> Answer<Resource<OpenTransaction>> {
         let deadline = self.view.asking.deadline();
-        let transaction = &self.table.get(&tx)?.transaction;
-        match transaction.savepoint(deadline).await {
-            Ok(inner) => self.opened(inner),
+        let OpenTransaction { transaction, database, .. } = self.table.get(&tx)?;
+        let database = database.clone();
+        let mut span = Told::of(&self.view.asking, &database, "SAVEPOINT");
+        match span.ended(transaction.savepoint(deadline).await, |_| None) {
+            Ok(inner) => self.opened(inner, &database),
             Err(error) => Ok(Err(convert::error(error))),
         }
     }

@@ -22,6 +22,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+mod follow;
 mod secured;
 
 /// How long the host may take: it may compile, and wait for another swap before.
@@ -62,6 +63,7 @@ pub(super) enum Body {
     Wasm(Bytes),
     /// A manifest's text.
     Manifest(Bytes),
+    Json(Bytes),
 }
 
 /// What the host said.
@@ -133,11 +135,18 @@ impl Admin {
     }
 
     async fn ask(&self, method: &Method, path: &str, body: Option<Body>, token: &str) -> anyhow::Result<Answer> {
+        let (stream, authority) = self.connect().await?;
+        let request = request(method, path, &authority, body, token)?;
+        self.exchange(stream, request).await
+    }
+
+    /// A connection to the host, encrypted where its address says so.
+    async fn connect(&self) -> anyhow::Result<(Box<dyn Wire>, Authority)> {
         let url = self.url();
         let uri: http::Uri = url.parse().with_context(|| format!("`{url}` is no URL"))?;
         let (encrypted, authority) = match (uri.scheme_str(), uri.authority()) {
-            (Some("http"), Some(authority)) => (false, authority),
-            (Some("https"), Some(authority)) => (true, authority),
+            (Some("http"), Some(authority)) => (false, authority.clone()),
+            (Some("https"), Some(authority)) => (true, authority.clone()),
             _ => bail!("`{url}` must be an http:// or https:// URL, such as http://127.0.0.1:3900"),
         };
         let host = authority.host().trim_matches(['[', ']']);
@@ -147,9 +156,8 @@ impl Admin {
             connecting.await.map_err(anyhow::Error::from).and_then(|connected| Ok(connected?)).with_context(|| {
                 format!("nothing answers at `{url}`; is `archipel run` running, with this admin address?")
             })?;
-        let request = request(method, path, authority, body, token)?;
         if !encrypted {
-            return self.exchange(stream, request).await;
+            return Ok((Box::new(stream), authority));
         }
         let secured = tokio::time::timeout(CONNECT_TIMEOUT, self.files.connect(host, stream)).await;
         let secured = secured.map_err(anyhow::Error::from).and_then(|secured| secured);
@@ -158,14 +166,10 @@ impl Admin {
                 "no TLS with `{url}`; does the host have `[admin.tls]`, and is `--admin-ca` whose certificate it has?"
             )
         })?;
-        self.exchange(secured, request).await
+        Ok((Box::new(secured), authority))
     }
 
-    async fn exchange(
-        &self,
-        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-        request: Request<Full<Bytes>>,
-    ) -> anyhow::Result<Answer> {
+    async fn exchange(&self, stream: Box<dyn Wire>, request: Request<Full<Bytes>>) -> anyhow::Result<Answer> {
         let url = self.url();
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         let driver = tokio::spawn(connection);
@@ -181,6 +185,11 @@ impl Admin {
         Ok(Answer { status, document })
     }
 }
+
+/// What a connection is, encrypted or not.
+trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Wire for T {}
 
 /// The rest of the text is the host's to judge.
 fn named_by(manifest: &str) -> Option<String> {
@@ -227,6 +236,7 @@ fn request(
     let (kind, bytes) = match body {
         Some(Body::Wasm(wasm)) => (Some("application/wasm"), wasm),
         Some(Body::Manifest(text)) => (Some("application/toml"), text),
+        Some(Body::Json(text)) => (Some("application/json"), text),
         None => (None, Bytes::new()),
     };
     if let Some(kind) = kind {
@@ -239,6 +249,11 @@ fn request(
 pub(super) fn wasm(file: &Path) -> anyhow::Result<Body> {
     let read = crate::component::read(file, None);
     Ok(Body::Wasm(read?.into()))
+}
+
+/// A document to send.
+pub(super) fn json(document: &Value) -> Body {
+    Body::Json(document.to_string().into())
 }
 
 /// A manifest to send.

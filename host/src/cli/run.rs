@@ -119,10 +119,10 @@ pub(super) fn run(file: &Path, options: &Options, output: Output) -> anyhow::Res
     }
     let progress = Progress::new(loaded.manifest.services.len());
     let (watch, digest) = (Arc::new(progress), loaded.digest);
-    let lost = telemetry.lost.clone();
+    let (lost, logs) = (telemetry.lost.clone(), telemetry.logs.clone());
     let of_system =
         system::Surroundings { file: file.to_owned(), environment, oversight: oversight.clone(), compiled: None };
-    let surroundings = Surroundings { of_system, digest, watch, lost, began };
+    let surroundings = Surroundings { of_system, digest, watch, lost, logs, began };
     let code = runtime.block_on(live(loaded.manifest, surroundings, options.watch, output));
     // All tasks are dropped, and with them the private servers of a start that was broken off.
     runtime.shutdown_timeout(SHUTDOWN_TIMEOUT);
@@ -202,9 +202,6 @@ fn print(report: &Report, output: Output) -> anyhow::Result<()> {
         .alarmed(within(&rows, output.width.map(|width| width.saturating_sub(2))))
         .lines()
         .for_each(|line| text.push_str(&format!("  {line}\n")));
-    for (name, places) in &report.elsewhere {
-        text.push_str(&format!("\n  {name} runs at {}\n", places.join(", ")));
-    }
     for service in report.services.iter().filter(|service| !service.cut.is_empty()) {
         text.push_str(&format!(
             "\n  cut from {} by the operator's ceiling: {}\n",

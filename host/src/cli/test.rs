@@ -46,7 +46,7 @@ pub(super) struct Arguments {
 }
 
 /// What requests that are still open may take at the end.
-const DRAIN: Duration = Duration::from_secs(3);
+const DRAIN: Duration = Duration::from_millis(500);
 /// What a command that is told to end may take.
 const GRACE: Duration = Duration::from_secs(5);
 /// As `run` does it.
@@ -84,8 +84,8 @@ pub(super) fn test(arguments: Arguments, output: Output) -> anyhow::Result<ExitC
     let Loaded { manifest, digest, .. } = loaded;
     let progress = Arc::new(Progress::new(manifest.services.len()));
     let of_system = system::Surroundings { file: file.clone(), environment, oversight: Oversight::None, compiled };
-    let lost = telemetry.lost.clone();
-    let surroundings = Surroundings { of_system, digest, watch: progress, lost, began };
+    let (lost, logs) = (telemetry.lost.clone(), telemetry.logs.clone());
+    let surroundings = Surroundings { of_system, digest, watch: progress, lost, logs, began };
     let task = Task { command, file: file.canonicalize()?, folder, data: place.data() };
     let code = runtime.block_on(task.run(fresh(manifest, &task.data), surroundings));
     runtime.shutdown_timeout(SHUTDOWN_TIMEOUT);

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use gateway::context::{RequestContext, TraceContext};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use jiff::Timestamp;
+use span::Recorder;
 
 use crate::{
     capability::messaging,
@@ -19,6 +20,7 @@ pub(super) struct Work {
     pub(super) group: Arc<Group>,
     pub(super) service: Arc<Service>,
     pub(super) settings: ConsumerSettings,
+    pub(super) recorder: Arc<Recorder>,
 }
 
 /// What is to become of an event.
@@ -115,12 +117,23 @@ impl Work {
     async fn handled(&self, delivered: &Delivered) -> Result<Handled, Failure> {
         loop {
             let delivery = messaging::delivery(delivered, self.settings.tries.get());
-            let cx = Arc::new(context(delivered, self.settings.timeout));
+            let cx = Arc::new(self.context(delivered));
             match self.service.deliver(cx, delivery, self.settings.timeout).await {
                 Err(Failure::NoRoom(_)) => tokio::time::sleep(PAUSE).await,
                 handled => return handled,
             }
         }
+    }
+
+    /// A new span of the publisher's trace, on nobody's behalf.
+    fn context(&self, delivered: &Delivered) -> RequestContext {
+        let mut cx = context(delivered, self.settings.timeout);
+        let trace = &mut cx.trace;
+        let state = trace.tracestate.as_ref().and_then(|state| state.to_str().ok());
+        let (sampled, spans) = self.recorder.begin(trace.trace_id, trace.parent_sampled(), state);
+        trace.set_sampled(sampled);
+        cx.spans = spans;
+        cx
     }
 
     fn backoff(&self, attempt: u32) -> Duration {
@@ -134,7 +147,6 @@ fn backoff(first: Duration, attempt: u32) -> Duration {
     first.saturating_mul(times).min(BACKOFF_MAX)
 }
 
-/// A new span of the publisher's trace, on nobody's behalf.
 fn context(delivered: &Delivered, timeout: Duration) -> RequestContext {
     let mut headers = HeaderMap::new();
     for (name, value) in &delivered.event.headers {

@@ -11,6 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use span::{Active, Recorder, Source};
 use tokio::sync::oneshot;
 use wasmtime::component::Linker;
 
@@ -65,6 +66,8 @@ pub struct Loader {
     drain: DrainLimit,
     pub histories: Arc<Histories>,
     pub counts: Arc<Counts>,
+    /// Where migrations are told.
+    recorder: Arc<Recorder>,
 }
 
 /// Limits that are the same for all builds at once, and change while they run.
@@ -93,12 +96,13 @@ impl Loader {
         artifacts: Artifacts,
         histories: Histories,
         bounds: Bounds,
+        recorder: Arc<Recorder>,
     ) -> Self {
         let linker = crate::capability::linker(&engine.wasm).expect("our own interfaces do not clash");
         let (compilers, artifacts, histories) = (Arc::new(compilers), Arc::new(artifacts), Arc::new(histories));
         let body_limit_bytes = Arc::new(AtomicU64::new(bounds.body_limit_bytes));
         let (drain, counts) = (DrainLimit::new(bounds.drain), Arc::default());
-        Self { engine, linker, artifacts, compilers, body_limit_bytes, drain, histories, counts }
+        Self { engine, linker, artifacts, compilers, body_limit_bytes, drain, histories, counts, recorder }
     }
 
     /// The memory that all instances share.
@@ -159,7 +163,9 @@ impl Loader {
         let service = || settings.name.clone();
         let (limit, counts) = (self.body_limit_bytes.clone(), self.counts.service(&settings.name));
         let folders = self.folders(settings).await?;
-        let blueprint = Blueprint::new(self.engine.clone(), settings.clone(), backends, limit, counts, folders);
+        let label = format!("{}+{}", settings.version, component.digest.short());
+        let own = (Source::new(settings.name.clone(), label), folders);
+        let blueprint = Blueprint::new(self.engine.clone(), settings.clone(), backends, limit, counts, own);
         let version = Version::new(blueprint, Arc::new(component), self.drain.clone(), &self.linker);
         let version = version.map_err(|error| DeployError::Link { service: service(), source: error.into() })?;
         let version = Arc::new(version);
@@ -181,8 +187,14 @@ impl Loader {
     /// Brings the databases of a service to what its new build expects, as their owners.
     pub async fn migrate(&self, settings: &ServiceSettings, backends: &Backends) -> Result<(), DeployError> {
         for granted in settings.grants.databases() {
-            let migrated = backends.databases.migrate(&granted.get().database).await;
-            migrated.map_err(|source| DeployError::Migrate { service: settings.name.clone(), source })?;
+            let database = &granted.get().database;
+            let mut span = Active::alone(&self.recorder, || format!("migrate {database}").into());
+            let migrated = backends.databases.migrate(database).await;
+            let migrated = migrated.map_err(|source| {
+                span.fail("migration");
+                DeployError::Migrate { service: settings.name.clone(), source }
+            });
+            span.set("archipel.files", migrated?);
         }
         Ok(())
     }

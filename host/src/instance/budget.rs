@@ -70,6 +70,11 @@ impl Budget {
         self.deadline.store(self.clock.now().saturating_add(nanos(wall)), Relaxed);
     }
 
+    /// What the request has used in polls that have ended.
+    pub fn spent(&self) -> Duration {
+        Duration::from_nanos(self.spent.load(Relaxed))
+    }
+
     /// A poll of the guest begins on this thread.
     pub fn resume(&self) {
         self.running_since.store(self.clock.now(), Relaxed);

@@ -39,6 +39,10 @@ impl Limiter {
         self.refusal = None;
     }
 
+    pub fn bytes(&self) -> u64 {
+        self.reservation.bytes()
+    }
+
     pub fn refusal(&self) -> Option<Refusal> {
         self.refusal
     }

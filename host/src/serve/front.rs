@@ -22,9 +22,10 @@ use http::StatusCode;
 use tokio::runtime::Handle;
 
 use crate::{
-    admin::{self, Api, EventsApi, Page, Tokens},
+    admin::{self, Api, EventsApi, LiveApi, Page, Tokens},
     health::Pages,
     system::{self, Descriptors, System},
+    telemetry::Logs,
 };
 use manifest::GatewaySettings;
 
@@ -35,10 +36,10 @@ const ADMIN_BODY_MAX_BYTES: u64 = 64 << 20;
 
 /// The admin listener's pages and its API, for its own `Host` only.
 pub(super) fn admin(
-    address: SocketAddr,
-    named: &[String],
+    (address, named): (SocketAddr, &[String]),
     system: &Arc<System>,
     metrics: Arc<dyn Dispatch>,
+    logs: &Arc<Logs>,
     tokens: Tokens,
 ) -> Gateway {
     let mut entries: Vec<Entry> = admin::PAGES
@@ -65,6 +66,12 @@ pub(super) fn admin(
             .into_iter()
             .map(|(path, method, action)| asked(path, method, Arc::new(EventsApi { action, system: system.clone() }))),
     );
+    entries.extend(admin::LIVE_ACTIONS.into_iter().map(|(path, method, action)| {
+        let (recorder, logs) = (system.recorder().clone(), logs.clone());
+        let mut entry = asked(path, method, Arc::new(LiveApi { action, recorder, logs }));
+        entry.route.timeout = Some(admin::STREAM_MAX);
+        entry
+    }));
     let settings = Settings {
         hosts: admin::own_hosts(address, named),
         any_address: address.ip().is_unspecified(),

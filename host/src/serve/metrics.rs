@@ -58,9 +58,8 @@ impl Metrics {
         let mut all = Exposition::new(format);
         self.http(&mut all);
         let now = self.system.current();
-        services::requests(&mut all, &now);
-        services::counted(&mut all, &now);
-        services::elsewhere(&mut all, &now.remotes);
+        services::requests(&mut all, &now.services);
+        services::counted(&mut all, &now.services);
         services::builds(&mut all, &now.services);
         self.deploying(&mut all);
         backends(&mut all, &now.backends);
@@ -98,6 +97,10 @@ impl Metrics {
     }
 
     fn host(&self, all: &mut Exposition) {
+        let spans = self.system.recorder().counts();
+        all.single(&m::SPANS_SENT, spans.sent);
+        all.single(&m::SPANS_DROPPED, spans.dropped);
+        all.single(&m::SPANS_QUEUED, spans.queued);
         let memory = self.system.loader().guest_memory();
         all.single(&m::GUEST_MEMORY, memory.used_bytes());
         all.single(&m::GUEST_MEMORY_MAX, memory.max_bytes());

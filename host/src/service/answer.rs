@@ -76,8 +76,10 @@ fn poll_head(run: &mut GuestRun, timer: &mut Timer, cx: &mut Context<'_>) -> Pol
     match (run.take_head(), finished) {
         (Some(Ok(head)), finished) => Poll::Ready(Ok((head, finished))),
         (Some(Err(failure)), _) => Poll::Ready(Err(failure)),
-        (None, Some(_)) => Poll::Ready(Err(Failure::NoAnswer("it returned without setting a response".into()))),
-        (None, None) => timer.poll_over(&run.head_limits, cx).map(|over| Err(run.blamed(over.into()))),
+        (None, Some(_)) => {
+            Poll::Ready(Err(run.failed(Failure::NoAnswer("it returned without setting a response".into()))))
+        }
+        (None, None) => timer.poll_over(&run.head_limits, cx).map(|over| Err(run.failed(over.into()))),
     }
 }
 

@@ -15,6 +15,7 @@ use super::{
     Service,
     failure::{Failure, explained},
     guarded::Guarded,
+    told,
 };
 use crate::{
     capability::{
@@ -51,6 +52,7 @@ impl Service {
         let deadline = Instant::now() + timeout;
         let scope = Scope { trace_id: cx.trace.trace_id, deadline, cpu: version.limits().cpu };
         let limits = version.leave.limits(deadline.into());
+        let mut span = told::event(&cx, version.source(), &delivery);
         let handling = async { hand(self.instance(&version, scope).await?, cx, scope, delivery).await };
         // Outside of the store too: a guest that is parked in a host call meets no epoch.
         let handled = limits.bound(handling).await;
@@ -59,7 +61,17 @@ impl Service {
             if !matches!(failure, Failure::NoRoom(_)) {
                 self.counts.troubles.count(failure.trouble());
             }
+            told::failed(&mut span, failure);
         })?;
+        told::returned(&mut span, &instance);
+        match &handled {
+            Handled::Done => {}
+            Handled::Retry(_) => span.fail("retry"),
+            Handled::Reject(reason) => {
+                span.set("archipel.reason", reason.clone());
+                span.fail("rejected");
+            }
+        }
         version.keep(instance);
         Ok(handled)
     }

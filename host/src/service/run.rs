@@ -13,19 +13,17 @@ use std::{
 
 use gateway::{body::Body, context::RequestContext, dispatch::AnswerBy};
 use http::{Request, Response};
-use wasmtime::component::Resource;
+use span::Active;
 use wasmtime_wasi_http::{
     WasiBody, WasiHttpView,
-    p2::{
-        bindings::http::types::{ErrorCode, Scheme},
-        types::HostIncomingRequest,
-    },
+    p2::bindings::http::types::{ErrorCode, Scheme},
 };
 
 use super::{
     failure::{Failure, explained},
     guarded::Guarded,
     leave::Limits,
+    told,
     upload::{Upload, Watched},
 };
 use crate::{
@@ -47,23 +45,17 @@ pub(super) struct GuestRun {
     working: Guarded<Working>,
     head: Arc<HeadSlot>,
     upload: Arc<Upload>,
-    /// Where the guest's table has the request.
-    request: u32,
     pub(super) limits: Limits,
     /// Those of its head.
     pub(super) head_limits: Limits,
     /// Being late sooner than this is not its fault.
     fair_by: Instant,
+    /// Ends with it.
+    span: Active,
 }
 
 type Head = Result<Response<WasiBody>, ErrorCode>;
 type HeadSlot = Mutex<Option<Head>>;
-
-/// Whether the guest has not dropped the request: so one says that it wants no other.
-fn holds(instance: &mut Instance, request: u32) -> bool {
-    let request = Resource::<HostIncomingRequest>::new_borrow(request);
-    instance.store.data_mut().http().table.get(&request).is_ok()
-}
 
 impl GuestRun {
     /// Hands the request to the instance; the guest runs when this is polled.
@@ -71,7 +63,7 @@ impl GuestRun {
         mut instance: Instance,
         scope: Scope,
         time: Time,
-        cx: Arc<RequestContext>,
+        (cx, span): (Arc<RequestContext>, Active),
         request: Request<Body>,
     ) -> wasmtime::Result<Self> {
         let scheme = if cx.https { Scheme::Https } else { Scheme::Http };
@@ -84,7 +76,6 @@ impl GuestRun {
         let request = request.map(|body| Watched::new(body, upload.clone()));
         let mut http = instance.store.data_mut().http();
         let incoming = http.new_incoming_request(scheme, request)?;
-        let request = incoming.rep();
         let slot = head.clone();
         let outparam = http.new_response_outparam_from_callback(move |head| {
             *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(head);
@@ -98,7 +89,7 @@ impl GuestRun {
         });
         let Time { limits, fair_by } = time;
         let head_limits = limits.by(answer_by);
-        Ok(Self { working: Guarded::new(working, budget), head, upload, request, limits, head_limits, fair_by })
+        Ok(Self { working: Guarded::new(working, budget), head, upload, limits, head_limits, fair_by, span })
     }
 
     /// Lets the guest run. Ready when it has returned: with its instance, in order, or with the
@@ -106,20 +97,27 @@ impl GuestRun {
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Instance, Failure>> {
         let (mut instance, result) = match Pin::new(&mut self.working).poll(cx) {
             Poll::Pending => return Poll::Pending,
-            Poll::Ready(Err(failure)) => return Poll::Ready(Err(self.blamed(failure))),
+            Poll::Ready(Err(failure)) => return Poll::Ready(Err(self.failed(failure))),
             Poll::Ready(Ok(finished)) => finished,
         };
+        told::returned(&mut self.span, &instance);
         Poll::Ready(match result {
             Ok(()) => {
-                instance.tidy &= !self.upload.is_held() && !holds(&mut instance, self.request);
+                instance.tidy &= !self.upload.is_held();
                 Ok(instance)
             }
-            Err(error) => Err(self.blamed(explained(error, instance.refusal()))),
+            Err(error) => Err(self.failed(explained(error, instance.refusal()))),
         })
     }
 
-    /// `failure`, or whoever else it is the fault of.
-    pub(super) fn blamed(&self, failure: Failure) -> Failure {
+    /// `failure`, or whoever else it is the fault of; its span says so.
+    pub(super) fn failed(&mut self, failure: Failure) -> Failure {
+        let failure = self.blamed(failure);
+        told::failed(&mut self.span, &failure);
+        failure
+    }
+
+    fn blamed(&self, failure: Failure) -> Failure {
         match self.upload.is_to_blame() {
             true => Failure::Downstream(Box::new(failure)),
             false => failure.unless_hurried(self.fair_by),
@@ -129,6 +127,12 @@ impl GuestRun {
     /// The head, once the guest has set it; `None` before that and after it was taken.
     pub(super) fn take_head(&mut self) -> Option<Result<Response<WasiBody>, Failure>> {
         let head = self.head.lock().unwrap_or_else(PoisonError::into_inner).take()?;
-        Some(head.map_err(|code| Failure::NoAnswer(format!("it answered with the error {code:?}"))))
+        Some(match head {
+            Ok(head) => {
+                told::head(&mut self.span, head.status());
+                Ok(head)
+            }
+            Err(code) => Err(self.failed(Failure::NoAnswer(format!("it answered with the error {code:?}")))),
+        })
     }
 }

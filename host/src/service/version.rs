@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use span::Source;
 use wasmtime::component::InstancePre;
 use wasmtime_wasi_http::p2::bindings::ProxyIndices;
 
@@ -54,8 +55,7 @@ impl Version {
         let warm = Arc::new(Warm::new(blueprint.settings.limits.reuse));
         let keeper: Arc<dyn GiveUp> = warm.clone();
         blueprint.engine.idle.add(Arc::downgrade(&keeper));
-        let label = format!("{}+{}", blueprint.settings.version, component.digest.short());
-        let (label, leave) = (http::HeaderValue::try_from(label)?, Leave::new(drain));
+        let (label, leave) = (http::HeaderValue::try_from(&*blueprint.source.version)?, Leave::new(drain));
         Ok(Self { label, warm, component, pre, exports, blueprint, leave })
     }
 
@@ -67,6 +67,11 @@ impl Version {
     /// An instance goes back if it may serve again, and is dropped if not.
     pub(super) fn keep(&self, instance: Instance) {
         self.warm.keep(instance);
+    }
+
+    /// As who it is told of in traces.
+    pub(super) fn source(&self) -> &Arc<Source> {
+        &self.blueprint.source
     }
 
     pub(super) fn counts(&self) -> &Arc<ServiceCounts> {

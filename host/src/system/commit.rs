@@ -13,6 +13,7 @@ use crate::{
     consumers::Consumers,
     deploy::{Bounds, Deployed, Gone},
     health::Checked,
+    telemetry::Export,
 };
 use backend::outbox::{Publisher, Relays};
 use manifest::{Manifest, ServiceSettings};
@@ -22,13 +23,14 @@ impl System {
     pub(super) fn begin(ground: Ground, prepared: Prepared) -> (Self, Gone) {
         let Prepared { current, table, checked, gone, .. } = prepared;
         let system = Self {
-            gateway: Arc::new(Gateway::new(table.routes, table.settings)),
+            gateway: Arc::new(Gateway::new(table.routes, table.settings).recorded_by(ground.recorder.clone())),
             admission: Admission::new(current.manifest.gateway.connections_max), // until they are followed
             keep_alive: KeepAlive::new(current.manifest.gateway.keep_alive),
             current: ArcSwap::from_pointee(current),
             leaving: Leaving::default(),
             consumers: Consumers::default(),
             relays: Relays::default(),
+            sender: otlp::Sender::start(ground.recorder.clone(), None), // until it is followed
             turn: Arc::default(),
             ground,
         };
@@ -51,6 +53,7 @@ impl System {
     fn follow(&self, before: Option<&Current>, checked: Checked) {
         let now = self.current();
         self.loader().go_by(Bounds::of(&now.manifest));
+        self.follow_telemetry(&now.manifest);
         self.admission.resize(self.ground.descriptors.of_gateway(&now.manifest));
         self.keep_alive.set(now.manifest.gateway.keep_alive);
         if let (Some(events), Some(settings)) = (&now.backends.events, &now.manifest.events) {
@@ -58,8 +61,7 @@ impl System {
         }
         self.health().replace(checked);
         let olds = before.into_iter().flat_map(|before| before.services.values());
-        let callees = before.into_iter().flat_map(|before| before.callees());
-        self.leaving.leave(callees.filter(|callee| !now.has(callee.name())), &now);
+        self.leaving.leave(olds.clone().filter(|old| !now.services.contains_key(&old.settings.name)), &now);
         // Who is handed events may call, and who may publish is known before anything is carried on.
         self.take_part();
         let is_now =
@@ -70,6 +72,19 @@ impl System {
         }
         let (outboxes, events) = (now.backends.databases.outboxes(), now.backends.events.as_ref());
         self.relays.replace(outboxes, events, &now.backends.publishers);
+    }
+
+    /// What is recorded from the next request on, and where it goes.
+    fn follow_telemetry(&self, manifest: &Manifest) {
+        let ground = &self.ground;
+        let (mut export, wrong) = Export::of(manifest, &ground.given.environment, &ground.instance);
+        wrong.iter().for_each(|line| tracing::warn!("{line}"));
+        if let Some(Err(error)) = export.collector.as_ref().map(otlp::Sender::check) {
+            tracing::error!(%error, "spans cannot be sent; correct `telemetry`");
+            (export.collector, export.recording.sends) = (None, false);
+        }
+        ground.recorder.configure(export.recording);
+        self.sender.follow(export.collector);
     }
 
     /// From now on the services that run are handed events and may publish as their settings say.
@@ -84,7 +99,7 @@ impl System {
         if let Some(events) = &now.backends.events {
             events.keep_counts(|name| now.services.contains_key(name));
         }
-        self.consumers.replace(now.backends.events.as_ref(), each());
+        self.consumers.replace(now.backends.events.as_ref(), each(), &self.ground.recorder);
     }
 
     /// Forgets accepted permissions that do not hold any more. It cannot fail: the same is found out again.

@@ -13,12 +13,14 @@ use crate::{
     deploy::{Bounds, Loader},
     engine::{Compilers, Engine, EngineSettings},
     health::{Checked, Health},
+    telemetry,
 };
 use backend::{
     embedded::{self, DataFolder},
     http::Outbound,
 };
 use manifest::{Environment, Manifest, Oversight};
+use span::{Recorder, Source};
 
 /// What a system is given from outside; read once.
 #[derive(Clone)]
@@ -44,6 +46,9 @@ pub struct Ground {
     pub(super) engine: EngineSettings,
     pub(super) loader: Arc<Loader>,
     pub(super) health: Arc<Health>,
+    pub(super) recorder: Arc<Recorder>,
+    /// What this host is called in traces, beside others of the same manifest.
+    pub(super) instance: String,
 }
 
 impl Ground {
@@ -57,10 +62,14 @@ impl Ground {
         let kept = given.compiled.as_ref().unwrap_or(&manifest.host.data);
         let artifacts = Artifacts::open(kept, manifest.host.artifacts_max_bytes)?;
         let compilers = Compilers::start().map_err(StartError::Compilers)?;
-        let loader = Loader::new(Engine::new(engine)?, compilers, artifacts, histories, Bounds::of(manifest));
+        let own = Source::new(telemetry::service_name(&given.environment), env!("CARGO_PKG_VERSION"));
+        let recorder = Recorder::new(own, span::Settings::default()); // until it is followed
+        let bounds = Bounds::of(manifest);
+        let loader = Loader::new(Engine::new(engine)?, compilers, artifacts, histories, bounds, recorder.clone());
         let certificates = Arc::new(certificates);
         let (loader, health) = (Arc::new(loader), Arc::new(Health::new(Checked::default())));
-        Ok(Self { given, data, descriptors, certificates, outbound, engine, loader, health })
+        let instance = uuid::Uuid::new_v4().to_string();
+        Ok(Self { given, data, descriptors, certificates, outbound, engine, loader, health, recorder, instance })
     }
 
     /// The folder that is ours alone.

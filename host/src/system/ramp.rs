@@ -10,6 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use span::Active;
+
 use super::{SwapError, Swapped, System, swap::Sent};
 use crate::{
     component::{Entry, Outcome, changes},
@@ -68,9 +70,12 @@ impl System {
         let Climb { deployed, ramp, .. } = &climb;
         let settings = &deployed.settings.ramp;
         let service = &deployed.settings.name;
+        let mut span = Active::alone(self.recorder(), || format!("ramp {service}").into());
+        span.set("archipel.version", ramp.version.text().to_owned());
         for percent in &settings.steps {
             ramp.grow(*percent);
             deployed.service.counts().ramps.count(RampDecision::Step);
+            span.event(|| format!("{percent} %"));
             tracing::info!(%service, version = ramp.version.text(), percent, "a ramp goes on");
             let ended = tokio::select! {
                 biased;
@@ -78,9 +83,12 @@ impl System {
                 verdict = step(ramp, settings) => verdict.err(),
             };
             if let Some(reason) = ended {
+                span.set("archipel.reason", reason.clone());
+                span.fail("reverted");
                 return self.taken_back(&climb, &reason).await;
             }
         }
+        drop(span);
         self.arrive(climb).await;
     }
 

@@ -10,6 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use span::Active;
 
 mod error;
 mod fitting;
@@ -63,6 +64,9 @@ impl System {
         let before = self.deployed(service)?;
         let digest = Digest::of(&wasm);
         let label = format!("{}+{}", before.settings.version, digest.short());
+        let mut span = Active::alone(self.recorder(), || format!("swap {service}").into());
+        span.set("archipel.version", label.clone());
+        span.set("archipel.by", by.clone());
         let outcome = async {
             let (deployed, turn) = self.enter(&before, &label).await?;
             let began = Instant::now();
@@ -99,7 +103,11 @@ impl System {
                 counts.swap_duration.record(swapped.took);
             }
             Ok(_ramp_began) => counts.ramps.count(RampDecision::Started),
-            Err(error) => self.refused(&before, label, digest, by, error).await,
+            Err(error) => {
+                span.set("archipel.reason", chain(error));
+                span.fail(error.step().map_or("refused", Step::as_str));
+                self.refused(&before, label, digest, by, error).await;
+            }
         }
         outcome
     }
@@ -130,6 +138,8 @@ impl System {
                 steps: Vec::new(),
             });
         }
+        let mut span = Active::alone(self.recorder(), || format!("rollback {service}").into());
+        span.set("archipel.by", by.to_owned());
         let (deployed, turn) = self.enter(&before, "a rollback").await?;
         let began = Instant::now();
         let live = || deployed.service.version().text().to_owned();
@@ -152,23 +162,14 @@ impl System {
         self.loader().remember(&deployed.settings, None, retreat).await?;
         let swapped = self.go_live(&deployed, version, &turn, began);
         drop(turn);
+        span.set("archipel.version", swapped.version.clone());
         deployed.service.counts().swaps.count(SwapOutcome::RolledBack);
         deployed.service.counts().swap_duration.record(swapped.took);
         Ok(swapped)
     }
 
     fn deployed(&self, service: &str) -> Result<Arc<Deployed>, SwapError> {
-        self.services().get(service).cloned().ok_or_else(|| self.no_component(service))
-    }
-
-    /// Why a service has no builds: it runs elsewhere, or nowhere.
-    pub fn no_component(&self, service: &str) -> SwapError {
-        match self.current().remotes.get(service) {
-            Some(of) => {
-                SwapError::Elsewhere { service: of.settings.name.clone(), places: of.settings.places().join(", ") }
-            }
-            None => SwapError::NoService { service: service.to_owned() },
-        }
+        self.services().get(service).cloned().ok_or_else(|| SwapError::NoService { service: service.to_owned() })
     }
 
     /// Waits for the turn, and gives back the service as it is then: an applied manifest may have

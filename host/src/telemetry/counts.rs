@@ -30,8 +30,6 @@ labels! {
         Replaced = "replaced",
         /// Its client was slow or went away.
         Client = "client",
-        /// It runs elsewhere, and none of its addresses could be reached.
-        Unreachable = "unreachable",
         /// No instance could be made.
         NoRoom = "no_room",
         /// All places and the queue were full.

@@ -108,13 +108,6 @@ families! {
     GRANTS_UNUSED: Gauge "archipel_grants_unused" ["service"]
         "Grants of the manifest that a service has not used since it was read.";
 
-    UPSTREAM_ADDRESSES: Gauge "archipel_upstream_addresses" ["service", "health"]
-        "Addresses of a service that runs elsewhere.";
-    UPSTREAM_CONNECTIONS: Gauge "archipel_upstream_connections_open" ["service"]
-        "Connections to it, in use or waiting for a request.";
-    UPSTREAM_RETRIES: Counter "archipel_upstream_retries" ["service"]
-        "Requests that were sent to it another time.";
-
     SWAPS: Counter "archipel_swaps" ["service", "outcome"]
         "Builds sent to replace a service's, by how that ended.";
     SWAP_DURATION: Histogram "archipel_swap_duration_seconds" ["service"]
@@ -153,6 +146,13 @@ families! {
         "Events in a database that wait to be published, as last counted.";
     OUTBOX_HELD: Gauge "archipel_outbox_held" ["database"]
         "1 while events of a database wait because another session keeps the turn to carry them on.";
+
+    SPANS_SENT: Counter "archipel_spans_sent" []
+        "Spans that a collector has taken.";
+    SPANS_DROPPED: Counter "archipel_spans_dropped" []
+        "Spans that found no room, or no collector.";
+    SPANS_QUEUED: Gauge "archipel_spans_queued" []
+        "Spans that wait to be sent.";
 
     GUEST_MEMORY: Gauge "archipel_guest_memory_bytes" []
         "Memory of all instances together.";

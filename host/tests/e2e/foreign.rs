@@ -4,12 +4,13 @@
 use std::{
     io::ErrorKind,
     net::UdpSocket,
+    path::Path,
     sync::atomic::{AtomicU16, Ordering},
 };
 
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Connection, Host, Shared, Upstream, foreign, upstream::quoted};
+use crate::harness::{Answer, Connection, Host, Shared, Upstream, upstream::quoted};
 
 /// One host for both languages: compiling them takes seconds.
 static HOST: Shared = Shared::new(start);
@@ -21,10 +22,12 @@ fn start() -> Host {
 
 /// A service without permissions, for the host `NAME.test`.
 fn service(name: &str, lines: &str) -> String {
-    let component = foreign(name);
+    let component = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/foreign").join(name).with_extension("wasm");
+    assert!(component.is_file(), "no {}: run `just foreign` first", component.display());
     format!(
-        "[services.{name}]\ncomponent = \"{component}\"\n{lines}\
-         [[routes]]\nhost = \"{name}.test\"\npath = \"/{{*rest}}\"\nservice = \"{name}\"\npublic = true\n"
+        "[services.{name}]\ncomponent = \"{}\"\n{lines}\
+         [[routes]]\nhost = \"{name}.test\"\npath = \"/{{*rest}}\"\nservice = \"{name}\"\npublic = true\n",
+        component.display()
     )
 }
 

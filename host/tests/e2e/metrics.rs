@@ -18,6 +18,7 @@ use crate::{
 };
 
 mod format;
+mod prometheus;
 
 use format::{Page, parsed};
 

@@ -6,7 +6,10 @@
 //! sent once more, over a new connection.
 
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
@@ -16,7 +19,7 @@ use super::{
     endpoint::Endpoint,
     error::{Error, Failure},
     exchange::{Exchange, Execute, Query},
-    pool::Site,
+    pool::{Lease, Site},
     statement::{Effect, Statement},
     transaction::{Terms, Transaction, TxOptions},
     value::{Rows, Value},
@@ -38,12 +41,28 @@ pub struct Pool {
     pub(super) outbox: Option<Arc<Outbox>>,
     /// What answers take their memory from; None for the host's own questions.
     pub(super) account: Option<Arc<dyn Account>>,
+    /// Nanoseconds that its calls have waited for a connection.
+    pub(super) waited: Arc<AtomicU64>,
 }
 
 impl Pool {
     /// The same, for somebody whose answers are paid from this account.
     pub fn paid_from(&self, account: Arc<dyn Account>) -> Self {
-        Self { account: Some(account), ..self.clone() }
+        Self { account: Some(account), waited: Arc::default(), ..self.clone() }
+    }
+
+    /// How long its calls have waited for a connection since this was asked last.
+    pub fn take_waited(&self) -> Duration {
+        Duration::from_nanos(self.waited.swap(0, Relaxed))
+    }
+
+    async fn lend(&self, deadline: Instant) -> Result<Lease, Error> {
+        let lease = within(deadline, self.site.lend(&self.role, &self.share)).await?;
+        if !lease.waited.is_zero() {
+            let nanos = u64::try_from(lease.waited.as_nanos()).unwrap_or(u64::MAX);
+            self.waited.fetch_add(nanos, Relaxed);
+        }
+        Ok(lease)
     }
 
     /// Runs one statement and reads its whole answer.
@@ -68,7 +87,7 @@ impl Pool {
         if batch.is_empty() {
             return Ok(Vec::new());
         }
-        let mut lease = within(deadline, self.site.lend(&self.role, &self.share)).await?;
+        let mut lease = self.lend(deadline).await?;
         within(self.cut(deadline), async { batch::run_alone(&mut lease, &batch).await.map_err(Failure::into_error) })
             .await
     }
@@ -76,7 +95,7 @@ impl Pool {
     /// Starts a transaction on a connection of its own.
     pub async fn begin(&self, options: TxOptions, deadline: Instant) -> Result<Transaction, Error> {
         let sql = options.sql(self.mode);
-        let mut lease = within(deadline, self.site.lend(&self.role, &self.share)).await?;
+        let mut lease = self.lend(deadline).await?;
         let begun = within(self.cut(deadline), async { Ok(lease.begin(&sql).await) }).await?;
         match begun {
             Ok(()) => {}
@@ -106,7 +125,7 @@ impl Pool {
     }
 
     async fn run<E: Exchange>(&self, kind: Statement, deadline: Instant, exchange: E) -> Result<E::Answer, Error> {
-        let mut lease = within(deadline, self.site.lend(&self.role, &self.share)).await?;
+        let mut lease = self.lend(deadline).await?;
         let first = within(self.cut(deadline), async { Ok(exchange.on(&mut lease).await) }).await?;
         match first {
             Ok(answer) => return Ok(answer),

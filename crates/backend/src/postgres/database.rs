@@ -249,6 +249,7 @@ fn pool(site: &Arc<Site>, settings: &DatabaseSettings, endpoint: &Endpoint, mode
         statement_timeout: settings.statement_timeout,
         outbox: None,
         account: None,
+        waited: Arc::default(),
     }
 }
 

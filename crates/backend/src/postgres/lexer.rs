@@ -29,7 +29,7 @@ pub(crate) fn tokens(sql: &str) -> impl Iterator<Item = Token<'_>> {
     })
 }
 
-fn next(sql: &str) -> Option<(Token<'_>, &str)> {
+pub(super) fn next(sql: &str) -> Option<(Token<'_>, &str)> {
     let first = sql.chars().next()?;
     Some(match first {
         '\'' => (Token::Literal, quoted(&sql[1..], '\'', false)),
@@ -115,7 +115,7 @@ fn dollar_quoted(sql: &str) -> Option<&str> {
     is_tag.then(|| body.find(delimiter).map_or("", |at| &body[at + delimiter.len()..]))
 }
 
-fn skip_blank(mut sql: &str) -> &str {
+pub(super) fn skip_blank(mut sql: &str) -> &str {
     loop {
         sql = sql.trim_start_matches([' ', '\t', '\n', '\r', '\u{c}', '\u{b}']);
         if let Some(comment) = sql.strip_prefix("--") {

@@ -129,7 +129,13 @@ impl Site {
     /// [`Error::Overloaded`] when none came free, [`Error::Unavailable`] when a new one cannot
     /// be opened. Cancel safe.
     pub(super) async fn lend(self: &Arc<Self>, role: &Arc<Endpoint>, share: &Arc<Places>) -> Result<Lease, Error> {
-        let place = self.place(share).await?;
+        let (place, waited) = self.place(share).await?;
+        let mut lease = self.lent(role, place).await?;
+        lease.waited = waited;
+        Ok(lease)
+    }
+
+    async fn lent(self: &Arc<Self>, role: &Arc<Endpoint>, place: Seat) -> Result<Lease, Error> {
         while let Some(idle) = self.take_idle(role) {
             if let Some(mut connection) = self.proven(idle).await {
                 connection.is_for(self.schema());
@@ -208,8 +214,8 @@ impl Site {
         }
     }
 
-    /// A place of the role's share, and then one of the database's.
-    async fn place(&self, share: &Arc<Places>) -> Result<Seat, Error> {
+    /// A place of the role's share, and then one of the database's; how long it was waited for.
+    async fn place(&self, share: &Arc<Places>) -> Result<(Seat, Duration), Error> {
         let closed = || Error::Unavailable("the host is stopping".to_owned());
         let taking = async {
             let of_share = share.take().await?;
@@ -217,11 +223,12 @@ impl Site {
         };
         let mut taking = pin!(taking);
         if let Some(seat) = taking.as_mut().now_or_never() {
-            return seat.ok_or_else(closed);
+            return Ok((seat.ok_or_else(closed)?, Duration::ZERO));
         }
         self.stock.waits.count();
+        let began = Instant::now();
         match tokio::time::timeout(self.wait, taking).await {
-            Ok(seat) => seat.ok_or_else(closed),
+            Ok(seat) => Ok((seat.ok_or_else(closed)?, began.elapsed())),
             Err(_elapsed) => {
                 self.stock.timeouts.count();
                 Err(Error::Overloaded)
@@ -263,7 +270,8 @@ impl Site {
     }
 
     fn lease(self: &Arc<Self>, connection: Connection, role: &Arc<Endpoint>, place: Seat) -> Lease {
-        Lease { held: Some((connection, place)), role: role.clone(), site: self.clone() }
+        let held = Some((connection, place));
+        Lease { held, role: role.clone(), site: self.clone(), waited: Duration::ZERO }
     }
 
     fn keep(self: &Arc<Self>, connection: Connection, role: Arc<Endpoint>) {
@@ -300,6 +308,8 @@ pub(super) struct Lease {
     held: Option<(Connection, Seat)>,
     role: Arc<Endpoint>,
     site: Arc<Site>,
+    /// How long its place was waited for.
+    pub(super) waited: Duration,
 }
 
 impl Lease {

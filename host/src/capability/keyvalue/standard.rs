@@ -42,33 +42,49 @@ impl types::Host for StoreCtx<'_> {
 impl types::HostBucket for StoreCtx<'_> {
     async fn get(&mut self, this: Resource<OpenBucket>, key: String) -> Answer<Option<Vec<u8>>> {
         let open = self.table.get(&this)?.clone();
-        let found = open.bucket().get(&key, self.view.asking.deadline()).await;
-        Ok(found.map(|found| found.map(|found| found.value)).map_err(other))
+        let found = open
+            .traced(&self.view.asking, "get", open.bucket().get(&key, self.view.asking.deadline()))
+            .await
+            .map_err(other);
+        Ok(found.map(|found| found.map(|found| found.value)))
     }
 
     async fn set(&mut self, this: Resource<OpenBucket>, key: String, value: Vec<u8>) -> Answer<()> {
         let open = self.table.get(&this)?.clone();
         let Ok(writer) = self.writer(&open) else { return Ok(Err(types::Error::AccessDenied)) };
-        let set = writer.set(&key, &value, None, Condition::Always, self.view.asking.deadline()).await;
-        Ok(set.map(drop).map_err(other))
+        let deadline = self.view.asking.deadline();
+        let set = open
+            .traced(&self.view.asking, "set", writer.set(&key, &value, None, Condition::Always, deadline))
+            .await
+            .map_err(other);
+        Ok(set.map(drop))
     }
 
     async fn delete(&mut self, this: Resource<OpenBucket>, key: String) -> Answer<()> {
         let open = self.table.get(&this)?.clone();
         let Ok(writer) = self.writer(&open) else { return Ok(Err(types::Error::AccessDenied)) };
-        Ok(writer.delete(&[key], self.view.asking.deadline()).await.map(drop).map_err(other))
+        let deleting = [key];
+        Ok(open
+            .traced(&self.view.asking, "delete", writer.delete(&deleting, self.view.asking.deadline()))
+            .await
+            .map_err(other)
+            .map(drop))
     }
 
     async fn exists(&mut self, this: Resource<OpenBucket>, key: String) -> Answer<bool> {
         let open = self.table.get(&this)?.clone();
-        Ok(open.bucket().exists(&key, self.view.asking.deadline()).await.map_err(other))
+        Ok(open
+            .traced(&self.view.asking, "exists", open.bucket().exists(&key, self.view.asking.deadline()))
+            .await
+            .map_err(other))
     }
 
     async fn list_keys(&mut self, this: Resource<OpenBucket>, cursor: Option<u64>) -> Answer<types::KeyResponse> {
         let open = self.table.get(&this)?.clone();
-        let found = open.bucket().some_keys(cursor.unwrap_or(0), self.view.asking.deadline()).await;
+        let listing = open.bucket().some_keys(cursor.unwrap_or(0), self.view.asking.deadline());
+        let found = open.traced(&self.view.asking, "list_keys", listing).await.map_err(other);
         let response = |(keys, cursor)| types::KeyResponse { keys, cursor: (cursor != 0).then_some(cursor) };
-        Ok(found.map(response).map_err(other))
+        Ok(found.map(response))
     }
 
     async fn drop(&mut self, this: Resource<OpenBucket>) -> wasmtime::Result<()> {
@@ -85,7 +101,10 @@ impl atomics::Host for StoreCtx<'_> {
         let Ok(delta) = i64::try_from(delta) else {
             return Ok(Err(types::Error::Other("a delta is less than 2^63".into())));
         };
-        let sum = writer.increment(&key, delta, self.view.asking.deadline()).await.map_err(other);
+        let sum = open
+            .traced(&self.view.asking, "increment", writer.increment(&key, delta, self.view.asking.deadline()))
+            .await
+            .map_err(other);
         let unsigned = |sum: i64| u64::try_from(sum).map_err(|_| types::Error::Other("the sum is negative".into()));
         Ok(sum.and_then(unsigned))
     }
@@ -98,7 +117,10 @@ impl batch::Host for StoreCtx<'_> {
         keys: Vec<String>,
     ) -> Answer<Vec<Option<(String, Vec<u8>)>>> {
         let open = self.table.get(&this)?.clone();
-        let found = open.bucket().get_many(&keys, self.view.asking.deadline()).await.map_err(other);
+        let found = open
+            .traced(&self.view.asking, "get_many", open.bucket().get_many(&keys, self.view.asking.deadline()))
+            .await
+            .map_err(other);
         Ok(found.map(|found| {
             keys.into_iter().zip(found).map(|(key, found)| found.map(|found| (key, found.value))).collect()
         }))
@@ -107,12 +129,19 @@ impl batch::Host for StoreCtx<'_> {
     async fn set_many(&mut self, this: Resource<OpenBucket>, entries: Vec<(String, Vec<u8>)>) -> Answer<()> {
         let open = self.table.get(&this)?.clone();
         let Ok(writer) = self.writer(&open) else { return Ok(Err(types::Error::AccessDenied)) };
-        Ok(writer.set_many(&entries, self.view.asking.deadline()).await.map_err(other))
+        Ok(open
+            .traced(&self.view.asking, "set_many", writer.set_many(&entries, self.view.asking.deadline()))
+            .await
+            .map_err(other))
     }
 
     async fn delete_many(&mut self, this: Resource<OpenBucket>, keys: Vec<String>) -> Answer<()> {
         let open = self.table.get(&this)?.clone();
         let Ok(writer) = self.writer(&open) else { return Ok(Err(types::Error::AccessDenied)) };
-        Ok(writer.delete(&keys, self.view.asking.deadline()).await.map(drop).map_err(other))
+        Ok(open
+            .traced(&self.view.asking, "delete_many", writer.delete(&keys, self.view.asking.deadline()))
+            .await
+            .map_err(other)
+            .map(drop))
     }
 }

@@ -135,10 +135,10 @@ impl Streaming {
     }
 
     fn waiting(&mut self, cx: &mut Context<'_>) -> Polled {
-        let guest = lock(&self.guest);
-        let failure = match &*guest {
+        let mut guest = lock(&self.guest);
+        let failure = match &mut *guest {
             Guest::Running { run, .. } => match self.timer.poll_over(&self.limits, cx) {
-                Poll::Ready(over) => run.blamed(over.into()),
+                Poll::Ready(over) => run.failed(over.into()),
                 Poll::Pending => return Poll::Pending,
             },
             Guest::Late(over) => (*over).into(),

@@ -1,6 +1,7 @@
 //! A host of one's own for each test, and what to ask it.
 
 pub mod admin;
+mod collector;
 mod command;
 mod external;
 pub mod h2;
@@ -16,9 +17,10 @@ mod streams;
 mod until;
 pub mod upstream;
 
+pub use collector::{Collector, Span, tree};
 pub use command::{Command, Done};
 pub use external::Postgres;
-pub use host::{Failed, Host, archipel, children, components, foreign, is_running, place, probe, wait, write_manifest};
+pub use host::{Failed, Host, archipel, children, components, is_running, place, probe, wait, write_manifest};
 pub use http::{Answer, Connection, Held, exchange};
 pub use postgres::{Server, Session, postmaster};
 pub use redis::{Redis, redis_pid};

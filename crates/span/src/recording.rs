@@ -1,0 +1,104 @@
+//! The spans of one request, while it goes on.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
+    },
+    time::Instant,
+};
+
+use crate::{Recorder, Source, Span};
+
+/// Spans of one request on one host; more are counted and left out.
+pub const SPANS_MAX: usize = 256;
+/// Room for what most requests have.
+const SPANS_USUAL: usize = 4;
+
+/// What a request has done so far. Clones are the same recording; it is over when the last is dropped.
+#[derive(Debug, Clone)]
+pub struct Recording(Arc<Open>);
+
+#[derive(Debug)]
+struct Open {
+    recorder: Arc<Recorder>,
+    trace_id: u128,
+    sampled: bool,
+    tracestate: Option<Box<str>>,
+    spans: Mutex<Vec<Span>>,
+    left_out: AtomicU32,
+    keep: AtomicBool,
+}
+
+/// The spans of one request, when it is over.
+#[derive(Debug, Clone)]
+pub struct Trace {
+    pub trace_id: u128,
+    /// It was to be kept from the start; else for what happened in it.
+    pub sampled: bool,
+    pub tracestate: Option<Box<str>>,
+    /// In the order in which they ended.
+    pub spans: Vec<Span>,
+    /// How many were left out, for there were more than [`SPANS_MAX`].
+    pub left_out: u32,
+}
+
+impl Recording {
+    pub(crate) fn new(recorder: Arc<Recorder>, trace_id: u128, sampled: bool, tracestate: Option<Box<str>>) -> Self {
+        Self(Arc::new(Open {
+            recorder,
+            trace_id,
+            sampled,
+            tracestate,
+            spans: Mutex::new(Vec::with_capacity(SPANS_USUAL)),
+            left_out: AtomicU32::new(0),
+            keep: AtomicBool::new(sampled),
+        }))
+    }
+
+    /// One that failed or took long keeps the whole trace.
+    pub fn add(&self, span: Span) {
+        let open = &*self.0;
+        if span.kind.is_entry() && (span.error.is_some() || open.recorder.is_slow(span.began, span.ended)) {
+            open.keep.store(true, Relaxed);
+        }
+        let mut spans = open.spans.lock().unwrap_or_else(PoisonError::into_inner);
+        if spans.len() < SPANS_MAX && open.recorder.hold() {
+            spans.push(span);
+        } else {
+            open.left_out.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// Whose spans those are that are no component's.
+    pub fn own(&self) -> &Arc<Source> {
+        self.0.recorder.own()
+    }
+
+    /// Whether the trace will be kept, as far as is known: else nobody needs more of it.
+    pub fn is_kept(&self) -> bool {
+        self.0.keep.load(Relaxed)
+    }
+
+    /// Whether it would be with one more span like this.
+    pub fn would_keep(&self, failed: bool, began: Instant, ended: Instant) -> bool {
+        failed || self.is_kept() || self.0.recorder.is_slow(began, ended)
+    }
+
+    pub fn is_sampled(&self) -> bool {
+        self.0.sampled
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        let spans = std::mem::take(self.spans.get_mut().unwrap_or_else(PoisonError::into_inner));
+        let left_out = *self.left_out.get_mut();
+        self.recorder.release(spans.len(), left_out);
+        if spans.is_empty() || !*self.keep.get_mut() {
+            return;
+        }
+        let tracestate = self.tracestate.take();
+        self.recorder.keep(Trace { trace_id: self.trace_id, sampled: self.sampled, tracestate, spans, left_out });
+    }
+}

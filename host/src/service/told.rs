@@ -1,0 +1,82 @@
+//! A guest's work as a span: a request it answers, an event it handles.
+//!
+//! Decides what is said of it: whether its instance was fresh, how long it waited for a place, what it used,
+//! how it failed. Never what it was asked or what it answered.
+
+use std::{sync::Arc, time::Instant};
+
+use gateway::{context::RequestContext, counts::Label};
+use http::{Method, StatusCode};
+use span::{Active, Kind, Link, Source, Span, Value};
+
+use super::failure::Failure;
+use crate::{capability::messaging::Delivery, instance::Instance};
+
+/// Begins with the wait for a place.
+pub(super) fn request(cx: &RequestContext, source: &Arc<Source>, method: &Method) -> Active {
+    let Some(spans) = &cx.spans else { return Active::default() };
+    let name = match &cx.route {
+        Some(route) => format!("{method} {route}"),
+        None => method.to_string(),
+    };
+    let mut span = of(cx, Span::new(source.clone(), Kind::Server, name));
+    span.set("http.request.method", method.to_string());
+    if let Some(route) = &cx.route {
+        span.set("http.route", route.clone());
+    }
+    Active::of(spans, span)
+}
+
+/// The handling of an event: within its sending, however long that is ago, and linked to it.
+pub(super) fn event(cx: &RequestContext, source: &Arc<Source>, delivery: &Delivery) -> Active {
+    let Some(spans) = &cx.spans else { return Active::default() };
+    let topic = &delivery.message.topic;
+    let mut span = of(cx, Span::new(source.clone(), Kind::Consumer, format!("process {topic}")));
+    span.remote_parent = true;
+    if let Some(span_id) = span.parent {
+        span.link(Link { trace_id: cx.trace.trace_id, span_id });
+    }
+    span.set("messaging.system", "redis");
+    span.set("messaging.operation.type", "process");
+    span.set("messaging.operation.name", "process");
+    span.set("messaging.destination.name", topic.clone());
+    span.set("messaging.consumer.group.name", source.name.clone());
+    span.set("messaging.message.id", delivery.id.clone());
+    span.set("archipel.attempt", delivery.attempt);
+    let waited = jiff::Timestamp::now().as_millisecond().saturating_sub_unsigned(delivery.published_at);
+    span.set("archipel.queue_ms", waited.max(0));
+    Active::of(spans, span)
+}
+
+fn of(cx: &RequestContext, span: Span) -> Span {
+    Span { id: cx.trace.span_id, parent: cx.trace.parent_id, ..span }
+}
+
+/// It has a place, on a build that was chosen just now.
+pub(super) fn admitted(span: &mut Active, source: &Arc<Source>, now: Instant) {
+    let Some(span) = span.span() else { return };
+    span.source = source.clone();
+    span.set("archipel.queue_us", now.saturating_duration_since(span.began).as_micros());
+}
+
+pub(super) fn head(span: &mut Active, status: StatusCode) {
+    let Some(span) = span.span() else { return };
+    span.set("http.response.status_code", status.as_u16());
+    if status.is_server_error() {
+        span.fail(status.as_str().to_owned());
+    }
+}
+
+/// It has returned, well or not.
+pub(super) fn returned(span: &mut Active, instance: &Instance) {
+    let Some(span) = span.span() else { return };
+    span.set("archipel.cpu_us", instance.budget.spent().as_micros());
+    span.set("archipel.memory_bytes", instance.memory_bytes());
+}
+
+pub(super) fn failed(span: &mut Active, failure: &Failure) {
+    if let Some(span) = span.span() {
+        span.set("archipel.reason", failure.to_string());
+        span.fail(Value::Static(failure.trouble().word()));
+    }
+}
