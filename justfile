@@ -32,7 +32,7 @@ demo *ARGS: setup build
 [no-exit-message]
 tour: (demo '--once')
 
-# Build the test guests of other languages (Python, JavaScript) with their stock tools
+# Build the guests of other languages: Python and JavaScript with stock tools, TypeScript with our sdk
 foreign:
     scripts/setup.sh foreign
     scripts/foreign.sh
@@ -42,6 +42,7 @@ test: setup build foreign
     scripts/setup.sh pooler
     scripts/setup.sh prometheus
     cargo test -p host # apart from the rest: the same features as the demo's build, so nothing is built twice
+    ARCHIPEL_USERS=typescript cargo test -p host --test e2e -- users:: accounts::
     cargo test --workspace --exclude host
     cd components && cargo test --workspace --target-dir target
     scripts/openapi.sh '{{ host_target }}/debug/archipel'

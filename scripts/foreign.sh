@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Builds the test guests that are made with the stock tools of other languages: python.wasm with
-# componentize-py and javascript.wasm with componentize-js.
+# Builds the guests of other languages: python.wasm with componentize-py, javascript.wasm with
+# componentize-js, and with our own sdk for TypeScript the test guest typescript.wasm and the users
+# service, users_ts.wasm.
 #
 # foreign.sh [FOLDER]
 # The components go to FOLDER, target/foreign when it is not named. The tools go to
 # target/foreign/venv and target/foreign/node and nowhere else, by pip and npm, in the versions that
-# components/foreign pins. What has not changed since is left as it is.
+# components/foreign/python and sdk/typescript pin. What has not changed since is left as it is.
 set -euo pipefail
 
 cd "$(dirname "$0")/.."
@@ -13,6 +14,7 @@ place=$PWD/target/foreign
 out=${1:-$place}
 python=components/foreign/python
 javascript=components/foreign/javascript
+sdk=sdk/typescript
 
 say() { printf 'foreign: %s\n' "$*" >&2; }
 
@@ -61,14 +63,19 @@ node_tools() {
     local now major
     major=$(node -p 'process.versions.node.split(".")[0]')
     ((major >= 20)) || fail "Node.js $(node --version) is too old for componentize-js; install Node.js 20 or newer"
-    now=$(digest "$major" "$javascript/package.json" "$javascript/package-lock.json")
-    fresh "$place/node/stamp" "$now" "$place/node/node_modules/.bin/componentize-js" && return
-    say "installing what $javascript/package-lock.json names by npm under target/foreign/node"
-    rm -rf "$place/node"
-    mkdir -p "$place/node"
-    cp "$javascript/package.json" "$javascript/package-lock.json" "$place/node"
-    npm ci --prefix "$place/node" --ignore-scripts --no-audit --no-fund --loglevel=error >&2
-    printf '%s\n' "$now" >"$place/node/stamp"
+    now=$(digest "$major" "$sdk/package.json" "$sdk/package-lock.json")
+    if ! fresh "$place/node/stamp" "$now" "$place/node/node_modules/.bin/componentize-js"; then
+        say "installing what $sdk/package-lock.json names by npm under target/foreign/node"
+        rm -rf "$place/node"
+        mkdir -p "$place/node"
+        cp "$sdk/package.json" "$sdk/package-lock.json" "$place/node"
+        npm ci --prefix "$place/node" --ignore-scripts --no-audit --no-fund --loglevel=error >&2
+        ln -s .. "$place/node/node_modules/archipel"
+        printf '%s\n' "$now" >"$place/node/stamp"
+    fi
+    # The sdk itself, where its dependencies are.
+    rm -rf "$place/node/bin" "$place/node/src" "$place/node/wit"
+    cp -r "$sdk/bin" "$sdk/src" wit "$place/node"
 }
 
 build_python() {
@@ -89,7 +96,7 @@ build_python() {
 build_javascript() {
     node_tools
     local now wit=$out/build/javascript package
-    now=$(digest "$(<"$place/node/stamp")" "$javascript" wit scripts/foreign.sh)
+    now=$(digest "$(<"$place/node/stamp")" "$javascript" wit)
     fresh "$out/javascript.stamp" "$now" "$out/javascript.wasm" && return
     # The engine takes one version only. What our packages say is the same in both, but for one
     # function of `wasi:cli/exit`, which the engine does not know.
@@ -104,7 +111,21 @@ build_javascript() {
     finish "$wit/javascript.wasm" "$out/javascript.wasm" "$now"
 }
 
+# A project of the sdk's, in a place of its own; its types are checked, too.
+build_typescript() { # NAME, FOLDER
+    local folder=$out/build/$1 tools=$place/node/node_modules/.bin
+    rm -rf "$folder"/src
+    mkdir -p "$folder"
+    cp -rL "$2"/. "$folder"
+    ln -sfn "$place/node/node_modules" "$folder/node_modules"
+    cp "$sdk/tsconfig.json" "$folder"
+    (cd "$folder" && "$tools/tsc" -p . && timed "building $1" "$tools/../archipel/bin/build.mjs" --out "$folder/$1.wasm")
+    cmp -s "$folder/$1.wasm" "$out/$1.wasm" || cp "$folder/$1.wasm" "$out/$1.wasm"
+}
+
 mkdir -p "$out"
 out=$(cd "$out" && pwd)
 build_python
 build_javascript
+build_typescript typescript components/foreign/typescript
+build_typescript users_ts components/users-ts

@@ -36,12 +36,13 @@ where
     }
 }
 
-/// Which component answered; the implementor puts it into the response's extensions and the
+/// Which service answered; the implementor puts it into the response's extensions and the
 /// gateway turns it into `X-Service` and `X-Service-Version`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AnsweredBy {
     pub service: Arc<str>,
-    pub version: http::HeaderValue,
+    /// None of a service whose builds are not ours.
+    pub version: Option<http::HeaderValue>,
 }
 
 /// When the answer's head must be there, where that is sooner than the deadline: a caller puts it

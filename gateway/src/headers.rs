@@ -97,6 +97,13 @@ pub fn outbound(headers: &mut HeaderMap, trace: &TraceContext) {
     traced(headers, trace);
 }
 
+/// Makes a head that was cleaned already, by [`forward`] or [`call`], into what a service elsewhere
+/// receives: it is asked by its own name, and is not waited for before the body is sent.
+pub fn elsewhere(headers: &mut HeaderMap, host: HeaderValue) {
+    headers.insert(HOST, host);
+    headers.remove(header::EXPECT);
+}
+
 fn traced(headers: &mut HeaderMap, trace: &TraceContext) {
     headers.insert(TRACEPARENT, trace.traceparent());
     match &trace.tracestate {
@@ -138,7 +145,7 @@ pub(crate) fn mark(headers: &mut HeaderMap, cx: &RequestContext, answered_by: Op
     };
     if let Ok(service) = HeaderValue::from_str(&service) {
         headers.insert(X_SERVICE, service);
-        headers.insert(X_SERVICE_VERSION, version);
+        version.map(|version| headers.insert(X_SERVICE_VERSION, version));
     }
 }
 

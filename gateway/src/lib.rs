@@ -27,7 +27,7 @@ pub mod path;
 pub mod places;
 mod preflights;
 mod quiet;
-mod retry;
+pub mod retry;
 pub mod route;
 pub mod router;
 pub mod tls;

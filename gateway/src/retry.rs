@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderName, Method, header::RETRY_AFTER};
 use tokio::time::Instant;
 
 /// Tries of one request, the first included.
-pub(crate) const TRIES_MAX: u32 = 3;
+pub const TRIES_MAX: u32 = 3;
 /// How long one try may take as far as the head of its answer.
 pub const TRY_TIMEOUT: Duration = Duration::from_secs(2);
 /// The wait before the second try; it doubles for the third.
@@ -30,14 +30,14 @@ const EACH_REQUEST: f64 = 0.2;
 const SAVED_MAX: f64 = 20.0;
 
 /// Whether doing it twice is doing it once: RFC 9110 9.2.2, or a key that the receiver keeps.
-pub(crate) fn is_idempotent(method: &Method, headers: &HeaderMap) -> bool {
+pub fn is_idempotent(method: &Method, headers: &HeaderMap) -> bool {
     matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE)
         || headers.contains_key(IDEMPOTENCY_KEY)
 }
 
 /// The wait before the next try after `tried` of them, jittered, or longer if the last answer
 /// asked for it.
-pub(crate) fn backoff(tried: u32, answer: Option<&HeaderMap>) -> Duration {
+pub fn backoff(tried: u32, answer: Option<&HeaderMap>) -> Duration {
     let step = BACKOFF * 2_u32.saturating_pow(tried.saturating_sub(1).min(8));
     let jittered = step.mul_f64(0.5 + fastrand::f64());
     let asked = answer.and_then(|headers| headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok());
@@ -46,7 +46,7 @@ pub(crate) fn backoff(tried: u32, answer: Option<&HeaderMap>) -> Duration {
 
 /// The retries that one destination may get, so that they never multiply an overload.
 #[derive(Debug)]
-pub(crate) struct Budget(Mutex<Allowance>);
+pub struct Budget(Mutex<Allowance>);
 
 #[derive(Debug)]
 struct Allowance {
@@ -55,17 +55,18 @@ struct Allowance {
 }
 
 impl Budget {
-    pub(crate) fn new() -> Self {
+    #[expect(clippy::new_without_default, reason = "a budget is made where a destination is, never by the way")]
+    pub fn new() -> Self {
         Self(Mutex::new(Allowance { left: EACH_SECOND, at: Instant::now() }))
     }
 
     /// A request is sent for the first time.
-    pub(crate) fn sent(&self) {
+    pub fn sent(&self) {
         self.with(|allowance| allowance.left = (allowance.left + EACH_REQUEST).min(SAVED_MAX));
     }
 
     /// Whether one more retry may be sent; if so it counts.
-    pub(crate) fn take(&self) -> bool {
+    pub fn take(&self) -> bool {
         self.with(|allowance| {
             let may = allowance.left >= 1.0;
             allowance.left -= if may { 1.0 } else { 0.0 };

@@ -11,6 +11,7 @@ use crate::service::Service;
 use manifest::ServiceSettings;
 
 mod accept;
+mod elsewhere;
 mod error;
 mod lane;
 mod loader;
@@ -18,13 +19,14 @@ mod next;
 mod smoke;
 
 pub use accept::{Gone, accepted, lacks, widened};
+pub use elsewhere::{Elsewhere, Remotes, elsewhere, fates};
 pub use error::DeployError;
 pub use lane::{Lane, Pending, Turn};
 pub use loader::{Bounds, Loader, Origin, entry, now, permitted};
 pub use next::{Fate, Plan, Watch};
 pub use smoke::smoke;
 
-/// All services of a manifest by name.
+/// All components of a manifest by the names of their services.
 pub type Services = BTreeMap<Arc<str>, Arc<Deployed>>;
 
 /// A service and how it came to run; with other settings it is another one.

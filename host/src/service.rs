@@ -5,15 +5,11 @@
 //! of the guest is called. What a guest may see is `instance`'s business, what a failure looks
 //! like to a client is the gateway's.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Instant};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use gateway::{
     body::Body,
-    call::TRY_TIMEOUT,
     context::RequestContext,
     counts::Label,
     dispatch::{AnswerBy, AnsweredBy, Dispatch, DispatchError, Dispatched},
@@ -27,14 +23,17 @@ use crate::{
 };
 
 mod answer;
+mod asked;
 mod breaker;
 mod delivery;
 mod failure;
+mod fair;
 mod gate;
 mod guarded;
 mod instantiate;
 mod leave;
 mod ramp;
+mod remote;
 mod run;
 mod share;
 mod told;
@@ -48,11 +47,14 @@ pub use delivery::Handled;
 pub use failure::Failure;
 pub use leave::DrainLimit;
 pub use ramp::{Arm, ArmCounts, Ramp};
+pub use remote::Remote;
 pub use traffic::Traffic;
 pub use version::Version;
 
 use answer::Work;
+use asked::Asked;
 use breaker::Admitted;
+use fair::fair_time;
 use gate::{Arrival, Gate, Permit};
 use leave::Deadline;
 use ramp::Chosen;
@@ -218,7 +220,7 @@ impl Service {
         let work = Work { run, version: version.clone(), permit, admitted, head_only };
         let answered = answer::head(work).await;
         let mut response = answered.map_err(|failure| failure.into_dispatch_error(self.name.clone()))?;
-        let mark = AnsweredBy { service: self.name.clone(), version: version.label.clone() };
+        let mark = AnsweredBy { service: self.name.clone(), version: Some(version.label.clone()) };
         response.extensions_mut().insert(mark);
         Ok(response)
     }
@@ -239,10 +241,8 @@ impl Service {
 impl Dispatch for Service {
     fn dispatch(&self, cx: Arc<RequestContext>, request: Request<Body>) -> Dispatched<'_> {
         Box::pin(async move {
-            let mut asked = Asked { service: self, began: Instant::now(), failed: None };
-            let answer = self.answer(cx, request).await;
-            asked.failed = Some(answer.as_ref().map_or(true, |response| response.status().is_server_error()));
-            answer
+            let asked = Asked::new(&self.counts, &self.traffic);
+            asked.answered(self.answer(cx, request).await)
         })
     }
 }
@@ -254,27 +254,4 @@ struct Place {
     admitted: Admitted,
     deadline: Deadline,
     span: Active,
-}
-
-/// One request while it is answered; counted when that is over, also for who did not wait for it.
-struct Asked<'a> {
-    service: &'a Service,
-    began: Instant,
-    /// None while there is no answer.
-    failed: Option<bool>,
-}
-
-impl Drop for Asked<'_> {
-    fn drop(&mut self) {
-        if self.failed.is_none() {
-            self.service.counts.troubles.count(Trouble::Client);
-        }
-        self.service.traffic.record(self.began.elapsed(), self.failed.unwrap_or(true));
-    }
-}
-
-/// What a guest must have had before being late counts against its service: the time of a try or
-/// its own limit, less what the way here takes (a chain of calls keeps a little at each step).
-fn fair_time(limit: Duration) -> Duration {
-    TRY_TIMEOUT.min(limit) * 3 / 4
 }

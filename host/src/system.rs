@@ -82,7 +82,7 @@ impl System {
         self.current.load_full()
     }
 
-    /// All services as they are now.
+    /// All services that are components, as they are now.
     pub fn services(&self) -> Arc<Services> {
         self.current.load().services.clone()
     }
@@ -110,6 +110,7 @@ impl System {
     /// call any more.
     pub fn tend(&self) {
         self.services().values().for_each(|deployed| deployed.service.drop_idle());
+        self.current().remotes.values().for_each(|elsewhere| elsewhere.remote.upstream.tend());
         self.leaving.part(&self.current());
     }
 

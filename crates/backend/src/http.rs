@@ -116,6 +116,16 @@ impl Outbound {
         Self { resolver, tls: Arc::new(tls::config(roots)) }
     }
 
+    /// How names are resolved.
+    pub(crate) fn resolver(&self) -> &Resolver {
+        &self.resolver
+    }
+
+    /// Whose certificates are believed.
+    pub(crate) fn tls(&self) -> Arc<ClientConfig> {
+        self.tls.clone()
+    }
+
     /// One service's look-ups of names.
     pub fn lookups(&self) -> Lookups {
         Lookups(self.resolver.apart())

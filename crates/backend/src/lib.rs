@@ -20,6 +20,7 @@ pub mod postgres;
 pub mod redis;
 pub mod secrets;
 pub mod unjudged;
+pub mod upstream;
 
 use std::sync::Arc;
 

@@ -108,7 +108,9 @@ fn everything(manifest: &Manifest) -> Permissions {
         keyvalue: keyvalue::KeyValue(manifest.keyvalue.keys().map(|name| (name.clone(), store.clone())).collect()),
         publish: grant::Publish(topics.into_iter().collect()),
         call: grant::call::Call(
-            manifest.services.keys().map(|name| (name.clone(), grant::call::CallScope::Whole)).collect(),
+            (manifest.services.keys().chain(manifest.upstreams.keys()))
+                .map(|name| (name.clone(), grant::call::CallScope::Whole))
+                .collect(),
         ),
         net: net::Net { allow: net::NetAllow::Everything, deny: [].into() },
         sockets: permission::sockets::Sockets(true),

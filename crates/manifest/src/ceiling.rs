@@ -114,6 +114,25 @@ impl Loaded {
             }
         }
         self.warnings.extend(warnings);
+        problems.extend(self.beyond(ceiling));
+        problems
+    }
+
+    /// Addresses of services elsewhere that the operator does not let anybody dial.
+    fn beyond(&self, ceiling: &Arc<Ceiling>) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        for settings in self.manifest.upstreams.values() {
+            let grants = Grants::new(settings.name.clone(), self.manifest.file.clone(), settings.dials());
+            let cut = grants.under(ceiling.clone()).cut();
+            if !cut.is_empty() {
+                let message = format!(
+                    "the operator's ceiling {} does not allow to dial {}; add it to `net` there",
+                    ceiling.file().display(),
+                    cut.join(", ")
+                );
+                problems.push(self.problem(&child(&format!("services.{}", settings.name), "url"), message));
+            }
+        }
         problems
     }
 

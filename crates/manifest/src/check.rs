@@ -25,6 +25,7 @@ mod service;
 mod swap;
 mod telemetry;
 mod tls;
+mod upstream;
 
 pub use self::auth::{key_document, ttl};
 pub(super) use self::{
@@ -43,4 +44,5 @@ pub(super) use self::{
     secrets::secrets,
     service::{Surroundings, service, set},
     telemetry::telemetry,
+    upstream::upstream,
 };

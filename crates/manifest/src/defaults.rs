@@ -51,6 +51,14 @@ pub(crate) const ROLLBACK_LATENCY: Share = Share::percent(50);
 pub(crate) const ROLLBACK_WINDOW: Time = Time::seconds(30);
 pub(crate) const LEEWAY: Time = Time::seconds(30);
 
+/// To each address, as many as requests may be in a service.
+pub(crate) const POOL_CONNECTIONS_MAX: u64 = 256;
+/// Less than what servers keep a connection by themselves: Node.js five seconds.
+pub(crate) const POOL_IDLE: Time = Time::seconds(4);
+pub(crate) const HEALTH_INTERVAL: Time = Time::seconds(5);
+pub(crate) const HEALTH_INTERVALS: RangeInclusive<Time> = Time::milliseconds(100)..=Time::minutes(60);
+pub(crate) const URLS_MAX: usize = 100;
+
 pub(crate) const VERSION: &str = "0.0.0";
 pub(crate) const WASI: &str = "0.2";
 pub(crate) const MEMORY: Size = Size::mib(64);

@@ -31,9 +31,10 @@ pub use self::confines::Confines;
 pub use self::load::Loaded;
 pub use self::settings::{
     Access, AdminSettings, AdminToken, AuthSettings, BACKOFF_MAX, Collector, ConsumerSettings, DatabasePlace,
-    DatabaseSettings, Environment, EventSettings, GatewaySettings, HostSettings, KeySettings, KeyValueSettings, Limits,
-    May, OtlpProtocol, PartSettings, RampSettings, RedisPlace, RedisSettings, Reuse, RouteSettings, Secret,
-    SecretHeader, SecretSettings, SecretSource, ServiceSettings, Smoke, Target, TelemetrySettings, TlsMode,
+    DatabaseSettings, Environment, EventSettings, GatewaySettings, HealthCheck, HostSettings, KeySettings,
+    KeyValueSettings, Limits, May, OtlpProtocol, PartSettings, PoolSettings, RampSettings, RedisPlace, RedisSettings,
+    Reuse, RouteSettings, Secret, SecretHeader, SecretSettings, SecretSource, ServiceSettings, Smoke, Target,
+    TelemetrySettings, TlsMode, UpstreamLimits, UpstreamSettings,
 };
 /// A whole checked manifest.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,7 +55,10 @@ pub struct Manifest {
     /// Where traces go.
     pub telemetry: TelemetrySettings,
     pub secrets: BTreeMap<Arc<str>, SecretSettings>,
+    /// Those that are components.
     pub services: BTreeMap<Arc<str>, ServiceSettings>,
+    /// Those that run elsewhere; no name is in both.
+    pub upstreams: BTreeMap<Arc<str>, UpstreamSettings>,
     pub routes: Vec<RouteSettings>,
     /// Its file and those it includes, absolute.
     pub files: BTreeSet<PathBuf>,

@@ -173,10 +173,20 @@ fn check(files: Files, path: &Path, env: &Environment, confines: Option<&Confine
         .collect();
     let around = Surroundings { host: &host, there: &there, sets: &sets, secrets: &secrets };
     let service_keys: Vec<Key<'_>> = parts.services.values().map(|(key, _)| key.clone()).collect();
-    let services: BTreeMap<Arc<str>, ServiceSettings> = (parts.services.into_iter())
-        .map(|(name, (key, raw))| (name, check::service(&mut check, &key, raw, &around)))
-        .collect();
-    let by_key: Vec<_> = service_keys.iter().cloned().zip(services.values()).collect();
+    let (mut services, mut upstreams) = (BTreeMap::new(), BTreeMap::new());
+    let mut component_keys = Vec::new();
+    for (name, (key, mut raw)) in parts.services {
+        match raw.url.take() {
+            Some(url) => _ = upstreams.insert(name, check::upstream(&mut check, &key, url, raw)),
+            // It has been reported.
+            None if key.child("url").is_written() => {}
+            None => {
+                services.insert(name, check::service(&mut check, &key, raw, &around));
+                component_keys.push(key);
+            }
+        }
+    }
+    let by_key: Vec<_> = component_keys.into_iter().zip(services.values()).collect();
     check::apart(&mut check, &by_key);
     let routes: Vec<(Key<'_>, RouteSettings)> = (parts.routes.into_iter())
         .filter_map(|(key, raw)| {
@@ -211,6 +221,7 @@ fn check(files: Files, path: &Path, env: &Environment, confines: Option<&Confine
         telemetry,
         secrets,
         services,
+        upstreams,
         routes,
         files: included.into_iter().chain([file.clone()]).collect(),
         named,

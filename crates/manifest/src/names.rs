@@ -127,7 +127,7 @@ impl Manifest {
             postgres: self.databases.keys().cloned().collect(),
             keyvalue: self.keyvalue.keys().cloned().collect(),
             auth: self.issuers.keys().cloned().collect(),
-            services: self.services.keys().cloned().collect(),
+            services: self.services.keys().chain(self.upstreams.keys()).cloned().collect(),
             secrets: self.secrets.keys().cloned().collect(),
         };
         let (databases, issuers) = (&self.databases, &self.issuers);

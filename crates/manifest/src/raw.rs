@@ -15,6 +15,7 @@ mod secrets;
 mod service;
 mod telemetry;
 mod text;
+mod upstream;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -27,9 +28,10 @@ pub(crate) use self::gather::{RawPart, RawPartFrom};
 pub(crate) use self::keyvalue::RawKeyValue;
 pub(crate) use self::redis::RawRedis;
 pub(crate) use self::secrets::{RawNamedSecret, RawSecretHeader};
-pub(crate) use self::service::{RawLimits, RawReuse, RawService, RawSwap};
+pub(crate) use self::service::{RawHealth, RawLimits, RawReuse, RawService, RawSwap};
 pub(crate) use self::telemetry::{RawCollector, RawProtocol, RawTelemetry};
 pub(crate) use self::text::{Named, RawText, RawTextFrom};
+pub(crate) use self::upstream::{RawPool, RawUrl};
 use super::defaults;
 use document::quantity::{Size, Time};
 use grant::RawPermissions;
@@ -82,7 +84,7 @@ pub(crate) struct RawManifest {
     /// Permissions by name that services take over with `use`.
     #[serde(default, rename = "permission-sets")]
     pub(crate) permission_sets: Named<RawPermissions>,
-    /// Services by name: a component, its permissions and its limits.
+    /// Services by name: a component, its permissions and its limits; or the `url` of one that runs elsewhere.
     #[serde(default)]
     pub(crate) services: Named<RawService>,
     /// Which requests go to which service. Their order never matters.

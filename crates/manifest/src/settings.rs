@@ -17,9 +17,11 @@ use grant::Grants;
 
 mod public;
 mod telemetry;
+mod upstream;
 
 pub use public::GatewaySettings;
 pub use telemetry::{Collector, OtlpProtocol, TelemetrySettings};
+pub use upstream::{HealthCheck, PoolSettings, UpstreamLimits, UpstreamSettings};
 
 /// The host's environment, read once by whoever starts us. Variables that are not Unicode are
 /// left out: no service could see them.

@@ -14,6 +14,7 @@ mod reach;
 mod schema;
 mod service;
 mod sets;
+mod upstream;
 
 use std::{fs, num::NonZeroU32, path::Path, time::Duration};
 

@@ -28,7 +28,7 @@ impl Body {
     }
 
     /// The same bytes once more, if all of them are here.
-    pub(crate) fn copy(&self) -> Option<Self> {
+    pub fn copy(&self) -> Option<Self> {
         match &self.inner {
             Inner::Empty => Some(super::empty()),
             Inner::Full(bytes) => Some(full(bytes.clone())),

@@ -92,16 +92,18 @@ impl Api {
     }
 
     fn about(&self, cx: &RequestContext, name: &str) -> Response<Body> {
-        match self.system.services().get(name) {
-            Some(deployed) => answer::ok(cx, &status::service(&self.system, deployed)),
-            None => no_service(cx, name),
+        let now = self.system.current();
+        match (now.services.get(name), now.remotes.get(name)) {
+            (Some(deployed), _) => answer::ok(cx, &status::service(&self.system, deployed)),
+            (None, Some(elsewhere)) => answer::ok(cx, &status::elsewhere(elsewhere)),
+            (None, None) => answer::not_swapped(cx, &self.system.no_component(name)),
         }
     }
 
     fn versions(&self, cx: &RequestContext, name: &str) -> Response<Body> {
         match self.system.services().contains_key(name) {
             true => answer::ok(cx, &status::versions(&self.system.loader().histories.of(name))),
-            false => no_service(cx, name),
+            false => answer::not_swapped(cx, &self.system.no_component(name)),
         }
     }
 
@@ -142,7 +144,7 @@ impl Api {
         request: Request<Body>,
     ) -> Result<Response<Body>, DispatchError> {
         if !self.system.services().contains_key(&name) {
-            return Ok(no_service(cx, &name));
+            return Ok(answer::not_swapped(cx, &self.system.no_component(&name)));
         }
         let is_wasm = |value: &http::HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"application/wasm");
         if !request.headers().get(CONTENT_TYPE).is_some_and(is_wasm) {
@@ -181,10 +183,6 @@ fn options(query: &str) -> Result<SwapOptions, String> {
         }
     }
     Ok(options)
-}
-
-fn no_service(cx: &RequestContext, name: &str) -> Response<Body> {
-    answer::not_swapped(cx, &SwapError::NoService { service: name.to_owned() })
 }
 
 fn outcome(cx: &RequestContext, outcome: Result<Result<Swapped, SwapError>, tokio::task::JoinError>) -> Response<Body> {

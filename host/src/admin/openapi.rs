@@ -74,7 +74,7 @@ const OPERATIONS: &[Operation] = &[
     open(get("/metrics", "Everything that is counted", Answer::Text(METRICS), &[])),
     get("/openapi.json", "This document", Answer::Plain("Document"), &[]),
     get("/v1/status", "What runs", Answer::Data("Status"), &[]),
-    get("/v1/services/{name}", "One service", Answer::Data("Service"), &[404]),
+    get("/v1/services/{name}", "One service", Answer::Data("EitherService"), &[404]),
     get("/v1/services/{name}/versions", "What a service has run, newest first", Answer::Data("Versions"), &[404]),
     Operation {
         body: Some("application/wasm"),

@@ -6,10 +6,11 @@ use serde_json::{Value, json};
 
 use crate::{
     component::{Accepted, History},
-    deploy::{self, Deployed},
+    deploy::{self, Deployed, Elsewhere},
     service::{ArmCounts, Ramp},
     system::{Certificate, System},
 };
+use backend::upstream::AddressReport;
 use grant::{Ceiling, Grants};
 use manifest::ServiceSettings;
 
@@ -24,6 +25,7 @@ pub(super) fn host(system: &System, uptime: Duration) -> Value {
         "ceiling": now.services.values().find_map(|deployed| deployed.settings.grants.ceiling().map(Ceiling::file)),
         "certificates": system.certificates().iter().map(certificate).collect::<Vec<_>>(),
         "services": now.services.values().map(|deployed| service(system, deployed)).collect::<Vec<_>>(),
+        "elsewhere": now.remotes.values().map(|of| elsewhere(of)).collect::<Vec<_>>(),
     })
 }
 
@@ -38,7 +40,6 @@ pub(super) fn service(system: &System, deployed: &Deployed) -> Value {
     let accepted: Vec<Value> =
         history.accepted.iter().map(|accepted| self::accepted(accepted, &deployed.settings)).collect();
     let counts = deployed.service.traffic().counts();
-    let micros = |latency: Option<Duration>| latency.map(|latency| latency.as_micros() as f64 / 1000.0);
     let source = if history.live() == history.file { "manifest" } else { "swap" };
     json!({
         "name": &*deployed.settings.name,
@@ -63,6 +64,34 @@ pub(super) fn service(system: &System, deployed: &Deployed) -> Value {
         "ramp": deployed.service.ramp().map(|ramp| self::ramp(&ramp)),
         "rollback": history.previous().map(|digest| format!("{}+{}", deployed.settings.version, digest.short())),
     })
+}
+
+/// A service that is no component.
+pub(super) fn elsewhere(of: &Elsewhere) -> Value {
+    let (remote, counts) = (&of.remote, of.remote.traffic().counts());
+    let address = |of: AddressReport| {
+        json!({
+            "address": of.address,
+            "health": of.health.as_str(),
+            "inFlight": of.in_flight,
+            "connections": of.connections,
+        })
+    };
+    json!({
+        "name": &*of.settings.name,
+        "url": of.settings.places(),
+        "addresses": remote.upstream.report().into_iter().map(address).collect::<Vec<_>>(),
+        "requests": counts.requests,
+        "errors": counts.errors,
+        "retries": remote.upstream.retries(),
+        "inFlight": remote.in_flight(),
+        "latencyMs": { "p50": micros(counts.p50), "p99": micros(counts.p99) },
+    })
+}
+
+/// In milliseconds.
+fn micros(latency: Option<Duration>) -> Option<f64> {
+    latency.map(|latency| latency.as_micros() as f64 / 1000.0)
 }
 
 /// Grants that no decision was made by since the manifest that says them was read.

@@ -54,7 +54,7 @@ pub(super) fn check(file: &Path, ceiling: Option<&Path>, output: Output) -> anyh
     let checked = Checked {
         ok: true,
         manifest: file.display().to_string(),
-        services: loaded.manifest.services.len(),
+        services: loaded.manifest.services.len() + loaded.manifest.upstreams.len(),
         routes: loaded.manifest.routes.len(),
         unrestricted: loaded.manifest.services.values().any(|service| service.grants.is_unrestricted()),
         ungranted,

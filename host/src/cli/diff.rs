@@ -18,7 +18,7 @@ use manifest::Manifest;
 struct Difference {
     #[serde(skip_serializing_if = "Option::is_none")]
     size_bytes: Option<[u64; 2]>,
-    /// By what changed: `imports`, `needs`, `exports`; or `services` and `permissions of NAME`.
+    /// By what changed: `imports`, `needs`, `exports`; or `services`, `permissions of NAME` and `url of NAME`.
     changes: Changes,
 }
 
@@ -46,9 +46,13 @@ fn of_component(file: &Path) -> anyhow::Result<(u64, Words)> {
 
 fn of_manifest(file: &Path) -> anyhow::Result<Words> {
     let manifest = Manifest::load(file, &environment())?.manifest;
-    let mut words = Words::from([("services".to_owned(), manifest.services.keys().map(ToString::to_string).collect())]);
+    let names = manifest.services.keys().chain(manifest.upstreams.keys());
+    let mut words = Words::from([("services".to_owned(), names.map(ToString::to_string).collect())]);
     for (name, service) in &manifest.services {
         words.insert(format!("permissions of {name}"), service.grants.words().into_iter().collect());
+    }
+    for (name, upstream) in &manifest.upstreams {
+        words.insert(format!("url of {name}"), upstream.places().into_iter().collect());
     }
     Ok(words)
 }

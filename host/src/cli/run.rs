@@ -202,6 +202,9 @@ fn print(report: &Report, output: Output) -> anyhow::Result<()> {
         .alarmed(within(&rows, output.width.map(|width| width.saturating_sub(2))))
         .lines()
         .for_each(|line| text.push_str(&format!("  {line}\n")));
+    for (name, places) in &report.elsewhere {
+        text.push_str(&format!("\n  {name} runs at {}\n", places.join(", ")));
+    }
     for service in report.services.iter().filter(|service| !service.cut.is_empty()) {
         text.push_str(&format!(
             "\n  cut from {} by the operator's ceiling: {}\n",

@@ -72,9 +72,22 @@ pub(super) fn status(admin: &Admin, output: Output) -> anyhow::Result<ExitCode> 
             ramp["percent"]
         )
     });
-    let restart =
-        accepted.chain(cut).chain(ungranted).chain(unused).chain(ramps).chain(certificates).collect::<String>()
-            + &restart;
+    let elsewhere = list(&status["elsewhere"]).map(|of| {
+        let address =
+            |of: &Value| format!("{} ({}, {} in flight)", word(&of["address"]), word(&of["health"]), of["inFlight"]);
+        let addresses: Vec<String> = list(&of["addresses"]).map(address).collect();
+        let (name, requests, errors) = (word(&of["name"]), &of["requests"], &of["errors"]);
+        format!("\n{name} runs at {}: {requests} requests, {errors} errors\n", addresses.join(", "))
+    });
+    let restart = elsewhere
+        .chain(accepted)
+        .chain(cut)
+        .chain(ungranted)
+        .chain(unused)
+        .chain(ramps)
+        .chain(certificates)
+        .collect::<String>()
+        + &restart;
     output.text(&format!(
         "{name}, up for {uptime} s
 

@@ -46,7 +46,7 @@ pub(super) struct Arguments {
 }
 
 /// What requests that are still open may take at the end.
-const DRAIN: Duration = Duration::from_millis(500);
+const DRAIN: Duration = Duration::from_secs(3);
 /// What a command that is told to end may take.
 const GRACE: Duration = Duration::from_secs(5);
 /// As `run` does it.

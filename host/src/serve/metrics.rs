@@ -58,8 +58,9 @@ impl Metrics {
         let mut all = Exposition::new(format);
         self.http(&mut all);
         let now = self.system.current();
-        services::requests(&mut all, &now.services);
-        services::counted(&mut all, &now.services);
+        services::requests(&mut all, &now);
+        services::counted(&mut all, &now);
+        services::elsewhere(&mut all, &now.remotes);
         services::builds(&mut all, &now.services);
         self.deploying(&mut all);
         backends(&mut all, &now.backends);

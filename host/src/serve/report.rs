@@ -1,6 +1,6 @@
 //! What runs and where, as `run` prints it when everything is ready.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
 use serde::Serialize;
 
@@ -17,6 +17,9 @@ pub struct Report {
     #[serde(rename = "startMs")]
     pub start_ms: u64,
     pub services: Vec<ServiceRow>,
+    /// Services that are no components, and where they run.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub elsewhere: BTreeMap<String, Vec<String>>,
     /// Where the token of the admin API is; none where the manifest names all tokens.
     #[serde(rename = "adminToken", skip_serializing_if = "Option::is_none")]
     pub admin_token: Option<PathBuf>,
@@ -75,6 +78,7 @@ impl Running {
             listening: Addresses { gateway: self.gateway.addresses.clone(), admin: self.admin.addresses[0] },
             start_ms: millis(self.began.elapsed()),
             services: services.collect(),
+            elsewhere: now.remotes.iter().map(|(name, of)| (name.to_string(), of.settings.places())).collect(),
             admin_token: self.admin_token.clone(),
             public_routes: public_routes(&now.manifest),
         }

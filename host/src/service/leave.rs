@@ -145,6 +145,16 @@ pub(super) struct Limits {
 }
 
 impl Limits {
+    /// Of work that no version runs: only its time ends it.
+    pub(super) fn of(deadline: Deadline) -> Self {
+        Self { deadline, left: None }
+    }
+
+    /// Whether its time is over.
+    pub(super) fn are_over(&self) -> bool {
+        self.deadline.look_again().is_none()
+    }
+
     /// The same work, done by `end` at the latest.
     pub(super) fn by(&self, end: Instant) -> Self {
         let latest = end.min(self.deadline.latest);

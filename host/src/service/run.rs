@@ -14,9 +14,13 @@ use std::{
 use gateway::{body::Body, context::RequestContext, dispatch::AnswerBy};
 use http::{Request, Response};
 use span::Active;
+use wasmtime::component::Resource;
 use wasmtime_wasi_http::{
     WasiBody, WasiHttpView,
-    p2::bindings::http::types::{ErrorCode, Scheme},
+    p2::{
+        bindings::http::types::{ErrorCode, Scheme},
+        types::HostIncomingRequest,
+    },
 };
 
 use super::{
@@ -45,6 +49,8 @@ pub(super) struct GuestRun {
     working: Guarded<Working>,
     head: Arc<HeadSlot>,
     upload: Arc<Upload>,
+    /// Where the guest's table has the request.
+    request: u32,
     pub(super) limits: Limits,
     /// Those of its head.
     pub(super) head_limits: Limits,
@@ -56,6 +62,12 @@ pub(super) struct GuestRun {
 
 type Head = Result<Response<WasiBody>, ErrorCode>;
 type HeadSlot = Mutex<Option<Head>>;
+
+/// Whether the guest has not dropped the request: so one says that it wants no other.
+fn holds(instance: &mut Instance, request: u32) -> bool {
+    let request = Resource::<HostIncomingRequest>::new_borrow(request);
+    instance.store.data_mut().http().table.get(&request).is_ok()
+}
 
 impl GuestRun {
     /// Hands the request to the instance; the guest runs when this is polled.
@@ -76,6 +88,7 @@ impl GuestRun {
         let request = request.map(|body| Watched::new(body, upload.clone()));
         let mut http = instance.store.data_mut().http();
         let incoming = http.new_incoming_request(scheme, request)?;
+        let request = incoming.rep();
         let slot = head.clone();
         let outparam = http.new_response_outparam_from_callback(move |head| {
             *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(head);
@@ -89,7 +102,7 @@ impl GuestRun {
         });
         let Time { limits, fair_by } = time;
         let head_limits = limits.by(answer_by);
-        Ok(Self { working: Guarded::new(working, budget), head, upload, limits, head_limits, fair_by, span })
+        Ok(Self { working: Guarded::new(working, budget), head, upload, request, limits, head_limits, fair_by, span })
     }
 
     /// Lets the guest run. Ready when it has returned: with its instance, in order, or with the
@@ -103,7 +116,7 @@ impl GuestRun {
         told::returned(&mut self.span, &instance);
         Poll::Ready(match result {
             Ok(()) => {
-                instance.tidy &= !self.upload.is_held();
+                instance.tidy &= !self.upload.is_held() && !holds(&mut instance, self.request);
                 Ok(instance)
             }
             Err(error) => Err(self.failed(explained(error, instance.refusal()))),

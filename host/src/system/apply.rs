@@ -73,8 +73,8 @@ impl System {
         });
         if !matches!(outcome, Err(ApplyError::Busy)) {
             // Those, too, that never came to run. Another one that is being applied may be making some now.
-            let services = self.services();
-            counts.keep(|name| services.contains_key(name));
+            let now = self.current();
+            counts.keep(|name| now.has(name));
         }
         outcome
     }

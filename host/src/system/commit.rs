@@ -61,7 +61,8 @@ impl System {
         }
         self.health().replace(checked);
         let olds = before.into_iter().flat_map(|before| before.services.values());
-        self.leaving.leave(olds.clone().filter(|old| !now.services.contains_key(&old.settings.name)), &now);
+        let callees = before.into_iter().flat_map(|before| before.callees());
+        self.leaving.leave(callees.filter(|callee| !now.has(callee.name())), &now);
         // Who is handed events may call, and who may publish is known before anything is carried on.
         self.take_part();
         let is_now =

@@ -2,8 +2,10 @@
 
 use std::{path::PathBuf, sync::Arc};
 
+use gateway::call::Callee;
+
 use super::{document::Document, limits::Limits};
-use crate::deploy::Services;
+use crate::deploy::{Remotes, Services};
 use backend::Backends;
 use manifest::Manifest;
 
@@ -13,10 +15,25 @@ pub struct Current {
     pub manifest: Arc<Manifest>,
     pub applied: Arc<Applied>,
     pub services: Arc<Services>,
+    /// Services that run elsewhere.
+    pub remotes: Arc<Remotes>,
     /// What new builds reach; those that run keep what they have.
     pub backends: Arc<Backends>,
     pub(super) limits: Arc<Limits>,
     pub(super) document: Arc<Document>,
+}
+
+impl Current {
+    /// Whether there is a service of this name, here or elsewhere.
+    pub fn has(&self, name: &str) -> bool {
+        self.services.contains_key(name) || self.remotes.contains_key(name)
+    }
+
+    /// All services, for those that call them.
+    pub(super) fn callees(&self) -> impl Iterator<Item = &Arc<Callee>> {
+        let components = self.services.values().map(|deployed| &deployed.callee);
+        components.chain(self.remotes.values().map(|elsewhere| &elsewhere.callee))
+    }
 }
 
 /// Where the manifest that runs came from, for `status`.

@@ -183,15 +183,18 @@ fn winner(manifest: &Manifest, settings: Option<&RouteSettings>) -> Winner {
     Winner {
         route: route.map_or(OWN_PAGE.to_owned(), ToString::to_string),
         key: settings.map(|settings| settings.key.clone()),
-        target: settings.map_or("the host itself".to_owned(), |settings| target(&settings.target)),
+        target: settings.map_or("the host itself".to_owned(), |settings| target(&settings.target, manifest)),
         timeout_ms: u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX),
         body_limit_bytes: body_limit,
     }
 }
 
-fn target(target: &Target) -> String {
+fn target(target: &Target, manifest: &Manifest) -> String {
     match target {
-        Target::Service(service) => format!("service {service}"),
+        Target::Service(service) => match manifest.upstreams.get(service) {
+            Some(elsewhere) => format!("service {service} at {}", elsewhere.places().join(", ")),
+            None => format!("service {service}"),
+        },
         Target::Static(status) => format!("always {status}"),
         Target::Gather(parts) => {
             let part = |part: &manifest::PartSettings| format!("{} from service {}", part.name, part.service);

@@ -9,7 +9,6 @@ use std::{
 use gateway::call::Callee;
 
 use super::Current;
-use crate::deploy::Deployed;
 
 /// Those that are not in the manifest any more, until their last callers are done.
 #[derive(Default)]
@@ -33,9 +32,9 @@ impl Leaving {
 
     /// From now on `gone` can be called by those at work only, for `host.drain`, and the services of
     /// `now` are where callers find them.
-    pub(super) fn leave<'a>(&self, gone: impl Iterator<Item = &'a Arc<Deployed>>, now: &Current) {
+    pub(super) fn leave<'a>(&self, gone: impl Iterator<Item = &'a Arc<Callee>>, now: &Current) {
         let until = Instant::now() + now.manifest.host.drain;
-        self.lock().extend(gone.map(|old| Leaver { callee: old.callee.clone(), until }));
+        self.lock().extend(gone.map(|callee| Leaver { callee: callee.clone(), until }));
         self.direct(now);
     }
 
@@ -44,7 +43,7 @@ impl Leaving {
         let leaving = self.lock();
         let old = leaving.iter().map(|leaver| leaver.callee.clone());
         // Later ones win: a service that is back is the new one.
-        let all = old.chain(now.services.values().map(|deployed| deployed.callee.clone()));
+        let all = old.chain(now.callees().cloned());
         now.backends.directory.replace(all);
     }
 

@@ -95,7 +95,10 @@ impl Scene<'_> {
         let running = before.map(|before| &*before.services);
         let plan =
             Plan { manifest: &manifest, before: running, backends: &backends, touched: &touched, by: &by, watch };
-        let next = plan.services(&ground.loader).await.map_err(NextError::Services)?;
+        let mut next = plan.services(&ground.loader).await.map_err(NextError::Services)?;
+        let linked = before.map(|before| &*before.remotes);
+        let remotes = deploy::elsewhere(&manifest.upstreams, linked, &ground.outbound, &ground.loader.counts);
+        deploy::fates(linked, &remotes, &mut next.fates);
         let limits = match before.filter(|before| before.manifest.gateway.limit_store == manifest.gateway.limit_store) {
             Some(before) => before.limits.clone(),
             None => Arc::new(limits::of(&manifest, &backends)),
@@ -103,18 +106,19 @@ impl Scene<'_> {
         let document = Arc::new(Document::new(&manifest, &next.services));
         let behind = Behind {
             services: &next.services,
+            remotes: &remotes,
             health: &ground.health,
             identities: &backends.identity,
             document: &document,
             limits: &limits,
         };
         let table = routes::of(&manifest, &behind)?;
-        let checked = probes::of(&manifest, &next.services, &backends);
+        let checked = probes::of(&manifest, (&next.services, &remotes), &backends);
         next.write_down(&ground.loader).await.map_err(|error| NextError::Services(vec![error]))?;
         let (file, at, by) = (manifest.file.clone(), deploy::now(), by.to_string());
         let applied = Arc::new(Applied { file, digest, at, by, restart });
-        let (manifest, services) = (Arc::new(manifest), Arc::new(next.services));
-        let current = Current { manifest, applied, services, backends, limits, document };
+        let (manifest, services, remotes) = (Arc::new(manifest), Arc::new(next.services), Arc::new(remotes));
+        let current = Current { manifest, applied, services, remotes, backends, limits, document };
         Ok(Prepared { current, fates: next.fates, table, checked, gone, turns })
     }
 }

@@ -6,18 +6,24 @@ use gateway::{body, context::RequestContext, dispatch::Dispatch};
 use http::Request;
 
 use crate::{
-    deploy::{Deployed, Services},
+    deploy::{Deployed, Elsewhere, Remotes, Services},
     health::{Cached, Checked, ServiceHealth},
 };
-use backend::{Backends, keyvalue::KeyValues, outbox::Outbox, postgres::Databases, redis::Store};
+use backend::{Backends, keyvalue::KeyValues, outbox::Outbox, postgres::Databases, redis::Store, upstream::Health};
 use manifest::Manifest;
 
-pub(super) fn of(manifest: &Manifest, services: &Services, backends: &Backends) -> Checked {
-    Checked { services: each(manifest, services, backends), own: own(manifest, backends) }
+pub(super) fn of(manifest: &Manifest, (services, remotes): (&Services, &Remotes), backends: &Backends) -> Checked {
+    let mut each = each(manifest, (services, remotes), backends);
+    each.extend(remotes.iter().map(|(name, of)| (name.clone(), elsewhere(of))));
+    Checked { services: each, own: own(manifest, backends) }
 }
 
 /// A check for each database and each key-value store, shared by the services that were granted it.
-fn each(manifest: &Manifest, services: &Services, backends: &Backends) -> BTreeMap<Arc<str>, ServiceHealth> {
+fn each(
+    manifest: &Manifest,
+    (services, remotes): (&Services, &Remotes),
+    backends: &Backends,
+) -> BTreeMap<Arc<str>, ServiceHealth> {
     let (databases, stores) = (&backends.databases, &backends.keyvalue);
     let shared: BTreeMap<Arc<str>, Arc<Cached>> = manifest
         .databases
@@ -56,7 +62,7 @@ fn each(manifest: &Manifest, services: &Services, backends: &Backends) -> BTreeM
             }));
         }
         let callees = grants.callees();
-        checks.extend(callees.map(|name| (format!("call.{name}"), Arc::new(callee(name, services)))));
+        checks.extend(callees.map(|name| (format!("call.{name}"), Arc::new(callee(name, services, remotes)))));
         if let Some(path) = &deployed.settings.health_path {
             checks.push(("self".to_owned(), Arc::new(own_path(path.clone(), deployed))));
         }
@@ -110,13 +116,36 @@ fn keyvalue(name: Arc<str>, optional: bool, stores: Arc<KeyValues>) -> Cached {
 
 /// A called service's own state, not that of what it depends on: does it run, does it take
 /// requests.
-fn callee(name: &Arc<str>, services: &Services) -> Cached {
+fn callee(name: &Arc<str>, services: &Services, remotes: &Remotes) -> Cached {
+    if let Some(elsewhere) = remotes.get(name) {
+        return self::remote(elsewhere);
+    }
     let service = services.get(name).map(|deployed| deployed.service.clone());
     Cached::new(false, move || {
         let told = match &service {
             Some(service) if service.is_resting() => Err("most of its requests failed".to_owned()),
             Some(_) => Ok(()),
             None => Err("it does not run".to_owned()),
+        };
+        Box::pin(std::future::ready(told))
+    })
+}
+
+/// A service elsewhere: it has no build of ours and depends on nothing that we know.
+fn elsewhere(of: &Elsewhere) -> ServiceHealth {
+    let version = Box::new(|| "elsewhere".to_owned());
+    ServiceHealth { version, checks: vec![("self".to_owned(), Arc::new(remote(of)))] }
+}
+
+/// Does it take requests, and is one of its addresses well.
+fn remote(of: &Elsewhere) -> Cached {
+    let remote = of.remote.clone();
+    Cached::new(false, move || {
+        let told = match remote.upstream.report().iter().map(|of| of.health).min() {
+            _ if remote.is_resting() => Err("most of its requests failed".to_owned()),
+            Some(Health::Well) => Ok(()),
+            Some(Health::Aside | Health::Down) => Err("none of its addresses is well".to_owned()),
+            None => Err("it has no address".to_owned()),
         };
         Box::pin(std::future::ready(told))
     })

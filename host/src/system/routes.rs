@@ -21,7 +21,7 @@ pub(super) use pages::{own_pages, own_paths};
 
 use super::{NextError, document::Document, limits::Limits};
 use crate::{
-    deploy::Services,
+    deploy::{Remotes, Services},
     health::{Health, Pages},
 };
 use backend::identity::Identities;
@@ -36,6 +36,7 @@ pub(super) struct Table {
 /// What stands behind routes.
 pub(super) struct Behind<'a> {
     pub(super) services: &'a Services,
+    pub(super) remotes: &'a Remotes,
     pub(super) health: &'a Arc<Health>,
     pub(super) identities: &'a Arc<Identities>,
     pub(super) document: &'a Arc<Document>,
@@ -62,7 +63,7 @@ pub(super) fn of(manifest: &Manifest, behind: &Behind<'_>) -> Result<Table, Next
     let verifier =
         |issuer: &str| behind.identities.verifier(issuer).expect("a checked route names an issuer") as Arc<dyn Verify>;
     entries.extend(manifest.routes.iter().map(|settings| {
-        let (dispatch, label) = target(settings, behind.services);
+        let (dispatch, label) = target(settings, behind);
         let limit = settings.limit.map(|rate| behind.limits.of(&format!("route {}", settings.route), rate));
         Entry { limit, ..entry(settings, dispatch, label, &verifier) }
     }));
@@ -120,9 +121,12 @@ fn access(access: &manifest::Access, verifier: &dyn Fn(&str) -> Arc<dyn Verify>)
 }
 
 /// Who answers on a route, and what the access log calls it.
-fn target(settings: &RouteSettings, services: &Services) -> (Arc<dyn Dispatch>, Arc<str>) {
-    let service = |name: &Arc<str>| {
-        services.get(name).expect("a checked route names services").service.clone() as Arc<dyn Dispatch>
+fn target(settings: &RouteSettings, behind: &Behind<'_>) -> (Arc<dyn Dispatch>, Arc<str>) {
+    let service = |name: &Arc<str>| -> Arc<dyn Dispatch> {
+        match behind.remotes.get(name) {
+            Some(elsewhere) => elsewhere.remote.clone(),
+            None => behind.services.get(name).expect("a checked route names services").service.clone(),
+        }
     };
     match &settings.target {
         Target::Service(name) => (service(name), name.clone()),

@@ -169,7 +169,17 @@ impl System {
     }
 
     fn deployed(&self, service: &str) -> Result<Arc<Deployed>, SwapError> {
-        self.services().get(service).cloned().ok_or_else(|| SwapError::NoService { service: service.to_owned() })
+        self.services().get(service).cloned().ok_or_else(|| self.no_component(service))
+    }
+
+    /// Why a service has no builds: it runs elsewhere, or nowhere.
+    pub fn no_component(&self, service: &str) -> SwapError {
+        match self.current().remotes.get(service) {
+            Some(of) => {
+                SwapError::Elsewhere { service: of.settings.name.clone(), places: of.settings.places().join(", ") }
+            }
+            None => SwapError::NoService { service: service.to_owned() },
+        }
     }
 
     /// Waits for the turn, and gives back the service as it is then: an applied manifest may have

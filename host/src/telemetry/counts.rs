@@ -30,6 +30,8 @@ labels! {
         Replaced = "replaced",
         /// Its client was slow or went away.
         Client = "client",
+        /// It runs elsewhere, and none of its addresses could be reached.
+        Unreachable = "unreachable",
         /// No instance could be made.
         NoRoom = "no_room",
         /// All places and the queue were full.

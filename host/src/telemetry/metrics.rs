@@ -108,6 +108,13 @@ families! {
     GRANTS_UNUSED: Gauge "archipel_grants_unused" ["service"]
         "Grants of the manifest that a service has not used since it was read.";
 
+    UPSTREAM_ADDRESSES: Gauge "archipel_upstream_addresses" ["service", "health"]
+        "Addresses of a service that runs elsewhere.";
+    UPSTREAM_CONNECTIONS: Gauge "archipel_upstream_connections_open" ["service"]
+        "Connections to it, in use or waiting for a request.";
+    UPSTREAM_RETRIES: Counter "archipel_upstream_retries" ["service"]
+        "Requests that were sent to it another time.";
+
     SWAPS: Counter "archipel_swaps" ["service", "outcome"]
         "Builds sent to replace a service's, by how that ended.";
     SWAP_DURATION: Histogram "archipel_swap_duration_seconds" ["service"]

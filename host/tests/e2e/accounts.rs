@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{
     Answer, Host, Postgres, Session, Shared, exchange,
-    shop::{self, PASSWORD, data, email, envelope, login, member, open_folder, refused, shop, user},
+    shop::{self, PASSWORD, data, email, envelope, login, member, refused, shop, user},
 };
 
 static SHOP: Shared = Shared::new(|| shop("", ""));
@@ -198,7 +198,7 @@ fn who_has_changed_their_email_logs_in_with_the_new_one() {
 /// A host that has two clients: one on each address of the loopback.
 fn two_clients() -> Host {
     let manifest = shop::manifest("", "").replace("\"127.0.0.1:0\"", "[\"127.0.0.1:0\", \"[::1]:0\"]");
-    Host::running_in(open_folder(), &manifest).for_admin()
+    shop::with_compiled(|folder| Host::running_in(folder, &manifest)).for_admin()
 }
 
 /// The answer to a login by the second client.

@@ -20,7 +20,7 @@ fn wasm(name: &str) -> String {
 
 #[test]
 fn check_finds_the_shipped_manifests_right_and_leaves_nothing_behind() {
-    for name in ["shop", "hello"] {
+    for name in ["shop", "shop-ts", "hello"] {
         let file = repository().join(format!("manifests/{name}.toml"));
         let data = repository().join("manifests/.archipel");
         let before = data.exists();
@@ -139,7 +139,7 @@ fn follows(schema: &Value, value: &Value, at: &str) {
 fn schema_describes_the_shipped_manifests() {
     let schema = Command::new(&["schema"]).json();
     assert_eq!(schema["title"], "Archipel manifest");
-    for name in ["shop", "hello"] {
+    for name in ["shop", "shop-ts", "hello"] {
         let text = fs::read_to_string(repository().join(format!("manifests/{name}.toml"))).unwrap();
         let manifest: toml::Table = text.parse().unwrap();
         follows(&schema, &serde_json::to_value(manifest).unwrap(), name);

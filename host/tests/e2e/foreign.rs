@@ -4,13 +4,12 @@
 use std::{
     io::ErrorKind,
     net::UdpSocket,
-    path::Path,
     sync::atomic::{AtomicU16, Ordering},
 };
 
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Connection, Host, Shared, Upstream, upstream::quoted};
+use crate::harness::{Answer, Connection, Host, Shared, Upstream, foreign, upstream::quoted};
 
 /// One host for both languages: compiling them takes seconds.
 static HOST: Shared = Shared::new(start);
@@ -22,12 +21,10 @@ fn start() -> Host {
 
 /// A service without permissions, for the host `NAME.test`.
 fn service(name: &str, lines: &str) -> String {
-    let component = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/foreign").join(name).with_extension("wasm");
-    assert!(component.is_file(), "no {}: run `just foreign` first", component.display());
+    let component = foreign(name);
     format!(
-        "[services.{name}]\ncomponent = \"{}\"\n{lines}\
-         [[routes]]\nhost = \"{name}.test\"\npath = \"/{{*rest}}\"\nservice = \"{name}\"\npublic = true\n",
-        component.display()
+        "[services.{name}]\ncomponent = \"{component}\"\n{lines}\
+         [[routes]]\nhost = \"{name}.test\"\npath = \"/{{*rest}}\"\nservice = \"{name}\"\npublic = true\n"
     )
 }
 

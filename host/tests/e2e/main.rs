@@ -67,6 +67,8 @@ mod swap;
 mod tls;
 mod tokens;
 mod traces;
+mod typescript;
+mod upstreams;
 mod users;
 mod watch;
 mod who;

@@ -60,12 +60,12 @@ impl Resolver {
     }
 
     /// The same for another service.
-    pub(super) fn apart(&self) -> Self {
+    pub(crate) fn apart(&self) -> Self {
         Self { own: Arc::new(Semaphore::new(LOOKUPS_OF_SERVICE_MAX)), ..self.clone() }
     }
 
     /// Waits for its turn; the caller bounds the whole. Cancel safe.
-    pub(super) async fn addresses(&self, name: &str) -> io::Result<Vec<IpAddr>> {
+    pub(crate) async fn addresses(&self, name: &str) -> io::Result<Vec<IpAddr>> {
         let own = self.own.clone().acquire_owned().await.map_err(io::Error::other)?;
         let all = self.all.clone().acquire_owned().await.map_err(io::Error::other)?;
         (self.resolve)(name.to_owned(), Places { _own: own, _all: all }).await

@@ -10,6 +10,7 @@ use super::{
     limits::limits,
     secrets::SecretsByName,
     swap::{self, health_path},
+    upstream::only_with_url,
 };
 use crate::{
     HostSettings, ServiceSettings, defaults,
@@ -42,6 +43,7 @@ pub(crate) fn service(
     if let Some(wasi) = raw.wasi {
         check.keep(&key.child("wasi"), wasi_is_supported(&wasi));
     }
+    only_with_url(check, key);
     let version = raw.version.unwrap_or_else(|| defaults::VERSION.into());
     check.keep(&key.child("version"), version_is_right(&version));
     let permissions = permissions(check, &key.child("permissions"), raw.permissions, around);

@@ -5,14 +5,22 @@ use grant::RawPermissions;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{super::defaults, events::RawConsumer, text::Named};
+use super::{
+    super::defaults,
+    events::RawConsumer,
+    text::Named,
+    upstream::{RawPool, RawUrl},
+};
 
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("oneOf" = [{ "required": ["component"] }, { "required": ["url"] }]))]
 pub(crate) struct RawService {
-    /// The component, a `.wasm` file.
-    #[schemars(required)]
+    /// The component, a `.wasm` file. It or `url` must be there.
     pub(crate) component: Option<String>,
+    /// Instead of a component: where a service runs that is none, or several addresses of it.
+    #[schemars(extend("examples" = ["http://10.0.0.7:4000", ["http://10.0.0.7:4000", "http://10.0.0.8:4000"]]))]
+    pub(crate) url: Option<RawUrl>,
     /// The command that builds it. Run by `archipel run --watch` only; shown when the component is missing.
     pub(crate) build: Option<String>,
     /// Shown with the component's digest in answers and in `status`.
@@ -30,8 +38,10 @@ pub(crate) struct RawService {
     /// What it may use up.
     #[serde(default)]
     pub(crate) limits: RawLimits,
-    /// How to ask the component itself whether it is well.
+    /// How to ask the service itself whether it is well.
     pub(crate) health: Option<RawHealth>,
+    /// The connections to a service with a `url`.
+    pub(crate) pool: Option<RawPool>,
     /// How a new build goes live.
     #[serde(default)]
     pub(crate) swap: RawSwap,
@@ -130,7 +140,10 @@ pub(crate) struct RawReuse {
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RawHealth {
-    /// The path to GET; 2xx is well.
+    /// The path to GET; anything below 400 is well.
     #[schemars(required)]
     pub(crate) path: Option<String>,
+    /// How often each address of a service with a `url` is asked; those that are not well get no requests.
+    #[schemars(extend("default" = defaults::HEALTH_INTERVAL))]
+    pub(crate) interval: Option<Time>,
 }

@@ -59,7 +59,7 @@ fn the_schema_states_titles_requirements_and_defaults_and_no_null() {
     assert_eq!(schema["required"], json!(["name"]));
     assert_eq!(schema["additionalProperties"], json!(false));
     let service = &schema["properties"]["services"]["additionalProperties"];
-    assert_eq!(service["required"], json!(["component"]));
+    assert_eq!(service["oneOf"], json!([{ "required": ["component"] }, { "required": ["url"] }]));
     assert_eq!(service["properties"]["limits"]["properties"]["memory"]["default"], "64MiB");
     assert_eq!(service["properties"]["limits"]["properties"]["timeout"]["pattern"], "^[0-9]+(ms|s|m|h)$");
     assert!(!schema.to_string().contains("null"), "{schema:#}");

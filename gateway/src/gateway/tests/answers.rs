@@ -5,7 +5,7 @@ use super::*;
 #[tokio::test]
 async fn an_answer_passes_through_with_its_status_headers_and_body() {
     let gateway = gateway(service(|_request| {
-        let version = AnsweredBy { service: "users".into(), version: HeaderValue::from_static("1.0.0+abc") };
+        let version = AnsweredBy { service: "users".into(), version: Some(HeaderValue::from_static("1.0.0+abc")) };
         let answer = Response::builder()
             .status(418)
             .header("x-own", "1")
@@ -24,7 +24,7 @@ async fn an_answer_passes_through_with_its_status_headers_and_body() {
 
     let hidden = Settings { expose_version: false, ..settings() };
     let named = service(|_request| {
-        let version = AnsweredBy { service: "users".into(), version: HeaderValue::from_static("1") };
+        let version = AnsweredBy { service: "users".into(), version: Some(HeaderValue::from_static("1")) };
         Ok(Response::builder().extension(version).body(body::empty()).unwrap())
     });
     gateway.replace(table(vec![entry("/{*rest}", Methods::Any, named)]), hidden);

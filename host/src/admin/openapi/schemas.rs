@@ -25,6 +25,20 @@ const SCHEMAS: &[(&str, &[(&str, &str)])] = &[
             ("ceiling", "string?"),
             ("certificates", LIST),
             ("services", LIST),
+            ("elsewhere", LIST),
+        ],
+    ),
+    (
+        "Elsewhere",
+        &[
+            ("name", STRING),
+            ("url", LIST),
+            ("addresses", LIST),
+            ("requests", COUNT),
+            ("errors", COUNT),
+            ("retries", COUNT),
+            ("inFlight", COUNT),
+            ("latencyMs", OBJECT),
         ],
     ),
     (
@@ -82,7 +96,10 @@ pub(super) fn all() -> Map<String, Value> {
     all.insert("Versions".to_owned(), versions);
     if let Some(status) = all.get_mut("Status") {
         status["properties"]["services"]["items"] = json!({ "$ref": "#/components/schemas/Service" });
+        status["properties"]["elsewhere"]["items"] = json!({ "$ref": "#/components/schemas/Elsewhere" });
     }
+    let either = ["Service", "Elsewhere"].map(|name| json!({ "$ref": format!("#/components/schemas/{name}") }));
+    all.insert("EitherService".to_owned(), json!({ "anyOf": either }));
     all
 }
 

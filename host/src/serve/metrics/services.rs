@@ -1,29 +1,64 @@
 //! The part of `GET /metrics` about services and their builds.
 
 use crate::{
-    deploy::{Deployed, Services},
+    deploy::{Deployed, Remotes, Services},
+    service::Traffic,
+    system::Current,
     telemetry::{
         counts::ServiceCounts,
         exposition::{Exposition, Samples},
         metrics::{self as m, Family},
     },
 };
+use backend::upstream::Health;
 
-pub(super) fn requests(all: &mut Exposition, services: &Services) {
-    each(all, services, &m::SERVICE_REQUESTS, |of| of.service.traffic().requests());
-    each(all, services, &m::SERVICE_ERRORS, |of| of.service.traffic().errors());
+/// What is counted of every service, here or elsewhere.
+struct Counted<'a> {
+    name: &'a str,
+    traffic: &'a Traffic,
+    counts: &'a ServiceCounts,
+    in_flight: usize,
+    is_resting: bool,
+}
+
+fn every(now: &Current) -> impl Iterator<Item = Counted<'_>> {
+    let here = now.services.iter().map(|(name, of)| Counted {
+        name,
+        traffic: of.service.traffic(),
+        counts: of.service.counts(),
+        in_flight: of.service.in_flight(),
+        is_resting: of.service.is_resting(),
+    });
+    here.chain(now.remotes.iter().map(|(name, of)| Counted {
+        name,
+        traffic: of.remote.traffic(),
+        counts: of.remote.counts(),
+        in_flight: of.remote.in_flight(),
+        is_resting: of.remote.is_resting(),
+    }))
+}
+
+pub(super) fn requests(all: &mut Exposition, now: &Current) {
+    let services = &now.services;
+    let mut samples = all.family(&m::SERVICE_REQUESTS);
+    every(now).for_each(|of| samples.sample(&[of.name], of.traffic.requests()));
+    let mut samples = all.family(&m::SERVICE_ERRORS);
+    every(now).for_each(|of| samples.sample(&[of.name], of.traffic.errors()));
     let mut samples = all.family(&m::SERVICE_DURATION);
-    services.iter().for_each(|(name, of)| samples.histogram(&[name], &of.service.traffic().duration.read()));
-    each(all, services, &m::SERVICE_IN_FLIGHT, |of| of.service.in_flight() as u64);
+    every(now).for_each(|of| samples.histogram(&[of.name], &of.traffic.duration.read()));
+    let mut samples = all.family(&m::SERVICE_IN_FLIGHT);
+    every(now).for_each(|of| samples.sample(&[of.name], of.in_flight));
     each(all, services, &m::SERVICE_IDLE, |of| of.service.idle_instances() as u64);
     each(all, services, &m::SERVICE_INSTANCES, |of| of.service.counts().instances.get());
 }
 
-pub(super) fn counted(all: &mut Exposition, services: &Services) {
-    all_of(all, services, &m::SERVICE_TROUBLES, |samples, name, counts| {
-        counts.troubles.each().for_each(|(kind, count)| samples.sample(&[name, kind], count));
-    });
-    each(all, services, &m::SERVICE_RESTING, |of| of.service.is_resting().into());
+pub(super) fn counted(all: &mut Exposition, now: &Current) {
+    let services = &now.services;
+    let mut samples = all.family(&m::SERVICE_TROUBLES);
+    every(now)
+        .for_each(|of| of.counts.troubles.each().for_each(|(kind, count)| samples.sample(&[of.name, kind], count)));
+    let mut samples = all.family(&m::SERVICE_RESTING);
+    every(now).for_each(|of| samples.sample(&[of.name], u8::from(of.is_resting)));
     each(all, services, &m::SERVICE_MEMORY, |of| of.service.counts().memory_bytes());
     all_of(all, services, &m::SERVICE_MEMORY_REFUSED, |samples, name, counts| {
         counts.memory_refused.each().for_each(|(limit, count)| samples.sample(&[name, limit], count));
@@ -38,6 +73,23 @@ pub(super) fn counted(all: &mut Exposition, services: &Services) {
         counts.denied.each().for_each(|(permission, count)| samples.sample(&[name, permission], count));
     });
     each(all, services, &m::GRANTS_UNUSED, |of| of.settings.grants.unused().0.len() as u64);
+}
+
+pub(super) fn elsewhere(all: &mut Exposition, remotes: &Remotes) {
+    let reports: Vec<_> = remotes.iter().map(|(name, of)| (name, of.remote.upstream.report())).collect();
+    let mut samples = all.family(&m::UPSTREAM_ADDRESSES);
+    for (name, addresses) in &reports {
+        for health in Health::ALL {
+            let count = addresses.iter().filter(|address| address.health == health).count();
+            samples.sample(&[name, health.as_str()], count);
+        }
+    }
+    let mut samples = all.family(&m::UPSTREAM_CONNECTIONS);
+    for (name, addresses) in &reports {
+        samples.sample(&[name], addresses.iter().map(|address| address.connections).sum::<usize>());
+    }
+    let mut samples = all.family(&m::UPSTREAM_RETRIES);
+    remotes.iter().for_each(|(name, of)| samples.sample(&[name], of.remote.upstream.retries()));
 }
 
 pub(super) fn builds(all: &mut Exposition, services: &Services) {

@@ -40,6 +40,11 @@ pub enum SwapError {
     #[error("there is no service `{service}`; `archipel status` lists them")]
     NoService { service: String },
 
+    #[error(
+        "service `{service}` is no component: it runs at {places} and is replaced there; where it is changes with the manifest, by `archipel apply`"
+    )]
+    Elsewhere { service: Arc<str>, places: String },
+
     #[error("service `{service}` has no version before {version} to go back to")]
     NoPrevious { service: Arc<str>, version: String },
 
@@ -65,7 +70,9 @@ impl SwapError {
     /// The step that failed, where one did.
     pub fn step(&self) -> Option<Step> {
         Some(match self {
-            Self::NoService { .. } | Self::NoPrevious { .. } | Self::Superseded { .. } => return None,
+            Self::NoService { .. } | Self::Elsewhere { .. } | Self::NoPrevious { .. } | Self::Superseded { .. } => {
+                return None;
+            }
             Self::NotAccepted { .. } | Self::RampNeeds => Step::Permissions,
             Self::Smoke { .. } | Self::Deploy(DeployError::Smoke { .. }) => Step::Smoke,
             Self::Deploy(DeployError::Missing { missing, .. })

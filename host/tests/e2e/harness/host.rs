@@ -40,6 +40,14 @@ pub fn components() -> PathBuf {
     built.canonicalize().unwrap()
 }
 
+/// A component that `just foreign` made.
+#[track_caller]
+pub fn foreign(name: &str) -> String {
+    let component = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/foreign").join(name).with_extension("wasm");
+    assert!(component.is_file(), "no {}: run `just foreign` first", component.display());
+    component.display().to_string()
+}
+
 /// The manifest of [`Host::probe`].
 pub fn probe(lines: &str) -> String {
     format!(

@@ -18,7 +18,7 @@ use super::{Answer, Host};
 /// tables of the manifest.
 #[track_caller]
 pub fn shop(gateway: &str, database: &str) -> Host {
-    Host::running_in(open_folder(), &manifest(gateway, database)).for_admin()
+    with_compiled(|folder| Host::running_in(folder, &manifest(gateway, database))).for_admin()
 }
 
 /// Users and products, asked by the operator; the lines are for the databases of each.
@@ -46,9 +46,9 @@ migrations = "{}"
 {database}
 
 [services.users]
-component = "COMPONENTS/users.wasm"
+component = "{users}"
 version = "1.0.0"
-limits = {{ memory = "64MiB", reuse = {{ requests = 128, idle = "10s" }} }}
+limits = {{ memory = "{memory}", reuse = {{ requests = 128, idle = "10s" }} }}
 permissions = {{ {GRANTS} }}
 
 [[routes]]
@@ -72,8 +72,53 @@ gather = {{ user = "users:/api/users/{{id}}", orders = {{ from = "users:/api/ord
 path = "/api/users/{{*rest}}"
 service = "users"
 "#,
-        migrations("users")
+        migrations("users"),
+        users = users(),
+        memory = if in_typescript() { "128MiB" } else { "64MiB" },
     )
+}
+
+/// The users service, in Rust or as in manifests/shop-ts.toml.
+fn users() -> String {
+    if in_typescript() { super::foreign("users_ts") } else { "COMPONENTS/users.wasm".to_owned() }
+}
+
+/// Whether these tests are of the users service in TypeScript: with `ARCHIPEL_USERS=typescript`.
+fn in_typescript() -> bool {
+    match std::env::var("ARCHIPEL_USERS").as_deref() {
+        Ok("typescript") => true,
+        Ok(other) => panic!("ARCHIPEL_USERS is `{other}`; there is `typescript`"),
+        Err(_) => false,
+    }
+}
+
+/// What a start has compiled is there for the next one: a component of an engine takes seconds.
+pub fn with_compiled(start: impl FnOnce(TempDir) -> Host) -> Host {
+    let folder = open_folder();
+    if !in_typescript() {
+        return start(folder);
+    }
+    let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join("compiled");
+    let copy = |from: &Path, to: &Path| {
+        std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+        let status = std::process::Command::new("cp").arg("-a").arg(from).arg(to).status().unwrap();
+        assert!(status.success());
+    };
+    if kept.is_dir() {
+        let data = folder.path().join(".archipel");
+        copy(&kept, &data.join("artifacts"));
+        set_permissions(&data, Permissions::from_mode(0o711)).unwrap();
+    }
+    let host = start(folder);
+    let cached = host.report["services"].as_array().unwrap().iter().all(|service| service["cached"] == true);
+    if !cached {
+        let new = kept.with_extension(host.id().to_string());
+        copy(&host.data().join("artifacts"), &new);
+        // Two may have started at once: either's will do.
+        let _ = std::fs::remove_dir_all(&kept);
+        let _ = std::fs::rename(&new, &kept);
+    }
+    host
 }
 
 /// What the users service needs.

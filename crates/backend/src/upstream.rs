@@ -1,0 +1,192 @@
+//! Services that are no components: HTTP to where they run.
+//!
+//! Decides which address a request goes to, and whether it goes to another when one fails. How long
+//! it may take, how many may be under way and what a failure looks like to a client is decided by
+//! those who ask. Start at [`Upstream::send`].
+
+mod answer;
+mod balance;
+mod check;
+mod condition;
+mod dial;
+mod endpoint;
+mod error;
+mod link;
+mod load;
+mod members;
+mod pool;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+use gateway::{body::Body, retry};
+use http::{Request, Response, StatusCode};
+use tokio::time::timeout_at;
+
+use crate::http::Outbound;
+use manifest::UpstreamSettings;
+
+pub use self::{answer::Answer, condition::Health, error::UpstreamError};
+use self::{
+    check::Checks,
+    dial::Dialler,
+    endpoint::{Endpoint, Times, Unanswered},
+    members::Members,
+};
+
+/// A service elsewhere; dropped with its last request.
+pub struct Upstream {
+    members: Arc<Members>,
+    wait: Duration,
+    budget: retry::Budget,
+    retries: AtomicU64,
+    _checks: Option<Checks>,
+}
+
+/// How far one request may go.
+#[derive(Debug, Clone, Copy)]
+pub struct Allowance {
+    /// When the head of the answer must be there.
+    pub by: Instant,
+    /// Being late sooner than this is not the service's fault.
+    pub fair_by: Instant,
+    /// Whether an answer of 502 or 503 is reason to ask again; what was not even sent always may be.
+    pub again: bool,
+}
+
+/// One address, for those who look at it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AddressReport {
+    pub address: String,
+    pub health: Health,
+    pub in_flight: usize,
+    pub connections: usize,
+}
+
+impl Upstream {
+    /// Needs a tokio runtime, on which its connections live. Nothing is dialled yet, but for checks.
+    pub fn new(settings: &UpstreamSettings, outbound: &Outbound) -> Self {
+        let dialler = Dialler::new(outbound.resolver().apart(), outbound.tls());
+        let endpoint = |url| Arc::new(Endpoint::new(settings.name.clone(), url, dialler.clone(), settings.pool));
+        let members = Arc::new(Members::new(settings.urls.iter().cloned().map(endpoint).collect()));
+        let checks = settings.health.clone().map(|health| Checks::start(health, members.clone()));
+        let (wait, budget) = (settings.limits.queue_wait, retry::Budget::new());
+        Self { members, wait, budget, retries: AtomicU64::new(0), _checks: checks }
+    }
+
+    /// Sends a request as far as the head of its answer; the body streams after that. Its path is sent
+    /// as it is, its headers are those that a service may see.
+    ///
+    /// Cancel safe: dropping it, or the answer before its end, ends the exchange and its connection.
+    ///
+    /// # Errors
+    /// [`UpstreamError`]. What cannot be repeated was sent at most once.
+    pub async fn send(&self, request: Request<Body>, allowed: Allowance) -> Result<Response<Answer>, UpstreamError> {
+        self.budget.sent();
+        let may_repeat = allowed.again && retry::is_idempotent(request.method(), request.headers());
+        let (mut request, mut avoided, mut tried) = (request, None, 1);
+        loop {
+            let all = self.members.all();
+            let endpoint = balance::choose(&all, avoided.as_ref());
+            let endpoint = endpoint.ok_or(UpstreamError::NoneWell { addresses: all.len() })?;
+            let copy = if may_repeat { copied(&request) } else { None };
+            let mut answered = self.asked(&endpoint, request, allowed).await;
+            let (again, asked_to_wait) = match &mut answered {
+                Ok(response) if is_passing(response.status()) => {
+                    (copy, retry::backoff(tried, Some(response.headers())))
+                }
+                Err(failed) if failed.error.is_passing() => {
+                    let unsent = failed.unsent.take().map(|request| *request);
+                    (unsent.or(copy), retry::backoff(tried, None))
+                }
+                _ => (None, Duration::ZERO),
+            };
+            // Another address need not be spared, nor one that had only closed an old connection.
+            let is_spared = answered.as_ref().map_or_else(|failed| all.len() == 1 && !failed.is_stale, |_| true);
+            let pause = if is_spared { asked_to_wait } else { Duration::ZERO };
+            let has_another = allowed.again || all.len() > 1;
+            let in_time = has_another && tried < retry::TRIES_MAX && Instant::now() + pause < allowed.by;
+            let Some(next) = again.filter(|_| in_time && self.budget.take()) else {
+                return answered.map_err(|failed| failed.error);
+            };
+            drop(answered); // its connection is free again
+            tokio::time::sleep(pause).await;
+            self.retries.fetch_add(1, Relaxed);
+            (request, avoided, tried) = (next, Some(endpoint), tried + 1);
+        }
+    }
+
+    /// One try, and what it tells of its address.
+    async fn asked(
+        &self,
+        endpoint: &Arc<Endpoint>,
+        request: Request<Body>,
+        allowed: Allowance,
+    ) -> Result<Response<Answer>, Unanswered> {
+        let times = Times { wait: self.wait, by: allowed.by };
+        let answered = timeout_at(allowed.by.into(), endpoint.send(request, times)).await;
+        let answered = answered.unwrap_or_else(|_elapsed| {
+            let error = UpstreamError::Late { address: endpoint.address.clone() };
+            Err(Unanswered { error, unsent: None, is_stale: false })
+        });
+        match &answered {
+            Ok(response) if is_gateways(response.status()) => {
+                let reason = format!("it answered {}", response.status().as_u16());
+                endpoint.failed(&UpstreamError::Broken { address: endpoint.address.clone(), reason });
+            }
+            Ok(_) => endpoint.succeeded(),
+            Err(Unanswered { error: UpstreamError::RequestBody(_) | UpstreamError::Full { .. }, .. }) => {}
+            Err(Unanswered { is_stale: true, .. }) => {}
+            Err(Unanswered { error: UpstreamError::Late { .. }, .. }) if Instant::now() < allowed.fair_by => {}
+            Err(failed) => endpoint.failed(&failed.error),
+        }
+        answered
+    }
+
+    /// Closes connections that have waited for too long.
+    pub fn tend(&self) {
+        self.members.all().iter().for_each(|endpoint| endpoint.pool.tend());
+    }
+
+    /// Its addresses as they are now.
+    pub fn report(&self) -> Vec<AddressReport> {
+        let report = |endpoint: &Arc<Endpoint>| AddressReport {
+            address: endpoint.address.clone(),
+            health: endpoint.health(),
+            in_flight: endpoint.load(),
+            connections: endpoint.pool.open(),
+        };
+        self.members.all().iter().map(report).collect()
+    }
+
+    /// Requests that were sent another time.
+    pub fn retries(&self) -> u64 {
+        self.retries.load(Relaxed)
+    }
+}
+
+/// The same request once more, if all of its body is here. Extensions are the host's.
+fn copied(request: &Request<Body>) -> Option<Request<Body>> {
+    let mut copy = Request::new(request.body().copy()?);
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.headers_mut() = request.headers().clone();
+    Some(copy)
+}
+
+/// Statuses after which the same request may have another answer.
+fn is_passing(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 502 | 503)
+}
+
+/// Statuses of somebody who stands in front of who should have answered, or who has no room.
+fn is_gateways(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 502..=504)
+}

@@ -1,0 +1,72 @@
+//! An answer's body, and the connection that brings it.
+//!
+//! A connection goes back when the answer has come to its end, and is closed when it has not: an
+//! answer that breaks off is an error of the body, and nothing follows it.
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use gateway::body::BodyError;
+use http_body::{Body as _, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use super::{
+    load::Load,
+    pool::{Lent, Pool},
+};
+
+/// The body of an answer from elsewhere.
+pub struct Answer {
+    body: Incoming,
+    pool: Arc<Pool>,
+    /// None once it was given back or closed.
+    lent: Option<Lent>,
+    _load: Load,
+}
+
+impl Answer {
+    pub(super) fn new(body: Incoming, pool: Arc<Pool>, lent: Lent, load: Load) -> Self {
+        Self { body, pool, lent: Some(lent), _load: load }
+    }
+
+    fn ended(&mut self) {
+        if let Some(lent) = self.lent.take() {
+            self.pool.give_back(lent);
+        }
+    }
+}
+
+impl http_body::Body for Answer {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let polled = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        match &polled {
+            None => self.ended(),
+            Some(Err(_broken)) => self.lent = None,
+            Some(Ok(_)) => {}
+        }
+        Poll::Ready(polled.map(|frame| frame.map_err(BodyError::from)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        if self.body.is_end_stream() {
+            self.ended();
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! One address of a service elsewhere: its connections, how many requests are in it, how it is.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use gateway::{body::Body, headers};
+use http::{HeaderValue, Request, Response, Uri, Version, header::HOST};
+
+use super::{
+    answer::Answer,
+    condition::{Condition, Health},
+    dial::Dialler,
+    error::UpstreamError,
+    load::InFlight,
+    pool::{NoConnection, Pool},
+};
+use grant::net::Target;
+use manifest::PoolSettings;
+
+pub(super) struct Endpoint {
+    service: Arc<str>,
+    target: Target,
+    /// For messages: `http://10.0.0.7:4000`.
+    pub(super) address: String,
+    host: HeaderValue,
+    pub(super) pool: Arc<Pool>,
+    in_flight: InFlight,
+    condition: Condition,
+}
+
+/// When what must be there.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Times {
+    /// How long a connection that comes free is waited for.
+    pub(super) wait: Duration,
+    /// The answer's head.
+    pub(super) by: Instant,
+}
+
+/// Why there is no answer, and what can still be sent.
+pub(super) struct Unanswered {
+    pub(super) error: UpstreamError,
+    /// The request, where nothing of it was sent.
+    pub(super) unsent: Option<Box<Request<Body>>>,
+    /// It went over a connection that had waited: its server may have closed that just then.
+    pub(super) is_stale: bool,
+}
+
+impl Endpoint {
+    pub(super) fn new(service: Arc<str>, target: Target, dialler: Dialler, pool: PoolSettings) -> Self {
+        let authority = target.authority();
+        Self {
+            service,
+            address: format!("{}://{authority}", target.scheme),
+            host: HeaderValue::try_from(authority).expect("a checked address is visible ASCII"),
+            target,
+            pool: Arc::new(Pool::new(dialler, pool)),
+            in_flight: InFlight::default(),
+            condition: Condition::default(),
+        }
+    }
+
+    pub(super) fn load(&self) -> usize {
+        self.in_flight.count()
+    }
+
+    pub(super) fn health(&self) -> Health {
+        self.condition.now()
+    }
+
+    pub(super) fn succeeded(&self) {
+        self.condition.succeeded();
+    }
+
+    pub(super) fn failed(&self, reason: &UpstreamError) {
+        if let Some(aside) = self.condition.failed() {
+            let seconds = aside.as_secs();
+            tracing::warn!(service = %self.service, address = self.address, %reason, seconds, "an address fails its requests and gets none for a while");
+        }
+    }
+
+    /// What a check of it found.
+    pub(super) fn checked(&self, found: Result<(), String>) {
+        let news = self.condition.checked(found.is_ok());
+        match found {
+            Ok(()) if news => {
+                tracing::info!(service = %self.service, address = self.address, "an address is well again");
+            }
+            Err(reason) if news => {
+                tracing::warn!(service = %self.service, address = self.address, reason, "an address is not well and gets no requests");
+            }
+            _ => {}
+        }
+    }
+
+    /// Sends a request as far as the head of its answer. Cancel safe: dropping it ends the exchange.
+    pub(super) async fn send(&self, mut request: Request<Body>, times: Times) -> Result<Response<Answer>, Unanswered> {
+        let load = self.in_flight.enter();
+        loop {
+            let wait = (Instant::now() + times.wait).min(times.by);
+            let mut lent = match self.pool.lend(&self.target, wait, times.by).await {
+                Ok(lent) => lent,
+                Err(none) => {
+                    let unsent = Some(Box::new(request));
+                    return Err(Unanswered { error: self.none(none), unsent, is_stale: false });
+                }
+            };
+            self.address(&mut request, lent.is_h2());
+            let error = match lent.send(request).await {
+                Ok(response) => return Ok(response.map(|body| Answer::new(body, self.pool.clone(), lent, load))),
+                Err(error) => error,
+            };
+            let (unsent, error) = self.unsent(error);
+            match unsent {
+                // Its server had given it up: the next may be there, and in the end a new one.
+                Some(again) if lent.is_used() => request = *again,
+                unsent => return Err(Unanswered { error, unsent, is_stale: lent.is_used() }),
+            }
+        }
+    }
+
+    fn unsent(
+        &self,
+        mut error: hyper::client::conn::TrySendError<Request<Body>>,
+    ) -> (Option<Box<Request<Body>>>, UpstreamError) {
+        let unsent = error.take_message().map(Box::new);
+        (unsent, UpstreamError::of(&self.address, error.error()))
+    }
+
+    fn none(&self, none: NoConnection) -> UpstreamError {
+        match none {
+            NoConnection::Full => UpstreamError::Full { address: self.address.clone() },
+            NoConnection::Failed(error) => UpstreamError::of_connect(&self.address, &error),
+        }
+    }
+
+    /// Whom it is for, as its protocol says that.
+    fn address(&self, request: &mut Request<Body>, is_h2: bool) {
+        headers::elsewhere(request.headers_mut(), self.host.clone());
+        let path = request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned();
+        if !is_h2 {
+            *request.version_mut() = Version::HTTP_11;
+            return;
+        }
+        *request.version_mut() = Version::HTTP_2;
+        request.headers_mut().remove(HOST);
+        let uri = Uri::builder().scheme(self.target.scheme.to_string().as_str()).authority(self.target.authority());
+        *request.uri_mut() = uri.path_and_query(path).build().expect("a checked address and a path are a URI");
+    }
+}

@@ -1,0 +1,212 @@
+//! Upstreams against servers of the test that say exactly what the test wants.
+
+mod answers;
+mod h2;
+mod server;
+
+use std::{
+    num::{NonZeroU32, NonZeroUsize},
+    time::{Duration, Instant},
+};
+
+use gateway::body::{self, Body};
+use http::{Request, Response};
+use http_body_util::BodyExt;
+
+use super::*;
+use manifest::{PoolSettings, UpstreamLimits};
+use server::{Act, Server, ok};
+
+fn settings(urls: &[String]) -> UpstreamSettings {
+    UpstreamSettings {
+        name: "legacy".into(),
+        urls: urls.iter().map(|url| url.parse().unwrap()).collect(),
+        limits: UpstreamLimits {
+            timeout: Duration::from_secs(5),
+            concurrency: NonZeroU32::new(256).unwrap(),
+            queue_length: 256,
+            queue_wait: Duration::from_millis(250),
+        },
+        health: None,
+        pool: PoolSettings { connections_max: NonZeroUsize::new(16).unwrap(), idle: Duration::from_secs(30) },
+    }
+}
+
+fn upstream(servers: &[&Server]) -> Upstream {
+    let urls: Vec<String> = servers.iter().map(|server| server.url()).collect();
+    Upstream::new(&settings(&urls), &Outbound::new(None).unwrap())
+}
+
+fn allowed(seconds: u64) -> Allowance {
+    let by = Instant::now() + Duration::from_secs(seconds);
+    Allowance { by, fair_by: Instant::now(), again: true }
+}
+
+async fn send(upstream: &Upstream, request: Request<Body>) -> Result<Response<Answer>, UpstreamError> {
+    upstream.send(request, allowed(10)).await
+}
+
+async fn get(upstream: &Upstream) -> Result<String, String> {
+    let answer = send(upstream, Request::get("/a?b=c").body(body::empty()).unwrap()).await;
+    let body = answer.map_err(|error| error.to_string())?.into_body().collect().await;
+    Ok(String::from_utf8(body.map_err(|error| error.to_string())?.to_bytes().to_vec()).unwrap())
+}
+
+fn post(bytes: &'static str) -> Request<Body> {
+    Request::post("/").body(body::full(bytes)).unwrap()
+}
+
+/// Waits for what another task does at once.
+async fn until(what: &str, is_so: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !is_so() {
+        assert!(Instant::now() < deadline, "never: {what}");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_request_arrives_with_its_path_and_the_services_own_name_and_connections_are_used_again() {
+    let server = Server::answering("hello").await;
+    let upstream = upstream(&[&server]);
+    for _ in 0..5 {
+        let request = Request::get("/a?b=c").header("host", "shop.example").header("expect", "100-continue");
+        let answer = send(&upstream, request.body(body::empty()).unwrap()).await.unwrap();
+        assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "hello");
+        until("the connection is back", || upstream.members.all()[0].pool.open() == 1).await;
+        until("it is free", || upstream.members.all()[0].pool.idle_count() == 1).await;
+    }
+    assert_eq!(server.connections(), 1);
+    let head = server.requests()[0].to_ascii_lowercase();
+    assert!(head.starts_with("get /a?b=c http/1.1\r\n"), "{head}");
+    assert!(head.contains(&format!("host: {}\r\n", server.address)) && !head.contains("expect"), "{head}");
+    assert_eq!(upstream.report()[0].in_flight, 0);
+}
+
+#[tokio::test]
+async fn a_connection_that_its_server_closed_while_it_waited_costs_no_request() {
+    let server = Server::acting(|_, _| Act::SayAndClose(ok("hello"))).await;
+    let upstream = upstream(&[&server]);
+    for _ in 0..20 {
+        assert_eq!(get(&upstream).await.unwrap(), "hello");
+    }
+    let late = Server::acting(|number, _| if number % 2 == 0 { Act::Say(ok("hello")) } else { Act::Close }).await;
+    let upstream = self::upstream(&[&late]);
+    for _ in 0..3 {
+        // Every second request meets a connection that is closed instead of answered.
+        assert_eq!(get(&upstream).await.unwrap(), "hello");
+        until("it is free", || upstream.members.all()[0].pool.idle_count() == 1).await;
+    }
+    assert!(upstream.retries() > 0);
+    assert_eq!(upstream.report()[0].health, Health::Well);
+}
+
+#[tokio::test]
+async fn what_was_sent_once_and_may_not_be_repeated_is_not() {
+    let server = Server::acting(|_, _| Act::Close).await;
+    let upstream = upstream(&[&server]);
+    let failed = send(&upstream, post("once")).await.err().unwrap();
+    assert!(matches!(failed, UpstreamError::Broken { .. }), "{failed}");
+    assert_eq!(server.requests().len(), 1);
+    assert!(get(&upstream).await.unwrap_err().contains("the connection ended before the answer"));
+    assert_eq!((server.requests().len(), upstream.retries()), (4, 2), "a GET may be: three tries");
+}
+
+#[tokio::test]
+async fn an_address_that_refuses_gives_way_to_another_and_is_put_aside() {
+    let server = Server::answering("hello").await;
+    let nobody = Server::nobody().await;
+    let upstream = Upstream::new(&settings(&[server.url(), nobody.clone()]), &Outbound::new(None).unwrap());
+    for _ in 0..50 {
+        let answer = send(&upstream, post("sent once, to whoever is there")).await.unwrap();
+        assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "hello");
+    }
+    let report = upstream.report();
+    let of = |url: &str| report.iter().find(|of| of.address == url).unwrap().health;
+    assert_eq!((of(&server.url()), of(&nobody)), (Health::Well, Health::Aside));
+    assert!((3..10).contains(&upstream.retries()), "{}", upstream.retries());
+
+    let alone = Upstream::new(&settings(&[nobody]), &Outbound::new(None).unwrap());
+    for _ in 0..5 {
+        let failed = get(&alone).await.unwrap_err();
+        assert!(failed.contains("cannot be reached: the connection was refused"), "{failed}");
+    }
+}
+
+#[tokio::test]
+async fn of_two_addresses_the_one_with_fewer_requests_gets_the_next() {
+    let slow = Server::acting(|_, _| Act::Hang).await;
+    let fast = Server::answering("fast").await;
+    let upstream = std::sync::Arc::new(upstream(&[&slow, &fast]));
+    let hanging: Vec<_> = (0..40)
+        .map(|_| {
+            let upstream = upstream.clone();
+            tokio::spawn(async move { get(&upstream).await })
+        })
+        .collect();
+    until("the fast one has answered", || fast.requests().len() + slow.requests().len() >= 40).await;
+    let before = slow.requests().len();
+    for _ in 0..40 {
+        assert_eq!(get(&upstream).await.unwrap(), "fast");
+    }
+    assert_eq!(slow.requests().len(), before, "it has requests in it, the other none");
+    hanging.iter().for_each(tokio::task::JoinHandle::abort);
+    until("those that gave up are out", || upstream.report()[0].in_flight == 0).await;
+}
+
+#[tokio::test]
+async fn no_more_connections_are_open_than_the_pool_may_have() {
+    let server = Server::acting(|_, _| Act::Hang).await;
+    let mut settings = settings(&[server.url()]);
+    settings.pool.connections_max = NonZeroUsize::new(2).unwrap();
+    settings.limits.queue_wait = Duration::from_millis(20);
+    let upstream = std::sync::Arc::new(Upstream::new(&settings, &Outbound::new(None).unwrap()));
+    let held: Vec<_> = (0..2)
+        .map(|_| {
+            let upstream = upstream.clone();
+            tokio::spawn(async move { get(&upstream).await })
+        })
+        .collect();
+    until("two hang", || server.requests().len() == 2).await;
+    let failed = get(&upstream).await.unwrap_err();
+    assert!(failed.contains("pool.connections_max"), "{failed}");
+    assert_eq!((server.connections(), upstream.report()[0].connections), (2, 2));
+    held.iter().for_each(tokio::task::JoinHandle::abort);
+    until("their connections are closed", || upstream.report()[0].connections == 0).await;
+}
+
+#[tokio::test]
+async fn a_check_takes_an_address_out_before_a_request_meets_it_and_back() {
+    let ill = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(true));
+    let is_ill = ill.clone();
+    let one = Server::acting(move |_, head| match head.starts_with("GET /health") && is_ill.load(Relaxed) {
+        true => Act::Say("HTTP/1.1 503 No\r\ncontent-length: 0\r\n\r\n".into()),
+        false => Act::Say(ok("one")),
+    })
+    .await;
+    let other = Server::answering("other").await;
+    let mut settings = settings(&[one.url(), other.url()]);
+    settings.health = Some(manifest::HealthCheck { path: "/health".into(), interval: Duration::from_millis(100) });
+    let upstream = Upstream::new(&settings, &Outbound::new(None).unwrap());
+    until("it is down", || upstream.report()[0].health == Health::Down).await;
+    for _ in 0..20 {
+        assert_eq!(get(&upstream).await.unwrap(), "other");
+    }
+    ill.store(false, Relaxed);
+    until("it is well", || upstream.report()[0].health == Health::Well).await;
+    let mut seen = std::collections::BTreeSet::new();
+    while seen.len() < 2 {
+        seen.insert(get(&upstream).await.unwrap());
+    }
+
+    settings.urls.truncate(1);
+    ill.store(true, Relaxed);
+    let alone = Upstream::new(&settings, &Outbound::new(None).unwrap());
+    until("it is down", || alone.report()[0].health == Health::Down).await;
+    assert_eq!(get(&alone).await.unwrap_err(), "none of its 1 addresses is well");
+    let asked = one.requests().len();
+    drop(alone);
+    drop(upstream);
+    tokio::time::sleep(Duration::from_millis(250)).await;
+    assert!(one.requests().len() <= asked + 3, "nobody asks any more");
+}

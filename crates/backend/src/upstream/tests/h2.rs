@@ -1,0 +1,92 @@
+//! HTTP/2 by TLS: many requests on one connection, and its end.
+
+use std::sync::atomic::AtomicUsize;
+
+use hyper::{body::Incoming, server::conn::http2, service::service_fn};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls_pki_types::{PrivateKeyDer, pem::PemObject};
+use tokio::{net::TcpListener, sync::Notify};
+use tokio_rustls::TlsAcceptor;
+
+use super::*;
+
+/// An HTTP/2 server for `localhost` that says which of its connections a request came on, from 1, and
+/// ends them in order when it is told.
+async fn server() -> (String, Outbound, Arc<Notify>) {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let roots = folder.path().join("roots.pem");
+    std::fs::write(&roots, made.cert.pem()).unwrap();
+    let outbound = Outbound::new(Some(&roots)).unwrap();
+    let key = PrivateKeyDer::from_pem_slice(made.signing_key.serialize_pem().as_bytes()).unwrap();
+    let mut config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key)
+        .unwrap();
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+    let (end, ends) = (Arc::new(Notify::new()), Arc::new(AtomicUsize::new(0)));
+    let ended = end.clone();
+    tokio::spawn(async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            let (acceptor, ended, number) = (acceptor.clone(), ended.clone(), ends.fetch_add(1, Relaxed) + 1);
+            tokio::spawn(async move {
+                let Ok(stream) = acceptor.accept(socket).await else { return };
+                let told = service_fn(move |request: Request<Incoming>| async move {
+                    let whom = request.uri().authority().map(ToString::to_string).unwrap_or_default();
+                    assert!(!request.headers().contains_key("host"));
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                    Ok::<_, std::convert::Infallible>(Response::new(body::full(format!("{number} {whom}"))))
+                });
+                let connection = http2::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), told);
+                let mut connection = std::pin::pin!(connection);
+                tokio::select! {
+                    _ = &mut connection => return,
+                    () = ended.notified() => connection.as_mut().graceful_shutdown(),
+                }
+                let _ = connection.await;
+            });
+        }
+    });
+    (url, outbound, end)
+}
+
+#[tokio::test]
+async fn many_requests_share_a_connection_and_none_is_lost_when_its_server_ends_it() {
+    let (url, outbound, end) = server().await;
+    let upstream = Arc::new(Upstream::new(&settings(std::slice::from_ref(&url)), &outbound));
+    let whom = url.trim_start_matches("https://");
+    assert_eq!(get(&upstream).await.unwrap(), format!("1 {whom}"));
+    let many = |count: usize| {
+        let each = (0..count).map(|_| {
+            let upstream = upstream.clone();
+            tokio::spawn(async move { get(&upstream).await.unwrap() })
+        });
+        futures_util::future::join_all(each.collect::<Vec<_>>())
+    };
+    for told in many(50).await {
+        assert_eq!(told.unwrap(), format!("1 {whom}"));
+    }
+    assert_eq!(upstream.report()[0].connections, 1);
+
+    let going = tokio::spawn(many(50));
+    end.notify_waiters();
+    for told in going.await.unwrap() {
+        told.unwrap();
+    }
+    until("the next connection carries requests", || true).await;
+    let told = get(&upstream).await.unwrap();
+    assert!(!told.starts_with("1 "), "{told}");
+}
+
+#[tokio::test]
+async fn a_certificate_that_nobody_vouches_for_is_refused() {
+    let (url, _, _) = server().await;
+    let doubting = Upstream::new(&settings(&[url]), &Outbound::new(None).unwrap());
+    let failed = send(&doubting, post("secret")).await.err().unwrap();
+    assert!(matches!(failed, UpstreamError::Untrusted { .. }), "{failed}");
+}

@@ -1,0 +1,64 @@
+//! What a manifest says of a service that is no component: where it is and how it is spoken to.
+
+use std::{
+    num::{NonZeroU32, NonZeroUsize},
+    sync::Arc,
+    time::Duration,
+};
+
+use grant::{
+    Permissions,
+    net::{Net, NetAllow, Target},
+};
+
+/// `[services.NAME]` with a `url`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct UpstreamSettings {
+    pub name: Arc<str>,
+    /// At least one; `http` or `https`, none twice.
+    pub urls: Vec<Target>,
+    pub limits: UpstreamLimits,
+    /// How it is asked whether it is well; none: only its answers tell.
+    pub health: Option<HealthCheck>,
+    pub pool: PoolSettings,
+}
+
+/// What of `limits` is the host's to enforce.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpstreamLimits {
+    /// Wall clock of one request, its answer's last byte included.
+    pub timeout: Duration,
+    /// Requests in the service at once, at all of its addresses together.
+    pub concurrency: NonZeroU32,
+    pub queue_length: u32,
+    pub queue_wait: Duration,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HealthCheck {
+    /// What each address is asked for; below 400 is well.
+    pub path: String,
+    pub interval: Duration,
+}
+
+/// The connections that wait for requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolSettings {
+    /// To each address.
+    pub connections_max: NonZeroUsize,
+    pub idle: Duration,
+}
+
+impl UpstreamSettings {
+    /// Where it is, as the manifest writes it: `http://10.0.0.7:4000`.
+    pub fn places(&self) -> Vec<String> {
+        self.urls.iter().map(|url| format!("{}://{}", url.scheme, url.authority())).collect()
+    }
+
+    /// What the host dials for it, as a component would need it.
+    pub fn dials(&self) -> Permissions {
+        let entries = self.urls.iter().filter_map(|url| format!("{}://{url}", url.scheme).parse().ok());
+        let net = Net { allow: NetAllow::Only(entries.collect()), ..Net::default() };
+        Permissions { net, ..Permissions::default() }
+    }
+}

@@ -1,0 +1,198 @@
+//! A service in TypeScript: what it may use, what goes wrong in one, and what frameworks find.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::harness::{Answer, Host, Shared, foreign, place, until};
+
+/// One host for all: compiling the component takes seconds.
+static HOST: Shared = Shared::new(start);
+
+fn start() -> Host {
+    let folder = place();
+    fs::create_dir(folder.path().join("sql")).unwrap();
+    fs::write(folder.path().join("sql/1.sql"), "create table notes (text text not null unique);").unwrap();
+    let component = foreign("typescript");
+    let manifest = format!(
+        r#"
+[postgres.shop]
+migrations = "sql"
+[redis.main]
+[keyvalue.cache]
+redis = "main"
+[events]
+redis = "main"
+[services.guest]
+component = "{component}"
+env = {{ GREETING = "hello" }}
+limits = {{ memory = "128MiB", reuse = {{ requests = 64, idle = "60s" }}, cpu = "500ms" }}
+events = {{ tries = 3, backoff = "10ms" }}
+[services.guest.permissions]
+postgres = {{ shop = "read-write" }}
+keyvalue = {{ cache = "read-write" }}
+publish = ["note.*"]
+subscribe = ["note.*"]
+env = ["GREETING"]
+[[routes]]
+path = "/{{*rest}}"
+service = "guest"
+public = true
+"#
+    );
+    Host::running_in(folder, &manifest)
+}
+
+#[track_caller]
+fn of(answer: &Answer) -> Value {
+    assert_eq!(answer.status, 200, "{answer:?}");
+    answer.json()
+}
+
+#[test]
+fn what_the_web_has_is_there_and_what_is_not_granted_is_absent() {
+    let all = of(&HOST.get().get("/web/all"));
+    let expected = json!({
+        "url": "http://host/b?c=1", "query": "2", "headers": [["a", "b"]], "clone": 2, "text": "é", "base64": "aGk=hi",
+        "digest": [0xba, 0x78], "random": true, "id": true, "waited": true, "aborted": false,
+        "env": "hello", "hidden": null,
+    });
+    assert_eq!(all, expected);
+}
+
+#[test]
+fn bodies_come_whole_and_go_whole_or_as_a_stream() {
+    let host = HOST.get();
+    let form = [("content-type", "application/x-www-form-urlencoded")];
+    let echoed = of(&host.send("POST", "/web/echo", &form, "a=1&b=%C3%A9".as_bytes()));
+    assert_eq!(echoed, json!({ "type": form[0].1, "form": [["a", "1"], ["b", "é"]] }));
+    let large = format!("a={}", "x".repeat(1 << 20));
+    let echoed = host.send("POST", "/web/echo", &form, large.as_bytes());
+    assert_eq!(of(&echoed)["form"][0][1].as_str().map(str::len), Some(1 << 20));
+    assert_eq!(echoed.header("content-length"), Some(&*echoed.text().len().to_string()));
+    let streamed = host.get("/web/stream");
+    assert_eq!((streamed.status, streamed.text()), (200, "one\ntwo\n".to_owned()));
+}
+
+#[test]
+fn an_instance_is_used_again_until_something_fails_in_it() {
+    let host = start();
+    let count = || of(&host.get("/web/count"))["requests"].as_u64().unwrap();
+    assert_eq!([count(), count(), count()], [1, 2, 3]);
+    host.get("/fail/told");
+    assert_eq!(count(), 4, "an answer that was meant is none");
+    host.get("/fail/throw");
+    assert_eq!([count(), count()], [1, 2]);
+    host.json("POST", "/fail/throw", &json!({ "read": "to its end" }));
+    assert_eq!(count(), 1);
+}
+
+#[test]
+fn a_database_gives_and_takes_every_type_exactly() {
+    let host = HOST.get();
+    let types = host.get("/data/types");
+    assert!(types.text().contains("\"big\":9007199254740993,"), "all of its digits: {}", types.text());
+    let expected = json!({
+        "big": 9_007_199_254_740_993_u64, "whole": i32::MAX, "half": 0.5, "money": "12.50",
+        "at": "2026-01-02T03:04:05.678Z", "id": "0190b5a2-7c3e-7d4f-8a1b-2c3d4e5f6071", "none": null,
+        "doc": { "a": [1, "b"] }, "texts": ["a", "b"], "numbers": [1, 2], "yes": true, "day": "2026-01-02",
+        "hour": "03:04:05.000006", "local": "2026-01-02T03:04:05.000006", "bytes": [1, 2],
+    });
+    assert_eq!(of(&types), expected);
+    assert_eq!(of(&host.get("/data/injection"))[0]["text"], "'; drop table notes; --");
+    assert_eq!(of(&host.get("/data/error")), json!({ "code": "23505", "unique": true, "status": 500 }));
+    assert_eq!(of(&host.get("/data/undone")), json!({ "failed": "on purpose", "done": 1, "notes": ["done"] }));
+}
+
+#[test]
+fn a_store_keeps_values_conditions_and_sums() {
+    let kept = of(&HOST.get().get("/data/kv"));
+    let expected = json!({
+        "first": true, "second": false, "text": "one", "changed": true, "json": { "n": 3 }, "sum": 41, "more": 42,
+        "gone": true, "none": null,
+    });
+    assert_eq!(kept, expected);
+}
+
+#[test]
+fn an_event_is_handled_tried_again_or_rejected() {
+    let host = HOST.get();
+    for text in ["wrong", "later", "now"] {
+        let published = host.json("POST", "/data/publish", &json!({ "text": text }));
+        assert_eq!(published.status, 202, "{published:?}");
+    }
+    let handled = until("two are handled", || {
+        let handled = of(&host.get("/data/handled"));
+        (handled.as_array().unwrap().len() == 2).then_some(handled)
+    });
+    let found = |text: &str| handled.as_array().unwrap().iter().find(|note| note["text"] == text).unwrap();
+    assert_eq!((&found("now")["attempt"], &found("now")["key"]), (&json!(1), &json!("k")));
+    assert_eq!(found("later")["attempt"], 2);
+    host.log.expect_line("Error: not yet (at handled src/events.ts:7)");
+    let dead = host.admin("GET", "/v1/events/dead?service=guest", b"");
+    assert!(dead.text().contains("a note is not wrong"), "{}", dead.text());
+}
+
+/// The line of the log about a failure, which answers a 500 that tells nothing of it.
+#[track_caller]
+fn fails(path: &str, line: &str) {
+    let host = HOST.get();
+    let answer = host.get(path);
+    assert_eq!(answer.status, 500, "{path}: {answer:?}");
+    let error = answer.json();
+    assert_eq!(error["error"], "The service failed; quote the trace id when you report it");
+    assert_eq!(error["traceId"].as_str(), answer.header("x-trace-id"));
+    let trace = error["traceId"].as_str().unwrap();
+    let told = |text: &str| {
+        let told: Value = serde_json::from_str(text).ok()?;
+        (told["traceId"] == trace && told["message"] == line).then_some(())
+    };
+    assert!(host.log.find(told).is_some(), "{path}: no `{line}` in\n{}", host.log.text());
+}
+
+#[test]
+fn a_failure_is_a_500_and_one_line_with_its_place_in_the_source() {
+    fails("/fail/throw", "Error: no price of tea (at price src/failures.ts:5)");
+    fails(
+        "/fail/reject",
+        "TypeError: too late (at src/failures.ts:12); caused by Error: the clock (at src/failures.ts:12)",
+    );
+    fails("/fail/text", "thrown: two lines");
+    fails("/fail/fetch", "TypeError: NetworkError when attempting to fetch resource");
+    fails("/fail/call", "TypeError: NetworkError when attempting to fetch resource");
+    let host = HOST.get();
+    host.log.expect_line("net = [\\\"example.com:80\\\"]");
+    host.log.expect_line("call = [\\\"users\\\"]");
+    let told = host.get("/fail/told");
+    assert_eq!((told.status, &told.json()["error"]), (418, &json!("It is a teapot")));
+}
+
+#[test]
+fn a_loop_and_a_leak_end_and_the_next_request_is_answered() {
+    let host = HOST.get();
+    for (path, statuses) in [("/fail/loop", [504, 504]), ("/fail/memory", [502, 500])] {
+        let failed = host.get(path);
+        assert!(statuses.contains(&failed.status), "{path}: {failed:?}");
+        assert_eq!(host.get("/").text(), "typescript\n");
+    }
+}
+
+#[test]
+fn the_usual_app_of_hono_runs() {
+    let host = HOST.get();
+    assert_eq!(host.get("/hono").text(), "Hello Hono!");
+    let post = host.get("/hono/posts/7?page=2");
+    assert_eq!((of(&post), post.header("x-message")), (json!({ "id": "7", "page": "2" }), Some("Hi!")));
+    let made = host.json("POST", "/hono/posts", &json!({ "text": "é" }));
+    assert_eq!((made.status, made.json()), (201, json!({ "text": "é" })));
+    assert_eq!((host.get("/hono/no").status, host.get("/hono/no").text()), (404, "Custom 404".to_owned()));
+}
+
+#[test]
+fn the_usual_app_of_itty_router_runs() {
+    let host = HOST.get();
+    assert_eq!(host.get("/itty/hello/Ada").text(), "\"Hello, Ada!\"", "it answers JSON");
+    assert_eq!(of(&host.get("/itty/json")), json!([1, 2, 3]));
+    assert_eq!(host.get("/itty/promises").text(), "\"foo\"");
+    assert_eq!(host.get("/itty/no").status, 404);
+}

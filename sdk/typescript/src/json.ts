@@ -1,0 +1,38 @@
+// JSON in and out: integers of any size are exact, and an error has the envelope that the gateway's own have.
+
+export interface Answer {
+  status?: number;
+  headers?: Record<string, string>;
+}
+
+/** A JSON response; a `bigint` is a number, with all of its digits. */
+export function json(value: unknown, { status = 200, headers = {} }: Answer = {}): Response {
+  return new Response(stringify(value), { status, headers: { 'content-type': 'application/json', ...headers } });
+}
+
+/** JSON with all digits of every `bigint`. */
+export function stringify(value: unknown): string {
+  return JSON.stringify(value, (_key, item) => (typeof item === 'bigint' ? rawJSON(String(item)) : item));
+}
+
+/** Text that stands in JSON as it is: of the language, and not yet of its usual types. */
+const rawJSON = (text: string): unknown => (JSON as unknown as { rawJSON(text: string): unknown }).rawJSON(text);
+
+/** Thrown by a handler: the client gets this status and this sentence. */
+export class HttpError extends Error {
+  readonly status: number;
+  readonly headers: Record<string, string>;
+
+  constructor(status: number, sentence: string, headers: Record<string, string> = {}, options?: ErrorOptions) {
+    super(sentence, options);
+    this.name = 'HttpError';
+    this.status = status;
+    this.headers = headers;
+  }
+}
+
+/** An error in the envelope of the gateway's own. */
+export function problem(status: number, sentence: string, { trace, headers = {} }: { trace?: string | undefined; headers?: Record<string, string> } = {}): Response {
+  const body = { success: false, error: sentence, timestamp: new Date().toISOString(), traceId: trace };
+  return json(body, { status, headers });
+}

@@ -1,0 +1,74 @@
+// Paths to handlers: `/notes/{id}`, a segment at a time, the literal before the parameter. A path that is there
+// with another method is 405 with `Allow`.
+import { json, problem } from './json.ts';
+
+export type Params = Record<string, string>;
+/** What it gives is answered as JSON, unless it is a Response; `undefined` is 204. */
+export type Route = (request: Request, params: Params) => unknown;
+
+export interface Router {
+  get(path: string, route: Route): Router;
+  post(path: string, route: Route): Router;
+  put(path: string, route: Route): Router;
+  patch(path: string, route: Route): Router;
+  delete(path: string, route: Route): Router;
+  fetch(request: Request): Promise<Response>;
+}
+
+interface Path {
+  segments: string[];
+  routes: Map<string, Route>;
+}
+
+/** How often a path's segments are parameters, from the left: fewer and later wins. */
+const rank = (path: Path) => path.segments.map((segment) => (segment.startsWith('{') ? '1' : '0')).join('');
+
+export function router(): Router {
+  const paths = new Map<string, Path>();
+  const add = (method: string) => (path: string, route: Route) => {
+    const known = paths.get(path) ?? { segments: path.split('/'), routes: new Map() };
+    known.routes.set(method, route);
+    paths.set(path, known);
+    return self;
+  };
+  const self: Router = {
+    get: add('GET'), post: add('POST'), put: add('PUT'), patch: add('PATCH'), delete: add('DELETE'),
+    async fetch(request) {
+      const segments = new URL(request.url).pathname.split('/');
+      const matching = [...paths.values()].filter((path) => matches(path.segments, segments));
+      const [path] = matching.sort((a, b) => rank(a).localeCompare(rank(b)));
+      const trace = request.headers.get('traceparent')?.split('-')[1];
+      if (!path) return problem(404, 'There is nothing at this path', { trace });
+      const method = request.method === 'HEAD' && !path.routes.has('HEAD') ? 'GET' : request.method;
+      const route = path.routes.get(method);
+      if (!route) {
+        const allow = [...path.routes.keys()].flatMap((name) => (name === 'GET' ? ['GET', 'HEAD'] : [name])).join(', ');
+        return problem(405, 'This path does not take this method; see `Allow`', { trace, headers: { allow } });
+      }
+      const found = params(path.segments, segments);
+      if (!found) return problem(400, 'The path is not percent-encoded UTF-8', { trace });
+      const answer = await route(request, found);
+      if (answer instanceof Response) return answer;
+      return answer === undefined ? new Response(null, { status: 204 }) : json(answer);
+    },
+  };
+  return self;
+}
+
+function matches(path: string[], asked: string[]): boolean {
+  return path.length === asked.length
+    && path.every((segment, at) => (segment.startsWith('{') ? asked[at] !== '' : segment === asked[at]));
+}
+
+function params(path: string[], asked: string[]): Params | undefined {
+  const found: Params = {};
+  for (const [at, segment] of path.entries()) {
+    if (!segment.startsWith('{')) continue;
+    try {
+      found[segment.slice(1, -1)] = decodeURIComponent(asked[at] ?? '');
+    } catch {
+      return undefined;
+    }
+  }
+  return found;
+}
