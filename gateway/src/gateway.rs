@@ -145,6 +145,7 @@ impl Gateway {
             // A small body is whole before its service is asked.
             deadline: if body::is_small(&body) { due } else { awaited.latest(due) },
             awaited,
+            stream: route.is_some_and(|route| route.stream),
             hops: 0,
             identity: None,
             source_service: None,

@@ -25,6 +25,8 @@ pub struct Route {
     pub timeout: Option<Duration>,
     /// Overrides the gateway's.
     pub body_limit_bytes: Option<u64>,
+    /// An answer may take as long as it likes, as long as it goes on: only its head has a deadline.
+    pub stream: bool,
 }
 
 /// `None` of a method list means every method.

@@ -160,14 +160,23 @@ impl Service {
         }
     }
 
-    async fn answer(&self, cx: Arc<RequestContext>, request: Request<Body>) -> Result<Response<Body>, DispatchError> {
+    async fn answer(
+        &self,
+        cx: Arc<RequestContext>,
+        mut request: Request<Body>,
+    ) -> Result<Response<Body>, DispatchError> {
         let mut span = told::request(&cx, self.current.load().source(), request.method());
         let admitted = self.breaker.admit().map_err(|_open| {
             self.counts.troubles.count(Trouble::Resting);
             span.fail(Trouble::Resting.word());
             DispatchError::Resting { service: self.name.clone() }
         })?;
-        let deadline = Deadline::of(self.current.load().limits().timeout, cx.deadline, &cx.awaited);
+        let mut deadline = Deadline::of(self.current.load().limits().timeout, cx.deadline, &cx.awaited);
+        if cx.stream {
+            // It has that time for its head only.
+            request.extensions_mut().insert(AnswerBy(deadline.latest));
+            deadline = Deadline::endless();
+        }
         let body = if request.body().is_whole() { Arrival::Whole } else { Arrival::UnderWay };
         let entered_by = request.extensions().get::<AnswerBy>().map_or(deadline.latest, |by| by.0.min(deadline.latest));
         let Some(permit) = self.gate.enter(body, entered_by).await else {

@@ -337,4 +337,8 @@ pub(crate) struct RawRoute {
     pub(crate) timeout: Option<Time>,
     /// Instead of the gateway's.
     pub(crate) body_limit: Option<Size>,
+    /// Whether an answer may go on for as long as it goes on, for server-sent events: `timeout` is only for its
+    /// head then, and a minute of silence ends it.
+    #[schemars(extend("default" = false))]
+    pub(crate) stream: Option<bool>,
 }

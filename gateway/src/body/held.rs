@@ -9,6 +9,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -19,13 +20,17 @@ use tracing::warn;
 use super::{BodyError, EmptyFrames, Fault};
 use crate::{access::Record, admission::Permit, context::RequestContext, counts::Tally, headers};
 
+/// How long the answer of a route with `stream` may be silent.
+const SILENCE_MAX: Duration = Duration::from_secs(60);
+
 pub(crate) struct Held {
     // Dropped in this order: the log first, the permit last.
     record: Option<Record>,
     /// None for a call between services, which its caller counts.
     tally: Option<Tally>,
     cx: Arc<RequestContext>,
-    /// When the last byte must be there, but for the time in which the request's body is awaited.
+    /// When the last byte must be there, but for the time in which the request's body is awaited; of a
+    /// stream, the next one.
     due: std::time::Instant,
     /// Bytes still owed of the declared `Content-Length`.
     owed: Option<u64>,
@@ -49,6 +54,7 @@ impl Held {
     /// The head is about to go: `owed` is the `Content-Length` that the body must have.
     pub(crate) fn answered(&mut self, status: http::StatusCode, owed: Option<u64>) {
         self.owed = owed;
+        self.goes_on();
         if let Some(record) = &mut self.record {
             record.answered(status);
         }
@@ -116,6 +122,13 @@ impl Held {
         }
     }
 
+    /// A stream has as long again.
+    fn goes_on(&mut self) {
+        if self.cx.stream {
+            self.due = (Instant::now() + SILENCE_MAX).into_std();
+        }
+    }
+
     fn timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(self.due.into())));
         loop {
@@ -142,6 +155,7 @@ impl Held {
         if Instant::now().into_std() >= self.cx.awaited.put_off(self.due) {
             return Err(BodyError::DeadlineExceeded);
         }
+        self.goes_on();
         Ok(frame)
     }
 

@@ -59,7 +59,14 @@ fn table(entries: Vec<Entry>) -> RouteTable {
 }
 
 fn entry(path: &str, methods: Methods, service: impl Dispatch) -> Entry {
-    let route = Route { host: None, path: path.parse().unwrap(), methods, timeout: None, body_limit_bytes: None };
+    let route = Route {
+        host: None,
+        path: path.parse().unwrap(),
+        methods,
+        timeout: None,
+        body_limit_bytes: None,
+        stream: false,
+    };
     let dispatch = Arc::new(service);
     Entry {
         route,

@@ -44,6 +44,9 @@ impl DrainLimit {
     }
 }
 
+/// Longer than any stream.
+const STREAM_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 /// Whether one version is leaving.
 pub(super) struct Leave {
     limit: DrainLimit,
@@ -105,6 +108,11 @@ impl Deadline {
     pub(super) fn of(time: Duration, end: Instant, awaited: &Awaited) -> Self {
         let due = awaited.counted_from_now(Instant::now() + time);
         Self { due, latest: end.min(awaited.latest(due)), awaited: awaited.clone() }
+    }
+
+    /// Of an answer that may take as long as it goes on; whoever sends it ends one that is silent.
+    pub(super) fn endless() -> Self {
+        (Instant::now() + STREAM_MAX).into()
     }
 
     /// As it stands now.

@@ -89,6 +89,8 @@ impl Remote {
             self.counts.troubles.count(Trouble::Full);
             return Err(DispatchError::Overloaded { service: self.name.clone() });
         };
+        // A stream has that time for its head only.
+        let deadline = if cx.stream { Deadline::endless() } else { deadline };
         let place = Place { permit, admitted, limits: Limits::of(deadline) };
         self.answer_in(place, by, &cx, request).await
     }

@@ -2,7 +2,9 @@
 
 use std::{
     fs,
+    io::{Read, Write},
     net::TcpListener,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -11,7 +13,7 @@ use serde_json::{Value, json};
 use crate::harness::{
     Command, Connection, Host, Upstream,
     admin::wasm,
-    until,
+    probe, until,
     upstream::{Act, ok, quoted},
 };
 
@@ -282,4 +284,56 @@ fn one_that_fails_most_requests_rests_and_its_places_are_bounded() {
     statuses.dedup();
     assert_eq!(statuses, [502, 503], "first it is tried, then it rests");
     until("it is tried again", || host.get("/").status == 200);
+}
+
+/// Server-sent events, one each 100 ms.
+fn events(count: usize) -> std::net::SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for mut socket in listener.incoming().map_while(Result::ok) {
+            thread::spawn(move || {
+                let _ = socket.read(&mut [0; 4096]);
+                let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+                let said = (0..count).try_fold(socket.write_all(head.as_bytes()), |said, _| {
+                    said.as_ref().ok()?;
+                    thread::park_timeout(Duration::from_millis(100));
+                    Some(socket.write_all(b"9\r\ndata: 1\n\n\r\n"))
+                });
+                if said.is_some() {
+                    let _ = socket.write_all(b"0\r\n\r\n");
+                }
+            });
+        }
+    });
+    address
+}
+
+#[test]
+fn a_stream_outlives_the_time_of_its_service_elsewhere_and_here_and_no_other_route_does() {
+    let limits = "limits = { timeout = \"500ms\" }";
+    let routes = |service: &str| {
+        format!(
+            "[[routes]]\npath = \"/{service}/stream\"\nservice = \"{service}\"\npublic = true\nstream = true\n\
+             [[routes]]\npath = \"/{service}/{{*rest}}\"\nservice = \"{service}\"\npublic = true\n"
+        )
+    };
+    let host = Host::running(&format!(
+        "[gateway]\nlisten = \"127.0.0.1:0\"\ntimeout = \"1s\"\n\
+         [services.legacy]\nurl = \"http://{}\"\n{limits}\n{}",
+        events(15),
+        routes("legacy"),
+    ));
+    let whole = host.get("/legacy/stream");
+    assert!(whole.whole);
+    assert_eq!((whole.text().len(), whole.header("content-type")), (15 * 9, Some("text/event-stream")));
+    let mut connection = Connection::open(host.gateway);
+    connection.request("GET", "/legacy/other", &[], b"");
+    assert!(!connection.answer(false).expect("a head").whole, "it is cut");
+
+    let stream = "[[routes]]\npath = \"/stream\"\nservice = \"probe\"\npublic = true\nstream = true\n";
+    let host =
+        Host::running(&format!("[gateway]\nlisten = \"127.0.0.1:0\"\ntimeout = \"1s\"\n{}{stream}", probe(limits)));
+    let answer = host.get("/stream?chunks=15&size=1&ms=100");
+    assert_eq!((answer.whole, answer.text().len()), (true, 15));
 }

@@ -11,7 +11,7 @@ use super::{
     gather::{RawTarget, target},
     limiting::route_limit,
 };
-use crate::{RouteSettings, ServiceSettings, defaults, raw::RawRoute};
+use crate::{RouteSettings, ServiceSettings, Target, defaults, raw::RawRoute};
 use document::source::Key;
 use gateway::route::{Methods, Route};
 
@@ -39,6 +39,10 @@ pub(crate) fn route(
     let body_limit = raw.body_limit.map(|size| {
         check.bytes(&key.child("body_limit"), Some(size), defaults::GATEWAY_BODY_LIMIT, &defaults::BODY_LIMITS)
     });
+    let stream = raw.stream.unwrap_or(false);
+    if stream && matches!(target, Some(Target::Gather(_) | Target::Static(_))) {
+        check.wrong(&key.child("stream"), "is for the answers of one service; remove it, or name a `service`");
+    }
     let route = Route {
         host: match host {
             None => None,
@@ -48,6 +52,7 @@ pub(crate) fn route(
         methods: methods.unwrap_or(Methods::Any),
         timeout,
         body_limit_bytes: body_limit,
+        stream,
     };
     Some(RouteSettings { route, target: target?, access, limit, cors, key: label })
 }

@@ -97,3 +97,14 @@ fn a_ceiling_bounds_where_services_elsewhere_may_be() {
     let refused = within("http://169.254.169.254").unwrap_err().to_string();
     assert!(refused.contains("services.a.url") && refused.contains("does not allow to dial"), "{refused}");
 }
+
+#[test]
+fn only_the_answer_of_one_service_is_a_stream() {
+    let route = |lines: &str| {
+        format!("{SERVICE}[[routes]]\npath = '/'\nmethods = ['GET']\npublic = true\n{lines}\nstream = true\n")
+    };
+    assert!(loaded(&route("service = 'a'"), &[]).manifest.routes[0].route.stream);
+    let told = "9:10 routes[0].stream: is for the answers of one service; remove it, or name a `service`";
+    check(&route("static = 404"), &[told]);
+    check(&route("gather = { one = 'a:/' }"), &[told]);
+}

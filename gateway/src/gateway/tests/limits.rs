@@ -158,3 +158,46 @@ impl<B: http_body::Body<Data = Bytes> + Unpin> http_body::Body for Declared<B> {
         http_body::SizeHint::with_exact(self.length)
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_may_take_as_long_as_it_goes_on_and_a_minute_of_silence_ends_it() {
+    let chatty = |_cx: Arc<RequestContext>, _request: Request<Body>| -> Dispatched<'static> {
+        let (mut sender, body) = http_body_util::channel::Channel::<Bytes, BodyError>::new(1);
+        tokio::spawn(async move {
+            for _ in 0..20 {
+                tokio::time::sleep(Duration::from_secs(50)).await;
+                if sender.send_data("tick".into()).await.is_err() {
+                    return;
+                }
+            }
+            std::future::pending::<()>().await;
+        });
+        Box::pin(std::future::ready(Ok(Response::new(Body::new(body)))))
+    };
+    let mut events = entry("/events", Methods::Any, chatty);
+    events.route.stream = true;
+    let gateway = Gateway::new(table(vec![events, entry("/{*rest}", Methods::Any, chatty)]), settings());
+    let started = Instant::now();
+    let mut body = send(&gateway, request("GET /events")).await.into_body();
+    for _ in 0..20 {
+        assert!(body.frame().await.unwrap().is_ok());
+    }
+    assert_eq!(started.elapsed().as_secs(), 1000, "a hundred times the timeout");
+    assert!(body.frame().await.unwrap().is_err());
+    assert_eq!(started.elapsed().as_secs(), 1060);
+    let began = Instant::now();
+    assert!(text(send(&gateway, request("GET /other")).await).await.is_err(), "no other route may");
+    assert_eq!(began.elapsed().as_secs(), 10);
+    drop(body);
+    assert_eq!(gateway.in_flight(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_head_of_a_stream_has_the_deadline_of_its_route() {
+    let mut events = entry("/{*rest}", Methods::Any, silent());
+    events.route.stream = true;
+    let gateway = Gateway::new(table(vec![events]), settings());
+    let started = Instant::now();
+    assert_eq!(send(&gateway, request("GET /events")).await.status(), 504);
+    assert_eq!(started.elapsed().as_secs(), 10);
+}
