@@ -18,7 +18,7 @@ use tokio::time::timeout_at;
 
 use crate::{
     body::{self, Awaited, Body, BodyError, Fault, Held, SMALL_MAX_BYTES},
-    context::RequestContext,
+    context::{RequestContext, method_name},
     dispatch::{AnswerBy, AnsweredBy, Dispatch, DispatchError},
     error::GatewayError,
     gateway::{checked, without_body},
@@ -185,11 +185,11 @@ impl Callee {
 
     /// One try as its caller sees it: ends with the answer's head.
     fn span(&self, cx: &RequestContext, caller: &Caller, head: &Parts, tried: u32) -> Active {
-        let name = || Value::from(head.method.to_string());
+        let name = || Value::Static(method_name(&head.method));
         let mut span = Active::begin(cx.spans.as_ref(), &caller.source, Kind::Client, caller.span_id, name);
         if let Some(span) = span.span() {
             let host = self.host.to_str().unwrap_or_default();
-            span.set("http.request.method", head.method.to_string());
+            span.set("http.request.method", method_name(&head.method));
             span.set("url.full", format!("http://{host}{}", head.uri.path()));
             span.set("server.address", host.to_owned());
             span.set("service.peer.name", self.name.clone());

@@ -3,6 +3,7 @@
 //! Decides the request's id. The trace ids are in `context/trace`; deadlines are counted in
 //! `gateway`. Nothing here changes a header.
 
+mod method;
 mod trace;
 mod tracestate;
 
@@ -18,6 +19,7 @@ use span::Recording;
 
 use crate::{auth::Identity, body::Awaited};
 
+pub use method::method_name;
 pub use trace::TraceContext;
 pub(crate) use trace::{TRACEPARENT, TRACESTATE, X_TRACE_ID};
 

@@ -134,8 +134,8 @@ impl Gateway {
         let due = received + timeout;
         let mut cx = RequestContext {
             trace: outer.child(),
+            route: spans.as_ref().and(route).map(|route| route.path.text().clone()),
             spans: spans.filter(|_| !matched.is_some_and(Entry::is_probe)),
-            route: route.map(|route| route.path.text().clone()),
             request_id,
             downstream,
             client: client.address,

@@ -16,8 +16,8 @@ use wasmtime_wasi_http::WasiHttpView;
 use grant::{Import, Kind, Permissions};
 
 use self::{
-    config::ConfigsView, files::FolderView, identity::IdentitiesView, keyvalue::StoresView, messaging::MessagingView,
-    outbox::OutboxesView, postgres::PostgresView, sockets::SocketsView,
+    config::ConfigsView, files::FolderView, identity::IdentitiesView, keyvalue::StoresView, logging::LoggingView,
+    messaging::MessagingView, otel::TracingView, outbox::OutboxesView, postgres::PostgresView, sockets::SocketsView,
 };
 
 pub mod asking;
@@ -26,9 +26,12 @@ pub mod files;
 pub mod http;
 pub mod identity;
 pub mod keyvalue;
+pub mod logging;
 pub mod messaging;
+pub mod otel;
 pub mod outbox;
 pub mod postgres;
+mod said;
 pub mod sockets;
 pub mod stdio;
 
@@ -49,6 +52,9 @@ impl Needed {
         let kinds = Permissions::asked_by(import);
         if !kinds.is_empty() {
             return Self::SomeOf(kinds);
+        }
+        if logging::VERSIONS.contains(&import) || [otel::VERSION, otel::TYPES].contains(&import) {
+            return Self::Nothing;
         }
         let of = Import::from(import);
         let everyones = ["wasi:cli", "wasi:io", "wasi:clocks", "wasi:random"].contains(&of.package());
@@ -88,7 +94,9 @@ pub fn linker<
         + OutboxesView
         + FolderView
         + SocketsView
-        + ConfigsView,
+        + ConfigsView
+        + LoggingView
+        + TracingView,
 >(
     engine: &wasmtime::Engine,
 ) -> wasmtime::Result<Linker<T>> {
@@ -98,6 +106,8 @@ pub fn linker<
     files::add_to_linker(&mut linker)?;
     sockets::add_to_linker(&mut linker)?;
     config::add_to_linker(&mut linker)?;
+    logging::add_to_linker(&mut linker)?;
+    otel::add_to_linker(&mut linker)?;
     postgres::add_to_linker(&mut linker)?;
     identity::add_to_linker(&mut linker)?;
     keyvalue::add_to_linker(&mut linker)?;

@@ -149,8 +149,11 @@ enum Command {
     },
 
     /// Shows what runs: services, versions, permissions, traffic.
-    #[command(after_help = "Example:\n  archipel status")]
+    #[command(after_help = "Example:\n  archipel status\n  archipel status --watch")]
     Status {
+        /// Shows it again each second; a pipe gets one JSON document a line.
+        #[arg(long)]
+        watch: bool,
         #[command(flatten)]
         admin: Admin,
     },
@@ -219,7 +222,7 @@ impl Cli {
             Command::Apply { manifest, admin } => apply::apply(&manifest, &admin, output),
             Command::Rollback { service, admin } => swap::rollback(&service, &admin, output),
             Command::Versions { service, admin } => status::versions(&service, &admin, output),
-            Command::Status { admin } => status::status(&admin, output),
+            Command::Status { admin, watch } => status::status(&admin, watch, output),
             Command::Trace(arguments) => live::trace(&arguments, output),
             Command::Logs(arguments) => live::logs(&arguments, output),
             Command::Log(arguments) => live::log(&arguments, output),

@@ -21,7 +21,9 @@ use crate::{
         http::{HeadDue, Outgoing, Ways},
         identity::{IdentitiesView, IdentityView},
         keyvalue::{StoreCtx, StoreView, StoresView},
+        logging::LoggingView,
         messaging::{Consumer, MessagingView, ProducerView},
+        otel::TracingView,
         outbox::{OutboxCtx, OutboxesView},
         postgres::{DatabaseCtx, DatabaseView, PostgresView},
         sockets::{SocketCtx, SocketView, Sockets, SocketsView},
@@ -62,6 +64,7 @@ pub struct InstanceState {
     files: FilesView,
     sockets: SocketView,
     config: ConfigView,
+    output: Arc<Output>,
     asking: Arc<Asking>,
 }
 
@@ -131,7 +134,7 @@ impl Blueprint {
         let state = InstanceState {
             wasi: self.wasi(&output, &sockets),
             http: http_context(),
-            outgoing: Outgoing::new(self.ways.clone()),
+            outgoing: Outgoing::new(self.ways.clone(), asking.clone()),
             table: table(),
             limiter: Limiter::new(self.settings.limits.memory_bytes, Reservation::new(drawer.clone())),
             databases: DatabaseView::new(asking.clone(), self.backends.databases.clone(), Arc::new(drawer)),
@@ -141,6 +144,7 @@ impl Blueprint {
             files: FilesView::new(self.folders.clone(), asking.clone()),
             sockets,
             config: ConfigView::new(self.config.clone(), asking.clone()),
+            output: output.clone(),
             asking,
         };
         let mut store = Store::new(&engine.wasm, state);
@@ -302,6 +306,18 @@ impl SocketsView for InstanceState {
 impl ConfigsView for InstanceState {
     fn config(&self) -> &ConfigView {
         &self.config
+    }
+}
+
+impl LoggingView for InstanceState {
+    fn output(&self) -> &Arc<Output> {
+        &self.output
+    }
+}
+
+impl TracingView for InstanceState {
+    fn asking(&self) -> &Arc<Asking> {
+        &self.asking
     }
 }
 

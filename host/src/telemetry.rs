@@ -77,15 +77,19 @@ fn start_on(output: impl io::Write + Send + 'static, text: &str, shape: Shape) -
     let (filter, level) = reload::Layer::new(filter);
     let followers = Followers::default();
     let logs = Logs::new(followers.clone(), level, text);
-    let (writer, flush) = Lines::to(output)?;
+    // What is written as JSON is followed as it is written. What is written for people is made a second time,
+    // while somebody follows: a filter that must be asked for each line costs every line.
+    let tee = matches!(shape, Shape::Json).then(|| followers.clone());
+    let (writer, flush) = Lines::to(output, tee)?;
     let lost = writer.lost();
     let registry = tracing_subscriber::registry().with(filter).with(filter_fn(tells_no_secrets));
-    let looked = followers.clone();
-    let following = fmt::layer().event_format(json::Lines).with_ansi(false).with_writer(followers);
-    let registry = registry.with(following.with_filter(dynamic_filter_fn(move |_, _| looked.are_any())));
     match shape {
         Shape::Text { colours } => {
-            listen(registry.with(fmt::layer().compact().with_target(false).with_ansi(colours).with_writer(writer)))?;
+            let looked = followers.clone();
+            let following = fmt::layer().event_format(json::Lines).with_ansi(false).with_writer(followers);
+            let following = following.with_filter(dynamic_filter_fn(move |_, _| looked.are_any()));
+            let shown = fmt::layer().compact().with_target(false).with_ansi(colours).with_writer(writer);
+            listen(registry.with(following).with(shown))?;
         }
         Shape::Json => {
             listen(registry.with(fmt::layer().event_format(json::Lines).with_ansi(false).with_writer(writer)))?;

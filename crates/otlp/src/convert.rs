@@ -110,6 +110,7 @@ fn value(value: &Value) -> opentelemetry::Value {
         Value::Static(text) => (*text).into(),
         Value::Shared(text) => text.clone().into(),
         Value::Text(text) => text.clone().into(),
+        words @ Value::Words(..) => words.to_string().into(),
         Value::Int(number) => (*number).into(),
         Value::Float(number) => (*number).into(),
         Value::Bool(truth) => (*truth).into(),

@@ -10,7 +10,7 @@ use crate::{Event, Kind, Recorder, Recording, Source, Span, Value};
 /// A span of work that goes on, or nothing where nobody wants to know.
 #[derive(Debug, Default)]
 #[must_use = "a span ends when it is dropped"]
-pub struct Active(Option<Box<(Recording, Span)>>);
+pub struct Active(Option<(Recording, Box<Span>)>);
 
 impl Active {
     /// Begins now, within `parent`.
@@ -23,13 +23,13 @@ impl Active {
     ) -> Self {
         Self(recording.map(|recording| {
             let span = Span::new(source.clone(), kind, name());
-            Box::new((recording.clone(), Span { parent: Some(parent), ..span }))
+            (recording.clone(), Box::new(Span { parent: Some(parent), ..span }))
         }))
     }
 
     /// A span that has begun already.
     pub fn of(recording: &Recording, span: Span) -> Self {
-        Self(Some(Box::new((recording.clone(), span))))
+        Self(Some((recording.clone(), Box::new(span))))
     }
 
     /// Something that the host does on nobody's behalf, as a trace of its own.
@@ -42,7 +42,7 @@ impl Active {
 
     /// The span, if anybody wants to know.
     pub fn span(&mut self) -> Option<&mut Span> {
-        self.0.as_deref_mut().map(|(_, span)| span)
+        self.0.as_mut().map(|(_, span)| &mut **span)
     }
 
     pub fn set(&mut self, key: &'static str, value: impl Into<Value>) {
@@ -66,14 +66,13 @@ impl Active {
 
     /// The span's id, for those within it; `parent` where there is no span.
     pub fn id_or(&self, parent: u64) -> u64 {
-        self.0.as_deref().map_or(parent, |(_, span)| span.id)
+        self.0.as_ref().map_or(parent, |(_, span)| span.id)
     }
 }
 
 impl Drop for Active {
     fn drop(&mut self) {
-        if let Some(active) = self.0.take() {
-            let (recording, mut span) = *active;
+        if let Some((recording, mut span)) = self.0.take() {
             span.ended = Instant::now();
             recording.add(span);
         }

@@ -16,7 +16,7 @@ mod source;
 pub use active::Active;
 pub use record::{Event, Kind, Link, Span, Value};
 pub use recorder::{Counts, Follower, QUEUE_MAX_SPANS, Recorder, Settings};
-pub use recording::{Recording, SPANS_MAX, Trace};
+pub use recording::{GUEST_SPANS_MAX, Recording, SPANS_MAX, Spans, Trace};
 pub use sampling::Sampling;
 pub use source::Source;
 

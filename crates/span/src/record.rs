@@ -14,6 +14,8 @@ use crate::Source;
 const TEXT_BYTES_MAX: usize = 1024;
 /// Attributes of one span, events and links apart.
 const ATTRIBUTES_MAX: usize = 64;
+/// Room for what most spans have.
+const ATTRIBUTES_USUAL: usize = 8;
 /// Events of one span.
 const EVENTS_MAX: usize = 32;
 
@@ -40,6 +42,8 @@ pub enum Value {
     Static(&'static str),
     Shared(Arc<str>),
     Text(String),
+    /// Two words.
+    Words(&'static str, Arc<str>),
     Int(i64),
     Float(f64),
     Bool(bool),
@@ -104,7 +108,7 @@ impl Span {
             source,
             began: now,
             ended: now,
-            attributes: Vec::new(),
+            attributes: Vec::with_capacity(ATTRIBUTES_USUAL),
             error: None,
             more: None,
         }
@@ -213,6 +217,7 @@ impl std::fmt::Display for Value {
             Self::Static(text) => f.write_str(text),
             Self::Shared(text) => f.write_str(text),
             Self::Text(text) => f.write_str(text),
+            Self::Words(first, second) => write!(f, "{first} {second}"),
             Self::Int(value) => value.fmt(f),
             Self::Float(value) => value.fmt(f),
             Self::Bool(value) => value.fmt(f),

@@ -53,6 +53,8 @@ pub struct Recorder {
     sends: AtomicBool,
     /// Somebody looks on.
     followed: AtomicBool,
+    /// What comes finds no room: until some of it has gone, nothing is recorded for it.
+    full: AtomicBool,
     sampling: AtomicSampling,
     slow_nanos: AtomicU64,
     held: AtomicUsize,
@@ -67,8 +69,6 @@ pub struct Recorder {
 struct Queue {
     traces: VecDeque<Trace>,
     spans: usize,
-    /// Nothing can be sent for now: what comes is dropped.
-    closed: bool,
 }
 
 /// Sees traces that are kept, as they end, and misses those for which it is too slow.
@@ -95,6 +95,7 @@ impl Recorder {
             own,
             sends: AtomicBool::new(settings.sends),
             followed: AtomicBool::new(false),
+            full: AtomicBool::new(false),
             sampling: AtomicSampling::new(settings.sampling),
             slow_nanos: AtomicU64::new(nanos(settings.slow)),
             held: AtomicUsize::new(0),
@@ -133,6 +134,11 @@ impl Recorder {
     ) -> (bool, Option<Recording>) {
         let sampled = self.sampling.load().decides(trace_id, parent);
         if !self.is_wanted() {
+            return (sampled, None);
+        }
+        if self.full.load(Relaxed) && !self.followed.load(Relaxed) {
+            // Of at least one span.
+            self.dropped.fetch_add(1, Relaxed);
             return (sampled, None);
         }
         let recording = Recording::new(self.clone(), trace_id, sampled, tracestate.map(Into::into));
@@ -189,19 +195,8 @@ impl Recorder {
             taken.push(trace);
         }
         queue.spans -= spans;
+        self.full.store(false, Relaxed);
         taken
-    }
-
-    /// Nothing can be sent for now, or it can again. What waits goes, so that it takes no memory.
-    pub fn close(&self, closed: bool) {
-        let mut queue = lock(&self.queue);
-        queue.closed = closed;
-        if closed {
-            let gone = std::mem::take(&mut queue.traces);
-            self.dropped.fetch_add(std::mem::take(&mut queue.spans) as u64, Relaxed);
-            drop(queue);
-            drop(gone);
-        }
     }
 
     /// Spans that were taken have arrived.
@@ -249,7 +244,8 @@ impl Recorder {
         }
         let spans = trace.spans.len();
         let mut queue = lock(&self.queue);
-        if queue.closed || queue.spans + spans > QUEUE_MAX_SPANS {
+        if queue.spans + spans > QUEUE_MAX_SPANS {
+            self.full.store(true, Relaxed);
             drop(queue);
             self.dropped.fetch_add(spans as u64, Relaxed);
             return;
@@ -332,22 +328,26 @@ mod tests {
     #[test]
     fn what_finds_no_room_is_dropped_and_counted() {
         let recorder = recorder(1.0);
+        let mut recorded = 0;
         for trace in 1..=3000 {
-            let recording = recorder.begin(trace, None, None).1.expect("somebody wants it");
+            // Once there is no room, nothing is recorded for it.
+            let Some(recording) = recorder.begin(trace, None, None).1 else { continue };
             recording.add(span(Kind::Server, Duration::ZERO));
+            recorded += 1;
         }
+        assert_eq!(recorded, QUEUE_MAX_SPANS + 1);
         let counts = Counts { sent: 0, dropped: 3000 - QUEUE_MAX_SPANS as u64, queued: QUEUE_MAX_SPANS as u64 };
         assert_eq!(recorder.counts(), counts);
         assert_eq!(recorder.take_now(512).len(), 512);
         recorder.sent(512);
-        recorder.close(true);
-        assert_eq!(recorder.counts(), Counts { sent: 512, dropped: 3000 - 512, queued: 0 });
+        let left = QUEUE_MAX_SPANS as u64 - 512;
+        assert_eq!(recorder.counts(), Counts { sent: 512, dropped: 3000 - QUEUE_MAX_SPANS as u64, queued: left });
         let endless = recorder.begin(1, None, None).1.expect("somebody wants it");
         (0..1000).for_each(|_| endless.add(span(Kind::Client, Duration::ZERO)));
-        recorder.close(false);
         drop(endless);
-        let traces = recorder.take_now(1000);
-        assert_eq!((traces[0].spans.len(), traces[0].left_out), (256, 744));
+        let traces = recorder.take_now(10_000);
+        let last = traces.last().expect("it was kept");
+        assert_eq!((last.spans.len(), last.left_out), (256, 744));
     }
 
     #[test]

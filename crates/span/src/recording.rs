@@ -12,9 +12,8 @@ use crate::{Recorder, Source, Span};
 
 /// Spans of one request on one host; more are counted and left out.
 pub const SPANS_MAX: usize = 256;
-/// Room for what most requests have.
-const SPANS_USUAL: usize = 4;
-
+/// Of them, those that a guest makes itself: the host's own find the rest.
+pub const GUEST_SPANS_MAX: usize = SPANS_MAX / 4 * 3;
 /// What a request has done so far. Clones are the same recording; it is over when the last is dropped.
 #[derive(Debug, Clone)]
 pub struct Recording(Arc<Open>);
@@ -25,10 +24,14 @@ struct Open {
     trace_id: u128,
     sampled: bool,
     tracestate: Option<Box<str>>,
-    spans: Mutex<Vec<Span>>,
+    spans: Mutex<Spans>,
     left_out: AtomicU32,
     keep: AtomicBool,
 }
+
+/// Each where it was made: a span is large, and is handed on.
+#[expect(clippy::vec_box, reason = "what is handed on is not copied")]
+pub type Spans = Vec<Box<Span>>;
 
 /// The spans of one request, when it is over.
 #[derive(Debug, Clone)]
@@ -38,7 +41,7 @@ pub struct Trace {
     pub sampled: bool,
     pub tracestate: Option<Box<str>>,
     /// In the order in which they ended.
-    pub spans: Vec<Span>,
+    pub spans: Spans,
     /// How many were left out, for there were more than [`SPANS_MAX`].
     pub left_out: u32,
 }
@@ -50,20 +53,29 @@ impl Recording {
             trace_id,
             sampled,
             tracestate,
-            spans: Mutex::new(Vec::with_capacity(SPANS_USUAL)),
+            spans: Mutex::default(),
             left_out: AtomicU32::new(0),
             keep: AtomicBool::new(sampled),
         }))
     }
 
     /// One that failed or took long keeps the whole trace.
-    pub fn add(&self, span: Span) {
+    pub fn add(&self, span: impl Into<Box<Span>>) {
+        self.push(span.into(), SPANS_MAX);
+    }
+
+    /// One that a guest made.
+    pub fn add_of_guest(&self, span: Span) {
+        self.push(Box::new(span), GUEST_SPANS_MAX);
+    }
+
+    fn push(&self, span: Box<Span>, max: usize) {
         let open = &*self.0;
         if span.kind.is_entry() && (span.error.is_some() || open.recorder.is_slow(span.began, span.ended)) {
             open.keep.store(true, Relaxed);
         }
         let mut spans = open.spans.lock().unwrap_or_else(PoisonError::into_inner);
-        if spans.len() < SPANS_MAX && open.recorder.hold() {
+        if spans.len() < max && open.recorder.hold() {
             spans.push(span);
         } else {
             open.left_out.fetch_add(1, Relaxed);

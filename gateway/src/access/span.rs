@@ -5,9 +5,10 @@
 use std::time::Instant;
 
 use http::{Version, uri::PathAndQuery};
-use span::{Kind, Recording, Span};
+use span::{Kind, Recording, Span, Value};
 
 use super::{Asked, Record, text};
+use crate::context::method_name;
 
 impl Record {
     /// Nothing for a trace that will not be kept: this is its last span.
@@ -19,13 +20,13 @@ impl Record {
         let Asked { method, target, version, host, user_agent, .. } = &self.asked;
         let route = self.route.as_ref().map(|(_, path)| path);
         let name = match route {
-            Some(route) => format!("{method} {route}"),
-            None => method.to_string(),
+            Some(route) => Value::Words(method_name(method), route.clone()),
+            None => Value::Static(method_name(method)),
         };
         let mut span = Span::new(spans.own().clone(), Kind::Server, name);
         (span.id, span.parent, span.remote_parent) = (self.span_id, self.caller, true);
         (span.began, span.ended) = (self.cx.received, ended);
-        span.set("http.request.method", method.to_string());
+        span.set("http.request.method", method_name(method));
         span.set("url.scheme", if self.cx.https { "https" } else { "http" });
         span.set("url.path", target.as_ref().map_or("", PathAndQuery::path).to_owned());
         if let Some(route) = route {

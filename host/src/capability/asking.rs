@@ -74,7 +74,12 @@ pub struct Asking {
 struct Serving {
     cx: Arc<RequestContext>,
     deadline: Instant,
+    /// Spans that the guest has begun, the latest last.
+    begun: Vec<u64>,
 }
+
+/// Spans that a guest may have begun at once; of more it is not known that they go on.
+const BEGUN_MAX: usize = 64;
 
 impl Asking {
     pub fn new(
@@ -88,7 +93,8 @@ impl Asking {
 
     /// From now on it asks on behalf of `cx`, and is answered by `deadline`.
     pub fn begin(&self, cx: Arc<RequestContext>, deadline: Instant) {
-        *self.serving.lock().unwrap_or_else(PoisonError::into_inner) = Some(Serving { cx, deadline });
+        *self.serving.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some(Serving { cx, deadline, begun: Vec::new() });
     }
 
     /// By when an answer must be there: at once between two requests.
@@ -105,8 +111,38 @@ impl Asking {
     /// What it does now, as a span within that of the request; nothing where nobody wants to know.
     pub(super) fn span(&self, kind: Kind, name: impl FnOnce() -> Value) -> Active {
         let serving = self.serving.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(Serving { cx, .. }) = &*serving else { return Active::default() };
-        Active::begin(cx.spans.as_ref(), &self.source, kind, cx.trace.span_id, name)
+        let Some(Serving { cx, begun, .. }) = &*serving else { return Active::default() };
+        let parent = begun.last().copied().unwrap_or(cx.trace.span_id);
+        Active::begin(cx.spans.as_ref(), &self.source, kind, parent, name)
+    }
+
+    /// Whose spans its work is.
+    pub(super) fn source(&self) -> &Arc<Source> {
+        &self.source
+    }
+
+    /// The span that the guest is in: its own latest, or that of its run.
+    pub(super) fn within(&self) -> Option<u64> {
+        let serving = self.serving.lock().unwrap_or_else(PoisonError::into_inner);
+        serving.as_ref().map(|serving| serving.begun.last().copied().unwrap_or(serving.cx.trace.span_id))
+    }
+
+    /// The guest has begun a span.
+    pub(super) fn enter(&self, span_id: u64) {
+        let mut serving = self.serving.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(begun) = serving.as_mut().map(|serving| &mut serving.begun).filter(|begun| begun.len() < BEGUN_MAX)
+        {
+            begun.push(span_id);
+        }
+    }
+
+    /// The guest has ended a span; those that it began within and forgot are over, too.
+    pub(super) fn leave(&self, span_id: u64) {
+        let mut serving = self.serving.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(Serving { begun, .. }) = &mut *serving else { return };
+        if let Some(at) = begun.iter().rposition(|begun| *begun == span_id) {
+            begun.truncate(at);
+        }
     }
 
     /// Counts a refusal, and says in the log which line would allow it.

@@ -21,14 +21,14 @@ use std::{
 use ::span::{Active, Kind, Source, Value};
 use gateway::{
     call::Caller,
-    context::{RequestContext, TraceContext},
+    context::{RequestContext, TraceContext, method_name},
     headers,
 };
 use http::{Method, Request};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime_wasi_http::{Error, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpHooks};
 
-use super::asking::Denials;
+use super::asking::{Asking, Denials};
 use crate::telemetry::counts::{CallCounts, Permission, ServiceCounts};
 use answer::{Answered, IoWork, Waits};
 use backend::{
@@ -89,6 +89,7 @@ impl Ways {
 pub struct Outgoing {
     forbidden: ForbiddenHeaderFilter,
     ways: Arc<Ways>,
+    asking: Arc<Asking>,
     serving: Option<Serving>,
 }
 
@@ -105,6 +106,8 @@ struct Serving {
 struct Sending {
     ways: Arc<Ways>,
     cx: Arc<RequestContext>,
+    /// The span that it is within.
+    span_id: u64,
     deadline: Instant,
     head_by: Option<Instant>,
     alive: Alive,
@@ -113,9 +116,10 @@ struct Sending {
 }
 
 impl Outgoing {
-    pub fn new(ways: Arc<Ways>) -> Self {
+    /// `asking` knows which span the guest is in.
+    pub fn new(ways: Arc<Ways>, asking: Arc<Asking>) -> Self {
         let forbidden = wasmtime_wasi_http::DEFAULT_FORBIDDEN_HEADERS;
-        Self { forbidden: Arc::new(move |name| forbidden.contains(name)), ways, serving: None }
+        Self { forbidden: Arc::new(move |name| forbidden.contains(name)), ways, asking, serving: None }
     }
 
     /// Requests from now on are made on behalf of `cx` and end by `deadline`; those that the head
@@ -142,6 +146,7 @@ impl Outgoing {
         Ok(Sending {
             ways: self.ways.clone(),
             cx: serving.cx.clone(),
+            span_id: self.asking.within().unwrap_or(serving.cx.trace.span_id),
             deadline: serving.deadline,
             head_by: serving.head_due.by(),
             alive: serving.alive.clone(),
@@ -197,7 +202,7 @@ impl Sending {
         let callee = self.ways.directory.find(&granted).ok_or(Error::DestinationUnavailable)?;
         let caller = Caller {
             source: self.ways.source.clone(),
-            span_id: self.cx.trace.span_id,
+            span_id: self.span_id,
             serving: self.cx.clone(),
             deadline: self.deadline,
             head_timeout: self.options.first_byte_timeout,
@@ -220,7 +225,7 @@ impl Sending {
     fn dial(self, target: &Target, mut request: Request<WasiBody>) -> Result<Answering, Error> {
         let granted = self.ways.grants.net(target).map_err(|denial| self.denied(Permission::Net, denial))?;
         let mut span = self.span(target, &request);
-        let trace = TraceContext { span_id: span.id_or(self.cx.trace.span_id), ..self.cx.trace.clone() };
+        let trace = TraceContext { span_id: span.id_or(self.span_id), ..self.cx.trace.clone() };
         headers::outbound(request.headers_mut(), &trace);
         let timeouts = Timeouts {
             connect: self.options.connect_timeout,
@@ -267,12 +272,11 @@ impl Sending {
 
     /// A request to the outside as a span: ends with the answer's head. Never its query.
     fn span(&self, target: &Target, request: &Request<WasiBody>) -> Active {
-        let name = || Value::from(request.method().to_string());
-        let parent = self.cx.trace.span_id;
-        let mut span = Active::begin(self.cx.spans.as_ref(), &self.ways.source, Kind::Client, parent, name);
+        let name = || Value::Static(method_name(request.method()));
+        let mut span = Active::begin(self.cx.spans.as_ref(), &self.ways.source, Kind::Client, self.span_id, name);
         if let Some(span) = span.span() {
             let path = request.uri().path();
-            span.set("http.request.method", request.method().to_string());
+            span.set("http.request.method", method_name(request.method()));
             span.set("url.full", format!("{}://{target}{path}", target.scheme));
             let host = request.uri().host().unwrap_or_default();
             span.set("server.address", host.to_owned());

@@ -88,7 +88,8 @@ impl ProducerView {
             span.set("messaging.message.body.size", message.body.len());
         }
         if let Some(cx) = self.asking.request() {
-            headers.extend(trace(&cx, span.id_or(cx.trace.span_id)));
+            let within = self.asking.within().unwrap_or(cx.trace.span_id);
+            headers.extend(trace(&cx, span.id_or(within)));
         }
         let event = Event {
             id,

@@ -9,11 +9,14 @@ use std::{
 
 use bytes::Bytes;
 use tokio::io::AsyncWrite;
+use tracing::Level;
 use wasmtime_wasi::{
     async_trait,
     cli::{IsTerminal, StdoutStream},
     p2::{OutputStream, Pollable, StreamResult},
 };
+
+use super::said::Said;
 
 /// What one request may print, both streams together; the rest is cut with a note.
 const REQUEST_MAX_BYTES: usize = 64 << 10;
@@ -97,7 +100,7 @@ impl Output {
     fn line(&self, state: &mut State, stream: Stream, line: &[u8]) {
         let text = String::from_utf8_lossy(line);
         if matches!(stream, Stream::Stdout) {
-            return self.log(state.trace_id, stream, &text);
+            return self.tell(state.trace_id, stream, &text);
         }
         let begins = text.starts_with(PANIC[0]) && text.contains(PANIC[1]);
         let ends = text.starts_with(PANIC_ENDS);
@@ -107,7 +110,7 @@ impl Output {
         match () {
             () if ends || text.trim().is_empty() => {}
             () if begins => state.panic = text.into_owned(),
-            () if state.panic.is_empty() => self.log(state.trace_id, stream, &text),
+            () if state.panic.is_empty() => self.tell(state.trace_id, stream, &text),
             () => state.panic.extend([" ", &*text]),
         }
     }
@@ -116,7 +119,7 @@ impl Output {
     fn panicked(&self, state: &mut State) {
         let said = std::mem::take(&mut state.panic);
         if !said.is_empty() {
-            self.log(state.trace_id, Stream::Stderr, &said);
+            self.tell(state.trace_id, Stream::Stderr, &said);
         }
     }
 
@@ -132,11 +135,40 @@ impl Output {
         state.taken = REQUEST_MAX_BYTES;
     }
 
-    fn log(&self, trace_id: u128, stream: Stream, text: &str) {
-        let (service, trace_id) = (&self.service, format_args!("{trace_id:032x}"));
-        match stream {
-            Stream::Stdout => tracing::info!(target: "guest", %service, traceId = %trace_id, "{text}"),
-            Stream::Stderr => tracing::warn!(target: "guest", %service, traceId = %trace_id, "{text}"),
+    fn tell(&self, trace_id: u128, stream: Stream, text: &str) {
+        let Said { level, message, fields } = Said::read(text);
+        let level = level.unwrap_or(match stream {
+            Stream::Stdout => Level::INFO,
+            Stream::Stderr => Level::WARN,
+        });
+        self.event(trace_id, level, None, fields.as_deref(), &message);
+    }
+
+    /// A line with a level, about `context` if that says anything; within the bound of what is printed.
+    pub(super) fn log(&self, level: Level, context: &str, message: &str) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let end = (0..=LINE_MAX_BYTES.min(message.len())).rev().find(|end| message.is_char_boundary(*end));
+        let message = &message[..end.unwrap_or(0)];
+        if state.taken + message.len() + LINE_COST_BYTES > REQUEST_MAX_BYTES {
+            return self.cut(&mut state);
+        }
+        state.taken += message.len() + LINE_COST_BYTES;
+        self.event(state.trace_id, level, Some(context).filter(|context| !context.is_empty()), None, message);
+    }
+
+    fn event(&self, trace_id: u128, level: Level, context: Option<&str>, fields: Option<&str>, message: &str) {
+        let (service, trace_id) = (&*self.service, format_args!("{trace_id:032x}"));
+        macro_rules! event {
+            ($level:ident) => {
+                tracing::$level!(target: "guest", service, traceId = %trace_id, context, fields, "{message}")
+            };
+        }
+        match level {
+            Level::ERROR => event!(error),
+            Level::WARN => event!(warn),
+            Level::INFO => event!(info),
+            Level::DEBUG => event!(debug),
+            Level::TRACE => event!(trace),
         }
     }
 }

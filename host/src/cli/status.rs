@@ -1,17 +1,36 @@
 //! `archipel status` and `archipel versions`.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use serde_json::Value;
 
 use super::{Output, admin::Admin, list, table::within};
 
-pub(super) fn status(admin: &Admin, output: Output) -> anyhow::Result<ExitCode> {
-    let status = admin.get("/v1/status")?.data()?;
-    if output.json {
-        output.document(&status)?;
-        return Ok(ExitCode::SUCCESS);
+/// How often a status that is watched is asked for.
+const WATCH: Duration = Duration::from_secs(1);
+/// Cursor to the top, and nothing below it.
+const CLEAR: &str = "\x1b[H\x1b[J";
+
+/// `watch` asks again and again, until it is ended or the host is gone; a pipe gets a line each time.
+pub(super) fn status(admin: &Admin, watch: bool, output: Output) -> anyhow::Result<ExitCode> {
+    loop {
+        let status = admin.get("/v1/status")?.data()?;
+        match (output.json, watch) {
+            (true, true) => output.line(&status)?,
+            (true, false) => output.document(&status)?,
+            (false, _) => {
+                let clear = if watch { CLEAR } else { "" };
+                output.text(&format!("{clear}{}", shown(&status, output)))?;
+            }
+        }
+        if !watch {
+            return Ok(ExitCode::SUCCESS);
+        }
+        std::thread::sleep(WATCH);
     }
+}
+
+fn shown(status: &Value, output: Output) -> String {
     let header = [
         "SERVICE",
         "VERSION",
@@ -88,13 +107,7 @@ pub(super) fn status(admin: &Admin, output: Output) -> anyhow::Result<ExitCode> 
         .chain(certificates)
         .collect::<String>()
         + &restart;
-    output.text(&format!(
-        "{name}, up for {uptime} s
-
-{}{restart}",
-        output.alarmed(within(&rows, output.width))
-    ))?;
-    Ok(ExitCode::SUCCESS)
+    format!("{name}, up for {uptime} s\n\n{}{restart}", output.alarmed(within(&rows, output.width)))
 }
 
 fn row(service: &Value) -> Vec<String> {

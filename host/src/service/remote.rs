@@ -20,6 +20,7 @@ use super::{
     fair::fair_time,
     gate::{Arrival, Gate, Permit},
     leave::{Deadline, Limits},
+    told,
     traffic::Traffic,
 };
 use crate::telemetry::counts::{ServiceCounts, Trouble};
@@ -168,7 +169,13 @@ impl Dispatch for Remote {
     fn dispatch(&self, cx: Arc<RequestContext>, request: Request<Body>) -> Dispatched<'_> {
         Box::pin(async move {
             let asked = Asked::new(&self.counts, &self.traffic);
-            asked.answered(self.answer(cx, request).await)
+            let mut span = told::elsewhere(&cx, &self.name, request.method());
+            let answer = self.answer(cx, request).await;
+            match &answer {
+                Ok(response) => told::head(&mut span, response.status()),
+                Err(error) => told::refused(&mut span, error),
+            }
+            asked.answered(answer)
         })
     }
 }

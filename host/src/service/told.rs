@@ -5,7 +5,11 @@
 
 use std::{sync::Arc, time::Instant};
 
-use gateway::{context::RequestContext, counts::Label};
+use gateway::{
+    context::{RequestContext, method_name},
+    counts::Label,
+    dispatch::DispatchError,
+};
 use http::{Method, StatusCode};
 use span::{Active, Kind, Link, Source, Span, Value};
 
@@ -16,14 +20,23 @@ use crate::{capability::messaging::Delivery, instance::Instance};
 pub(super) fn request(cx: &RequestContext, source: &Arc<Source>, method: &Method) -> Active {
     let Some(spans) = &cx.spans else { return Active::default() };
     let name = match &cx.route {
-        Some(route) => format!("{method} {route}"),
-        None => method.to_string(),
+        Some(route) => Value::Words(method_name(method), route.clone()),
+        None => Value::Static(method_name(method)),
     };
     let mut span = of(cx, Span::new(source.clone(), Kind::Server, name));
-    span.set("http.request.method", method.to_string());
+    span.set("http.request.method", method_name(method));
     if let Some(route) = &cx.route {
         span.set("http.route", route.clone());
     }
+    Active::of(spans, span)
+}
+
+/// A request to a service that runs elsewhere: what that is told to be within.
+pub(super) fn elsewhere(cx: &RequestContext, service: &Arc<str>, method: &Method) -> Active {
+    let Some(spans) = &cx.spans else { return Active::default() };
+    let mut span = of(cx, Span::new(spans.own().clone(), Kind::Client, method_name(method)));
+    span.set("http.request.method", method_name(method));
+    span.set("service.peer.name", service.clone());
     Active::of(spans, span)
 }
 
@@ -64,6 +77,14 @@ pub(super) fn head(span: &mut Active, status: StatusCode) {
     span.set("http.response.status_code", status.as_u16());
     if status.is_server_error() {
         span.fail(status.as_str().to_owned());
+    }
+}
+
+/// There is no answer.
+pub(super) fn refused(span: &mut Active, error: &DispatchError) {
+    if let Some(span) = span.span() {
+        span.set("archipel.reason", error.to_string());
+        span.fail("no_answer");
     }
 }
 

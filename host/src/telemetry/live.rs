@@ -90,14 +90,20 @@ impl Followers {
     }
 }
 
-/// A line on its way to all of them.
-impl Write for Followers {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+impl Followers {
+    /// A line on its way to all of them.
+    pub(super) fn tell(&self, line: &[u8]) {
         let mut lines = lock(&self.0.lines);
         let shared = Bytes::copy_from_slice(line);
         lines
             .retain(|follower| !matches!(follower.try_send(shared.clone()), Err(mpsc::error::TrySendError::Closed(_))));
         self.0.any.store(!lines.is_empty(), Relaxed);
+    }
+}
+
+impl Write for Followers {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.tell(line);
         Ok(line.len())
     }
 

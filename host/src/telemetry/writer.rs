@@ -16,6 +16,8 @@ use gateway::counts::Counter;
 use tracing::Metadata;
 use tracing_subscriber::fmt::MakeWriter;
 
+use super::live::Followers;
+
 /// What may wait to be written.
 const WAITING_MAX_BYTES: usize = 8 << 20;
 /// Of that, while lines of guests come: a guest that prints without an end drops its own lines and other
@@ -34,6 +36,8 @@ pub(super) struct Lines {
     shared: Arc<Shared>,
     /// What may wait with a line of these.
     max_bytes: usize,
+    /// Who follows lines as they are written here; none: they are for people.
+    followers: Option<Followers>,
 }
 
 struct Shared {
@@ -67,9 +71,9 @@ pub(super) struct Flush {
 
 impl Lines {
     /// Starts the thread that writes to `output`.
-    pub(super) fn to(output: impl Write + Send + 'static) -> io::Result<(Self, Flush)> {
+    pub(super) fn to(output: impl Write + Send + 'static, followers: Option<Followers>) -> io::Result<(Self, Flush)> {
         let shared = Shared { waiting: Mutex::default(), changed: Condvar::new(), lost: Counter::default() };
-        let lines = Self { shared: Arc::new(shared), max_bytes: WAITING_MAX_BYTES };
+        let lines = Self { shared: Arc::new(shared), max_bytes: WAITING_MAX_BYTES, followers };
         let writing = lines.clone();
         let thread = thread::Builder::new().name("log".into()).spawn(move || writing.run(output))?;
         let flush = Flush { lines: lines.clone(), thread: Some(thread) };
@@ -114,6 +118,9 @@ impl Lines {
 impl Write for Lines {
     /// Takes the whole line or none of it.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        if let Some(followers) = self.followers.as_mut().filter(|followers| followers.are_any()) {
+            followers.tell(line);
+        }
         let mut waiting = self.lock();
         if waiting.text.len() + line.len() > self.max_bytes {
             waiting.dropped += 1;
@@ -183,7 +190,7 @@ mod tests {
     #[test]
     fn every_line_is_written_in_order_and_the_last_ones_at_the_end() {
         let output = Output::default();
-        let (mut lines, flush) = Lines::to(output.clone()).unwrap();
+        let (mut lines, flush) = Lines::to(output.clone(), None).unwrap();
         let wanted: Vec<u8> = (0..1000).flat_map(|n| format!("{n}\n").into_bytes()).collect();
         for line in wanted.split_inclusive(|byte| *byte == b'\n') {
             lines.write_all(line).unwrap();
@@ -196,7 +203,7 @@ mod tests {
     fn a_reader_that_stopped_costs_lines_that_are_counted_and_bounded_memory() {
         let output = Output::default();
         let stopped = output.0.1.lock().unwrap();
-        let (mut lines, flush) = Lines::to(output.clone()).unwrap();
+        let (mut lines, flush) = Lines::to(output.clone(), None).unwrap();
         let line = vec![b'x'; 1 << 20];
         for _ in 0..50 {
             lines.write_all(&line).unwrap();
@@ -212,7 +219,7 @@ mod tests {
     fn a_guest_that_floods_the_log_leaves_room_for_the_hosts_own_lines() {
         let output = Output::default();
         let stopped = output.0.1.lock().unwrap();
-        let (lines, flush) = Lines::to(output.clone()).unwrap();
+        let (lines, flush) = Lines::to(output.clone(), None).unwrap();
         let subscriber = tracing_subscriber::fmt().with_writer(lines.clone()).finish();
         tracing::subscriber::with_default(subscriber, || {
             let flood = "x".repeat(64 << 10);

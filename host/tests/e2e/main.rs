@@ -41,6 +41,7 @@ mod http2;
 mod keyvalue;
 mod limits;
 mod live;
+mod logging;
 mod metrics;
 mod notifications;
 mod openapi;

@@ -21,6 +21,13 @@ fn one<'a>(spans: &'a [Span], service: &str, name: &str) -> &'a Span {
     of[0]
 }
 
+/// Each of these has told something, and whatever the others are within. Batches of services come apart.
+fn told(spans: &[Span], services: &[&str]) -> bool {
+    let is_there = |parent: &str| parent == "b7ad6b7169203331" || spans.iter().any(|span| span.id == parent);
+    services.iter().all(|service| spans.iter().any(|span| span.service == *service))
+        && spans.iter().all(|span| is_there(&span.parent))
+}
+
 #[track_caller]
 fn said(span: &Span, wanted: &[(&str, &str)]) {
     for (key, value) in wanted {
@@ -47,7 +54,9 @@ fn one_trace_leads_from_the_clients_request_to_the_stored_notification() {
     let customer = user(&host, &email("traced"), "Traced")["id"].as_str().unwrap().to_owned();
     let product = product(&host);
     assert_eq!(order(&host, &customer, &product).status, 201);
-    let stored = |spans: &[Span]| spans.iter().any(|span| span.name == "insert notifications");
+    let all = ["gateway", "orders", "users", "products", "notifications"];
+    let is_stored = |span: &Span| span.name == "insert notifications";
+    let stored = |spans: &[Span]| spans.iter().any(is_stored) && told(spans, &all);
     let spans = collector.trace(TRACE, stored);
     println!("{}", crate::harness::tree(&spans));
 
@@ -113,7 +122,7 @@ fn a_gathered_answer_is_a_span_with_its_parts_within() {
     let customer = user(&host, &email("gathered"), "Gathered")["id"].as_str().unwrap().to_owned();
     let path = format!("/api/users/{customer}/profile");
     assert_eq!(host.send("GET", &path, &[("traceparent", PARENT)], b"").status, 200);
-    let spans = collector.trace(TRACE, |spans| spans.iter().any(|span| span.service == "gateway" && span.kind == 2));
+    let spans = collector.trace(TRACE, |spans| told(spans, &["gateway", "users", "orders"]));
     let gather = one(&spans, "gateway", "gather");
     assert_eq!(gather.parent, one(&spans, "gateway", "GET /api/users/{id}/profile").id);
     for service in ["users", "orders"] {
@@ -127,7 +136,7 @@ fn a_trap_fails_its_span_and_the_gateways_and_says_why() {
     let collector = Collector::start();
     let host = Host::running(&format!("{}{}", crate::harness::probe(""), collector.telemetry("")));
     assert_eq!(host.send("GET", "/trap", &[("traceparent", PARENT)], b"").status, 502);
-    let spans = collector.trace(TRACE, |spans| spans.iter().any(|span| span.service == "gateway"));
+    let spans = collector.trace(TRACE, |spans| told(spans, &["gateway", "probe"]));
     let probe = one(&spans, "probe", "GET /{*rest}");
     assert!(probe.is_error, "{probe:#?}");
     said(probe, &[("error.type", "trap")]);
@@ -135,6 +144,21 @@ fn a_trap_fails_its_span_and_the_gateways_and_says_why() {
     let gateway = one(&spans, "gateway", "GET /{*rest}");
     assert!(gateway.is_error);
     said(gateway, &[("error.type", "502"), ("http.response.status_code", "502")]);
+}
+
+#[test]
+fn a_service_elsewhere_continues_the_trace_within_the_gateways_own_request() {
+    let (collector, legacy) = (Collector::start(), crate::harness::Upstream::answering("legacy\n"));
+    let service = format!("[services.legacy]\nurl = \"{}\"\n", legacy.url(""));
+    let route = "[[routes]]\npath = \"/{*rest}\"\nservice = \"legacy\"\npublic = true\n";
+    let host = Host::running(&format!("{service}{route}{}", collector.telemetry("")));
+    assert_eq!(host.send("GET", "/x", &[("traceparent", PARENT)], b"").status, 200);
+    let spans = collector.trace(TRACE, |spans| spans.len() == 2);
+    let (gateway, call) = (one(&spans, "gateway", "GET /{*rest}"), one(&spans, "gateway", "GET"));
+    assert_eq!((call.kind, &call.parent), (3, &gateway.id));
+    said(call, &[("service.peer.name", "legacy"), ("http.response.status_code", "200")]);
+    let asked = legacy.requests().into_iter().find(|head| head.starts_with("GET /x")).expect("it was asked");
+    assert!(asked.contains(&format!("00-{TRACE}-{}-01", call.id)), "{asked}");
 }
 
 /// What a host that samples nothing sends of these requests: the paths.

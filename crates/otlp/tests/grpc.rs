@@ -1,0 +1,93 @@
+//! Spans over gRPC, read by a server of a few lines and the published types.
+
+use std::{convert::Infallible, time::Duration};
+
+use bytes::{BufMut, Bytes, BytesMut};
+use http::{HeaderMap, HeaderValue, Request, Response};
+use http_body_util::{BodyExt, StreamBody};
+use hyper::{
+    body::{Frame, Incoming},
+    service::service_fn,
+};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use otlp::{Protocol, Sender, Settings};
+use prost::Message;
+use span::{Kind, Recorder, Sampling, Source, Span};
+use tokio::{net::TcpListener, sync::mpsc};
+
+type Seen = (String, Option<HeaderValue>, ExportTraceServiceRequest);
+
+/// Answers every call with an empty message and `grpc-status: 0`, and hands on what it was sent.
+async fn serve(listener: TcpListener, seen: mpsc::UnboundedSender<Seen>) {
+    while let Ok((socket, _)) = listener.accept().await {
+        let seen = seen.clone();
+        let service = service_fn(move |request: Request<Incoming>| {
+            let seen = seen.clone();
+            async move {
+                let (head, body) = request.into_parts();
+                let message = body.collect().await.expect("a whole call").to_bytes();
+                // One byte that says whether it is compressed, four of length, the message.
+                let request = ExportTraceServiceRequest::decode(&message[5..]).expect("OTLP");
+                let _ = seen.send((head.uri.path().to_owned(), head.headers.get("x-key").cloned(), request));
+                let mut empty = BytesMut::new();
+                empty.put_bytes(0, 5);
+                let trailers = HeaderMap::from_iter([(
+                    http::HeaderName::from_static("grpc-status"),
+                    HeaderValue::from_static("0"),
+                )]);
+                let frames: [Result<Frame<Bytes>, Infallible>; 2] =
+                    [Ok(Frame::data(empty.freeze())), Ok(Frame::trailers(trailers))];
+                let response = Response::builder().header("content-type", "application/grpc");
+                response.body(StreamBody::new(futures_util::stream::iter(frames)))
+            }
+        });
+        tokio::spawn(
+            hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+                .serve_connection(TokioIo::new(socket), service),
+        );
+    }
+}
+
+#[tokio::test]
+async fn spans_go_over_grpc_with_their_headers_one_resource_for_each_source() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let endpoint = format!("http://{}", listener.local_addr().expect("bound"));
+    let (sender, mut seen) = mpsc::unbounded_channel();
+    tokio::spawn(serve(listener, sender));
+    let sampling = Sampling::default();
+    let recorder = Recorder::new(
+        Source::new("gateway", "1"),
+        span::Settings { sends: true, sampling, slow: Duration::from_secs(1) },
+    );
+    let settings = Settings {
+        endpoint,
+        protocol: Protocol::Grpc,
+        headers: vec![("x-key".into(), "a key".into())],
+        timeout: Duration::from_secs(5),
+        is_default: false,
+        resource: vec![("service.namespace".into(), "test".into())],
+    };
+    let exporter = Sender::start(recorder.clone(), Some(settings));
+    let recording = recorder.begin(7, None, None).1.expect("it is wanted");
+    for source in [Source::new("users", "2"), recording.own().clone()] {
+        recording.add(Span::new(source, Kind::Server, "GET"));
+    }
+    drop(recording);
+    exporter.stop(Duration::from_secs(20)).await;
+    let mut services = Vec::new();
+    while let Ok((path, key, request)) = seen.try_recv() {
+        assert_eq!(path, "/opentelemetry.proto.collector.trace.v1.TraceService/Export");
+        assert_eq!(key, Some(HeaderValue::from_static("a key")));
+        for of_resource in request.resource_spans {
+            let attributes = of_resource.resource.expect("a resource").attributes;
+            let name = attributes.iter().find(|pair| pair.key == "service.name").and_then(|pair| pair.value.clone());
+            services.push(format!("{name:?}"));
+            assert_eq!(of_resource.scope_spans[0].spans[0].trace_id, 7_u128.to_be_bytes());
+        }
+    }
+    services.sort();
+    assert_eq!(services.len(), 2, "{services:?}");
+    assert!(services[0].contains("gateway") && services[1].contains("users"), "{services:?}");
+    assert_eq!(recorder.counts().sent, 2);
+}
