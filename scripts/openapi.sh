@@ -25,6 +25,7 @@ mkdir -p "$place"
 
 "$archipel" run "$manifest" </dev/null >"$log" 2>"$place/host.errors" &
 host=$!
+# shellcheck disable=SC2317 # called by the trap below
 stop() {
     kill -TERM "$host" 2>/dev/null || true
     wait "$host" || true
