@@ -1,6 +1,6 @@
 //! The test guest that logs with levels, by `wasi:logging` and by JSON on standard output, and makes spans.
 
-use sdk::{Request, Response};
+use sdk::{Request, Response, log};
 
 #[allow(unsafe_code, unreachable_pub, reason = "generated from the text below")]
 mod draft {
@@ -59,7 +59,7 @@ mod draft {
 }
 
 use draft::wasi::{
-    logging::logging::{Level, log},
+    logging::logging::{self, Level},
     otel::{
         tracing::{self, Datetime, SpanContext, SpanData, SpanKind, Status, TraceFlags},
         types::{InstrumentationScope, KeyValue},
@@ -72,12 +72,16 @@ sdk::handler!(answer);
 fn answer(request: Request) -> Response {
     match request.path().as_str() {
         "/log" => {
-            log(Level::Critical, "stock", "nothing left");
-            log(Level::Info, "", "as usual");
-            log(Level::Trace, "", "not told");
+            logging::log(Level::Critical, "stock", "nothing left");
+            logging::log(Level::Info, "", "as usual");
+            logging::log(Level::Trace, "", "not told");
         }
         "/json" => println!(r#"{{"level":"error","msg":"no such product","product":7,"tags":["a"]}}"#),
-        "/flood" => (0..2000).for_each(|number| log(Level::Info, "flood", &format!("{number}"))),
+        "/flood" => (0..2000).for_each(|number| logging::log(Level::Info, "flood", &format!("{number}"))),
+        "/sdk" => {
+            log::warn!("a cart was left", cart = 7, items = ["a", "b"]);
+            log::info!(format!("{} carts", 2));
+        }
         "/span" => {
             let outer = tracing::outer_span_context();
             let context = within(&outer, "00000000000000a1");

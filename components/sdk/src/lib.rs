@@ -16,6 +16,7 @@ mod handler;
 mod id;
 mod json;
 pub mod keyvalue;
+pub mod log;
 pub mod messaging;
 mod money;
 pub mod openapi;

@@ -24,6 +24,10 @@ fn a_components_levels_are_the_logs_and_so_are_its_json_lines() {
     let said = line(&host, "no such product");
     assert_eq!((&said["level"], &said["fields"]), (&json!("error"), &json!({"product": 7, "tags": ["a"]})));
     assert!(!host.log.text().contains("not told"), "trace is below what is told");
+    host.get("/sdk");
+    let said = line(&host, "a cart was left");
+    assert_eq!((&said["level"], &said["fields"]), (&json!("warn"), &json!({"cart": 7, "items": ["a", "b"]})));
+    assert_eq!(line(&host, "2 carts")["level"], "info");
 }
 
 #[test]
