@@ -13,7 +13,7 @@ use self::{
     table::table,
 };
 use clap::{
-    Parser, Subcommand,
+    CommandFactory, Parser, Subcommand,
     error::{ContextKind, ContextValue},
 };
 
@@ -27,6 +27,7 @@ mod healthcheck;
 mod init;
 mod inspect;
 mod live;
+mod new;
 mod output;
 mod place;
 mod progress;
@@ -70,6 +71,21 @@ enum Command {
         /// the least permissions that cover what was used.
         #[arg(long, conflicts_with = "ceiling")]
         audit: bool,
+    },
+
+    /// Makes a folder with a service of your own, which builds, runs and is tested.
+    #[command(
+        after_help = "Example:\n  archipel new notes --lang ts --with postgres\n  cd notes\n  archipel dev\n\nIt has a manifest, a schema for editors, tests, a workflow for CI and a copy of the sdk: all that it needs\nbesides this program and the language's own tools. A folder that holds something is left alone."
+    )]
+    New(new::Arguments),
+
+    /// Runs a system while you edit it: what changes is built and live; shows requests, prints and denials.
+    #[command(
+        after_help = "Example:\n  archipel dev\n  archipel dev manifests/shop.toml\n\n`archipel run --watch` with lines for people: who was asked and what came of it, what services print, what was\ndenied and which line would allow it. ARCHIPEL_LOG sets what is logged (warn,access=info,guest=info)."
+    )]
+    Dev {
+        /// `archipel.toml` of this folder, if none is named.
+        manifest: Option<PathBuf>,
     },
 
     /// Runs a command against the system of a manifest, on free ports and with fresh private databases.
@@ -181,9 +197,29 @@ enum Command {
     #[command(subcommand)]
     Token(token::Token),
 
+    /// Prints what a shell needs to complete these commands.
+    #[command(after_help = "Example:\n  archipel completions bash > /etc/bash_completion.d/archipel")]
+    Completions { shell: clap_complete::Shell },
+
+    /// Prints the manual page.
+    #[command(after_help = "Example:\n  archipel man > /usr/local/share/man/man1/archipel.1")]
+    Man,
+
     /// Prints the manifest's JSON Schema, for editors.
     #[command(after_help = "Example:\n  archipel schema > archipel.schema.json")]
     Schema,
+}
+
+fn completions(shell: clap_complete::Shell) -> String {
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "archipel", &mut text);
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+fn man() -> anyhow::Result<String> {
+    let mut text = Vec::new();
+    clap_mangen::Man::new(Cli::command()).render(&mut text)?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
 /// What other programs call it.
@@ -210,8 +246,15 @@ impl Cli {
         match self.command {
             Command::Run { .. } if init::is_first() => init::run(),
             Command::Run { manifest, ceiling, watch, audit } => {
-                run::run(&manifest, &run::Options { ceiling, watch, audit }, output)
+                run::run(&manifest, &run::Options { ceiling, watch, audit, view: false }, output)
             }
+            Command::Dev { manifest } => {
+                let options = run::Options { ceiling: None, watch: true, audit: false, view: true };
+                run::run(&project::manifest(manifest)?, &options, Output { json: self.json, ..output })
+            }
+            Command::New(arguments) => new::new(&arguments, output),
+            Command::Completions { shell } => output.text(&completions(shell)).map(|()| ExitCode::SUCCESS),
+            Command::Man => output.text(&man()?).map(|()| ExitCode::SUCCESS),
             Command::Test(arguments) => test::test(arguments, output),
             Command::Check { manifest, ceiling } => check::check(&manifest, ceiling.as_deref(), output),
             Command::Explain(arguments) => explain::explain(&arguments, output),

@@ -27,6 +27,7 @@ mod json;
 mod live;
 pub mod metrics;
 mod process;
+mod view;
 mod writer;
 
 pub use export::{Export, service_name};
@@ -66,9 +67,20 @@ pub fn start(filter: &str, colours: bool) -> Result<Telemetry, anyhow::Error> {
     start_on(stdout, filter, shape)
 }
 
+/// Starts logging to standard output for somebody who edits, also in a pipe; `filter` if they have one of their own.
+///
+/// # Errors
+/// As for [`start`].
+pub fn start_view(filter: Option<&str>, colours: bool) -> Result<Telemetry, anyhow::Error> {
+    let stdout = io::stdout();
+    let colours = colours && stdout.is_terminal();
+    start_on(stdout, filter.unwrap_or(view::FILTER), Shape::View { colours })
+}
+
 /// How a line looks.
 enum Shape {
     Text { colours: bool },
+    View { colours: bool },
     Json,
 }
 
@@ -90,6 +102,12 @@ fn start_on(output: impl io::Write + Send + 'static, text: &str, shape: Shape) -
             let following = following.with_filter(dynamic_filter_fn(move |_, _| looked.are_any()));
             let shown = fmt::layer().compact().with_target(false).with_ansi(colours).with_writer(writer);
             listen(registry.with(following).with(shown))?;
+        }
+        Shape::View { colours } => {
+            listen(
+                registry
+                    .with(fmt::layer().event_format(view::Lines { colours }).with_ansi(colours).with_writer(writer)),
+            )?;
         }
         Shape::Json => {
             listen(registry.with(fmt::layer().event_format(json::Lines).with_ansi(false).with_writer(writer)))?;

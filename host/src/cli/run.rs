@@ -72,6 +72,8 @@ pub(super) struct Options {
     pub(super) ceiling: Option<PathBuf>,
     /// What is edited is built and swapped in.
     pub(super) watch: bool,
+    /// The log is for somebody who edits.
+    pub(super) view: bool,
     /// Denials are let through and told. Never with a ceiling.
     pub(super) audit: bool,
 }
@@ -107,8 +109,11 @@ pub(super) fn run(file: &Path, options: &Options, output: Output) -> anyhow::Res
     if !missing.is_empty() {
         return refused(&missing, output);
     }
-    let filter = environment.get("ARCHIPEL_LOG").map_or("info", String::as_str);
-    let telemetry = telemetry::start(filter, colours())?;
+    let filter = environment.get("ARCHIPEL_LOG").map(String::as_str);
+    let telemetry = match options.view {
+        true => telemetry::start_view(filter, colours())?,
+        false => telemetry::start(filter.unwrap_or("info"), colours())?,
+    };
     let ceiling = oversight.ceiling().map(|ceiling| ceiling.file().display().to_string());
     tracing::info!(file = %loaded.manifest.file.display(), digest = loaded.digest, ceiling, "starting");
     for warning in &loaded.warnings {

@@ -2,7 +2,8 @@
 //!
 //! A component under a `target` folder belongs to the cargo workspace around that: a change in its
 //! own crate is its own, one in another service's crate is not, and one anywhere else (a library, a
-//! lock file) is everybody's. Any other component belongs to the folder that it lies in.
+//! lock file) is everybody's. Any other component belongs to the folder that it lies in, or to the one around that
+//! where it is a folder for what is built: `dist`.
 
 use std::{
     collections::BTreeSet,
@@ -24,6 +25,8 @@ pub struct Sources {
     root: PathBuf,
     /// The component's own crate, if it is found by its name.
     own: Option<PathBuf>,
+    /// Where the component lies, if nothing but what is built does there.
+    built: Option<PathBuf>,
     /// What a build writes lies among the source.
     pub mixed: bool,
 }
@@ -33,16 +36,30 @@ impl Sources {
     pub fn of(component: &Path) -> Self {
         let target = component.ancestors().find(|folder| folder.file_name().is_some_and(|name| name == "target"));
         let folder = |path: &Path| path.parent().map_or_else(|| path.to_owned(), Path::to_owned);
-        let Some(root) = target.map(folder) else { return Self { root: folder(component), own: None, mixed: true } };
+        let Some(root) = target.map(folder) else { return Self::beside(folder(component)) };
         let stem = component.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
         let crates = [root.join(stem), root.join(stem.replace('_', "-"))];
-        Self { own: crates.into_iter().find(|folder| folder.join("Cargo.toml").is_file()), root, mixed: false }
+        Self {
+            own: crates.into_iter().find(|folder| folder.join("Cargo.toml").is_file()),
+            root,
+            built: None,
+            mixed: false,
+        }
+    }
+
+    /// Of a component in `folder`: the source is there, or around it where the folder is one for what is built.
+    fn beside(folder: PathBuf) -> Self {
+        let is_built = folder.file_name().is_some_and(|name| BUILT.iter().any(|built| name == *built));
+        match folder.parent().filter(|_| is_built) {
+            Some(root) => Self { root: root.to_owned(), own: None, built: Some(folder), mixed: false },
+            None => Self { root: folder, own: None, built: None, mixed: true },
+        }
     }
 
     /// What to watch: the root alone, and with all that is in them the folders of it that hold source.
     pub fn folders(&self) -> (PathBuf, Vec<PathBuf>) {
         let entries = fs::read_dir(&self.root).into_iter().flatten().flatten().take(FOLDERS_MAX);
-        let folders = entries.map(|entry| entry.path()).filter(|path| path.is_dir() && !is_generated(path, &self.root));
+        let folders = entries.map(|entry| entry.path()).filter(|path| path.is_dir() && !self.is_generated(path));
         (self.root.clone(), folders.collect())
     }
 
@@ -52,20 +69,31 @@ impl Sources {
 
     /// Whether a change of `path` may change this component; `others` are those that it is built with.
     pub fn concern(&self, path: &Path, others: &[Self]) -> bool {
-        if !path.starts_with(&self.root) || is_generated(path, &self.root) {
+        if !path.starts_with(&self.root) || self.is_generated(path) {
             return false;
         }
         let is_in = |of: &Self| of.own.as_ref().is_some_and(|own| path.starts_with(own));
         is_in(self) || !others.iter().any(is_in)
     }
+
+    fn is_generated(&self, path: &Path) -> bool {
+        is_generated(path, &self.root) || self.built.as_ref().is_some_and(|built| path.starts_with(built))
+    }
 }
+
+/// Folders that builds of JavaScript and others write to, beside their source.
+const BUILT: [&str; 3] = ["dist", "build", "out"];
 
 /// What a build makes, and what an editor leaves for a moment.
 fn is_generated(path: &Path, root: &Path) -> bool {
     let inside = path.strip_prefix(root).unwrap_or(path);
     let generated = |part: Component<'_>| {
         let name = part.as_os_str().to_string_lossy();
-        name == "target" || name.starts_with('.') || name.ends_with('~') || name.ends_with(".wasm")
+        name == "target"
+            || name == "node_modules"
+            || name.starts_with('.')
+            || name.ends_with('~')
+            || name.ends_with(".wasm")
     };
     inside.components().any(generated)
 }
@@ -154,6 +182,16 @@ mod tests {
             assert_eq!(concerned(quiet), [false, false], "{quiet}");
         }
         assert!(!both[0].concern(Path::new("/elsewhere/users/src/lib.rs"), &both));
+        let made = Sources::of(&root.join("notes/dist/notes.wasm"));
+        assert_eq!((made.root(), made.mixed), (&*root.join("notes"), false));
+        for (path, concerns) in [
+            ("src/index.ts", true),
+            ("package.json", true),
+            ("dist/notes.wasm.stamp", false),
+            ("node_modules/x/y.js", false),
+        ] {
+            assert_eq!(made.concern(&root.join("notes").join(path), &[]), concerns, "{path}");
+        }
         let alone = Sources::of(&root.join("sdk/one.wasm"));
         assert!(alone.concern(&root.join("sdk/one.c"), &[]) && !alone.concern(&root.join("users/x.c"), &[]));
     }

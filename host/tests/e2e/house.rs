@@ -183,7 +183,12 @@ fn a_capability_opens_no_socket_and_reads_no_file() {
 
 #[test]
 fn files_are_read_only_where_the_house_says() {
-    nobody_names("host", &[], &["fs", "File"], &["component", "cli/admin.rs", "cli/place.rs", "telemetry/process.rs"]);
+    nobody_names(
+        "host",
+        &[],
+        &["fs", "File"],
+        &["component", "cli/admin.rs", "cli/new", "cli/place.rs", "telemetry/process.rs"],
+    );
     nobody_names(
         "crates/backend",
         &[],

@@ -1,0 +1,47 @@
+//! The service `my-service`: which path is whose.
+
+use sdk::{Answer, Reply, Request, Response, Routes, Who};
+
+//~ events
+mod events;
+//~ postgres
+mod notes;
+//~ keyvalue
+mod visits;
+//~ end
+
+sdk::handler!(answer);
+sdk::section!("archipel:permissions", "/permissions.toml");
+//~ events
+sdk::consumer!(events::handle);
+//~ end
+
+fn answer(request: Request) -> Response {
+    routes().answer(request)
+}
+
+fn routes() -> Routes {
+    Routes::new()
+        .at("/", |path| path.get(Who::Anyone, hello))
+        //~ postgres
+        .at("/notes", |path| path.get(Who::Anyone, notes::list).post(Who::Anyone, notes::create))
+        //~ keyvalue
+        .at("/visits", |path| path.post(Who::Anyone, visits::count))
+        //~ events
+        .at("/events", |path| path.post(Who::Anyone, events::publish))
+        //~ end
+}
+
+fn hello(_request: &mut Request) -> Answer {
+    Reply::ok(&"hello from my-service")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everybody_is_greeted() {
+        assert!(routes().list().any(|(path, methods)| (path, &*methods) == ("/", "GET, HEAD")));
+    }
+}
