@@ -25,6 +25,7 @@ use crate::{
 use backend::embedded::DataFolder;
 use manifest::Manifest;
 
+mod announcing;
 mod edit;
 mod error;
 mod front;
@@ -32,6 +33,7 @@ mod listening;
 mod metrics;
 mod report;
 
+use announcing::Announcing;
 pub use edit::Rebuilt;
 pub use error::StartError;
 use listening::Listening;
@@ -61,6 +63,7 @@ pub struct Running {
     admin: Listening,
     /// What goes on beside requests, until we stop.
     housekeeping: [JoinHandle<()>; 2],
+    announcing: Announcing,
     began: Instant,
 }
 
@@ -91,9 +94,11 @@ pub async fn start(manifest: Manifest, surroundings: Surroundings) -> Result<Run
             return Err(StartError::Thread(error));
         }
     };
+    let gateway = listening::here(sockets.gateway, system.gateway.clone(), settings);
     Ok(Running {
         admin,
-        gateway: listening::here(sockets.gateway, system.gateway.clone(), settings),
+        announcing: Announcing::start(system.clone(), gateway.addresses[0]),
+        gateway,
         housekeeping: [tokio::spawn(housekeeping(system.clone())), tokio::spawn(follow_certificates(system.clone()))],
         admin_token: token.map(|token| token.file),
         system,
@@ -151,6 +156,7 @@ impl Running {
         self.system.health().start_draining();
         let host = self.system.current().manifest.host.clone();
         let until = tokio::time::Instant::now() + host.linger + host.drain + LAST;
+        self.announcing.stop().await;
         tokio::time::sleep(host.linger).await;
         let (stragglers, ()) = tokio::join!(self.gateway.stop(host.drain), self.system.stop_consuming(host.drain));
         self.housekeeping.iter().for_each(JoinHandle::abort);

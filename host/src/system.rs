@@ -48,7 +48,7 @@ use crate::{
     deploy::{Loader, Services},
     health::Health,
 };
-use backend::outbox::Relays;
+use backend::{http::Outbound, outbox::Relays};
 use leaving::Leaving;
 
 /// What private servers may take to stop when a start comes to nothing.
@@ -100,6 +100,11 @@ impl System {
     /// What requests do, while they do it.
     pub fn recorder(&self) -> &Arc<Recorder> {
         &self.ground.recorder
+    }
+
+    /// The way to the outside.
+    pub fn outbound(&self) -> &Outbound {
+        &self.ground.outbound
     }
 
     pub fn health(&self) -> &Arc<Health> {

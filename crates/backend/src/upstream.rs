@@ -8,6 +8,7 @@ mod answer;
 mod balance;
 mod check;
 mod condition;
+mod consul;
 mod dial;
 mod endpoint;
 mod error;
@@ -15,8 +16,10 @@ mod link;
 mod load;
 mod members;
 mod pool;
+mod registrar;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 use std::{
     sync::{
@@ -31,14 +34,21 @@ use http::{Request, Response, StatusCode};
 use tokio::time::timeout_at;
 
 use crate::http::Outbound;
-use manifest::UpstreamSettings;
+use manifest::{UpstreamSettings, Whereabouts};
 
-pub use self::{answer::Answer, condition::Health, error::UpstreamError};
+pub use self::{
+    answer::Answer,
+    condition::Health,
+    error::UpstreamError,
+    registrar::{BEAT, Registrar},
+};
 use self::{
     check::Checks,
+    consul::Consul,
     dial::Dialler,
     endpoint::{Endpoint, Times, Unanswered},
     members::Members,
+    watch::Watch,
 };
 
 /// A service elsewhere; dropped with its last request.
@@ -48,6 +58,7 @@ pub struct Upstream {
     budget: retry::Budget,
     retries: AtomicU64,
     _checks: Option<Checks>,
+    _watch: Option<Watch>,
 }
 
 /// How far one request may go.
@@ -74,11 +85,19 @@ impl Upstream {
     /// Needs a tokio runtime, on which its connections live. Nothing is dialled yet, but for checks.
     pub fn new(settings: &UpstreamSettings, outbound: &Outbound) -> Self {
         let dialler = Dialler::new(outbound.resolver().apart(), outbound.tls());
-        let endpoint = |url| Arc::new(Endpoint::new(settings.name.clone(), url, dialler.clone(), settings.pool));
-        let members = Arc::new(Members::new(settings.urls.iter().cloned().map(endpoint).collect()));
+        let members = Arc::new(Members::new(settings.name.clone(), dialler.clone(), settings.pool));
+        let watch = match &settings.at {
+            Whereabouts::Fixed(urls) => {
+                members.replace(urls);
+                None
+            }
+            Whereabouts::Consul { name, agent } => {
+                Some(Watch::start(Consul::new(agent, dialler), name.clone(), members.clone()))
+            }
+        };
         let checks = settings.health.clone().map(|health| Checks::start(health, members.clone()));
         let (wait, budget) = (settings.limits.queue_wait, retry::Budget::new());
-        Self { members, wait, budget, retries: AtomicU64::new(0), _checks: checks }
+        Self { members, wait, budget, retries: AtomicU64::new(0), _checks: checks, _watch: watch }
     }
 
     /// Sends a request as far as the head of its answer; the body streams after that. Its path is sent
@@ -93,7 +112,8 @@ impl Upstream {
         let may_repeat = allowed.again && retry::is_idempotent(request.method(), request.headers());
         let (mut request, mut avoided, mut tried) = (request, None, 1);
         loop {
-            let all = self.members.all();
+            let found = timeout_at(allowed.by.into(), self.members.found()).await;
+            let all = found.unwrap_or_else(|_elapsed| self.members.all());
             let endpoint = balance::choose(&all, avoided.as_ref());
             let endpoint = endpoint.ok_or(UpstreamError::NoneWell { addresses: all.len() })?;
             let copy = if may_repeat { copied(&request) } else { None };

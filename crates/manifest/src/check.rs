@@ -9,6 +9,7 @@ mod auth;
 mod checking;
 mod cors;
 mod database;
+mod discovery;
 mod environment;
 mod events;
 mod folder;
@@ -26,6 +27,7 @@ mod swap;
 mod telemetry;
 mod tls;
 mod upstream;
+mod url;
 
 pub use self::auth::{key_document, ttl};
 pub(super) use self::{
@@ -34,6 +36,7 @@ pub(super) use self::{
     checking::Check,
     cors::cors,
     database::database,
+    discovery::consul,
     events::events,
     folder::apart,
     gateway::gateway,

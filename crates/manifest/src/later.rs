@@ -5,7 +5,7 @@
 
 /// What each key will be for; `*` is any name, `[]` any item.
 const LATER: &[(&str, &str)] = &[
-    ("discovery", "discovery"),
+    ("discovery.dns", "discovery by DNS"),
     ("telemetry.logs", "logs over OTLP"),
     ("telemetry.metrics", "metrics over OTLP"),
     ("profiles", "profiles"),
@@ -28,6 +28,7 @@ const NEVER: &[(&str, &str)] = &[
     ("permission-sets", ELSEWHERE),
     ("secrets", ELSEWHERE),
     ("events", ELSEWHERE),
+    ("discovery", ELSEWHERE),
     ("telemetry", ELSEWHERE),
     (
         "ceiling",

@@ -30,11 +30,11 @@ pub use self::check::{key_document, ttl};
 pub use self::confines::Confines;
 pub use self::load::Loaded;
 pub use self::settings::{
-    Access, AdminSettings, AdminToken, AuthSettings, BACKOFF_MAX, Collector, ConsumerSettings, DatabasePlace,
-    DatabaseSettings, Environment, EventSettings, GatewaySettings, HealthCheck, HostSettings, KeySettings,
-    KeyValueSettings, Limits, May, OtlpProtocol, PartSettings, PoolSettings, RampSettings, RedisPlace, RedisSettings,
-    Reuse, RouteSettings, Secret, SecretHeader, SecretSettings, SecretSource, ServiceSettings, Smoke, Target,
-    TelemetrySettings, TlsMode, UpstreamLimits, UpstreamSettings,
+    Access, AdminSettings, AdminToken, AuthSettings, BACKOFF_MAX, Collector, ConsulSettings, ConsumerSettings,
+    DatabasePlace, DatabaseSettings, Environment, EventSettings, GatewaySettings, HealthCheck, HostSettings,
+    KeySettings, KeyValueSettings, Limits, May, OtlpProtocol, PartSettings, PoolSettings, RampSettings, RedisPlace,
+    RedisSettings, Reuse, RouteSettings, Secret, SecretHeader, SecretSettings, SecretSource, ServiceSettings, Smoke,
+    Target, TelemetrySettings, TlsMode, UpstreamLimits, UpstreamSettings, Whereabouts,
 };
 /// A whole checked manifest.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,6 +50,8 @@ pub struct Manifest {
     pub databases: BTreeMap<Arc<str>, DatabaseSettings>,
     pub redis: BTreeMap<Arc<str>, RedisSettings>,
     pub keyvalue: BTreeMap<Arc<str>, KeyValueSettings>,
+    /// Who knows where services elsewhere are, and is told of ours.
+    pub consul: Option<ConsulSettings>,
     /// What carries events, if anything does.
     pub events: Option<EventSettings>,
     /// Where traces go.

@@ -147,6 +147,8 @@ fn check(files: Files, path: &Path, env: &Environment, confines: Option<&Confine
             Some((name.as_str().into(), settings))
         })
         .collect();
+    let consul_key = root.child("discovery").child("consul");
+    let consul = raw.discovery.consul.and_then(|raw| check::consul(&mut check, &consul_key, raw, &gateway));
     let has_events = raw.events.is_some();
     let events = raw.events.and_then(|raw| check::events(&mut check, &root.child("events"), raw, &redis_names));
     let names = written_names(&sources, "services");
@@ -177,7 +179,7 @@ fn check(files: Files, path: &Path, env: &Environment, confines: Option<&Confine
     let mut component_keys = Vec::new();
     for (name, (key, mut raw)) in parts.services {
         match raw.url.take() {
-            Some(url) => _ = upstreams.insert(name, check::upstream(&mut check, &key, url, raw)),
+            Some(url) => _ = upstreams.insert(name, check::upstream(&mut check, &key, (url, consul.as_ref()), raw)),
             // It has been reported.
             None if key.child("url").is_written() => {}
             None => {
@@ -217,6 +219,7 @@ fn check(files: Files, path: &Path, env: &Environment, confines: Option<&Confine
         databases,
         redis,
         keyvalue,
+        consul,
         events,
         telemetry,
         secrets,

@@ -7,6 +7,7 @@
 mod auth;
 mod ceiling;
 mod cors;
+mod discovery;
 mod events;
 mod gather;
 mod keyvalue;
@@ -23,6 +24,7 @@ use serde::Deserialize;
 pub(crate) use self::auth::{RawAlgorithm, RawAuth, RawKeys, RawSecret};
 pub(crate) use self::ceiling::RawCeiling;
 pub(crate) use self::cors::{RawCors, RawRouteCors};
+pub(crate) use self::discovery::{RawConsul, RawDiscovery};
 pub(crate) use self::events::{RawConsumer, RawEvents};
 pub(crate) use self::gather::{RawPart, RawPartFrom};
 pub(crate) use self::keyvalue::RawKeyValue;
@@ -31,7 +33,7 @@ pub(crate) use self::secrets::{RawNamedSecret, RawSecretHeader};
 pub(crate) use self::service::{RawHealth, RawLimits, RawReuse, RawService, RawSwap};
 pub(crate) use self::telemetry::{RawCollector, RawProtocol, RawTelemetry};
 pub(crate) use self::text::{Named, RawText, RawTextFrom};
-pub(crate) use self::upstream::{RawPool, RawUrl};
+pub(crate) use self::upstream::{RawDiscover, RawPool, RawUrl};
 use super::defaults;
 use document::quantity::{Size, Time};
 use grant::RawPermissions;
@@ -76,6 +78,9 @@ pub(crate) struct RawManifest {
     /// Key-value stores by name. Services ask for them by these names.
     #[serde(default)]
     pub(crate) keyvalue: Named<RawKeyValue>,
+    /// Who knows where services are that run elsewhere.
+    #[serde(default)]
+    pub(crate) discovery: RawDiscovery,
     /// What carries events between services.
     pub(crate) events: Option<RawEvents>,
     /// Where traces go.

@@ -15,13 +15,15 @@ use http::StatusCode;
 
 use grant::Grants;
 
+mod discovery;
 mod public;
 mod telemetry;
 mod upstream;
 
+pub use discovery::ConsulSettings;
 pub use public::GatewaySettings;
 pub use telemetry::{Collector, OtlpProtocol, TelemetrySettings};
-pub use upstream::{HealthCheck, PoolSettings, UpstreamLimits, UpstreamSettings};
+pub use upstream::{HealthCheck, PoolSettings, UpstreamLimits, UpstreamSettings, Whereabouts};
 
 /// The host's environment, read once by whoever starts us. Variables that are not Unicode are
 /// left out: no service could see them.

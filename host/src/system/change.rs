@@ -157,6 +157,12 @@ pub(super) fn refused(running: &Manifest, wanted: &Manifest, file: Option<&Manif
             refused.push(format!("`admin.{key}` is changed; edit the manifest's file and restart"));
         }
     }
+    // It holds a token, and says whose word is believed about where requests go.
+    let is_known =
+        |consul: &Option<_>| [Some(running), file].into_iter().flatten().any(|known| known.consul == *consul);
+    if !is_known(&wanted.consul) {
+        refused.push("`discovery.consul` is changed; edit the manifest's file and apply that".to_owned());
+    }
     for (name, service) in &wanted.services {
         let known = [Some(running), file].into_iter().flatten().filter_map(|manifest| manifest.services.get(name));
         let running = running.services.get(name);

@@ -25,6 +25,7 @@ mod cors;
 mod crash;
 mod denied;
 mod descriptors;
+mod discovery;
 mod edge;
 mod embedded;
 mod envelope;

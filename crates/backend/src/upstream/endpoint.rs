@@ -62,6 +62,10 @@ impl Endpoint {
         }
     }
 
+    pub(super) fn target(&self) -> &Target {
+        &self.target
+    }
+
     pub(super) fn load(&self) -> usize {
         self.in_flight.count()
     }

@@ -7,7 +7,7 @@ use gateway::body::BodyError;
 /// Why there is no answer. The texts are for the log: they name addresses.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum UpstreamError {
-    /// It has addresses, and none of them is well.
+    /// None of its addresses is well, or nobody knows one.
     #[error("none of its {addresses} addresses is well")]
     NoneWell { addresses: usize },
     /// Nothing was sent.

@@ -1,6 +1,8 @@
 //! Upstreams against servers of the test that say exactly what the test wants.
 
 mod answers;
+mod discovery;
+mod fake;
 mod h2;
 mod server;
 
@@ -20,7 +22,7 @@ use server::{Act, Server, ok};
 fn settings(urls: &[String]) -> UpstreamSettings {
     UpstreamSettings {
         name: "legacy".into(),
-        urls: urls.iter().map(|url| url.parse().unwrap()).collect(),
+        at: Whereabouts::Fixed(urls.iter().map(|url| url.parse().unwrap()).collect()),
         limits: UpstreamLimits {
             timeout: Duration::from_secs(5),
             concurrency: NonZeroU32::new(256).unwrap(),
@@ -199,7 +201,7 @@ async fn a_check_takes_an_address_out_before_a_request_meets_it_and_back() {
         seen.insert(get(&upstream).await.unwrap());
     }
 
-    settings.urls.truncate(1);
+    settings.at = Whereabouts::Fixed(vec![one.url().parse().unwrap()]);
     ill.store(true, Relaxed);
     let alone = Upstream::new(&settings, &Outbound::new(None).unwrap());
     until("it is down", || alone.report()[0].health == Health::Down).await;

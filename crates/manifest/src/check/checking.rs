@@ -47,6 +47,11 @@ impl Check<'_> {
         self.problems.iter().any(|problem| problem.file == key.file() && inside(problem))
     }
 
+    /// Whether something in this table of the manifest itself has been reported already.
+    pub(super) fn is_written_wrong(&self, table: &str) -> bool {
+        self.problems.iter().any(|problem| problem.key.strip_prefix(table).is_some_and(|rest| rest.starts_with('.')))
+    }
+
     /// The name of the whole system.
     pub(crate) fn system_name(&mut self, key: &Key<'_>, written: Option<String>) -> String {
         let system = self.required(key, written, "shop");

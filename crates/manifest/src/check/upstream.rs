@@ -2,14 +2,14 @@
 
 use std::num::{NonZeroU32, NonZeroUsize};
 
-use super::{Check, swap::health_path};
+use super::{Check, discovery::consul_name, swap::health_path, url::url_is_right};
 use crate::{
-    HealthCheck, PoolSettings, UpstreamLimits, UpstreamSettings, defaults,
-    raw::{RawHealth, RawLimits, RawPool, RawService, RawUrl},
+    ConsulSettings, HealthCheck, PoolSettings, UpstreamLimits, UpstreamSettings, Whereabouts, defaults,
+    raw::{RawDiscover, RawHealth, RawLimits, RawPool, RawService, RawUrl},
 };
 use document::name::check as name;
 use document::source::Key;
-use grant::net::{Place, Target, TargetError};
+use grant::net::Target;
 
 /// What only a component has, with what to say of it.
 const OF_COMPONENTS: &[(&str, &str)] = &[
@@ -46,7 +46,12 @@ pub(super) fn only_with_url(check: &mut Check<'_>, key: &Key<'_>) {
 }
 
 /// A service with a `url`.
-pub(crate) fn upstream(check: &mut Check<'_>, key: &Key<'_>, url: RawUrl, raw: RawService) -> UpstreamSettings {
+pub(crate) fn upstream(
+    check: &mut Check<'_>,
+    key: &Key<'_>,
+    (url, consul): (RawUrl, Option<&ConsulSettings>),
+    raw: RawService,
+) -> UpstreamSettings {
     check.keep(key, name(key.name()));
     for (path, message) in OF_COMPONENTS {
         let key = path.split('.').fold(key.clone(), |key, name| key.child(name));
@@ -56,18 +61,37 @@ pub(crate) fn upstream(check: &mut Check<'_>, key: &Key<'_>, url: RawUrl, raw: R
     }
     UpstreamSettings {
         name: key.name().into(),
-        urls: urls(check, &key.child("url"), url),
+        at: whereabouts(check, &key.child("url"), url, consul),
         limits: limits(check, &key.child("limits"), raw.limits),
         health: raw.health.and_then(|raw| health(check, &key.child("health"), raw)),
         pool: pool(check, &key.child("pool"), raw.pool.unwrap_or_default()),
     }
 }
 
-fn urls(check: &mut Check<'_>, key: &Key<'_>, raw: RawUrl) -> Vec<Target> {
+fn whereabouts(check: &mut Check<'_>, key: &Key<'_>, raw: RawUrl, consul: Option<&ConsulSettings>) -> Whereabouts {
     let written = match raw {
         RawUrl::One(text) => vec![(key.clone(), text)],
         RawUrl::More(texts) => texts.into_iter().enumerate().map(|(index, text)| (key.item(index), text)).collect(),
+        RawUrl::Discover(raw) => return discovered(check, &key.child("discover"), raw, consul),
     };
+    Whereabouts::Fixed(urls(check, key, written))
+}
+
+/// Nothing comes of one with mistakes, which are reported.
+fn discovered(check: &mut Check<'_>, key: &Key<'_>, raw: RawDiscover, consul: Option<&ConsulSettings>) -> Whereabouts {
+    let text = check.required(key, raw.discover, "consul:orders");
+    let name = text.and_then(|text| check.keep(key, consul_name(&text)));
+    match (name, consul) {
+        (Some(name), Some(agent)) => return Whereabouts::Consul { name, agent: agent.clone() },
+        (Some(_), None) if !check.is_written_wrong("discovery") => {
+            check.wrong(key, "needs somebody to ask; add `[discovery.consul]` with `url = \"http://127.0.0.1:8500\"`");
+        }
+        _ => {}
+    }
+    Whereabouts::Fixed(Vec::new())
+}
+
+fn urls(check: &mut Check<'_>, key: &Key<'_>, written: Vec<(Key<'_>, String)>) -> Vec<Target> {
     if !(1..=defaults::URLS_MAX).contains(&written.len()) {
         let (count, max) = (written.len(), defaults::URLS_MAX);
         check.wrong(key, format_args!("has {count} addresses; write 1 to {max}, such as `http://10.0.0.7:4000`"));
@@ -81,27 +105,6 @@ fn urls(check: &mut Check<'_>, key: &Key<'_>, raw: RawUrl) -> Vec<Target> {
         }
     }
     urls
-}
-
-fn url_is_right(text: &str) -> Result<Target, String> {
-    let wrong = |why: &str| format!("`{text}` {why}; write it like `http://10.0.0.7:4000`");
-    let Some((scheme, rest)) = text.split_once("://") else { return Err(wrong("is no URL")) };
-    if !matches!(scheme, "http" | "https") {
-        return Err(wrong("is neither `http` nor `https`"));
-    }
-    if rest.trim_end_matches('/').contains(['/', '?', '#']) {
-        return Err(wrong("has a path, and requests keep their own"));
-    }
-    let url: Target = text.parse().map_err(|error: TargetError| wrong(&format!("is no address: {error}")))?;
-    match &url.place {
-        Place::Name(name) if name.ends_with(".internal") && url.callee().is_some() => {
-            Err(wrong("is the name of a service of this host, which has no address"))
-        }
-        Place::Address(address) if address.is_unspecified() || address.is_multicast() => {
-            Err(wrong("is an address that nobody can be asked at"))
-        }
-        Place::Name(_) | Place::Address(_) => Ok(url),
-    }
 }
 
 fn limits(check: &mut Check<'_>, key: &Key<'_>, raw: RawLimits) -> UpstreamLimits {

@@ -12,6 +12,15 @@ use super::super::defaults;
 pub(crate) enum RawUrl {
     One(String),
     More(Vec<String>),
+    Discover(RawDiscover),
+}
+
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawDiscover {
+    /// Who knows where it is, and under which name: `consul:orders`.
+    #[schemars(required, extend("examples" = ["consul:orders"]))]
+    pub(crate) discover: Option<String>,
 }
 
 #[derive(Default, Deserialize, JsonSchema)]

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use super::ConsulSettings;
 use grant::{
     Permissions,
     net::{Net, NetAllow, Target},
@@ -15,12 +16,20 @@ use grant::{
 #[derive(Debug, Clone, PartialEq)]
 pub struct UpstreamSettings {
     pub name: Arc<str>,
-    /// At least one; `http` or `https`, none twice.
-    pub urls: Vec<Target>,
+    pub at: Whereabouts,
     pub limits: UpstreamLimits,
     /// How it is asked whether it is well; none: only its answers tell.
     pub health: Option<HealthCheck>,
     pub pool: PoolSettings,
+}
+
+/// Where a service is.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Whereabouts {
+    /// At least one; `http` or `https`, none twice.
+    Fixed(Vec<Target>),
+    /// Consul is asked for it under this name.
+    Consul { name: String, agent: ConsulSettings },
 }
 
 /// What of `limits` is the host's to enforce.
@@ -50,14 +59,23 @@ pub struct PoolSettings {
 }
 
 impl UpstreamSettings {
-    /// Where it is, as the manifest writes it: `http://10.0.0.7:4000`.
+    /// Where it is, as the manifest writes it: `http://10.0.0.7:4000`, `consul:orders`.
     pub fn places(&self) -> Vec<String> {
-        self.urls.iter().map(|url| format!("{}://{}", url.scheme, url.authority())).collect()
+        match &self.at {
+            Whereabouts::Fixed(urls) => {
+                urls.iter().map(|url| format!("{}://{}", url.scheme, url.authority())).collect()
+            }
+            Whereabouts::Consul { name, .. } => vec![format!("consul:{name}")],
+        }
     }
 
-    /// What the host dials for it, as a component would need it.
+    /// What the host dials for it by the manifest's own word, as a component would need it.
     pub fn dials(&self) -> Permissions {
-        let entries = self.urls.iter().filter_map(|url| format!("{}://{url}", url.scheme).parse().ok());
+        let urls = match &self.at {
+            Whereabouts::Fixed(urls) => &urls[..],
+            Whereabouts::Consul { agent, .. } => std::slice::from_ref(&agent.url),
+        };
+        let entries = urls.iter().filter_map(|url| format!("{}://{url}", url.scheme).parse().ok());
         let net = Net { allow: NetAllow::Only(entries.collect()), ..Net::default() };
         Permissions { net, ..Permissions::default() }
     }
