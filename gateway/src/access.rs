@@ -19,7 +19,6 @@ use tracing::Level;
 use crate::{
     body::Fault,
     context::{RequestContext, TraceContext},
-    router::Entry,
 };
 
 /// What nginx logs for a client that left before its answer; there is no standard for it.
@@ -44,6 +43,9 @@ pub(crate) struct Record {
     status: Option<StatusCode>,
     complete: bool,
 }
+
+/// A route's label and path.
+pub(crate) type RouteNames = (Arc<str>, Arc<str>);
 
 /// What must be kept of a request's head before it is forwarded, if anyone reads of it.
 pub(crate) struct Asked {
@@ -75,9 +77,13 @@ impl Asked {
 
 impl Record {
     /// `own` is the gateway's own place in the trace.
-    pub(crate) fn new(asked: Asked, own: &TraceContext, cx: Arc<RequestContext>, entry: Option<&Entry>) -> Self {
-        let route = entry.map(|entry| (entry.label.clone(), entry.route.path.text().clone()));
-        let is_probe = entry.is_some_and(Entry::is_probe);
+    /// `route` is the route's label and path, for a request that found one.
+    pub(crate) fn new(
+        asked: Asked,
+        own: &TraceContext,
+        cx: Arc<RequestContext>,
+        (route, is_probe): (Option<RouteNames>, bool),
+    ) -> Self {
         Self {
             asked,
             span_id: own.span_id,

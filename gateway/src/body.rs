@@ -4,14 +4,15 @@
 //! holds until its last byte is in `body/held`, the limit of a request's body in `body/limited`, which of them are waited for in `body/small`.
 
 mod awaited;
+mod empty_frames;
+mod error;
+mod fault;
 mod held;
 mod limited;
 pub mod pace;
 mod small;
 
 use std::{
-    error::Error,
-    io,
     pin::Pin,
     task::{Context, Poll},
 };
@@ -21,13 +22,11 @@ use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
 
 pub use awaited::Awaited;
+pub use error::BodyError;
+pub(crate) use fault::Fault;
 pub(crate) use held::Held;
-pub(crate) use limited::{Fault, limited};
+pub(crate) use limited::within_limit;
 pub(crate) use small::{SMALL_MAX_BYTES, is_small};
-
-/// Empty data frames after which a body is given up: they cost the receiver memory and time and
-/// carry nothing (GHSA-f8mm).
-const EMPTY_FRAMES_MAX: u32 = 1000;
 
 /// A streamed request or response body.
 pub struct Body {
@@ -40,26 +39,6 @@ enum Inner {
     Empty,
     Full(Bytes),
     Stream(UnsyncBoxBody<Bytes, BodyError>),
-}
-
-/// Why a body ended before its end.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum BodyError {
-    /// More bytes than the route's `body_limit`.
-    #[error("the request body is over the limit of {limit} bytes")]
-    TooLarge { limit: u64 },
-
-    /// The sender was slower than the pace limit, or silent for too long.
-    #[error("the body came too slowly")]
-    TooSlow,
-
-    /// The deadline of the request passed while its body was moving.
-    #[error("the deadline passed")]
-    DeadlineExceeded,
-
-    /// The peer went away or broke the protocol.
-    #[error("the body was cut short: {0}")]
-    Cut(String),
 }
 
 /// No bytes at all.
@@ -164,46 +143,6 @@ impl Drop for Body {
 impl std::fmt::Debug for Body {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Body").field("size", &self.size_hint()).finish_non_exhaustive()
-    }
-}
-
-impl From<std::convert::Infallible> for BodyError {
-    fn from(never: std::convert::Infallible) -> Self {
-        match never {}
-    }
-}
-
-impl From<hyper::Error> for BodyError {
-    /// A timeout of the socket's reader is the sender's slowness; anything else cut the body.
-    fn from(error: hyper::Error) -> Self {
-        let mut cause = error.source();
-        while let Some(source) = cause {
-            if let Some(io) = source.downcast_ref::<io::Error>()
-                && io.kind() == io::ErrorKind::TimedOut
-            {
-                return Self::TooSlow;
-            }
-            cause = source.source();
-        }
-        Self::Cut(error.to_string())
-    }
-}
-
-/// Counts empty data frames of one body.
-#[derive(Debug, Default)]
-struct EmptyFrames(u32);
-
-impl EmptyFrames {
-    /// Whether this frame carries nothing and is to be dropped.
-    fn swallow(&mut self, frame: &Frame<Bytes>) -> Result<bool, BodyError> {
-        if !frame.data_ref().is_some_and(Bytes::is_empty) {
-            return Ok(false);
-        }
-        self.0 += 1;
-        if self.0 > EMPTY_FRAMES_MAX {
-            return Err(BodyError::Cut(format!("more than {EMPTY_FRAMES_MAX} empty frames")));
-        }
-        Ok(true)
     }
 }
 

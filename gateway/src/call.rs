@@ -142,7 +142,7 @@ impl Callee {
         let source = HeaderValue::try_from(&*caller.source.name).expect("names are letters, digits and dashes");
         headers::call(&mut head, cx, &self.host, source);
         head.uri = Uri::from(head.uri.path_and_query().cloned().unwrap_or_else(|| "/".parse().expect("a path")));
-        let (body, fault) = body::limited(body, caller.body_limit_bytes, Awaited::default())?;
+        let (body, fault) = body::within_limit(body, caller.body_limit_bytes, Awaited::default())?;
         let mut body = if is_small(&head) { whole(body, cx.deadline).await? } else { body };
         let mut kept: Option<Kept> = None;
         let may_retry = retry::is_idempotent(&head.method, &head.headers);

@@ -7,11 +7,12 @@
 
 mod forwarded;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
 
+use self::forwarded::address;
 use crate::authority::Authority;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -90,13 +91,6 @@ fn is_https(proto: &str) -> Option<bool> {
 fn host(text: &str) -> Option<HeaderValue> {
     Authority::parse(text).ok()?;
     HeaderValue::from_str(text).ok()
-}
-
-/// `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]`, `[2001:db8::1]:80`.
-fn address(text: &str) -> Option<IpAddr> {
-    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
-    let parsed = bare.parse().ok().or_else(|| text.parse::<SocketAddr>().ok().map(|address| address.ip()));
-    parsed.map(|address: IpAddr| address.to_canonical())
 }
 
 fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {

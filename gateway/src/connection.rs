@@ -6,6 +6,7 @@
 
 mod answer;
 mod clock;
+mod handler;
 mod http1;
 mod http2;
 mod keep_alive;
@@ -14,82 +15,24 @@ mod state;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod times;
 mod transport;
 
-use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use bytes::Bytes;
-use http::{Request, Response, StatusCode};
-use tokio::{
-    net::TcpStream,
-    time::{sleep, timeout},
+use tokio::{net::TcpStream, time::timeout};
+
+pub use self::{
+    handler::{Handler, Peer, Scheme},
+    keep_alive::KeepAlive,
+    times::Times,
 };
-
-pub use self::keep_alive::KeepAlive;
 use self::{
     state::State,
+    times::parting,
     transport::{Socket, Transport},
 };
-use crate::{body::Body, drain::Drain, tls::Tls};
-
-/// What answers requests: the gateway, or a closure in a test.
-pub trait Handler: Send + Sync + 'static {
-    /// Answers one request. Never fails: errors are answers.
-    ///
-    /// Dropped when the client goes away, so it must be cancel safe. An error of the
-    /// returned body cuts the answer: the connection is closed or the stream reset, and it
-    /// never looks whole.
-    fn handle(
-        &self,
-        peer: Peer,
-        request: Request<hyper::body::Incoming>,
-    ) -> impl Future<Output = Response<Body>> + Send;
-
-    /// The answer to what never became a request, in the project's envelope. `message` is a
-    /// sentence for the client. Framing fields are added by the connection.
-    fn refuse(&self, status: StatusCode, message: &str) -> Response<Bytes>;
-}
-
-/// The other end of the connection a request came on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Peer {
-    pub address: SocketAddr,
-    pub scheme: Scheme,
-}
-
-/// Whether the connection is encrypted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scheme {
-    Http,
-    Https,
-}
-
-/// How long a client may take for what.
-#[derive(Debug, Clone)]
-pub struct Times {
-    /// The TLS handshake.
-    pub handshake: Duration,
-    /// A request head, from its first byte; and the first byte of a connection.
-    pub head: Duration,
-    /// Between two requests.
-    pub idle: KeepAlive,
-    /// Without taking a byte of an answer.
-    pub write_stall: Duration,
-    /// What a client may still send after its answer, before it is cut off (HTTP/1).
-    pub linger: Duration,
-}
-
-impl Default for Times {
-    fn default() -> Self {
-        Self {
-            handshake: Duration::from_secs(10),
-            head: Duration::from_secs(10),
-            idle: KeepAlive::default(),
-            write_stall: Duration::from_secs(30),
-            linger: Duration::from_secs(30),
-        }
-    }
-}
+use crate::{drain::Drain, tls::Tls};
 
 /// What all connections of a listener share.
 #[derive(Clone)]
@@ -100,10 +43,6 @@ pub(crate) struct Shared<H> {
     pub(crate) times: Times,
     pub(crate) drain: Drain,
 }
-
-/// While draining: how long a connection may be silent before it is closed. A request that
-/// was on its way is still answered, with `Connection: close`.
-const PARTING: Duration = Duration::from_millis(500);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Protocol {
@@ -128,11 +67,6 @@ pub(crate) async fn serve<H: Handler>(tcp: TcpStream, address: SocketAddr, share
         Protocol::Http1 => http1::serve(transport, state, peer, &**handler, times, drain).await,
         Protocol::Http2 => http2::serve(transport, state, peer, handler.clone(), times, drain).await,
     }
-}
-
-async fn parting(drain: &Drain) {
-    drain.started().await;
-    sleep(PARTING).await;
 }
 
 /// Brings a socket to the first byte of a known protocol, each step within its time.

@@ -4,9 +4,13 @@
 //! never links wasmtime. This file decides no policy: statuses are in `error`, deadlines in
 //! `gateway`.
 
+mod answered;
+
 use std::{future::Future, pin::Pin, sync::Arc};
 
 use http::{Request, Response};
+
+pub use answered::AnsweredBy;
 
 use crate::{body::Body, context::RequestContext};
 
@@ -34,15 +38,6 @@ where
     fn dispatch(&self, cx: Arc<RequestContext>, request: Request<Body>) -> Dispatched<'_> {
         self(cx, request)
     }
-}
-
-/// Which service answered; the implementor puts it into the response's extensions and the
-/// gateway turns it into `X-Service` and `X-Service-Version`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AnsweredBy {
-    pub service: Arc<str>,
-    /// None of a service whose builds are not ours.
-    pub version: Option<http::HeaderValue>,
 }
 
 /// When the answer's head must be there, where that is sooner than the deadline: a caller puts it

@@ -18,7 +18,7 @@ use span::Recorder;
 use tokio::time::Instant;
 
 use crate::{
-    access::{Asked, Record},
+    access::{Asked, Record, RouteNames},
     admission::{InFlight, Permit},
     auth::TokenError,
     authority::Authority,
@@ -161,7 +161,7 @@ impl Gateway {
         cx.identity = entrance.identity;
         let cx = Arc::new(cx);
         let tally = Tally::new(self.counted(matched, entry.as_ref().err()), &head.method, received);
-        let record = asked.map(|asked| Record::new(asked, &outer, cx.clone(), entry.as_ref().ok().copied()));
+        let record = asked.map(|asked| Record::new(asked, &outer, cx.clone(), told_as(entry.as_ref().ok().copied())));
         let mut held = Held::new((cx.clone(), due), permit, record, Some(tally));
 
         let started = entry.and_then(|entry| Started::new((&cx, due), entry, limit, head, body));
@@ -305,6 +305,12 @@ impl Snapshot {
         let first = self.settings.hosts.first().and_then(|host| host.parse().ok());
         first.unwrap_or(HeaderValue::from_static("localhost"))
     }
+}
+
+/// How the log calls a route, and whether it is one that only asks whether the host lives.
+fn told_as(entry: Option<&Entry>) -> (Option<RouteNames>, bool) {
+    let route = entry.map(|entry| (entry.label.clone(), entry.route.path.text().clone()));
+    (route, entry.is_some_and(Entry::is_probe))
 }
 
 /// What an error says of itself, as a client reads sentences: with a capital.

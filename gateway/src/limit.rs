@@ -18,6 +18,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 pub use memory::{KEYS_MAX, Memory};
 pub use owner::Owner;
+use rate::SECOND;
 pub use rate::{Rate, RateError};
 pub use shared::{Away, Balance, Drawn, SharedLimit, Store};
 
@@ -87,8 +88,6 @@ impl Quota {
         headers.insert(RESET, HeaderValue::from(self.reset));
     }
 }
-
-const SECOND: u64 = 1_000_000_000;
 
 /// Enough for 584 years.
 fn nanos(time: Duration) -> u64 {

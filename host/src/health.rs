@@ -10,40 +10,19 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use arc_swap::ArcSwap;
 use serde::Serialize;
 
 mod cached;
+mod check;
 mod pages;
 
 pub use cached::Cached;
+pub use check::{Check, Status};
 pub use pages::{PAGES, Page, Pages, json};
-
-const CHECK_TIMEOUT: Duration = Duration::from_secs(1);
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Status {
-    Healthy,
-    Degraded,
-    Unhealthy,
-    /// Only ever said of the whole host.
-    ShuttingDown,
-}
-
-/// One check, as a probe sees it. Never holds an address, a password or an error's text.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Check {
-    pub status: Status,
-    /// Milliseconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub latency: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub message: Option<String>,
-}
 
 /// The answer of `/health` and its kin.
 #[derive(Debug, Serialize)]

@@ -4,34 +4,17 @@
 //! (docs/calls.md); whether this service may call is `permissions.call`'s to say. What is left is to
 //! say what is wanted and to read the answer.
 
+mod failure;
+mod request;
 mod wire;
+
+pub use failure::Failure;
+pub use request::Call;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
 use crate::{Error, Method};
-
-/// A call to be made; [`Call::answer`] makes it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[must_use = "`answer` makes the call"]
-pub struct Call {
-    method: Method,
-    service: &'static str,
-    target: String,
-    headers: Vec<(&'static str, String)>,
-    body: Option<String>,
-}
-
-/// Why a call has no success.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Failure {
-    /// The other service, or the host on its behalf, answered with another status than 2xx.
-    Refused { status: u16, sentence: String },
-    /// `permissions.call` does not grant it.
-    Denied,
-    /// There is no whole answer, or none that can be read.
-    Broken(String),
-}
 
 /// Reads what a path of a service has: `call::get("users", "/api/users/7")`.
 pub fn get(service: &'static str, target: impl Into<String>) -> Call {

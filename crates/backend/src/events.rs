@@ -6,6 +6,7 @@
 //!
 //! Start at [`Events::publish`].
 
+mod beat;
 mod claim;
 mod dead;
 mod delayed;

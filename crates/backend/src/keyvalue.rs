@@ -5,7 +5,10 @@
 //! Bounds are in `bounds`, what the Redis does in one step in `scripts`.
 
 mod bounds;
+mod error;
+mod invalid;
 mod keys;
+mod pages;
 mod scripts;
 mod write;
 
@@ -17,8 +20,12 @@ use std::{
 
 use redis::{FromRedisValue, ScriptInvocation};
 
-pub use self::write::{Condition, Writer};
-use self::{bounds::Invalid, keys::Keys, scripts::Scripts};
+pub use self::{
+    error::Error,
+    pages::Page,
+    write::{Condition, ReadOnly, Writer},
+};
+use self::{invalid::Invalid, keys::Keys, scripts::Scripts};
 use super::redis::{AskError, Share, Store, Stores};
 use grant::{Granted, Mode, keyvalue::KeyValueGrant};
 use manifest::KeyValueSettings;
@@ -63,14 +70,6 @@ pub struct Entry {
     pub version: u64,
 }
 
-/// Some keys.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Page {
-    pub keys: Vec<String>,
-    /// None at the end.
-    pub cursor: Option<String>,
-}
-
 /// Where a part of a sorted list begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Start {
@@ -85,26 +84,6 @@ pub struct Items {
     /// Of the whole list.
     pub total: u64,
 }
-
-/// Why a store did not do what it was asked. Holds no address and no password.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
-    /// Whether a write happened is unknown.
-    #[error("the store does not answer")]
-    Unavailable,
-    /// The deadline of whoever asks passed. Whether a write happened is unknown.
-    #[error("the store did not answer in time")]
-    Timeout,
-    /// Over this many bytes, keys or values.
-    #[error("more than {0}")]
-    TooLarge(u64),
-    #[error(transparent)]
-    Invalid(#[from] Invalid),
-}
-
-/// The grant is for reading.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ReadOnly;
 
 impl KeyValues {
     pub fn new(system: &str, settings: &BTreeMap<Arc<str>, KeyValueSettings>, redis: &Stores) -> Self {
@@ -139,11 +118,6 @@ impl KeyValues {
 }
 
 impl Bucket {
-    /// The same store for writing, if the grant says so.
-    pub fn writer(&self) -> Result<Writer<'_>, ReadOnly> {
-        if self.mode == Mode::ReadWrite { Ok(Writer::new(self)) } else { Err(ReadOnly) }
-    }
-
     pub async fn get(&self, key: &str, deadline: Instant) -> Result<Option<Entry>, Error> {
         let mut found = self.get_many(std::slice::from_ref(&key), deadline).await?;
         Ok(found.pop().flatten())
@@ -169,22 +143,6 @@ impl Bucket {
         let name = self.keys.name(key)?;
         let exists = async |mut connection| redis::cmd("EXISTS").arg(&name).query_async(&mut connection).await;
         self.store.ask(self.share(1), deadline, exists).await.map_err(|error| self.failed(error, deadline))
-    }
-
-    /// Up to `limit` of the keys that begin with `prefix`; a page may be short and not the last.
-    pub async fn list_keys(
-        &self,
-        prefix: &str,
-        limit: u32,
-        cursor: Option<&str>,
-        deadline: Instant,
-    ) -> Result<Page, Error> {
-        keys::page(self, prefix, limit, cursor, deadline).await
-    }
-
-    /// Some of all the keys, in no order, and where to go on; 0 is the beginning and the end.
-    pub async fn some_keys(&self, cursor: u64, deadline: Instant) -> Result<(Vec<String>, u64), Error> {
-        keys::some(self, "", cursor, keys::PAGE_MAX, deadline).await
     }
 
     /// Of a list, newest first.

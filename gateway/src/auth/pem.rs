@@ -1,5 +1,7 @@
 //! Keys in PEM: a public key (SubjectPublicKeyInfo), or a private one (PKCS#8), which then signs.
 
+mod error;
+
 use rustls_pki_types::{
     PrivatePkcs8KeyDer, SubjectPublicKeyInfoDer,
     pem::{self, PemObject as _},
@@ -9,26 +11,15 @@ use spki::{
     der::{Reader as _, SliceReader, asn1::UintRef},
 };
 
-use super::{Algorithm, SigningKey, VerifyingKey, WeakKey};
+pub use error::PemError;
+
+use super::{Algorithm, SigningKey, VerifyingKey};
 
 /// What a PEM file holds.
 #[allow(clippy::large_enum_variant, reason = "made once for each file, never kept in numbers")]
 pub enum PemKey {
     Public(VerifyingKey),
     Private(SigningKey),
-}
-
-/// Why a PEM file is no key of ours. Says nothing of the key itself.
-#[derive(Debug, thiserror::Error)]
-pub enum PemError {
-    #[error("it holds neither `PUBLIC KEY` nor `PRIVATE KEY`; convert it with `openssl pkey`")]
-    NoKey,
-    #[error("it is not a key of Ed25519, P-256 or RSA")]
-    Kind,
-    #[error("its key is for {found}, not for {wanted}")]
-    OtherAlgorithm { found: Algorithm, wanted: Algorithm },
-    #[error(transparent)]
-    Weak(#[from] WeakKey),
 }
 
 const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");

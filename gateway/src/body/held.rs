@@ -17,7 +17,7 @@ use http_body::Frame;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tracing::warn;
 
-use super::{BodyError, EmptyFrames, Fault};
+use super::{BodyError, Fault, empty_frames::EmptyFrames};
 use crate::{access::Record, admission::Permit, context::RequestContext, counts::Tally, headers};
 
 /// How long the answer of a route with `stream` may be silent.

@@ -6,10 +6,7 @@
 
 use std::{
     pin::Pin,
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
+    sync::{Arc, atomic::Ordering::Relaxed},
     task::{Context, Poll, ready},
 };
 
@@ -17,36 +14,18 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use super::{Awaited, Body, BodyError, EmptyFrames, empty};
+use super::{
+    Awaited, Body, BodyError, empty,
+    empty_frames::EmptyFrames,
+    fault::{Fate, Fault},
+};
 use crate::headers;
-
-/// What became of a request's body: why it failed, if it did, and how much of it came. Shared
-/// between the body and the gateway.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Fault(Option<Arc<Fate>>);
-
-#[derive(Debug, Default)]
-struct Fate {
-    failed: OnceLock<BodyError>,
-    bytes: AtomicU64,
-}
-
-impl Fault {
-    pub(crate) fn get(&self) -> Option<&BodyError> {
-        self.0.as_ref()?.failed.get()
-    }
-
-    /// Bytes that were read of it so far.
-    pub(crate) fn bytes(&self) -> u64 {
-        self.0.as_ref().map_or(0, |fate| fate.bytes.load(Relaxed))
-    }
-}
 
 /// The body as a service may read it, at most `limit` bytes. `awaited` is told when it is waited for.
 ///
 /// # Errors
 /// [`BodyError::TooLarge`] at once when its declared length is over the limit.
-pub(crate) fn limited<B>(body: B, limit: u64, awaited: Awaited) -> Result<(Body, Fault), BodyError>
+pub(crate) fn within_limit<B>(body: B, limit: u64, awaited: Awaited) -> Result<(Body, Fault), BodyError>
 where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BodyError>,
@@ -58,7 +37,7 @@ where
         return Err(BodyError::TooLarge { limit });
     }
     let fate = Arc::new(Fate::default());
-    let fault = Fault(Some(fate.clone()));
+    let fault = Fault::of(fate.clone());
     let empty_frames = EmptyFrames::default();
     Ok((Body::new(Limited { inner: body, limit, left: limit, empty_frames, fate, awaited }), fault))
 }

@@ -4,18 +4,18 @@ use std::collections::VecDeque;
 
 use http_body_util::{Full, StreamBody};
 
-use super::*;
+use super::{empty_frames::EMPTY_FRAMES_MAX, *};
 
 type Frames =
     StreamBody<futures_util::stream::Iter<std::collections::vec_deque::IntoIter<Result<Frame<Bytes>, BodyError>>>>;
 
 #[test]
 fn a_body_passes_up_to_its_limit_and_not_one_byte_more() {
-    let (mut body, fault) = limited(frames(&["abc", "", "de"]), 5, Awaited::default()).unwrap();
+    let (mut body, fault) = within_limit(frames(&["abc", "", "de"]), 5, Awaited::default()).unwrap();
     assert_eq!(read(&mut body), Ok("abcde".into()));
     assert!(fault.get().is_none());
 
-    let (mut body, fault) = limited(frames(&["abc", "def"]), 5, Awaited::default()).unwrap();
+    let (mut body, fault) = within_limit(frames(&["abc", "def"]), 5, Awaited::default()).unwrap();
     assert_eq!(read(&mut body), Err("the request body is over the limit of 5 bytes".into()));
     assert!(matches!(fault.get(), Some(BodyError::TooLarge { limit: 5 })));
     assert!(read(&mut body).is_err(), "it stays broken");
@@ -24,17 +24,18 @@ fn a_body_passes_up_to_its_limit_and_not_one_byte_more() {
 #[test]
 fn a_declared_length_over_the_limit_is_refused_before_it_is_read() {
     assert!(matches!(
-        limited(Full::new(Bytes::from("abcdef")), 5, Awaited::default()),
+        within_limit(Full::new(Bytes::from("abcdef")), 5, Awaited::default()),
         Err(BodyError::TooLarge { limit: 5 })
     ));
-    assert!(limited(Full::new(Bytes::from("abcde")), 5, Awaited::default()).is_ok());
+    assert!(within_limit(Full::new(Bytes::from("abcde")), 5, Awaited::default()).is_ok());
 }
 
 #[test]
 fn empty_frames_are_dropped_and_too_many_end_the_body() {
-    let (mut body, _fault) = limited(frames(&vec![""; EMPTY_FRAMES_MAX as usize]), 0, Awaited::default()).unwrap();
+    let (mut body, _fault) = within_limit(frames(&vec![""; EMPTY_FRAMES_MAX as usize]), 0, Awaited::default()).unwrap();
     assert_eq!(read(&mut body), Ok(String::new()));
-    let (mut body, fault) = limited(frames(&vec![""; EMPTY_FRAMES_MAX as usize + 1]), 0, Awaited::default()).unwrap();
+    let (mut body, fault) =
+        within_limit(frames(&vec![""; EMPTY_FRAMES_MAX as usize + 1]), 0, Awaited::default()).unwrap();
     assert!(read(&mut body).is_err());
     assert!(matches!(fault.get(), Some(BodyError::Cut(_))));
 }
@@ -45,7 +46,7 @@ fn trailers_cannot_say_who_someone_is() {
     trailers.insert("x-user-id", http::HeaderValue::from_static("admin"));
     trailers.insert("x-checksum", http::HeaderValue::from_static("1"));
     let stream = StreamBody::new(futures_util::stream::iter(VecDeque::from([Ok(Frame::trailers(trailers))])));
-    let (body, _fault) = limited::<Frames>(stream, 5, Awaited::default()).unwrap();
+    let (body, _fault) = within_limit::<Frames>(stream, 5, Awaited::default()).unwrap();
     let trailers = ready(body.collect()).unwrap().trailers().cloned().unwrap();
     assert_eq!((trailers.len(), trailers.contains_key("x-checksum")), (1, true));
 }

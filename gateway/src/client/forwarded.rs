@@ -1,13 +1,11 @@
 //! `Forwarded` of RFC 7239: what each proxy on the way says of whom it heard.
 //!
-//! Reads the grammar and nothing else: whom to believe is decided by [`Client`](super::Client). A
+//! Reads the grammar, and an address as proxies write it, and nothing else: whom to believe is decided by [`Client`](super::Client). A
 //! list that is not valid says nothing at all, for quotes decide where its parts begin.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use http::HeaderMap;
-
-use super::address;
 
 /// What one proxy says.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -82,6 +80,13 @@ fn value(text: &str) -> Option<(String, &str)> {
 
 fn is_token(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+}
+
+/// `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]`, `[2001:db8::1]:80`.
+pub(super) fn address(text: &str) -> Option<IpAddr> {
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    let parsed = bare.parse().ok().or_else(|| text.parse::<SocketAddr>().ok().map(|address| address.ip()));
+    parsed.map(|address: IpAddr| address.to_canonical())
 }
 
 #[cfg(test)]

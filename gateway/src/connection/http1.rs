@@ -8,12 +8,13 @@ use hyper_util::rt::TokioIo;
 use tokio::time::{Instant, sleep_until};
 
 use super::{
-    Handler, PARTING, Peer, Times,
+    Handler, Peer, Times,
     answer::{Asked, answer},
     clock::{Alarm, DrainWatch, Since, WriteStall, nearer},
     refusal,
     state::{Exchange, State},
     stream::Flow,
+    times::PARTING,
     transport::Transport,
 };
 use crate::{

@@ -10,7 +10,10 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{Times, parting, transport::Transport};
+use super::{
+    times::{Times, parting},
+    transport::Transport,
+};
 use crate::drain::Drain;
 
 /// How much of what a client still sends is thrown away: more than most limits of a body, for

@@ -39,7 +39,7 @@ impl<'a> Started<'a> {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BodyError>,
     {
-        let (body, fault) = body::limited(body, limit, cx.awaited.clone())?;
+        let (body, fault) = body::within_limit(body, limit, cx.awaited.clone())?;
         headers::forward(&mut head, cx);
         let request = Request::from_parts(head, body);
         let answer = match request.body().is_small() {

@@ -2,7 +2,8 @@
 
 use std::{fmt, num::NonZeroU32, str::FromStr, time::Duration};
 
-use super::SECOND;
+/// In nanoseconds.
+pub(super) const SECOND: u64 = 1_000_000_000;
 
 /// More than this a second is no limit, and a request's share of time would round to nothing.
 const COUNT_MAX: u32 = 1_000_000;

@@ -11,8 +11,8 @@ use std::{
 use gateway::context::{RequestContext, TraceContext};
 use span::{Active, Kind, Source, Value};
 
-use crate::telemetry::counts::{Permission, ServiceCounts};
-use grant::{Denied, Grants};
+use crate::telemetry::counts::{PermissionKey, ServiceCounts};
+use grant::{Denied, Grants, Permission};
 
 /// Lines of one service in a [`WINDOW`].
 const LINES_MAX: u32 = 10;
@@ -146,8 +146,8 @@ impl Asking {
     }
 
     /// Counts a refusal, and says in the log which line would allow it.
-    pub(super) fn tell(&self, permission: Permission, denied: &Denied) {
-        self.counts.denied.count(permission);
+    pub(super) fn tell<P: Permission>(&self, denied: &Denied) {
+        self.counts.denied.count(PermissionKey::of::<P>());
         self.denials.tell(denied, self.serving().as_ref().map(|serving| &serving.cx.trace));
     }
 

@@ -13,9 +13,8 @@ use wasmtime::component::Linker;
 
 use self::bindings::wasi::config::store::Error;
 use super::asking::Asking;
-use crate::telemetry::counts::Permission;
 use backend::secrets::Secrets;
-use grant::Grants;
+use grant::{Grants, permission::secrets};
 
 mod bindings {
     wasmtime::component::bindgen!({
@@ -103,11 +102,11 @@ impl ConfigView {
         }
         let Some(denied) = denied else { return Ok(None) };
         if self.known.is_empty() {
-            self.asking.tell(Permission::Secrets, &denied);
+            self.asking.tell::<secrets::Secrets>(&denied);
             return Err(nothing_granted());
         }
         if self.known.is_news(key) {
-            self.asking.tell(Permission::Secrets, &denied);
+            self.asking.tell::<secrets::Secrets>(&denied);
         }
         Ok(None)
     }
@@ -115,7 +114,7 @@ impl ConfigView {
     async fn all(&self) -> Result<Values, Error> {
         let Configuration { grants, secrets, env, .. } = &*self.known;
         if self.known.is_empty() {
-            self.asking.tell(Permission::Secrets, &grants.no_secrets());
+            self.asking.tell::<secrets::Secrets>(&grants.no_secrets());
             return Err(nothing_granted());
         }
         let mut all = Values::new();

@@ -31,9 +31,8 @@ use wasmtime_wasi::{
 };
 
 use super::asking::Asking;
-use crate::telemetry::counts::Permission;
 use backend::folder::OpenFolder;
-use grant::Grants;
+use grant::{Grants, permission::folder};
 
 /// Operations of one build at once; each has a thread.
 const JOBS_MAX: usize = 8;
@@ -118,7 +117,7 @@ impl preopens::Host for FilesCtx<'_> {
     fn get_directories(&mut self) -> wasmtime::Result<Vec<(Resource<Descriptor>, String)>> {
         let folders = &self.view.folders;
         if folders.granted.is_empty() && !folders.told.swap(true, Relaxed) {
-            self.view.asking.tell(Permission::Read, &folders.grants.no_folder());
+            self.view.asking.tell::<folder::Read>(&folders.grants.no_folder());
         }
         let mut all = Vec::with_capacity(folders.granted.len());
         for (dir, guest) in &folders.granted {
@@ -140,7 +139,7 @@ impl FilesCtx<'_> {
         let open = self.open(handle).map_err(FsError::trap)?;
         if !open.writable {
             let denial = self.view.folders.grants.no_changing(&open.folder);
-            self.view.asking.tell(Permission::Write, &denial);
+            self.view.asking.tell::<folder::Write>(&denial);
             return Err(ErrorCode::NotPermitted.into());
         }
         Ok(open)

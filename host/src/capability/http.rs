@@ -29,7 +29,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime_wasi_http::{Error, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpHooks};
 
 use super::asking::{Asking, Denials};
-use crate::telemetry::counts::{CallCounts, Permission, ServiceCounts};
+use crate::telemetry::counts::{CallCounts, PermissionKey, ServiceCounts};
 use answer::{Answered, IoWork, Waits};
 use backend::{
     directory::Directory,
@@ -37,8 +37,9 @@ use backend::{
     secrets::Secrets,
 };
 use grant::{
-    Denied, Fix, Grants,
+    Denied, Fix, Grants, Permission,
     net::{Scheme, Target},
+    permission::{call::Call, net::Net},
 };
 use upload::{Alive, upload};
 
@@ -193,11 +194,11 @@ impl Sending {
                 rule: "a service of this host has no port and no TLS".into(),
                 fix: Fix::Other("write `http://NAME.internal/`"),
             };
-            return Err(self.denied(Permission::Call, denial));
+            return Err(self.denied::<Call>(denial));
         }
         gateway::path::normalize(request.uri_mut()).map_err(|_invalid| Error::HttpRequestUriInvalid)?;
         let granted = self.ways.grants.call(callee, request.method(), request.uri().path());
-        let granted = granted.map_err(|denial| self.denied(Permission::Call, denial))?;
+        let granted = granted.map_err(|denial| self.denied::<Call>(denial))?;
         let counts = self.ways.calls_to(callee);
         let callee = self.ways.directory.find(&granted).ok_or(Error::DestinationUnavailable)?;
         let caller = Caller {
@@ -223,7 +224,7 @@ impl Sending {
 
     /// To the outside.
     fn dial(self, target: &Target, mut request: Request<WasiBody>) -> Result<Answering, Error> {
-        let granted = self.ways.grants.net(target).map_err(|denial| self.denied(Permission::Net, denial))?;
+        let granted = self.ways.grants.net(target).map_err(|denial| self.denied::<Net>(denial))?;
         let mut span = self.span(target, &request);
         let trace = TraceContext { span_id: span.id_or(self.span_id), ..self.cx.trace.clone() };
         headers::outbound(request.headers_mut(), &trace);
@@ -258,7 +259,7 @@ impl Sending {
                 }
                 Err(SendError::Denied(denial)) => {
                     span.fail("denied");
-                    Err(self.denied(Permission::Net, *denial))
+                    Err(self.denied::<Net>(*denial))
                 }
                 Err(error) => {
                     span.set("archipel.reason", error.to_string());
@@ -289,8 +290,8 @@ impl Sending {
         Waits { between: self.options.between_bytes_timeout.unwrap_or(Duration::MAX), deadline: self.deadline }
     }
 
-    fn denied(&self, permission: Permission, denial: Denied) -> Error {
-        self.ways.counts.denied.count(permission);
+    fn denied<P: Permission>(&self, denial: Denied) -> Error {
+        self.ways.counts.denied.count(PermissionKey::of::<P>());
         self.ways.denials.tell(&denial, Some(&self.cx.trace));
         Error::HttpRequestDenied
     }

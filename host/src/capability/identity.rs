@@ -10,9 +10,8 @@ use wasmtime::component::{HasData, Linker};
 
 use self::bindings::archipel::identity::{passwords, tokens};
 use super::asking::{Asking, NAME_MAX_BYTES};
-use crate::telemetry::counts::Permission;
 use backend::identity::{Identities, PasswordError};
-use grant::Denied;
+use grant::{Denied, Permission, permission::passwords::Passwords, permission::sign::Sign};
 
 mod bindings {
     wasmtime::component::bindgen!({
@@ -51,8 +50,8 @@ impl IdentityView {
     }
 
     /// Tells the operator which line would allow it, and the guest what was denied.
-    fn denied(&self, permission: Permission, denied: &Denied) -> String {
-        self.asking.tell(permission, denied);
+    fn denied<P: Permission>(&self, denied: &Denied) -> String {
+        self.asking.tell::<P>(denied);
         denied.target.clone()
     }
 }
@@ -75,7 +74,7 @@ impl tokens::Host for IdentityView {
         let ttl = Duration::from_secs(claims.ttl_seconds.into());
         let granted = match self.asking.grants.sign(&auth, claims.roles, ttl) {
             Ok(granted) => granted,
-            Err(denied) => return Ok(Err(tokens::Error::AccessDenied(self.denied(Permission::Sign, &denied)))),
+            Err(denied) => return Ok(Err(tokens::Error::AccessDenied(self.denied::<Sign>(&denied)))),
         };
         let Some(issuer) = self.identities.issuer(&granted.get().auth) else {
             return Ok(Err(tokens::Error::Other("this signer does not run".into())));
@@ -94,7 +93,7 @@ impl passwords::Host for IdentityView {
     async fn hash(&mut self, password: String) -> Answer<String> {
         let granted = match self.asking.grants.passwords() {
             Ok(granted) => granted,
-            Err(denied) => return Ok(Err(passwords::Error::AccessDenied(self.denied(Permission::Passwords, &denied)))),
+            Err(denied) => return Ok(Err(passwords::Error::AccessDenied(self.denied::<Passwords>(&denied)))),
         };
         Ok(self.identities.passwords.hash(&granted, password, self.asking.deadline()).await.map_err(error))
     }
@@ -102,7 +101,7 @@ impl passwords::Host for IdentityView {
     async fn verify(&mut self, password: String, hash: Option<String>) -> Answer<bool> {
         let granted = match self.asking.grants.passwords() {
             Ok(granted) => granted,
-            Err(denied) => return Ok(Err(passwords::Error::AccessDenied(self.denied(Permission::Passwords, &denied)))),
+            Err(denied) => return Ok(Err(passwords::Error::AccessDenied(self.denied::<Passwords>(&denied)))),
         };
         Ok(self.identities.passwords.verify(&granted, password, hash, self.asking.deadline()).await.map_err(error))
     }

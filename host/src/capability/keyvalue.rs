@@ -1,20 +1,20 @@
 //! `archipel:keyvalue` and `wasi:keyvalue`: a component's key-value stores by name.
 //!
 //! Each call is three steps: may it (the grant), do it (the backend), say it in WIT. Both contracts
-//! are over the same buckets; this file has what they share and the first, `standard` the other.
+//! are over the same buckets; `bucket` has what they share, this file the first, `standard` the other.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::time::Duration;
 
-use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
+use wasmtime::component::{Linker, Resource};
 
 use self::bindings::archipel::keyvalue::store as types;
-use super::asking::{Asking, NAME_MAX_BYTES};
-use crate::telemetry::counts::Permission;
-use ::span::{Kind, Value};
-use backend::keyvalue::{Bucket, Condition, Entry, Error, KeyValues, Start, Writer};
-use grant::{Granted, keyvalue::KeyValueGrant};
+use backend::keyvalue::{Condition, Entry, Error, Start};
 
+mod bucket;
 mod standard;
+
+use bucket::{HasStores, NotOpen};
+pub use bucket::{OpenBucket, StoreCtx, StoreView, StoresView};
 
 mod bindings {
     wasmtime::component::bindgen!({
@@ -26,95 +26,14 @@ mod bindings {
     });
 }
 
-/// What an instance holds to reach its stores.
-pub struct StoreView {
-    asking: Arc<Asking>,
-    stores: Arc<KeyValues>,
-}
-
-/// The view during one host call.
-pub struct StoreCtx<'a> {
-    view: &'a mut StoreView,
-    table: &'a mut ResourceTable,
-}
-
-/// A store a guest has opened: proof that it may, and its part of the store.
-#[derive(Clone)]
-pub struct OpenBucket(Arc<(Granted<KeyValueGrant>, Bucket)>);
-
-struct HasStores;
-
-impl HasData for HasStores {
-    type Data<'a> = StoreCtx<'a>;
-}
-
-/// What a store must hold for its guest to reach key-value stores.
-pub trait StoresView: Send + 'static {
-    fn stores(&mut self) -> StoreCtx<'_>;
-}
-
 pub fn add_to_linker<T: StoresView>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
     types::add_to_linker::<_, HasStores>(linker, T::stores)?;
     standard::add_to_linker(linker)
 }
 
-impl StoreView {
-    pub fn new(asking: Arc<Asking>, stores: Arc<KeyValues>) -> Self {
-        Self { asking, stores }
-    }
-
-    pub fn with<'a>(&'a mut self, table: &'a mut ResourceTable) -> StoreCtx<'a> {
-        StoreCtx { view: self, table }
-    }
-}
-
-/// Why a guest has no bucket, or none to write to.
-enum NotOpen {
-    Denied,
-    /// Granted, and it does not run.
-    Missing,
-}
-
-impl StoreCtx<'_> {
-    fn opened(&mut self, name: &str) -> Result<OpenBucket, NotOpen> {
-        if name.len() > NAME_MAX_BYTES {
-            return Err(NotOpen::Denied);
-        }
-        match self.view.asking.grants.keyvalue(name) {
-            Ok(granted) => {
-                let bucket =
-                    self.view.stores.bucket(self.view.asking.grants.service(), &granted).ok_or(NotOpen::Missing)?;
-                Ok(OpenBucket(Arc::new((granted, bucket))))
-            }
-            Err(denied) => {
-                self.view.asking.tell(Permission::KeyValue, &denied);
-                Err(NotOpen::Denied)
-            }
-        }
-    }
-
-    /// The bucket for writing; the operator reads which line would allow it.
-    fn writer<'a>(&mut self, open: &'a OpenBucket) -> Result<Writer<'a>, NotOpen> {
-        let (granted, bucket) = &*open.0;
-        if let Err(denied) = self.view.asking.grants.keyvalue_write(granted) {
-            self.view.asking.tell(Permission::KeyValue, &denied);
-            return Err(NotOpen::Denied);
-        }
-        bucket.writer().map_err(|_read_only| NotOpen::Denied)
-    }
-}
-
 type Answer<T> = wasmtime::Result<Result<T, types::Error>>;
 
 impl OpenBucket {
-    fn name(&self) -> &str {
-        &self.0.0.get().store
-    }
-
-    fn bucket(&self) -> &Bucket {
-        &self.0.1
-    }
-
     /// In the words of the contract.
     fn error(&self, error: Error) -> types::Error {
         match error {
@@ -123,30 +42,6 @@ impl OpenBucket {
             Error::TooLarge(limit) => types::Error::TooLarge(limit),
             Error::Invalid(reason) => types::Error::Other(reason.to_string()),
         }
-    }
-
-    /// Some work of it, as a span.
-    async fn traced<T>(
-        &self,
-        asking: &Asking,
-        operation: &'static str,
-        work: impl Future<Output = Result<T, Error>>,
-    ) -> Result<T, Error> {
-        let store = &self.0.0.get().store;
-        let mut span = asking.span(Kind::Client, || Value::from(format!("{operation} {store}")));
-        span.set("db.system.name", "redis");
-        span.set("db.operation.name", operation);
-        if let Some(span) = span.span() {
-            span.set("db.namespace", store.to_string());
-        }
-        work.await.inspect_err(|error| {
-            span.fail(match error {
-                Error::Unavailable => "unavailable",
-                Error::Timeout => "timeout",
-                Error::TooLarge(_) => "too_large",
-                Error::Invalid(_) => "invalid",
-            });
-        })
     }
 
     fn not_writable(&self) -> types::Error {

@@ -16,9 +16,8 @@ use wasmtime::component::{HasData, Linker};
 
 use self::bindings::archipel::messaging::{producer, types};
 use super::asking::Asking;
-use crate::telemetry::counts::Permission;
 use backend::events::{Delivered, Event, Events, Options, PublishError};
-use grant::{Granted, Publishing};
+use grant::{Granted, Publishing, permission::publish::Publish};
 
 pub use self::handing::{Consumer, ConsumerIndices};
 pub use types::{Delivery, Failure};
@@ -111,7 +110,7 @@ impl ProducerView {
     fn may_publish(&mut self, topic: &str) -> Result<Granted<Publishing>, types::Error> {
         let topic = topic.parse().map_err(|error: grant::topic::TopicError| types::Error::Other(error.to_string()))?;
         self.asking.grants.publish(topic).map_err(|denied| {
-            self.asking.tell(Permission::Publish, &denied);
+            self.asking.tell::<Publish>(&denied);
             types::Error::AccessDenied(denied.target)
         })
     }

@@ -10,27 +10,18 @@ use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 use self::bindings::archipel::postgres::{client, types};
 use self::told::{Told, rows};
 use super::asking::{Asking, NAME_MAX_BYTES};
-use crate::telemetry::counts::Permission;
 use backend::{
     memory::{Account, Held},
-    postgres::{Databases, Pool, Rows, Transaction},
+    postgres::{Databases, Rows, Transaction},
 };
+use grant::permission::postgres::Postgres;
 
+pub(super) mod bindings;
 mod convert;
+mod open;
 mod told;
 
-pub(super) mod bindings {
-    wasmtime::component::bindgen!({
-        path: "../wit",
-        world: "archipel:service/databases",
-        imports: { default: async | trappable },
-        with: {
-            "archipel:postgres/client.database": super::OpenDatabase,
-            "archipel:postgres/client.transaction": super::OpenTransaction,
-        },
-        require_store_data_send: true,
-    });
-}
+pub use open::{OpenDatabase, OpenTransaction};
 
 /// What an instance holds to reach its databases.
 pub struct DatabaseView {
@@ -48,24 +39,6 @@ pub struct DatabaseView {
 pub struct DatabaseCtx<'a> {
     view: &'a mut DatabaseView,
     table: &'a mut ResourceTable,
-}
-
-/// A database a guest has opened: proof that it may, and the pool of its role.
-#[derive(Clone)]
-pub struct OpenDatabase(Arc<(Arc<str>, Pool)>);
-
-/// A transaction a guest holds. Dropping it rolls back, whatever the reason.
-pub struct OpenTransaction {
-    transaction: Transaction,
-    database: Arc<str>,
-    /// Counts it as open, for whoever decides whether an instance may be used again.
-    _open: Arc<()>,
-}
-
-impl OpenTransaction {
-    pub(super) fn transaction(&self) -> &Transaction {
-        &self.transaction
-    }
 }
 
 struct HasDatabases;
@@ -150,7 +123,7 @@ impl client::HostDatabase for DatabaseCtx<'_> {
         let granted = match self.view.asking.grants.postgres(&name) {
             Ok(granted) => granted,
             Err(denied) => {
-                self.view.asking.tell(Permission::Postgres, &denied);
+                self.view.asking.tell::<Postgres>(&denied);
                 return Ok(Err(types::Error::AccessDenied(name)));
             }
         };

@@ -25,9 +25,8 @@ use wasmtime_wasi::{
 };
 
 use super::asking::Asking;
-use crate::telemetry::counts::Permission;
 use backend::http::Lookups;
-use grant::Grants;
+use grant::{Grants, permission::sockets};
 
 use gate::Gate;
 
@@ -130,7 +129,7 @@ impl SocketCtx<'_> {
     /// The right to make one more socket.
     fn place(&mut self, what: &str) -> SocketResult<OwnedSemaphorePermit> {
         if let Err(denial) = self.view.sockets.grants.sockets(what) {
-            self.view.gate.asking.tell(Permission::Sockets, &denial);
+            self.view.gate.asking.tell::<sockets::Sockets>(&denial);
             return Err(ErrorCode::AccessDenied.into());
         }
         self.view.end(self.wasi.table);

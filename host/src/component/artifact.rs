@@ -22,7 +22,7 @@ use ring::{
 use wasmtime::{Engine, component::Component};
 
 use super::{
-    ComponentError, Digest,
+    ArtifactsError, ComponentError, Digest,
     durable::{private_folder, remove, write_whole},
 };
 
@@ -31,14 +31,6 @@ pub struct Artifacts {
     folder: PathBuf,
     key: hmac::Key,
     max_bytes: AtomicU64,
-}
-
-#[derive(Debug, thiserror::Error)]
-#[error("cannot use the artifact cache `{}`; `host.data` must be a folder this user can write to", .path.display())]
-pub struct ArtifactsError {
-    path: PathBuf,
-    #[source]
-    source: io::Error,
 }
 
 impl Artifacts {

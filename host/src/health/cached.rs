@@ -4,7 +4,7 @@ use std::{future::Future, pin::Pin, sync::Arc, time::Instant};
 
 use tokio::{runtime::Handle, sync::Mutex};
 
-use super::{CHECK_TIMEOUT, Check, Status};
+use super::check::{CHECK_TIMEOUT, Check, Status};
 
 /// Asks one dependency once. The text of a failure is for the log.
 type Probe = Box<dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>> + Send + Sync>;

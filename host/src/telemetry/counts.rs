@@ -13,9 +13,10 @@ use std::{
 };
 
 use gateway::{
-    counts::{ByLabel, Counter, Histogram},
+    counts::{ByLabel, Counter, Histogram, Label},
     labels,
 };
+use grant::Permissions;
 
 labels! {
     /// What kept a request or an event from its answer.
@@ -41,20 +42,22 @@ labels! {
     }
 }
 
-labels! {
-    /// Which permission would have been needed.
-    pub enum Permission {
-        Net = "net",
-        Call = "call",
-        Postgres = "postgres",
-        KeyValue = "keyvalue",
-        Publish = "publish",
-        Sign = "sign",
-        Passwords = "passwords",
-        Read = "read",
-        Write = "write",
-        Secrets = "secrets",
-        Sockets = "sockets",
+/// Which permission would have been needed: one of the room's, by its key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PermissionKey(usize);
+
+impl PermissionKey {
+    pub fn of<P: grant::Permission>() -> Self {
+        let index = Permissions::KEYS.iter().position(|key| *key == P::KEY);
+        Self(index.expect("the keys are those of all permissions"))
+    }
+}
+
+impl Label for PermissionKey {
+    const WORDS: &'static [&'static str] = Permissions::KEYS;
+
+    fn index(self) -> usize {
+        self.0
     }
 }
 
@@ -122,7 +125,7 @@ labels! {
 pub struct ServiceCounts {
     pub instances: Counter,
     pub troubles: ByLabel<Trouble>,
-    pub denied: ByLabel<Permission>,
+    pub denied: ByLabel<PermissionKey>,
     /// Growth of memory that was refused.
     pub memory_refused: ByLabel<MemoryLimit>,
     pub events: ByLabel<EventOutcome>,

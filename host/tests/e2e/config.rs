@@ -5,9 +5,12 @@ use std::{fs, os::unix::fs::symlink};
 
 use serde_json::Value;
 
-use crate::harness::{
-    Host, Upstream, place, until,
-    upstream::{Act, ok, quoted},
+use crate::{
+    apply::{applied, service},
+    harness::{
+        Connection, Host, Upstream, place, until,
+        upstream::{Act, ok, quoted},
+    },
 };
 
 fn manifest(secrets: &str, permissions: &str) -> String {
@@ -69,6 +72,36 @@ fn a_secret_in_a_file_is_read_again_when_it_is_rotated() {
         assert_eq!(told(&host, "/get?key=MAIL_KEY"), "Some(\"two\")", "the last value stays");
         host.log.text().contains("cannot read a secret's file")
     });
+}
+
+#[test]
+fn a_secret_changed_by_apply_is_seen_at_once_and_what_was_in_flight_ends_whole() {
+    let services = |variable: &str| {
+        let granted = "permissions = { secrets = [\"MAIL_KEY\"] }";
+        let others = [service("busy", granted), service("apart", "")].concat();
+        let secrets = format!("[secrets]\nMAIL_KEY = {{ env = \"{variable}\" }}\n");
+        format!("{}{others}", manifest(&secrets, "secrets = [\"MAIL_KEY\"], env = [\"LOG_LEVEL\"]"))
+    };
+    let environment = [("TEST_OLD", "canary-old"), ("TEST_NEW", "canary-new")];
+    let host = Host::start_with(place(), &services("TEST_OLD"), &environment).ok().expect("it runs");
+    assert_eq!(told(&host, "/get?key=MAIL_KEY"), "Some(\"canary-old\")");
+    let mut in_flight = Connection::open(host.gateway);
+    in_flight.write(b"GET /stream?chunks=40&ms=50 HTTP/1.1\r\nhost: busy.test\r\n\r\n");
+    let mut answer = in_flight.begin().expect("an answer begins");
+
+    let done = applied(&host, &services("TEST_NEW"));
+    let change = |name: &str| {
+        let of = done["services"].as_array().unwrap().iter().find(|service| service["name"] == name);
+        of.unwrap_or_else(|| panic!("{done}"))["change"].clone()
+    };
+    assert_eq!(["it", "busy", "apart"].map(change), ["changed", "changed", "kept"], "{done}");
+    for version in ["", "/draft"] {
+        assert_eq!(told(&host, &format!("{version}/get?key=MAIL_KEY")), "Some(\"canary-new\")");
+    }
+    in_flight.finish(&mut answer);
+    assert!(answer.whole && answer.status == 200, "the old instance ends its request: {answer:?}");
+    assert!(!done.to_string().contains("canary-"), "{done}");
+    assert!(!host.log.text().contains("canary-") && !host.errors.text().contains("canary-"));
 }
 
 #[test]

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use super::Error;
+use super::{
+    error::Error,
+    invalid::{ID_MAX_BYTES, Invalid, KEY_MAX_BYTES},
+};
 
-const KEY_MAX_BYTES: usize = 1024;
-const ID_MAX_BYTES: usize = 255;
 pub(super) const VALUE_MAX_BYTES: u64 = 1 << 20;
 /// Of all values in one answer.
 pub(super) const ANSWER_MAX_BYTES: u64 = 8 << 20;
@@ -13,27 +14,6 @@ const KEYS_MAX: u64 = 1_000;
 /// Values of one list.
 pub(super) const KEEP_MAX: u32 = 10_000;
 const TTL_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
-
-/// What no store would do, in words for a log of the guest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Invalid {
-    #[error("a key has 1 to {KEY_MAX_BYTES} bytes")]
-    Key,
-    #[error("an id has 1 to {ID_MAX_BYTES} bytes and no NUL among them")]
-    Id,
-    #[error("the time to live is 1 ms to a year")]
-    Ttl,
-    #[error("a list keeps at least 1 value")]
-    Keep,
-    #[error("this is no cursor of this store")]
-    Cursor,
-    #[error("the key holds something of another kind")]
-    Kind,
-    #[error("the value is no whole number of 64 bits")]
-    Number,
-    #[error("the sum does not fit in 64 bits")]
-    Sum,
-}
 
 pub(super) fn key(key: &str) -> Result<&str, Invalid> {
     if (1..=KEY_MAX_BYTES).contains(&key.len()) { Ok(key) } else { Err(Invalid::Key) }

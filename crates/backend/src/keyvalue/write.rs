@@ -2,10 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::{
-    Bucket, Error,
-    bounds::{self, Invalid},
-};
+use super::{Bucket, Error, bounds, invalid::Invalid};
+use grant::Mode;
 
 /// A bucket whose grant is for writing; only [`Bucket::writer`] makes one.
 #[derive(Clone, Copy)]
@@ -19,11 +17,18 @@ pub enum Condition {
     IfVersion(u64),
 }
 
-impl<'a> Writer<'a> {
-    pub(super) fn new(bucket: &'a Bucket) -> Self {
-        Self(bucket)
-    }
+/// The grant is for reading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReadOnly;
 
+impl Bucket {
+    /// The same store for writing, if the grant says so.
+    pub fn writer(&self) -> Result<Writer<'_>, ReadOnly> {
+        if self.mode == Mode::ReadWrite { Ok(Writer(self)) } else { Err(ReadOnly) }
+    }
+}
+
+impl Writer<'_> {
     /// Whether the condition held. Without a `ttl` the store's own counts.
     pub async fn set(
         &self,

@@ -4,7 +4,7 @@
 use wasmtime::component::{Linker, Resource};
 
 use self::bindings::wasi::keyvalue::{atomics, batch, store as types};
-use super::{HasStores, NotOpen, OpenBucket, StoreCtx, StoresView};
+use super::bucket::{HasStores, NotOpen, OpenBucket, StoreCtx, StoresView};
 use backend::keyvalue::{Condition, Error};
 
 mod bindings {

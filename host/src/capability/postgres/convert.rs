@@ -1,6 +1,6 @@
 //! Values between the contract and the backend: every arm by name, nothing decided.
 
-use super::types;
+use super::bindings::archipel::postgres::types;
 use backend::postgres::{BatchItem, Column, DbError, Error, Isolation, Pace, Rows, TxOptions, Value};
 
 pub(super) fn values(params: Vec<types::Value>) -> Vec<Value> {

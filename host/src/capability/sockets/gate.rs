@@ -9,8 +9,8 @@ use std::{
 
 use wasmtime_wasi::sockets::SocketAddrUse;
 
-use crate::{capability::asking::Asking, telemetry::counts::Permission};
-use grant::{Denied, Granted, Grants, sockets::Lookup};
+use crate::capability::asking::Asking;
+use grant::{Denied, Granted, Grants, permission::sockets::Sockets, sockets::Lookup};
 
 /// Names that an instance is remembered to have looked up; the oldest goes first.
 const NAMES_MAX: usize = 64;
@@ -56,7 +56,7 @@ impl Gate {
         match decided {
             Ok(()) => true,
             Err(denial) => {
-                self.asking.tell(Permission::Sockets, &denial);
+                self.asking.tell::<Sockets>(&denial);
                 false
             }
         }

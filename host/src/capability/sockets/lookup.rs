@@ -18,8 +18,7 @@ use wasmtime_wasi::{
 };
 
 use super::SocketCtx;
-use crate::telemetry::counts::Permission;
-use grant::sockets::LookupError;
+use grant::{permission::sockets::Sockets, sockets::LookupError};
 
 /// It stands in the table in the place of wasmtime's own stream, whose handles are these.
 enum Found {
@@ -59,7 +58,7 @@ impl ip_name_lookup::Host for SocketCtx<'_> {
             Ok(granted) => granted,
             Err(LookupError::Invalid) => return Err(ErrorCode::InvalidArgument.into()),
             Err(LookupError::Denied(denial)) => {
-                self.view.gate.asking.tell(Permission::Sockets, &denial);
+                self.view.gate.asking.tell::<Sockets>(&denial);
                 return Err(ErrorCode::AccessDenied.into());
             }
         };
