@@ -19,6 +19,7 @@ use clap::{
 
 mod admin;
 mod apply;
+mod backup;
 mod check;
 mod diff;
 mod events;
@@ -32,9 +33,11 @@ mod output;
 mod place;
 mod progress;
 mod project;
+mod reload;
 mod run;
 mod signals;
 mod status;
+mod supervisor;
 mod swap;
 mod table;
 mod test;
@@ -57,7 +60,7 @@ pub struct Cli {
 enum Command {
     /// Starts everything a manifest describes: databases, services, gateway, admin listener.
     #[command(
-        after_help = "Example:\n  archipel run manifests/shop.toml\n  archipel run manifests/shop.toml --ceiling /etc/archipel/ceiling.toml\n  archipel run manifests/shop.toml --audit\n\nSIGTERM or ctrl-C drains and stops; a second one stops at once.\nWith --watch, for development: a service whose source changes is built by its `build` command and\nswapped in; a build that fails is shown and changes nothing; the manifest is applied when it changes.\nWith --ceiling every service has what the manifest grants and the `[ceiling]` of that file allows, no\nmore; `archipel apply` and --watch cannot widen it.\nWith --audit, for development, nothing is denied but what `net.deny` says; when it stops, the least\npermissions that cover what was used are printed as TOML.\nARCHIPEL_LOG sets what is logged (info; info,gateway=debug)."
+        after_help = "Example:\n  archipel run manifests/shop.toml\n  archipel run manifests/shop.toml --ceiling /etc/archipel/ceiling.toml\n  archipel run manifests/shop.toml --audit\n\nSIGTERM or ctrl-C drains and stops; a second one stops at once. SIGHUP reads the manifest again, as\n`archipel reload` does; to a host that was started from a terminal it says that this is closed, and drains.\nWith --watch, for development: a service whose source changes is built by its `build` command and\nswapped in; a build that fails is shown and changes nothing; the manifest is applied when it changes.\nWith --apply-on-change the manifest is applied when its file changes, as a ConfigMap does; one with mistakes\nis told in the log and changes nothing.\nWith --ceiling every service has what the manifest grants and the `[ceiling]` of that file allows, no\nmore; `archipel apply` and --watch cannot widen it.\nWith --audit, for development, nothing is denied but what `net.deny` says; when it stops, the least\npermissions that cover what was used are printed as TOML.\nARCHIPEL_LOG sets what is logged (info; info,gateway=debug)."
     )]
     Run {
         manifest: PathBuf,
@@ -67,6 +70,9 @@ enum Command {
         /// Rebuilds and swaps what is edited.
         #[arg(long)]
         watch: bool,
+        /// Applies the manifest when its file, or a link on the way to it, changes.
+        #[arg(long)]
+        apply_on_change: bool,
         /// For development: lets through what the manifest denies, tells each once, and prints at the end
         /// the least permissions that cover what was used.
         #[arg(long, conflicts_with = "ceiling")]
@@ -122,11 +128,14 @@ enum Command {
     Diff { old: PathBuf, new: PathBuf },
 
     /// Asks a health address and exits 0 or 1; for containers without curl.
-    #[command(after_help = "Example:\n  archipel healthcheck http://127.0.0.1:3000/health/ready")]
+    #[command(
+        after_help = "Example:\n  archipel healthcheck http://127.0.0.1:3000/health/ready\n  archipel healthcheck 127.0.0.1:3000"
+    )]
     Healthcheck {
-        /// `http://` or `https://`; the certificate is not judged.
-        #[arg(default_value = "http://127.0.0.1:3000/health/ready")]
-        url: String,
+        /// `http://` or `https://`, whose certificate is not judged; or an address, which is asked for
+        /// /health/ready by both [default: 127.0.0.1:3000 and [::1]:3000].
+        #[arg(env = "ARCHIPEL_HEALTH")]
+        url: Option<String>,
         /// Seconds to go on asking until the answer is good.
         #[arg(long, default_value_t = 0)]
         wait: u64,
@@ -147,6 +156,25 @@ enum Command {
         #[command(flatten)]
         admin: Admin,
     },
+
+    /// Reads the host's own manifest file again, and its components: what `apply` does, with what is on its machine.
+    #[command(
+        after_help = "Example:\n  archipel reload\n\nUnlike `apply`, which sends a manifest, nothing is sent, so that everything may change that does not need\na restart. SIGHUP does the same to a host that was not started from a terminal. Certificates and secrets in\nfiles need no reload: they are read again when they change."
+    )]
+    Reload {
+        #[command(flatten)]
+        admin: Admin,
+    },
+
+    /// Takes what the private servers of a running host keep, and its keys and builds, into a new folder.
+    #[command(
+        after_help = "Example:\n  archipel backup manifests/shop.toml /var/backups/shop-monday\n\nWhatever is done meanwhile goes on. To be run as the user of the host. A server with a `url` is not in it."
+    )]
+    Backup { manifest: PathBuf, folder: PathBuf },
+
+    /// Puts a backup into the data folder of a manifest, which has no data yet and no host.
+    #[command(after_help = "Example:\n  archipel restore manifests/shop.toml /var/backups/shop-monday")]
+    Restore { manifest: PathBuf, folder: PathBuf },
 
     /// Makes the version before the live one live again, at once.
     #[command(after_help = "Example:\n  archipel rollback users")]
@@ -245,11 +273,11 @@ impl Cli {
         let output = Output { json: self.json || !terminal, red: terminal && run::colours(), width };
         match self.command {
             Command::Run { .. } if init::is_first() => init::run(),
-            Command::Run { manifest, ceiling, watch, audit } => {
-                run::run(&manifest, &run::Options { ceiling, watch, audit, view: false }, output)
+            Command::Run { manifest, ceiling, watch, apply_on_change, audit } => {
+                run::run(&manifest, &run::Options { ceiling, watch, apply_on_change, audit, view: false }, output)
             }
             Command::Dev { manifest } => {
-                let options = run::Options { ceiling: None, watch: true, audit: false, view: true };
+                let options = run::Options { ceiling: None, watch: true, apply_on_change: false, audit: false, view: true };
                 run::run(&project::manifest(manifest)?, &options, Output { json: self.json, ..output })
             }
             Command::New(arguments) => new::new(&arguments, output),
@@ -260,9 +288,14 @@ impl Cli {
             Command::Explain(arguments) => explain::explain(&arguments, output),
             Command::Inspect { file } => inspect::inspect(&file, output),
             Command::Diff { old, new } => diff::diff(&old, &new, output),
-            Command::Healthcheck { url, wait } => healthcheck::ask(&url, std::time::Duration::from_secs(wait)),
+            Command::Healthcheck { url, wait } => {
+                healthcheck::ask(url.as_deref(), std::time::Duration::from_secs(wait))
+            }
             Command::Swap(arguments) => swap::swap(&arguments, output),
             Command::Apply { manifest, admin } => apply::apply(&manifest, &admin, output),
+            Command::Reload { admin } => reload::reload(&admin, output),
+            Command::Backup { manifest, folder } => backup::take(&manifest, &folder, output),
+            Command::Restore { manifest, folder } => backup::restore(&manifest, &folder, output),
             Command::Rollback { service, admin } => swap::rollback(&service, &admin, output),
             Command::Versions { service, admin } => status::versions(&service, &admin, output),
             Command::Status { admin, watch } => status::status(&admin, watch, output),

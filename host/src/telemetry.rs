@@ -32,7 +32,7 @@ mod writer;
 
 pub use export::{Export, service_name};
 pub use live::Logs;
-pub use process::{Process, ignores_hangup, thread_cpu};
+pub use process::{Process, has_terminal, ignores_hangup, thread_cpu};
 pub use writer::Lost;
 
 use live::Followers;

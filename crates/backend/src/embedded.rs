@@ -6,6 +6,7 @@
 //! `backend/postgres`'s and `backend/redis`'s business.
 
 mod account;
+pub mod backup;
 mod binaries;
 mod cluster;
 mod entry;
@@ -33,4 +34,17 @@ pub struct Environment {
     pub redis: Option<PathBuf>,
     /// `XDG_RUNTIME_DIR`, for sockets.
     pub runtime: Option<PathBuf>,
+}
+
+impl Environment {
+    /// What of the host's variables concerns private servers.
+    pub fn of(variables: &manifest::Environment) -> Self {
+        let variable = |name: &str| variables.get(name);
+        Self {
+            path: variable("PATH").map(Into::into),
+            postgres: variable("ARCHIPEL_POSTGRES").map(PathBuf::from),
+            redis: variable("ARCHIPEL_REDIS").map(PathBuf::from),
+            runtime: variable("XDG_RUNTIME_DIR").map(PathBuf::from),
+        }
+    }
 }

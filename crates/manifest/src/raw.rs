@@ -118,9 +118,10 @@ pub(crate) struct RawInclude {
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RawGateway {
-    /// The address to listen on, or several.
+    /// The address to listen on, or several; `{ env = "SHOP_LISTEN", optional = true }` takes it from a variable,
+    /// with a comma between several.
     #[schemars(extend("default" = defaults::GATEWAY_LISTEN))]
-    pub(crate) listen: Option<OneOrMore>,
+    pub(crate) listen: Option<RawListen>,
     /// Whose tokens are asked for on every route that is not public: a name of `[auth]`.
     pub(crate) auth: Option<String>,
     /// PEM files of the gateway's own certificate. Without them it speaks plain HTTP.
@@ -168,9 +169,10 @@ pub(crate) struct RawGateway {
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(untagged)]
-pub(crate) enum OneOrMore {
+pub(crate) enum RawListen {
     One(String),
     More(Vec<String>),
+    From(RawTextFrom),
 }
 
 #[derive(Default, Deserialize, JsonSchema)]
@@ -187,9 +189,9 @@ pub(crate) struct RawTls {
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RawAdmin {
-    /// The address of health, status and swaps. One that is not loopback needs `tokens`.
+    /// The address of health, status and swaps, or the variable that has it. One that is not loopback needs `tokens`.
     #[schemars(extend("default" = defaults::ADMIN_LISTEN))]
-    pub(crate) listen: Option<String>,
+    pub(crate) listen: Option<RawText>,
     /// The names by which it is asked, `ops.example.com`, besides its own address; on all addresses of
     /// a machine, any of these. Requests for others get 421.
     #[schemars(extend("examples" = [["ops.example.com"]]))]

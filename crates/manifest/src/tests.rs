@@ -150,7 +150,7 @@ fn values_of_a_wrong_kind_say_what_to_write() {
     check("[gateway]\nh2c = 'yes'\n", &["3:7 gateway.h2c: is a text; it must be true or false, such as `true`"]);
     check(
         "[gateway]\nlisten = 3000\n",
-        &["3:10 gateway.listen: is a number; it must be a text or a list, such as `\"127.0.0.1:3000\"`"],
+        &["3:10 gateway.listen: is a number; it must be a text or a list or a table, such as `\"127.0.0.1:3000\"`"],
     );
     check(
         "[gateway]\nrequests_max = -1\n",

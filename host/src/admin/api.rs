@@ -17,12 +17,12 @@ use http::{
 };
 use http_body_util::BodyExt;
 use serde_json::json;
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, task::JoinError};
 
 use super::{answer, apply, openapi, status, token::permitted};
 use crate::{
     health,
-    system::{SwapError, SwapOptions, Swapped, System},
+    system::{ApplyError, Done, SwapError, SwapOptions, Swapped, System},
 };
 use manifest::May;
 
@@ -36,10 +36,11 @@ pub enum Action {
     Swap,
     Rollback,
     Apply,
+    Reload,
 }
 
 /// All of the API by path: what it does, with which method.
-pub const ACTIONS: [(&str, http::Method, Action); 7] = [
+pub const ACTIONS: [(&str, http::Method, Action); 8] = [
     ("/openapi.json", http::Method::GET, Action::Document),
     ("/v1/status", http::Method::GET, Action::Status),
     ("/v1/services/{name}", http::Method::GET, Action::Service),
@@ -47,6 +48,7 @@ pub const ACTIONS: [(&str, http::Method, Action); 7] = [
     ("/v1/services/{name}/swap", http::Method::POST, Action::Swap),
     ("/v1/services/{name}/rollback", http::Method::POST, Action::Rollback),
     ("/v1/apply", http::Method::POST, Action::Apply),
+    ("/v1/reload", http::Method::POST, Action::Reload),
 ];
 
 /// One address of the API.
@@ -73,7 +75,7 @@ impl Api {
         let may = match self.action {
             Action::Document | Action::Status | Action::Service | Action::Versions => May::Read,
             Action::Swap | Action::Rollback => May::Swap,
-            Action::Apply => May::Apply,
+            Action::Apply | Action::Reload => May::Apply,
         };
         let Some(by) = permitted(&cx, may) else {
             let error = format!("The token may not `{}`; `admin.tokens.NAME.may` says what it may", may.as_str());
@@ -88,6 +90,7 @@ impl Api {
             Action::Rollback => Ok(self.rollback(&cx, name, by).await),
             Action::Swap => self.swap(&cx, name, by, request).await,
             Action::Apply => self.apply(&cx, by, request).await,
+            Action::Reload => Ok(self.reload(&cx, by).await),
         }
     }
 
@@ -125,7 +128,17 @@ impl Api {
         };
         let system = self.system.clone();
         let work = self.runtime.spawn(async move { system.apply(text, by).await });
-        Ok(match work.await {
+        Ok(self.applied(cx, work.await))
+    }
+
+    async fn reload(&self, cx: &RequestContext, by: Arc<str>) -> Response<Body> {
+        let system = self.system.clone();
+        let work = self.runtime.spawn(async move { system.reload(by).await });
+        self.applied(cx, work.await)
+    }
+
+    fn applied(&self, cx: &RequestContext, applied: Result<Result<Done, ApplyError>, JoinError>) -> Response<Body> {
+        match applied {
             Ok(Ok(done)) => answer::ok(cx, &apply::document(&done, &self.system)),
             Ok(Err(error)) => apply::refused(cx, &error),
             Err(_broken) => answer::refused(
@@ -133,7 +146,7 @@ impl Api {
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "Applying it broke off; the log says why, and `archipel status` what runs",
             ),
-        })
+        }
     }
 
     async fn swap(
@@ -185,7 +198,7 @@ fn options(query: &str) -> Result<SwapOptions, String> {
     Ok(options)
 }
 
-fn outcome(cx: &RequestContext, outcome: Result<Result<Swapped, SwapError>, tokio::task::JoinError>) -> Response<Body> {
+fn outcome(cx: &RequestContext, outcome: Result<Result<Swapped, SwapError>, JoinError>) -> Response<Body> {
     match outcome {
         Ok(Ok(swapped)) => answer::ok(
             cx,

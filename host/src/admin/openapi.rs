@@ -105,6 +105,7 @@ const OPERATIONS: &[Operation] = &[
         body: Some("application/toml"),
         ..post("/v1/apply", "Makes a manifest the running one", May::Apply, "Applied", &[409, 413, 415, 422, 500])
     },
+    post("/v1/reload", "Reads the host's own manifest file again", May::Apply, "Applied", &[409, 422, 500]),
     get("/v1/events/topics", "Topics and how far services are behind", Answer::Data("Topics"), &[404, 503]),
     Operation {
         query: &[SERVICE],

@@ -1,4 +1,4 @@
-//! `archipel apply`
+//! `archipel apply`, and what any applied manifest is told as.
 
 use std::{path::Path, process::ExitCode};
 
@@ -14,8 +14,13 @@ use super::{
 pub(super) fn apply(file: &Path, admin: &Admin, output: Output) -> anyhow::Result<ExitCode> {
     let doing = format!("applying {}: check, compile, start, smoke requests", file.display());
     let done = admin.or_of(file).call(Method::POST, "/v1/apply", Some(manifest(file)?), &doing)?.data()?;
+    told(&done, &file.display().to_string(), output)
+}
+
+/// What became of it, with `what` for the manifest.
+pub(super) fn told(done: &Value, what: &str, output: Output) -> anyhow::Result<ExitCode> {
     if output.json {
-        output.document(&done)?;
+        output.document(done)?;
         return Ok(ExitCode::SUCCESS);
     }
     let word = |value: &Value| value.as_str().unwrap_or("-").to_owned();
@@ -25,7 +30,7 @@ pub(super) fn apply(file: &Path, admin: &Admin, output: Output) -> anyhow::Resul
             .map(|service| ["name", "change", "version"].map(|key| word(&service[key])).to_vec()),
     );
     let took = done["tookMs"].as_f64().unwrap_or_default();
-    let mut text = format!("{} runs after {took:.0} ms\n\n{}", file.display(), table(&rows));
+    let mut text = format!("{what} runs after {took:.0} ms\n\n{}", table(&rows));
     let restart: Vec<String> = super::list(&done["restart"]).map(word).collect();
     if !restart.is_empty() {
         text.push_str(&format!("\nleft as it was until a restart: {}\n", restart.join(", ")));

@@ -24,18 +24,43 @@ const ADDRESSES_MAX: usize = 8;
 /// `HTTP/1.1 200`.
 const STATUS_LINE_BYTES: usize = 12;
 
-/// Asks `url` until it answers 2xx, for at most `wait`; at least once.
-pub(super) fn ask(url: &str, wait: Duration) -> anyhow::Result<ExitCode> {
-    let target = Target::of(url)?;
+/// Where a host listens that is not told otherwise.
+const USUAL: [&str; 2] = ["127.0.0.1:3000", "[::1]:3000"];
+
+/// Asks `at` until it answers 2xx, for at most `wait`; at least once.
+pub(super) fn ask(at: Option<&str>, wait: Duration) -> anyhow::Result<ExitCode> {
+    let addresses = at.map_or(USUAL.to_vec(), |at| vec![at]);
+    let urls: Vec<String> = addresses.into_iter().flat_map(urls).collect();
+    let targets = urls.iter().map(|url| Target::of(url)).collect::<anyhow::Result<Vec<_>>>()?;
     let until = Instant::now() + wait;
     loop {
-        let outcome = target.ask();
-        match outcome {
+        match any(&targets) {
             Ok(()) => return Ok(ExitCode::SUCCESS),
             Err(error) if Instant::now() >= until => return Err(error),
             Err(_) => thread::sleep(PAUSE),
         }
     }
+}
+
+/// An address may speak either.
+fn urls(at: &str) -> Vec<String> {
+    match at.contains("://") {
+        true => vec![at.to_owned()],
+        false => ["http", "https"].map(|scheme| format!("{scheme}://{at}/health/ready")).into(),
+    }
+}
+
+/// The first that answers at all decides. If none does, it is the first one's reason.
+fn any(targets: &[Target<'_>]) -> anyhow::Result<()> {
+    let mut first = None;
+    for target in targets {
+        match target.ask() {
+            Ok(200..=299) => return Ok(()),
+            Ok(status) => bail!("`{}` answered {status}", target.url),
+            Err(error) => _ = first.get_or_insert(error),
+        }
+    }
+    Err(first.unwrap_or_else(|| anyhow::anyhow!("there is no address to ask")))
 }
 
 struct Target<'a> {
@@ -61,21 +86,21 @@ impl<'a> Target<'a> {
         self.authority.host().trim_matches(['[', ']'])
     }
 
-    /// Asks each address of the name until one answers well.
-    fn ask(&self) -> anyhow::Result<()> {
+    /// Asks each address of the name until one answers; its status.
+    fn ask(&self) -> anyhow::Result<u16> {
         let port = self.authority.port_u16().unwrap_or(if self.secure { 443 } else { 80 });
         let found = (self.host(), port).to_socket_addrs();
         let mut last = anyhow::anyhow!("cannot find the host of `{}`", self.url);
         for address in found.into_iter().flatten().take(ADDRESSES_MAX) {
             match self.ask_at(address) {
-                Ok(()) => return Ok(()),
+                Ok(status) => return Ok(status),
                 Err(error) => last = error,
             }
         }
         Err(last)
     }
 
-    fn ask_at(&self, address: SocketAddr) -> anyhow::Result<()> {
+    fn ask_at(&self, address: SocketAddr) -> anyhow::Result<u16> {
         let url = self.url;
         let stream = TcpStream::connect_timeout(&address, ANSWER_TIMEOUT)
             .with_context(|| format!("nothing answers at `{url}`; is `archipel run` running?"))?;
@@ -86,11 +111,8 @@ impl<'a> Target<'a> {
             false => self.status_of(stream),
         };
         let status = status.with_context(|| format!("`{url}` gave no answer"))?;
-        let status = std::str::from_utf8(&status[STATUS_LINE_BYTES - 3..]).unwrap_or("nothing");
-        match status.starts_with('2') {
-            true => Ok(()),
-            false => bail!("`{url}` answered {status}"),
-        }
+        let number = std::str::from_utf8(&status[STATUS_LINE_BYTES - 3..]).ok().and_then(|text| text.parse().ok());
+        number.with_context(|| format!("`{url}` gave no answer in HTTP/1.1"))
     }
 
     fn status_of(&self, mut stream: impl Read + Write) -> std::io::Result<[u8; STATUS_LINE_BYTES]> {

@@ -12,9 +12,10 @@ use super::{
     Output,
     output::refused,
     progress::Progress,
-    signals::Signals,
+    signals::{Reloads, Signals},
+    supervisor::{READY, STOPPING, Supervisor},
     table::within,
-    watch::{Watching, build_missing},
+    watch::{Following, Watching, build_missing},
 };
 use crate::{
     serve::{self, Report, Running, Surroundings},
@@ -74,6 +75,8 @@ pub(super) struct Options {
     pub(super) watch: bool,
     /// The log is for somebody who edits.
     pub(super) view: bool,
+    /// The manifest is applied when its file changes.
+    pub(super) apply_on_change: bool,
     /// Denials are let through and told. Never with a ceiling.
     pub(super) audit: bool,
 }
@@ -125,10 +128,11 @@ pub(super) fn run(file: &Path, options: &Options, output: Output) -> anyhow::Res
     let progress = Progress::new(loaded.manifest.services.len());
     let (watch, digest) = (Arc::new(progress), loaded.digest);
     let (lost, logs) = (telemetry.lost.clone(), telemetry.logs.clone());
+    let supervisor = Supervisor::of(&environment);
     let of_system =
         system::Surroundings { file: file.to_owned(), environment, oversight: oversight.clone(), compiled: None };
     let surroundings = Surroundings { of_system, digest, watch, lost, logs, began };
-    let code = runtime.block_on(live(loaded.manifest, surroundings, options.watch, output));
+    let code = runtime.block_on(live(loaded.manifest, surroundings, (options, &supervisor), output));
     // All tasks are dropped, and with them the private servers of a start that was broken off.
     runtime.shutdown_timeout(SHUTDOWN_TIMEOUT);
     let (code, manifest) = code?;
@@ -145,37 +149,64 @@ pub(super) fn run(file: &Path, options: &Options, output: Output) -> anyhow::Res
 async fn live(
     manifest: Manifest,
     surroundings: Surroundings,
-    watching: bool,
+    (options, supervisor): (&Options, &Supervisor),
     output: Output,
 ) -> anyhow::Result<(ExitCode, Option<Arc<Manifest>>)> {
-    let mut signals = Signals::new()?;
+    let (mut signals, reloads) = Signals::and_reloads()?;
     let running = tokio::select! {
         started = serve::start(manifest, surroundings) => started?,
         () = signals.next() => return Ok((ExitCode::SUCCESS, None)),
     };
+    supervisor.say(READY);
     let ended = tokio::select! {
         () = signals.next() => Ok(()),
-        ended = serving(&running, watching, output) => ended,
+        ended = serving(&running, options, reloads, output) => ended,
+        () = supervisor.beats() => Ok(()),
     };
+    supervisor.say(STOPPING);
     tracing::info!("draining: no new requests; a second signal stops at once");
     let manifest = Some(running.manifest());
     tokio::select! {
+        () = supervisor.beats() => {}
         stragglers = running.stop() => tracing::info!(stragglers, "stopped"),
         () = signals.next() => return Ok((ExitCode::FAILURE, manifest)),
     }
     ended.map(|()| (ExitCode::SUCCESS, manifest))
 }
 
-/// Says that it is ready, and builds what is edited where that is wanted; ends only when it cannot.
-async fn serving(running: &Running, watching: bool, output: Output) -> anyhow::Result<()> {
-    let watching = if watching { Some(Watching::start(running)?) } else { None };
+/// Says that it is ready, applies what changes and builds what is edited where that is wanted; ends only when it
+/// cannot.
+async fn serving(running: &Running, options: &Options, reloads: Reloads, output: Output) -> anyhow::Result<()> {
+    let watching = options.watch.then(|| Watching::start(running)).transpose()?;
+    let following = (options.apply_on_change && !options.watch).then(|| Following::start(running)).transpose()?;
     if let Err(error) = print(&running.report(), output) {
         // What is served does not depend on who reads this.
         let _ = writeln!(std::io::stderr(), "{error:#}; the host runs");
     }
-    match watching {
-        Some(watching) => watching.run(running).await,
-        None => std::future::pending().await,
+    let watched = async {
+        match watching {
+            Some(watching) => watching.run(running).await,
+            None => std::future::pending().await,
+        }
+    };
+    let followed = async {
+        match following {
+            Some(following) => following.run(running).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        ended = watched => ended,
+        ended = followed => ended,
+        () = reloading(reloads, running) => Ok(()),
+    }
+}
+
+/// Reads the manifest again whenever a signal says so. One that has mistakes is told, and changes nothing.
+async fn reloading(mut reloads: Reloads, running: &Running) {
+    loop {
+        reloads.next().await;
+        running.reload("signal").await;
     }
 }
 

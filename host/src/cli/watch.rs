@@ -7,7 +7,6 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
-    io::Write,
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, SystemTime},
@@ -17,9 +16,13 @@ use notify::RecommendedWatcher;
 
 mod build;
 mod changed;
+mod following;
+mod say;
 
 use build::build;
-use changed::{Changed, Paths, What};
+use changed::{Changed, Paths, Scope, What};
+pub(super) use following::Following;
+use say::say;
 
 use crate::{
     component::Sources,
@@ -58,7 +61,7 @@ impl Watching {
     /// Sees every change from now on.
     pub(super) fn start(running: &Running) -> anyhow::Result<Self> {
         let changed = Arc::new(Changed::default());
-        Ok(Self { watcher: changed.follow(&running.manifest())?, changed, last: HashMap::new() })
+        Ok(Self { watcher: changed.follow(&running.manifest(), Scope::Sources)?, changed, last: HashMap::new() })
     }
 
     /// Builds what changes, until it is dropped.
@@ -73,7 +76,7 @@ impl Watching {
                 }
             }
             // Folders may have come.
-            match self.changed.follow(&running.manifest()) {
+            match self.changed.follow(&running.manifest(), Scope::Sources) {
                 Ok(watcher) => self.watcher = watcher,
                 Err(error) => say(&format!("{error:#}; only folders that were there are watched")),
             }
@@ -152,10 +155,4 @@ async fn built_before(manifest: &Manifest, services: impl Iterator<Item = &Servi
         }
     }
     Ok(())
-}
-
-/// For the person who edits; standard output is the host's log.
-fn say(text: &str) {
-    // Nobody may be there to read it.
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
 }

@@ -1,5 +1,5 @@
-//! What somebody who edits sources needs of a host that runs: the file of a component or of the
-//! manifest, as it is now, goes live.
+//! What changes on the machine of a host that runs: the file of a component or of the manifest, as it is
+//! now, goes live.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,6 +8,7 @@ use crate::{
     deploy::Fate,
     system::{ApplyError, SwapError},
 };
+use document::problem::chain;
 use manifest::Manifest;
 
 /// Who asked for it, in histories.
@@ -31,7 +32,22 @@ impl Running {
 
     /// Makes the manifest's file the running manifest; a sentence for people.
     pub async fn apply_file(&self) -> Result<String, ApplyError> {
-        let done = self.system.apply_file(BY.into()).await?;
+        self.applied_file(BY).await
+    }
+
+    /// The same for an operator, who reads the log: why nothing was changed is told there. `by` asked for it.
+    pub async fn reload(&self, by: &str) {
+        match self.applied_file(by).await {
+            Ok(said) => tracing::info!(by, "{said}"),
+            Err(error) => {
+                let error = chain(&error);
+                tracing::error!(by, error, "the manifest's file cannot run; what ran before goes on");
+            }
+        }
+    }
+
+    async fn applied_file(&self, by: &str) -> Result<String, ApplyError> {
+        let done = self.system.apply_file(by.into()).await?;
         let changed = done.services.iter().filter(|(_, fate)| **fate != Fate::Kept);
         let changed: Vec<String> = changed.map(|(name, fate)| format!("{name} {fate}")).collect();
         let changed = if changed.is_empty() { "no service changed".to_owned() } else { changed.join(", ") };

@@ -10,6 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tokio::sync::MutexGuard;
+
 use super::{
     Applied, ApplyError, System, change,
     commit::tell_unrestricted,
@@ -48,13 +50,27 @@ impl System {
         self.counted(self.take_over(reading, by, began).await)
     }
 
-    /// The manifest's file as it is now; waits for one that is being applied.
+    /// The manifest's file as it is now; waits for one that is being applied. For who sees the file change: nobody
+    /// else asks for it.
     ///
     /// # Errors
     /// Why nothing was changed.
     pub async fn apply_file(&self, by: Arc<str>) -> Result<Done, ApplyError> {
+        let turn = self.turn.lock().await;
+        self.file(turn, by).await
+    }
+
+    /// The same for whoever has a token: at once refused while another one is being applied, so that nobody can make
+    /// a queue of them.
+    pub async fn reload(&self, by: Arc<str>) -> Result<Done, ApplyError> {
+        match self.turn.try_lock() {
+            Ok(turn) => self.file(turn, by).await,
+            Err(_taken) => self.counted(Err(ApplyError::Busy)),
+        }
+    }
+
+    async fn file(&self, _turn: MutexGuard<'_, ()>, by: Arc<str>) -> Result<Done, ApplyError> {
         let began = Instant::now();
-        let _turn = self.turn.lock().await;
         let given = self.ground.given.clone();
         let reading = move || {
             let loaded = Manifest::load(&given.file, &given.environment);

@@ -79,13 +79,7 @@ impl Ground {
 
     /// What private servers are started with.
     pub(super) fn servers(&self) -> embedded::Environment {
-        let variable = |name: &str| self.given.environment.get(name);
-        embedded::Environment {
-            path: variable("PATH").map(Into::into),
-            postgres: variable("ARCHIPEL_POSTGRES").map(PathBuf::from),
-            redis: variable("ARCHIPEL_REDIS").map(PathBuf::from),
-            runtime: variable("XDG_RUNTIME_DIR").map(PathBuf::from),
-        }
+        embedded::Environment::of(&self.given.environment)
     }
 }
 

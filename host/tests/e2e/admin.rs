@@ -65,6 +65,7 @@ fn every_operation_answers_as_its_document_says() {
         ("post", "/v1/apply", "", "", (TOML, &file), 200),
         ("post", "/v1/apply", "", "", none, 415),
         ("post", "/v1/apply", "", "", (TOML, b"nonsense"), 422),
+        ("post", "/v1/reload", "", "", none, 200),
         ("get", "/v1/events/topics", "", "", none, 200),
         ("get", pending, "", "?service=a", none, 200),
         ("get", pending, "", "", none, 400),

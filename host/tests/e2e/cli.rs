@@ -152,6 +152,7 @@ fn healthcheck_exits_0_for_a_healthy_host_and_1_for_anything_else() {
     let ready = |address| format!("http://{address}/health/ready");
     for address in [host.gateway, host.admin] {
         assert_eq!(Command::new(&["healthcheck", &ready(address)]).done().code, 0);
+        assert_eq!(Command::new(&["healthcheck", &address.to_string()]).done().code, 0, "an address alone");
     }
     let missing = Command::new(&["healthcheck", &format!("http://{}/health/nothing", host.admin)]).refused();
     assert!(missing.contains("answered 404"), "{missing}");

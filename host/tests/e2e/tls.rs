@@ -47,6 +47,8 @@ fn a_probe_asks_by_https_whatever_name_the_certificate_has() {
         let url = format!("https://{name}:{}/health/ready", secured.host.gateway.port());
         assert_eq!(Command::new(&["healthcheck", &url]).done().code, 0, "{url}");
     }
+    let address = secured.host.gateway.to_string();
+    assert_eq!(Command::new(&["healthcheck", &address]).done().code, 0, "an address that speaks TLS alone");
     let plain = format!("http://{}/health/ready", secured.host.gateway);
     assert!(Command::new(&["healthcheck", &plain]).refused().contains("gave no answer"));
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     Check,
-    database::text,
+    database::{Wrong, text},
     gateway::{address, hosts, overlap},
     tls::tls,
 };
@@ -25,8 +25,11 @@ pub(crate) fn admin(check: &mut Check<'_>, key: &Key<'_>, raw: RawAdmin, gateway
     let tls = raw.tls.and_then(|raw| tls(check, &key.child("tls"), raw));
     let key = key.child("listen");
     let default = defaults::ADMIN_LISTEN.parse().expect("our own default is an address");
-    let written = raw.listen.as_deref().unwrap_or(defaults::ADMIN_LISTEN);
-    let listen = check.keep(&key, address(written)).unwrap_or(default);
+    let written = raw.listen.map_or(Ok(None), |raw| text(check, &key, raw));
+    let listen = match written {
+        Ok(Some(written)) => check.keep(&key, address(&written)).unwrap_or(default),
+        Ok(None) | Err(Wrong) => default,
+    };
     if !listen.ip().is_loopback() && !has_tokens {
         let port = listen.port();
         let fix = "say who may with `[admin.tokens.NAME]`";

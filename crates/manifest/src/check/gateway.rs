@@ -6,12 +6,13 @@ use gateway::authority::Authority;
 
 use super::{
     Check,
+    database::{Wrong, text},
     limiting::{gateway_limit, limit_store, trusted_proxies},
     tls::tls,
 };
 use crate::{
     GatewaySettings, defaults,
-    raw::{OneOrMore, RawAdminTls, RawGateway},
+    raw::{RawAdminTls, RawGateway, RawListen, RawText},
 };
 use document::source::Key;
 
@@ -53,11 +54,17 @@ pub(crate) fn gateway(
     }
 }
 
-fn listen(check: &mut Check<'_>, key: &Key<'_>, raw: Option<OneOrMore>) -> Vec<SocketAddr> {
+fn listen(check: &mut Check<'_>, key: &Key<'_>, raw: Option<RawListen>) -> Vec<SocketAddr> {
+    let default = || vec![(key.clone(), defaults::GATEWAY_LISTEN.to_owned())];
     let written = match raw {
-        None => vec![(key.clone(), defaults::GATEWAY_LISTEN.into())],
-        Some(OneOrMore::One(text)) => vec![(key.clone(), text)],
-        Some(OneOrMore::More(texts)) => texts.into_iter().enumerate().map(|(i, text)| (key.item(i), text)).collect(),
+        None => default(),
+        Some(RawListen::One(text)) => vec![(key.clone(), text)],
+        Some(RawListen::More(texts)) => texts.into_iter().enumerate().map(|(i, text)| (key.item(i), text)).collect(),
+        Some(RawListen::From(from)) => match text(check, key, RawText::From(from)) {
+            Ok(Some(several)) => several.split(',').map(|one| (key.clone(), one.trim().to_owned())).collect(),
+            Ok(None) => default(),
+            Err(Wrong) => return Vec::new(),
+        },
     };
     if written.is_empty() {
         check.wrong(key, format_args!("is empty; name an address, such as `{}`", defaults::GATEWAY_LISTEN));

@@ -47,6 +47,26 @@ fn addresses_are_loopback_for_admin_and_never_taken_twice() {
 }
 
 #[test]
+fn addresses_come_from_the_environment_where_the_manifest_says_so() {
+    let text = "[gateway]\nlisten = { env = 'L', optional = true }\n[admin]\nlisten = { env = 'A', optional = true }\n";
+    let listening = |env: &[(&str, &str)]| {
+        let Manifest { gateway, admin, .. } = loaded(text, env).manifest;
+        let gateway: Vec<_> = gateway.listen.iter().map(ToString::to_string).collect();
+        (gateway.join(" "), admin.listen.to_string())
+    };
+    assert_eq!(listening(&[]), ("127.0.0.1:3000".into(), "127.0.0.1:3900".into()));
+    let env = [("L", "0.0.0.0:80, [::]:80"), ("A", "[::1]:81")];
+    assert_eq!(listening(&env), ("0.0.0.0:80 [::]:80".into(), "[::1]:81".into()));
+    check(
+        "[gateway]\nlisten = { env = 'L' }\n",
+        &["3:1 gateway.listen: the variable `L` is not set; set it, or add `optional = true`"],
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let wrong = load(folder.path(), &format!("name = 'shop'\n{text}"), &[("L", "localhost:80")]).unwrap_err();
+    assert!(wrong.to_string().contains("gateway.listen: `localhost:80` is no address"), "{wrong}");
+}
+
+#[test]
 fn routes_are_right_alone_and_together() {
     let route = |line: &str| format!("{SERVICE}[[routes]]\npublic = true\nservice = 'a'\n{line}\n");
     check(

@@ -17,7 +17,7 @@ use tokio::{
     process::{Child, Command},
 };
 
-use super::say;
+use super::say::say;
 use backend::leash::{Ending, Leash};
 use manifest::ServiceSettings;
 

@@ -15,7 +15,7 @@ use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::Notify;
 
 use crate::component::{Ignored, Sources, changed_at, way_to};
-use manifest::Manifest;
+use manifest::{Manifest, ServiceSettings};
 
 /// Editors write several files for one save.
 const QUIET: Duration = Duration::from_millis(150);
@@ -60,9 +60,19 @@ struct Plan {
     ignored: Ignored,
 }
 
+/// What is followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// The manifest, its migrations, and the sources of services.
+    Sources,
+    /// The manifest and its migrations.
+    Manifest,
+}
+
 impl Plan {
-    fn of(manifest: &Manifest) -> Self {
-        let built = manifest.services.values().filter(|settings| settings.build.is_some());
+    fn of(manifest: &Manifest, scope: Scope) -> Self {
+        let is_built = |settings: &&ServiceSettings| scope == Scope::Sources && settings.build.is_some();
+        let built = manifest.services.values().filter(is_built);
         let services = built.map(|settings| (settings.name.clone(), Sources::of(&settings.component))).collect();
         let files = manifest.files.iter().flat_map(|file| way_to(file)).collect();
         let migrations = manifest.databases.values().filter_map(|settings| settings.migrations.clone());
@@ -93,9 +103,9 @@ impl Plan {
 }
 
 impl Changed {
-    /// Notes every change of the sources of `manifest`, as long as the watcher lives.
-    pub(super) fn follow(self: &Arc<Self>, manifest: &Manifest) -> anyhow::Result<RecommendedWatcher> {
-        let plan = Plan::of(manifest);
+    /// Notes every change of what is in `scope` of `manifest`, as long as the watcher lives.
+    pub(super) fn follow(self: &Arc<Self>, manifest: &Manifest, scope: Scope) -> anyhow::Result<RecommendedWatcher> {
+        let plan = Plan::of(manifest, scope);
         let (alone, deep) = plan.folders();
         let changed = self.clone();
         let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| match event {
