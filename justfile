@@ -41,12 +41,18 @@ foreign:
 test: setup build foreign
     scripts/setup.sh pooler
     scripts/setup.sh prometheus
+    scripts/setup.sh balancer
     cargo test -p host # apart from the rest: the same features as the demo's build, so nothing is built twice
     ARCHIPEL_USERS=typescript cargo test -p host --test e2e -- users:: accounts::
     cargo test --workspace --exclude host
     cd components && cargo test --workspace --target-dir target
+    scripts/deploy.sh
     scripts/openapi.sh '{{ host_target }}/debug/archipel'
     scripts/demo.sh '{{ host_target }}/debug/archipel' --once
+
+# Hold compose.yaml, the objects of Kubernetes and the units of systemd to their formats and to the shop's manifest
+deployments:
+    scripts/deploy.sh
 
 # Hold the running shop to its OpenAPI document: just openapi 300 (seconds)
 openapi SECONDS='45': setup build

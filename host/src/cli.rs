@@ -277,7 +277,8 @@ impl Cli {
                 run::run(&manifest, &run::Options { ceiling, watch, apply_on_change, audit, view: false }, output)
             }
             Command::Dev { manifest } => {
-                let options = run::Options { ceiling: None, watch: true, apply_on_change: false, audit: false, view: true };
+                let options =
+                    run::Options { ceiling: None, watch: true, apply_on_change: false, audit: false, view: true };
                 run::run(&project::manifest(manifest)?, &options, Output { json: self.json, ..output })
             }
             Command::New(arguments) => new::new(&arguments, output),
