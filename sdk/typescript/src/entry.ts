@@ -2,6 +2,7 @@
 // makes a component of this file and the service's own module.
 import { Fields, OutgoingBody, OutgoingResponse, ResponseOutparam, type IncomingRequest } from 'wasi:http/types@0.2.10';
 import { failed, type Failure } from './failure.ts';
+import { knownText } from './json.ts';
 import { handlerOf, isStreamed } from './serve.ts';
 
 /** So much is read at a time. */
@@ -56,11 +57,11 @@ function received(incoming: IncomingRequest, held: Held): Request {
   const fields = incoming.headers();
   for (const [key, value] of fields.entries()) headers.append(key, text.decode(value));
   fields[Symbol.dispose]();
-  const whole = name === 'GET' || name === 'HEAD' ? undefined : body(incoming, held);
+  const whole = name === 'GET' || name === 'HEAD' ? undefined : uploaded(incoming, held);
   return new Request(url, whole ? { method: name, headers, body: whole as BodyInit } : { method: name, headers });
 }
 
-function body(incoming: IncomingRequest, held: Held): Uint8Array {
+function uploaded(incoming: IncomingRequest, held: Held): Uint8Array {
   const input = incoming.consume();
   held.push(input);
   const from = input.stream();
@@ -89,9 +90,16 @@ function body(incoming: IncomingRequest, held: Held): Uint8Array {
   return whole;
 }
 
+/** All of an answer's body; none where it has none. */
+async function body(response: Response): Promise<Uint8Array | undefined> {
+  const known = knownText(response);
+  if (known !== undefined) return bytes.encode(known);
+  return response.body === null ? undefined : new Uint8Array(await response.arrayBuffer());
+}
+
 async function send(response: Response, out: ResponseOutparam): Promise<void> {
   const live = isStreamed(response) && response.body !== null;
-  const whole = live || response.body === null ? undefined : new Uint8Array(await response.arrayBuffer());
+  const whole = live ? undefined : await body(response);
   const headers = new Fields();
   for (const [name, value] of response.headers) {
     if (name !== 'content-length' && name !== 'transfer-encoding') headers.append(name, bytes.encode(value));
