@@ -100,6 +100,9 @@ fn new(folder: &Path, name: &str, arguments: &[&str]) -> PathBuf {
 fn tested(project: &Path) -> String {
     let mut command = archipel();
     command.arg("test").current_dir(project).env("CARGO_NET_OFFLINE", "true").env("npm_config_offline", "true");
+    if let Ok(toolchain) = std::env::var("WASM_TOOLCHAIN") {
+        command.env("RUSTUP_TOOLCHAIN", toolchain); // as scripts/wasm.sh chooses it
+    }
     let done = command.stdin(Stdio::null()).output().unwrap();
     let said = [done.stdout, done.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
     assert!(done.status.success(), "{said}");
