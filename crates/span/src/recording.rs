@@ -30,7 +30,6 @@ struct Open {
 }
 
 /// Each where it was made: a span is large, and is handed on.
-#[expect(clippy::vec_box, reason = "what is handed on is not copied")]
 pub type Spans = Vec<Box<Span>>;
 
 /// The spans of one request, when it is over.
