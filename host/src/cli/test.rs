@@ -103,6 +103,8 @@ fn fresh(mut manifest: Manifest, data: &Path) -> Manifest {
     (host.data, host.linger, host.drain) = (data.to_owned(), Duration::ZERO, DRAIN);
     manifest.databases.values_mut().for_each(|database| database.place = DatabasePlace::Embedded);
     manifest.redis.values_mut().for_each(|redis| redis.place = RedisPlace::Embedded);
+    // Nobody is sent to a system that is gone in a moment.
+    manifest.consul.iter_mut().for_each(|agent| agent.register = false);
     manifest
 }
 

@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::harness::{Host, Upstream, until, upstream::Act};
+use crate::harness::{Command, Host, Upstream, place, until, upstream::Act, write_manifest};
 
 /// Consul's HTTP API as far as hosts use it.
 #[derive(Clone)]
@@ -118,4 +118,23 @@ fn a_gateway_finds_the_services_of_other_hosts_and_one_that_stops_costs_no_reque
     let failed = (0..100).filter(|_| front.get("/").status != 200).count();
     assert!(failed <= 1, "{failed} of 100 when a host was killed");
     drop(third);
+}
+
+#[test]
+fn a_system_that_is_there_for_a_test_is_not_registered() {
+    let consul = Consul::start();
+    let folder = place();
+    let manifest = write_manifest(
+        folder.path(),
+        &format!(
+            "{}[services.users]\ncomponent = \"COMPONENTS/hello.wasm\"\n\
+             [[routes]]\npath = \"/{{*rest}}\"\nservice = \"users\"\npublic = true\n",
+            consul.settings()
+        ),
+    );
+    // Longer than it takes to be registered.
+    let looks = "\"$ARCHIPEL\" status && \"$ARCHIPEL\" status";
+    let done = Command::new(&["test", manifest.to_str().unwrap(), "--", "sh", "-c", looks]).done();
+    assert_eq!(done.code, 0, "{}{}", done.output, done.errors);
+    assert_eq!(consul.server.requests(), Vec::<String>::new());
 }
