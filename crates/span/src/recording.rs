@@ -95,10 +95,6 @@ impl Recording {
     pub fn would_keep(&self, failed: bool, began: Instant, ended: Instant) -> bool {
         failed || self.is_kept() || self.0.recorder.is_slow(began, ended)
     }
-
-    pub fn is_sampled(&self) -> bool {
-        self.0.sampled
-    }
 }
 
 impl Drop for Open {
