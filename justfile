@@ -83,6 +83,11 @@ bench WHAT *ARGS: _compiler build
     cargo build --release -p host -p bench
     '{{ host_target }}/release/bench' "$@"
 
+# See where the host's time goes: just profile hello, hello-fresh, user, profile, order (a release build with frame pointers, perf)
+profile WHAT='hello': _compiler build
+    RUSTFLAGS='-C force-frame-pointers=yes' cargo build --release --target-dir '{{ host_target }}/frames' -p host -p bench
+    scripts/profile.sh '{{ host_target }}/frames/release/archipel' '{{ host_target }}/frames/release/bench' "$1"
+
 # Try nonsense for a while: just fuzz 600 (seconds each: SQL statements, schedules of events on several hosts, the HTTP/1 reader; that one needs a nightly compiler and cargo-fuzz)
 fuzz SECONDS='60': (_fuzz-statements SECONDS) (_fuzz-schedules SECONDS) (_fuzz-http SECONDS)
 

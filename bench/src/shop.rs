@@ -14,6 +14,7 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
+use clap::ValueEnum;
 
 use crate::{
     cores::Cores,
@@ -38,6 +39,9 @@ pub(crate) struct Options {
     /// Keep-alive connections, each with one request on its way.
     #[arg(long, default_value = "32")]
     connections: NonZeroU32,
+    /// Measure only this, in one process.
+    #[arg(long)]
+    only: Option<Work>,
     /// The host's binary [default: `archipel` beside this one].
     #[arg(long)]
     archipel: Option<PathBuf>,
@@ -50,6 +54,30 @@ pub(crate) struct Options {
     /// Print JSON, as into a pipe, on a terminal too.
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Work {
+    /// `GET /api/users/{id}`
+    User,
+    /// `GET /api/users/{id}/profile`
+    Profile,
+}
+
+impl Work {
+    fn name(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Profile => "profile",
+        }
+    }
+
+    fn path(self, shop: &Shop) -> String {
+        match self {
+            Self::User => format!("/api/users/{}", shop.user),
+            Self::Profile => format!("/api/users/{}/profile", shop.user),
+        }
+    }
 }
 
 /// One thing that is measured: where it is asked, and which servers it costs.
@@ -73,17 +101,27 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
         let folder = tempfile::tempdir().context("cannot make a folder for the servers' data")?;
         let alone = Shop::start(options, &cores, folder.path(), "alone").await?;
+        let here = [alone.server.pid()];
+        let of = async |work: Work| {
+            Subject::new(work.name(), alone.server.address, &work.path(&alone), &alone.token, &here).await
+        };
+        if let Some(work) = options.only {
+            let mut subject = of(work).await?;
+            subject.rounds(options).await?;
+            let measured = [subject.measured];
+            return Report::new("shop", "itself", &measured, None, options.connections, options.seconds, &cores)
+                .print(options.json);
+        }
         let behind = Shop::start(options, &cores, folder.path(), "behind").await?;
         let proxy = start_proxy(&cores, behind.server.address).await?;
-        let here = [alone.server.pid()];
         let hops = [behind.server.pid(), proxy.pid()];
-        let user = |shop: &Shop| format!("/api/users/{}", shop.user);
-        let profile = |shop: &Shop| format!("/api/users/{}/profile", shop.user);
+        let over =
+            async |name, work: Work| Subject::new(name, proxy.address, &work.path(&behind), &behind.token, &hops).await;
         let mut subjects = vec![
-            Subject::new("user", alone.server.address, &user(&alone), &alone.token, &here).await?,
-            Subject::new("user, two hops", proxy.address, &user(&behind), &behind.token, &hops).await?,
-            Subject::new("profile", alone.server.address, &profile(&alone), &alone.token, &here).await?,
-            Subject::new("profile, two hops", proxy.address, &profile(&behind), &behind.token, &hops).await?,
+            of(Work::User).await?,
+            over("user, two hops", Work::User).await?,
+            of(Work::Profile).await?,
+            over("profile, two hops", Work::Profile).await?,
         ];
         for _ in 0..options.rounds.get() {
             for subject in &mut subjects {
@@ -111,6 +149,13 @@ impl Subject {
 
     fn cpu(&self) -> anyhow::Result<Duration> {
         self.servers.iter().map(|pid| process::cpu(*pid)).sum()
+    }
+
+    async fn rounds(&mut self, options: &Options) -> anyhow::Result<()> {
+        for _ in 0..options.rounds.get() {
+            self.one_round(options).await?;
+        }
+        Ok(())
     }
 
     async fn one_round(&mut self, options: &Options) -> anyhow::Result<()> {

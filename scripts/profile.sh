@@ -1,0 +1,67 @@
+#!/bin/sh
+# Says where the host's time goes: profile.sh ARCHIPEL BENCH (hello | hello-fresh | user | profile | order)
+#
+# Loads the host as `just bench` does and looks at it with perf meanwhile. Leaves the stacks, folded one to a
+# line with their counts (what flame graphs are made of), in target/profile/, and prints what took most.
+set -eu
+
+here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
+archipel=$1 bench=$2 what=${3:-hello}
+seconds=${PROFILE_SECONDS:-10}
+folder=$here/../target/profile
+cd "$here/.."
+
+say() { printf 'profile: %s\n' "$*" >&2; }
+
+command -v perf >/dev/null 2>&1 || {
+    say "perf is missing; install it, on Debian \`apt-get install linux-perf\`"
+    exit 1
+}
+longer=$((seconds + 4))
+case $what in
+hello) set -- hello --only warm --rounds 1 --seconds "$longer" ;;
+hello-fresh) set -- hello --only fresh --rounds 1 --seconds "$longer" ;;
+user | profile) set -- shop --only "$what" --rounds 1 --seconds "$longer" ;;
+order) set -- orders --seconds "$longer" ;;
+*)
+    say "\`$what\` is none of hello, hello-fresh, user, profile, order"
+    exit 2
+    ;;
+esac
+
+mkdir -p "$folder"
+"$bench" "$@" --archipel "$archipel" --json >"$folder/$what.json" &
+bench_pid=$!
+trap 'kill "$bench_pid" 2>/dev/null || true' EXIT
+
+# The host is the one that has used the most CPU of the bench's children, once there is load.
+busy() {
+    for child in $(pgrep -P "$bench_pid"); do
+        awk -v pid="$child" '{ sub(/.*\) /, ""); if ($12 + $13 > 60) print pid }' "/proc/$child/stat" 2>/dev/null || true
+    done | head -n 1
+}
+tries=0 host=
+while [ -z "$host" ] && [ "$tries" -lt 300 ] && kill -0 "$bench_pid" 2>/dev/null; do
+    sleep 0.2
+    host=$(busy) tries=$((tries + 1))
+done
+[ -n "$host" ] || {
+    say "the host was not loaded within a minute"
+    exit 1
+}
+perf record --quiet --event cpu-clock --freq 997 --call-graph fp --pid "$host" \
+    --output "$folder/$what.data" -- sleep "$seconds"
+wait "$bench_pid"
+trap - EXIT
+
+# Stacks, outermost first, and how often each was met.
+perf script --input "$folder/$what.data" --no-inline --fields comm,ip,sym 2>/dev/null | awk '
+    function end() { if (stack != "") { folded[stack]++; stack = "" } }
+    /^$/ { end(); next }
+    /^[^ \t]/ { thread = $1; stack = ""; next }
+    { $1 = ""; sub(/^ /, ""); gsub(/;/, ":"); frame = $0; if (stack == "") stack = thread ";" frame
+      else { sub(/^[^;]*;/, "", stack); stack = thread ";" frame ";" stack } }
+    END { end(); for (stack in folded) print stack, folded[stack] }' >"$folder/$what.folded"
+say "stacks: target/profile/$what.folded"
+perf report --input "$folder/$what.data" --no-children --call-graph none --stdio --percent-limit 0.5 \
+    --sort symbol 2>/dev/null | grep -v '^#' | grep -v '^$' | head -n 60
