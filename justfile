@@ -78,12 +78,16 @@ fmt: _linters
     cargo fmt --all
     cd components && cargo fmt --all
 
-# Measure: just bench hello, shop, orders, swap (release build; options: just bench hello --help)
+# Measure beside peers: just bench all, hello, gateway, shop, orders, scale, swap (release build; options: just bench hello --help)
 bench WHAT *ARGS: _compiler build
     cargo build --release -p host -p bench
     '{{ host_target }}/release/bench' "$@"
 
-# See where the host's time goes: just profile hello, hello-fresh, user, profile, order (a release build with frame pointers, perf)
+# Install the peers that `just bench` compares us with, under target/peers where they are no system packages
+bench-peers:
+    scripts/setup.sh peers
+
+# See where the host's time goes: just profile hello, hello-fresh, user, create, profile, order (a release build with frame pointers, perf)
 profile WHAT='hello': _compiler build
     RUSTFLAGS='-C force-frame-pointers=yes' cargo build --release --target-dir '{{ host_target }}/frames' -p host -p bench
     scripts/profile.sh '{{ host_target }}/frames/release/archipel' '{{ host_target }}/frames/release/bench' "$1"

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Says where the host's time goes: profile.sh ARCHIPEL BENCH (hello | hello-fresh | user | profile | order)
+# Says where the host's time goes: profile.sh ARCHIPEL BENCH (hello | hello-fresh | user | create | profile | order)
 #
 # Loads the host as `just bench` does and looks at it with perf meanwhile. Leaves the stacks, folded one to a
 # line with their counts (what flame graphs are made of), in target/profile/, and prints what took most.
@@ -19,36 +19,33 @@ command -v perf >/dev/null 2>&1 || {
 }
 longer=$((seconds + 4))
 case $what in
-hello) set -- hello --only warm --rounds 1 --seconds "$longer" ;;
-hello-fresh) set -- hello --only fresh --rounds 1 --seconds "$longer" ;;
-user | profile) set -- shop --only "$what" --rounds 1 --seconds "$longer" ;;
-order) set -- orders --seconds "$longer" ;;
+hello) set -- hello --only warm ;;
+hello-fresh) set -- hello --only fresh ;;
+user | create | profile | order) set -- shop --only "$what" ;;
 *)
-    say "\`$what\` is none of hello, hello-fresh, user, profile, order"
+    say "\`$what\` is none of hello, hello-fresh, user, create, profile, order"
     exit 2
     ;;
 esac
 
 mkdir -p "$folder"
-"$bench" "$@" --archipel "$archipel" --json >"$folder/$what.json" &
+"$bench" "$@" --rounds 1 --seconds "$longer" --archipel "$archipel" --json >"$folder/$what.json" 2>"$folder/$what.log" &
 bench_pid=$!
 trap 'kill "$bench_pid" 2>/dev/null || true' EXIT
 
-# The host is the one that has used the most CPU of the bench's children, once there is load.
-busy() {
-    for child in $(pgrep -P "$bench_pid"); do
-        awk -v pid="$child" '{ sub(/.*\) /, ""); if ($12 + $13 > 60) print pid }' "/proc/$child/stat" 2>/dev/null || true
-    done | head -n 1
-}
-tries=0 host=
-while [ -z "$host" ] && [ "$tries" -lt 300 ] && kill -0 "$bench_pid" 2>/dev/null; do
+# The bench says when the load begins; by then the host has nothing else to do any more.
+tries=0
+until grep -q 'round 1 of 1' "$folder/$what.log"; do
+    tries=$((tries + 1))
+    if [ "$tries" -ge 600 ] || ! kill -0 "$bench_pid" 2>/dev/null; then
+        say "there was no load within two minutes:"
+        cat "$folder/$what.log" >&2
+        exit 1
+    fi
     sleep 0.2
-    host=$(busy) tries=$((tries + 1))
 done
-[ -n "$host" ] || {
-    say "the host was not loaded within a minute"
-    exit 1
-}
+sleep 1
+host=$(pgrep -P "$bench_pid" -x archipel)
 perf record --quiet --event cpu-clock --freq 997 --call-graph fp --pid "$host" \
     --output "$folder/$what.data" -- sleep "$seconds"
 wait "$bench_pid"

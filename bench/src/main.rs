@@ -2,22 +2,32 @@
 //!
 //! Decides what is compared and how; it asserts no figure, because a figure is no test.
 //! CPU time for each request comes first: it holds on a noisy machine where wall clock does not.
-//! Start at [`hello::run`].
+//! Start at [`hello::measure`]; what every bench shares is in [`run`].
 
+mod all;
 mod answer;
 mod cores;
+mod gateway;
 mod hello;
 mod latency;
+mod lineup;
 mod load;
 mod manifest;
 mod native;
-mod orders;
+mod ours;
+mod peers;
 mod process;
+mod progress;
 mod proxy;
 mod report;
+mod row;
+mod run;
+mod scale;
 mod server;
 mod shop;
+mod subject;
 mod swap;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -29,7 +39,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Measures Archipel against its peers.
 #[derive(Parser)]
-#[command(after_help = "Example: bench hello --rounds 9 --seconds 2")]
+#[command(after_help = "Example: bench all --archipel target/release/archipel --json")]
 struct Cli {
     #[command(subcommand)]
     what: What,
@@ -37,12 +47,18 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum What {
-    /// Hello, world: native hyper, a fresh instance for each request, a reused one.
+    /// Everything below, in one table.
+    All(all::Options),
+    /// Hello, world: the host with fresh and with reused instances, native hyper, and the peers that are installed.
     Hello(hello::Options),
-    /// The shop: reading a user and a profile with a token, in one process and over two HTTP hops.
+    /// In front of a server that is no component, beside proxies.
+    Gateway(gateway::Options),
+    /// The whole shop: what a user, a new one, a profile and an order cost, with PostgreSQL and Redis.
     Shop(shop::Options),
-    /// The whole shop: orders a second, what one costs, and when its notification is there.
-    Orders(orders::Options),
+    /// The shop's orders: how many a second, what one costs, and when its notification is there.
+    Orders(run::Options),
+    /// Many services, routes, connections, processors; a start to the first answer.
+    Scale(scale::Options),
     /// New builds under load: failures, latency, and what stays behind.
     Swap(swap::Options),
     /// The gateway of two hops by itself; `shop` starts it.
@@ -56,9 +72,12 @@ enum What {
 #[allow(clippy::print_stderr, reason = "the reason of a failure goes to whoever typed the command")]
 fn main() -> ExitCode {
     let done = match Cli::parse().what {
+        What::All(options) => all::run(&options),
         What::Hello(options) => hello::run(&options),
+        What::Gateway(options) => gateway::run(&options),
         What::Shop(options) => shop::run(&options),
-        What::Orders(options) => orders::run(&options),
+        What::Orders(options) => shop::run_orders(&options),
+        What::Scale(options) => scale::run(&options),
         What::Swap(options) => swap::run(&options),
         What::Proxy(options) => proxy::run(&options),
         What::Native(options) => native::run(&options),

@@ -50,3 +50,36 @@ async fn serve(listener: TcpListener, body: Bytes) -> anyhow::Result<()> {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        load::{self, Clients, Target},
+        server::free_address,
+    };
+
+    #[tokio::test]
+    async fn the_load_counts_right_answers_and_stops_at_a_wrong_one() {
+        let address = free_address().unwrap();
+        let listener = TcpListener::bind(address).await.unwrap();
+        tokio::spawn(serve(listener, Bytes::from_static(b"hello")));
+        let target = Target::new(address, "/");
+        let answer = load::once(&target).await.unwrap();
+        assert_eq!((answer.status, answer.body_bytes), (200, 5));
+
+        let two = 2.try_into().unwrap();
+        let mut clients = Clients::open(&target, two).await.unwrap();
+        for _ in 0..2 {
+            let outcome = clients.run(Duration::from_millis(20), Some(5)).await.unwrap();
+            assert!(outcome.latencies.total() >= 2, "each connection has asked");
+        }
+        let wrong = clients.run(Duration::from_secs(5), Some(6)).await.err().unwrap();
+        assert!(wrong.to_string().contains("has 5 bytes, not 6"), "{wrong}");
+
+        let created = Target::post(address, "/", "{}");
+        let mut clients = Clients::open(&created, two).await.unwrap();
+        let wrong = clients.run(Duration::from_secs(5), None).await.err().unwrap();
+        assert!(wrong.to_string().contains("is 200, not 201"), "{wrong}");
+    }
+}

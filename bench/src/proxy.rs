@@ -1,5 +1,5 @@
 //! What a gateway in a process of its own costs: bare hyper that forwards to a server over pooled
-//! connections, and puts a profile together from two answers fetched at once.
+//! connections, and puts the shop's profile together from two answers fetched at once.
 //!
 //! It verifies nothing, limits nothing and logs nothing, and so it flatters itself.
 
@@ -55,11 +55,13 @@ struct Proxy {
 
 impl Proxy {
     async fn answer(&self, request: Request<Incoming>) -> anyhow::Result<Response<Full<Bytes>>> {
-        let path = request.uri().path();
+        let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
         let Some(user) = path.strip_suffix("/profile") else {
             return self.fetch(path, &request).await;
         };
-        let (user, orders) = tokio::try_join!(self.fetch(user, &request), self.fetch(user, &request))?;
+        let id = user.rsplit('/').next().unwrap_or_default();
+        let orders = format!("/api/orders?userId={id}&limit=100");
+        let (user, orders) = tokio::try_join!(self.fetch(user, &request), self.fetch(&orders, &request))?;
         let (user, orders) = (data(user).await?, data(orders).await?);
         let body = serde_json::json!({"success": true, "data": {"user": user, "orders": orders}}).to_string();
         Ok(Response::new(Full::new(body.into())))

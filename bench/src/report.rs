@@ -1,90 +1,71 @@
 //! The figures of a run: a table on a terminal, one JSON document in a pipe.
 
 use std::{
+    collections::BTreeMap,
     fmt,
     io::{self, IsTerminal, Write},
-    num::NonZeroU32,
 };
 
 use serde::Serialize;
 
-use crate::{cores::Cores, latency::Latencies};
+use crate::row::{Cpu, Row};
 
-/// One measurement of one subject.
-pub(crate) struct Round {
-    pub(crate) cpu_us: f64,
-    pub(crate) requests_per_second: f64,
+/// Where others took more of the machine than this, the figures are marked.
+const FOREIGN_MAX: f64 = 0.05;
+
+/// What a bench found: figures, and what it could not measure.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Found {
+    pub(crate) rows: Vec<Row>,
+    pub(crate) failed: Vec<Failure>,
+    /// Peers that are not installed.
+    pub(crate) absent: Vec<String>,
 }
 
-/// A subject with its rounds so far.
-pub(crate) struct Measured {
-    pub(crate) name: &'static str,
-    pub(crate) body_bytes: usize,
-    pub(crate) rounds: Vec<Round>,
-    /// Of all rounds together; `None` before the first.
-    pub(crate) latencies: Option<Latencies>,
-    /// After the last round.
-    pub(crate) pss_bytes: u64,
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Failure {
+    pub(crate) bench: String,
+    pub(crate) subject: String,
+    pub(crate) why: String,
 }
 
-impl Measured {
-    pub(crate) fn new(name: &'static str, body_bytes: usize) -> Self {
-        Self { name, body_bytes, rounds: Vec::new(), latencies: None, pss_bytes: 0 }
+impl Found {
+    pub(crate) fn add(&mut self, other: Self) {
+        self.rows.extend(other.rows);
+        self.failed.extend(other.failed);
+        self.absent.extend(other.absent.into_iter().filter(|peer| !self.absent.contains(peer)).collect::<Vec<_>>());
+    }
+
+    pub(crate) fn fail(&mut self, bench: &str, subject: &str, why: &str) {
+        self.failed.push(Failure { bench: bench.to_owned(), subject: subject.to_owned(), why: why.to_owned() });
     }
 }
 
-#[derive(Serialize)]
+/// A run, as it is printed.
+#[derive(Debug, Serialize)]
 pub(crate) struct Report {
-    bench: &'static str,
-    /// What the ratios are against.
-    base: &'static str,
-    rounds: usize,
-    seconds: NonZeroU32,
-    connections: NonZeroU32,
-    cores: String,
-    subjects: Vec<Row>,
+    pub(crate) bench: &'static str,
+    pub(crate) date: String,
+    pub(crate) commit: Option<String>,
+    pub(crate) machine: Machine,
+    /// How servers and load share the processors.
+    pub(crate) layout: String,
+    pub(crate) rounds: u32,
+    pub(crate) seconds: f64,
+    /// By the name of the program.
+    pub(crate) versions: BTreeMap<String, String>,
+    #[serde(flatten)]
+    pub(crate) found: Found,
 }
 
-#[derive(Serialize)]
-struct Row {
-    name: &'static str,
-    body_bytes: usize,
-    /// All processes of the server, user and system, for each request.
-    cpu_us_min: f64,
-    cpu_us_median: f64,
-    cpu_us_rounds: Vec<f64>,
-    /// Least CPU time against native's least; absent without a native subject.
-    ratio_min: Option<f64>,
-    /// Median over the rounds of CPU time against native's in the same round.
-    ratio_median: Option<f64>,
-    requests_per_second_median: f64,
-    p50_us: u64,
-    p99_us: u64,
-    pss_bytes: u64,
+#[derive(Debug, Serialize)]
+pub(crate) struct Machine {
+    pub(crate) processor: String,
+    pub(crate) processors: usize,
+    pub(crate) kernel: String,
 }
 
 impl Report {
-    /// Ratios are against `native`, which is one of `measured` or absent.
-    pub(crate) fn new(
-        bench: &'static str,
-        base: &'static str,
-        measured: &[Measured],
-        native: Option<&Measured>,
-        connections: NonZeroU32,
-        seconds: NonZeroU32,
-        cores: &Cores,
-    ) -> Self {
-        Self {
-            bench,
-            base,
-            rounds: measured.first().map_or(0, |subject| subject.rounds.len()),
-            seconds,
-            connections,
-            cores: cores.to_string(),
-            subjects: measured.iter().map(|subject| Row::new(subject, native)).collect(),
-        }
-    }
-
     /// Prints a table on a terminal; JSON elsewhere, or when asked for.
     pub(crate) fn print(&self, json: bool) -> anyhow::Result<()> {
         let mut out = io::stdout().lock();
@@ -99,95 +80,165 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { bench, base, rounds, seconds, connections, cores, .. } = self;
-        let ratio = format!("× {base}");
-        writeln!(f, "{bench}: {rounds} rounds of {seconds} s, {connections} connections, {cores}\n")?;
+        let Self { bench, date, machine, layout, rounds, seconds, versions, found, .. } = self;
+        let commit = self.commit.as_deref().map(|commit| format!(", commit {commit}")).unwrap_or_default();
+        writeln!(f, "{bench}: {rounds} rounds of {seconds} s, {date}{commit}")?;
+        writeln!(f, "{} × {}, {}; {layout}", machine.processors, machine.processor, machine.kernel)?;
+        let versions: Vec<_> = versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
+        writeln!(f, "{}\n", versions.join(", "))?;
+        rows(f, &found.rows)?;
         writeln!(
             f,
-            "{:<24}{:>10}{:>10}{:>14}{:>10}{:>8}{:>8}{:>10}",
-            "", "CPU µs", "median", ratio, "req/s", "p50 µs", "p99 µs", "PSS MiB"
+            "\nCPU: all processes of what is measured, user and system, for each request (or order, start, swap); the"
         )?;
-        for row in &self.subjects {
-            let ratio = row.ratio_median.map_or("-".to_owned(), |ratio| format!("{ratio:.2}"));
-            writeln!(
-                f,
-                "{:<24}{:>10.1}{:>10.1}{ratio:>14}{:>10.0}{:>8}{:>8}{:>10.1}",
-                row.name,
-                row.cpu_us_min,
-                row.cpu_us_median,
-                row.requests_per_second_median,
-                row.p50_us,
-                row.p99_us,
-                row.pss_bytes as f64 / f64::from(1 << 20),
-            )?;
+        writeln!(
+            f,
+            "median. `×` compares in the same round. foreign: what others took of the machine; `!` is over {:.0} %: measure again.",
+            FOREIGN_MAX * 100.0
+        )?;
+        if !found.absent.is_empty() {
+            writeln!(f, "not installed, left out: {} (`just bench-peers`)", found.absent.join(", "))?;
         }
-        writeln!(f, "\nCPU: all processes of the server, user and system, for each request; the least and the median.")
-    }
-}
-
-impl Row {
-    fn new(subject: &Measured, native: Option<&Measured>) -> Self {
-        let cpu_us = cpu_us(subject);
-        let native = native.map(self::cpu_us);
-        let in_turn = |native: &Vec<f64>| cpu_us.iter().zip(native).map(|(us, native)| us / native).collect();
-        let latencies = subject.latencies.as_ref();
-        let rates = subject.rounds.iter().map(|round| round.requests_per_second).collect();
-        Self {
-            name: subject.name,
-            body_bytes: subject.body_bytes,
-            cpu_us_min: least(&cpu_us),
-            cpu_us_median: median(cpu_us.clone()),
-            ratio_min: native.as_ref().map(|native| least(&cpu_us) / least(native)),
-            ratio_median: native.as_ref().map(|native| median(in_turn(native))),
-            cpu_us_rounds: cpu_us,
-            requests_per_second_median: median(rates),
-            p50_us: latencies.map_or(0, |latencies| latencies.quantile_us(0.5)),
-            p99_us: latencies.map_or(0, |latencies| latencies.quantile_us(0.99)),
-            pss_bytes: subject.pss_bytes,
+        for Failure { bench, subject, why } in &found.failed {
+            writeln!(f, "{bench}: {subject} failed: {why}")?;
         }
+        Ok(())
     }
 }
 
-fn cpu_us(subject: &Measured) -> Vec<f64> {
-    subject.rounds.iter().map(|round| round.cpu_us).collect()
-}
-
-fn least(values: &[f64]) -> f64 {
-    values.iter().copied().fold(f64::INFINITY, f64::min)
-}
-
-/// The middle value, or the mean of the two in the middle; NaN for none.
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    match values.len() {
-        0 => f64::NAN,
-        count if count % 2 == 1 => values[count / 2],
-        count => f64::midpoint(values[count / 2 - 1], values[count / 2]),
+fn rows(f: &mut fmt::Formatter<'_>, rows: &[Row]) -> fmt::Result {
+    writeln!(
+        f,
+        "{:<38}{:>5}{:>9}{:>8}{:>7}{:>8}{:>9}{:>9}{:>9}{:>9}{:>9}",
+        "", "conns", "CPU µs", "user", "×", "× user", "a second", "p50 µs", "p99 µs", "PSS MiB", "foreign"
+    )?;
+    let mut bench = "";
+    for row in rows {
+        if row.bench != bench {
+            bench = &row.bench;
+            let base = row
+                .base
+                .as_deref()
+                .or_else(|| rows.iter().filter(|other| other.bench == *bench).find_map(|other| other.base.as_deref()));
+            let base = base.map(|base| format!(" (× {base})")).unwrap_or_default();
+            writeln!(f, "{bench}{base}")?;
+        }
+        line(f, row)?;
     }
+    Ok(())
+}
+
+fn line(f: &mut fmt::Formatter<'_>, row: &Row) -> fmt::Result {
+    let cpu = row.cpu.as_ref();
+    writeln!(
+        f,
+        "  {:<36}{:>5}{:>9}{:>8}{:>7}{:>8}{:>9}{:>9}{:>9}{:>9}{:>9}",
+        row.subject,
+        row.connections.map_or_else(blank, |connections| connections.to_string()),
+        number(cpu.map(|cpu| cpu.us), 1),
+        number(cpu.and_then(|cpu| cpu.user_us), 1),
+        number(row.ratio, 2),
+        number(row.ratio_user, 2),
+        number(row.per_second, 0),
+        row.p50_us.map_or_else(blank, |us| us.to_string()),
+        row.p99_us.map_or_else(blank, |us| us.to_string()),
+        number(row.pss_bytes.map(|bytes| bytes as f64 / f64::from(1 << 20)), 1),
+        row.foreign_max.map_or_else(blank, foreign),
+    )?;
+    if let Some(parts) = cpu.and_then(parts) {
+        writeln!(f, "      {parts}")?;
+    }
+    if let Some(failures) = row.failures.filter(|failures| *failures > 0) {
+        writeln!(f, "      {failures} wrong or missing answers")?;
+    }
+    Ok(())
+}
+
+/// Who of several had how much, user time in brackets; nothing where there is one.
+fn parts(cpu: &Cpu) -> Option<String> {
+    let apart = cpu.beside.iter().filter(|(name, _)| **name != "load");
+    let parts: Vec<_> = cpu.of.iter().chain(apart.clone()).collect();
+    let one = |(name, part): &(&&str, &crate::row::Part)| format!("{name} {:.1} ({:.1})", part.us, part.user_us);
+    let counted = parts[..cpu.of.len()].iter().map(one).collect::<Vec<_>>().join(", ");
+    let beside = parts[cpu.of.len()..].iter().map(one).collect::<Vec<_>>().join(", ");
+    match (parts.len(), beside.is_empty()) {
+        (..=1, _) => None,
+        (_, true) => Some(format!("of it {counted}")),
+        (_, false) => Some(format!("of it {counted}; not counted: {beside}")),
+    }
+}
+
+/// A percentage, marked where it spoils the figures.
+fn foreign(share: f64) -> String {
+    let mark = if share > FOREIGN_MAX { "!" } else { "" };
+    format!("{:.0}%{mark}", share * 100.0)
+}
+
+fn number(value: Option<f64>, digits: usize) -> String {
+    value.filter(|value| value.is_finite()).map_or_else(blank, |value| format!("{value:.digits$}"))
+}
+
+fn blank() -> String {
+    "-".to_owned()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::row::Part;
 
-    #[test]
-    fn a_ratio_compares_what_was_measured_in_the_same_round() {
-        let native = measured("native hyper", &[10.0, 20.0, 10.0]);
-        let ours = measured("ours", &[20.0, 40.0, 30.0]);
-        let row = Row::new(&ours, Some(&native));
-        assert_eq!((row.ratio_median, row.ratio_min), (Some(2.0), Some(2.0)));
-        assert_eq!((row.cpu_us_min, row.cpu_us_median), (20.0, 30.0));
-        assert_eq!(Row::new(&ours, None).ratio_min, None);
+    fn report(found: Found) -> Report {
+        let machine = Machine { processor: "a processor".to_owned(), processors: 2, kernel: "Linux 6".to_owned() };
+        Report {
+            bench: "hello",
+            date: "today".to_owned(),
+            commit: None,
+            machine,
+            layout: "apart".to_owned(),
+            rounds: 5,
+            seconds: 3.0,
+            versions: [("nginx".to_owned(), "1.22".to_owned())].into(),
+            found,
+        }
+    }
+
+    fn row() -> Row {
+        let part = |us| Part { us, user_us: us / 2.0 };
+        let cpu = Cpu {
+            us: 140.0,
+            user_us: Some(70.0),
+            of: [("PostgreSQL", part(46.0)), ("host", part(94.0))].into(),
+            beside: [("load", part(20.0))].into(),
+            ..Cpu::default()
+        };
+        Row { cpu: Some(cpu), foreign_max: Some(0.07), ..Row::new("shop", "user", "request", 1) }
     }
 
     #[test]
-    fn a_median_of_an_even_number_lies_between_the_middle_two() {
-        assert_eq!(median(vec![4.0, 1.0, 3.0, 2.0]), 2.5);
-        assert!(median(Vec::new()).is_nan());
+    fn a_table_has_each_process_apart_and_marks_a_noisy_run() {
+        let text = report(Found { rows: vec![row()], ..Found::default() }).to_string();
+        assert!(text.contains("140.0    70.0"), "{text}");
+        assert!(text.contains("of it PostgreSQL 46.0 (23.0), host 94.0 (47.0)"), "{text}");
+        assert!(text.contains("7%!") && !text.contains("load 20"), "{text}");
     }
 
-    fn measured(name: &'static str, cpu_us: &[f64]) -> Measured {
-        let round = |&cpu_us: &f64| Round { cpu_us, requests_per_second: 1.0 };
-        Measured { rounds: cpu_us.iter().map(round).collect(), ..Measured::new(name, 14) }
+    #[test]
+    fn what_is_missing_and_what_failed_is_said() {
+        let mut found = Found { absent: vec!["wash dev".to_owned()], ..Found::default() };
+        found.add(Found { absent: vec!["wash dev".to_owned(), "nginx".to_owned()], ..Found::default() });
+        found.fail("hello", "node", "no answer");
+        let text = report(found).to_string();
+        assert!(text.contains("left out: wash dev, nginx"), "{text}");
+        assert!(text.contains("hello: node failed: no answer"), "{text}");
+    }
+
+    #[test]
+    fn a_machine_reads_the_rows_and_what_failed_beside_them() {
+        let mut found = Found { rows: vec![row()], ..Found::default() };
+        found.fail("hello", "node", "no answer");
+        let json: serde_json::Value = serde_json::to_value(report(found)).unwrap();
+        assert_eq!(json["rows"][0]["cpu"]["of"]["host"]["user_us"], 47.0);
+        assert_eq!(json["rows"][0]["ratio"], serde_json::Value::Null);
+        assert_eq!(json["failed"][0]["subject"], "node");
     }
 }

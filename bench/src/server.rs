@@ -12,15 +12,22 @@ use std::{
 
 use anyhow::{Context, bail};
 
-use crate::load::{self, Target};
+use crate::{
+    load::{self, Target},
+    process,
+};
 
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
 const END_TIMEOUT: Duration = Duration::from_secs(40);
+/// A server is settled when it uses no more than so much CPU time in such a stretch.
+const SETTLED_WINDOW: Duration = Duration::from_millis(300);
+const SETTLED_USAGE: Duration = Duration::from_millis(10);
+const SETTLED_TIMEOUT: Duration = Duration::from_secs(20);
 const OUTPUT_BYTES_MAX: usize = 8 * 1024;
 
 /// A running server. Dropped, it is told to end, and killed when it does not.
 pub(crate) struct Server {
-    name: &'static str,
+    name: String,
     pub(crate) address: SocketAddr,
     child: Child,
     output: Arc<Mutex<VecDeque<u8>>>,
@@ -31,7 +38,14 @@ impl Server {
     ///
     /// # Errors
     /// With the last of the server's own words when it ends or is not ready within 60 s.
-    pub(crate) async fn start(name: &'static str, address: SocketAddr, mut command: Command) -> anyhow::Result<Self> {
+    pub(crate) async fn start(name: &str, address: SocketAddr, command: Command) -> anyhow::Result<Self> {
+        let mut server = Self::spawn(name, address, command)?;
+        server.answers("/health/ready", Duration::from_millis(20)).await?;
+        Ok(server)
+    }
+
+    /// Starts `command` and does not wait for anything.
+    pub(crate) fn spawn(name: &str, address: SocketAddr, mut command: Command) -> anyhow::Result<Self> {
         let mut child = command
             .env("RUST_BACKTRACE", "0") // wasmtime captures one for each trap otherwise
             .stdin(Stdio::null())
@@ -42,27 +56,41 @@ impl Server {
         let output = Arc::default();
         keep_last(child.stdout.take(), &output);
         keep_last(child.stderr.take(), &output);
-        let mut server = Self { name, address, child, output };
-        server.wait_until_ready().await?;
-        Ok(server)
+        Ok(Self { name: name.to_owned(), address, child, output })
     }
 
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    async fn wait_until_ready(&mut self) -> anyhow::Result<()> {
-        let end = Instant::now() + READY_TIMEOUT;
+    /// Waits until `GET` of `path` is a 200, asking every `pause`.
+    pub(crate) async fn answers(&mut self, path: &str, pause: Duration) -> anyhow::Result<()> {
+        let (end, target) = (Instant::now() + READY_TIMEOUT, Target::new(self.address, path));
         while Instant::now() < end {
             if let Some(status) = self.child.try_wait()? {
                 bail!("{} ended with {status} before it was ready; it said:\n{}", self.name, self.said());
             }
-            if load::once(&Target::new(self.address, "/health/ready")).await.is_ok_and(|a| a.status == 200) {
+            if load::once(&target).await.is_ok_and(|answer| answer.status == 200) {
                 return Ok(());
             }
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(pause).await;
         }
         bail!("{} is not ready after {READY_TIMEOUT:?}; it said:\n{}", self.name, self.said());
+    }
+
+    /// Waits until it has nothing left to do, such as compiling what it has already answered with;
+    /// not for ever, since there are servers that are never idle.
+    pub(crate) async fn settled(&self) -> anyhow::Result<()> {
+        let end = Instant::now() + SETTLED_TIMEOUT;
+        let mut before = process::usage(self.pid())?;
+        loop {
+            tokio::time::sleep(SETTLED_WINDOW).await;
+            let now = process::usage(self.pid())?;
+            if (now - before).total() <= SETTLED_USAGE || Instant::now() > end {
+                return Ok(());
+            }
+            before = now;
+        }
     }
 
     fn said(&self) -> String {

@@ -1,271 +1,130 @@
-//! The shop: what a user and a profile cost with a token and limits on, in one process and over
-//! two HTTP hops.
+//! The whole shop of `manifests/shop.toml`: what reading and creating a user, a profile and an order
+//! cost, with PostgreSQL and Redis counted.
 //!
-//! One host answers alone; a second one of the same stands behind a gateway in a process of its
-//! own (`proxy`). PostgreSQL is the private one of each host and counts. In the place of
-//! the profile's orders is a second look at the user.
+//! One host in one process; its private databases stand beside the load. With `--hops` the same
+//! again behind a gateway in a process of its own (`proxy`).
 
-use std::{
-    fs,
-    net::SocketAddr,
-    num::NonZeroU32,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+mod client;
+mod orders;
+mod system;
 
-use anyhow::{Context, ensure};
 use clap::ValueEnum;
 
+use self::{orders::Orders, system::Shop};
 use crate::{
     cores::Cores,
-    hello::binary,
-    latency::Latencies,
-    load::{self, Target},
-    process,
-    report::{Measured, Report, Round},
+    load::{NUMBER, Target},
+    ours,
+    report::Found,
+    row::Row,
+    run::{self, Run},
     server::{Server, free_address},
+    subject::{Subject, in_turn},
+    watch::Charged,
 };
 
-const WARM_UP: Duration = Duration::from_millis(500);
+const BENCH: &str = "shop";
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// How often each subject is measured.
-    #[arg(long, default_value = "5")]
-    rounds: NonZeroU32,
-    /// How long one measurement takes, in seconds.
-    #[arg(long, default_value = "3")]
-    seconds: NonZeroU32,
-    /// Keep-alive connections, each with one request on its way.
-    #[arg(long, default_value = "32")]
-    connections: NonZeroU32,
-    /// Measure only this, in one process.
+    #[command(flatten)]
+    shared: run::Options,
+    /// Measure only these; may be repeated.
     #[arg(long)]
-    only: Option<Work>,
-    /// The host's binary [default: `archipel` beside this one].
+    only: Vec<Work>,
+    /// Reading a user and a profile over two HTTP hops, too.
     #[arg(long)]
-    archipel: Option<PathBuf>,
-    /// The component that knows users.
-    #[arg(long, default_value = "components/target/wasm32-wasip2/release/users.wasm")]
-    component: PathBuf,
-    /// The migrations of its database.
-    #[arg(long, default_value = "components/users/migrations")]
-    migrations: PathBuf,
-    /// Print JSON, as into a pipe, on a terminal too.
-    #[arg(long)]
-    json: bool,
+    hops: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Work {
+pub(crate) enum Work {
     /// `GET /api/users/{id}`
     User,
-    /// `GET /api/users/{id}/profile`
+    /// `POST /api/users`
+    Create,
+    /// `GET /api/users/{id}/profile` of a user with five orders.
     Profile,
+    /// `POST /api/orders`, until its notification is stored.
+    Order,
+}
+
+/// Measures, then prints a table or JSON.
+pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
+    run::run("shop", &options.shared, async |run| {
+        let works = if options.only.is_empty() { Work::value_variants() } else { &options.only };
+        measure(run, works, options.hops).await
+    })
+}
+
+/// Orders alone, by their old name.
+pub(crate) fn run_orders(options: &run::Options) -> anyhow::Result<()> {
+    run::run("orders", options, async |run| measure(run, &[Work::Order], false).await)
+}
+
+pub(crate) async fn measure(run: &Run, works: &[Work], hops: bool) -> anyhow::Result<Found> {
+    let cores = run.cores(1)?;
+    let shop = Shop::start(run, &cores).await?;
+    let plan = run.plan();
+    let mut subjects = Vec::new();
+    for work in works {
+        subjects.extend(work.subject(&shop).await?);
+    }
+    let proxy = if hops { Some(proxy(&cores, &shop).await?) } else { None };
+    if let Some(proxy) = &proxy {
+        subjects.push(over_two_hops("user, two hops", &Work::User.path(&shop), &shop, proxy).await?);
+        subjects.push(over_two_hops("profile, two hops", &Work::Profile.path(&shop), &shop, proxy).await?);
+    }
+    in_turn(BENCH, &mut subjects, plan).await;
+    let mut found = Found::default();
+    for subject in &subjects {
+        match &subject.failed {
+            Some(why) => found.fail(BENCH, &subject.name, why),
+            None => found.rows.push(Row::of(BENCH, subject, None, cores.count())),
+        }
+    }
+    if works.contains(&Work::Order) {
+        match Orders::measure(&shop, plan).await {
+            Ok(orders) => found.rows.extend(orders.rows(BENCH, plan, cores.count())),
+            Err(error) => found.fail(BENCH, "order", &format!("{error:#}")),
+        }
+    }
+    Ok(found)
 }
 
 impl Work {
-    fn name(self) -> &'static str {
-        match self {
-            Self::User => "user",
-            Self::Profile => "profile",
-        }
-    }
-
     fn path(self, shop: &Shop) -> String {
         match self {
             Self::User => format!("/api/users/{}", shop.user),
             Self::Profile => format!("/api/users/{}/profile", shop.user),
+            Self::Create => "/api/users".to_owned(),
+            Self::Order => "/api/orders".to_owned(),
         }
     }
-}
 
-/// One thing that is measured: where it is asked, and which servers it costs.
-struct Subject {
-    measured: Measured,
-    target: Target,
-    servers: Vec<u32>,
-}
-
-/// A host with one user in it.
-struct Shop {
-    server: Server,
-    token: String,
-    user: String,
-}
-
-/// Measures, then prints two tables or JSON documents.
-pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
-    let cores = Cores::split();
-    cores.pin_load()?;
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
-        let folder = tempfile::tempdir().context("cannot make a folder for the servers' data")?;
-        let alone = Shop::start(options, &cores, folder.path(), "alone").await?;
-        let here = [alone.server.pid()];
-        let of = async |work: Work| {
-            Subject::new(work.name(), alone.server.address, &work.path(&alone), &alone.token, &here).await
-        };
-        if let Some(work) = options.only {
-            let mut subject = of(work).await?;
-            subject.rounds(options).await?;
-            let measured = [subject.measured];
-            return Report::new("shop", "itself", &measured, None, options.connections, options.seconds, &cores)
-                .print(options.json);
-        }
-        let behind = Shop::start(options, &cores, folder.path(), "behind").await?;
-        let proxy = start_proxy(&cores, behind.server.address).await?;
-        let hops = [behind.server.pid(), proxy.pid()];
-        let over =
-            async |name, work: Work| Subject::new(name, proxy.address, &work.path(&behind), &behind.token, &hops).await;
-        let mut subjects = vec![
-            of(Work::User).await?,
-            over("user, two hops", Work::User).await?,
-            of(Work::Profile).await?,
-            over("profile, two hops", Work::Profile).await?,
-        ];
-        for _ in 0..options.rounds.get() {
-            for subject in &mut subjects {
-                subject.one_round(options).await?;
+    /// Nothing for orders, which are not done with their answer.
+    async fn subject(self, shop: &Shop) -> anyhow::Result<Option<Subject>> {
+        let (to, path, charged) = (shop.server.address, self.path(shop), shop.charged());
+        let get = |name| Subject::get(name, Target::new(to, &path).with_token(&shop.token), charged.clone());
+        Ok(match self {
+            Self::User => Some(get("user").await?),
+            Self::Profile => Some(get("profile").await?),
+            Self::Create => {
+                let body = serde_json::json!({"email": format!("load{NUMBER}@example.com"), "name": "Load"});
+                let target = Target::post(to, &path, &body.to_string()).with_token(&shop.token);
+                Some(Subject::post("create", target, charged.clone()))
             }
-        }
-        drop((alone, behind, proxy));
-        let measured: Vec<Measured> = subjects.into_iter().map(|subject| subject.measured).collect();
-        for (bench, pair) in ["shop, user", "shop, profile"].into_iter().zip(measured.chunks(2)) {
-            let report =
-                Report::new(bench, "one process", pair, pair.first(), options.connections, options.seconds, &cores);
-            report.print(options.json)?;
-        }
-        Ok(())
-    })
-}
-
-impl Subject {
-    async fn new(name: &'static str, to: SocketAddr, path: &str, token: &str, servers: &[u32]) -> anyhow::Result<Self> {
-        let target = Target::new(to, path).with_token(token);
-        let answer = load::once(&target).await.context(name)?;
-        ensure!(answer.status == 200, "{name} answers {}, not 200", answer.status);
-        Ok(Self { measured: Measured::new(name, answer.body_bytes), target, servers: servers.to_vec() })
-    }
-
-    fn cpu(&self) -> anyhow::Result<Duration> {
-        self.servers.iter().map(|pid| process::cpu(*pid)).sum()
-    }
-
-    async fn rounds(&mut self, options: &Options) -> anyhow::Result<()> {
-        for _ in 0..options.rounds.get() {
-            self.one_round(options).await?;
-        }
-        Ok(())
-    }
-
-    async fn one_round(&mut self, options: &Options) -> anyhow::Result<()> {
-        let (target, body_bytes) = (self.target.clone(), self.measured.body_bytes);
-        let load = |duration| load::run(&target, options.connections, duration, body_bytes);
-        load(WARM_UP).await?;
-        let before = self.cpu()?;
-        let outcome = load(Duration::from_secs(options.seconds.get().into())).await?;
-        let cpu = self.cpu()? - before;
-        let requests = outcome.latencies.total();
-        self.measured.rounds.push(Round {
-            cpu_us: cpu.as_secs_f64() * 1e6 / requests as f64,
-            requests_per_second: requests as f64 / outcome.took.as_secs_f64(),
-        });
-        self.measured.latencies.get_or_insert_with(Latencies::new).add(&outcome.latencies);
-        self.measured.pss_bytes =
-            self.servers.iter().map(|pid| process::pss_bytes(*pid)).sum::<anyhow::Result<u64>>()?;
-        Ok(())
+            Self::Order => None,
+        })
     }
 }
 
-impl Shop {
-    async fn start(options: &Options, cores: &Cores, folder: &Path, name: &'static str) -> anyhow::Result<Self> {
-        let binary = binary(options.archipel.as_deref())?;
-        let address = free_address()?;
-        let folder = folder.join(name);
-        fs::create_dir(&folder)?;
-        let file = folder.join("shop.toml");
-        fs::write(&file, manifest(options, address)?)?;
-        let mut command = cores.server_command(&binary);
-        command.arg("run").arg(&file);
-        let server = Server::start(name, address, command).await?;
-        let mut sign = std::process::Command::new(&binary);
-        sign.arg("token").arg("sign").arg(&file).args(["--sub", "bench", "--role", "admin", "--ttl", "1h"]);
-        let signed = sign.output().context("cannot sign a token")?;
-        ensure!(signed.status.success(), "cannot sign a token: {}", String::from_utf8_lossy(&signed.stderr));
-        let token = String::from_utf8(signed.stdout)?.trim().to_owned();
-        let user = create(address, &token).await?;
-        Ok(Self { server, token, user })
-    }
+async fn proxy(cores: &Cores, shop: &Shop) -> anyhow::Result<Server> {
+    let listen = free_address()?;
+    Server::start("proxy", listen, ours::proxy(cores, listen, shop.server.address)?).await
 }
 
-/// Creates the user that is read, and gives back its id.
-async fn create(to: SocketAddr, token: &str) -> anyhow::Result<String> {
-    use http_body_util::{BodyExt, Full};
-    let client = hyper_util::client::legacy::Client::builder(hyper_util::rt::TokioExecutor::new()).build_http();
-    let body = Full::<bytes::Bytes>::from(r#"{"email":"ada@example.com","name":"Ada Lovelace"}"#);
-    let request = hyper::Request::post(format!("http://{to}/api/users"))
-        .header("authorization", format!("Bearer {token}"))
-        .header("content-type", "application/json")
-        .body(body)?;
-    let answer = client.request(request).await?;
-    let status = answer.status();
-    let body = answer.into_body().collect().await?.to_bytes();
-    ensure!(status == 201, "creating a user answers {status}: {}", String::from_utf8_lossy(&body));
-    let envelope: serde_json::Value = serde_json::from_slice(&body)?;
-    Ok(envelope["data"]["id"].as_str().context("a user without an id")?.to_owned())
-}
-
-async fn start_proxy(cores: &Cores, to: SocketAddr) -> anyhow::Result<Server> {
-    let (this, listen) = (std::env::current_exe()?, free_address()?);
-    let mut command = cores.server_command(&this);
-    command.args(["proxy", "--listen", &listen.to_string(), "--to", &to.to_string()]);
-    Server::start("proxy", listen, command).await
-}
-
-/// The limit is on, and so high that it refuses nobody.
-fn manifest(options: &Options, listen: SocketAddr) -> anyhow::Result<String> {
-    let absolute = |path: &Path, made: &str| -> anyhow::Result<toml::Value> {
-        let path = fs::canonicalize(path).with_context(|| format!("`{}` is missing; {made}", path.display()))?;
-        Ok(toml::Value::from(path.to_str().context("a path is not UTF-8")?))
-    };
-    let component = absolute(&options.component, "`just component users` builds it")?;
-    let migrations = absolute(&options.migrations, "run this in the repository's folder")?;
-    let admin = free_address()?;
-    Ok(format!(
-        r#"name = "bench"
-
-[gateway]
-listen = "{listen}"
-auth = "main"
-limit = "1000000/s"
-
-[admin]
-listen = "{admin}"
-
-[host]
-data = "data"
-
-[auth.main]
-issuer = "bench"
-audience = "bench"
-keys = {{ generate = true }}
-
-[postgres.users]
-migrations = {migrations}
-
-[services.users]
-component = {component}
-limits = {{ reuse = {{ requests = 128, idle = "10s" }} }}
-permissions = {{ postgres = {{ users = "read-write" }}, sign = {{ auth = "main", roles = ["user"], ttl_max = "1h" }}, passwords = true }}
-
-[[routes]]
-path = "/api/users/{{id}}/profile"
-methods = ["GET"]
-gather = {{ user = "users:/api/users/{{id}}", orders = {{ from = "users:/api/users/{{id}}", default = [] }} }}
-
-[[routes]]
-path = "/api/users/{{*rest}}"
-service = "users"
-"#
-    ))
+async fn over_two_hops(name: &str, path: &str, shop: &Shop, proxy: &Server) -> anyhow::Result<Subject> {
+    let charged = shop.charged().into_iter().chain([Charged::server("gateway", proxy.pid())]).collect();
+    Subject::get(name, Target::new(proxy.address, path).with_token(&shop.token), charged).await
 }

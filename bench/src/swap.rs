@@ -2,101 +2,71 @@
 //! swaps back to back.
 //!
 //! Counts failures and versions that went back, and compares latency with the same load before.
-//! Memory and open files are those of the host's process, after the second swap and at the end.
+//! Memory is that of the host's process, after the swaps under load and at the end.
 
 mod client;
 
 use std::{
+    cell::RefCell,
     collections::HashMap,
     fs,
-    io::{self, IsTerminal, Write},
-    net::SocketAddr,
     num::NonZeroU32,
-    path::{Path, PathBuf},
     sync::{Arc, atomic::AtomicBool, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
 };
 
-use anyhow::Context;
-use serde::Serialize;
+use anyhow::{Context, ensure};
 use tokio::task::JoinSet;
 
 use self::client::{Admin, Seen, Wire};
 use crate::{
     cores::Cores,
-    hello::binary,
-    manifest::{service, system},
+    latency::Latencies,
+    manifest::{self, service, system},
+    process,
+    progress::say,
+    report::Found,
+    row::Row,
+    run::{self, Run},
     server::{Server, free_address},
 };
 
-const QUIET: Duration = Duration::from_secs(10);
+const BENCH: &str = "swap";
+/// Before the swaps, at most.
+const QUIET_MAX: Duration = Duration::from_secs(10);
 /// Between two swaps under load.
 const PAUSE: Duration = Duration::from_secs(1);
 /// The path of a service that nobody swaps.
 const NEIGHBOUR: &str = "/neighbour";
 /// One connection in so many asks for it.
 const NEIGHBOURS: u32 = 4;
+/// Back to back, in a run of everything.
+const SWAPS: u32 = 50;
+const SWAPS_QUICK: u32 = 5;
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// How long builds are swapped under load, one a second.
-    #[arg(long, default_value = "60")]
-    seconds: NonZeroU32,
-    /// Keep-alive connections, half of them HTTP/2, each with one request on its way; a quarter more go to a
-    /// service that is not swapped.
-    #[arg(long, default_value = "32")]
-    connections: NonZeroU32,
-    /// Swaps back to back after that.
+    #[command(flatten)]
+    shared: run::Options,
+    /// Swaps back to back, after all rounds of one swap a second under load.
     #[arg(long, default_value = "200")]
     swaps: NonZeroU32,
-    /// The host's binary [default: `archipel` beside this one].
-    #[arg(long)]
-    archipel: Option<PathBuf>,
-    /// The component.
-    #[arg(long, default_value = "components/target/wasm32-wasip2/release/hello.wasm")]
-    component: PathBuf,
-    /// Print JSON, as into a pipe, on a terminal too.
-    #[arg(long)]
-    json: bool,
-}
-
-#[derive(Debug, Default, Serialize)]
-struct Report {
-    bench: &'static str,
-    cores: String,
-    /// Under load, then back to back.
-    swaps: (u32, u32),
-    requests: u64,
-    failures: u64,
-    /// Answers of an older version on a connection that had seen a newer one.
-    backward: u64,
-    quiet_p99_us: u64,
-    swapping_p99_us: u64,
-    /// Of the service that is not swapped.
-    neighbour_quiet_p99_us: u64,
-    neighbour_swapping_p99_us: u64,
-    component_kib: usize,
-    /// From the request to the answer, of swaps to a build that is compiled, and to one that ran before.
-    new_build_p50_ms: f64,
-    new_build_max_ms: f64,
-    cached_build_p50_ms: f64,
-    cached_build_max_ms: f64,
-    rss_mib: (u64, u64),
-    descriptors: (usize, usize),
-    last_one_wins: bool,
 }
 
 /// Measures, then prints a table or JSON.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
-    let cores = Cores::split();
-    cores.pin_load()?;
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
-        let folder = tempfile::tempdir().context("cannot make a folder for the server's data")?;
-        let bench = Bench::start(options, &cores, folder.path()).await?;
-        let mut report = bench.measure(options).await?;
-        report.cores = cores.to_string();
-        print(&report, options.json)
-    })
+    run::run(BENCH, &options.shared, async |run| swaps(run, options.swaps.get()).await)
+}
+
+pub(crate) async fn measure(run: &Run) -> anyhow::Result<Found> {
+    swaps(run, if run.options.quick { SWAPS_QUICK } else { SWAPS }).await
+}
+
+async fn swaps(run: &Run, back_to_back: u32) -> anyhow::Result<Found> {
+    let cores = run.cores(1)?;
+    let bench = Bench::start(run, &cores).await?;
+    let rows = bench.measure(run, back_to_back, cores.count()).await?;
+    Ok(Found { rows, ..Found::default() })
 }
 
 struct Bench {
@@ -104,78 +74,85 @@ struct Bench {
     admin: Admin,
     component: Vec<u8>,
     /// The place of each version in the order of swaps.
-    order: std::cell::RefCell<HashMap<String, u32>>,
+    order: RefCell<HashMap<String, u32>>,
 }
 
 impl Bench {
-    async fn start(options: &Options, cores: &Cores, folder: &Path) -> anyhow::Result<Self> {
-        let component = fs::canonicalize(&options.component).with_context(|| {
-            format!("`{}` is missing; `just component hello` builds it", options.component.display())
-        })?;
+    /// What is swapped, and a service beside it that is left alone.
+    async fn start(run: &Run, cores: &Cores) -> anyhow::Result<Self> {
+        let (component, folder) = (run.component("hello")?, run.folder()?);
         let (address, admin) = (free_address()?, free_address()?);
-        let file = folder.join("swap.toml");
-        fs::write(&file, manifest(&component, address, admin)?)?;
-        let mut command = cores.server_command(&binary(options.archipel.as_deref())?);
-        command.arg("run").arg(&file);
+        let reuse = r#"limits = { reuse = { requests = 10000, idle = "10s" } }"#;
+        let swapped = service("hello", &component, "/{*rest}", reuse)?;
+        let neighbour = service("neighbour", &component, NEIGHBOUR, reuse)?;
+        let text = system(address, admin, run.options.connections.get()) + &swapped + &neighbour;
+        let mut command = cores.server_command(&run.archipel()?);
+        command.arg("run").arg(manifest::write(&folder, &text)?);
         let server = Server::start("archipel", address, command).await?;
+        server.settled().await?;
         let token = fs::read_to_string(folder.join("data/admin-token")).context("no token of the admin API")?;
         let admin = Admin::new(admin, token.trim());
         let first = admin.live("hello").await?;
-        let order = std::cell::RefCell::new(HashMap::from([(first, 0)]));
+        let order = RefCell::new(HashMap::from([(first, 0)]));
         Ok(Self { server, admin, component: fs::read(component)?, order })
     }
 
-    async fn measure(&self, options: &Options) -> anyhow::Result<Report> {
-        let quiet = self.under_load(options, tokio::time::sleep(QUIET)).await?.0;
-        let mut fresh = Vec::new();
-        let mut cached = Vec::new();
+    async fn measure(&self, run: &Run, back_to_back: u32, processors: usize) -> anyhow::Result<Vec<Row>> {
+        let (plan, connections) = (run.plan(), run.options.connections.get());
+        let length = plan.round * plan.rounds.get();
+        say(&format!("{BENCH}: {length:?} under load, then {back_to_back} back to back"));
+        let quiet = self.under_load(connections, tokio::time::sleep(length.min(QUIET_MAX))).await?.0;
+        let (mut fresh, mut cached) = (Latencies::new(), Latencies::new());
+        let end = Instant::now() + length;
         let (swapping, under) = self
-            .under_load(options, async {
-                let end = Instant::now() + Duration::from_secs(options.seconds.get().into());
+            .under_load(connections, async {
                 let mut number = 0;
-                while Instant::now() < end {
+                while Instant::now() < end || number < 2 {
                     number += 1;
-                    fresh.push(self.swap(number).await?);
+                    fresh.record(self.swap(number).await?);
                     tokio::time::sleep(PAUSE).await;
                 }
                 anyhow::Ok(number)
             })
             .await?;
-        let under = under?;
-        let before = self.footprint()?;
-        for number in 0..options.swaps.get() {
+        let (under, before) = (under?, process::pss_bytes(self.server.pid())?);
+        for number in 0..back_to_back {
             // Two builds in turn: both are compiled already.
-            cached.push(self.swap(under - number % 2).await?);
+            cached.record(self.swap(under - number % 2).await?);
         }
         let last = self.order.borrow().iter().max_by_key(|(_, place)| **place).map(|(version, _)| version.clone());
-        let after = self.footprint()?;
-        Ok(Report {
-            bench: "swap",
-            swaps: (under, options.swaps.get()),
-            requests: quiet.requests + swapping.requests,
-            failures: quiet.failures + swapping.failures,
-            backward: swapping.backward,
-            quiet_p99_us: quiet.latencies.quantile_us(0.99),
-            swapping_p99_us: swapping.latencies.quantile_us(0.99),
-            neighbour_quiet_p99_us: quiet.neighbours.quantile_us(0.99),
-            neighbour_swapping_p99_us: swapping.neighbours.quantile_us(0.99),
-            component_kib: self.component.len() >> 10,
-            new_build_p50_ms: middle(&mut fresh),
-            new_build_max_ms: fresh.last().copied().unwrap_or_default(),
-            cached_build_p50_ms: middle(&mut cached),
-            cached_build_max_ms: cached.last().copied().unwrap_or_default(),
-            rss_mib: (before.0, after.0),
-            descriptors: (before.1, after.1),
-            last_one_wins: last == Some(self.admin.live("hello").await?),
-            ..Report::default()
-        })
+        ensure!(last == Some(self.admin.live("hello").await?), "the last build is not the live one");
+        let after = process::pss_bytes(self.server.pid())?;
+        let row = |subject: &str, latencies: &Latencies| {
+            Row::new(BENCH, subject, "request", processors).with_latencies(latencies)
+        };
+        let asked = |subject, latencies, failures| Row {
+            connections: Some(connections),
+            failures: Some(failures),
+            ..row(subject, latencies)
+        };
+        let swapped = |subject, latencies: &Latencies, pss_bytes| Row {
+            unit: "swap",
+            rounds: latencies.total() as usize,
+            pss_bytes: Some(pss_bytes),
+            ..row(subject, latencies)
+        };
+        let failures = swapping.failures + swapping.backward;
+        Ok(vec![
+            asked("hello, nothing swapped", &quiet.latencies, quiet.failures),
+            asked("hello, a new build each second", &swapping.latencies, failures),
+            row("its neighbour, nothing swapped", &quiet.neighbours),
+            row("its neighbour meanwhile", &swapping.neighbours),
+            swapped("a new build is live", &fresh, before),
+            swapped("one that is compiled is live", &cached, after),
+        ])
     }
 
     /// What `connections` saw until `work` was done.
-    async fn under_load<T>(&self, options: &Options, work: impl Future<Output = T>) -> anyhow::Result<(Seen, T)> {
+    async fn under_load<T>(&self, connections: u32, work: impl Future<Output = T>) -> anyhow::Result<(Seen, T)> {
         let stop = Arc::new(AtomicBool::new(false));
         let mut clients = JoinSet::new();
-        for number in 0..options.connections.get() {
+        for number in 0..connections {
             let wire = if number % 2 == 0 { Wire::Http1 } else { Wire::Http2 };
             clients.spawn(client::ask(self.server.address, wire, "/", stop.clone()));
             if number % NEIGHBOURS == 0 {
@@ -191,32 +168,16 @@ impl Bench {
         Ok((seen, done))
     }
 
-    /// Milliseconds from the request to the answer.
-    async fn swap(&self, number: u32) -> anyhow::Result<f64> {
+    /// From the request to the answer.
+    async fn swap(&self, number: u32) -> anyhow::Result<Duration> {
         let began = Instant::now();
         let version = self.admin.swap("hello", build(&self.component, number)).await?;
-        let took = began.elapsed().as_secs_f64() * 1000.0;
+        let took = began.elapsed();
         let mut order = self.order.borrow_mut();
         let place = order.values().max().copied().unwrap_or(0) + 1;
         order.insert(version, place);
         Ok(took)
     }
-
-    /// Resident memory in MiB and open files of the host.
-    fn footprint(&self) -> anyhow::Result<(u64, usize)> {
-        let pid = self.server.pid();
-        let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-        let rss = status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-        Ok((rss.context("no VmRSS")? / 1024, fs::read_dir(format!("/proc/{pid}/fd"))?.count()))
-    }
-}
-
-/// Sorts, and gives back the middle one.
-fn middle(values: &mut [f64]) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or_default()
 }
 
 /// The same component as another build: one custom section more.
@@ -226,47 +187,4 @@ fn build(component: &[u8], number: u32) -> Vec<u8> {
     another.extend(b"build");
     another.extend(number.to_le_bytes());
     another
-}
-
-/// What is swapped, and a service beside it that is left alone.
-fn manifest(component: &Path, listen: SocketAddr, admin: SocketAddr) -> anyhow::Result<String> {
-    let reuse = r#"limits = { reuse = { requests = 10000, idle = "10s" } }"#;
-    let swapped = service("hello", component, "/{*rest}", reuse)?;
-    Ok(system(listen, admin) + &swapped + &service("neighbour", component, NEIGHBOUR, reuse)?)
-}
-
-fn print(report: &Report, json: bool) -> anyhow::Result<()> {
-    let mut out = io::stdout().lock();
-    if json || !out.is_terminal() {
-        writeln!(out, "{}", serde_json::to_string_pretty(report)?)?;
-        return Ok(());
-    }
-    let Report { requests, failures, backward, swaps, .. } = report;
-    writeln!(out, "swap: {} builds under load, {} back to back, {}\n", swaps.0, swaps.1, report.cores)?;
-    writeln!(
-        out,
-        "  {requests} requests, {failures} failures, {backward} answers of an older version after a newer one"
-    )?;
-    writeln!(out, "  p99 {} µs quiet, {} µs while swapping", report.quiet_p99_us, report.swapping_p99_us)?;
-    writeln!(
-        out,
-        "  p99 of the service beside it {} µs quiet, {} µs while swapping",
-        report.neighbour_quiet_p99_us, report.neighbour_swapping_p99_us
-    )?;
-    writeln!(
-        out,
-        "  a new build of {} KiB is live after {:.0} ms (most {:.0})",
-        report.component_kib, report.new_build_p50_ms, report.new_build_max_ms
-    )?;
-    writeln!(
-        out,
-        "  one that is compiled already after {:.1} ms (most {:.1})",
-        report.cached_build_p50_ms, report.cached_build_max_ms
-    )?;
-    writeln!(
-        out,
-        "  memory {} MiB, then {} MiB; open files {}, then {}",
-        report.rss_mib.0, report.rss_mib.1, report.descriptors.0, report.descriptors.1
-    )?;
-    Ok(())
 }

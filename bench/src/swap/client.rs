@@ -42,19 +42,17 @@ pub(super) struct Seen {
     pub(super) latencies: Latencies,
     /// Of the service that is not swapped.
     pub(super) neighbours: Latencies,
-    pub(super) requests: u64,
     pub(super) failures: u64,
     pub(super) backward: u64,
 }
 
 impl Seen {
     pub(super) fn new() -> Self {
-        Self { latencies: Latencies::new(), neighbours: Latencies::new(), requests: 0, failures: 0, backward: 0 }
+        Self { latencies: Latencies::new(), neighbours: Latencies::new(), failures: 0, backward: 0 }
     }
 
     /// `order` is the place of each version.
     pub(super) fn add(&mut self, run: Run, order: &HashMap<String, u32>) {
-        self.requests += run.latencies.total() + run.failures;
         let of = if run.is_neighbour { &mut self.neighbours } else { &mut self.latencies };
         of.add(&run.latencies);
         self.failures += run.failures;
