@@ -48,7 +48,11 @@ sleep 1
 host=$(pgrep -P "$bench_pid" -x archipel)
 perf record --quiet --event cpu-clock --freq 997 --call-graph fp --pid "$host" \
     --output "$folder/$what.data" -- sleep "$seconds"
-wait "$bench_pid"
+wait "$bench_pid" || {
+    say "the load ended early:"
+    cat "$folder/$what.json" >&2
+    exit 1
+}
 trap - EXIT
 
 # Stacks, outermost first, and how often each was met.

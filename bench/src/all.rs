@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// For one bench. What takes longer has stopped making progress.
-const BENCH_MAX: Duration = Duration::from_secs(900);
+const BENCH_MAX: Duration = Duration::from_secs(600);
 
 #[derive(clap::Args)]
 pub(crate) struct Options {

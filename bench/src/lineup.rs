@@ -8,7 +8,6 @@ use crate::{
     load::Target,
     progress::say,
     report::Found,
-    row::Row,
     server::Server,
     subject::{Plan, Subject, in_turn},
     watch::Charged,
@@ -84,10 +83,7 @@ impl Lineup {
         let base = bases.iter().find(|name| measured(name).is_some());
         let base = base.and_then(|name| measured(&name));
         for subject in &self.subjects {
-            match &subject.failed {
-                Some(why) => self.found.fail(&self.bench, &subject.name, why),
-                None => self.found.rows.push(Row::of(&self.bench, subject, base, self.processors)),
-            }
+            self.found.take(&self.bench, subject, base, self.processors);
         }
         self.found
     }

@@ -8,7 +8,11 @@ use std::{
 
 use serde::Serialize;
 
-use crate::row::{Cpu, Row};
+use crate::{
+    row::{Cpu, Part, Row},
+    subject::Subject,
+    watch::LOAD,
+};
 
 /// Where others took more of the machine than this, the figures are marked.
 const FOREIGN_MAX: f64 = 0.05;
@@ -34,6 +38,16 @@ impl Found {
         self.rows.extend(other.rows);
         self.failed.extend(other.failed);
         self.absent.extend(other.absent.into_iter().filter(|peer| !self.absent.contains(peer)).collect::<Vec<_>>());
+    }
+
+    /// What was measured of `subject`, and why not all of it.
+    pub(crate) fn take(&mut self, bench: &str, subject: &Subject, base: Option<&Subject>, processors: usize) {
+        if !subject.rounds.is_empty() {
+            self.rows.push(Row::of(bench, subject, base, processors));
+        }
+        if let Some(why) = &subject.failed {
+            self.fail(bench, &subject.name, why);
+        }
     }
 
     pub(crate) fn fail(&mut self, bench: &str, subject: &str, why: &str) {
@@ -93,7 +107,7 @@ impl fmt::Display for Report {
         )?;
         writeln!(
             f,
-            "median. `×` compares in the same round. foreign: what others took of the machine; `!` is over {:.0} %: measure again.",
+            "median. `×` compares in the same round. load: its own CPU µs. foreign: what others took of the machine; `!` is over {:.0} %: measure again.",
             FOREIGN_MAX * 100.0
         )?;
         if !found.absent.is_empty() {
@@ -109,8 +123,8 @@ impl fmt::Display for Report {
 fn rows(f: &mut fmt::Formatter<'_>, rows: &[Row]) -> fmt::Result {
     writeln!(
         f,
-        "{:<38}{:>5}{:>9}{:>8}{:>7}{:>8}{:>9}{:>9}{:>9}{:>9}{:>9}",
-        "", "conns", "CPU µs", "user", "×", "× user", "a second", "p50 µs", "p99 µs", "PSS MiB", "foreign"
+        "{:<38}{:>5}{:>9}{:>8}{:>7}{:>8}{:>7}{:>9}{:>9}{:>9}{:>9}{:>9}",
+        "", "conns", "CPU µs", "user", "×", "× user", "load", "a second", "p50 µs", "p99 µs", "PSS MiB", "foreign"
     )?;
     let mut bench = "";
     for row in rows {
@@ -132,13 +146,14 @@ fn line(f: &mut fmt::Formatter<'_>, row: &Row) -> fmt::Result {
     let cpu = row.cpu.as_ref();
     writeln!(
         f,
-        "  {:<36}{:>5}{:>9}{:>8}{:>7}{:>8}{:>9}{:>9}{:>9}{:>9}{:>9}",
+        "  {:<36}{:>5}{:>9}{:>8}{:>7}{:>8}{:>7}{:>9}{:>9}{:>9}{:>9}{:>9}",
         row.subject,
         row.connections.map_or_else(blank, |connections| connections.to_string()),
         number(cpu.map(|cpu| cpu.us), 1),
         number(cpu.and_then(|cpu| cpu.user_us), 1),
         number(row.ratio, 2),
         number(row.ratio_user, 2),
+        number(cpu.and_then(|cpu| cpu.beside.get(LOAD)).map(|part| part.us), 1),
         number(row.per_second, 0),
         row.p50_us.map_or_else(blank, |us| us.to_string()),
         row.p99_us.map_or_else(blank, |us| us.to_string()),
@@ -156,9 +171,9 @@ fn line(f: &mut fmt::Formatter<'_>, row: &Row) -> fmt::Result {
 
 /// Who of several had how much, user time in brackets; nothing where there is one.
 fn parts(cpu: &Cpu) -> Option<String> {
-    let apart = cpu.beside.iter().filter(|(name, _)| **name != "load");
+    let apart = cpu.beside.iter().filter(|(name, _)| **name != LOAD);
     let parts: Vec<_> = cpu.of.iter().chain(apart.clone()).collect();
-    let one = |(name, part): &(&&str, &crate::row::Part)| format!("{name} {:.1} ({:.1})", part.us, part.user_us);
+    let one = |(name, part): &(&&str, &Part)| format!("{name} {:.1} ({:.1})", part.us, part.user_us);
     let counted = parts[..cpu.of.len()].iter().map(one).collect::<Vec<_>>().join(", ");
     let beside = parts[cpu.of.len()..].iter().map(one).collect::<Vec<_>>().join(", ");
     match (parts.len(), beside.is_empty()) {
@@ -185,7 +200,6 @@ fn blank() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::row::Part;
 
     fn report(found: Found) -> Report {
         let machine = Machine { processor: "a processor".to_owned(), processors: 2, kernel: "Linux 6".to_owned() };
@@ -219,7 +233,7 @@ mod tests {
         let text = report(Found { rows: vec![row()], ..Found::default() }).to_string();
         assert!(text.contains("140.0    70.0"), "{text}");
         assert!(text.contains("of it PostgreSQL 46.0 (23.0), host 94.0 (47.0)"), "{text}");
-        assert!(text.contains("7%!") && !text.contains("load 20"), "{text}");
+        assert!(text.contains("7%!") && text.contains("   20.0  ") && !text.contains("load 20"), "{text}");
     }
 
     #[test]

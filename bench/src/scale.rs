@@ -2,6 +2,8 @@
 
 mod start;
 
+use std::path::Path;
+
 use clap::ValueEnum;
 
 use crate::{
@@ -85,22 +87,23 @@ async fn grown(
     many: &str,
     one: &str,
     sizes: &[u32],
-    system: fn(&Run, u32) -> anyhow::Result<System>,
+    system: fn(&Path, u32, u32) -> anyhow::Result<System>,
 ) -> anyhow::Result<Found> {
-    let (cores, plan) = (run.cores(1)?, run.short_plan());
+    let (cores, plan, component) = (run.cores(1)?, run.short_plan(), run.component("hello")?);
+    let requests = plan.connections.get();
     let bench = format!("scale, {many}");
     let mut lineup = Lineup::new(&bench, cores.count());
     let name = |size: u32| format!("{size} {}", if size == 1 { one } else { many });
     for size in sizes {
         let listen = free_address()?;
-        let System { manifest, paths } = system(run, *size)?;
+        let System { manifest, paths } = system(&component, requests, *size)?;
         lineup
             .start(Member {
                 name: name(*size),
                 group: "host",
                 listen,
                 target: Target::each(listen, paths),
-                command: ours::archipel(run, &cores, listen, plan.connections.get(), &manifest).map(Some),
+                command: ours::archipel(run, &cores, listen, requests, &manifest).map(Some),
                 behind: None,
             })
             .await;
@@ -118,17 +121,15 @@ async fn grown(
 }
 
 /// So many services, and a path of each.
-fn services(run: &Run, size: u32) -> anyhow::Result<System> {
-    let component = run.component("hello")?;
-    let limits = limits(run.short_plan().connections.get(), Reuse::Often);
-    let one = |number| service(&format!("hello{number}"), &component, &format!("/{number}/{{*rest}}"), &limits);
+fn services(component: &Path, requests: u32, size: u32) -> anyhow::Result<System> {
+    let limits = limits(requests, Reuse::Often);
+    let one = |number| service(&format!("hello{number}"), component, &format!("/{number}/{{*rest}}"), &limits);
     Ok(System { manifest: (0..size).map(one).collect::<anyhow::Result<_>>()?, paths: paths(size) })
 }
 
 /// One service behind so many routes, and a path of each.
-fn routes(run: &Run, size: u32) -> anyhow::Result<System> {
-    let limits = limits(run.short_plan().connections.get(), Reuse::Often);
-    let first = service("hello", &run.component("hello")?, "/0/{*rest}", &limits)?;
+fn routes(component: &Path, requests: u32, size: u32) -> anyhow::Result<System> {
+    let first = service("hello", component, "/0/{*rest}", &limits(requests, Reuse::Often))?;
     let others = (1..size).map(|number| route(&format!("/{number}/{{*rest}}"), "hello"));
     Ok(System { manifest: [first].into_iter().chain(others).collect(), paths: paths(size) })
 }
@@ -156,4 +157,24 @@ async fn processors(run: &Run) -> anyhow::Result<Found> {
         found.add(hello::measure(run, Setting { bench, processors, plan: run.short_plan(), kinds }).await?);
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_route_is_asked_for_and_leads_to_its_service() {
+        for (system, services) in
+            [(services(Path::new("/a.wasm"), 32, 50), 50), (routes(Path::new("/a.wasm"), 32, 50), 1)]
+        {
+            let System { manifest, paths } = system.unwrap();
+            let manifest: toml::Table = manifest.parse().unwrap();
+            assert_eq!(manifest["services"].as_table().unwrap().len(), services);
+            let routes = manifest["routes"].as_array().unwrap();
+            let prefixes = routes.iter().map(|route| route["path"].as_str().unwrap().trim_end_matches("{*rest}"));
+            assert_eq!((routes.len(), paths.len()), (50, 50));
+            assert!(prefixes.zip(&paths).all(|(prefix, path)| path.starts_with(prefix)));
+        }
+    }
 }

@@ -16,7 +16,6 @@ use crate::{
     load::{NUMBER, Target},
     ours,
     report::Found,
-    row::Row,
     run::{self, Run},
     server::{Server, free_address},
     subject::{Subject, in_turn},
@@ -78,10 +77,7 @@ pub(crate) async fn measure(run: &Run, works: &[Work], hops: bool) -> anyhow::Re
     in_turn(BENCH, &mut subjects, plan).await;
     let mut found = Found::default();
     for subject in &subjects {
-        match &subject.failed {
-            Some(why) => found.fail(BENCH, &subject.name, why),
-            None => found.rows.push(Row::of(BENCH, subject, None, cores.count())),
-        }
+        found.take(BENCH, subject, None, cores.count());
     }
     if works.contains(&Work::Order) {
         match Orders::measure(&shop, plan).await {

@@ -59,7 +59,7 @@ pub(crate) struct Subject {
     pub(crate) latencies: Latencies,
     /// After the last round, of what counts.
     pub(crate) pss_bytes: u64,
-    /// Why it was given up.
+    /// Why it was given up; what it has until then is true.
     pub(crate) failed: Option<String>,
     target: Target,
     body_bytes: Option<usize>,
@@ -93,12 +93,17 @@ impl Subject {
         self.body_bytes
     }
 
-    /// Loads it once. What goes wrong ends the subject, and not the run.
+    /// Loads it once. What goes wrong twice ends the subject with the rounds that it has, and not the run.
     pub(crate) async fn one_round(&mut self, plan: Plan) {
         if self.failed.is_some() {
             return;
         }
-        match self.measure(plan).await {
+        let mut measured = self.measure(plan).await;
+        if let Err(error) = &measured {
+            say(&format!("  {}: once more: {error:#}", self.name));
+            measured = self.measure(plan).await;
+        }
+        match measured {
             Ok(round) => {
                 say(&format!("  {:<36}{:>9.1} µs", self.name, round.cpu_us()));
                 self.rounds.push(round);
@@ -128,6 +133,9 @@ impl Subject {
 
 /// Measures all of them, round by round, in turn.
 pub(crate) async fn in_turn(bench: &str, subjects: &mut [Subject], plan: Plan) {
+    if subjects.is_empty() {
+        return;
+    }
     for round in 1..=plan.rounds.get() {
         say(&format!("{bench}: round {round} of {}, {} connections", plan.rounds, plan.connections));
         let count = subjects.len();

@@ -12,7 +12,7 @@ use anyhow::Context;
 use crate::process::{self, Costs, TICK, Usage};
 
 /// The name of the load's own CPU time.
-const LOAD: &str = "load";
+pub(crate) const LOAD: &str = "load";
 
 /// A process, with all that descends from it, whose CPU time is told.
 #[derive(Debug, Clone, Copy)]
@@ -48,7 +48,7 @@ pub(crate) struct Seen {
     pub(crate) servers: Costs,
     /// The load, and what stands behind.
     pub(crate) beside: Costs,
-    /// What share of the machine's CPU time other processes took, 0 to 1.
+    /// What share of the machine's CPU time others took, on it or beside it on the same hardware, 0 to 1.
     pub(crate) foreign: f64,
 }
 
@@ -114,11 +114,12 @@ fn busy() -> anyhow::Result<Duration> {
     busy_of(&stat).context("/proc/stat has no line `cpu`")
 }
 
-/// User, nice, system, irq and softirq: fields 1, 2, 3, 6 and 7 of the line of all processors.
+/// User, nice, system, irq, softirq and what other virtual machines stole: fields 1, 2, 3, 6, 7 and
+/// 8 of the line of all processors.
 fn busy_of(stat: &str) -> Option<Duration> {
     let line = stat.lines().find_map(|line| line.strip_prefix("cpu "))?;
     let fields: Vec<u64> = line.split_whitespace().map_while(|field| field.parse().ok()).collect();
-    let ticks: u64 = [0, 1, 2, 5, 6].iter().filter_map(|field| fields.get(*field)).sum();
+    let ticks: u64 = [0, 1, 2, 5, 6, 7].iter().filter_map(|field| fields.get(*field)).sum();
     Some(Duration::from_millis(ticks * TICK.as_millis() as u64))
 }
 
@@ -128,8 +129,8 @@ mod tests {
 
     #[test]
     fn a_machine_is_busy_with_anything_but_waiting() {
-        let stat = "cpu  1 2 4 1000 1000 8 16 1000 0 0\ncpu0 1 2 4 1000 1000 8 16 1000 0 0\n";
-        assert_eq!(busy_of(stat), Some(TICK * 31));
+        let stat = "cpu  1 2 4 1000 1000 8 16 32 1000 1000\ncpu0 1 2 4 1000 1000 8 16 32 1000 1000\n";
+        assert_eq!(busy_of(stat), Some(TICK * 63));
         assert_eq!(busy_of("intr 0"), None);
     }
 
