@@ -39,6 +39,8 @@ pub(crate) struct Record {
     is_probe: bool,
     /// Knows how much of the request's body came.
     body: Fault,
+    /// In another protocol, behind the request.
+    bytes_carried: u64,
     bytes_out: u64,
     status: Option<StatusCode>,
     complete: bool,
@@ -92,6 +94,7 @@ impl Record {
             route,
             is_probe,
             body: Fault::default(),
+            bytes_carried: 0,
             bytes_out: 0,
             status: None,
             complete: false,
@@ -104,6 +107,11 @@ impl Record {
 
     pub(crate) fn sent(&mut self, bytes: usize) {
         self.bytes_out += bytes as u64;
+    }
+
+    pub(crate) fn carried(&mut self, from: u64, to: u64) {
+        self.bytes_carried += from;
+        self.bytes_out += to;
     }
 
     pub(crate) fn answered(&mut self, status: StatusCode) {
@@ -128,6 +136,10 @@ impl Drop for Record {
 }
 
 impl Record {
+    fn bytes_in(&self) -> u64 {
+        self.body.bytes() + self.bytes_carried
+    }
+
     fn log(&self, duration: Duration) {
         let (service, route) = self.route.as_ref().map(|(label, path)| (&**label, &**path)).unzip();
         let Asked { method, target, version, host, user_agent, .. } = &self.asked;
@@ -147,7 +159,7 @@ impl Record {
                     client = %self.cx.client,
                     host = host.as_ref().map(text).as_deref(),
                     protocol = ?version,
-                    bytesIn = self.body.bytes(),
+                    bytesIn = self.bytes_in(),
                     bytesOut = self.bytes_out,
                     userAgent = user_agent.as_ref().map(text).as_deref(),
                     complete = self.complete,

@@ -100,7 +100,7 @@ impl Callee {
             received: began,
             deadline: caller.deadline.min(began + TIMEOUT.max(try_timeout)),
             awaited: Awaited::default(),
-            stream: false,
+            stream: None,
             hops: serving.hops.saturating_add(1),
             source_service: Some(caller.source.name.clone()),
             ..serving.clone()

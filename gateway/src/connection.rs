@@ -17,11 +17,13 @@ mod stream;
 mod tests;
 mod times;
 mod transport;
+mod tunnel;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{net::TcpStream, time::timeout};
 
+pub(crate) use self::tunnel::Tunnel;
 pub use self::{
     handler::{Handler, Peer, Scheme},
     keep_alive::KeepAlive,

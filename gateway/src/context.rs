@@ -54,8 +54,8 @@ pub struct RequestContext {
     pub deadline: Instant,
     /// How long that was so far.
     pub awaited: Awaited,
-    /// The deadline is that of the answer's head: what follows may go on as long as it goes on.
-    pub stream: bool,
+    /// The deadline is that of the answer's head: what follows may go on, silent for so long at most.
+    pub stream: Option<Duration>,
     /// Services a request has passed through; 0 from outside.
     pub hops: u8,
     /// Whom the request's token speaks for.
@@ -81,7 +81,7 @@ impl RequestContext {
             received: now,
             deadline: now + timeout,
             awaited: Awaited::default(),
-            stream: false,
+            stream: None,
             hops: 0,
             identity: None,
             source_service: None,

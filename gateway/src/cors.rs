@@ -141,6 +141,11 @@ impl Asked {
         Self { cors, origin, preflight: is_preflight.then(wanted) }
     }
 
+    /// Whether a page of this origin may read answers.
+    pub(crate) fn admits(&self, origin: &HeaderValue) -> bool {
+        self.cors.admits(origin).is_some()
+    }
+
     /// Says it in the headers of an answer, whoever gave it. What a service says of CORS itself goes:
     /// two answers to one question are none.
     pub(crate) fn tell(&self, headers: &mut HeaderMap) {

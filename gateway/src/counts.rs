@@ -30,6 +30,8 @@ labels! {
         Method = "method",
         Host = "host",
         Malformed = "malformed",
+        /// A page of another origin asked for a WebSocket.
+        Origin = "origin",
     }
 }
 
@@ -39,6 +41,25 @@ pub struct GatewayCounts {
     pub refused: ByLabel<Refusal>,
     /// Requests that found no route, or were turned away before it was looked for.
     pub unmatched: Arc<RouteCounts>,
+    pub tunnels: Arc<TunnelCounts>,
+}
+
+/// Connections that went on in another protocol, WebSockets among them.
+#[derive(Debug, Default)]
+pub struct TunnelCounts {
+    pub opened: Counter,
+    pub closed: Counter,
+    /// From clients.
+    pub bytes_in: Counter,
+    /// To clients.
+    pub bytes_out: Counter,
+}
+
+impl TunnelCounts {
+    pub fn open(&self) -> u64 {
+        let closed = self.closed.get(); // first, so that the difference is never below zero
+        self.opened.get().saturating_sub(closed)
+    }
 }
 
 /// The connections of one set of listeners.

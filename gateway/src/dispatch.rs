@@ -5,12 +5,14 @@
 //! `gateway`.
 
 mod answered;
+mod switched;
 
 use std::{future::Future, pin::Pin, sync::Arc};
 
 use http::{Request, Response};
 
 pub use answered::AnsweredBy;
+pub use switched::{Switched, Wire};
 
 use crate::{body::Body, context::RequestContext};
 
@@ -28,6 +30,12 @@ pub trait Dispatch: Send + Sync + 'static {
     /// The request's path is in normal form, `Host` is always there, and its headers are the
     /// ones a service may see. A panic is the implementor's to catch.
     fn dispatch(&self, cx: Arc<RequestContext>, request: Request<Body>) -> Dispatched<'_>;
+
+    /// Whether it may be asked for another protocol on a connection (`Upgrade`). It agrees by a 101 with
+    /// [`Switched`] in its extensions; who may not never sees the wish.
+    fn may_switch(&self) -> bool {
+        false
+    }
 }
 
 /// A closure answers too: a page of the host's own, a test.

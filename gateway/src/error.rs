@@ -52,6 +52,9 @@ pub enum GatewayError {
     #[error(transparent)]
     Token(#[from] TokenError),
 
+    #[error("pages of this origin may not open a connection: it is another host's, and `cors` does not admit it")]
+    Origin,
+
     #[error("no route has this host and path")]
     NoRoute,
 
@@ -100,6 +103,9 @@ impl GatewayError {
             }
             Self::Token(TokenError::NoKeys(_)) => {
                 (StatusCode::SERVICE_UNAVAILABLE, Level::WARN, "Tokens cannot be verified now; try again shortly")
+            }
+            Self::Origin => {
+                (StatusCode::FORBIDDEN, Level::DEBUG, "Pages of this origin may not open a connection here")
             }
             Self::NoRoute => (StatusCode::NOT_FOUND, Level::DEBUG, "No route has this path"),
             Self::MethodNotAllowed { .. } => (
@@ -169,6 +175,7 @@ impl GatewayError {
             Self::Token(TokenError::Missing | TokenError::OtherScheme | TokenError::Refused(_)) => {
                 Some(Refusal::Authentication)
             }
+            Self::Origin => Some(Refusal::Origin),
             Self::NoRoute => Some(Refusal::NoRoute),
             Self::MethodNotAllowed { .. } => Some(Refusal::Method),
             Self::Misdirected { .. } => Some(Refusal::Host),

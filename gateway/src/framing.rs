@@ -85,9 +85,9 @@ impl<T> Framed<T> {
         Self { io, scanner: Scanner::default(), held: BytesMut::new(), cleared: 0, refusal: None, progress }
     }
 
-    /// The socket; what was held back is dropped.
-    pub fn into_inner(self) -> T {
-        self.io
+    /// The socket, and what was read from it and not given on, refused or not.
+    pub fn into_parts(self) -> (T, BytesMut) {
+        (self.io, self.held)
     }
 
     /// Scans `window` and notes what was found; gives how many bytes of it are cleared.
@@ -144,9 +144,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Framed<T> {
             let Self { scanner, refusal, progress, .. } = this;
             if this.held.is_empty() {
                 let cleared = Self::scan(scanner, refusal, progress, fresh);
-                if this.refusal.is_none() {
-                    this.held.extend_from_slice(&fresh[cleared..]);
-                }
+                this.held.extend_from_slice(&fresh[cleared..]);
                 buf.set_filled(before + cleared);
                 if cleared > 0 {
                     return Poll::Ready(Ok(()));

@@ -11,7 +11,7 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{
     HeaderValue, Method, Request, Response, StatusCode,
-    header::{CONTENT_LENGTH, HOST},
+    header::{CONTENT_LENGTH, HOST, UPGRADE},
     request::Parts,
 };
 use span::Recorder;
@@ -27,16 +27,17 @@ use crate::{
         pace::{Pace, Paced},
     },
     client::Client,
-    connection::{Handler, Peer, Scheme},
+    connection::{Handler, Peer, Scheme, Tunnel},
     context::{RequestContext, TraceContext, new_request_id, request_id},
     cors,
     counts::{GatewayCounts, Refusal, RouteCounts, Tally},
-    dispatch::AnsweredBy,
+    dispatch::{AnsweredBy, Switched, Wire},
     error::{GatewayError, refusal},
     guard::Entrance,
     headers, path, preflights,
     quiet::Quiet,
     router::{Entry, NoMatch, RouteTable},
+    upgrade,
 };
 
 pub use crate::admission::Settings;
@@ -145,7 +146,7 @@ impl Gateway {
             // A small body is whole before its service is asked.
             deadline: if body::is_small(&body) { due } else { awaited.latest(due) },
             awaited,
-            stream: route.is_some_and(|route| route.stream),
+            stream: route.and_then(|route| route.stream),
             hops: 0,
             identity: None,
             source_service: None,
@@ -164,7 +165,7 @@ impl Gateway {
         let record = asked.map(|asked| Record::new(asked, &outer, cx.clone(), told_as(entry.as_ref().ok().copied())));
         let mut held = Held::new((cx.clone(), due), permit, record, Some(tally));
 
-        let started = entry.and_then(|entry| Started::new((&cx, due), entry, limit, head, body));
+        let started = entry.and_then(|entry| Started::new((&cx, due, cors.as_ref()), entry, limit, head, body));
         let answer = match started {
             Ok(started) => {
                 held.reads(started.body());
@@ -185,6 +186,10 @@ impl Gateway {
             cors.tell(response.headers_mut());
         }
         held.answered(response.status(), owed);
+        if let Some(service) = switched(&mut response) {
+            let idle = cx.stream.unwrap_or_default();
+            return Tunnel::new(service, held, idle, self.counts.tunnels.clone()).behind(response);
+        }
         if is_head { without_body(response) } else { response }.map(|body| body.holding(held))
     }
 
@@ -326,6 +331,9 @@ pub(crate) fn checked(
     is_head: bool,
 ) -> Result<(Response<Body>, Option<u64>), GatewayError> {
     let status = response.status();
+    if status == StatusCode::SWITCHING_PROTOCOLS && response.extensions().get::<Switched>().is_some() {
+        return Ok((switching(response), None));
+    }
     if status.is_informational() {
         return Err(GatewayError::InvalidAnswer(format!("its status is {status}").into()));
     }
@@ -348,6 +356,27 @@ pub(crate) fn checked(
         return Err(GatewayError::InvalidAnswer(format!("its `Content-Length` is {length}, its body {size}").into()));
     }
     Ok((response, length))
+}
+
+/// The head of an answer that ends in another protocol, which was looked at before.
+fn switching(mut response: Response<Body>) -> Response<Body> {
+    let headers = response.headers_mut();
+    let protocol = headers.get(UPGRADE).cloned();
+    headers::clean_answer(headers);
+    headers.remove(CONTENT_LENGTH);
+    if let Some(protocol) = protocol {
+        upgrade::tell(headers, protocol);
+    }
+    response
+}
+
+/// The service's side of the connection behind a 101.
+fn switched(response: &mut Response<Body>) -> Option<Box<dyn Wire>> {
+    response
+        .extensions_mut()
+        .remove::<Switched>()
+        .filter(|_| response.status() == StatusCode::SWITCHING_PROTOCOLS)?
+        .take()
 }
 
 /// The same headers as for `GET` (RFC 9110 9.3.2), and nothing else.

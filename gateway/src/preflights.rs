@@ -21,7 +21,7 @@ struct Preflights;
 pub(crate) fn entry(counts: Arc<RouteCounts>) -> Entry {
     let path = "/{*rest}".parse().expect("a valid path");
     Entry {
-        route: Route { host: None, path, methods: Methods::Any, timeout: None, body_limit_bytes: None, stream: false },
+        route: Route { host: None, path, methods: Methods::Any, timeout: None, body_limit_bytes: None, stream: None },
         dispatch: Arc::new(Preflights),
         exempt: false,
         access: Access::Public,

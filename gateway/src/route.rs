@@ -25,8 +25,9 @@ pub struct Route {
     pub timeout: Option<Duration>,
     /// Overrides the gateway's.
     pub body_limit_bytes: Option<u64>,
-    /// An answer may take as long as it likes, as long as it goes on: only its head has a deadline.
-    pub stream: bool,
+    /// An answer may take as long as it likes, and become another protocol, as long as it goes on: it is silent
+    /// for so long at most. Only its head has a deadline.
+    pub stream: Option<Duration>,
 }
 
 /// `None` of a method list means every method.

@@ -172,7 +172,7 @@ impl Service {
             DispatchError::Resting { service: self.name.clone() }
         })?;
         let mut deadline = Deadline::of(self.current.load().limits().timeout, cx.deadline, &cx.awaited);
-        if cx.stream {
+        if cx.stream.is_some() {
             // It has that time for its head only.
             request.extensions_mut().insert(AnswerBy(deadline.latest));
             deadline = Deadline::endless();

@@ -12,6 +12,10 @@ pub(crate) const GATEWAY_TIMEOUT: Time = Time::seconds(10);
 pub(crate) const GATEWAY_CONNECTIONS_MAX: u64 = 4096;
 pub(crate) const GATEWAY_REQUESTS_MAX: u64 = 1024;
 
+/// Of a stream and of a WebSocket.
+pub(crate) const STREAM_IDLE: Time = Time::seconds(60);
+pub(crate) const STREAM_IDLES: RangeInclusive<Time> = Time::seconds(1)..=Time::minutes(24 * 60);
+
 pub(crate) const CORS_MAX_AGE: Time = Time::minutes(10);
 
 pub(crate) const ADMIN_LISTEN: &str = "127.0.0.1:3900";

@@ -344,8 +344,11 @@ pub(crate) struct RawRoute {
     pub(crate) timeout: Option<Time>,
     /// Instead of the gateway's.
     pub(crate) body_limit: Option<Size>,
-    /// Whether an answer may go on for as long as it goes on, for server-sent events: `timeout` is only for its
-    /// head then, and a minute of silence ends it.
+    /// Whether an answer may go on for as long as it goes on, for server-sent events, and whether a service with a
+    /// `url` may be asked for a WebSocket: `timeout` is only for the answer's head then.
     #[schemars(extend("default" = false))]
     pub(crate) stream: Option<bool>,
+    /// With `stream`: how long nothing may be said before it is ended; of a WebSocket, by neither side.
+    #[schemars(extend("default" = "60s"))]
+    pub(crate) idle: Option<Time>,
 }

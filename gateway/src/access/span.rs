@@ -40,7 +40,7 @@ impl Record {
         if let Some(agent) = user_agent {
             span.set("user_agent.original", text(agent).into_owned());
         }
-        span.set("http.request.body.size", self.body.bytes());
+        span.set("http.request.body.size", self.bytes_in());
         span.set("http.response.body.size", self.bytes_out);
         span.set("archipel.request_id", self.cx.request_id.to_str().unwrap_or_default().to_owned());
         match self.status {

@@ -9,7 +9,6 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
-    time::Duration,
 };
 
 use bytes::Bytes;
@@ -19,9 +18,6 @@ use tracing::warn;
 
 use super::{BodyError, Fault, empty_frames::EmptyFrames};
 use crate::{access::Record, admission::Permit, context::RequestContext, counts::Tally, headers};
-
-/// How long the answer of a route with `stream` may be silent.
-const SILENCE_MAX: Duration = Duration::from_secs(60);
 
 pub(crate) struct Held {
     // Dropped in this order: the log first, the permit last.
@@ -37,7 +33,7 @@ pub(crate) struct Held {
     empty_frames: EmptyFrames,
     /// Made when the body is pending for the first time: most answers never need it.
     timer: Option<Pin<Box<Sleep>>>,
-    _permit: Option<Permit>,
+    permit: Option<Permit>,
 }
 
 impl Held {
@@ -48,7 +44,7 @@ impl Held {
         tally: Option<Tally>,
     ) -> Box<Self> {
         let empty_frames = EmptyFrames::default();
-        Box::new(Self { record, tally, cx, due, owed: None, empty_frames, timer: None, _permit: permit })
+        Box::new(Self { record, tally, cx, due, owed: None, empty_frames, timer: None, permit })
     }
 
     /// The head is about to go: `owed` is the `Content-Length` that the body must have.
@@ -60,6 +56,19 @@ impl Held {
         }
         if let Some(tally) = &mut self.tally {
             tally.answered(status);
+        }
+    }
+
+    /// The answer's head was the last of the request: it is counted now, and its place free again.
+    pub(crate) fn switched(&mut self) {
+        self.tally = None;
+        self.permit = None;
+    }
+
+    /// Bytes in another protocol, from the client and to it.
+    pub(crate) fn carried(&mut self, from: u64, to: u64) {
+        if let Some(record) = &mut self.record {
+            record.carried(from, to);
         }
     }
 
@@ -78,7 +87,7 @@ impl Held {
     }
 
     /// The last byte is on its way.
-    pub(super) fn completed(&mut self) {
+    pub(crate) fn completed(&mut self) {
         if let Some(record) = &mut self.record {
             record.completed();
         }
@@ -124,8 +133,8 @@ impl Held {
 
     /// A stream has as long again.
     fn goes_on(&mut self) {
-        if self.cx.stream {
-            self.due = (Instant::now() + SILENCE_MAX).into_std();
+        if let Some(silence_max) = self.cx.stream {
+            self.due = (Instant::now() + silence_max).into_std();
         }
     }
 

@@ -91,6 +91,22 @@ pub(super) fn answer<H: Handler>(
     Response::from_parts(head, answer)
 }
 
+/// The 101 behind which another protocol begins.
+pub(super) fn switching(mut exchange: Exchange, response: Response<Body>) -> Response<Answer> {
+    exchange.complete();
+    let flow = Flow::unwatched();
+    response.map(|body| Answer {
+        body,
+        left: None,
+        last: None,
+        ended: false,
+        delimited_by_close: false,
+        withheld: false,
+        exchange,
+        flow,
+    })
+}
+
 fn checked(asked: Asked, response: Response<Body>) -> Result<Response<Body>, &'static str> {
     if response.status().is_informational() {
         return Err("its status is informational");

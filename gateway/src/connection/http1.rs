@@ -1,6 +1,12 @@
 //! One HTTP/1 connection: hyper behind the strict reader, its time limits, its end.
 
-use std::{convert::Infallible, future::poll_fn, pin::Pin, pin::pin, sync::Arc, task::Poll};
+use std::{
+    convert::Infallible,
+    future::poll_fn,
+    pin::{Pin, pin},
+    sync::{Arc, Mutex, PoisonError},
+    task::Poll,
+};
 
 use http::{HeaderValue, Response, header};
 use hyper::{server::conn::http1, service::service_fn};
@@ -9,13 +15,14 @@ use tokio::time::{Instant, sleep_until};
 
 use super::{
     Handler, Peer, Times,
-    answer::{Asked, answer},
+    answer::{Asked, answer, switching},
     clock::{Alarm, DrainWatch, Since, WriteStall, nearer},
     refusal,
     state::{Exchange, State},
     stream::Flow,
     times::PARTING,
     transport::Transport,
+    tunnel::Tunnel,
 };
 use crate::{
     body::Body,
@@ -56,12 +63,17 @@ pub(super) async fn serve<H: Handler>(
     drain: &Drain,
 ) {
     let progress = Arc::new(Progress::default());
+    let behind = Mutex::new(None);
     let service = service_fn(|request| {
         let exchange = Exchange::start(&state);
         let asked = Asked::by(&request);
-        let progress = &progress;
+        let (progress, behind) = (&progress, &behind);
         async move {
             let mut response = handler.handle(peer, request).await;
+            if let Some(tunnel) = Tunnel::of(&mut response) {
+                *behind.lock().unwrap_or_else(PoisonError::into_inner) = Some(tunnel);
+                return Ok(switching(exchange, response));
+            }
             if drain.phase() != Phase::Serving || is_given_up(&response, progress) {
                 response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
@@ -113,8 +125,21 @@ pub(super) async fn serve<H: Handler>(
     })
     .await;
 
-    let transport = connection.into_parts().io.into_inner().into_inner();
+    let parts = connection.into_parts();
+    let (mut transport, held) = parts.io.into_inner().into_parts();
+    let tunnel = behind.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let (End::Closed(Ok(())), Some(tunnel)) = (&end, tunnel) {
+        return carry(tunnel, &mut transport, &[parts.read_buf, held.freeze()].concat(), peer, drain).await;
+    }
     finish(end, transport, &state, &progress, peer, handler, (times, drain)).await;
+}
+
+/// The connection goes on in another protocol. Whoever cannot know that it is over is told by a reset.
+async fn carry(mut tunnel: Tunnel, transport: &mut Transport, early: &[u8], peer: Peer, drain: &Drain) {
+    if let Err(why) = tunnel.join(transport, early, drain).await {
+        tracing::debug!(client = %peer.address, %why, "another protocol was ended");
+        transport.reset_on_close();
+    }
 }
 
 /// Closes so that the client can tell a whole answer from a broken one.

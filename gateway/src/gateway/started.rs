@@ -6,20 +6,23 @@
 use std::{sync::Arc, time::Instant};
 
 use bytes::Bytes;
-use http::{Request, Response, request::Parts};
+use http::{Request, Response, StatusCode, header::HOST, request::Parts};
 use tokio::time::timeout_at;
 
 use crate::{
     body::{self, Body, BodyError, Fault},
     context::RequestContext,
+    cors,
     dispatch::{DispatchError, Dispatched},
     error::GatewayError,
     headers,
     router::Entry,
+    upgrade::{self, Wish},
 };
 
 pub(super) struct Started<'a> {
     answer: Dispatched<'a>,
+    wish: Option<Wish>,
     fault: Fault,
     cx: Arc<RequestContext>,
 }
@@ -29,7 +32,7 @@ impl<'a> Started<'a> {
     /// not through ours as well. `due` is when the answer's last byte must be there, but for the
     /// time in which its body is waited for.
     pub(super) fn new<B>(
-        (cx, due): (&Arc<RequestContext>, Instant),
+        (cx, due, cors): (&Arc<RequestContext>, Instant, Option<&cors::Asked>),
         entry: &'a Entry,
         limit: u64,
         mut head: Parts,
@@ -39,14 +42,18 @@ impl<'a> Started<'a> {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BodyError>,
     {
+        let wish = wish(cx, entry, &head, body.is_end_stream(), cors)?;
         let (body, fault) = body::within_limit(body, limit, cx.awaited.clone())?;
         headers::forward(&mut head, cx);
+        if let Some(wish) = &wish {
+            wish.tell(&mut head.headers);
+        }
         let request = Request::from_parts(head, body);
         let answer = match request.body().is_small() {
             true => Box::pin(once_whole(entry, cx.clone(), due, request)),
             false => entry.dispatch.dispatch(cx.clone(), request),
         };
-        Ok(Self { answer, fault, cx: cx.clone() })
+        Ok(Self { answer, wish, fault, cx: cx.clone() })
     }
 
     /// What becomes of the request's body.
@@ -73,10 +80,39 @@ impl<'a> Started<'a> {
             return Err(error.clone().into()); // whatever the service made of half a body
         }
         match answered {
-            Some(answered) => Ok(answered?),
+            Some(answered) => self.agreed(answered?),
             None if awaited.is_on() => Err(BodyError::TooSlow.into()),
             None => Err(GatewayError::DeadlineExceeded),
         }
+    }
+
+    /// A 101 is what was asked for, or no answer.
+    fn agreed(&self, answer: Response<Body>) -> Result<Response<Body>, GatewayError> {
+        match &self.wish {
+            Some(wish) if answer.status() == StatusCode::SWITCHING_PROTOCOLS => {
+                wish.is_granted(&answer).map(|()| answer).map_err(|why| GatewayError::InvalidAnswer(why.into()))
+            }
+            _ => Ok(answer),
+        }
+    }
+}
+
+/// What a request wishes to be besides an answer, where its route and its service are for that.
+fn wish(
+    cx: &RequestContext,
+    entry: &Entry,
+    head: &Parts,
+    is_empty: bool,
+    cors: Option<&cors::Asked>,
+) -> Result<Option<Wish>, GatewayError> {
+    if cx.stream.is_none() || !entry.dispatch.may_switch() {
+        return Ok(None);
+    }
+    let wish = Wish::of(head, !is_empty);
+    let host = cx.forwarded_host.as_ref().or(head.headers.get(HOST));
+    match wish.is_none() || upgrade::is_of_admitted_page(&head.headers, host, cors) {
+        true => Ok(wish),
+        false => Err(GatewayError::Origin),
     }
 }
 

@@ -9,6 +9,7 @@ mod limits;
 mod log;
 mod paths;
 mod socket;
+mod switching;
 mod uploads;
 mod wire;
 
@@ -59,14 +60,8 @@ fn table(entries: Vec<Entry>) -> RouteTable {
 }
 
 fn entry(path: &str, methods: Methods, service: impl Dispatch) -> Entry {
-    let route = Route {
-        host: None,
-        path: path.parse().unwrap(),
-        methods,
-        timeout: None,
-        body_limit_bytes: None,
-        stream: false,
-    };
+    let route =
+        Route { host: None, path: path.parse().unwrap(), methods, timeout: None, body_limit_bytes: None, stream: None };
     let dispatch = Arc::new(service);
     Entry {
         route,

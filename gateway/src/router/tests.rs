@@ -191,5 +191,5 @@ fn route(text: &str) -> Route {
         None => Methods::Any,
     };
     let host = words.iter().find(|word| !is_list(word)).map(|word| word.parse().unwrap());
-    Route { host, path, methods, timeout: None, body_limit_bytes: None, stream: false }
+    Route { host, path, methods, timeout: None, body_limit_bytes: None, stream: None }
 }

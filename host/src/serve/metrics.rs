@@ -87,6 +87,12 @@ impl Metrics {
         all.single(&m::CONNECTIONS_OPEN, self.connections.open());
         all.single(&m::CONNECTIONS, self.connections.accepted.get());
         all.single(&m::CONNECTIONS_REFUSED, self.connections.refused.get());
+        let tunnels = &counts.tunnels;
+        all.single(&m::TUNNELS_OPEN, tunnels.open());
+        all.single(&m::TUNNELS, tunnels.opened.get());
+        let mut samples = all.family(&m::TUNNEL_BYTES);
+        samples.sample(&["in"], tunnels.bytes_in.get());
+        samples.sample(&["out"], tunnels.bytes_out.get());
     }
 
     fn deploying(&self, all: &mut Exposition) {

@@ -8,9 +8,9 @@ mod passing;
 use std::{sync::Arc, time::Instant};
 
 use gateway::{
-    body::Body,
+    body::{self, Body},
     context::RequestContext,
-    dispatch::{AnswerBy, AnsweredBy, Dispatch, DispatchError, Dispatched},
+    dispatch::{AnswerBy, AnsweredBy, Dispatch, DispatchError, Dispatched, Switched},
 };
 use http::{Request, Response};
 
@@ -91,7 +91,7 @@ impl Remote {
             return Err(DispatchError::Overloaded { service: self.name.clone() });
         };
         // A stream has that time for its head only.
-        let deadline = if cx.stream { Deadline::endless() } else { deadline };
+        let deadline = if cx.stream.is_some() { Deadline::endless() } else { deadline };
         let place = Place { permit, admitted, limits: Limits::of(deadline) };
         self.answer_in(place, by, &cx, request).await
     }
@@ -124,9 +124,16 @@ impl Remote {
         }
     }
 
-    fn passed(&self, response: Response<Answer>, place: Place) -> Response<Body> {
+    fn passed(&self, mut response: Response<Answer>, place: Place) -> Response<Body> {
         let Place { permit, admitted, limits } = place;
         let (service, counts) = (self.name.clone(), self.counts.clone());
+        if let Some(switched) = response.extensions_mut().remove::<Switched>() {
+            admitted.succeeded();
+            response.extensions_mut().insert(switched.keeping(permit));
+            let mut response = response.map(|_none| body::empty());
+            response.extensions_mut().insert(AnsweredBy { service, version: None });
+            return response;
+        }
         let mut response =
             response.map(|answer| Body::new(Passing::new(answer, (service, counts), (permit, admitted), limits)));
         response.extensions_mut().insert(AnsweredBy { service: self.name.clone(), version: None });
@@ -177,5 +184,9 @@ impl Dispatch for Remote {
             }
             asked.answered(answer)
         })
+    }
+
+    fn may_switch(&self) -> bool {
+        true
     }
 }

@@ -78,6 +78,12 @@ families! {
         "Connections to the gateway that were accepted.";
     CONNECTIONS_REFUSED: Counter "archipel_connections_refused" []
         "Connections closed at once, because their address had its share.";
+    TUNNELS_OPEN: Gauge "archipel_tunnels_open" []
+        "Connections that went on as WebSockets or in another protocol, and are open.";
+    TUNNELS: Counter "archipel_tunnels" []
+        "Connections that went on as WebSockets or in another protocol.";
+    TUNNEL_BYTES: Counter "archipel_tunnel_bytes" ["direction"]
+        "Bytes carried on them, from clients and to them.";
 
     SERVICE_REQUESTS: Counter "archipel_service_requests" ["service"]
         "Requests a service was asked, by the gateway and by other services.";

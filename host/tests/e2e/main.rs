@@ -78,4 +78,5 @@ mod typescript;
 mod upstreams;
 mod users;
 mod watch;
+mod websockets;
 mod who;

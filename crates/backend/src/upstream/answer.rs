@@ -25,12 +25,18 @@ pub struct Answer {
     pool: Arc<Pool>,
     /// None once it was given back or closed.
     lent: Option<Lent>,
-    _load: Load,
+    /// None of one that only says that the connection is something else now.
+    _load: Option<Load>,
 }
 
 impl Answer {
     pub(super) fn new(body: Incoming, pool: Arc<Pool>, lent: Lent, load: Load) -> Self {
-        Self { body, pool, lent: Some(lent), _load: load }
+        Self { body, pool, lent: Some(lent), _load: Some(load) }
+    }
+
+    /// Of a 101: it has no bytes, and its connection is not one of the pool's any more.
+    pub(super) fn none(body: Incoming, pool: Arc<Pool>) -> Self {
+        Self { body, pool, lent: None, _load: None }
     }
 
     fn ended(&mut self) {

@@ -36,20 +36,33 @@ pub(super) struct Dialled {
 pub(super) struct Dialler {
     resolver: Resolver,
     tls: TlsConnector,
+    /// Agrees on HTTP/1.1 only.
+    tls_1: TlsConnector,
 }
 
 impl Dialler {
     pub(super) fn new(resolver: Resolver, tls: Arc<ClientConfig>) -> Self {
-        Self { resolver, tls: TlsConnector::from(tls) }
+        let mut first = (*tls).clone();
+        first.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Self { resolver, tls: TlsConnector::from(tls), tls_1: TlsConnector::from(Arc::new(first)) }
     }
 
     /// By `until` at the latest. Cancel safe.
     pub(super) async fn dial(&self, target: &Target, until: std::time::Instant) -> io::Result<Dialled> {
-        let until = (Instant::now() + CONNECT_TIMEOUT).min(until.into());
-        timeout_at(until, self.dialled(target, until)).await.map_err(|_elapsed| io::ErrorKind::TimedOut)?
+        self.dial_by(&self.tls, target, until).await
     }
 
-    async fn dialled(&self, target: &Target, until: Instant) -> io::Result<Dialled> {
+    /// The same, and HTTP/1.1 will be spoken.
+    pub(super) async fn dial_single(&self, target: &Target, until: std::time::Instant) -> io::Result<Dialled> {
+        self.dial_by(&self.tls_1, target, until).await
+    }
+
+    async fn dial_by(&self, tls: &TlsConnector, target: &Target, until: std::time::Instant) -> io::Result<Dialled> {
+        let until = (Instant::now() + CONNECT_TIMEOUT).min(until.into());
+        timeout_at(until, self.dialled(tls, target, until)).await.map_err(|_elapsed| io::ErrorKind::TimedOut)?
+    }
+
+    async fn dialled(&self, tls: &TlsConnector, target: &Target, until: Instant) -> io::Result<Dialled> {
         let addresses = match &target.place {
             Place::Address(address) => vec![*address],
             Place::Name(name) => self.resolver.addresses(name).await?,
@@ -65,7 +78,7 @@ impl Dialler {
             Place::Name(name) => ServerName::try_from(name.clone()).map_err(io::Error::other)?,
             Place::Address(address) => ServerName::from(*address),
         };
-        let stream = self.tls.connect(name, socket).await?;
+        let stream = tls.connect(name, socket).await?;
         let is_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         let wire: Box<dyn Wire> = Box::new(stream);
         Ok(Dialled { wire: TokioIo::new(wire), is_h2 })

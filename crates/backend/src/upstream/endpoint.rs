@@ -5,16 +5,21 @@ use std::{
     time::{Duration, Instant},
 };
 
-use gateway::{body::Body, headers};
-use http::{HeaderValue, Request, Response, Uri, Version, header::HOST};
+use gateway::{body::Body, dispatch::Switched, headers};
+use http::{
+    HeaderValue, Request, Response, StatusCode, Uri, Version,
+    header::{HOST, UPGRADE},
+};
+use hyper::body::Incoming;
+use hyper_util::rt::TokioIo;
 
 use super::{
     answer::Answer,
     condition::{Condition, Health},
     dial::Dialler,
     error::UpstreamError,
-    load::InFlight,
-    pool::{NoConnection, Pool},
+    load::{InFlight, Load},
+    pool::{Lent, NoConnection, Pool},
 };
 use grant::net::Target;
 use manifest::PoolSettings;
@@ -102,9 +107,15 @@ impl Endpoint {
     /// Sends a request as far as the head of its answer. Cancel safe: dropping it ends the exchange.
     pub(super) async fn send(&self, mut request: Request<Body>, times: Times) -> Result<Response<Answer>, Unanswered> {
         let load = self.in_flight.enter();
+        // The gateway lets this field pass only where another protocol is wished for.
+        let is_wish = request.headers().contains_key(UPGRADE);
         loop {
             let wait = (Instant::now() + times.wait).min(times.by);
-            let mut lent = match self.pool.lend(&self.target, wait, times.by).await {
+            let lent = match is_wish {
+                true => self.pool.lend_single(&self.target, wait, times.by).await,
+                false => self.pool.lend(&self.target, wait, times.by).await,
+            };
+            let mut lent = match lent {
                 Ok(lent) => lent,
                 Err(none) => {
                     let unsent = Some(Box::new(request));
@@ -113,6 +124,9 @@ impl Endpoint {
             };
             self.address(&mut request, lent.is_h2());
             let error = match lent.send(request).await {
+                Ok(response) if is_wish && response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+                    return self.switched(response, lent, load).await;
+                }
                 Ok(response) => return Ok(response.map(|body| Answer::new(body, self.pool.clone(), lent, load))),
                 Err(error) => error,
             };
@@ -123,6 +137,22 @@ impl Endpoint {
                 unsent => return Err(Unanswered { error, unsent, is_stale: lent.is_used() }),
             }
         }
+    }
+
+    /// The connection itself, behind the 101.
+    async fn switched(
+        &self,
+        mut response: Response<Incoming>,
+        lent: Lent,
+        load: Load,
+    ) -> Result<Response<Answer>, Unanswered> {
+        let wire = hyper::upgrade::on(&mut response).await.map_err(|error| Unanswered {
+            error: UpstreamError::of(&self.address, &error),
+            unsent: None,
+            is_stale: false,
+        })?;
+        response.extensions_mut().insert(Switched::new(TokioIo::new(wire)).keeping((lent, load)));
+        Ok(response.map(|body| Answer::none(body, self.pool.clone())))
     }
 
     fn unsent(

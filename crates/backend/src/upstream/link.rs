@@ -86,7 +86,8 @@ pub(super) async fn open(dialled: Dialled, place: OwnedSemaphorePermit) -> hyper
         .max_headers(HEAD_FIELDS_MAX)
         .handshake(dialled.wire)
         .await?;
-    let driver = Driver(tokio::spawn(async { drop(connection.await) }));
+    // A 101 gives the connection away to whoever waits for it.
+    let driver = Driver(tokio::spawn(async { drop(connection.with_upgrades().await) }));
     Ok(Opened::Single(Single { sender, idle_since: Instant::now(), _driver: driver }, place))
 }
 

@@ -18,7 +18,7 @@ use tokio::{
 };
 
 use super::{
-    dial::Dialler,
+    dial::{Dialled, Dialler},
     link::{Opened, Sent, Shared, Single, open},
 };
 use grant::net::Target;
@@ -50,6 +50,12 @@ struct Kept {
 pub(super) enum NoConnection {
     Full,
     Failed(io::Error),
+}
+
+async fn opened(dialled: Dialled, place: OwnedSemaphorePermit, until: Instant) -> Result<Opened, NoConnection> {
+    let opened = timeout_at(until.into(), open(dialled, place)).await;
+    let opened = opened.map_err(|_elapsed| NoConnection::Failed(io::ErrorKind::TimedOut.into()))?;
+    opened.map_err(|error| NoConnection::Failed(io::Error::other(error)))
 }
 
 /// A connection in the hands of one request.
@@ -110,10 +116,26 @@ impl Pool {
             return Ok(Lent::Shared(stream));
         }
         let dialled = self.dialler.dial(target, until).await.map_err(NoConnection::Failed)?;
-        let opened = timeout_at(until.into(), open(dialled, place)).await;
-        let opened = opened.map_err(|_elapsed| NoConnection::Failed(io::ErrorKind::TimedOut.into()))?;
-        let opened = opened.map_err(|error| NoConnection::Failed(io::Error::other(error)))?;
-        Ok(self.taken(opened))
+        Ok(self.taken(opened(dialled, place, until).await?))
+    }
+
+    /// A connection that carries one request at a time, so that it can become something else. Cancel safe.
+    pub(super) async fn lend_single(
+        &self,
+        target: &Target,
+        wait: Instant,
+        until: Instant,
+    ) -> Result<Lent, NoConnection> {
+        let waited = timeout_at(wait.into(), self.places.clone().acquire_owned()).await;
+        let Ok(Ok(place)) = waited else { return Err(NoConnection::Full) };
+        if let Some(link) = self.idle() {
+            return Ok(Lent::Single { link, place, is_used: true });
+        }
+        let dialled = self.dialler.dial_single(target, until).await.map_err(NoConnection::Failed)?;
+        match opened(dialled, place, until).await? {
+            Opened::Single(link, place) => Ok(Lent::Single { link, place, is_used: false }),
+            Opened::Shared(_) => Err(NoConnection::Failed(io::Error::other("it agreed on a protocol nobody offered"))),
+        }
     }
 
     fn taken(&self, opened: Opened) -> Lent {

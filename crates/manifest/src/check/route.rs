@@ -39,8 +39,13 @@ pub(crate) fn route(
     let body_limit = raw.body_limit.map(|size| {
         check.bytes(&key.child("body_limit"), Some(size), defaults::GATEWAY_BODY_LIMIT, &defaults::BODY_LIMITS)
     });
-    let stream = raw.stream.unwrap_or(false);
-    if stream && matches!(target, Some(Target::Gather(_) | Target::Static(_))) {
+    let is_stream = raw.stream.unwrap_or(false);
+    let idle_key = key.child("idle");
+    if raw.idle.is_some() && !is_stream {
+        check.wrong(&idle_key, "is for streams only; add `stream = true`, or remove it");
+    }
+    let idle = check.within(&idle_key, raw.idle, defaults::STREAM_IDLE, &defaults::STREAM_IDLES).get();
+    if is_stream && matches!(target, Some(Target::Gather(_) | Target::Static(_))) {
         check.wrong(&key.child("stream"), "is for the answers of one service; remove it, or name a `service`");
     }
     let route = Route {
@@ -52,7 +57,7 @@ pub(crate) fn route(
         methods: methods.unwrap_or(Methods::Any),
         timeout,
         body_limit_bytes: body_limit,
-        stream,
+        stream: is_stream.then_some(idle),
     };
     Some(RouteSettings { route, target: target?, access, limit, cors, key: label })
 }

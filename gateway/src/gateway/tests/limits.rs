@@ -175,7 +175,7 @@ async fn a_stream_may_take_as_long_as_it_goes_on_and_a_minute_of_silence_ends_it
         Box::pin(std::future::ready(Ok(Response::new(Body::new(body)))))
     };
     let mut events = entry("/events", Methods::Any, chatty);
-    events.route.stream = true;
+    events.route.stream = Some(Duration::from_secs(60));
     let gateway = Gateway::new(table(vec![events, entry("/{*rest}", Methods::Any, chatty)]), settings());
     let started = Instant::now();
     let mut body = send(&gateway, request("GET /events")).await.into_body();
@@ -195,7 +195,7 @@ async fn a_stream_may_take_as_long_as_it_goes_on_and_a_minute_of_silence_ends_it
 #[tokio::test(start_paused = true)]
 async fn the_head_of_a_stream_has_the_deadline_of_its_route() {
     let mut events = entry("/{*rest}", Methods::Any, silent());
-    events.route.stream = true;
+    events.route.stream = Some(Duration::from_secs(60));
     let gateway = Gateway::new(table(vec![events]), settings());
     let started = Instant::now();
     assert_eq!(send(&gateway, request("GET /events")).await.status(), 504);

@@ -25,11 +25,15 @@ pub(super) struct Served {
 
 impl Served {
     pub(super) fn new(gateway: Gateway) -> Self {
+        Self::shared(Arc::new(gateway))
+    }
+
+    pub(super) fn shared(gateway: Arc<Gateway>) -> Self {
         let listeners = listener::bind(&["127.0.0.1:0".parse().unwrap()]).unwrap();
         let address = listeners.addresses().next().unwrap();
         let drain = Drain::new();
         let settings = listener::Settings::new(NonZeroUsize::new(64).unwrap());
-        tokio::spawn(listener::serve(listeners, Arc::new(gateway), settings, drain.clone()));
+        tokio::spawn(listener::serve(listeners, gateway, settings, drain.clone()));
         Self { address, drain }
     }
 
@@ -43,6 +47,15 @@ impl Served {
         socket.write_all(sent.as_ref()).await.unwrap();
         let mut answer = Vec::new();
         timeout(PATIENCE, socket.read_to_end(&mut answer)).await.expect("it closes").unwrap();
+        String::from_utf8(answer).unwrap()
+    }
+
+    /// The same of a connection that may be reset.
+    pub(super) async fn exchange_until_gone(&self, sent: impl AsRef<[u8]>) -> String {
+        let mut socket = self.connect().await;
+        socket.write_all(sent.as_ref()).await.unwrap();
+        let mut answer = Vec::new();
+        let _either_way = timeout(PATIENCE, socket.read_to_end(&mut answer)).await.expect("it closes");
         String::from_utf8(answer).unwrap()
     }
 

@@ -61,7 +61,7 @@ pub fn read_only(path: &str, dispatch: Arc<dyn Dispatch>) -> Entry {
         methods: Methods::Only(vec![Method::GET]),
         timeout: None,
         body_limit_bytes: None,
-        stream: false,
+        stream: None,
     };
     let (access, label) = (Access::Public, "gateway".into());
     let cors = RouteCors::Gateways;
