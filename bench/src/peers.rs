@@ -90,15 +90,20 @@ impl Peers {
         places.map(|folder| folder.join(name)).find(|program| program.is_file())
     }
 
+    /// Whether `peer` is installed.
+    pub(crate) fn has(&self, peer: Peer) -> bool {
+        self.program(peer.program()).is_some() && (peer != Peer::DenoOak || self.oak().is_dir())
+    }
+
+    fn oak(&self) -> PathBuf {
+        self.folder.join("oak")
+    }
+
     /// How `peer` is started; nothing when it is not installed.
     pub(crate) fn command(&self, peer: Peer, place: &Place<'_>) -> anyhow::Result<Option<Command>> {
-        let Some(program) = self.program(peer.program()) else {
+        let Some(program) = self.program(peer.program()).filter(|_| self.has(peer)) else {
             return Ok(None);
         };
-        let oak = self.folder.join("oak");
-        if peer == Peer::DenoOak && !oak.is_dir() {
-            return Ok(None);
-        }
         let mut command = place.cores.server_command(&program);
         command.current_dir(place.folder).env("HOME", place.folder);
         match peer {
@@ -117,7 +122,7 @@ impl Peers {
             }
             Peer::DenoOak => {
                 let globals = place.file("globals.mjs", include_str!("../peers/globals.mjs"), "")?;
-                let map = place.file("map.json", &import_map(&oak, &globals), "")?;
+                let map = place.file("map.json", &import_map(&self.oak(), &globals), "")?;
                 let script = place.file("oak.ts", include_str!("../peers/oak.ts"), "")?;
                 deno(&mut command, place).arg("--allow-read").arg("--import-map").arg(map).arg(script);
             }
@@ -143,7 +148,7 @@ impl Peers {
         let hosts = [("wasmtime", "--version"), ("wash", "--version")];
         let found = programs.into_iter().chain(hosts);
         let found = found.filter_map(|(name, flag)| Some((name.to_owned(), said(name, flag)?)));
-        let oak = fs::read_to_string(self.folder.join("oak/version")).ok();
+        let oak = fs::read_to_string(self.oak().join("version")).ok();
         let oak = oak.map(|version| ("oak".to_owned(), version.trim().to_owned()));
         found.chain(oak).chain([("hyper".to_owned(), hyper().unwrap_or_default())]).collect()
     }

@@ -29,6 +29,7 @@ use crate::{
     row::Row,
     run::{self, Run},
     server::{Server, free_address},
+    watch::{Charged, Watch},
 };
 
 const BENCH: &str = "swap";
@@ -101,9 +102,12 @@ impl Bench {
         let (plan, connections) = (run.plan(), run.options.connections.get());
         let length = plan.round * plan.rounds.get();
         say(&format!("{BENCH}: {length:?} under load, then {back_to_back} back to back"));
+        let charged = [Charged::server("host", self.server.pid())];
+        let watch = Watch::start(&charged)?;
         let quiet = self.under_load(connections, tokio::time::sleep(length.min(QUIET_MAX))).await?.0;
+        let quiet_foreign = watch.seen()?.foreign;
         let (mut fresh, mut cached) = (Latencies::new(), Latencies::new());
-        let end = Instant::now() + length;
+        let (watch, end) = (Watch::start(&charged)?, Instant::now() + length);
         let (swapping, under) = self
             .under_load(connections, async {
                 let mut number = 0;
@@ -115,6 +119,7 @@ impl Bench {
                 anyhow::Ok(number)
             })
             .await?;
+        let foreign = watch.seen()?.foreign;
         let (under, before) = (under?, process::pss_bytes(self.server.pid())?);
         for number in 0..back_to_back {
             // Two builds in turn: both are compiled already.
@@ -126,9 +131,11 @@ impl Bench {
         let row = |subject: &str, latencies: &Latencies| {
             Row::new(BENCH, subject, "request", processors).with_latencies(latencies)
         };
-        let asked = |subject, latencies, failures| Row {
+        let asked = |subject, latencies, failures, foreign| Row {
             connections: Some(connections),
             failures: Some(failures),
+            foreign: Some(foreign),
+            foreign_max: Some(foreign),
             ..row(subject, latencies)
         };
         let swapped = |subject, latencies: &Latencies, pss_bytes| Row {
@@ -139,8 +146,8 @@ impl Bench {
         };
         let failures = swapping.failures + swapping.backward;
         Ok(vec![
-            asked("hello, nothing swapped", &quiet.latencies, quiet.failures),
-            asked("hello, a new build each second", &swapping.latencies, failures),
+            asked("hello, nothing swapped", &quiet.latencies, quiet.failures, quiet_foreign),
+            asked("hello, a new build each second", &swapping.latencies, failures, foreign),
             row("its neighbour, nothing swapped", &quiet.neighbours),
             row("its neighbour meanwhile", &swapping.neighbours),
             swapped("a new build is live", &fresh, before),

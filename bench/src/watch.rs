@@ -66,6 +66,11 @@ impl Watch {
 
     /// What it has seen so far.
     pub(crate) fn seen(&self) -> anyhow::Result<Seen> {
+        self.seen_besides(Duration::ZERO)
+    }
+
+    /// What it has seen besides servers that have come and gone, and had so much CPU time.
+    pub(crate) fn seen_besides(&self, gone: Duration) -> anyhow::Result<Seen> {
         let now = State::now(&self.charged)?;
         let took = self.began.elapsed();
         let mut seen = Seen { took, ..Seen::default() };
@@ -77,7 +82,7 @@ impl Watch {
             }
         }
         let ours = total(&seen.servers) + total(&seen.beside);
-        seen.foreign = foreign(now.busy.saturating_sub(self.before.busy), ours.total(), took, processors());
+        seen.foreign = foreign(now.busy.saturating_sub(self.before.busy), ours.total() + gone, took, processors());
         Ok(seen)
     }
 }

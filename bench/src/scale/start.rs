@@ -17,12 +17,15 @@ use crate::{
     hello::wasi_component,
     latency::Latencies,
     manifest::{self, Reuse, limits, service, system},
-    ours, process,
+    ours::{self, BODY},
+    peers::{Peer, Place},
+    process,
     progress::say,
     report::Found,
     row::{Cpu, Row, median},
     run::Run,
     server::{Server, free_address},
+    watch::Watch,
 };
 
 const BENCH: &str = "scale, start to first answer";
@@ -38,6 +41,10 @@ struct Subject {
     cpu_us: Vec<f64>,
     took: Latencies,
     pss_bytes: Vec<f64>,
+    /// By all starts, until each was idle.
+    spent: Duration,
+    /// Why it was given up.
+    failed: Option<String>,
 }
 
 /// The same again for each start.
@@ -48,6 +55,8 @@ enum How {
         binary: PathBuf,
         manifest: PathBuf,
     },
+    /// Deno with Oak, and the folder for its cache.
+    Oak(PathBuf),
     /// With what `wasmtime compile` made.
     Wasmtime {
         program: PathBuf,
@@ -59,19 +68,37 @@ pub(super) async fn measure(run: &Run) -> anyhow::Result<Found> {
     let cores = run.cores(1)?;
     let mut found = Found::default();
     let mut subjects = vec![Subject::new("native hyper", How::Native)?, archipel(run)?];
-    match run.peers.program("wasmtime") {
-        Some(program) => subjects.push(wasmtime(run, &program)?),
-        None => found.absent.push("wasmtime serve, compiled".to_owned()),
+    let (wasmtime, oak) = (run.peers.program("wasmtime"), run.peers.has(Peer::DenoOak));
+    match wasmtime.map(|program| compiled(run, &program)) {
+        Some(Ok(subject)) => subjects.push(subject),
+        Some(Err(error)) => found.fail(BENCH, Peer::WasmtimeFresh.name(), &format!("{error:#}")),
+        None => found.absent.push(Peer::WasmtimeFresh.name().to_owned()),
+    }
+    match oak {
+        true => subjects.push(Subject::new(Peer::DenoOak.name(), How::Oak(run.folder()?))?),
+        false => found.absent.push(Peer::DenoOak.name().to_owned()),
     }
     let starts = if run.options.quick { STARTS_QUICK } else { STARTS };
     say(&format!("{BENCH}: {starts} starts of each"));
+    let watch = Watch::start(&[])?;
     for start in 0..=starts {
         for subject in &mut subjects {
-            subject.start(&cores, start > 0).await?;
+            subject.start_unless_failed(run, &cores, start > 0).await;
         }
     }
+    let spent = subjects.iter().map(|subject| subject.spent).sum();
+    let foreign = watch.seen_besides(spent)?.foreign;
     let base = median(subjects[0].cpu_us.clone());
-    found.rows = subjects.iter().map(|subject| subject.row(cores.count(), subjects[0].name, base)).collect();
+    for subject in &subjects {
+        match &subject.failed {
+            Some(why) => found.fail(BENCH, subject.name, why),
+            None => found.rows.push(Row {
+                foreign: Some(foreign),
+                foreign_max: Some(foreign),
+                ..subject.row(cores.count(), subjects[0].name, base)
+            }),
+        }
+    }
     Ok(found)
 }
 
@@ -83,7 +110,7 @@ fn archipel(run: &Run) -> anyhow::Result<Subject> {
     Ok(subject)
 }
 
-fn wasmtime(run: &Run, program: &Path) -> anyhow::Result<Subject> {
+fn compiled(run: &Run, program: &Path) -> anyhow::Result<Subject> {
     let compiled = run.folder()?.join("hello.cwasm");
     let mut compile = Command::new(program);
     compile.arg("compile").arg(wasi_component(run)?).arg("-o").arg(&compiled);
@@ -95,16 +122,21 @@ fn wasmtime(run: &Run, program: &Path) -> anyhow::Result<Subject> {
 impl Subject {
     fn new(name: &'static str, how: How) -> anyhow::Result<Self> {
         let (cpu_us, took, pss_bytes) = (Vec::new(), Latencies::new(), Vec::new());
-        Ok(Self { name, address: free_address()?, how, cpu_us, took, pss_bytes })
+        Ok(Self { name, address: free_address()?, how, cpu_us, took, pss_bytes, spent: Duration::ZERO, failed: None })
     }
 
-    fn command(&self, cores: &Cores) -> anyhow::Result<Command> {
+    fn command(&self, run: &Run, cores: &Cores) -> anyhow::Result<Command> {
         Ok(match &self.how {
             How::Native => ours::native(cores, self.address)?,
             How::Archipel { binary, manifest } => {
                 let mut command = cores.server_command(binary);
                 command.arg("run").arg(manifest);
                 command
+            }
+            How::Oak(folder) => {
+                let (listen, component) = (self.address, Path::new(""));
+                let place = Place { listen, behind: listen, folder, cores, body: BODY, component };
+                run.peers.command(Peer::DenoOak, &place)?.context("it is not installed any more")?
             }
             How::Wasmtime { program, compiled } => {
                 let mut command = cores.server_command(program);
@@ -115,8 +147,14 @@ impl Subject {
         })
     }
 
-    async fn start(&mut self, cores: &Cores, counts: bool) -> anyhow::Result<()> {
-        let command = self.command(cores)?;
+    async fn start_unless_failed(&mut self, run: &Run, cores: &Cores, counts: bool) {
+        if self.failed.is_none() {
+            self.failed = self.start(run, cores, counts).await.err().map(|error| format!("{error:#}"));
+        }
+    }
+
+    async fn start(&mut self, run: &Run, cores: &Cores, counts: bool) -> anyhow::Result<()> {
+        let command = self.command(run, cores)?;
         let began = Instant::now();
         let mut server = Server::spawn(self.name, self.address, command)?;
         server.answers("/", PAUSE).await?;
@@ -128,7 +166,9 @@ impl Subject {
             self.pss_bytes.push(process::pss_bytes(server.pid())? as f64);
         }
         // What it compiles behind its answers is in the cache for the next start.
-        server.settled().await
+        server.settled().await?;
+        self.spent += process::usage(server.pid())?.total();
+        Ok(())
     }
 
     fn row(&self, processors: usize, base: &str, base_us: f64) -> Row {
