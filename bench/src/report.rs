@@ -2,10 +2,12 @@
 
 use std::{
     collections::BTreeMap,
-    fmt,
+    fmt, fs,
     io::{self, IsTerminal, Write},
+    path::Path,
 };
 
+use anyhow::Context;
 use serde::Serialize;
 
 use crate::{
@@ -89,6 +91,13 @@ impl Report {
             write!(out, "{self}")?;
         }
         Ok(())
+    }
+
+    /// Writes JSON into `file`, and prints the table wherever that goes.
+    pub(crate) fn save(&self, file: &Path) -> anyhow::Result<()> {
+        write!(io::stdout().lock(), "{self}")?;
+        let text = serde_json::to_string_pretty(self)? + "\n";
+        fs::write(file, text).with_context(|| format!("cannot write `{}`", file.display()))
     }
 }
 

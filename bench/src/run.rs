@@ -50,6 +50,9 @@ pub(crate) struct Options {
     /// Print JSON, as into a pipe, on a terminal too.
     #[arg(long)]
     json: bool,
+    /// Write the JSON into this file, and print the table, into a pipe too.
+    #[arg(long, conflicts_with = "json")]
+    save: Option<PathBuf>,
 }
 
 /// A run in progress. Servers that it started end with what holds them, before its folder goes.
@@ -164,7 +167,11 @@ pub(crate) fn run(
             }
         };
         let failed = found.failed.len();
-        run.report(name, found).print(options.json)?;
+        let report = run.report(name, found);
+        match &options.save {
+            Some(file) => report.save(file)?,
+            None => report.print(options.json)?,
+        }
         ensure!(failed == 0, "{failed} of what was to be measured failed; the output says which");
         Ok(())
     })
