@@ -21,6 +21,7 @@ mod error;
 mod exchange;
 mod frame;
 mod harmless;
+mod leave;
 pub(crate) mod lexer;
 mod masked;
 mod numeric;

@@ -268,10 +268,16 @@ impl Connection {
             self.will_run(prepared.kind);
         }
         let flown = fly(&self.session.client, scope, encoded).await;
-        match flown {
+        let flown = match flown {
             Ok(changed) => self.settled(Ok(changed)).map_err(|failure| (0, failure)),
             Err((place, error)) => Err((place, self.failure(&error))),
+        };
+        if scope == Scope::Last && !matches!(flown, Err((_, Failure::Lost(_)))) {
+            // Committed, or rolled back by what failed before.
+            self.in_transaction = false;
+            self.read_only = false;
         }
+        flown
     }
 
     /// The cached statement, or a new one.

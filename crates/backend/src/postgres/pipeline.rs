@@ -16,6 +16,8 @@ pub(super) enum Scope {
     Own,
     /// Within a transaction that goes on.
     Within,
+    /// Within a transaction, and `COMMIT` after, in the same flight: it is one only if all before it succeeded.
+    Last,
 }
 
 /// Runs `items` in order and gives the rows each has changed, or the first failure and its
@@ -30,6 +32,7 @@ pub(super) async fn fly(
     let (opening, closing) = match scope {
         Scope::Own => (Some("BEGIN"), Some("COMMIT")),
         Scope::Within => (None, None),
+        Scope::Last => (None, Some("COMMIT")),
     };
     let mut opening: Option<Flying<'_, ()>> = launch_control(client, opening).await;
     let mut flying = Vec::with_capacity(items.len());

@@ -1,11 +1,11 @@
 //! Leaves an event in the outbox, as a part of a transaction.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{
     error::Error,
     exchange::Execute,
-    statement::{Effect, Statement},
+    leave::{self, KIND},
     transaction::Transaction,
     value::Value,
 };
@@ -14,12 +14,9 @@ use crate::{
     outbox::PUT,
 };
 
-/// The host's own statement: its function computes nothing but the row.
-const KIND: Statement = Statement { effect: Effect::Change, plain: true };
-
 impl Transaction {
     /// The event is there if and only if the transaction commits; somebody carries it on then. It
-    /// must be within its bounds.
+    /// must be within its bounds. What the server says against it, the next statement or the commit tells.
     ///
     /// # Errors
     /// [`Error::Refused`] where the service's grant has no outbox, [`Error::Overloaded`] while as many
@@ -31,25 +28,33 @@ impl Transaction {
         if outbox.is_full() {
             return Err(Error::Overloaded);
         }
-        let publishing = event.publishing.get();
-        let optional = |text: &Option<String>| text.clone().map_or(Value::Null, Value::Text);
-        let millis = |time: Option<std::time::Duration>| {
-            time.map_or(Value::Null, |time| Value::Int64(i64::try_from(time.as_millis()).unwrap_or(i64::MAX)))
-        };
-        let params = [
-            Value::Uuid(event.id.as_u128()),
-            Value::Text(publishing.service.to_string()),
-            Value::Text(publishing.topic.to_string()),
-            optional(&event.key),
-            optional(&event.content_type),
-            Value::Text(serde_json::json!(event.headers).to_string()),
-            Value::Bytes(event.body.clone()),
-            millis(options.delay),
-            optional(&options.dedup_id),
-            millis(options.ttl),
-        ];
-        self.run(deadline, Execute { sql: PUT, kind: KIND, params: &params }).await?;
+        let params = params(event, options);
+        let bytes =
+            event.body.len() + event.headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
+        if let Some(params) = self.leave_later(params, bytes)? {
+            self.run(deadline, Execute { sql: PUT, kind: KIND, params: &params }).await?;
+        }
         self.remember_publishing();
         Ok(())
     }
+}
+
+fn params(event: &Event, options: &Options) -> leave::Event {
+    let publishing = event.publishing.get();
+    let optional = |text: &Option<String>| text.clone().map_or(Value::Null, Value::Text);
+    let millis = |time: Option<Duration>| {
+        time.map_or(Value::Null, |time| Value::Int64(i64::try_from(time.as_millis()).unwrap_or(i64::MAX)))
+    };
+    [
+        Value::Uuid(event.id.as_u128()),
+        Value::Text(publishing.service.to_string()),
+        Value::Text(publishing.topic.to_string()),
+        optional(&event.key),
+        optional(&event.content_type),
+        Value::Text(serde_json::json!(event.headers).to_string()),
+        Value::Bytes(event.body.clone()),
+        millis(options.delay),
+        optional(&options.dedup_id),
+        millis(options.ttl),
+    ]
 }

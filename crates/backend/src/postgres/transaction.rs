@@ -17,6 +17,8 @@ use super::{
     bounds::{cut, permitted, within},
     error::{DbError, Error, Failure},
     exchange::{Control, Exchange, Execute, Query, Within},
+    leave::{self, Leave, Left},
+    pipeline::Scope,
     pool::Lease,
     value::{Rows, Value},
 };
@@ -94,14 +96,23 @@ struct State {
     failed: Vec<bool>,
     /// Nothing of it has been asked for yet.
     fresh: bool,
+    /// Events that go with what is asked next.
+    left: Left,
     /// Savepoints dropped without an end, down to this level, still to be rolled back.
     abandoned_to: Option<usize>,
 }
 
 impl Transaction {
     pub(super) fn new(lease: Lease, terms: Terms) -> Self {
-        let state =
-            State { lease: Some(lease), over: false, level: 0, failed: vec![false], fresh: true, abandoned_to: None };
+        let state = State {
+            lease: Some(lease),
+            over: false,
+            level: 0,
+            failed: vec![false],
+            fresh: true,
+            left: Left::default(),
+            abandoned_to: None,
+        };
         let shared = Shared { state: Mutex::new(state), terms, published: AtomicBool::new(false) };
         Self { shared: Arc::new(shared), level: 0, ended: false }
     }
@@ -165,9 +176,27 @@ impl Transaction {
         self.shared.published.store(true, Ordering::Relaxed);
     }
 
+    /// Keeps an event until something is asked, or gives it back: it is to be sent at once.
+    pub(super) fn leave_later(&self, event: leave::Event, bytes: usize) -> Result<Option<leave::Event>, Error> {
+        let mut state = self.state();
+        if self.level != state.level || state.lease.is_none() {
+            return Err(Error::Closed);
+        }
+        let waits = self.level == 0 && state.abandoned_to.is_none() && !state.failed.contains(&true);
+        Ok(if waits { state.left.push(event, bytes) } else { Some(event) })
+    }
+
     async fn finish(&mut self, ending: Ending, deadline: Instant) -> Result<(), Error> {
         let level = self.level;
-        let finished = self.run(deadline, Control { sql: ending.sql(level), ends: level == 0 }).await;
+        let left = match level {
+            // Rolled back, they need not be sent; an inner level has none.
+            0 => std::mem::take(&mut self.state().left),
+            _ => Left::default(),
+        };
+        let finished = match ending {
+            Ending::Commit if !left.is_empty() => self.run(deadline, Leave(&left, Scope::Last)).await,
+            _ => self.run(deadline, Control { sql: ending.sql(level), ends: level == 0 }).await,
+        };
         // Without an answer the drop below ends it.
         finished?;
         self.ended = true;
@@ -180,7 +209,7 @@ impl Transaction {
     }
 
     pub(super) async fn run<E: Exchange>(&self, deadline: Instant, exchange: E) -> Result<E::Answer, Error> {
-        let (mut lease, abandoned_to, fresh) = self.state().speak(self.level)?;
+        let Turn { mut lease, abandoned_to, fresh, left } = self.state().speak(self.level)?;
         let cut = cut(self.shared.terms.statement_timeout, deadline);
         // A dropped or late future takes the lease with it: the transaction is over.
         let outcome = within(cut, async {
@@ -188,9 +217,14 @@ impl Transaction {
                 let undone = lease.control(&Ending::RollBack.sql(level)).await;
                 undone.map_err(Failure::into_error)?;
             }
+            if !left.is_empty()
+                && let Err(failure) = Leave(&left, Scope::Within).on(&mut lease).await
+            {
+                return Ok(Err(failure));
+            }
             match exchange.on(&mut lease).await {
                 // Nothing has happened in it yet: it begins once more, for the schema that there is now.
-                Err(Failure::StalePlan(_)) if fresh => {
+                Err(Failure::StalePlan(_)) if fresh && left.is_empty() => {
                     lease.end("ROLLBACK").await.map_err(Failure::into_error)?;
                     lease.begin(&self.shared.terms.begun_by).await.map_err(Failure::into_error)?;
                     Ok(exchange.on(&mut lease).await)
@@ -222,14 +256,28 @@ impl Transaction {
     }
 }
 
+/// What is at hand for one thing that is asked.
+struct Turn {
+    lease: Lease,
+    /// A savepoint to go back to before.
+    abandoned_to: Option<usize>,
+    /// It is the first thing that is asked.
+    fresh: bool,
+    /// Events to send before.
+    left: Left,
+}
+
 impl State {
-    /// The connection, a savepoint to go back to before, and whether this is the first thing that is asked.
-    fn speak(&mut self, level: usize) -> Result<(Lease, Option<usize>, bool), Error> {
+    fn speak(&mut self, level: usize) -> Result<Turn, Error> {
         if level != self.level || self.over {
             return Err(Error::Closed);
         }
-        let lease = self.lease.take().ok_or(Error::Closed)?;
-        Ok((lease, self.abandoned_to.take(), std::mem::take(&mut self.fresh)))
+        Ok(Turn {
+            lease: self.lease.take().ok_or(Error::Closed)?,
+            abandoned_to: self.abandoned_to.take(),
+            fresh: std::mem::take(&mut self.fresh),
+            left: std::mem::take(&mut self.left),
+        })
     }
 
     fn give_back(&mut self, lease: Lease) {
