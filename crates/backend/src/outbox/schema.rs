@@ -16,27 +16,35 @@ use crate::postgres::{
 /// One event and what the server says around it.
 pub(super) const MESSAGE_MAX_BYTES: u64 = 4 << 20;
 
-/// In the order of `seq` events are carried on. Its bounds are those of `events`; the host has checked
-/// them before, but whoever may call the function may do so by plain SQL.
+/// In the order of `seq` events are carried on. What the one `CHECK` holds is that an event fits into a message;
+/// the bounds of each part are the function's, because PostgreSQL reads each `CHECK` anew for every row that it is
+/// given.
 const NAME: &str = "public.archipel_outbox";
 const TABLE: &str = "
 CREATE TABLE IF NOT EXISTS public.archipel_outbox (
     seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     id uuid NOT NULL,
     publisher text NOT NULL,
-    topic text NOT NULL CHECK (octet_length(topic) BETWEEN 1 AND 255),
-    key text CHECK (octet_length(key) <= 255),
-    content_type text CHECK (octet_length(content_type) <= 255),
-    headers text NOT NULL CHECK (octet_length(headers) <= 65536),
-    body bytea NOT NULL CHECK (octet_length(body) <= 1048576),
+    topic text NOT NULL,
+    key text,
+    content_type text,
+    headers text NOT NULL,
+    body bytea NOT NULL,
     at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    delay_ms bigint CHECK (delay_ms BETWEEN 0 AND 31622400000),
-    dedup_id text CHECK (octet_length(dedup_id) <= 255),
-    ttl_ms bigint CHECK (ttl_ms >= 0),
-    refused text
+    delay_ms bigint,
+    dedup_id text,
+    ttl_ms bigint,
+    refused text,
+    CHECK (octet_length(body) + octet_length(headers) <= 1114112)
 );
 CREATE INDEX IF NOT EXISTS archipel_outbox_waiting ON public.archipel_outbox (seq) WHERE refused IS NULL;
 ";
+
+/// Bounds of an event: those of `events`. The host has checked them before, but whoever may call the function may
+/// do so by plain SQL.
+const OVER_BOUNDS: &str = "octet_length($3) NOT BETWEEN 1 AND 255 OR octet_length($4) > 255 OR octet_length($5) > 255
+    OR octet_length($6) > 65536 OR octet_length($7) > 1048576 OR $8 NOT BETWEEN 0 AND 31622400000
+    OR octet_length($9) > 255 OR $10 < 0";
 
 const BY_ROLE: &str = "CASE session_user";
 const PARAMETERS: &str = "uuid, text, text, text, text, text, bytea, bigint, text, bigint";
@@ -55,7 +63,7 @@ pub(crate) enum Writers {
 /// One host at a time, as with migrations.
 pub(super) async fn make(client: &Client, writers: &Writers) -> Result<(), tokio_postgres::Error> {
     let is_there = is_there(client).await?;
-    if matches!(writers, Writers::Shared) && is_there && !is_of_roles(client).await? {
+    if matches!(writers, Writers::Shared) && is_there && !is_outdated(client).await? {
         return Ok(());
     }
     turns::prepare(client).await?;
@@ -81,14 +89,20 @@ fn function(writers: &Writers) -> String {
             case + " END"
         }
     };
+    // PL/pgSQL keeps the plan in a session; a function in SQL is parsed and planned at each call.
     let mut sql = format!(
         "CREATE OR REPLACE FUNCTION public.archipel_publish ({PARAMETERS}) RETURNS void
-         LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS {body};
+         LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS {body};
          REVOKE ALL ON FUNCTION public.archipel_publish FROM PUBLIC;",
         body = quote::literal(&format!(
-            "INSERT INTO public.archipel_outbox
+            "BEGIN
+             IF {OVER_BOUNDS} THEN
+                 RAISE check_violation USING MESSAGE = 'an event is over its bounds';
+             END IF;
+             INSERT INTO public.archipel_outbox
                  (id, publisher, topic, key, content_type, headers, body, delay_ms, dedup_id, ttl_ms)
-             VALUES ($1, {publisher}, $3, $4, $5, $6, $7, $8, $9, $10)"
+             VALUES ($1, {publisher}, $3, $4, $5, $6, $7, $8, $9, $10);
+             END"
         )),
     );
     if let Writers::Roles(roles) = writers {
@@ -107,11 +121,12 @@ fn function(writers: &Writers) -> String {
 }
 
 /// Whether the function knows services by their roles: it came from a private server with a dump, and here it
-/// would know nobody.
-async fn is_of_roles(client: &Client) -> Result<bool, tokio_postgres::Error> {
+/// would know nobody. Or it is one in SQL, of earlier, that this role may replace.
+async fn is_outdated(client: &Client) -> Result<bool, tokio_postgres::Error> {
     let sql = format!(
-        "SELECT prosrc LIKE '%{BY_ROLE}%' FROM pg_catalog.pg_proc
-         WHERE oid = to_regprocedure('public.archipel_publish({PARAMETERS})')"
+        "SELECT prosrc LIKE '%{BY_ROLE}%' OR lanname = 'sql' AND pg_has_role(proowner, 'USAGE')
+         FROM pg_catalog.pg_proc JOIN pg_catalog.pg_language ON pg_language.oid = prolang
+         WHERE pg_proc.oid = to_regprocedure('public.archipel_publish({PARAMETERS})')"
     );
     client.query_one(&sql, &[]).await?.try_get(0)
 }

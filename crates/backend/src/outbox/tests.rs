@@ -23,6 +23,7 @@ use crate::{
 use grant::{DatabaseGrant, Granted, Grants, Mode, Permissions, Postgres, Publish};
 use manifest::{DatabasePlace, DatabaseSettings, EventSettings};
 
+mod refused;
 mod versions;
 
 /// Carried by a Redis that never answers.
