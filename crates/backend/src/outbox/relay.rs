@@ -85,7 +85,7 @@ impl Relay {
         let mut backoff = BACKOFF_MIN;
         loop {
             let turn = self.rounds.turn(&mut line).await;
-            let nothing_waits = matches!(turn, Ok(Round::Nothing));
+            let nothing_waits = matches!(turn, Ok(Round::Nothing | Round::All));
             if stage.borrow_and_update().is_over(nothing_waits) {
                 return nothing_waits;
             }
@@ -97,7 +97,7 @@ impl Relay {
                     self.tell_of_turn(&mut line).await;
                     TURN
                 }
-                Ok(round @ (Round::Some | Round::Nothing)) => {
+                Ok(round @ (Round::Some | Round::All | Round::Nothing)) => {
                     self.recovered();
                     backoff = BACKOFF_MIN;
                     if matches!(round, Round::Some) { Duration::ZERO } else { POLL }
@@ -120,7 +120,7 @@ impl Relay {
             tokio::select! {
                 biased;
                 changed = stage.changed() => if changed.is_err() || stage.borrow().is_over(false) { return nothing_waits },
-                () = self.outbox.committed.notified(), if woken => {}
+                () = self.outbox.committed.notified(), if woken => self.rounds.more = true,
                 () = sleep(pause) => {}
             }
         }

@@ -12,11 +12,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio_postgres::{Client, Statement};
+use futures_util::future::join;
+use tokio_postgres::{Client, Row, Statement};
 
 use super::{
     Outbox, Publishers, WAITING_MAX,
-    row::{TAKE, Unfit, Waiting},
+    row::{TAKE, TAKE_BYTES, Unfit, Waiting},
     schema, words,
 };
 use crate::{
@@ -45,6 +46,7 @@ const SESSION: &str = "SET synchronous_commit = off; SET statement_timeout = '5s
 /// Some at a time: whoever may call the function may have left many.
 const LOOK_AGAIN: &str = "UPDATE public.archipel_outbox SET refused = NULL WHERE seq IN \
                           (SELECT seq FROM public.archipel_outbox WHERE refused IS NOT NULL ORDER BY seq LIMIT 1000)";
+const DELETE: &str = "DELETE FROM public.archipel_outbox WHERE seq = ANY ($1)";
 const SET_ASIDE: &str = "UPDATE public.archipel_outbox SET refused = aside.reason \
                          FROM unnest($1::bigint[], $2::text[]) AS aside (seq, reason) \
                          WHERE archipel_outbox.seq = aside.seq";
@@ -69,8 +71,8 @@ pub(super) struct Rounds {
     together: usize,
     /// While as many wait, more are refused.
     pub(super) waiting_max: i64,
-    /// The last round came to something.
-    more: bool,
+    /// The last round came to something that may not be all, or somebody has committed an event since.
+    pub(super) more: bool,
     /// More may wait than when they were counted last.
     is_crowded: bool,
     /// Why something was set aside, as the log was told last.
@@ -82,6 +84,7 @@ pub(super) struct Line {
     session: Session,
     take: Statement,
     any: Statement,
+    delete: Statement,
     looked_again: Instant,
     counted: Option<Instant>,
 }
@@ -96,6 +99,8 @@ impl Drop for Line {
 pub(super) enum Round {
     /// There may be more.
     Some,
+    /// All that waited was published.
+    All,
     /// Nothing was published: all was set aside, or fewer go together the next time. There may be more.
     Refused,
     /// What waits is another host's for the moment.
@@ -161,9 +166,10 @@ impl Rounds {
         turns::prepare(client).await?;
         client.batch_execute(SESSION).await?;
         let (take, any) = (client.prepare(TAKE).await?, client.prepare(ANY).await?);
+        let delete = client.prepare(DELETE).await?;
         self.tell_of_strangers(client).await?;
         let looked_again = Instant::now().checked_sub(AGAIN).unwrap_or_else(Instant::now);
-        Ok(Line { session, take, any, looked_again, counted: None })
+        Ok(Line { session, take, any, delete, looked_again, counted: None })
     }
 
     async fn round(&mut self, line: &mut Line) -> Result<Round, RoundError> {
@@ -174,33 +180,49 @@ impl Rounds {
         {
             return Ok(Round::Nothing);
         }
-        line.session.client.batch_execute("BEGIN").await?;
-        let round = match Turn::Outbox.take(&line.session.client).await? {
-            true => {
-                // Within its own turn: whoever may publish less than this host does not see it in between.
-                if looks_again {
-                    line.session.client.execute(LOOK_AGAIN, &[]).await?;
-                    line.looked_again = Instant::now();
-                }
-                self.carry(line).await
+        let round = match looks_again {
+            true => self.round_anew(line).await,
+            false => {
+                let rows = self.take(line, "BEGIN").await?;
+                self.carry(line, rows).await
             }
-            false => Ok(Round::NotOurTurn),
         };
         self.more = matches!(round, Ok(Round::Some | Round::Refused));
         // Also when nothing was published: what was set aside stays so.
-        if !matches!(round, Err(RoundError::Database(_))) {
+        if !matches!(round, Ok(Round::Some | Round::All) | Err(RoundError::Database(_))) {
             line.session.client.batch_execute("COMMIT").await?;
         }
         round
     }
 
-    /// Publishes the next events and deletes them.
-    async fn carry(&mut self, line: &Line) -> Result<Round, RoundError> {
-        let known = self.publishers.names();
-        let together = i64::try_from(self.together).unwrap_or(1);
-        let rows = line.session.client.query(&line.take, &[&known, &together]).await?;
+    /// What was set aside is looked at again, within the turn: whoever may publish less than this host does not
+    /// see it in between.
+    async fn round_anew(&mut self, line: &mut Line) -> Result<Round, RoundError> {
+        line.session.client.batch_execute("BEGIN").await?;
+        if !Turn::Outbox.take(&line.session.client).await? {
+            return Ok(Round::NotOurTurn);
+        }
+        let rows = self.take(line, LOOK_AGAIN).await?;
+        line.looked_again = Instant::now();
+        self.carry(line, rows).await
+    }
+
+    /// The next events, in one round trip with what is to be done before.
+    async fn take(&self, line: &Line, before: &str) -> Result<Vec<Row>, RoundError> {
+        let (known, together) = (self.publishers.names(), i64::try_from(self.together).unwrap_or(1));
+        let client = &line.session.client;
+        let taking = async { client.query(&line.take, &[&known, &together]).await };
+        let (done, rows) = join(client.batch_execute(before), taking).await;
+        done?;
+        Ok(rows?)
+    }
+
+    /// Publishes these, deletes them and commits that; without that it is left to the caller.
+    async fn carry(&mut self, line: &Line, rows: Vec<Row>) -> Result<Round, RoundError> {
         if rows.is_empty() {
-            return Ok(Round::Nothing);
+            // Nothing waits, or it is somebody else's turn.
+            let is_ours = Turn::Outbox.take(&line.session.client).await?;
+            return Ok(if is_ours { Round::Nothing } else { Round::NotOurTurn });
         }
         let (mut good, mut events): (Vec<Waiting>, Vec<(Event, Options)>) = Default::default();
         let (mut aside, mut left) = (Vec::new(), BTreeSet::new());
@@ -242,10 +264,12 @@ impl Rounds {
                 return Ok(Round::Refused);
             }
         }
+        let bytes: usize = good.iter().map(|waiting| waiting.body.len()).sum();
+        let is_all = good.len() == rows.len() && rows.len() < self.together && bytes < TAKE_BYTES;
         self.together = (self.together * 2).min(BATCH_MAX);
         let done: Vec<i64> = good.iter().map(|waiting| waiting.seq).collect();
-        line.session.client.execute("DELETE FROM public.archipel_outbox WHERE seq = ANY ($1)", &[&done]).await?;
-        Ok(Round::Some)
+        delete(line, &done).await?;
+        Ok(if is_all { Round::All } else { Round::Some })
     }
 
     /// One line for all of a round, of the first; the same reason is told once a minute.
@@ -309,4 +333,13 @@ impl Rounds {
             tracing::error!(database = %self.outbox.database, "{} events wait in the outbox; more are refused", self.waiting_max);
         }
     }
+}
+
+/// Deletes what was published and ends the turn, in one round trip.
+async fn delete(line: &Line, done: &[i64]) -> Result<(), RoundError> {
+    let client = &line.session.client;
+    let deleting = async { client.execute(&line.delete, &[&done]).await };
+    let (deleted, committed) = join(deleting, client.batch_execute("COMMIT")).await;
+    deleted?;
+    Ok(committed?)
 }

@@ -11,14 +11,19 @@ use crate::events::{Event, Options};
 use grant::topic::Topic;
 
 /// The next events in their order, as many as go together; `$1` are the services that are known
-/// here, `$2` how many. What somebody else looks at just now is passed over.
+/// here, `$2` how many. Nothing without the turn, which it takes. What somebody else looks at just now is passed
+/// over.
+///
+/// It sees what there was just before it had the turn: what the one before has deleted or set aside meanwhile is
+/// left out when it is locked.
 pub(super) const TAKE: &str = "
+WITH turn AS MATERIALIZED (SELECT FROM public.archipel_turns WHERE what = 'outbox' FOR UPDATE SKIP LOCKED)
 SELECT seq, id::text, publisher, topic, key, content_type, headers, body, dedup_id, ttl_ms,
        (extract(epoch FROM at) * 1000)::bigint AS at_ms,
        (extract(epoch FROM clock_timestamp() - at) * 1000)::bigint AS age_ms,
        greatest(0, delay_ms - (extract(epoch FROM clock_timestamp() - at) * 1000)::bigint) AS delay_ms
 FROM public.archipel_outbox
-WHERE seq IN (
+WHERE EXISTS (SELECT FROM turn) AND refused IS NULL AND seq IN (
     SELECT seq FROM (
         SELECT seq, sum(bytes) OVER (ORDER BY seq) - bytes AS before FROM (
             SELECT seq, octet_length(body) AS bytes FROM public.archipel_outbox
@@ -27,6 +32,9 @@ WHERE seq IN (
     ) AS measured WHERE before < 1048576
 )
 ORDER BY seq FOR UPDATE SKIP LOCKED";
+
+/// As [`TAKE`] has it: the last one may be over it.
+pub(super) const TAKE_BYTES: usize = 1 << 20;
 
 pub(super) struct Waiting {
     pub(super) seq: i64,
@@ -38,7 +46,7 @@ pub(super) struct Waiting {
     key: Option<String>,
     content_type: Option<String>,
     headers: String,
-    body: Vec<u8>,
+    pub(super) body: Vec<u8>,
     at_ms: i64,
     delay_ms: Option<i64>,
     dedup_id: Option<String>,
