@@ -110,13 +110,17 @@ pub(crate) fn total(items: &[Item]) -> Result<Money, Error> {
     sum.ok_or_else(|| Error::bad_request(format!("The order costs more than {}", Money::MAX)))
 }
 
-impl Order {
-    /// Without its items, which stand in a table of their own.
-    pub(crate) fn head(row: &Row<'_>) -> Result<Self, postgres::Error> {
+/// Its items stand in arrays, line by line.
+impl FromRow for Order {
+    fn from_row(row: &Row<'_>) -> Result<Self, postgres::Error> {
         Ok(Self {
             id: row.get("id")?,
             user_id: row.get("user_id")?,
-            items: Vec::new(),
+            items: items(
+                row.get("products")?,
+                &row.get::<Vec<i64>>("quantities")?,
+                &row.get::<Vec<String>>("prices")?,
+            )?,
             total: row.get("total")?,
             status: row.get("status")?,
             created_at: row.get("created_at")?,
@@ -124,10 +128,12 @@ impl Order {
     }
 }
 
-impl FromRow for Item {
-    fn from_row(row: &Row<'_>) -> Result<Self, postgres::Error> {
-        Ok(Self { product_id: row.get("product_id")?, quantity: row.get("quantity")?, price: row.get("price")? })
-    }
+fn items(products: Vec<Uuid>, quantities: &[i64], prices: &[String]) -> Result<Vec<Item>, postgres::Error> {
+    let item = |((product_id, quantity), price): ((Uuid, &i64), &String)| {
+        Some(Item { product_id, quantity: i32::try_from(*quantity).ok()?, price: Money::parse(price)? })
+    };
+    let items: Option<Vec<Item>> = products.into_iter().zip(quantities).zip(prices).map(item).collect();
+    items.ok_or_else(|| postgres::Error::Other("an item of an order cannot be read".to_owned()))
 }
 
 impl FromRow for Line {

@@ -2,8 +2,6 @@
 
 mod keys;
 
-use std::collections::HashMap;
-
 use sdk::{
     Error, List, Money, Page, Start, Timestamp, Uuid, params,
     postgres::{self, Database, FromRow, Row, Single, Statements as _, Value},
@@ -36,6 +34,8 @@ pub(crate) enum Stage {
 
 /// Also the condition of an index.
 const SHOWN: &str = "status not in ('reserving', 'failed')";
+/// An order as it is read.
+const COLUMNS: &str = "id, user_id, status, total, created_at, products, quantities, prices::text[] as prices";
 
 impl Store {
     pub(crate) fn open() -> Result<Self, Error> {
@@ -53,13 +53,10 @@ impl Store {
                 insert into idempotency_keys (asker, key, request, order_id, created_at)
                 select $6, $7, $8, $1, $3 where $7::text is not null
                 on conflict (asker, key) do nothing returning order_id
-            ), placed as (
-                insert into orders (id, user_id, status, created_at) select $1, $2, 'reserving', $3
-                where $7::text is null or exists (select from kept) returning id
             )
-            insert into order_items (order_id, place, product_id, quantity)
-            select id, line.place, line.product_id, line.quantity
-            from placed, unnest($4::uuid[], $5::bigint[]) with ordinality as line (product_id, quantity, place)";
+            insert into orders (id, user_id, status, created_at, products, quantities)
+            select $1, $2, 'reserving', $3, $4::uuid[], $5::integer[]
+            where $7::text is null or exists (select from kept)";
         let products: Vec<Uuid> = draft.lines.iter().map(|line| line.product).collect();
         let quantities: Vec<i64> = draft.lines.iter().map(|line| line.quantity.into()).collect();
         let part = |part: fn(&Key) -> &String| key.map(|key| part(key).as_str());
@@ -76,18 +73,13 @@ impl Store {
 
     /// Makes it `pending` and tells the world, if it is still `reserving`.
     pub(crate) fn complete(&self, draft: &Draft, items: Vec<Item>, total: Money) -> Result<Order, Error> {
-        let sql = "with made as (
-                update orders set status = 'pending', total = $2 where id = $1 and status = 'reserving' returning id
-            )
-            update order_items set price = item.price::numeric
-            from made, unnest($3::uuid[], $4::text[]) as item (product_id, price)
-            where order_id = made.id and order_items.product_id = item.product_id";
-        let products: Vec<Uuid> = items.iter().map(|item| item.product_id).collect();
+        let sql = "update orders set status = 'pending', total = $2, prices = $3::text[]::numeric[]
+                   where id = $1 and status = 'reserving'";
         let prices: Vec<String> = items.iter().map(|item| item.price.to_string()).collect();
         let Draft { id, user, created_at, .. } = *draft;
         let order = Order { id, user_id: user, items, total, status: Status::Pending, created_at };
         self.0.transaction(|transaction| {
-            if transaction.execute(sql, params![id, total, products, prices])? == 0 {
+            if transaction.execute(sql, params![id, total, prices])? == 0 {
                 return Err(Error::Unavailable("the order was given up while its stock was reserved".to_owned()));
             }
             transaction.publish(&event::created(&order)?)?;
@@ -130,49 +122,50 @@ impl Store {
 
     /// The products that an order has or wanted.
     pub(crate) fn products(&self, id: Uuid) -> Result<Vec<Uuid>, Error> {
-        let sql = "select product_id from order_items where order_id = $1 order by product_id";
+        let sql = "select unnest(products) as product from orders where id = $1 order by product";
         let products: Vec<Single<Uuid>> = self.0.query(sql, params![id])?;
         Ok(products.into_iter().map(|Single(product)| product).collect())
     }
 
     pub(crate) fn find(&self, id: Uuid) -> Result<Option<Order>, Error> {
-        let sql = format!("select id, user_id, status, total, created_at from orders where id = $1 and {SHOWN}");
-        let found: Option<Head> = self.0.query_optional(&sql, params![id])?;
-        Ok(self.whole(found.into_iter().collect())?.pop())
+        let sql = format!("select {COLUMNS} from orders where id = $1 and {SHOWN}");
+        Ok(self.0.query_optional(&sql, params![id])?)
     }
 
-    /// Newest first: ids sort by time.
+    /// Newest first: ids sort by time. The page and how many there are in all, in one question.
     pub(crate) fn list(&self, page: &Page, filter: &Filter) -> Result<List<Order>, Error> {
-        let mut conditions = vec![SHOWN.to_owned()];
+        let mut conditions = SHOWN.to_owned();
         let mut params: Vec<Value> = Vec::new();
-        let mut only = |condition: &str, value: Value| {
+        let mut only = |conditions: &mut String, condition: &str, value: Value| {
             params.push(value);
-            conditions.push(format!("{condition} ${}", params.len()));
+            conditions.push_str(&format!(" and {condition} ${}", params.len()));
         };
         if let Some(user) = filter.user {
-            only("user_id =", user.into());
+            only(&mut conditions, "user_id =", user.into());
         }
         if let Some(status) = filter.status {
-            only("status =", status.as_str().into());
+            only(&mut conditions, "status =", status.as_str().into());
         }
-        let count = format!("select count(*) from orders where {}", conditions.join(" and "));
-        let Single(total) = self.0.query_one(&count, &params)?;
+        let mut shown = conditions.clone();
         let offset = match page.start {
             Start::Offset(offset) => i64::from(offset),
             Start::After(id) => {
-                params.push(id.into());
-                conditions.push(format!("id < ${}", params.len()));
+                only(&mut shown, "id <", id.into());
                 0
             }
         };
         params.extend([page.rows().into(), offset.into()]);
-        let (conditions, limit, offset) = (conditions.join(" and "), params.len() - 1, params.len());
+        let (limit, offset) = (params.len() - 1, params.len());
         let sql = format!(
-            "select id, user_id, status, total, created_at from orders where {conditions}
-             order by id desc limit ${limit} offset ${offset}"
+            "select counted.number, made.* from (select count(*) as number from orders where {conditions}) as counted
+             left join (
+                 select {COLUMNS} from orders where {shown} order by id desc limit ${limit} offset ${offset}
+             ) as made on true order by made.id desc"
         );
-        let orders = self.whole(self.0.query(&sql, &params)?)?;
-        Ok(page.list(orders, total, |order: &Order| order.id))
+        let listed: Vec<Listed> = self.0.query(&sql, &params)?;
+        let number = listed.first().map_or(0, |listed| listed.number);
+        let orders = listed.into_iter().filter_map(|listed| listed.order).collect();
+        Ok(page.list(orders, number, |order: &Order| order.id))
     }
 
     /// Takes a step, if the order stands where this step begins, and tells the world; a cancelled
@@ -182,65 +175,43 @@ impl Store {
                 select id, status from orders where id = $1 and status = any ($3::text[]) for update
             )
             update orders set status = $2 from before where orders.id = before.id
-            returning orders.id, user_id, orders.status, total, created_at, before.status as previous";
+            returning orders.id, user_id, orders.status, total, created_at, products, quantities,
+                prices::text[] as prices, before.status as previous";
         let from: Vec<String> = to.may_follow().iter().map(|status| status.as_str().to_owned()).collect();
         let stepped = self.0.transaction(|transaction| {
             let stepped: Option<Stepped> = transaction.query_optional(sql, params![id, to.as_str(), from])?;
             if let Some(Stepped { order, previous }) = &stepped {
-                transaction.publish(&event::status_changed(&order.0, *previous)?)?;
+                transaction.publish(&event::status_changed(order, *previous)?)?;
                 if to == Status::Cancelled {
                     transaction.publish(&event::check(id)?)?;
                 }
             }
             Ok::<_, Error>(stepped)
         })?;
-        Ok(self.whole(stepped.into_iter().map(|stepped| stepped.order).collect())?.pop())
-    }
-
-    /// The orders with their items, all in one question.
-    fn whole(&self, heads: Vec<Head>) -> Result<Vec<Order>, Error> {
-        if heads.is_empty() {
-            return Ok(Vec::new());
-        }
-        let ids: Vec<Uuid> = heads.iter().map(|head| head.0.id).collect();
-        let sql = "select order_id, product_id, quantity, price from order_items
-                   where order_id = any ($1) order by order_id, place";
-        let mut items: HashMap<Uuid, Vec<Item>> = HashMap::new();
-        for Placed { order, item } in self.0.query(sql, params![ids])? {
-            items.entry(order).or_default().push(item);
-        }
-        let order = |Head(order): Head| Order { items: items.remove(&order.id).unwrap_or_default(), ..order };
-        Ok(heads.into_iter().map(order).collect())
+        Ok(stepped.map(|stepped| stepped.order))
     }
 }
 
-/// An order without its items yet.
-struct Head(Order);
+/// A row of a list: how many there are in all, and an order unless the page is empty.
+struct Listed {
+    number: i64,
+    order: Option<Order>,
+}
 
 struct Stepped {
-    order: Head,
+    order: Order,
     previous: Status,
 }
 
-struct Placed {
-    order: Uuid,
-    item: Item,
-}
-
-impl FromRow for Head {
+impl FromRow for Listed {
     fn from_row(row: &Row<'_>) -> Result<Self, postgres::Error> {
-        Order::head(row).map(Self)
+        let is_there = row.get::<Option<Uuid>>("id")?.is_some();
+        Ok(Self { number: row.get("number")?, order: is_there.then(|| Order::from_row(row)).transpose()? })
     }
 }
 
 impl FromRow for Stepped {
     fn from_row(row: &Row<'_>) -> Result<Self, postgres::Error> {
-        Ok(Self { order: Head::from_row(row)?, previous: row.get("previous")? })
-    }
-}
-
-impl FromRow for Placed {
-    fn from_row(row: &Row<'_>) -> Result<Self, postgres::Error> {
-        Ok(Self { order: row.get("order_id")?, item: Item::from_row(row)? })
+        Ok(Self { order: Order::from_row(row)?, previous: row.get("previous")? })
     }
 }

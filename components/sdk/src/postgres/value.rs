@@ -172,6 +172,26 @@ impl<T: FromValue> FromValue for Option<T> {
     }
 }
 
+macro_rules! arrays {
+    ($($item:ty => $variant:ident $read:expr),* $(,)?) => {$(
+        /// Without a NULL in it.
+        impl FromValue for Vec<$item> {
+            fn from_value(value: &Value) -> Option<Self> {
+                match value {
+                    Value::$variant(items) => items.iter().map(|item| item.as_ref().map($read)).collect(),
+                    _ => None,
+                }
+            }
+        }
+    )*};
+}
+
+arrays! {
+    Uuid => UuidArray |(high, low)| Uuid::from_u64_pair(*high, *low),
+    i64 => Int64Array |number| *number,
+    String => TextArray |text| text.clone(),
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -193,6 +213,9 @@ mod tests {
         check(vec![0_u8, 255]);
         check(Uuid::from_u128(7));
         check(Timestamp::from_micros(-1));
+        check(vec![Uuid::from_u128(7), Uuid::nil()]);
+        check(vec![i64::MIN, 7]);
+        check(vec!["Zoë".to_owned(), String::new()]);
         check(Some(7_i32));
         check(None::<String>);
     }
@@ -204,5 +227,6 @@ mod tests {
         assert_eq!(String::from_value(&Value::Numeric("19.90".to_owned())), Some("19.90".to_owned()));
         assert_eq!(String::from_value(&Value::Null), None);
         assert_eq!(Timestamp::from_value(&Value::Timestamp(7)), None);
+        assert_eq!(Vec::<i64>::from_value(&Value::Int64Array(vec![Some(7), None])), None);
     }
 }
