@@ -6,7 +6,11 @@
 
 mod span;
 
-use std::{borrow::Cow, sync::Arc, time::Duration};
+use std::{
+    borrow::Cow,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use http::{
     HeaderValue, Method, StatusCode, Version,
@@ -18,7 +22,7 @@ use tracing::Level;
 
 use crate::{
     body::Fault,
-    context::{RequestContext, TraceContext},
+    context::{RequestContext, TraceContext, span_id_hex},
 };
 
 /// What nginx logs for a client that left before its answer; there is no standard for it.
@@ -27,7 +31,7 @@ const CLIENT_GONE: u16 = 499;
 /// Bytes of what a client says of itself that are written.
 const TEXT_BYTES_MAX: usize = 256;
 
-/// One request as the log will tell it; written when dropped.
+/// One request as the log will tell it, once it has ended.
 pub(crate) struct Record {
     asked: Asked,
     /// The gateway's own span, and the caller's.
@@ -123,9 +127,9 @@ impl Record {
     }
 }
 
-impl Drop for Record {
-    fn drop(&mut self) {
-        let now = tokio::time::Instant::now().into_std();
+impl Record {
+    /// Writes it down.
+    pub(crate) fn ended(&self, now: Instant) {
         if self.asked.is_logged {
             self.log(now.saturating_duration_since(self.cx.received));
         }
@@ -133,32 +137,32 @@ impl Drop for Record {
             self.record(spans, now);
         }
     }
-}
 
-impl Record {
     fn bytes_in(&self) -> u64 {
         self.body.bytes() + self.bytes_carried
     }
 
+    /// As text wherever it is short: what formats it need not run.
     fn log(&self, duration: Duration) {
         let (service, route) = self.route.as_ref().map(|(label, path)| (&**label, &**path)).unzip();
         let Asked { method, target, version, host, user_agent, .. } = &self.asked;
+        let (trace_id, span_id) = (self.cx.trace.trace_id_hex(), span_id_hex(self.span_id));
         macro_rules! tell {
             ($level:ident) => {
                 tracing::$level!(
                     target: "access",
-                    %method,
+                    method = method.as_str(),
                     path = target.as_ref().map(PathAndQuery::path),
                     status = self.status.map_or(CLIENT_GONE, |status| status.as_u16()),
                     durationMs = duration.as_micros() as f64 / 1000.0,
-                    traceId = %self.cx.trace,
-                    spanId = format_args!("{:016x}", self.span_id),
+                    traceId = ascii(&trace_id),
+                    spanId = ascii(&span_id),
                     requestId = self.cx.request_id.to_str().unwrap_or_default(),
                     service,
                     route,
                     client = %self.cx.client,
                     host = host.as_ref().map(text).as_deref(),
-                    protocol = ?version,
+                    protocol = protocol(*version),
                     bytesIn = self.bytes_in(),
                     bytesOut = self.bytes_out,
                     userAgent = user_agent.as_ref().map(text).as_deref(),
@@ -171,6 +175,21 @@ impl Record {
             true => tell!(debug),
             false => tell!(info),
         }
+    }
+}
+
+fn ascii(digits: &[u8]) -> &str {
+    std::str::from_utf8(digits).unwrap_or_default()
+}
+
+/// The version as access logs have it.
+fn protocol(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_09 => "HTTP/0.9",
+        Version::HTTP_10 => "HTTP/1.0",
+        Version::HTTP_2 => "HTTP/2.0",
+        Version::HTTP_3 => "HTTP/3.0",
+        _ => "HTTP/1.1",
     }
 }
 

@@ -21,7 +21,7 @@ use crate::{auth::Identity, body::Awaited};
 
 pub use method::method_name;
 pub use trace::TraceContext;
-pub(crate) use trace::{TRACEPARENT, TRACESTATE, X_TRACE_ID};
+pub(crate) use trace::{TRACEPARENT, TRACESTATE, X_TRACE_ID, span_id_hex};
 
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 

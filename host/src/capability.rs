@@ -4,11 +4,12 @@
 //! Which imports ask for which permission is said by the permissions themselves; [`Needed`] adds what every
 //! component has.
 
-use wasmtime::component::Linker;
+use wasmtime::component::{HasData, Linker, ResourceTable};
 use wasmtime_wasi::{
     WasiView,
     cli::{WasiCli, WasiCliView},
-    p2::bindings::{cli, random},
+    clocks::{WasiClocks, WasiClocksView},
+    p2::bindings::{cli, clocks, io, random},
     random::{WasiRandom, WasiRandomView},
 };
 use wasmtime_wasi_http::WasiHttpView;
@@ -116,18 +117,34 @@ pub fn linker<
     Ok(linker)
 }
 
-/// What every component has. Files and sockets are not among it: those are ours.
-fn everyones<T: WasiView + 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
-    wasmtime_wasi::p2::add_to_linker_proxy_interfaces_async(linker)?;
+/// What every component has. Files and sockets are not among it: those are ours. Streams need nothing but the
+/// table, so that WASI's own context need not be made for them.
+fn everyones<T: WasiView + WasiHttpView + 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+    io::error::add_to_linker::<T, HasTable>(linker, |state| state.http().table)?;
+    io::poll::add_to_linker::<T, HasTable>(linker, |state| state.http().table)?;
+    io::streams::add_to_linker::<T, HasTable>(linker, |state| state.http().table)?;
+    clocks::wall_clock::add_to_linker::<T, WasiClocks>(linker, WasiClocksView::clocks)?;
+    clocks::monotonic_clock::add_to_linker::<T, WasiClocks>(linker, WasiClocksView::clocks)?;
+    random::random::add_to_linker::<T, WasiRandom>(linker, WasiRandomView::random)?;
     random::insecure::add_to_linker::<T, WasiRandom>(linker, WasiRandomView::random)?;
     random::insecure_seed::add_to_linker::<T, WasiRandom>(linker, WasiRandomView::random)?;
     cli::exit::add_to_linker::<T, WasiCli>(linker, WasiCliView::cli)?;
     cli::environment::add_to_linker::<T, WasiCli>(linker, WasiCliView::cli)?;
+    cli::stdin::add_to_linker::<T, WasiCli>(linker, WasiCliView::cli)?;
+    cli::stdout::add_to_linker::<T, WasiCli>(linker, WasiCliView::cli)?;
+    cli::stderr::add_to_linker::<T, WasiCli>(linker, WasiCliView::cli)?;
     cli::terminal_input::add_to_linker::<T, WasiCli>(linker, WasiCliView::cli)?;
     cli::terminal_output::add_to_linker::<T, WasiCli>(linker, WasiCliView::cli)?;
     cli::terminal_stdin::add_to_linker::<T, WasiCli>(linker, WasiCliView::cli)?;
     cli::terminal_stdout::add_to_linker::<T, WasiCli>(linker, WasiCliView::cli)?;
     cli::terminal_stderr::add_to_linker::<T, WasiCli>(linker, WasiCliView::cli)
+}
+
+/// Handles of streams and what they wait for.
+struct HasTable;
+
+impl HasData for HasTable {
+    type Data<'a> = &'a mut ResourceTable;
 }
 
 #[cfg(test)]

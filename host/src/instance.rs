@@ -10,7 +10,7 @@ use gateway::context::RequestContext;
 use span::Source;
 use tokio::sync::Notify;
 use wasmtime::{Store, component::ResourceTable};
-use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView, sockets::WasiSocketsCtxView};
+use wasmtime_wasi::{WasiCtxView, WasiView, sockets::WasiSocketsCtxView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView, p2::bindings::Proxy};
 
 use crate::{
@@ -27,7 +27,7 @@ use crate::{
         outbox::{OutboxCtx, OutboxesView},
         postgres::{DatabaseCtx, DatabaseView, PostgresView},
         sockets::{SocketCtx, SocketView, Sockets, SocketsView},
-        stdio::{GuestStream, Output},
+        stdio::Output,
     },
     engine::{Drawer, Engine, Reservation},
     telemetry::counts::ServiceCounts,
@@ -37,9 +37,11 @@ use manifest::ServiceSettings;
 
 mod budget;
 mod limiter;
+mod wasi;
 
 pub use budget::{Budget, Stopped};
 pub use limiter::{Limiter, Refusal};
+use wasi::Wasi;
 
 /// Bytes that may be copied into the host in one call of it.
 const HOSTCALL_BYTES_MAX: usize = 8 << 20;
@@ -47,11 +49,10 @@ const HOSTCALL_BYTES_MAX: usize = 8 << 20;
 /// pieces of a body.
 const HANDLES_MAX: usize = 1_000;
 const HEADERS_MAX_BYTES: usize = 64 << 10;
-const RANDOM_MAX_BYTES: u64 = 64 << 10;
 
 /// What the store of every instance holds.
 pub struct InstanceState {
-    wasi: WasiCtx,
+    wasi: Wasi,
     http: WasiHttpCtx,
     /// Before the table: see [`Outgoing`].
     outgoing: Outgoing,
@@ -132,7 +133,7 @@ impl Blueprint {
         let sockets = SocketView::new(self.sockets.clone(), asking.clone());
         let drawer = Drawer::new(engine.memory.clone(), self.counts.clone());
         let state = InstanceState {
-            wasi: self.wasi(&output, &sockets),
+            wasi: Wasi::new(self.settings.name.clone(), self.env.clone()),
             http: http_context(),
             outgoing: Outgoing::new(self.ways.clone(), asking.clone()),
             table: table(),
@@ -155,17 +156,6 @@ impl Blueprint {
         let ticking = budget.clone();
         store.epoch_deadline_callback(move |_| ticking.at_tick());
         Seat { store, budget, output, freed: engine.freed.clone() }
-    }
-
-    fn wasi(&self, output: &Arc<Output>, sockets: &SocketView) -> WasiCtx {
-        let mut wasi = WasiCtx::builder();
-        sockets.guard(&mut wasi);
-        wasi.stdout(GuestStream::stdout(output.clone()))
-            .stderr(GuestStream::stderr(output.clone()))
-            .envs(&self.env)
-            .arg(&self.settings.name)
-            .max_random_size(RANDOM_MAX_BYTES)
-            .build()
     }
 }
 
@@ -226,7 +216,7 @@ impl Instance {
 impl Scope {
     /// Starts the request's clocks.
     pub fn arm(&self, budget: &Budget) {
-        budget.arm(self.cpu, self.deadline.saturating_duration_since(std::time::Instant::now()));
+        budget.arm(self.cpu, self.deadline);
     }
 }
 
@@ -298,7 +288,8 @@ impl FolderView for InstanceState {
 
 impl SocketsView for InstanceState {
     fn raw_sockets(&mut self) -> SocketCtx<'_> {
-        let wasi = WasiSocketsCtxView { ctx: self.wasi.sockets(), table: &mut self.table };
+        let ctx = self.wasi.context(&self.output, &self.sockets).sockets();
+        let wasi = WasiSocketsCtxView { ctx, table: &mut self.table };
         SocketCtx { view: &mut self.sockets, wasi }
     }
 }
@@ -323,7 +314,7 @@ impl TracingView for InstanceState {
 
 impl WasiView for InstanceState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+        WasiCtxView { ctx: self.wasi.context(&self.output, &self.sockets), table: &mut self.table }
     }
 }
 

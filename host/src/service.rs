@@ -162,6 +162,7 @@ impl Service {
 
     async fn answer(
         &self,
+        began: Instant,
         cx: Arc<RequestContext>,
         mut request: Request<Body>,
     ) -> Result<Response<Body>, DispatchError> {
@@ -171,7 +172,7 @@ impl Service {
             span.fail(Trouble::Resting.word());
             DispatchError::Resting { service: self.name.clone() }
         })?;
-        let mut deadline = Deadline::of(self.current.load().limits().timeout, cx.deadline, &cx.awaited);
+        let mut deadline = Deadline::of(began + self.current.load().limits().timeout, cx.deadline, &cx.awaited);
         if cx.stream.is_some() {
             // It has that time for its head only.
             request.extensions_mut().insert(AnswerBy(deadline.latest));
@@ -186,13 +187,13 @@ impl Service {
         };
         // After the queue: who waited there meets the newest one.
         let Chosen { version, admitted, arm } = self.chosen(cx.trace.trace_id, admitted);
-        let began = Instant::now();
-        told::admitted(&mut span, version.source(), began);
-        let place = Place { version, permit, admitted, deadline, span };
+        let entered = if permit.has_queued { Instant::now() } else { began };
+        told::admitted(&mut span, version.source(), entered);
+        let place = Place { version, permit, entered, admitted, deadline, span };
         let result = self.answer_on(place, cx, request).await;
         if let Some(arm) = arm {
             let failed = result.as_ref().is_ok_and(|response| response.status().is_server_error());
-            arm.answer(began.elapsed(), failed);
+            arm.answer(entered.elapsed(), failed);
         }
         result
     }
@@ -203,11 +204,11 @@ impl Service {
         cx: Arc<RequestContext>,
         request: Request<Body>,
     ) -> Result<Response<Body>, DispatchError> {
-        let Place { version, permit, admitted, deadline, mut span } = place;
+        let Place { version, permit, entered, admitted, deadline, mut span } = place;
         let scope = Scope { trace_id: cx.trace.trace_id, deadline: deadline.latest, cpu: version.limits().cpu };
-        let fair_by = Instant::now() + fair_time(version.limits().timeout);
+        let fair_by = entered + fair_time(version.limits().timeout);
         let head_only = request.method() == http::Method::HEAD;
-        let time = Time { limits: version.leave.limits(deadline), fair_by };
+        let time = Time { limits: version.leave.limits(deadline, entered), fair_by };
         let started = match self.instance(&version, scope).await {
             Ok(instance) => {
                 span.set("archipel.fresh", instance.served == 0);
@@ -251,7 +252,8 @@ impl Dispatch for Service {
     fn dispatch(&self, cx: Arc<RequestContext>, request: Request<Body>) -> Dispatched<'_> {
         Box::pin(async move {
             let asked = Asked::new(&self.counts, &self.traffic);
-            asked.answered(self.answer(cx, request).await)
+            let answer = self.answer(asked.began, cx, request).await;
+            asked.answered(answer)
         })
     }
 }
@@ -260,6 +262,8 @@ impl Dispatch for Service {
 struct Place {
     version: Arc<Version>,
     permit: Permit,
+    /// When it was let in.
+    entered: Instant,
     admitted: Admitted,
     deadline: Deadline,
     span: Active,

@@ -20,7 +20,6 @@ use super::{BodyError, Fault, empty_frames::EmptyFrames};
 use crate::{access::Record, admission::Permit, context::RequestContext, counts::Tally, headers};
 
 pub(crate) struct Held {
-    // Dropped in this order: the log first, the permit last.
     record: Option<Record>,
     /// None for a call between services, which its caller counts.
     tally: Option<Tally>,
@@ -33,7 +32,23 @@ pub(crate) struct Held {
     empty_frames: EmptyFrames,
     /// Made when the body is pending for the first time: most answers never need it.
     timer: Option<Pin<Box<Sleep>>>,
+    /// Given back when the rest has been written down.
     permit: Option<Permit>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if self.record.is_none() && self.tally.is_none() {
+            return;
+        }
+        let now = Instant::now().into_std();
+        if let Some(record) = &self.record {
+            record.ended(now);
+        }
+        if let Some(tally) = &self.tally {
+            tally.ended(now);
+        }
+    }
 }
 
 impl Held {

@@ -101,16 +101,16 @@ impl TraceContext {
     /// `traceparent` for the next hop: this hop is the parent.
     pub fn traceparent(&self) -> HeaderValue {
         let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
-        write_hex(&mut text[3..35], self.trace_id);
-        write_hex(&mut text[36..52], u128::from(self.span_id));
-        write_hex(&mut text[53..55], u128::from(self.flags));
+        write_hex(&mut text[3..35], &self.trace_id.to_be_bytes());
+        write_hex(&mut text[36..52], &self.span_id.to_be_bytes());
+        write_hex(&mut text[53..55], &[self.flags]);
         HeaderValue::from_bytes(&text).expect("hexadecimal digits and dashes")
     }
 
     /// The trace id as 32 lower-case hexadecimal digits.
     pub fn trace_id_hex(&self) -> [u8; 32] {
         let mut text = [0; 32];
-        write_hex(&mut text, self.trace_id);
+        write_hex(&mut text, &self.trace_id.to_be_bytes());
         text
     }
 }
@@ -118,7 +118,7 @@ impl TraceContext {
 /// The trace id, as logs and answers show it.
 impl fmt::Display for TraceContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", self.trace_id)
+        f.write_str(std::str::from_utf8(&self.trace_id_hex()).unwrap_or_default())
     }
 }
 
@@ -188,9 +188,19 @@ fn parse_hex(digits: &[u8]) -> Option<u128> {
     })
 }
 
-fn write_hex(into: &mut [u8], value: u128) {
-    for (place, digit) in into.iter_mut().rev().enumerate() {
-        *digit = b"0123456789abcdef"[(value >> (4 * place)) as usize & 0xf];
+/// A span id as 16 lower-case hexadecimal digits.
+pub(crate) fn span_id_hex(span_id: u64) -> [u8; 16] {
+    let mut text = [0; 16];
+    write_hex(&mut text, &span_id.to_be_bytes());
+    text
+}
+
+/// Two digits for each byte.
+fn write_hex(into: &mut [u8], bytes: &[u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for (place, byte) in into.chunks_exact_mut(2).zip(bytes) {
+        place[0] = DIGITS[usize::from(byte >> 4)];
+        place[1] = DIGITS[usize::from(byte & 0xf)];
     }
 }
 

@@ -5,7 +5,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use http::{Method, StatusCode};
@@ -93,31 +93,29 @@ impl RouteCounts {
     }
 }
 
-/// One request on its way; counted when dropped, by what it has come to.
+/// One request on its way; counted when it has ended, by what it has come to.
 pub(crate) struct Tally {
     counts: Arc<RouteCounts>,
     method: MethodLabel,
     status: Option<StatusCode>,
-    received: std::time::Instant,
+    received: Instant,
 }
 
 impl Tally {
-    pub(crate) fn new(counts: Arc<RouteCounts>, method: &Method, received: std::time::Instant) -> Self {
+    pub(crate) fn new(counts: Arc<RouteCounts>, method: &Method, received: Instant) -> Self {
         Self { counts, method: MethodLabel::of(method), status: None, received }
     }
 
     pub(crate) fn answered(&mut self, status: StatusCode) {
         self.status = Some(status);
     }
-}
 
-impl Drop for Tally {
-    fn drop(&mut self) {
-        let now = tokio::time::Instant::now().into_std();
+    pub(crate) fn ended(&self, now: Instant) {
         let duration = now.saturating_duration_since(self.received);
         self.counts.record(self.method, Class::of(self.status), duration);
     }
 }
+
 
 #[cfg(test)]
 mod tests {
@@ -126,10 +124,11 @@ mod tests {
     #[test]
     fn invented_methods_are_one_and_a_client_that_left_is_told_apart() {
         let counts = Arc::new(RouteCounts::default());
-        let now = std::time::Instant::now();
+        let now = Instant::now();
         for (method, status) in [("GET", Some(200)), ("BREW", Some(404)), ("WHEN", Some(404)), ("GET", None)] {
             let mut tally = Tally::new(counts.clone(), &method.parse().unwrap(), now);
             status.into_iter().for_each(|status| tally.answered(StatusCode::from_u16(status).unwrap()));
+            tally.ended(now);
         }
         let each: Vec<_> = counts.each().collect();
         assert_eq!(each, [("GET", "2xx", 1), ("GET", "none", 1), ("OTHER", "4xx", 2)]);

@@ -12,7 +12,7 @@ mod upload;
 use std::{
     future::ready,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::{Duration, Instant},
@@ -62,6 +62,8 @@ pub struct Ways {
     pub denials: Arc<Denials>,
     pub secrets: Arc<Secrets>,
     counts: Arc<ServiceCounts>,
+    /// Headers that no guest may set.
+    forbidden: ForbiddenHeaderFilter,
     /// By callee, for those that the grants name.
     calls: Vec<(Arc<str>, Arc<CallCounts>)>,
 }
@@ -77,7 +79,9 @@ impl Ways {
         (denials, secrets): (Arc<Denials>, Arc<Secrets>),
     ) -> Self {
         let calls = grants.callees().map(|callee| (callee.clone(), counts.calls_to(callee))).collect();
-        Self { source, grants, directory, client, body_limit_bytes, denials, secrets, counts, calls }
+        let forbidden = wasmtime_wasi_http::DEFAULT_FORBIDDEN_HEADERS;
+        let forbidden: ForbiddenHeaderFilter = Arc::new(move |name| forbidden.contains(name));
+        Self { source, grants, directory, client, body_limit_bytes, denials, secrets, counts, forbidden, calls }
     }
 
     fn calls_to(&self, callee: &str) -> Option<Arc<CallCounts>> {
@@ -88,10 +92,11 @@ impl Ways {
 /// What an instance holds to send requests. Dropped before the instance's table, so that a body
 /// which breaks off with its guest never looks complete.
 pub struct Outgoing {
-    forbidden: ForbiddenHeaderFilter,
     ways: Arc<Ways>,
     asking: Arc<Asking>,
     serving: Option<Serving>,
+    /// None before it has sent anything; most never do.
+    sent: OnceLock<Sent>,
 }
 
 /// The request that the instance is working on.
@@ -99,6 +104,10 @@ struct Serving {
     cx: Arc<RequestContext>,
     deadline: Instant,
     head_due: HeadDue,
+}
+
+/// What the instance has sent of which not all is over.
+struct Sent {
     in_flight: Arc<Semaphore>,
     alive: Alive,
 }
@@ -119,22 +128,19 @@ struct Sending {
 impl Outgoing {
     /// `asking` knows which span the guest is in.
     pub fn new(ways: Arc<Ways>, asking: Arc<Asking>) -> Self {
-        let forbidden = wasmtime_wasi_http::DEFAULT_FORBIDDEN_HEADERS;
-        Self { forbidden: Arc::new(move |name| forbidden.contains(name)), ways, asking, serving: None }
+        Self { ways, asking, serving: None, sent: OnceLock::new() }
     }
 
     /// Requests from now on are made on behalf of `cx` and end by `deadline`; those that the head
     /// of its answer may depend on have theirs a little before `head_due`.
     pub fn begin(&mut self, cx: Arc<RequestContext>, deadline: Instant, head_due: HeadDue) {
-        let in_flight = Arc::new(Semaphore::new(IN_FLIGHT_MAX));
-        self.serving = Some(Serving { cx, deadline, head_due, in_flight, alive: Alive::default() });
+        self.serving = Some(Serving { cx, deadline, head_due });
     }
 
     /// The guest returned; true when nothing it sent is still under way. If not, the request stays
     /// open: when this is dropped, bodies without an end break off.
     pub fn end(&mut self) -> bool {
-        let is_over =
-            self.serving.as_ref().is_none_or(|serving| serving.in_flight.available_permits() == IN_FLIGHT_MAX);
+        let is_over = self.sent.get().is_none_or(|sent| sent.in_flight.available_permits() == IN_FLIGHT_MAX);
         if is_over {
             self.serving = None;
         }
@@ -143,14 +149,15 @@ impl Outgoing {
 
     fn sending(&self, options: Option<RequestOptions>) -> Result<Sending, Error> {
         let serving = self.serving.as_ref().ok_or(Error::HttpRequestDenied)?;
-        let permit = serving.in_flight.clone().try_acquire_owned().map_err(|_full| Error::ConnectionLimitReached)?;
+        let sent = self.sent.get_or_init(Sent::default);
+        let permit = sent.in_flight.clone().try_acquire_owned().map_err(|_full| Error::ConnectionLimitReached)?;
         Ok(Sending {
             ways: self.ways.clone(),
             cx: serving.cx.clone(),
             span_id: self.asking.within().unwrap_or(serving.cx.trace.span_id),
             deadline: serving.deadline,
             head_by: serving.head_due.by(),
-            alive: serving.alive.clone(),
+            alive: sent.alive.clone(),
             permit,
             options: options.unwrap_or_default(),
         })
@@ -176,9 +183,15 @@ impl Outgoing {
 
 impl Drop for Outgoing {
     fn drop(&mut self) {
-        if let Some(serving) = &self.serving {
-            serving.alive.end();
+        if let Some(sent) = self.sent.get().filter(|_| self.serving.is_some()) {
+            sent.alive.end();
         }
+    }
+}
+
+impl Default for Sent {
+    fn default() -> Self {
+        Self { in_flight: Arc::new(Semaphore::new(IN_FLIGHT_MAX)), alive: Alive::default() }
     }
 }
 
@@ -299,7 +312,7 @@ impl Sending {
 
 impl WasiHttpHooks for Outgoing {
     fn forbidden_header_filter(&mut self) -> ForbiddenHeaderFilter {
-        self.forbidden.clone()
+        self.ways.forbidden.clone()
     }
 
     fn p2_outgoing_body_chunk_size(&mut self) -> usize {

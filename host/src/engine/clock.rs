@@ -39,6 +39,11 @@ impl Clock {
         u64::try_from(self.0.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 
+    /// The same for a moment; 0 for one before that.
+    pub fn at(&self, moment: Instant) -> u64 {
+        u64::try_from(moment.saturating_duration_since(self.0).as_nanos()).unwrap_or(u64::MAX)
+    }
+
     /// How many ticks of the epoch a duration is, at least one.
     pub fn ticks(duration: Duration) -> u64 {
         u64::try_from(duration.as_millis() / TICK.as_millis()).unwrap_or(u64::MAX).max(1)

@@ -9,7 +9,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -63,11 +63,11 @@ impl Budget {
         }
     }
 
-    /// A new request begins: nothing is spent yet. `wall` counts from now.
-    pub fn arm(&self, cpu: Duration, wall: Duration) {
+    /// A new request begins: nothing is spent yet.
+    pub fn arm(&self, cpu: Duration, deadline: Instant) {
         self.spent.store(0, Relaxed);
         self.cpu_max.store(nanos(cpu), Relaxed);
-        self.deadline.store(self.clock.now().saturating_add(nanos(wall)), Relaxed);
+        self.deadline.store(self.clock.at(deadline), Relaxed);
     }
 
     /// What the request has used in polls that have ended.
@@ -145,7 +145,7 @@ mod tests {
 
     fn budget() -> Arc<Budget> {
         let budget = Budget::new(Arc::default(), Arc::new(Semaphore::new(1)));
-        budget.arm(LONG, LONG);
+        budget.arm(LONG, Instant::now() + LONG);
         budget.resume();
         Arc::new(budget)
     }
@@ -153,7 +153,7 @@ mod tests {
     #[test]
     fn a_guest_past_its_cpu_limit_is_stopped() {
         let budget = budget();
-        budget.arm(Duration::from_millis(3), LONG);
+        budget.arm(Duration::from_millis(3), Instant::now() + LONG);
         budget.spent.store(nanos(Duration::from_millis(4)), Relaxed);
         let error = budget.at_tick().err().expect("stopped");
         assert_eq!(error.downcast_ref::<Stopped>(), Some(&Stopped::Cpu));
@@ -162,7 +162,7 @@ mod tests {
     #[test]
     fn a_guest_past_its_deadline_is_stopped() {
         let budget = budget();
-        budget.arm(LONG, Duration::ZERO);
+        budget.arm(LONG, Instant::now());
         let error = budget.at_tick().err().expect("stopped");
         assert_eq!(error.downcast_ref::<Stopped>(), Some(&Stopped::Deadline));
     }

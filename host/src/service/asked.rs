@@ -11,7 +11,7 @@ use crate::telemetry::counts::{ServiceCounts, Trouble};
 pub(super) struct Asked<'a> {
     counts: &'a ServiceCounts,
     traffic: &'a Traffic,
-    began: Instant,
+    pub(super) began: Instant,
     /// None while there is no answer.
     failed: Option<bool>,
 }

@@ -49,9 +49,10 @@ impl Service {
         timeout: Duration,
     ) -> Result<Handled, Failure> {
         let version = self.version();
-        let deadline = Instant::now() + timeout;
+        let now = Instant::now();
+        let deadline = now + timeout;
         let scope = Scope { trace_id: cx.trace.trace_id, deadline, cpu: version.limits().cpu };
-        let limits = version.leave.limits(deadline.into());
+        let limits = version.leave.limits(deadline.into(), now);
         let mut span = told::event(&cx, version.source(), &delivery);
         let handling = async { hand(self.instance(&version, scope).await?, cx, scope, delivery).await };
         // Outside of the store too: a guest that is parked in a host call meets no epoch.

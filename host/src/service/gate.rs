@@ -36,6 +36,8 @@ pub(super) enum Arrival {
 pub(super) struct Permit {
     _permit: OwnedSemaphorePermit,
     _upload: Option<OwnedSemaphorePermit>,
+    /// It had to be waited for.
+    pub(super) has_queued: bool,
 }
 
 impl Gate {
@@ -63,12 +65,12 @@ impl Gate {
             Arrival::UnderWay => Some(self.uploads.clone().try_acquire_owned().ok()?),
         };
         if let Ok(permit) = self.permits.clone().try_acquire_owned() {
-            return Some(Permit { _permit: permit, _upload: upload });
+            return Some(Permit { _permit: permit, _upload: upload, has_queued: false });
         }
         let _waiting = self.queue()?;
         let until = deadline.min(Instant::now() + self.wait_max);
         let permit = tokio::time::timeout_at(until.into(), self.permits.clone().acquire_owned()).await;
-        Some(Permit { _permit: permit.ok()?.ok()?, _upload: upload })
+        Some(Permit { _permit: permit.ok()?.ok()?, _upload: upload, has_queued: true })
     }
 
     fn queue(&self) -> Option<Waiting<'_>> {

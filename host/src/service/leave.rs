@@ -70,9 +70,9 @@ impl Leave {
     }
 
     /// What ends the work of a request: its `deadline`, or this.
-    pub(super) fn limits(&self, deadline: Deadline) -> Limits {
+    pub(super) fn limits(&self, deadline: Deadline, now: Instant) -> Limits {
         let leaving = self.by.borrow().is_some();
-        let matters = leaving || deadline.latest.saturating_duration_since(Instant::now()) > self.limit.get();
+        let matters = leaving || deadline.latest.saturating_duration_since(now) > self.limit.get();
         Limits { deadline, left: matters.then(|| self.by.subscribe()) }
     }
 }
@@ -104,9 +104,9 @@ pub(super) struct Deadline {
 }
 
 impl Deadline {
-    /// `time` from now on, and `end` at the latest.
-    pub(super) fn of(time: Duration, end: Instant, awaited: &Awaited) -> Self {
-        let due = awaited.counted_from_now(Instant::now() + time);
+    /// `due`, but for what the client will be waited for, and `end` at the latest.
+    pub(super) fn of(due: Instant, end: Instant, awaited: &Awaited) -> Self {
+        let due = awaited.counted_from_now(due);
         Self { due, latest: end.min(awaited.latest(due)), awaited: awaited.clone() }
     }
 
@@ -255,19 +255,19 @@ mod tests {
     async fn work_ends_with_its_deadline_or_the_drain_limit_of_its_version() {
         let never = || std::future::pending::<Result<(), Failure>>();
         let leaving = leave(5);
-        let limits = leaving.limits(within(60).into());
+        let limits = leaving.limits(within(60).into(), Instant::now());
         leaving.begin();
         assert!(matches!(limits.bound(never()).await, Err(Failure::Left)));
-        assert!(matches!(leaving.limits(within(60).into()).bound(never()).await, Err(Failure::Left)), "begun after it");
+        assert!(matches!(leaving.limits(within(60).into(), Instant::now()).bound(never()).await, Err(Failure::Left)), "begun after it");
         let soon = Instant::now() + Duration::from_millis(5);
-        assert!(matches!(leave(1000).limits(soon.into()).bound(never()).await, Err(Failure::DeadlineExceeded)));
-        assert!(leave(1000).limits(soon.into()).left.is_none(), "not watched");
+        assert!(matches!(leave(1000).limits(soon.into(), Instant::now()).bound(never()).await, Err(Failure::DeadlineExceeded)));
+        assert!(leave(1000).limits(soon.into(), Instant::now()).left.is_none(), "not watched");
     }
 
     #[tokio::test]
     async fn a_version_that_comes_back_keeps_its_requests() {
         let leave = leave(20);
-        let limits = leave.limits((Instant::now() + Duration::from_millis(100)).into());
+        let limits = leave.limits((Instant::now() + Duration::from_millis(100)).into(), Instant::now());
         leave.begin();
         leave.take_back();
         assert_eq!(limits.over().await, Over::Deadline);

@@ -83,7 +83,7 @@ impl Remote {
             self.counts.troubles.count(Trouble::Resting);
             DispatchError::Resting { service: self.name.clone() }
         })?;
-        let deadline = Deadline::of(self.limits.timeout, cx.deadline, &cx.awaited);
+        let deadline = Deadline::of(Instant::now() + self.limits.timeout, cx.deadline, &cx.awaited);
         let by = request.extensions().get::<AnswerBy>().map_or(deadline.latest, |by| by.0.min(deadline.latest));
         let body = if request.body().is_whole() { Arrival::Whole } else { Arrival::UnderWay };
         let Some(permit) = self.gate.enter(body, by).await else {

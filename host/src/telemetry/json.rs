@@ -126,8 +126,11 @@ impl Write for Escaped<'_> {
 
 /// RFC 8259, section 7. Everything below a space is escaped, so an event is always one line.
 fn escape(into: &mut String, text: &str) {
+    if !text.bytes().fold(false, |found, byte| found | is_special(byte)) {
+        return into.push_str(text); // almost always, and looked at many bytes at a time
+    }
     let mut rest = text;
-    while let Some(at) = rest.bytes().position(|byte| matches!(byte, 0..b' ' | b'"' | b'\\' | 0x7f)) {
+    while let Some(at) = rest.bytes().position(is_special) {
         let (plain, special) = rest.split_at(at);
         into.push_str(plain);
         match special.as_bytes()[0] {
@@ -142,6 +145,10 @@ fn escape(into: &mut String, text: &str) {
         rest = &special[1..];
     }
     into.push_str(rest);
+}
+
+fn is_special(byte: u8) -> bool {
+    (byte < b' ') | (byte == b'"') | (byte == b'\\') | (byte == 0x7f)
 }
 
 #[cfg(test)]
