@@ -62,9 +62,14 @@ struct Snapshot {
 }
 
 impl Handler for Gateway {
-    async fn handle(&self, peer: Peer, request: Request<hyper::body::Incoming>) -> Response<Body> {
+    /// Not async: a future in a future is moved once more, and this one is large.
+    fn handle(
+        &self,
+        peer: Peer,
+        request: Request<hyper::body::Incoming>,
+    ) -> impl Future<Output = Response<Body>> + Send {
         let request = request.map(|body| Paced::new(body, Pace::default()));
-        Self::handle(self, peer.address, peer.scheme == Scheme::Https, request).await
+        Self::handle(self, peer.address, peer.scheme == Scheme::Https, request)
     }
 
     fn refuse(&self, status: StatusCode, message: &str) -> Response<Bytes> {

@@ -76,7 +76,9 @@ impl Held {
 
     /// The answer's head was the last of the request: it is counted now, and its place free again.
     pub(crate) fn switched(&mut self) {
-        self.tally = None;
+        if let Some(tally) = self.tally.take() {
+            tally.ended(Instant::now().into_std());
+        }
         self.permit = None;
     }
 

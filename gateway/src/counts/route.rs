@@ -116,7 +116,6 @@ impl Tally {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -258,9 +258,15 @@ mod tests {
         let limits = leaving.limits(within(60).into(), Instant::now());
         leaving.begin();
         assert!(matches!(limits.bound(never()).await, Err(Failure::Left)));
-        assert!(matches!(leaving.limits(within(60).into(), Instant::now()).bound(never()).await, Err(Failure::Left)), "begun after it");
+        assert!(
+            matches!(leaving.limits(within(60).into(), Instant::now()).bound(never()).await, Err(Failure::Left)),
+            "begun after it"
+        );
         let soon = Instant::now() + Duration::from_millis(5);
-        assert!(matches!(leave(1000).limits(soon.into(), Instant::now()).bound(never()).await, Err(Failure::DeadlineExceeded)));
+        assert!(matches!(
+            leave(1000).limits(soon.into(), Instant::now()).bound(never()).await,
+            Err(Failure::DeadlineExceeded)
+        ));
         assert!(leave(1000).limits(soon.into(), Instant::now()).left.is_none(), "not watched");
     }
 

@@ -103,7 +103,7 @@ fn only_the_answer_of_one_service_is_a_stream() {
     let route = |lines: &str| {
         format!("{SERVICE}[[routes]]\npath = '/'\nmethods = ['GET']\npublic = true\n{lines}\nstream = true\n")
     };
-    assert!(loaded(&route("service = 'a'"), &[]).manifest.routes[0].route.stream);
+    assert!(loaded(&route("service = 'a'"), &[]).manifest.routes[0].route.stream.is_some());
     let told = "9:10 routes[0].stream: is for the answers of one service; remove it, or name a `service`";
     check(&route("static = 404"), &[told]);
     check(&route("gather = { one = 'a:/' }"), &[told]);
