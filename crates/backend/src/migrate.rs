@@ -2,12 +2,13 @@
 //!
 //! Files run in the order of their names, each in a transaction of its own, as the database's
 //! owner; for an operator's server that is the role of the URL. The table `archipel_migrations`
-//! remembers each with its digest. Hosts take turns file by file, and each looks at the history anew when
+//! remembers each with its digest (`history`). Hosts take turns file by file, and each looks at the history anew when
 //! it has the turn. No file leaves anything in the session for the next one.
 //! History is never rewritten: a file that was applied stays as it was, and new ones come last.
 //! Which files count is `files`'s decision.
 
 mod files;
+mod history;
 
 use std::{
     path::{Path, PathBuf},
@@ -18,11 +19,11 @@ use tokio_postgres::{Client, error::ErrorPosition, error::SqlState};
 
 use super::postgres::{
     endpoint::{ConnectError, Endpoint},
-    own,
     turns::{self, Turn},
 };
 use files::File;
 pub use files::FilesError;
+use history::{Applied, History};
 
 /// The whole run; a file that needs longer is better run by hand.
 const TIMEOUT: Duration = Duration::from_secs(600);
@@ -37,10 +38,6 @@ const SESSION: &str = "RESET SESSION AUTHORIZATION; RESET ALL; CLOSE ALL; UNLIST
                        ON v.name = s.name";
 /// One answer's row is a name and a digest.
 const MESSAGE_BYTES_MAX: u64 = 1 << 20;
-
-const NAME: &str = "public.archipel_migrations";
-const TABLE: &str = "CREATE TABLE public.archipel_migrations \
-                     (name text PRIMARY KEY, sha256 text NOT NULL, at timestamptz NOT NULL DEFAULT now())";
 
 /// Why the schema is not what it should be. Every file before the named one is applied.
 #[derive(Debug, thiserror::Error)]
@@ -65,21 +62,17 @@ pub enum MigrateError {
     History(String),
 }
 
-struct Applied {
-    name: String,
-    sha256: String,
-}
-
-/// Applies what is missing and gives the names of what it applied.
+/// Applies what is missing and gives the names of what it applied. `database` is its name in the manifest.
 ///
 /// Not cancel safe in the sense that files already applied stay so; each file is all or nothing.
-pub(crate) async fn migrate(endpoint: &Endpoint, folder: &Path) -> Result<Vec<String>, MigrateError> {
+pub(crate) async fn migrate(endpoint: &Endpoint, database: &str, folder: &Path) -> Result<Vec<String>, MigrateError> {
     let files = files::read(folder)?;
     let session = endpoint.connect(MESSAGE_BYTES_MAX).await?;
-    tokio::time::timeout(TIMEOUT, run(&session.client, folder, &files)).await.map_err(|_| MigrateError::Timeout)?
+    let running = run(&session.client, database, folder, &files);
+    tokio::time::timeout(TIMEOUT, running).await.map_err(|_| MigrateError::Timeout)?
 }
 
-async fn run(client: &Client, folder: &Path, files: &[File]) -> Result<Vec<String>, MigrateError> {
+async fn run(client: &Client, database: &str, folder: &Path, files: &[File]) -> Result<Vec<String>, MigrateError> {
     turns::prepare(client).await.map_err(history)?;
     let mut done = Vec::new();
     loop {
@@ -90,26 +83,18 @@ async fn run(client: &Client, folder: &Path, files: &[File]) -> Result<Vec<Strin
             _ => history(error),
         })?;
         // Only now: another host may have applied some meanwhile.
-        let applied = applied(client).await.map_err(history)?;
-        tell_of_newer(folder, files, &applied, done.is_empty());
-        let Some(file) = pending(folder, files, &applied)?.first().copied() else {
+        let mut known = History::read(client, database, files).await.map_err(history)?;
+        tell_of_newer(folder, files, &known.applied, done.is_empty());
+        let next = pending(folder, files, &known.applied)?.first().copied();
+        known.name(client, database).await.map_err(history)?;
+        let Some(file) = next else {
             client.batch_execute("COMMIT").await.map_err(history)?;
             return Ok(done);
         };
-        apply(client, file).await?;
+        apply(client, &known, file).await?;
         tracing::info!(file = %file.name, "migration applied");
         done.push(file.name.clone());
     }
-}
-
-/// The history, made where there is none.
-async fn applied(client: &Client) -> Result<Vec<Applied>, tokio_postgres::Error> {
-    if !own::is_there(client, NAME).await? {
-        own::make(client, NAME, TABLE).await?;
-    }
-    let sql = "SELECT name, sha256 FROM public.archipel_migrations ORDER BY name COLLATE \"C\"";
-    let rows = client.query(sql, &[]).await?;
-    rows.iter().map(|row| Ok(Applied { name: row.try_get(0)?, sha256: row.try_get(1)? })).collect()
 }
 
 /// Code that went back to an older build has fewer files: the schema stays as it is, and newer files come back
@@ -151,11 +136,10 @@ fn pending<'a>(folder: &Path, files: &'a [File], applied: &[Applied]) -> Result<
 }
 
 /// Runs a file and remembers it, in the transaction that is open, and ends that.
-async fn apply(client: &Client, file: &File) -> Result<(), MigrateError> {
+async fn apply(client: &Client, known: &History, file: &File) -> Result<(), MigrateError> {
     let outcome = async {
         client.batch_execute(&file.sql).await?;
-        let remember = "INSERT INTO public.archipel_migrations (name, sha256) VALUES ($1, $2)";
-        client.execute(remember, &[&file.name, &file.sha256]).await?;
+        known.remember(client, file).await?;
         client.batch_execute("COMMIT").await
     };
     outcome.await.map_err(|error| MigrateError::Failed {

@@ -177,6 +177,28 @@ fn migrations_run_once_and_a_history_that_does_not_fit_is_refused_and_changes_no
     assert!(look.text(state).contains("whole"));
 }
 
+#[test]
+fn two_names_of_one_database_have_a_history_each_and_keep_it_when_they_are_renamed() {
+    let server = Server::start();
+    let url = server.url("plain", "");
+    let folder = with_migrations(&[("1.sql", FIRST)]);
+    fs::create_dir(folder.path().join("notes")).unwrap();
+    fs::write(folder.path().join("notes/1.sql"), "create table notes (id int);").unwrap();
+    let beside = |name: &str| format!("[postgres.{name}]\nurl = {{ env = \"SHOP_URL\" }}\nmigrations = \"notes\"");
+    let folder = started(start(folder, &beside("notes"), &url)).stop();
+    let look = server.session("shop");
+    let state = "SELECT string_agg(concat_ws(' ', database, name), ',' ORDER BY database) FROM archipel_migrations";
+    assert_eq!(look.text(state), "notes 1.sql,shop 1.sql");
+    let folder = started(start(folder, &beside("letters"), &url)).stop();
+    assert_eq!(look.text(state), "notes 1.sql,shop 1.sql", "nothing has run again");
+
+    // As a host left it for which a database had one history.
+    look.run("DELETE FROM archipel_migrations WHERE database = 'notes'");
+    look.run("ALTER TABLE archipel_migrations DROP COLUMN database, ADD PRIMARY KEY (name)");
+    drop(started(start(folder, "", &url)));
+    assert_eq!(look.text(state), "shop 1.sql");
+}
+
 fn migration(folder: &TempDir, name: &str) -> std::path::PathBuf {
     Path::new(folder.path()).join("migrations").join(name)
 }

@@ -93,7 +93,7 @@ impl Wanted<'_> {
     /// Applies the migrations, if it has any.
     pub(super) async fn migrate(&self, owner: &Endpoint) -> Result<(), StartError> {
         let Some(folder) = &self.settings.migrations else { return Ok(()) };
-        let applied = migrate::migrate(owner, folder).await;
+        let applied = migrate::migrate(owner, self.name, folder).await;
         let files = applied.map_err(|source| StartError::Migrate { database: self.name.clone(), source })?.len();
         (self.progress)(Progress::Migrated { database: self.name, files });
         Ok(())
@@ -195,7 +195,7 @@ impl Database {
     /// Applies what its folder of migrations has got since the start; gives back how many.
     pub(super) async fn migrate(&self, name: &Arc<str>, server: Option<&Server>) -> Result<usize, StartError> {
         let Some(migrations) = &self.settings.migrations else { return Ok(0) };
-        let applied = match migrate::migrate(&self.owner.endpoint, migrations).await {
+        let applied = match migrate::migrate(&self.owner.endpoint, name, migrations).await {
             Ok(applied) => applied,
             Err(MigrateError::Connect(error)) if self.settings.optional => {
                 tracing::warn!(database = %name, %error, "an optional database is not available; its migrations were not run");
