@@ -15,8 +15,10 @@ use wasmtime::component::types::ComponentItem;
 use crate::capability::{self, Needed};
 use grant::{Grants, Kind, Permissions};
 
+mod alone;
 mod artifact;
 mod builds;
+mod code;
 mod difference;
 mod digest;
 mod durable;
@@ -28,6 +30,7 @@ mod sources;
 
 pub use artifact::Artifacts;
 pub use builds::Builds;
+pub use code::{Compiler, Workshop};
 pub use difference::{Changes, Words, changes};
 pub use digest::Digest;
 pub use error::{ArtifactsError, ComponentError, SIZE_MAX_BYTES};
@@ -35,6 +38,8 @@ pub use history::{Accepted, Entry, Histories, History, Outcome, Start};
 pub use ignored::Ignored;
 pub use sections::Sections;
 pub use sources::{Sources, changed_at, way_to};
+
+use code::Code;
 
 /// A component that compiled.
 pub struct Component {
@@ -51,6 +56,8 @@ pub struct Component {
     pub sections: Sections,
     /// The compiled code came from the artifact cache.
     pub cached: bool,
+    /// Whose code it is.
+    pub compiler: Compiler,
 }
 
 /// An import that the manifest does not cover.
@@ -97,17 +104,16 @@ impl Missing {
 }
 
 impl Component {
-    /// Reads, checks and compiles a file, or takes its compiled form from `artifacts`.
+    /// Reads, checks and compiles a file, or takes its compiled form from where `workshop` keeps it.
     ///
     /// Blocking, up to seconds for a large component: call it where that is allowed.
     pub fn load(
         service: Arc<str>,
         path: &Path,
         build: Option<&str>,
-        engine: &wasmtime::Engine,
-        artifacts: Option<&Artifacts>,
+        workshop: &Workshop<'_>,
     ) -> Result<Self, ComponentError> {
-        Self::from_bytes(service, path, &read(path, build)?, engine, artifacts)
+        Self::from_bytes(service, path, &read(path, build)?, workshop)
     }
 
     /// The same for bytes that are here already; `path` is what messages call them.
@@ -117,15 +123,12 @@ impl Component {
         service: Arc<str>,
         path: &Path,
         bytes: &[u8],
-        engine: &wasmtime::Engine,
-        artifacts: Option<&Artifacts>,
+        workshop: &Workshop<'_>,
     ) -> Result<Self, ComponentError> {
         let sections = check(path, bytes)?;
         let digest = Digest::of(bytes);
-        let (compiled, cached) = match artifacts {
-            Some(artifacts) => artifacts.load_or_compile(engine, &digest, bytes, path)?,
-            None => (compile(engine, bytes, path)?, false),
-        };
+        let Code { compiled, compiler, cached } = workshop.code(&digest, bytes, path)?;
+        let engine = compiled.engine();
         let ty = compiled.component_type();
         let imports = ty.imports(engine).map(|(name, _)| name.to_owned()).collect();
         let types_only = ty.imports(engine).filter(|(_, item)| is_types(&item.ty, engine));
@@ -141,6 +144,7 @@ impl Component {
             exports,
             sections,
             cached,
+            compiler,
         })
     }
 
@@ -254,29 +258,21 @@ fn check(path: &Path, bytes: &[u8]) -> Result<Sections, ComponentError> {
     }
 }
 
-fn compile(
-    engine: &wasmtime::Engine,
-    bytes: &[u8],
-    path: &Path,
-) -> Result<wasmtime::component::Component, ComponentError> {
-    wasmtime::component::Component::from_binary(engine, bytes)
-        .map_err(|error| ComponentError::Compile { path: path.to_owned(), reason: format!("{error:#}") })
-}
-
 #[cfg(test)]
 mod tests {
     use wasmtime::component::Linker;
 
     use super::*;
-    use crate::engine;
+    use crate::engine::{self, Lookers};
 
     /// `(component (import "acme:robots/types@1.0.0" (instance (type u32) (export "arm" (type (eq 0))))))`
     const TYPES: &[u8] = b"\0asm\x0d\0\x01\0\x07\x0e\x01\x42\x02\x01\x79\x04\0\x03arm\x03\0\0\x0a\x1c\x01\0\x17acme:robots/types@1.0.0\x05\0";
 
     #[test]
     fn an_import_with_nothing_but_types_is_no_request_and_is_linked() {
-        let engine = engine::compiler(engine::ANY_MEMORY).unwrap();
-        let component = Component::from_bytes("it".into(), Path::new("it.wasm"), TYPES, &engine, None).unwrap();
+        let Lookers { full: engine, .. } = Lookers::new(engine::ANY_MEMORY).unwrap();
+        let workshop = Workshop { full: &engine, quick: None, artifacts: None, turn: None };
+        let component = Component::from_bytes("it".into(), Path::new("it.wasm"), TYPES, &workshop).unwrap();
         let grants = Grants::new("it".into(), "a.toml".into(), grant::Permissions::default());
         assert_eq!(component.imports, ["acme:robots/types@1.0.0"]);
         assert_eq!((component.missing(&grants), component.ungranted(&grants, false)), (Vec::new(), Vec::new()));

@@ -22,7 +22,7 @@ pub use accept::{Gone, accepted, lacks, widened};
 pub use elsewhere::{Elsewhere, Remotes, elsewhere, fates};
 pub use error::DeployError;
 pub use lane::{Lane, Pending, Turn};
-pub use loader::{Bounds, Loader, Origin, entry, now, permitted};
+pub use loader::{Bounds, Haste, Loader, Origin, entry, now, permitted};
 pub use next::{Fate, Plan, Watch};
 pub use smoke::smoke;
 

@@ -6,30 +6,22 @@
 use std::{num::NonZeroUsize, sync::Arc};
 
 use tokio::sync::{Notify, Semaphore};
-use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig, WasmFeatures};
 
 mod clock;
 mod compilers;
+mod config;
 mod idle;
 mod memory;
+mod quick;
 
 pub use clock::Clock;
-pub use compilers::Compilers;
+pub use compilers::{Compilers, Turn};
+pub use config::{EngineSettings, MEMORIES_PER_COMPONENT, MODULES_PER_COMPONENT, TABLES_PER_COMPONENT};
 pub use idle::{GiveUp, IdleInstances};
 pub use memory::{Drawer, GuestMemory, Reservation};
+pub use quick::Quick;
 
-/// How large the engine must be; worked out from a manifest by `system`.
-#[derive(Debug, Clone, Copy)]
-pub struct EngineSettings {
-    /// Instances that may exist at once, of all services together.
-    pub instances_max: u32,
-    /// The largest `limits.memory` of any service.
-    pub instance_memory_max_bytes: u64,
-    /// `host.guest_memory`.
-    pub guest_memory_bytes: u64,
-    /// Worker threads that run guests.
-    pub workers: NonZeroUsize,
-}
+use config::{Keep, features, pooled};
 
 /// A wasmtime engine for WASI 0.2 components, with what all its instances share.
 #[derive(Clone)]
@@ -80,103 +72,35 @@ impl Engine {
             idle: Arc::default(),
         })
     }
+
+    /// The same for code of another of our engines: what all instances share is shared with its too.
+    pub fn of(&self, wasm: &wasmtime::Engine) -> Self {
+        Self { wasm: wasm.clone(), ..self.clone() }
+    }
 }
 
 /// For components of which no manifest says how much they may have: all that one can ask for.
 pub const ANY_MEMORY: u64 = 4 << 30;
 
-/// An engine for looking at components without running them (`check`, `inspect`). It has room for one
-/// instance, and says no to whatever the engine of `run` says no to.
-pub fn compiler(instance_memory_max_bytes: u64) -> Result<wasmtime::Engine, EngineError> {
-    let settings = EngineSettings {
-        instances_max: 1,
-        instance_memory_max_bytes,
-        guest_memory_bytes: instance_memory_max_bytes,
-        workers: NonZeroUsize::MIN,
-    };
-    let pooled = wasmtime::Engine::new(&pooled(settings, Keep::of(settings)));
-    // Where there is no address space for one, `run` allocates on demand too.
-    let engine = pooled.or_else(|_no_room| wasmtime::Engine::new(&features()));
-    engine.map_err(|error| EngineError(error.into()))
+/// Engines for looking at components without running them (`check`, `inspect`). They have room for one
+/// instance, and say no to whatever the engines of `run` say no to.
+pub struct Lookers {
+    pub full: wasmtime::Engine,
+    pub quick: Quick,
 }
 
-/// What every engine of ours has in common; decides the compatibility of cached artifacts.
-fn features() -> Config {
-    let mut config = Config::new();
-    config
-        .epoch_interruption(true)
-        // Only WASI 0.3 needs it; off it saves a fifth of a fresh instance.
-        .concurrency_support(false)
-        .gc_support(false)
-        .wasm_features(SWITCHED_OFF, false)
-        // A trap's backtrace goes to the log; a deep recursion need not fill it.
-        .wasm_backtrace_max_frames(NonZeroUsize::new(16));
-    config
-}
-
-/// Proposals with no use for services and a history of advisories.
-const SWITCHED_OFF: WasmFeatures = WasmFeatures::THREADS
-    .union(WasmFeatures::SHARED_EVERYTHING_THREADS)
-    .union(WasmFeatures::GC)
-    .union(WasmFeatures::EXCEPTIONS)
-    .union(WasmFeatures::LEGACY_EXCEPTIONS)
-    .union(WasmFeatures::FUNCTION_REFERENCES)
-    .union(WasmFeatures::MEMORY64)
-    .union(WasmFeatures::STACK_SWITCHING);
-
-/// Core modules of one component: rustc makes one with code and two or three small adapters, and a
-/// component may be composed of several.
-pub const MODULES_PER_COMPONENT: u32 = 64;
-pub const TABLES_PER_COMPONENT: u32 = 64;
-/// A service behind two middlewares, or an engine of a language with a front, and one to spare. Each
-/// costs every instance slot about 4 GiB of address space: 2 000 of them take a quarter of what a
-/// process has.
-pub const MEMORIES_PER_COMPONENT: u32 = 4;
-const TABLE_ELEMENTS_MAX: usize = 100_000;
-/// What a freed slot may keep of its memory, so that the next instance faults no pages in. Only
-/// pages that were written are kept and cleared, where the kernel can tell which (PAGEMAP_SCAN,
-/// Linux 6.7).
-const KEEP_RESIDENT_MAX_BYTES: u64 = 4 << 20;
-/// The same on older kernels, where all of it must be cleared each time.
-const KEEP_RESIDENT_BLIND_BYTES: u64 = 64 << 10;
-const TABLE_KEEP_RESIDENT_BYTES: usize = 64 << 10;
-
-/// Memory that slots keep between instances. It is guests' memory: at most a quarter of it.
-#[derive(Debug, Clone, Copy)]
-struct Keep {
-    slot_bytes: u64,
-    all_slots_bytes: u64,
-}
-
-impl Keep {
-    fn of(settings: EngineSettings) -> Self {
-        let slots = u64::from(settings.instances_max.max(1) * MEMORIES_PER_COMPONENT);
-        let seeing = PoolingAllocationConfig::is_pagemap_scan_available();
-        let max = if seeing { KEEP_RESIDENT_MAX_BYTES } else { KEEP_RESIDENT_BLIND_BYTES };
-        let slot_bytes = (settings.guest_memory_bytes / 4 / slots).min(max) & !0xfff;
-        Self { slot_bytes, all_slots_bytes: slot_bytes * slots }
+impl Lookers {
+    pub fn new(instance_memory_max_bytes: u64) -> Result<Self, EngineError> {
+        let settings = EngineSettings {
+            instances_max: 1,
+            instance_memory_max_bytes,
+            guest_memory_bytes: instance_memory_max_bytes,
+            workers: NonZeroUsize::MIN,
+        };
+        let pooled = wasmtime::Engine::new(&pooled(settings, Keep::of(settings)));
+        // Where there is no address space for one, `run` allocates on demand too.
+        let engine = pooled.or_else(|_no_room| wasmtime::Engine::new(&features()));
+        let full = engine.map_err(|error| EngineError(error.into()))?;
+        Ok(Self { full, quick: Quick::new(settings) })
     }
-}
-
-fn pooled(settings: EngineSettings, keep: Keep) -> Config {
-    let slots = settings.instances_max.max(1);
-    let mut pool = PoolingAllocationConfig::new();
-    // Whatever one component may have, every instance may: no service takes another's slots.
-    pool.total_component_instances(slots)
-        .total_core_instances(slots.saturating_mul(MODULES_PER_COMPONENT))
-        .total_memories(slots.saturating_mul(MEMORIES_PER_COMPONENT))
-        .total_tables(slots.saturating_mul(TABLES_PER_COMPONENT))
-        .total_stacks(slots)
-        .max_core_instances_per_component(MODULES_PER_COMPONENT)
-        .max_memories_per_component(MEMORIES_PER_COMPONENT)
-        .max_tables_per_component(TABLES_PER_COMPONENT)
-        .max_unused_warm_slots(slots)
-        .max_memory_size(usize::try_from(settings.instance_memory_max_bytes).unwrap_or(usize::MAX))
-        .table_elements(TABLE_ELEMENTS_MAX)
-        .linear_memory_keep_resident(usize::try_from(keep.slot_bytes).unwrap_or(0))
-        .table_keep_resident(TABLE_KEEP_RESIDENT_BYTES)
-        .pagemap_scan(Enabled::Auto);
-    let mut config = features();
-    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
-    config
 }

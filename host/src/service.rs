@@ -127,6 +127,17 @@ impl Service {
         old
     }
 
+    /// Puts `new` in the place of `before`, the same build on other code: nobody is told, and requests in flight
+    /// go on. False: `before` is not live any more, and nothing has changed.
+    pub fn refine(&self, before: &Arc<Version>, new: Arc<Version>) -> bool {
+        let found = self.current.compare_and_swap(before, new);
+        let was_live = Arc::ptr_eq(&found, before);
+        if was_live {
+            before.warm.retire(true);
+        }
+        was_live
+    }
+
     /// The version that was live before this one.
     pub fn previous(&self) -> Option<Arc<Version>> {
         self.previous.load_full()

@@ -29,6 +29,8 @@ mod limits;
 mod next;
 mod probes;
 mod ramp;
+mod refine;
+mod refining;
 mod routes;
 mod start;
 mod swap;
@@ -50,6 +52,7 @@ use crate::{
 };
 use backend::{http::Outbound, outbox::Relays};
 use leaving::Leaving;
+use refining::Refining;
 
 /// What private servers may take to stop when a start comes to nothing.
 pub const BROKEN_OFF: Duration = Duration::from_secs(20);
@@ -72,6 +75,7 @@ pub struct System {
     leaving: Leaving,
     consumers: Consumers,
     relays: Relays,
+    refining: Refining,
     /// Held by whoever makes another [`Current`]: one at a time.
     turn: Arc<tokio::sync::Mutex<()>>,
 }
@@ -111,12 +115,13 @@ impl System {
         &self.ground.health
     }
 
-    /// What goes on beside requests: idle instances are dropped, and services let go that nobody may
-    /// call any more.
-    pub fn tend(&self) {
+    /// What goes on beside requests: idle instances are dropped, services let go that nobody may call any
+    /// more, and quickly made code is replaced by better.
+    pub fn tend(self: &Arc<Self>) {
         self.services().values().for_each(|deployed| deployed.service.drop_idle());
         self.current().remotes.values().for_each(|elsewhere| elsewhere.remote.upstream.tend());
         self.leaving.part(&self.current());
+        self.refine();
     }
 
     /// No service is handed an event any more; what is being handled ends within `drain`. Cancel safe.
@@ -126,6 +131,7 @@ impl System {
 
     /// Stops what services reach, by `until` whatever that does. Requests in flight fail from now on.
     pub async fn stop(&self, until: Instant) {
+        self.refining.stop();
         let (now, backends) = (Instant::now(), self.current().backends.clone());
         // Half of what is left: the servers stop after those who still write to them.
         let writers = now + until.saturating_duration_since(now) / 2;

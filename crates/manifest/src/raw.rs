@@ -262,6 +262,10 @@ pub(crate) struct RawHost {
     /// The cache of compiled components under `data`.
     #[schemars(extend("default" = defaults::ARTIFACTS_MAX))]
     pub(crate) artifacts_max: Option<Size>,
+    /// Whether a component over 1 MiB that was never compiled here begins on quickly made code, until the full compilation
+    /// is done.
+    #[schemars(extend("default" = true))]
+    pub(crate) quick_compiler: Option<bool>,
     /// Whether a service may have `net = true`. For development only.
     #[schemars(extend("default" = false))]
     pub(crate) allow_unrestricted: Option<bool>,

@@ -80,6 +80,8 @@ pub struct HostSettings {
     /// What the private Redis may hold.
     pub redis_memory_bytes: u64,
     pub artifacts_max_bytes: u64,
+    /// What was never compiled may begin on quickly made code.
+    pub quick_compiler: bool,
     /// Services may have `net = true`.
     pub allow_unrestricted: bool,
 }

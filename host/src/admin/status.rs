@@ -46,6 +46,7 @@ pub(super) fn service(system: &System, deployed: &Deployed) -> Value {
         "version": version.label.to_str().unwrap_or_default(),
         "digest": version.component.digest,
         "source": source,
+        "compiler": version.component.compiler,
         "component": deployed.settings.component,
         "permissions": grants.words(),
         "importedNotGranted": version.component.ungranted(grants, !deployed.settings.env.is_empty()),

@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::{Output, output::refused, run::environment};
 use crate::{
-    component::{Component, Ungranted},
-    engine,
+    component::{Component, Ungranted, Workshop},
+    engine::Lookers,
 };
 use document::problem::{Problem, Problems, chain};
 use grant::{Grants, Permissions};
@@ -42,11 +42,11 @@ pub(super) fn check(file: &Path, ceiling: Option<&Path>, output: Output) -> anyh
     let narrowed = loaded.narrow(ceiling.as_ref());
     let problems = Problems::new(file, problems.iter().cloned().chain(beside).chain(narrowed).collect());
     let memory = loaded.manifest.services.values().map(|service| service.limits.memory_bytes).max();
-    let engine = engine::compiler(memory.unwrap_or_default())?;
+    let lookers = Lookers::new(memory.unwrap_or_default())?;
     let mut ungranted = BTreeMap::new();
     // What is wrong with a component whose own table has mistakes may be due to these.
     let judged = loaded.manifest.services.values().filter(|service| !has_mistakes(service, &problems));
-    let components = judged.flat_map(|service| component_problems(&loaded, service, &engine, &mut ungranted));
+    let components = judged.flat_map(|service| component_problems(&loaded, service, &lookers, &mut ungranted));
     let problems = Problems::new(file, problems.iter().cloned().chain(components).collect());
     if !problems.is_empty() {
         return refused(&problems, output);
@@ -76,11 +76,12 @@ fn has_mistakes(service: &ServiceSettings, problems: &Problems) -> bool {
 fn component_problems(
     loaded: &Loaded,
     service: &ServiceSettings,
-    engine: &wasmtime::Engine,
+    lookers: &Lookers,
     all: &mut BTreeMap<String, Vec<Ungranted>>,
 ) -> Vec<Problem> {
     let key = |last: &str| format!("services.{}.{last}", service.name);
-    let component = Component::load(service.name.clone(), &service.component, service.build.as_deref(), engine, None);
+    let workshop = Workshop::looking(lookers);
+    let component = Component::load(service.name.clone(), &service.component, service.build.as_deref(), &workshop);
     let component = component.and_then(|component| component.check_handler(&service.component).map(|()| component));
     let component = match component {
         Ok(component) => component,

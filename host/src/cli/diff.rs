@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use super::{Output, run::environment};
 use crate::{
-    component::{Changes, Component, Words, changes},
-    engine,
+    component::{Changes, Component, Words, Workshop, changes},
+    engine::{ANY_MEMORY, Lookers},
 };
 use manifest::Manifest;
 
@@ -40,7 +40,8 @@ pub(super) fn diff(old: &Path, new: &Path, output: Output) -> anyhow::Result<Exi
 }
 
 fn of_component(file: &Path) -> anyhow::Result<(u64, Words)> {
-    let component = Component::load("component".into(), file, None, &engine::compiler(engine::ANY_MEMORY)?, None)?;
+    let lookers = Lookers::new(ANY_MEMORY)?;
+    let component = Component::load("component".into(), file, None, &Workshop::looking(&lookers))?;
     Ok((component.size_bytes, component.words()))
 }
 

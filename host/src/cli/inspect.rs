@@ -7,8 +7,8 @@ use serde::Serialize;
 use super::Output;
 use crate::{
     capability::{Needed, is_standard},
-    component::Component,
-    engine,
+    component::{Component, Workshop},
+    engine::{ANY_MEMORY, Lookers},
 };
 
 #[derive(Serialize)]
@@ -38,8 +38,8 @@ struct Import {
 }
 
 pub(super) fn inspect(file: &Path, output: Output) -> anyhow::Result<ExitCode> {
-    let engine = engine::compiler(engine::ANY_MEMORY)?;
-    let component = Component::load("component".into(), file, None, &engine, None)?;
+    let lookers = Lookers::new(ANY_MEMORY)?;
+    let component = Component::load("component".into(), file, None, &Workshop::looking(&lookers))?;
     let found = Inspection::of(file, component);
     match output.json {
         true => output.document(&found)?,

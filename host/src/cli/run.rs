@@ -18,6 +18,7 @@ use super::{
     watch::{Following, Watching, build_missing},
 };
 use crate::{
+    component::Compiler,
     serve::{self, Report, Running, Surroundings},
     system, telemetry,
 };
@@ -218,12 +219,13 @@ fn print(report: &Report, output: Output) -> anyhow::Result<()> {
     rows.extend(report.services.iter().map(|service| {
         let permissions = if service.permissions.is_empty() { "none".into() } else { service.permissions.join(", ") };
         let cached = if service.cached { " (cached)" } else { "" };
+        let quick = if service.compiler == Compiler::Winch { " (quick code)" } else { "" };
         vec![
             service.name.clone(),
             service.version.clone(),
             service.source.to_string(),
             permissions,
-            format!("{} ms{cached}", service.start_ms),
+            format!("{} ms{cached}{quick}", service.start_ms),
         ]
     }));
     let mut text = format!("{} is ready after {} ms\n\n", report.name, report.start_ms);

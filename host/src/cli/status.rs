@@ -81,6 +81,10 @@ fn shown(status: &Value, output: Output) -> String {
         let (name, since) = (word(&service["name"]), word(&service["unused"]["since"]));
         (!words.is_empty()).then(|| format!("\n{name} has not used since {since}: {}\n", words.join(", ")))
     });
+    let quick = list(&status["services"]).filter(|service| service["compiler"] == "winch").map(|service| {
+        let name = word(&service["name"]);
+        format!("\n{name} runs on quickly made code (winch) until its full compilation (cranelift) is done\n")
+    });
     let ramps = list(&status["services"]).filter(|service| service["ramp"].is_object()).map(|service| {
         let (name, ramp) = (word(&service["name"]), &service["ramp"]);
         let arm = |arm: &Value| format!("{} requests, {} errors, {} ms", arm["requests"], arm["errors"], arm["meanMs"]);
@@ -103,6 +107,7 @@ fn shown(status: &Value, output: Output) -> String {
         .chain(cut)
         .chain(ungranted)
         .chain(unused)
+        .chain(quick)
         .chain(ramps)
         .chain(certificates)
         .collect::<String>()

@@ -12,7 +12,7 @@ use std::{
     io::{self, Read},
     path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering::Relaxed},
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use ring::{
@@ -22,9 +22,13 @@ use ring::{
 use wasmtime::{Engine, component::Component};
 
 use super::{
-    ArtifactsError, ComponentError, Digest,
+    ArtifactsError, Digest,
+    alone::Alone,
     durable::{private_folder, remove, write_whole},
 };
+
+/// Longer than any compilation takes: who waits longer compiles it too.
+const WAIT_MAX: Duration = Duration::from_secs(5 * 60);
 
 /// A folder of compiled components.
 pub struct Artifacts {
@@ -49,27 +53,28 @@ impl Artifacts {
         self.max_bytes.store(max_bytes, Relaxed);
     }
 
-    /// The compiled form of `wasm`, and whether it came from the cache. A damaged or foreign
-    /// artifact is compiled anew; a cache that cannot be written to is only a warning.
-    pub(super) fn load_or_compile(
-        &self,
-        engine: &Engine,
-        digest: &Digest,
-        wasm: &[u8],
-        path: &Path,
-    ) -> Result<(Component, bool), ComponentError> {
+    /// The right to make a component's code for `engine`, which is given to one at a time. Blocking.
+    pub(super) fn alone(&self, engine: &Engine, digest: &Digest) -> Option<Alone> {
+        Alone::at(&self.file(engine, digest).with_extension("lock"), WAIT_MAX)
+    }
+
+    /// Keeps code that was just made; a cache that cannot be written to is only a warning.
+    pub(super) fn keep(&self, engine: &Engine, digest: &Digest, artifact: &[u8]) -> wasmtime::Result<Component> {
         let file = self.file(engine, digest);
-        if let Some(component) = self.load(engine, &file) {
-            return Ok((component, true));
-        }
-        let failed =
-            |error: wasmtime::Error| ComponentError::Compile { path: path.to_owned(), reason: format!("{error:#}") };
-        let artifact = engine.precompile_component(wasm).map_err(failed)?;
-        if let Err(error) = self.store(&file, &artifact) {
+        if let Err(error) = self.store(&file, artifact) {
             tracing::warn!(%error, file = %file.display(), "cannot keep a compiled component; the next start compiles it again");
         }
-        let component = deserialize(engine, &Ours(&artifact)).map_err(failed)?;
-        Ok((component, false))
+        deserialize(engine, &Ours(artifact))
+    }
+
+    /// Drops what is not needed any more.
+    pub fn forget(&self, engine: &Engine, digest: &Digest) {
+        let file = self.file(engine, digest);
+        for file in [file.with_extension("mac"), file] {
+            if let Err(error) = remove(&file) {
+                tracing::debug!(%error, file = %file.display(), "cannot remove a compiled component");
+            }
+        }
     }
 
     fn file(&self, engine: &Engine, digest: &Digest) -> PathBuf {
@@ -78,7 +83,9 @@ impl Artifacts {
         self.folder.join(format!("{digest}-{:016x}.cwasm", settings.finish()))
     }
 
-    fn load(&self, engine: &Engine, file: &Path) -> Option<Component> {
+    /// What is in the cache, unless that is damaged or another host's.
+    pub(super) fn load(&self, engine: &Engine, digest: &Digest) -> Option<Component> {
+        let file = &self.file(engine, digest);
         let content = fs::read(file).ok()?;
         let tag = fs::read(file.with_extension("mac")).ok()?;
         if hmac::verify(&self.key, &content, &tag).is_err() {
@@ -156,19 +163,23 @@ fn key(file: &Path) -> io::Result<hmac::Key> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        component::Workshop,
+        engine::{ANY_MEMORY, Lookers},
+    };
 
     const EMPTY_COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
 
     fn cache() -> (tempfile::TempDir, Artifacts, Engine) {
         let data = tempfile::tempdir().expect("a temporary folder");
         let artifacts = Artifacts::open(data.path(), 1 << 20).expect("opens");
-        (data, artifacts, crate::engine::compiler(crate::engine::ANY_MEMORY).expect("an engine"))
+        (data, artifacts, Lookers::new(ANY_MEMORY).expect("an engine").full)
     }
 
     fn load(artifacts: &Artifacts, engine: &Engine) -> bool {
+        let workshop = Workshop { full: engine, quick: None, artifacts: Some(artifacts), turn: None };
         let digest = Digest::of(EMPTY_COMPONENT);
-        let loaded = artifacts.load_or_compile(engine, &digest, EMPTY_COMPONENT, Path::new("empty.wasm"));
-        loaded.expect("compiles").1
+        workshop.code(&digest, EMPTY_COMPONENT, Path::new("empty.wasm")).expect("compiles").cached
     }
 
     #[test]

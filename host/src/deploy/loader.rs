@@ -5,20 +5,19 @@ use std::{
     path::Path,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
 
 use bytes::Bytes;
 use span::{Active, Recorder, Source};
-use tokio::sync::oneshot;
 use wasmtime::component::Linker;
 
 use super::DeployError;
 use crate::{
-    component::{self, Artifacts, Component, ComponentError, Digest, Entry, Histories, Outcome},
-    engine::{Compilers, Engine, GuestMemory},
+    component::{self, Artifacts, Compiler, Component, ComponentError, Digest, Entry, Histories, Outcome, Workshop},
+    engine::{Compilers, Engine, EngineError, EngineSettings, GuestMemory, Quick},
     instance::{Blueprint, InstanceState},
     service::{DrainLimit, Version},
     telemetry::counts::{Cache, Counts},
@@ -55,9 +54,21 @@ impl std::fmt::Display for Origin {
     }
 }
 
+/// Which code will do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Haste {
+    /// Nothing else answers meanwhile, or somebody waits for it: quickly made code, where there is no other yet.
+    Soon,
+    /// Only the full compilation's: what runs goes on meanwhile.
+    Best,
+}
+
 /// What every build needs to become a version, but for what it reaches.
 pub struct Loader {
     engine: Engine,
+    quick: Arc<Quick>,
+    /// `host.quick_compiler`.
+    quickly: AtomicBool,
     linker: Linker<InstanceState>,
     artifacts: Arc<Artifacts>,
     compilers: Arc<Compilers>,
@@ -77,6 +88,7 @@ pub struct Bounds {
     pub body_limit_bytes: u64,
     pub drain: Duration,
     pub artifacts_max_bytes: u64,
+    pub quick_compiler: bool,
 }
 
 impl Bounds {
@@ -85,24 +97,41 @@ impl Bounds {
             body_limit_bytes: manifest.gateway.body_limit_bytes,
             drain: manifest.host.drain,
             artifacts_max_bytes: manifest.host.artifacts_max_bytes,
+            quick_compiler: manifest.host.quick_compiler,
         }
     }
 }
 
 impl Loader {
+    /// # Errors
+    /// Where there cannot be an engine of that size.
     pub fn new(
-        engine: Engine,
+        engine: EngineSettings,
         compilers: Compilers,
         artifacts: Artifacts,
         histories: Histories,
         bounds: Bounds,
         recorder: Arc<Recorder>,
-    ) -> Self {
+    ) -> Result<Self, EngineError> {
+        let (quick, quickly) = (Arc::new(Quick::new(engine)), AtomicBool::new(bounds.quick_compiler));
+        let engine = Engine::new(engine)?;
         let linker = crate::capability::linker(&engine.wasm).expect("our own interfaces do not clash");
         let (compilers, artifacts, histories) = (Arc::new(compilers), Arc::new(artifacts), Arc::new(histories));
         let body_limit_bytes = Arc::new(AtomicU64::new(bounds.body_limit_bytes));
         let (drain, counts) = (DrainLimit::new(bounds.drain), Arc::default());
-        Self { engine, linker, artifacts, compilers, body_limit_bytes, drain, histories, counts, recorder }
+        Ok(Self {
+            engine,
+            quick,
+            quickly,
+            linker,
+            artifacts,
+            compilers,
+            body_limit_bytes,
+            drain,
+            histories,
+            counts,
+            recorder,
+        })
     }
 
     /// The memory that all instances share.
@@ -116,6 +145,7 @@ impl Loader {
         self.body_limit_bytes.store(bounds.body_limit_bytes, Relaxed);
         self.drain.set(bounds.drain);
         self.artifacts.bound(bounds.artifacts_max_bytes);
+        self.quickly.store(bounds.quick_compiler, Relaxed);
     }
 
     /// A build that ran before.
@@ -126,12 +156,12 @@ impl Loader {
         backends: Arc<Backends>,
     ) -> Result<Arc<Version>, DeployError> {
         let wasm = self.kept(settings, digest).await?;
-        let component = self.component(settings, Path::new("the kept build"), wasm).await?;
+        let component = self.component(settings, Path::new("the kept build"), wasm, Haste::Soon).await?;
         self.start(settings, component, backends).await
     }
 
     /// A build that was sent or loaded before.
-    pub(super) async fn kept(&self, settings: &ServiceSettings, digest: Digest) -> Result<Bytes, DeployError> {
+    pub async fn kept(&self, settings: &ServiceSettings, digest: Digest) -> Result<Bytes, DeployError> {
         let histories = self.histories.clone();
         let found = tokio::task::spawn_blocking(move || histories.build(&digest)).await;
         let gone = || {
@@ -147,8 +177,9 @@ impl Loader {
         settings: &ServiceSettings,
         path: &Path,
         wasm: Bytes,
+        haste: Haste,
     ) -> Result<Component, DeployError> {
-        let component = self.compile(&settings.name, path, wasm).await?;
+        let component = self.compile(&settings.name, path, wasm, haste).await?;
         permitted(&component, settings)?;
         Ok(component)
     }
@@ -160,14 +191,35 @@ impl Loader {
         component: Component,
         backends: Arc<Backends>,
     ) -> Result<Arc<Version>, DeployError> {
+        self.ready(settings, component, backends, None).await
+    }
+
+    /// The same build as `before` on other code, with its settings, to take its place.
+    pub async fn start_instead(&self, before: &Version, component: Component) -> Result<Arc<Version>, DeployError> {
+        self.ready(before.settings(), component, before.backends().clone(), Some(before)).await
+    }
+
+    async fn ready(
+        &self,
+        settings: &Arc<ServiceSettings>,
+        component: Component,
+        backends: Arc<Backends>,
+        before: Option<&Version>,
+    ) -> Result<Arc<Version>, DeployError> {
         let service = || settings.name.clone();
         let (limit, counts) = (self.body_limit_bytes.clone(), self.counts.service(&settings.name));
         let folders = self.folders(settings).await?;
         let label = format!("{}+{}", settings.version, component.digest.short());
         let own = (Source::new(settings.name.clone(), label), folders);
-        let blueprint = Blueprint::new(self.engine.clone(), settings.clone(), backends, limit, counts, own);
-        let version = Version::new(blueprint, Arc::new(component), self.drain.clone(), &self.linker);
-        let version = version.map_err(|error| DeployError::Link { service: service(), source: error.into() })?;
+        let engine = self.engine.of(component.compiled.engine());
+        let failed = |error: wasmtime::Error| DeployError::Link { service: service(), source: error.into() };
+        // Few components need one of their own, and only for a while.
+        let other = (component.compiler == Compiler::Winch).then(|| crate::capability::linker(&engine.wasm));
+        let other = other.transpose().map_err(failed)?;
+        let linker = other.as_ref().unwrap_or(&self.linker);
+        let blueprint = Blueprint::new(engine, settings.clone(), backends, limit, counts, own);
+        let mut version = Version::new(blueprint, Arc::new(component), self.drain.clone(), linker).map_err(failed)?;
+        before.into_iter().for_each(|before| version.follow(before));
         let version = Arc::new(version);
         let started = version.try_start().await;
         started.map_err(|failure| DeployError::Trial { service: service(), reason: failure.to_string() })?;
@@ -211,26 +263,34 @@ impl Loader {
         }
     }
 
-    pub async fn compile(&self, service: &Arc<str>, path: &Path, wasm: Bytes) -> Result<Component, DeployError> {
+    /// Reads, checks and compiles `wasm`, on the threads for that, within the time for that.
+    pub async fn compile(
+        &self,
+        service: &Arc<str>,
+        path: &Path,
+        wasm: Bytes,
+        haste: Haste,
+    ) -> Result<Component, DeployError> {
         let failed = |source| DeployError::Component { service: service.clone(), source };
         let (of, at, engine, artifacts) =
             (service.clone(), path.to_owned(), self.engine.clone(), self.artifacts.clone());
+        let quick = (haste == Haste::Soon && self.quickly.load(Relaxed)).then(|| self.quick.clone());
         let turn = Arc::new(self.compilers.turn());
         let at_work = turn.clone();
-        let (begin, begun) = oneshot::channel();
-        let compiling = tokio::task::spawn_blocking(move || {
-            let compile = || {
-                // Nobody may wait for it any more.
-                let _ = begin.send(());
-                Component::from_bytes(of, &at, &wasm, &engine.wasm, Some(&artifacts))
-            };
-            let component = at_work.run(compile)?;
+        let mut compiling = tokio::task::spawn_blocking(move || {
+            let (quick, artifacts) = (quick.as_deref(), Some(&*artifacts));
+            let workshop = Workshop { full: &engine.wasm, quick, artifacts, turn: Some(&at_work) };
+            let component = Component::from_bytes(of, &at, &wasm, &workshop)?;
             component.check_handler(&at)?;
             Ok(component)
         });
         // Its time begins with its turn.
         let compiled = async {
-            let _begun_or_broken = tokio::time::timeout(COMPILE_WAIT, begun).await;
+            tokio::select! {
+                biased;
+                done = &mut compiling => return Some(done),
+                _begun_or_late = tokio::time::timeout(COMPILE_WAIT, turn.begun()) => {}
+            }
             turn.within(compiling, COMPILE_CPU_MAX, COMPILE_MAX).await
         };
         match compiled.await {
@@ -242,6 +302,17 @@ impl Loader {
             Some(Err(_broken)) => Err(DeployError::Broken { service: service.clone() }),
             None => Err(failed(ComponentError::CompileTimeout { path: path.to_owned() })),
         }
+    }
+
+    /// Quickly made code that the full compilation's has taken the place of is kept no longer.
+    pub async fn forget_quick(&self, before: Arc<Version>) {
+        let artifacts = self.artifacts.clone();
+        let forgetting = move || {
+            let component = &before.component;
+            artifacts.forget(component.compiled.engine(), &component.digest);
+        };
+        // A panic in it has been logged.
+        let _ = tokio::task::spawn_blocking(forgetting).await;
     }
 
     /// Changes a service's history, on disk before anything else.

@@ -23,8 +23,14 @@ impl Default for Clock {
 }
 
 impl Clock {
-    /// Starts the ticker thread; it ends by itself when the engine is gone.
+    /// Starts the ticker thread of the first engine.
     pub(super) fn start(engine: EngineWeak) -> io::Result<Arc<Self>> {
+        Self::tick(engine)?;
+        Ok(Arc::default())
+    }
+
+    /// A ticker thread for one engine; it ends by itself when the engine is gone.
+    pub(super) fn tick(engine: EngineWeak) -> io::Result<()> {
         thread::Builder::new().name("epoch".into()).spawn(move || {
             while let Some(engine) = engine.upgrade() {
                 engine.increment_epoch();
@@ -32,7 +38,7 @@ impl Clock {
                 thread::sleep(TICK);
             }
         })?;
-        Ok(Arc::default())
+        Ok(())
     }
 
     pub fn now(&self) -> u64 {

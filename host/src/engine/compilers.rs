@@ -18,6 +18,7 @@ use std::{
 };
 
 use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
+use tokio::sync::Notify;
 
 use crate::telemetry;
 
@@ -39,6 +40,7 @@ struct Pool {
 pub struct Turn {
     pools: Arc<[Pool; 2]>,
     at: usize,
+    begun: Notify,
 }
 
 impl Compilers {
@@ -52,7 +54,7 @@ impl Compilers {
         let [first, second] = [0, 1].map(|at| self.0[at].turns.load(Relaxed));
         let at = usize::from(second < first);
         self.0[at].turns.fetch_add(1, Relaxed);
-        Turn { pools: self.0.clone(), at }
+        Turn { pools: self.0.clone(), at, begun: Notify::new() }
     }
 }
 
@@ -79,7 +81,15 @@ impl Pool {
 impl Turn {
     /// Runs `work`, and what it does in parallel, on these threads. Blocks the caller.
     pub fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
-        self.pools[self.at].threads.install(work)
+        self.pools[self.at].threads.install(|| {
+            self.begun.notify_one();
+            work()
+        })
+    }
+
+    /// Waits until some work of it has begun. Cancel safe; for one who waits.
+    pub async fn begun(&self) {
+        self.begun.notified().await;
     }
 
     /// Waits for `work`, which runs in this turn, until it has used `cpu_max` of every core, and never longer than

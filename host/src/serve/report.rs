@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 use serde::Serialize;
 
 use super::Running;
-use crate::{component::Ungranted, deploy::Origin};
+use crate::{
+    component::{Compiler, Ungranted},
+    deploy::Origin,
+};
 use manifest::{Access, Manifest};
 
 /// The whole of it; one JSON line in a pipe.
@@ -54,6 +57,8 @@ pub struct ServiceRow {
     pub source: Origin,
     /// Its compiled form was there from an earlier start.
     pub cached: bool,
+    /// Whose code it runs on; with Winch's, until Cranelift's is ready.
+    pub compiler: Compiler,
 }
 
 impl Running {
@@ -71,6 +76,7 @@ impl Running {
                 source: deployed.origin,
                 start_ms: millis(deployed.start),
                 cached: version.component.cached,
+                compiler: version.component.compiler,
             }
         });
         Report {

@@ -2,7 +2,7 @@
 //!
 //! Decides nothing; whether it is live is its service's business.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicU32};
 
 use span::Source;
 use wasmtime::component::InstancePre;
@@ -19,7 +19,8 @@ use crate::{
     instance::{Blueprint, Instance, InstanceState},
     telemetry::counts::ServiceCounts,
 };
-use manifest::Limits;
+use backend::Backends;
+use manifest::{Limits, ServiceSettings};
 
 /// One build of a service's component, linked and ready; requests in flight keep theirs.
 pub struct Version {
@@ -30,7 +31,9 @@ pub struct Version {
     pub(super) exports: Exports,
     pub(super) blueprint: Blueprint,
     pub(super) warm: Arc<Warm>,
-    pub(super) leave: Leave,
+    pub(super) leave: Arc<Leave>,
+    /// How often better code for it was tried and did not come.
+    pub refusals: AtomicU32,
 }
 
 /// Where what the host calls is found in an instance.
@@ -55,8 +58,23 @@ impl Version {
         let warm = Arc::new(Warm::new(blueprint.settings.limits.reuse));
         let keeper: Arc<dyn GiveUp> = warm.clone();
         blueprint.engine.idle.add(Arc::downgrade(&keeper));
-        let (label, leave) = (http::HeaderValue::try_from(&*blueprint.source.version)?, Leave::new(drain));
-        Ok(Self { label, warm, component, pre, exports, blueprint, leave })
+        let (label, leave) = (http::HeaderValue::try_from(&*blueprint.source.version)?, Arc::new(Leave::new(drain)));
+        Ok(Self { label, warm, component, pre, exports, blueprint, leave, refusals: AtomicU32::new(0) })
+    }
+
+    /// It is the same build as `before`, and leaves together with it.
+    pub fn follow(&mut self, before: &Self) {
+        self.leave = before.leave.clone();
+    }
+
+    /// What it runs with.
+    pub fn settings(&self) -> &Arc<ServiceSettings> {
+        &self.blueprint.settings
+    }
+
+    /// What it reaches.
+    pub fn backends(&self) -> &Arc<Backends> {
+        &self.blueprint.backends
     }
 
     /// The label as text.

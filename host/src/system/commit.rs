@@ -8,7 +8,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use gateway::{connection::KeepAlive, gateway::Gateway, listener::Admission};
 
-use super::{Current, Ground, System, leaving::Leaving, next::Prepared};
+use super::{Current, Ground, System, leaving::Leaving, next::Prepared, refining::Refining};
 use crate::{
     consumers::Consumers,
     deploy::{Bounds, Deployed, Gone},
@@ -30,6 +30,7 @@ impl System {
             leaving: Leaving::default(),
             consumers: Consumers::default(),
             relays: Relays::default(),
+            refining: Refining::default(),
             sender: otlp::Sender::start(ground.recorder.clone(), None), // until it is followed
             turn: Arc::default(),
             ground,

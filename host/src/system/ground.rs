@@ -11,7 +11,7 @@ use super::{Certificates, Descriptors, StartError};
 use crate::{
     component::{Artifacts, Histories},
     deploy::{Bounds, Loader},
-    engine::{Compilers, Engine, EngineSettings},
+    engine::{Compilers, EngineSettings},
     health::{Checked, Health},
     telemetry,
 };
@@ -65,7 +65,7 @@ impl Ground {
         let own = Source::new(telemetry::service_name(&given.environment), env!("CARGO_PKG_VERSION"));
         let recorder = Recorder::new(own, span::Settings::default()); // until it is followed
         let bounds = Bounds::of(manifest);
-        let loader = Loader::new(Engine::new(engine)?, compilers, artifacts, histories, bounds, recorder.clone());
+        let loader = Loader::new(engine, compilers, artifacts, histories, bounds, recorder.clone())?;
         let certificates = Arc::new(certificates);
         let (loader, health) = (Arc::new(loader), Arc::new(Health::new(Checked::default())));
         let instance = uuid::Uuid::new_v4().to_string();

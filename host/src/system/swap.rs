@@ -71,7 +71,7 @@ impl System {
             let (deployed, turn) = self.enter(&before, &label).await?;
             let began = Instant::now();
             let path = Path::new("the new build");
-            let component = self.loader().compile(&deployed.settings.name, path, wasm.clone()).await?;
+            let component = self.loader().compile(&deployed.settings.name, path, wasm.clone(), options.haste()).await?;
             let fitting = self.fitting(&deployed.settings, &component, options).await?;
             let fitting::Fitting { settings, backends, accepted, .. } = &fitting;
             self.loader().migrate(settings, backends).await?;
@@ -112,14 +112,15 @@ impl System {
         outcome
     }
 
-    /// The same with the manifest's file of the component; none: it is what runs.
+    /// The same with the manifest's file of the component, for somebody who edits it; none: it is what runs.
     pub async fn swap_file(self: &Arc<Self>, service: &str, by: &Arc<str>) -> Result<Option<Swapped>, SwapError> {
         let deployed = self.deployed(service)?;
         let wasm = self.loader().read(&deployed.settings).await?;
         if deployed.service.version().component.digest == Digest::of(&wasm) {
             return Ok(None);
         }
-        self.swap(service, wasm, by, SwapOptions::default()).await.map(Some)
+        let options = SwapOptions { soon: true, ..SwapOptions::default() };
+        self.swap(service, wasm, by, options).await.map(Some)
     }
 
     /// Makes the build before the live one live again; while there is a ramp, ends that instead.

@@ -59,6 +59,7 @@ mod processes;
 mod products;
 mod profile;
 mod project;
+mod quick;
 mod ramp;
 mod redis;
 mod refusals;

@@ -9,6 +9,7 @@ pub(crate) fn host(check: &mut Check<'_>, key: &Key<'_>, raw: RawHost) -> HostSe
         data: check.path(&key.child("data"), raw.data.as_deref().unwrap_or(defaults::DATA)).unwrap_or_default(),
         drain: check.within(&key.child("drain"), raw.drain, defaults::DRAIN, &defaults::PAUSES).get(),
         linger: check.within(&key.child("linger"), raw.linger, defaults::LINGER, &defaults::PAUSES).get(),
+        quick_compiler: raw.quick_compiler.unwrap_or(true),
         allow_unrestricted: raw.allow_unrestricted.unwrap_or(false),
         guest_memory_bytes: check.bytes(
             &key.child("guest_memory"),

@@ -48,6 +48,7 @@ const SCHEMAS: &[(&str, &[(&str, &str)])] = &[
             ("version", STRING),
             ("digest", STRING),
             ("source", STRING),
+            ("compiler", STRING),
             ("component", STRING),
             ("permissions", LIST),
             ("cut", LIST),

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use super::note::Note;
 use crate::{
     component::{Digest, Entry, Outcome, Start},
-    deploy::{DeployError, Deployed, Loader, Origin, entry, smoke},
+    deploy::{DeployError, Deployed, Haste, Loader, Origin, entry, smoke},
     service::{Service, Version},
 };
 use backend::Backends;
@@ -159,7 +159,9 @@ impl Coming {
     /// of them already, and nobody it could call runs yet.
     async fn version(&self, loader: &Loader, path: &Path, build: Bytes) -> Result<Arc<Version>, DeployError> {
         let settings = &self.settings;
-        let component = loader.component(settings, path, build).await?;
+        // What runs already goes on until the new build has its best code.
+        let haste = if self.same_name().is_some() { Haste::Best } else { Haste::Soon };
+        let component = loader.component(settings, path, build, haste).await?;
         if let Before::Nothing = self.before {
             return loader.start(settings, component, self.backends.clone()).await;
         }

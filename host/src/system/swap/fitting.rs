@@ -7,7 +7,7 @@ use tokio::sync::OwnedMutexGuard;
 use super::SwapError;
 use crate::{
     component::Component,
-    deploy::{self, Deployed, permitted},
+    deploy::{self, Deployed, Haste, permitted},
     system::{Current, System, backends},
 };
 use backend::Backends;
@@ -20,6 +20,14 @@ pub struct SwapOptions {
     pub ramp: bool,
     /// It gets what it needs beyond the manifest; otherwise it is refused then.
     pub accept: bool,
+    /// Somebody waits for it: quickly made code will do. What runs is preferred to that otherwise.
+    pub soon: bool,
+}
+
+impl SwapOptions {
+    pub(super) fn haste(self) -> Haste {
+        if self.soon { Haste::Soon } else { Haste::Best }
+    }
 }
 
 /// The settings that a build runs with.

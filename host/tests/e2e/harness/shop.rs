@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{Answer, Host};
+use super::{Answer, Host, until};
 
 /// The users part of the shop, asked by its operator. `gateway` and `database` are lines for their
 /// tables of the manifest.
@@ -110,8 +110,13 @@ pub fn with_compiled(start: impl FnOnce(TempDir) -> Host) -> Host {
         set_permissions(&data, Permissions::from_mode(0o711)).unwrap();
     }
     let host = start(folder);
-    let cached = host.report["services"].as_array().unwrap().iter().all(|service| service["cached"] == true);
-    if !cached {
+    let ready = |service: &serde_json::Value| service["cached"] == true && service["compiler"] == "cranelift";
+    if !host.report["services"].as_array().unwrap().iter().all(ready) {
+        // What every start after this one would compile again beside its test.
+        until("the full compilation", || {
+            let services = host.admin("GET", "/v1/status", b"").json()["data"]["services"].clone();
+            services.as_array().unwrap().iter().all(|service| service["compiler"] == "cranelift")
+        });
         let new = kept.with_extension(host.id().to_string());
         copy(&host.data().join("artifacts"), &new);
         // Two may have started at once: either's will do.
