@@ -2,7 +2,7 @@
 # Installs what building and testing need and what is not there yet, and says so.
 #
 # setup.sh (all | compiler | wasm | servers | linters | openapi | foreign | deploy | pooler | balancer |
-# prometheus | peers) [--dry-run]
+# prometheus | registry | peers) [--dry-run]
 # Nothing that is there is touched. System packages come from apt, as root or by a sudo that asks
 # no password; elsewhere this says what to install. No system server is left running or enabled:
 # the host starts its own from the installed binaries.
@@ -174,6 +174,19 @@ balancer() {
     install_without_starting
 }
 
+# A registry of components, which only tests need.
+registry() {
+    find_server docker-registry "" /usr/bin && return 0
+    packages=docker-registry
+    if ! may_install; then
+        say "a registry is missing (tests push components to one and pull them); install it, on Debian" \
+            "\`apt-get install docker-registry\`; it needs not run"
+        return 1
+    fi
+    say "a registry is missing (tests push components to one and pull them): installing, without starting it"
+    install_without_starting
+}
+
 python_venv() {
     python3 -c 'import ensurepip, venv' 2>/dev/null && return 0
     if ! may_install; then
@@ -307,7 +320,7 @@ install_without_starting() {
     nginx-light)
         ! have systemctl || as_root systemctl disable --quiet nginx || true
         ;;
-    pgbouncer | haproxy | prometheus)
+    pgbouncer | haproxy | prometheus | docker-registry)
         # shellcheck disable=SC2086 # one name
         ! have systemctl || as_root systemctl disable --quiet $packages || true
         ;;
@@ -320,7 +333,7 @@ restore() {
 }
 
 case ${1:-} in
-compiler | wasm | servers | linters | openapi | foreign | deploy | pooler | balancer | prometheus | peers) "$1" ;;
+compiler | wasm | servers | linters | openapi | foreign | deploy | pooler | balancer | prometheus | registry | peers) "$1" ;;
 all)
     # All of them, so that one run names everything that is missing.
     failed=
@@ -332,7 +345,7 @@ all)
     [ -z "$failed" ]
     ;;
 *)
-    echo "usage: setup.sh (all | compiler | wasm | servers | linters | openapi | foreign | deploy | pooler | balancer | prometheus | peers) [--dry-run]" >&2
+    echo "usage: setup.sh (all | compiler | wasm | servers | linters | openapi | foreign | deploy | pooler | balancer | prometheus | registry | peers) [--dry-run]" >&2
     exit 2
     ;;
 esac

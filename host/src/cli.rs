@@ -24,6 +24,7 @@ mod check;
 mod diff;
 mod events;
 mod explain;
+mod fetching;
 mod healthcheck;
 mod init;
 mod inspect;
@@ -33,6 +34,7 @@ mod output;
 mod place;
 mod progress;
 mod project;
+mod registry;
 mod reload;
 mod run;
 mod signals;
@@ -116,6 +118,18 @@ enum Command {
         after_help = "Example:\n  archipel explain manifests/shop.toml GET /api/users\n  archipel explain manifests/shop.toml --service users --net api.example.com:443\n\nDecided by the same code that serves. Exit 0: it would reach its service, or the address; 1: it would not."
     )]
     Explain(explain::Arguments),
+
+    /// Fetches the components that a manifest names in registries, or one of them into a file.
+    #[command(
+        after_help = "Example:\n  archipel pull /etc/archipel/manifest.toml\n  archipel pull oci://registry.example.com/shop/users:1.2 users.wasm\n\n`run` fetches what is not here by itself, and goes on with what a tag stood for when it was fetched; this looks\nanew, as `apply` and `reload` do. Credentials are Docker's own (`docker login`; DOCKER_CONFIG names its folder)."
+    )]
+    Pull(registry::Pull),
+
+    /// Puts a component into a registry, under a tag.
+    #[command(
+        after_help = "Example:\n  archipel push users.wasm oci://registry.example.com/shop/users:1.2\n\nPrints what pins it: `oci://…@sha256:…`, for `component` in a manifest."
+    )]
+    Push(registry::Push),
 
     /// Shows what a component exports, imports and would need.
     #[command(after_help = "Example:\n  archipel inspect components/target/wasm32-wasip2/release/users.wasm")]
@@ -287,6 +301,8 @@ impl Cli {
             Command::Test(arguments) => test::test(arguments, output),
             Command::Check { manifest, ceiling } => check::check(&manifest, ceiling.as_deref(), output),
             Command::Explain(arguments) => explain::explain(&arguments, output),
+            Command::Pull(arguments) => registry::pull(&arguments, output),
+            Command::Push(arguments) => registry::push(&arguments, output),
             Command::Inspect { file } => inspect::inspect(&file, output),
             Command::Diff { old, new } => diff::diff(&old, &new, output),
             Command::Healthcheck { url, wait } => {

@@ -25,6 +25,7 @@ mod durable;
 mod error;
 mod history;
 mod ignored;
+pub mod pulled;
 mod sections;
 mod sources;
 

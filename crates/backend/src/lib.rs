@@ -18,6 +18,7 @@ pub mod migrate;
 pub mod outbox;
 pub mod postgres;
 pub mod redis;
+pub mod registry;
 pub mod secrets;
 pub mod unjudged;
 pub mod upstream;

@@ -31,10 +31,10 @@ pub use self::confines::Confines;
 pub use self::load::Loaded;
 pub use self::settings::{
     Access, AdminSettings, AdminToken, AuthSettings, BACKOFF_MAX, Collector, ConsulSettings, ConsumerSettings,
-    DatabasePlace, DatabaseSettings, Environment, EventSettings, GatewaySettings, HealthCheck, HostSettings,
+    DatabasePlace, DatabaseSettings, Environment, EventSettings, GatewaySettings, HealthCheck, HostSettings, Image,
     KeySettings, KeyValueSettings, Limits, May, OtlpProtocol, PartSettings, PoolSettings, RampSettings, RedisPlace,
-    RedisSettings, Reuse, RouteSettings, Secret, SecretHeader, SecretSettings, SecretSource, ServiceSettings, Smoke,
-    Target, TelemetrySettings, TlsMode, UpstreamLimits, UpstreamSettings, Whereabouts,
+    RedisSettings, Remote, Reuse, RouteSettings, Secret, SecretHeader, SecretSettings, SecretSource, ServiceSettings,
+    Sha256, Smoke, Target, TelemetrySettings, TlsMode, UpstreamLimits, UpstreamSettings, Whereabouts, pulled,
 };
 /// A whole checked manifest.
 #[derive(Debug, Clone, PartialEq)]

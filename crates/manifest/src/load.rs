@@ -87,9 +87,10 @@ impl Loaded {
         let missing = self.manifest.services.values().filter(|service| !service.component.is_file());
         let problem = |service: &ServiceSettings| {
             let file = service.component.display();
-            let fix = match &service.build {
-                Some(build) => format!("build it with `{build}`"),
-                None => "build it, or correct the path".into(),
+            let fix = match (&service.build, &service.remote) {
+                (_, Some(remote)) => format!("`archipel pull {}` fetches {remote}", self.file.display()),
+                (Some(build), None) => format!("build it with `{build}`"),
+                (None, None) => "build it, or correct the path".into(),
             };
             let key = source::child(&format!("services.{}", service.name), "component");
             self.problem(&key, format_args!("there is no file `{file}`; {fix}"))

@@ -266,6 +266,9 @@ pub(crate) struct RawHost {
     /// is done.
     #[schemars(extend("default" = true))]
     pub(crate) quick_compiler: Option<bool>,
+    /// Registries of components that are spoken to without TLS, as `registry.lan:5000`; those of this machine are anyway.
+    #[serde(default)]
+    pub(crate) plain_registries: Vec<String>,
     /// Whether a service may have `net = true`. For development only.
     #[schemars(extend("default" = false))]
     pub(crate) allow_unrestricted: Option<bool>,

@@ -17,11 +17,13 @@ use grant::Grants;
 
 mod discovery;
 mod public;
+mod remote;
 mod telemetry;
 mod upstream;
 
 pub use discovery::ConsulSettings;
 pub use public::GatewaySettings;
+pub use remote::{Image, Remote, Sha256, pulled};
 pub use telemetry::{Collector, OtlpProtocol, TelemetrySettings};
 pub use upstream::{HealthCheck, PoolSettings, UpstreamLimits, UpstreamSettings, Whereabouts};
 
@@ -82,6 +84,8 @@ pub struct HostSettings {
     pub artifacts_max_bytes: u64,
     /// What was never compiled may begin on quickly made code.
     pub quick_compiler: bool,
+    /// Registries that are spoken to without TLS.
+    pub plain_registries: BTreeSet<String>,
     /// Services may have `net = true`.
     pub allow_unrestricted: bool,
 }
@@ -274,6 +278,8 @@ pub struct ServiceSettings {
     pub name: Arc<str>,
     /// Absolute; may not exist yet.
     pub component: PathBuf,
+    /// What is fetched as that file, where it is none of this machine's own.
+    pub remote: Option<Remote>,
     /// How to build it, for the message when it is missing.
     pub build: Option<String>,
     pub version: String,

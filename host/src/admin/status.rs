@@ -47,7 +47,7 @@ pub(super) fn service(system: &System, deployed: &Deployed) -> Value {
         "digest": version.component.digest,
         "source": source,
         "compiler": version.component.compiler,
-        "component": deployed.settings.component,
+        "component": component(&deployed.settings),
         "permissions": grants.words(),
         "importedNotGranted": version.component.ungranted(grants, !deployed.settings.env.is_empty()),
         "cut": grants.cut(),
@@ -65,6 +65,11 @@ pub(super) fn service(system: &System, deployed: &Deployed) -> Value {
         "ramp": deployed.service.ramp().map(|ramp| self::ramp(&ramp)),
         "rollback": history.previous().map(|digest| format!("{}+{}", deployed.settings.version, digest.short())),
     })
+}
+
+/// Its file, or where that was fetched from.
+fn component(settings: &ServiceSettings) -> Value {
+    settings.remote.as_ref().map_or_else(|| json!(settings.component), |remote| json!(remote.to_string()))
 }
 
 /// A service that is no component.

@@ -80,6 +80,11 @@ fn component_problems(
     all: &mut BTreeMap<String, Vec<Ungranted>>,
 ) -> Vec<Problem> {
     let key = |last: &str| format!("services.{}.{last}", service.name);
+    if let (Some(remote), false) = (&service.remote, service.component.is_file()) {
+        let fix =
+            format_args!("{remote} is not here; `archipel pull {}` fetches it", service.grants.manifest().display());
+        return vec![loaded.problem(&key("component"), fix)];
+    }
     let workshop = Workshop::looking(lookers);
     let component = Component::load(service.name.clone(), &service.component, service.build.as_deref(), &workshop);
     let component = component.and_then(|component| component.check_handler(&service.component).map(|()| component));

@@ -10,6 +10,7 @@ use std::{
 
 use super::{
     Output,
+    fetching::fetch,
     output::refused,
     progress::Progress,
     signals::{Reloads, Signals},
@@ -19,6 +20,7 @@ use super::{
 };
 use crate::{
     component::Compiler,
+    deploy::Freshness,
     serve::{self, Report, Running, Surroundings},
     system, telemetry,
 };
@@ -32,6 +34,11 @@ pub(super) fn environment() -> Environment {
         Some((name.into_string().ok()?, value.into_string().ok()?))
     };
     std::env::vars_os().filter_map(unicode).collect()
+}
+
+/// For a command that asks others, and is done then.
+pub(super) fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
 }
 
 /// The token of commands that talk to a running host.
@@ -108,6 +115,9 @@ pub(super) fn run(file: &Path, options: &Options, output: Output) -> anyhow::Res
     let runtime = tokio::runtime::Builder::new_multi_thread().thread_name("archipel").enable_all().build()?;
     if options.watch {
         runtime.block_on(build_missing(&loaded.manifest))?;
+    }
+    if let Err(problems) = runtime.block_on(fetch(&loaded, &environment, Freshness::Kept))? {
+        return refused(&problems, output);
     }
     let missing = loaded.missing_components();
     if !missing.is_empty() {

@@ -18,6 +18,7 @@ use anyhow::Context;
 use tokio::process::Command;
 
 use super::{
+    fetching::fetch,
     output::{Output, refused},
     place::{Place, kept, token},
     progress::Progress,
@@ -27,6 +28,7 @@ use super::{
     watch::build_all,
 };
 use crate::{
+    deploy::Freshness,
     serve::{self, Running, Surroundings},
     system, telemetry,
 };
@@ -71,6 +73,9 @@ pub(super) fn test(arguments: Arguments, output: Output) -> anyhow::Result<ExitC
     let runtime = tokio::runtime::Builder::new_multi_thread().thread_name("archipel").enable_all().build()?;
     if !arguments.no_build {
         runtime.block_on(build_all(&loaded.manifest))?;
+    }
+    if let Err(problems) = runtime.block_on(fetch(&loaded, &environment, Freshness::Kept))? {
+        return refused(&problems, output);
     }
     let missing = loaded.missing_components();
     if !missing.is_empty() {

@@ -17,7 +17,11 @@ use super::{
     commit::tell_unrestricted,
     next::{self, Wanted},
 };
-use crate::{deploy::Fate, telemetry::counts::ApplyOutcome};
+use crate::{
+    deploy::{self, Fate, Freshness, Unfetched},
+    telemetry::counts::ApplyOutcome,
+};
+use document::problem::chain;
 use manifest::{Confines, Loaded, Manifest};
 
 /// A manifest that runs now.
@@ -104,6 +108,7 @@ impl System {
     ) -> Result<Done, ApplyError> {
         let broken = |_broken| ApplyError::Backend("reading the manifest broke off".to_owned());
         let loaded = tokio::task::spawn_blocking(reading).await.map_err(broken)??;
+        self.fetch(&loaded.manifest).await?;
         let wanted = Wanted { manifest: loaded.manifest, digest: loaded.digest, by };
         let prepared = next::next(&self.ground, Some(&self.current()), wanted, None).await?;
         // From here on nothing can fail.
@@ -115,6 +120,9 @@ impl System {
             tracing::warn!(file = %warning.file.display(), "{warning}");
         }
         self.forget(gone).await;
+        let now = self.current().manifest.clone();
+        // A panic in it has been logged.
+        let _ = tokio::task::spawn_blocking(move || deploy::forget_others(&now)).await;
         tracing::info!(
             by = done.manifest.by,
             restart = done.manifest.restart.join(", "),
@@ -122,5 +130,16 @@ impl System {
             "a changed manifest runs"
         );
         Ok(done)
+    }
+
+    /// Components of others are brought here first; what a tag stands for is looked at anew.
+    async fn fetch(&self, manifest: &Manifest) -> Result<(), ApplyError> {
+        if manifest.services.values().all(|service| service.remote.is_none()) {
+            return Ok(());
+        }
+        let registries = deploy::registries(manifest, self.outbound(), &self.ground.given.environment);
+        let fetched = deploy::fetch(manifest, &registries, Freshness::Anew).await;
+        let lines = |errors: Vec<Unfetched>| errors.iter().map(|error| chain(error)).collect::<Vec<_>>().join("\n");
+        fetched.map(drop).map_err(|errors| ApplyError::Backend(lines(errors)))
     }
 }

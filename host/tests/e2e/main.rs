@@ -63,6 +63,7 @@ mod quick;
 mod ramp;
 mod redis;
 mod refusals;
+mod registry;
 mod reload;
 mod rollout;
 mod secrets;

@@ -1,7 +1,9 @@
 //! `[host]`: what all services share.
 
+use std::collections::BTreeSet;
+
 use super::Check;
-use crate::{HostSettings, defaults, memory, raw::RawHost};
+use crate::{HostSettings, Image, defaults, memory, raw::RawHost};
 use document::source::Key;
 
 pub(crate) fn host(check: &mut Check<'_>, key: &Key<'_>, raw: RawHost) -> HostSettings {
@@ -10,6 +12,7 @@ pub(crate) fn host(check: &mut Check<'_>, key: &Key<'_>, raw: RawHost) -> HostSe
         drain: check.within(&key.child("drain"), raw.drain, defaults::DRAIN, &defaults::PAUSES).get(),
         linger: check.within(&key.child("linger"), raw.linger, defaults::LINGER, &defaults::PAUSES).get(),
         quick_compiler: raw.quick_compiler.unwrap_or(true),
+        plain_registries: plain(check, &key.child("plain_registries"), raw.plain_registries),
         allow_unrestricted: raw.allow_unrestricted.unwrap_or(false),
         guest_memory_bytes: check.bytes(
             &key.child("guest_memory"),
@@ -30,4 +33,22 @@ pub(crate) fn host(check: &mut Check<'_>, key: &Key<'_>, raw: RawHost) -> HostSe
             &defaults::ARTIFACTS,
         ),
     }
+}
+
+/// As many as anybody has.
+const PLAIN_MAX: usize = 32;
+
+fn plain(check: &mut Check<'_>, key: &Key<'_>, written: Vec<String>) -> BTreeSet<String> {
+    if written.len() > PLAIN_MAX {
+        check.wrong(key, format_args!("has {} entries; at most {PLAIN_MAX}", written.len()));
+    }
+    for (index, registry) in written.iter().enumerate() {
+        if !Image::is_registry(registry) {
+            check.wrong(
+                &key.item(index),
+                format_args!("`{registry}` is no registry; write a host, and its port if it has one of its own"),
+            );
+        }
+    }
+    written.into_iter().collect()
 }

@@ -1,6 +1,6 @@
 //! `[services.NAME]`: the component, what it may reach and what it may use up.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use super::{
     Check,
@@ -13,9 +13,10 @@ use super::{
     upstream::only_with_url,
 };
 use crate::{
-    HostSettings, ServiceSettings, defaults,
+    HostSettings, Remote, ServiceSettings, defaults,
     names::{There, misfits},
     raw::RawService,
+    settings::pulled,
 };
 use document::name::check as name;
 use document::{source::Key, structure::nearest};
@@ -52,12 +53,17 @@ pub(crate) fn service(
         let path = check.required(&key, raw.path, "/health")?;
         check.keep(&key, health_path(path))
     });
+    let (component, remote) = place(check, &key.child("component"), &component, around.host);
+    if remote.is_some() && raw.build.is_some() {
+        check.wrong(&key.child("build"), "is for a component that is a file; what is fetched is built elsewhere");
+    }
     ServiceSettings {
+        remote,
         env: environment(check, key, &permissions.env, raw.env),
         secrets: granted_secrets(&permissions, around.secrets),
         grants: Arc::new(Grants::new(service.clone(), key.file().into(), permissions)),
         name: service,
-        component: check.path(&key.child("component"), &component).unwrap_or_default(),
+        component,
         build: raw.build,
         version,
         limits: limits(check, &key.child("limits"), raw.limits, around.host),
@@ -65,6 +71,17 @@ pub(crate) fn service(
         ramp: swap::ramp(check, &key.child("swap"), &raw.swap),
         smoke: swap::smoke(check, &key.child("swap").child("smoke"), raw.swap.smoke),
         events: events::consumer(check, &key.child("events"), raw.events),
+    }
+}
+
+/// The component's file, and what is fetched as that where it is none of this machine's own.
+fn place(check: &mut Check<'_>, key: &Key<'_>, written: &str, host: &HostSettings) -> (PathBuf, Option<Remote>) {
+    if !Remote::is_meant(written) {
+        return (check.path(key, written).unwrap_or_default(), None);
+    }
+    match check.keep(key, written.parse::<Remote>().map_err(|reason| format!("`{written}` {reason}"))) {
+        Some(remote) => (pulled(&host.data).join(remote.file_name()), Some(remote)),
+        None => (PathBuf::new(), None),
     }
 }
 

@@ -16,7 +16,8 @@ use super::{
 #[serde(deny_unknown_fields)]
 #[schemars(extend("oneOf" = [{ "required": ["component"] }, { "required": ["url"] }]))]
 pub(crate) struct RawService {
-    /// The component, a `.wasm` file. It or `url` must be there.
+    /// The component: a `.wasm` file, `oci://REGISTRY/NAME:TAG`, `oci://REGISTRY/NAME@sha256:…` or
+    /// `https://…@sha256:…`. It or `url` must be there.
     pub(crate) component: Option<String>,
     /// Instead of a component: where a service runs that is none, or several addresses of it.
     #[schemars(extend("examples" = ["http://10.0.0.7:4000", ["http://10.0.0.7:4000", "http://10.0.0.8:4000"]]))]
