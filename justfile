@@ -106,10 +106,15 @@ _fuzz-http SECONDS: _fuzzers
     cd gateway && cargo +nightly fuzz run framing -- -max_total_time="$1" -max_len=4096
     cd gateway && mkdir -p fuzz/corpus/framing_then_hyper && cargo +nightly fuzz run framing_then_hyper fuzz/corpus/framing_then_hyper fuzz/corpus/framing -- -max_total_time="$1" -max_len=2048
 
-# Build the host's release binary
+# Build the host's release binary; its symbols lie beside it, in a file of their own
 release: _compiler
     cargo build --release -p host
-    @echo '{{ host_target }}/release/archipel'
+    scripts/strip.sh '{{ host_target }}/release/archipel' '{{ host_target }}/release/stripped'
+    @echo '{{ host_target }}/release/stripped/archipel'
+
+# Make a Debian package of the release binary, in target/deb
+deb: release
+    scripts/deb.sh '{{ host_target }}/release/archipel' '{{ host_target }}/deb'
 
 # Refuse banned crates; licences and sources too where cargo-deny is installed
 deny:
