@@ -45,6 +45,7 @@ test: setup build foreign
     scripts/setup.sh registry
     cargo test -p host # apart from the rest: the same features as the demo's build, so nothing is built twice
     ARCHIPEL_USERS=typescript cargo test -p host --test e2e -- users:: accounts::
+    {{ just_executable() }} doors
     cargo test --workspace --exclude host
     cd components && cargo test --workspace --target-dir target
     scripts/deploy.sh
@@ -54,6 +55,10 @@ test: setup build foreign
 # Hold compose.yaml, the objects of Kubernetes and the units of systemd to their formats and to the shop's manifest
 deployments:
     scripts/deploy.sh
+
+# Run the tests of guests' behaviours again, with guests behind the quick door (docs/http.md)
+doors:
+    ARCHIPEL_DOOR=quick cargo test -p host --test e2e -- edge:: bounds:: calls:: serving:: gather::
 
 # Hold the running shop to its OpenAPI document: just openapi 300 (seconds)
 openapi SECONDS='45': setup build

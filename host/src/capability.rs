@@ -17,11 +17,13 @@ use wasmtime_wasi_http::WasiHttpView;
 use grant::{Import, Kind, Permissions};
 
 use self::{
-    config::ConfigsView, files::FolderView, identity::IdentitiesView, keyvalue::StoresView, logging::LoggingView,
-    messaging::MessagingView, otel::TracingView, outbox::OutboxesView, postgres::PostgresView, sockets::SocketsView,
+    client::ClientView, config::ConfigsView, files::FolderView, identity::IdentitiesView, keyvalue::StoresView,
+    logging::LoggingView, messaging::MessagingView, otel::TracingView, outbox::OutboxesView, postgres::PostgresView,
+    sockets::SocketsView,
 };
 
 pub mod asking;
+pub mod client;
 pub mod config;
 pub mod files;
 pub mod http;
@@ -60,7 +62,8 @@ impl Needed {
         let of = Import::from(import);
         let everyones = ["wasi:cli", "wasi:io", "wasi:clocks", "wasi:random"].contains(&of.package());
         let free = everyones || of.interface == "wasi:http/types";
-        match free && of.is_release() || import == "archipel:messaging/types@0.1.0" {
+        let types = ["archipel:messaging/types@0.1.0", "archipel:http/exchange@0.1.0"].contains(&import);
+        match free && of.is_release() || types {
             true => Self::Nothing,
             false => Self::Unknown,
         }
@@ -88,6 +91,7 @@ pub fn is_standard(import: &str) -> bool {
 pub fn linker<
     T: WasiView
         + WasiHttpView
+        + ClientView
         + PostgresView
         + IdentitiesView
         + StoresView
@@ -104,6 +108,7 @@ pub fn linker<
     let mut linker = Linker::new(engine);
     everyones(&mut linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+    client::add_to_linker(&mut linker)?;
     files::add_to_linker(&mut linker)?;
     sockets::add_to_linker(&mut linker)?;
     config::add_to_linker(&mut linker)?;

@@ -21,6 +21,7 @@ mod builds;
 mod code;
 mod difference;
 mod digest;
+mod doors;
 mod durable;
 mod error;
 mod history;
@@ -34,6 +35,7 @@ pub use builds::Builds;
 pub use code::{Compiler, Workshop};
 pub use difference::{Changes, Words, changes};
 pub use digest::Digest;
+pub use doors::Doors;
 pub use error::{ArtifactsError, ComponentError, SIZE_MAX_BYTES};
 pub use history::{Accepted, Entry, Histories, History, Outcome, Start};
 pub use ignored::Ignored;
@@ -149,9 +151,14 @@ impl Component {
         })
     }
 
+    /// By which exports requests come in.
+    pub fn doors(&self) -> Doors {
+        Doors::of(&self.exports)
+    }
+
     /// Whether the host can send requests to it.
     pub fn check_handler(&self, path: &Path) -> Result<(), ComponentError> {
-        if self.exports.iter().any(|export| export.starts_with("wasi:http/incoming-handler@0.2.")) {
+        if self.doors().are_some() {
             return Ok(());
         }
         let exports =

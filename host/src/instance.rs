@@ -16,9 +16,10 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView, p2::binding
 use crate::{
     capability::{
         asking::{Asking, Denials},
+        client::ClientView,
         config::{ConfigView, ConfigsView, Configuration},
         files::{FilesCtx, FilesView, FolderView, Folders},
-        http::{HeadDue, Outgoing, Ways},
+        http::{HEADERS_MAX_BYTES, HeadDue, Outgoing, QuickDoor, Ways},
         identity::{IdentitiesView, IdentityView},
         keyvalue::{StoreCtx, StoreView, StoresView},
         logging::LoggingView,
@@ -32,7 +33,7 @@ use crate::{
     engine::{Drawer, Engine, Reservation},
     telemetry::counts::ServiceCounts,
 };
-use backend::{Backends, folder::OpenFolder, secrets::Secrets};
+use backend::{Backends, folder::OpenFolder, memory::Account, secrets::Secrets};
 use manifest::ServiceSettings;
 
 mod budget;
@@ -48,7 +49,6 @@ const HOSTCALL_BYTES_MAX: usize = 8 << 20;
 /// Also bounds what the host keeps for a guest: a handle may stand for a header map, or for two
 /// pieces of a body.
 const HANDLES_MAX: usize = 1_000;
-const HEADERS_MAX_BYTES: usize = 64 << 10;
 
 /// What the store of every instance holds.
 pub struct InstanceState {
@@ -72,7 +72,10 @@ pub struct InstanceState {
 /// A component ready to take requests, one after the other.
 pub struct Instance {
     pub store: Store<InstanceState>,
-    pub proxy: Proxy,
+    /// `wasi:http`, for requests of any kind.
+    pub proxy: Option<Proxy>,
+    /// `archipel:http`, for whole ones.
+    pub quick: Option<QuickDoor>,
     /// Of a component that handles events.
     pub consumer: Option<Arc<Consumer>>,
     pub budget: Arc<Budget>,
@@ -132,13 +135,14 @@ impl Blueprint {
             Asking::new(self.settings.grants.clone(), self.source.clone(), self.counts.clone(), self.denials.clone());
         let sockets = SocketView::new(self.sockets.clone(), asking.clone());
         let drawer = Drawer::new(engine.memory.clone(), self.counts.clone());
+        let account: Arc<dyn Account> = Arc::new(drawer.clone());
         let state = InstanceState {
             wasi: Wasi::new(self.settings.name.clone(), self.env.clone()),
             http: http_context(),
-            outgoing: Outgoing::new(self.ways.clone(), asking.clone()),
+            outgoing: Outgoing::new(self.ways.clone(), asking.clone(), account.clone()),
             table: table(),
-            limiter: Limiter::new(self.settings.limits.memory_bytes, Reservation::new(drawer.clone())),
-            databases: DatabaseView::new(asking.clone(), self.backends.databases.clone(), Arc::new(drawer)),
+            limiter: Limiter::new(self.settings.limits.memory_bytes, Reservation::new(drawer)),
+            databases: DatabaseView::new(asking.clone(), self.backends.databases.clone(), account),
             identities: IdentityView::new(asking.clone(), self.backends.identity.clone()),
             stores: StoreView::new(asking.clone(), self.backends.keyvalue.clone()),
             producer: ProducerView::new(asking.clone(), self.backends.events.clone()),
@@ -159,6 +163,13 @@ impl Blueprint {
     }
 }
 
+/// What the host calls of an instance; nothing of what its component does not export.
+pub struct Exported {
+    pub proxy: Option<Proxy>,
+    pub quick: Option<QuickDoor>,
+    pub consumer: Option<Consumer>,
+}
+
 /// A store that waits for its component.
 pub struct Seat {
     pub store: Store<InstanceState>,
@@ -168,10 +179,11 @@ pub struct Seat {
 }
 
 impl Seat {
-    pub fn instance(self, proxy: Proxy, consumer: Option<Consumer>) -> Instance {
+    pub fn instance(self, exported: Exported) -> Instance {
         let Self { store, budget, output, freed } = self;
+        let Exported { proxy, quick, consumer } = exported;
         let consumer = consumer.map(Arc::new);
-        Instance { store, proxy, consumer, budget, output, served: 0, tidy: true, _freed: FreedOnDrop(freed) }
+        Instance { store, proxy, quick, consumer, budget, output, served: 0, tidy: true, _freed: FreedOnDrop(freed) }
     }
 
     /// Why memory was refused, if it was.
@@ -205,6 +217,11 @@ impl Instance {
 
     pub fn refusal(&self) -> Option<Refusal> {
         self.store.data().limiter.refusal()
+    }
+
+    /// What the host holds for its guest takes its memory from this.
+    pub fn account(&self) -> &Arc<dyn Account> {
+        self.store.data().outgoing.account()
     }
 
     /// What its memories and tables take: they never shrink.
@@ -309,6 +326,12 @@ impl LoggingView for InstanceState {
 impl TracingView for InstanceState {
     fn asking(&self) -> &Arc<Asking> {
         &self.asking
+    }
+}
+
+impl ClientView for InstanceState {
+    fn client(&mut self) -> &mut Outgoing {
+        &mut self.outgoing
     }
 }
 

@@ -26,12 +26,14 @@ mod answer;
 mod asked;
 mod breaker;
 mod delivery;
+mod door;
 mod failure;
 mod fair;
 mod gate;
 mod guarded;
 mod instantiate;
 mod leave;
+mod quick;
 mod ramp;
 mod remote;
 mod run;
@@ -54,6 +56,7 @@ pub use version::Version;
 use answer::Work;
 use asked::Asked;
 use breaker::Admitted;
+use door::Door;
 use fair::fair_time;
 use gate::{Arrival, Gate, Permit};
 use leave::Deadline;
@@ -213,17 +216,27 @@ impl Service {
         &self,
         place: Place,
         cx: Arc<RequestContext>,
-        request: Request<Body>,
+        mut request: Request<Body>,
     ) -> Result<Response<Body>, DispatchError> {
         let Place { version, permit, entered, admitted, deadline, mut span } = place;
         let scope = Scope { trace_id: cx.trace.trace_id, deadline: deadline.latest, cpu: version.limits().cpu };
-        let fair_by = entered + fair_time(version.limits().timeout);
         let head_only = request.method() == http::Method::HEAD;
-        let time = Time { limits: version.leave.limits(deadline, entered), fair_by };
-        let started = match self.instance(&version, scope).await {
+        let door = Door::of(&version.exports, &cx, &request);
+        let limits = version.leave.limits(deadline, entered);
+        let (gathered, began) = match door.is_too_narrow_for(&request) {
+            true => (door::gather(&version, &limits, request.body_mut()).await, Instant::now()),
+            false => (Ok(()), entered),
+        };
+        let fair_by = began + fair_time(version.limits().timeout);
+        let ready = match gathered {
+            Ok(()) => self.instance(&version, scope).await,
+            Err(failure) => Err(failure),
+        };
+        let started = match ready {
             Ok(instance) => {
                 span.set("archipel.fresh", instance.served == 0);
-                GuestRun::start(instance, scope, time, (cx, span), request).map_err(Failure::from)
+                let time = Time { limits, fair_by };
+                GuestRun::start((door, instance), scope, time, (cx, span), request).map_err(Failure::from)
             }
             Err(failure) => {
                 told::failed(&mut span, &failure);

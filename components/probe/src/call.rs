@@ -1,10 +1,13 @@
-//! One request with its way to answer, and the few helpers that every behaviour uses.
+//! One request with its way to answer, and the few helpers that every behaviour uses: by `wasi:http`. The same by
+//! plain values is `probe-quick`'s.
 
 use sdk::{
     Query, Response,
     bindings::wasi::{
         clocks::monotonic_clock,
-        http::types::{Fields, IncomingBody, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam},
+        http::types::{
+            Fields, IncomingBody, IncomingRequest, Method, OutgoingBody, OutgoingResponse, ResponseOutparam, Scheme,
+        },
         io::streams::{InputStream, OutputStream, StreamError},
     },
 };
@@ -13,8 +16,11 @@ use sdk::{
 const PARAMETERS: [&str; 12] =
     ["bytes", "chunks", "code", "lines", "mib", "ms", "n", "name", "says", "sends", "size", "value"];
 
+/// Names and values.
+pub(crate) type Headers = Vec<(String, Vec<u8>)>;
+
 pub(crate) struct Call {
-    pub(crate) request: IncomingRequest,
+    request: IncomingRequest,
     out: ResponseOutparam,
     path: String,
     query: Query,
@@ -30,6 +36,37 @@ impl Call {
 
     pub(crate) fn path(&self) -> &str {
         &self.path
+    }
+
+    pub(crate) fn method(&self) -> String {
+        match self.request.method() {
+            Method::Other(name) => name,
+            known => format!("{known:?}").replace("Method::", "").to_uppercase(),
+        }
+    }
+
+    pub(crate) fn scheme(&self) -> Option<String> {
+        self.request.scheme().map(|scheme| match scheme {
+            Scheme::Http => "http".to_owned(),
+            Scheme::Https => "https".to_owned(),
+            Scheme::Other(name) => name,
+        })
+    }
+
+    pub(crate) fn authority(&self) -> Option<String> {
+        self.request.authority()
+    }
+
+    pub(crate) fn target(&self) -> Option<String> {
+        self.request.path_with_query()
+    }
+
+    pub(crate) fn headers(&self) -> Headers {
+        self.request.headers().entries()
+    }
+
+    pub(crate) fn upload(&self) -> Upload {
+        Upload::of(&self.request)
     }
 
     pub(crate) fn parameter(&self, name: &str) -> Option<&str> {
@@ -53,12 +90,12 @@ impl Call {
     }
 
     /// Sends a head with these headers; the body is for the behaviour to write.
-    pub(crate) fn head(self, headers: Fields) -> Body {
+    pub(crate) fn head(self, headers: Headers) -> Body {
         self.head_of(200, headers)
     }
 
-    pub(crate) fn head_of(self, code: u16, headers: Fields) -> Body {
-        let response = OutgoingResponse::new(headers);
+    pub(crate) fn head_of(self, code: u16, headers: Headers) -> Body {
+        let response = OutgoingResponse::new(Fields::from_list(&headers).expect("a guest may say it"));
         response.set_status_code(code).expect("a status code");
         let body = response.body().expect("taken once");
         ResponseOutparam::set(self.out, Ok(response));
@@ -99,7 +136,7 @@ pub(crate) struct Upload {
 }
 
 impl Upload {
-    pub(crate) fn of(request: &IncomingRequest) -> Self {
+    fn of(request: &IncomingRequest) -> Self {
         let body = request.consume().expect("taken once");
         Self { stream: body.stream().expect("taken once"), _body: body }
     }
@@ -120,6 +157,11 @@ impl Upload {
         }
         Ok(bytes)
     }
+}
+
+/// How the host refuses a header before it is sent, if it does.
+pub(crate) fn refusal(name: &str, value: &[u8]) -> Option<String> {
+    Fields::new().append(name, value).err().map(|error| format!("{error:?}"))
 }
 
 pub(crate) fn wait(milliseconds: u64) {

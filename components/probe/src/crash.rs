@@ -5,8 +5,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sdk::bindings::wasi::http::types::Fields;
-
 use crate::call::{Body, Call};
 
 pub(crate) fn trap() -> ! {
@@ -55,7 +53,7 @@ pub(crate) fn spin_after_head(call: Call) {
 }
 
 fn begin(call: Call) -> Body {
-    let body = call.head(Fields::new());
+    let body = call.head(Vec::new());
     body.write(b"the beginning of an answer").expect("somebody listens");
     body
 }

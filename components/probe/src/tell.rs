@@ -6,13 +6,10 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use sdk::{
-    Response,
-    bindings::wasi::http::types::{Method, Scheme},
-};
+use sdk::Response;
 use serde_json::{Value, json};
 
-use crate::call::{Call, Upload};
+use crate::call::Call;
 
 pub(crate) fn env(call: Call) {
     let variables: BTreeMap<String, String> = std::env::vars().collect();
@@ -61,31 +58,15 @@ pub(crate) fn data(call: Call) {
 }
 
 fn request(call: &Call) -> Value {
-    let body = Upload::of(&call.request).all().ok();
-    let request = &call.request;
+    let body = call.upload().all().ok();
     let headers: Vec<Value> =
-        request.headers().entries().iter().map(|(name, value)| json!([name, String::from_utf8_lossy(value)])).collect();
+        call.headers().iter().map(|(name, value)| json!([name, String::from_utf8_lossy(value)])).collect();
     json!({
-        "method": method(request.method()),
-        "scheme": request.scheme().map(scheme),
-        "authority": request.authority(),
-        "target": request.path_with_query(),
+        "method": call.method(),
+        "scheme": call.scheme(),
+        "authority": call.authority(),
+        "target": call.target(),
         "headers": headers,
         "body": body.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()),
     })
-}
-
-fn method(method: Method) -> String {
-    match method {
-        Method::Other(name) => name,
-        known => format!("{known:?}").replace("Method::", "").to_uppercase(),
-    }
-}
-
-fn scheme(scheme: Scheme) -> String {
-    match scheme {
-        Scheme::Http => "http".to_owned(),
-        Scheme::Https => "https".to_owned(),
-        Scheme::Other(name) => name,
-    }
 }

@@ -1,4 +1,5 @@
-//! Carries a request in from WASI HTTP and a response out; the only file that speaks it.
+//! Carries a request in from WASI HTTP and a response out; the only file that speaks it. What exports a service, by
+//! this and by the quick door (`quick.rs`), is here, too.
 //!
 //! It makes as few host calls as the request needs: a head that nobody reads is never fetched.
 
@@ -14,7 +15,7 @@ use crate::{
 /// One read asks for this many bytes at most.
 const CHUNK_BYTES: u64 = 64 * 1024;
 
-/// Exports `answer`, a `fn(Request) -> Response`, as the component's HTTP handler, and embeds
+/// Exports `answer`, a `fn(Request) -> Response`, as the component's HTTP handlers, and embeds
 /// what stands beside its `Cargo.toml`: `permissions.toml`, what the service needs, and
 /// `openapi.json`, what it offers.
 #[macro_export]
@@ -28,6 +29,9 @@ macro_rules! service {
 
 /// Exports `answer` as [`service!`] does, for a component that asks for nothing and
 /// documents nothing.
+///
+/// Whole requests come by `archipel:http/handler`, which costs less, and those whose bodies are still on their way by
+/// `wasi:http/incoming-handler`.
 #[macro_export]
 macro_rules! handler {
     ($answer:path) => {
@@ -42,7 +46,16 @@ macro_rules! handler {
             }
         }
 
+        impl $crate::answering::exports::archipel::http::handler::Guest for Exported {
+            fn handle(
+                request: $crate::bindings::archipel::http::exchange::Request,
+            ) -> $crate::answering::exports::archipel::http::handler::Answer {
+                $crate::answered($answer($crate::whole(request)))
+            }
+        }
+
         $crate::bindings::export!(Exported with_types_in $crate::bindings);
+        $crate::answering::export!(Exported with_types_in $crate::answering);
     };
 }
 
@@ -155,7 +168,7 @@ fn write(body: &OutgoingBody, bytes: &[u8]) -> Result<(), StreamError> {
     write_all(&stream, bytes)
 }
 
-pub(crate) fn write_all(stream: &OutputStream, mut bytes: &[u8]) -> Result<(), StreamError> {
+fn write_all(stream: &OutputStream, mut bytes: &[u8]) -> Result<(), StreamError> {
     while !bytes.is_empty() {
         let room = usize::try_from(stream.check_write()?).unwrap_or(usize::MAX);
         if room == 0 {

@@ -24,6 +24,7 @@ mod page;
 pub mod passwords;
 pub mod postgres;
 mod query;
+mod quick;
 mod random;
 mod reply;
 mod request;
@@ -60,6 +61,19 @@ pub mod consuming {
     });
 }
 
+/// The bindings of `archipel:service/quick-door`, which [`service!`] and [`handler!`] export.
+#[doc(hidden)]
+#[allow(unsafe_code, unreachable_pub, reason = "generated from wit/")]
+pub mod answering {
+    wit_bindgen::generate!({
+        world: "quick-door",
+        path: "../../wit",
+        pub_export_macro: true,
+        default_bindings_module: "sdk::answering",
+        with: { "archipel:http/exchange@0.1.0": crate::bindings::archipel::http::exchange },
+    });
+}
+
 pub use error::Error;
 pub use export::{receive, send};
 pub use fields::{Fields, FromJson, within};
@@ -69,6 +83,7 @@ pub use json::Json;
 pub use money::Money;
 pub use page::{List, Page, Start};
 pub use query::Query;
+pub use quick::{answered, whole};
 pub use reply::{Answer, Reply};
 pub use request::{Method, Request, Source};
 pub use response::Response;

@@ -35,6 +35,11 @@ impl Import<'_> {
         self.interface == interface && self.version == "0.1.0"
     }
 
+    /// Requests to others, streamed or as plain values.
+    pub(crate) fn is_outgoing_http(&self) -> bool {
+        self.interface == "wasi:http/outgoing-handler" && self.is_release() || self.is_ours("archipel:http/client")
+    }
+
     /// `0.2.N`, not a draft of it: those are other contracts.
     pub fn is_release(&self) -> bool {
         let patch = self.version.strip_prefix("0.2.");
@@ -70,6 +75,9 @@ mod tests {
             ("wasi:keyvalue/store@0.2.0-draft", &["keyvalue"]),
             ("wasi:http/outgoing-handler@0.2.4", &["call", "net"]),
             ("wasi:http/types@0.2.4", &[]),
+            ("archipel:http/client@0.1.0", &["call", "net"]),
+            ("archipel:http/client@0.2.0", &[]),
+            ("archipel:http/exchange@0.1.0", &[]),
             ("wasi:sockets/tcp@0.2.0", &["sockets"]),
             ("wasi:sockets/tcp@0.3.0", &[]),
             ("wasi:filesystem/preopens@0.2.6", &["read", "write"]),

@@ -4,6 +4,7 @@
 //! which bodies are small; their limit, pace and deadline are decided elsewhere. A body without
 //! a declared length is never waited for: its sender may want an answer before its end.
 
+use bytes::Bytes;
 use http_body_util::BodyExt;
 
 use super::{Body, BodyError, Inner, full};
@@ -25,6 +26,18 @@ impl Body {
     /// Whether all of it is here, so that nobody who reads it has to wait for its sender.
     pub fn is_whole(&self) -> bool {
         matches!(self.inner, Inner::Empty | Inner::Full(_))
+    }
+
+    /// All of its bytes, if they are here; nothing is left of it then.
+    pub fn take(&mut self) -> Option<Bytes> {
+        match std::mem::replace(&mut self.inner, Inner::Empty) {
+            Inner::Empty => Some(Bytes::new()),
+            Inner::Full(bytes) => Some(bytes),
+            stream @ Inner::Stream(_) => {
+                self.inner = stream;
+                None
+            }
+        }
     }
 
     /// The same bytes once more, if all of them are here.

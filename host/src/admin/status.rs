@@ -48,6 +48,7 @@ pub(super) fn service(system: &System, deployed: &Deployed) -> Value {
         "source": source,
         "compiler": version.component.compiler,
         "component": component(&deployed.settings),
+        "doors": version.component.doors().words(),
         "permissions": grants.words(),
         "importedNotGranted": version.component.ungranted(grants, !deployed.settings.env.is_empty()),
         "cut": grants.cut(),

@@ -7,6 +7,9 @@
 
 mod answer;
 mod due;
+mod fields;
+mod gathered;
+mod handling;
 mod upload;
 
 use std::{
@@ -34,6 +37,7 @@ use answer::{Answered, IoWork, Waits};
 use backend::{
     directory::Directory,
     http::{Client, SendError, Timeouts},
+    memory::{Account, Held},
     secrets::Secrets,
 };
 use grant::{
@@ -44,6 +48,11 @@ use grant::{
 use upload::{Alive, upload};
 
 pub use due::HeadDue;
+pub use fields::{HEADERS_MAX_BYTES, said, told};
+pub use gathered::{NotWhole, gathered};
+pub use handling::{
+    QuickDoor, QuickDoorIndices, archipel::http::exchange as quick, exports::archipel::http::handler::Answer,
+};
 
 /// Of each body that a guest has begun, the host holds at most two pieces of this size.
 const BODY_CHUNK_MAX_BYTES: usize = 16 << 10;
@@ -79,8 +88,7 @@ impl Ways {
         (denials, secrets): (Arc<Denials>, Arc<Secrets>),
     ) -> Self {
         let calls = grants.callees().map(|callee| (callee.clone(), counts.calls_to(callee))).collect();
-        let forbidden = wasmtime_wasi_http::DEFAULT_FORBIDDEN_HEADERS;
-        let forbidden: ForbiddenHeaderFilter = Arc::new(move |name| forbidden.contains(name));
+        let forbidden: ForbiddenHeaderFilter = Arc::new(fields::is_forbidden);
         Self { source, grants, directory, client, body_limit_bytes, denials, secrets, counts, forbidden, calls }
     }
 
@@ -97,6 +105,10 @@ pub struct Outgoing {
     serving: Option<Serving>,
     /// None before it has sent anything; most never do.
     sent: OnceLock<Sent>,
+    /// What whole answers take their memory from.
+    account: Arc<dyn Account>,
+    /// What the last one took: it is on its way into the guest.
+    held: Held,
 }
 
 /// The request that the instance is working on.
@@ -126,9 +138,20 @@ struct Sending {
 }
 
 impl Outgoing {
-    /// `asking` knows which span the guest is in.
-    pub fn new(ways: Arc<Ways>, asking: Arc<Asking>) -> Self {
-        Self { ways, asking, serving: None, sent: OnceLock::new() }
+    /// `asking` knows which span the guest is in; whole answers take their memory from `account`.
+    pub fn new(ways: Arc<Ways>, asking: Arc<Asking>, account: Arc<dyn Account>) -> Self {
+        let held = Held::default();
+        Self { ways, asking, serving: None, sent: OnceLock::new(), account, held }
+    }
+
+    /// What the last whole answer took is given back, and this is counted in its place.
+    pub(super) fn hold(&mut self, held: Held) {
+        self.held = held;
+    }
+
+    /// What bodies take their memory from that are handed over as a whole.
+    pub fn account(&self) -> &Arc<dyn Account> {
+        &self.account
     }
 
     /// Requests from now on are made on behalf of `cx` and end by `deadline`; those that the head
@@ -140,6 +163,7 @@ impl Outgoing {
     /// The guest returned; true when nothing it sent is still under way. If not, the request stays
     /// open: when this is dropped, bodies without an end break off.
     pub fn end(&mut self) -> bool {
+        self.held.release();
         let is_over = self.sent.get().is_none_or(|sent| sent.in_flight.available_permits() == IN_FLIGHT_MAX);
         if is_over {
             self.serving = None;
@@ -163,7 +187,14 @@ impl Outgoing {
         })
     }
 
-    fn started(&self, request: Request<WasiBody>, options: Option<RequestOptions>) -> Result<Answering, Error> {
+    /// Decides whether it may be sent, and how; `by` is when all of the answer must be there, if that is sooner than
+    /// the request's own deadline.
+    pub(super) fn started(
+        &self,
+        request: Request<WasiBody>,
+        options: Option<RequestOptions>,
+        by: Option<Instant>,
+    ) -> Result<Answering, Error> {
         if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
             return Err(Error::HttpRequestMethodInvalid);
         }
@@ -173,7 +204,8 @@ impl Outgoing {
             tracing::debug!(service = %self.ways.source.name, %invalid, "a request has no valid target");
             Error::HttpRequestUriInvalid
         })?;
-        let sending = self.sending(options)?;
+        let mut sending = self.sending(options)?;
+        sending.deadline = by.map_or(sending.deadline, |by| by.min(sending.deadline));
         match target.callee().map(str::to_owned) {
             Some(callee) => sending.call(&callee, &target, request),
             None => sending.dial(&target, request),
@@ -195,7 +227,7 @@ impl Default for Sent {
     }
 }
 
-type Answering = Box<dyn Future<Output = Answered> + Send>;
+pub(super) type Answering = Box<dyn Future<Output = Answered> + Send>;
 
 impl Sending {
     /// To a service of this host.
@@ -325,7 +357,7 @@ impl WasiHttpHooks for Outgoing {
         options: Option<RequestOptions>,
         _errors_of_the_answer: IoWork,
     ) -> Answering {
-        self.started(request, options).unwrap_or_else(|error| Box::new(ready(Err(error))))
+        self.started(request, options, None).unwrap_or_else(|error| Box::new(ready(Err(error))))
     }
 }
 

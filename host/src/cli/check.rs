@@ -19,6 +19,8 @@ struct Checked {
     manifest: String,
     services: usize,
     routes: usize,
+    /// By which packages requests come into a component, by service.
+    doors: BTreeMap<String, Vec<&'static str>>,
     /// Some service may reach everything.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     unrestricted: bool,
@@ -43,10 +45,10 @@ pub(super) fn check(file: &Path, ceiling: Option<&Path>, output: Output) -> anyh
     let problems = Problems::new(file, problems.iter().cloned().chain(beside).chain(narrowed).collect());
     let memory = loaded.manifest.services.values().map(|service| service.limits.memory_bytes).max();
     let lookers = Lookers::new(memory.unwrap_or_default())?;
-    let mut ungranted = BTreeMap::new();
+    let mut found = Found::default();
     // What is wrong with a component whose own table has mistakes may be due to these.
     let judged = loaded.manifest.services.values().filter(|service| !has_mistakes(service, &problems));
-    let components = judged.flat_map(|service| component_problems(&loaded, service, &lookers, &mut ungranted));
+    let components = judged.flat_map(|service| component_problems(&loaded, service, &lookers, &mut found));
     let problems = Problems::new(file, problems.iter().cloned().chain(components).collect());
     if !problems.is_empty() {
         return refused(&problems, output);
@@ -57,7 +59,8 @@ pub(super) fn check(file: &Path, ceiling: Option<&Path>, output: Output) -> anyh
         services: loaded.manifest.services.len() + loaded.manifest.upstreams.len(),
         routes: loaded.manifest.routes.len(),
         unrestricted: loaded.manifest.services.values().any(|service| service.grants.is_unrestricted()),
-        ungranted,
+        doors: found.doors,
+        ungranted: found.ungranted,
         warnings: loaded.warnings,
     };
     match output.json {
@@ -65,6 +68,13 @@ pub(super) fn check(file: &Path, ceiling: Option<&Path>, output: Output) -> anyh
         false => output.text(&checked.to_text(output))?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What is worth telling of components that have no mistakes.
+#[derive(Default)]
+struct Found {
+    doors: BTreeMap<String, Vec<&'static str>>,
+    ungranted: BTreeMap<String, Vec<Ungranted>>,
 }
 
 fn has_mistakes(service: &ServiceSettings, problems: &Problems) -> bool {
@@ -77,7 +87,7 @@ fn component_problems(
     loaded: &Loaded,
     service: &ServiceSettings,
     lookers: &Lookers,
-    all: &mut BTreeMap<String, Vec<Ungranted>>,
+    found: &mut Found,
 ) -> Vec<Problem> {
     let key = |last: &str| format!("services.{}.{last}", service.name);
     if let (Some(remote), false) = (&service.remote, service.component.is_file()) {
@@ -92,9 +102,10 @@ fn component_problems(
         Ok(component) => component,
         Err(error) => return vec![loaded.problem(&key("component"), chain(&error))],
     };
+    found.doors.insert(service.name.to_string(), component.doors().words());
     let ungranted = component.ungranted(&service.grants, !service.env.is_empty());
     if !ungranted.is_empty() {
-        all.insert(service.name.to_string(), ungranted);
+        found.ungranted.insert(service.name.to_string(), ungranted);
     }
     let missing = component.missing(&service.grants);
     let missing = missing.iter().map(|missing| loaded.problem(&key("component"), missing));
@@ -126,6 +137,9 @@ impl Checked {
         let mut text = String::new();
         for warning in &self.warnings {
             text.push_str(&output.alarmed(format!("warning: {warning}\n")));
+        }
+        for (service, doors) in &self.doors {
+            text.push_str(&format!("{service}: requests by {}\n", doors.join(", ")));
         }
         for (service, ungranted) in &self.ungranted {
             for one in ungranted {

@@ -19,6 +19,8 @@ struct Inspection {
     size_bytes: u64,
     /// `0.2`, or `none` for a component that is no HTTP service.
     wasi: String,
+    /// By which packages requests come in: `wasi:http`, `archipel:http`.
+    doors: Vec<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     language: Option<String>,
     exports: Vec<String>,
@@ -50,15 +52,19 @@ pub(super) fn inspect(file: &Path, output: Output) -> anyhow::Result<ExitCode> {
 
 impl Inspection {
     fn of(file: &Path, component: Component) -> Self {
-        let handler = component.check_handler(file).is_ok();
+        let doors = component.doors();
         let known = |import: &String| Needed::of(import) != Needed::Unknown || component.types_only.contains(import);
-        let runnable = handler && component.imports.iter().all(known);
+        let runnable = doors.are_some() && component.imports.iter().all(known);
         let import = |interface: &String| Import { interface: interface.clone(), grant: grant(interface, &component) };
         Self {
             file: file.display().to_string(),
             digest: format!("sha256:{}", component.digest),
             size_bytes: component.size_bytes,
-            wasi: if handler { "0.2".into() } else { "none: it does not export wasi:http/incoming-handler@0.2".into() },
+            wasi: match doors.standard {
+                true => "0.2".into(),
+                false => "none: it does not export wasi:http/incoming-handler@0.2".into(),
+            },
+            doors: doors.words(),
             imports: component.imports.iter().map(import).collect(),
             exports: component.exports,
             language: component.sections.language,
@@ -74,6 +80,7 @@ impl Inspection {
             vec!["digest".into(), self.digest.clone()],
             vec!["size".into(), format!("{} KiB", self.size_bytes.div_ceil(1024))],
             vec!["wasi:http".into(), self.wasi.clone()],
+            vec!["doors".into(), if self.doors.is_empty() { "nothing".into() } else { self.doors.join(", ") }],
             vec!["language".into(), self.language.clone().unwrap_or_else(|| "not recorded".into())],
         ];
         // A name without a package is for the tools that made it, such as `exports` of Python's.

@@ -225,7 +225,8 @@ fn print(report: &Report, output: Output) -> anyhow::Result<()> {
     if output.json {
         return output.line(report);
     }
-    let mut rows = vec![["SERVICE", "VERSION", "FROM", "PERMISSIONS", "START"].map(str::to_owned).to_vec()];
+    let mut rows =
+        vec![["SERVICE", "VERSION", "FROM", "REQUESTS BY", "PERMISSIONS", "START"].map(str::to_owned).to_vec()];
     rows.extend(report.services.iter().map(|service| {
         let permissions = if service.permissions.is_empty() { "none".into() } else { service.permissions.join(", ") };
         let cached = if service.cached { " (cached)" } else { "" };
@@ -234,6 +235,7 @@ fn print(report: &Report, output: Output) -> anyhow::Result<()> {
             service.name.clone(),
             service.version.clone(),
             service.source.to_string(),
+            service.doors.join(", "),
             permissions,
             format!("{} ms{cached}{quick}", service.start_ms),
         ]

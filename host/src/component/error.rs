@@ -39,7 +39,11 @@ pub enum ComponentError {
     #[error("`{}` takes more than 60 s of every core to compile; make it smaller", .path.display())]
     CompileTimeout { path: PathBuf },
 
-    #[error("`{}` does not export `wasi:http/incoming-handler@0.2`; it exports {exports}", .path.display())]
+    #[error(
+        "`{}` does not export `wasi:http/incoming-handler@0.2`, and not `{}` either; it exports {exports}",
+        .path.display(),
+        super::doors::QUICK
+    )]
     NoHandler { path: PathBuf, exports: String },
 
     #[error(transparent)]

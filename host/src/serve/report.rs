@@ -41,6 +41,8 @@ pub struct Addresses {
 pub struct ServiceRow {
     pub name: String,
     pub version: String,
+    /// By which packages requests come into its component: `wasi:http`, `archipel:http`.
+    pub doors: Vec<&'static str>,
     pub permissions: Vec<String>,
     /// What its manifest grants and the operator's ceiling takes.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -69,6 +71,7 @@ impl Running {
             ServiceRow {
                 name: deployed.settings.name.to_string(),
                 version: version.label.to_str().unwrap_or_default().to_owned(),
+                doors: version.component.doors().words(),
                 permissions: deployed.settings.grants.words(),
                 ungranted: version.component.ungranted(&deployed.settings.grants, !deployed.settings.env.is_empty()),
                 cut: deployed.settings.grants.cut(),

@@ -21,7 +21,11 @@ use http_body::Frame;
 use http_body_util::{BodyExt, BodyStream, StreamBody};
 use wasmtime_wasi_http::WasiBody;
 
-use super::{Failure, leave::Timer, run::GuestRun};
+use super::{
+    Failure,
+    leave::Timer,
+    run::{GuestBody, GuestRun},
+};
 use crate::{instance::Instance, telemetry::counts::Trouble};
 use streaming::{Streaming, poll_here};
 pub(super) use work::Work;
@@ -40,11 +44,17 @@ pub(super) async fn head(mut work: Work) -> Result<Response<Body>, Failure> {
     };
     let (parts, inner) = head.into_parts();
     let bodiless = work.head_only || matches!(parts.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-    let inner = if bodiless { of_any_length(inner) } else { inner };
-    let body = match finished {
-        Some(instance) => {
+    let inner = match inner {
+        GuestBody::Open(inner) if bodiless => GuestBody::Open(of_any_length(inner)),
+        inner => inner,
+    };
+    let body = match (finished, inner) {
+        (Some(instance), inner) => {
             // In this order: while the instance lives, a body without an end shows as pending.
-            let body = whole(inner);
+            let body = match inner {
+                GuestBody::Open(inner) => whole(inner),
+                GuestBody::Whole(body) => Ok(body),
+            };
             match body.is_ok() {
                 true => work.admitted.succeeded(),
                 false => {
@@ -56,16 +66,18 @@ pub(super) async fn head(mut work: Work) -> Result<Response<Body>, Failure> {
             work.version.keep(instance);
             body
         }
-        None if bodiless => {
+        (None, GuestBody::Open(inner)) if bodiless => {
             discarded(Streaming::new(work, inner)).await?;
             body::empty()
         }
-        None => Streaming::new(work, inner).boxed_unsync().into(),
+        (None, GuestBody::Open(inner)) => Streaming::new(work, inner).boxed_unsync().into(),
+        // Only a guest that has returned gives one.
+        (None, GuestBody::Whole(body)) => body,
     };
     Ok(Response::from_parts(parts, body))
 }
 
-type HeadAndEnd = (Response<WasiBody>, Option<Instance>);
+type HeadAndEnd = (Response<GuestBody>, Option<Instance>);
 
 fn poll_head(run: &mut GuestRun, timer: &mut Timer, cx: &mut Context<'_>) -> Poll<Result<HeadAndEnd, Failure>> {
     let finished = match run.poll(cx) {

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use gateway::dispatch::DispatchError;
+use gateway::{body::BodyError, dispatch::DispatchError};
 
 use crate::{
     instance::{Refusal, Stopped},
@@ -26,6 +26,8 @@ pub enum Failure {
     DeadlineExceeded,
     #[error("its build was replaced, and its time to end, `host.drain`, is over")]
     Left,
+    #[error("the request's body did not come: {0}")]
+    Upload(BodyError),
     #[error("{0}; its client was slow or went away")]
     Downstream(Box<Failure>),
     #[error("{0}; it had too little time to be blamed")]
@@ -35,7 +37,7 @@ pub enum Failure {
 impl Failure {
     /// Whether the component is to blame, for the breaker.
     pub(super) fn is_the_guests(&self) -> bool {
-        !matches!(self, Self::NoRoom(_) | Self::Left | Self::Downstream(_) | Self::Hurried(_))
+        !matches!(self, Self::NoRoom(_) | Self::Left | Self::Upload(_) | Self::Downstream(_) | Self::Hurried(_))
     }
 
     /// Being late before `fair_by` is not the component's fault: otherwise a caller in a hurry could
@@ -55,7 +57,7 @@ impl Failure {
             Self::Trapped(_) => Trouble::Trap,
             Self::Panicked(_) => Trouble::Panic,
             Self::NoAnswer(_) => Trouble::NoAnswer,
-            Self::Downstream(_) => Trouble::Client,
+            Self::Upload(_) | Self::Downstream(_) => Trouble::Client,
             Self::Hurried(failure) => failure.trouble(),
         }
     }
@@ -67,6 +69,7 @@ impl Failure {
             Self::Stopped(_) | Self::DeadlineExceeded | Self::Left => DispatchError::TimedOut { service, reason },
             Self::Trapped(_) | Self::Panicked(_) => DispatchError::Trapped { service, reason },
             Self::NoAnswer(_) => DispatchError::InvalidAnswer { service, reason },
+            Self::Upload(error) => DispatchError::RequestBody(error),
             Self::Downstream(failure) | Self::Hurried(failure) => failure.into_dispatch_error(service),
         }
     }

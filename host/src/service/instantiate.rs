@@ -6,13 +6,9 @@ use std::{
 };
 
 use wasmtime::{PoolConcurrencyLimitError, Store};
-use wasmtime_wasi_http::p2::bindings::Proxy;
 
 use super::{Failure, Version, guarded::Guarded};
-use crate::{
-    capability::messaging::Consumer,
-    instance::{Instance, InstanceState, Refusal, Scope},
-};
+use crate::instance::{Exported, Instance, InstanceState, Refusal, Scope};
 
 /// How long an instance that could not be made for want of room is waited for.
 const ROOM_WAIT: Duration = Duration::from_millis(250);
@@ -60,9 +56,9 @@ async fn try_instantiate(version: &Arc<Version>, scope: Scope) -> Result<Instanc
         return Err(Failure::DeadlineExceeded);
     };
     match made? {
-        Ok((proxy, consumer)) => {
+        Ok(exported) => {
             version.counts().instances.count();
-            Ok(seat.instance(proxy, consumer))
+            Ok(seat.instance(exported))
         }
         Err(error) if error.is::<PoolConcurrencyLimitError>() => Err(Failure::NoRoom(error.to_string())),
         Err(error) => match seat.refusal() {
@@ -73,9 +69,11 @@ async fn try_instantiate(version: &Arc<Version>, scope: Scope) -> Result<Instanc
     }
 }
 
-async fn make(version: &Version, store: &mut Store<InstanceState>) -> wasmtime::Result<(Proxy, Option<Consumer>)> {
+async fn make(version: &Version, store: &mut Store<InstanceState>) -> wasmtime::Result<Exported> {
     let instance = version.pre.instantiate_async(&mut *store).await?;
     let exports = &version.exports;
+    let proxy = exports.proxy.as_ref().map(|proxy| proxy.load(&mut *store, &instance)).transpose()?;
+    let quick = exports.quick.as_ref().map(|quick| quick.load(&mut *store, &instance)).transpose()?;
     let consumer = exports.consumer.as_ref().map(|consumer| consumer.load(&mut *store, &instance)).transpose()?;
-    Ok((exports.proxy.load(store, &instance)?, consumer))
+    Ok(Exported { proxy, quick, consumer })
 }

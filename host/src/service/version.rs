@@ -13,7 +13,7 @@ use super::{
     warm::Warm,
 };
 use crate::{
-    capability::messaging::ConsumerIndices,
+    capability::{http::QuickDoorIndices, messaging::ConsumerIndices},
     component::Component,
     engine::GiveUp,
     instance::{Blueprint, Instance, InstanceState},
@@ -38,14 +38,15 @@ pub struct Version {
 
 /// Where what the host calls is found in an instance.
 pub(super) struct Exports {
-    pub(super) proxy: ProxyIndices,
+    pub(super) proxy: Option<ProxyIndices>,
+    pub(super) quick: Option<QuickDoorIndices>,
     /// Of a component that handles events.
     pub(super) consumer: Option<ConsumerIndices>,
 }
 
 impl Version {
     /// # Errors
-    /// When the component cannot be linked or does not export `wasi:http/incoming-handler@0.2`.
+    /// When the component cannot be linked or does not export what it is called by as the host knows it.
     pub fn new(
         blueprint: Blueprint,
         component: Arc<Component>,
@@ -54,7 +55,10 @@ impl Version {
     ) -> wasmtime::Result<Self> {
         let pre = linker.instantiate_pre(&component.compiled)?;
         let consumer = component.is_consumer().then(|| ConsumerIndices::new(&pre)).transpose()?;
-        let exports = Exports { proxy: ProxyIndices::new(&pre)?, consumer };
+        let doors = component.doors();
+        let proxy = doors.standard.then(|| ProxyIndices::new(&pre)).transpose()?;
+        let quick = doors.quick.then(|| QuickDoorIndices::new(&pre)).transpose()?;
+        let exports = Exports { proxy, quick, consumer };
         let warm = Arc::new(Warm::new(blueprint.settings.limits.reuse));
         let keeper: Arc<dyn GiveUp> = warm.clone();
         blueprint.engine.idle.add(Arc::downgrade(&keeper));

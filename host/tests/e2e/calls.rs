@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Connection, Host, Upstream, exchange,
+    Connection, Host, Upstream, by_quick_door, exchange,
     upstream::{Act, ok, quoted},
 };
 
@@ -83,7 +83,11 @@ fn a_callee_sees_who_calls_on_whose_behalf_and_nothing_that_the_guest_made_up() 
     let mut names: Vec<&str> =
         seen["headers"].as_array().unwrap().iter().map(|pair| pair[0].as_str().unwrap()).collect();
     names.sort_unstable();
-    let expected = ["authorization", "te", "traceparent", "tracestate", "x-own", "x-request-id", "x-source-service"];
+    let mut expected =
+        vec!["authorization", "te", "traceparent", "tracestate", "x-own", "x-request-id", "x-source-service"];
+    if by_quick_door() {
+        expected.insert(1, "content-length"); // the length of plain values is known
+    }
     assert_eq!(names, expected);
     let one = |name: &str| {
         let values = header(&seen["headers"], name);
@@ -278,9 +282,13 @@ fn an_answer_that_its_callee_cut_never_looks_whole_to_the_caller() {
     for path in ["/trap-after-head", "/spin-after-head", "/length?says=100&sends=10"] {
         let to = url(&format!("http://callee.internal{path}"));
         let told = call(&host, &format!("{to}&method=POST"));
-        assert!(told["status"] == 502 || told["whole"] == false, "{path}: {told}");
+        let failed = |status: u64| status == 502 || by_quick_door() && status == 504; // no head, no answer
+        assert!(told["status"].as_u64().is_some_and(failed) || told["whole"] == false, "{path}: {told}");
         let proxied = host.get(&format!("/proxy?{to}"));
-        assert!(proxied.status == 502 || !proxied.whole, "{path}: {proxied:?}");
+        assert!(failed(proxied.status.into()) || !proxied.whole, "{path}: {proxied:?}");
+    }
+    if by_quick_door() {
+        return;
     }
     let told = call(&host, &url("http://callee.internal/spin-after-head"));
     assert_eq!((&told["status"], &told["whole"]), (&json!(200), &json!(false)), "{told}");
@@ -288,6 +296,9 @@ fn an_answer_that_its_callee_cut_never_looks_whole_to_the_caller() {
 
 #[test]
 fn half_a_request_of_a_caller_that_died_is_never_taken_for_a_whole_one() {
+    if by_quick_door() {
+        return println!("this needs a stream");
+    }
     let upstream = Upstream::answering("counted");
     let counter = format!("permissions = {{ net = [\"{}\"] }}\n", upstream.address);
     let caller = "permissions = { call = [\"callee\", \"counter\"] }";
@@ -306,6 +317,9 @@ fn half_a_request_of_a_caller_that_died_is_never_taken_for_a_whole_one() {
 
 #[test]
 fn bodies_stream_through_a_call_in_both_directions_at_once() {
+    if by_quick_door() {
+        return println!("this needs a stream");
+    }
     let gateway = "[gateway]\nlisten = \"127.0.0.1:0\"\nbody_limit = \"64MiB\"\n";
     let host = Host::running(&format!("{gateway}{}", pair("", "")));
     let before = host.memory_mib();
@@ -337,6 +351,9 @@ fn bodies_stream_through_a_call_in_both_directions_at_once() {
 
 #[test]
 fn a_client_that_leaves_ends_the_whole_chain() {
+    if by_quick_door() {
+        return println!("this needs a stream");
+    }
     let host = Host::running(&pair(
         "",
         "limits = { concurrency = 1, queue = { length = 0, wait = \"1ms\" }, timeout = \"60s\" }",

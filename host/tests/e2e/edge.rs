@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::harness::{Connection, Host, probe};
+use crate::harness::{Connection, Host, by_quick_door, probe};
 
 fn head(lines: &str) -> String {
     format!("GET /echo HTTP/1.1\r\nhost: a\r\n{lines}\r\n")
@@ -255,16 +255,20 @@ fn an_invalid_trace_starts_a_new_one() {
 fn a_guest_cannot_speak_for_the_connection_or_the_gateway() {
     let host = Host::probe("");
     let with = |name: &str, value: &str| host.get(&format!("/header?name={name}&value={value}"));
-    for refused in ["connection", "keep-alive", "transfer-encoding", "upgrade", "proxy-authenticate", "http2-settings"]
-    {
-        assert_eq!(with(refused, "x").text(), "refused: HeaderError::Forbidden\n", "{refused}");
-    }
-    for (name, value) in
-        [("x-a", "b%0d%0ax-evil:%201"), ("x-a", "b%0ax-evil:%201"), ("x-a%0d%0ax-evil", "1"), ("x-a", "b%0dc")]
-    {
-        let answer = with(name, value);
-        assert_eq!(answer.text(), "refused: HeaderError::InvalidSyntax\n", "{name}: {value}");
-        assert_eq!(answer.header("x-evil"), None);
+    // By plain values it learns of it when it has answered: `doors` has that.
+    if !by_quick_door() {
+        for refused in
+            ["connection", "keep-alive", "transfer-encoding", "upgrade", "proxy-authenticate", "http2-settings"]
+        {
+            assert_eq!(with(refused, "x").text(), "refused: HeaderError::Forbidden\n", "{refused}");
+        }
+        for (name, value) in
+            [("x-a", "b%0d%0ax-evil:%201"), ("x-a", "b%0ax-evil:%201"), ("x-a%0d%0ax-evil", "1"), ("x-a", "b%0dc")]
+        {
+            let answer = with(name, value);
+            assert_eq!(answer.text(), "refused: HeaderError::InvalidSyntax\n", "{name}: {value}");
+            assert_eq!(answer.header("x-evil"), None);
+        }
     }
     let reserved = [
         "te",

@@ -27,6 +27,7 @@ mod crash;
 mod denied;
 mod descriptors;
 mod discovery;
+mod doors;
 mod edge;
 mod embedded;
 mod envelope;

@@ -6,13 +6,14 @@ import { lines } from './places.mjs';
 
 const own = resolve(dirname(fileURLToPath(import.meta.url)), '..');
 
-/** What the component exports: the handler over the service's module. */
+/** What the component exports: the service's module behind both doors. */
 function entryOf(entry, consumes) {
   const runtime = JSON.stringify(resolve(own, 'src/entry.ts'));
   const consumer = JSON.stringify(resolve(own, 'src/consumer.ts'));
   return `import * as service from ${JSON.stringify(entry)};
-import { handle } from ${runtime};
+import { answer, handle } from ${runtime};
 export const incomingHandler = { handle: (request, out) => handle(service.default, request, out) };
+export const handler = { handle: (request) => answer(service.default, request) };
 ${consumes ? `import { consume } from ${consumer};
 export const consumer = { handle: (delivery) => consume(service.default, delivery) };` : ''}`;
 }

@@ -27,6 +27,7 @@ export async function written(folder, imports, consumes) {
   const world = [
     ...imports.map((name) => `  import ${name};`),
     `  export wasi:http/incoming-handler@${ENGINE};`,
+    '  export archipel:http/handler@0.1.0;',
     ...(consumes ? ['  export archipel:messaging/consumer@0.1.0;'] : []),
   ];
   await writeFile(join(folder, 'service.wit'), `package archipel:made@0.1.0;\n\nworld service {\n${world.join('\n')}\n}\n`);

@@ -1,5 +1,6 @@
-// Between WASI HTTP and the web's types: a request in, the response out, and what becomes of a failure. The build
-// makes a component of this file and the service's own module.
+// Between the host and the web's types: a request in, the response out, and what becomes of a failure. Whole requests
+// come by the quick door, as values; those whose bodies are on their way, and those of a route with `stream`, by WASI
+// HTTP. The build makes a component of this file and the service's own module.
 import { Fields, OutgoingBody, OutgoingResponse, ResponseOutparam, type IncomingRequest } from 'wasi:http/types@0.2.10';
 import { failed, type Failure } from './failure.ts';
 import { knownText } from './json.ts';
@@ -21,25 +22,52 @@ const METHODS: Record<string, string> = {
 const text = new TextDecoder();
 const bytes = new TextEncoder();
 
-/** Answers one request with what the module exports. */
+/** A request as the quick door has it, and the answer: `archipel:http`. */
+interface Given {
+  method: string;
+  authority: string;
+  target: string;
+  headers: [string, Uint8Array][];
+  body: Uint8Array;
+}
+interface Answer {
+  response: { status: number; headers: [string, Uint8Array][]; body: Uint8Array };
+  retire: boolean;
+}
+
+/** Answers one request with what the module exports: by WASI HTTP. */
 export async function handle(exported: unknown, incoming: IncomingRequest, out: ResponseOutparam): Promise<void> {
-  let response: Response;
-  let trace = '';
-  let failure: Failure | undefined;
   const held: Held = [incoming];
-  try {
-    const request = received(incoming, held);
-    trace = request.headers.get('traceparent')?.split('-')[1] ?? '';
-    response = await handlerOf(exported)(request);
-    if (!(response instanceof Response)) throw new TypeError(`the handler gave ${kind(response)} and no Response`);
-  } catch (error) {
-    failure = failed(error, trace);
-    response = failure.response;
-  }
+  const { response, failure } = await served(exported, () => received(incoming, held));
   // Who holds on to a request or its body is not asked a second one: what failed in a way that nobody foresaw, out of
   // memory perhaps, begins anew.
   while (!failure?.isUnforeseen && held.length > 0) held.pop()?.[Symbol.dispose]();
   await send(response, out);
+}
+
+/** The same by the quick door. What is a stream goes out when it has ended. */
+export async function answer(exported: unknown, given: Given): Promise<Answer> {
+  const { response, failure } = await served(exported, () => asked(given));
+  const whole = await body(response);
+  const headers = fields(response);
+  if (whole) headers.push(['content-length', bytes.encode(String(whole.length))]);
+  const said = { status: response.status, headers, body: whole ?? new Uint8Array() };
+  return { response: said, retire: failure?.isUnforeseen ?? false };
+}
+
+/** What the module makes of a request, or what is said in its place. */
+async function served(exported: unknown, request: () => Request): Promise<{ response: Response; failure?: Failure }> {
+  let trace = '';
+  try {
+    const made = request();
+    trace = made.headers.get('traceparent')?.split('-')[1] ?? '';
+    const response = await handlerOf(exported)(made);
+    if (!(response instanceof Response)) throw new TypeError(`the handler gave ${kind(response)} and no Response`);
+    return { response };
+  } catch (error) {
+    const failure = failed(error, trace);
+    return { response: failure.response, failure };
+  }
 }
 
 function kind(value: unknown): string {
@@ -52,13 +80,26 @@ type Held = { [Symbol.dispose](): void }[];
 function received(incoming: IncomingRequest, held: Held): Request {
   const method = incoming.method();
   const name = METHODS[method.tag] ?? method.val ?? 'GET';
-  const url = `http://${incoming.authority() ?? 'localhost'}${incoming.pathWithQuery() ?? '/'}`;
+  const told = incoming.headers();
+  const headers = told.entries();
+  told[Symbol.dispose]();
+  const authority = incoming.authority() ?? 'localhost';
+  const target = incoming.pathWithQuery() ?? '/';
+  const body = isBodiless(name) ? new Uint8Array() : uploaded(incoming, held);
+  return asked({ method: name, authority, target, headers, body });
+}
+
+/** The web's request has no body with these. */
+function isBodiless(method: string): boolean {
+  return method === 'GET' || method === 'HEAD';
+}
+
+function asked(given: Given): Request {
   const headers = new Headers();
-  const fields = incoming.headers();
-  for (const [key, value] of fields.entries()) headers.append(key, text.decode(value));
-  fields[Symbol.dispose]();
-  const whole = name === 'GET' || name === 'HEAD' ? undefined : uploaded(incoming, held);
-  return new Request(url, whole ? { method: name, headers, body: whole as BodyInit } : { method: name, headers });
+  for (const [name, value] of given.headers) headers.append(name, text.decode(value));
+  const head = { method: given.method, headers };
+  const whole = isBodiless(given.method) ? head : { ...head, body: given.body as BodyInit };
+  return new Request(`http://${given.authority}${given.target}`, whole);
 }
 
 function uploaded(incoming: IncomingRequest, held: Held): Uint8Array {
@@ -90,6 +131,12 @@ function uploaded(incoming: IncomingRequest, held: Held): Uint8Array {
   return whole;
 }
 
+/** The headers of an answer, without those that say how long it is. */
+function fields(response: Response): [string, Uint8Array][] {
+  const said = [...response.headers].filter(([name]) => name !== 'content-length' && name !== 'transfer-encoding');
+  return said.map(([name, value]) => [name, bytes.encode(value)]);
+}
+
 /** All of an answer's body; none where it has none. */
 async function body(response: Response): Promise<Uint8Array | undefined> {
   const known = knownText(response);
@@ -101,9 +148,7 @@ async function send(response: Response, out: ResponseOutparam): Promise<void> {
   const live = isStreamed(response) && response.body !== null;
   const whole = live ? undefined : await body(response);
   const headers = new Fields();
-  for (const [name, value] of response.headers) {
-    if (name !== 'content-length' && name !== 'transfer-encoding') headers.append(name, bytes.encode(value));
-  }
+  for (const [name, value] of fields(response)) headers.append(name, value);
   if (whole) headers.append('content-length', bytes.encode(String(whole.length)));
   const outgoing = new OutgoingResponse(headers);
   outgoing.setStatusCode(response.status);

@@ -129,7 +129,7 @@ impl Permission for Net {
     }
 
     fn is_asked_by(import: Import<'_>) -> bool {
-        import.interface == "wasi:http/outgoing-handler" && import.is_release()
+        import.is_outgoing_http()
     }
 
     fn words(&self) -> Vec<String> {

@@ -22,8 +22,8 @@ use tokio::{
 use wasmtime_wasi_http::{Error, WasiBody};
 
 /// Work that wasmtime spawns and ends with the answer.
-pub(super) type IoWork = Box<dyn Future<Output = Result<(), Error>> + Send>;
-pub(super) type Answered = Result<(Response<WasiBody>, IoWork), Error>;
+pub(in crate::capability) type IoWork = Box<dyn Future<Output = Result<(), Error>> + Send>;
+pub(in crate::capability) type Answered = Result<(Response<WasiBody>, IoWork), Error>;
 
 /// How long the next piece of an answer may take.
 #[derive(Debug, Clone, Copy)]

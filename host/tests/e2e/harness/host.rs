@@ -48,6 +48,12 @@ pub fn foreign(name: &str) -> String {
     component.display().to_string()
 }
 
+/// Whether the test guests are those behind the quick door and no other, which send by the quick client: the same
+/// behaviours by plain values, so the same promises hold, but for what a stream is needed for.
+pub fn by_quick_door() -> bool {
+    std::env::var("ARCHIPEL_DOOR").is_ok_and(|door| door == "quick")
+}
+
 /// The manifest of [`Host::probe`].
 pub fn probe(lines: &str) -> String {
     format!(
@@ -273,6 +279,10 @@ pub fn archipel() -> Command {
 /// A gateway without a limit of its own, unless the test writes one: all tests come from one
 /// address, and most of them ask more than 100 times a minute.
 pub fn write_manifest(folder: &Path, rest: &str) -> PathBuf {
+    let rest = match by_quick_door() {
+        true => rest.replace("/probe.wasm", "/probe_quick.wasm").replace("/probe_net.wasm", "/probe_client.wasm"),
+        false => rest.to_owned(),
+    };
     let rest = rest.replace("COMPONENTS", components().to_str().unwrap());
     let is_limited = rest.lines().any(|line| line.starts_with("limit = "));
     let rest = match is_limited {

@@ -20,7 +20,10 @@ pub mod upstream;
 pub use collector::{Collector, Span, tree};
 pub use command::{Command, Done};
 pub use external::Postgres;
-pub use host::{Failed, Host, archipel, children, components, foreign, is_running, place, probe, wait, write_manifest};
+pub use host::{
+    Failed, Host, archipel, by_quick_door, children, components, foreign, is_running, place, probe, wait,
+    write_manifest,
+};
 pub use http::{Answer, Connection, Held, exchange};
 pub use postgres::{Server, Session, postmaster};
 pub use redis::{Redis, redis_pid};
