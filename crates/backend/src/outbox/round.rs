@@ -39,8 +39,10 @@ const PUBLISH_TIMEOUT: Duration = Duration::from_secs(1);
 const AGAIN: Duration = Duration::from_secs(60);
 /// What is not granted here may be on a host with a newer manifest: that one has so long to carry it on.
 const OTHERS: Duration = Duration::from_secs(2);
-/// What holds in the session. A deletion that a crash of the server forgets does no harm.
+/// What holds in the session. A deletion that a crash of the server forgets does no harm. What was deleted stays in
+/// the index until a vacuum: a plain walk along it marks that and passes over it the next time, a bitmap does not.
 const SESSION: &str = "SET synchronous_commit = off; SET statement_timeout = '5s'; \
+                       SET enable_bitmapscan = off; SET enable_seqscan = off; \
                        SET idle_in_transaction_session_timeout = '5s'; SET timezone = 'UTC'";
 
 /// Some at a time: whoever may call the function may have left many.

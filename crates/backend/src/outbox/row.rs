@@ -23,14 +23,14 @@ SELECT seq, id::text, publisher, topic, key, content_type, headers, body, dedup_
        (extract(epoch FROM clock_timestamp() - at) * 1000)::bigint AS age_ms,
        greatest(0, delay_ms - (extract(epoch FROM clock_timestamp() - at) * 1000)::bigint) AS delay_ms
 FROM public.archipel_outbox
-WHERE EXISTS (SELECT FROM turn) AND refused IS NULL AND seq IN (
+WHERE EXISTS (SELECT FROM turn) AND refused IS NULL AND seq = ANY (ARRAY(
     SELECT seq FROM (
         SELECT seq, sum(bytes) OVER (ORDER BY seq) - bytes AS before FROM (
             SELECT seq, octet_length(body) AS bytes FROM public.archipel_outbox
             WHERE refused IS NULL AND publisher = ANY ($1) ORDER BY seq LIMIT $2
         ) AS first
     ) AS measured WHERE before < 1048576
-)
+))
 ORDER BY seq FOR UPDATE SKIP LOCKED";
 
 /// As [`TAKE`] has it: the last one may be over it.
