@@ -1,5 +1,7 @@
 -- What is in an order stands in its row, line by line: an order is always written and read as a whole. What a
 -- column may hold is said by its type, because PostgreSQL reads a `check` of a table anew for every statement.
+-- A build of before can write no order behind this: it is for a start, not for a swap under load. A shop with
+-- customers would add the columns here, and drop the table when no older build runs any more.
 create domain order_status as text
     check (value in ('reserving', 'failed', 'pending', 'confirmed', 'shipped', 'delivered', 'cancelled'));
 create domain order_quantities as integer[] check (1 <= all (value) and 100000 >= all (value));

@@ -195,6 +195,8 @@ fn a_guest_publishes_only_what_it_was_granted_and_no_more_than_the_bounds() {
     assert_eq!(refused(json!({ "topic": "Order", "body": {} }))["variant"], "other");
     let large = refused(json!({ "topic": "order.created", "size": (1 << 20) + 1 }));
     assert_eq!(large, json!({ "variant": "too-large", "limit": 1 << 20 }));
+    let nul = refused(json!({ "topic": "order.created", "key": "a\u{0}b", "body": {} }));
+    assert_eq!(nul["variant"], "other", "PostgreSQL keeps no such text: {nul}");
     let batch =
         json!({ "events": [{ "topic": "order.created", "body": {} }, { "topic": "user.created", "body": {} }] });
     assert_eq!(host.json("POST", "/batch", &batch).status, 409, "all or none");

@@ -129,6 +129,11 @@ impl Event {
                 return Err(PublishError::Invalid(format!("a {what} has {NAME_MAX_BYTES} bytes at most")));
             }
         }
+        let texts = [&self.key, &self.content_type, &options.dedup_id].into_iter().flatten();
+        let headers = self.headers.iter().flat_map(|(name, value)| [name, value]);
+        if texts.chain(headers).any(|text| text.contains('\0')) {
+            return Err(PublishError::Invalid("an event's texts hold no NUL character".into()));
+        }
         match options.delay.is_some_and(|delay| delay > DELAY_MAX) {
             true => Err(PublishError::Invalid("a delay is a year at most".into())),
             false => Ok(()),

@@ -222,9 +222,16 @@ impl Rounds {
     /// Publishes these, deletes them and commits that; without that it is left to the caller.
     async fn carry(&mut self, line: &Line, rows: Vec<Row>) -> Result<Round, RoundError> {
         if rows.is_empty() {
-            // Nothing waits, or it is somebody else's turn.
-            let is_ours = Turn::Outbox.take(&line.session.client).await?;
-            return Ok(if is_ours { Round::Nothing } else { Round::NotOurTurn });
+            // Nothing waits, or it was somebody else's turn.
+            if !Turn::Outbox.take(&line.session.client).await? {
+                return Ok(Round::NotOurTurn);
+            }
+            // Looked at once more with the turn: what came while another had it would wait for the next poll.
+            let rows = self.take(line, "").await?;
+            return match rows.is_empty() {
+                true => Ok(Round::Nothing),
+                false => Box::pin(self.carry(line, rows)).await,
+            };
         }
         let (mut good, mut events): (Vec<Waiting>, Vec<(Event, Options)>) = Default::default();
         let (mut aside, mut left) = (Vec::new(), BTreeSet::new());

@@ -109,6 +109,14 @@ pub(super) enum Failure {
 }
 
 impl Failure {
+    /// The same where going on would lose what was asked for before.
+    pub(super) fn ends_transaction(self) -> Self {
+        match self {
+            Self::Harmless(error) => Self::Answered(error),
+            other => other,
+        }
+    }
+
     pub(super) fn of(error: &tokio_postgres::Error) -> Self {
         let Some(db) = error.as_db_error() else {
             return Self::Lost(Error::Unavailable("the connection broke".to_owned()));

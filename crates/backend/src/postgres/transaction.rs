@@ -220,7 +220,8 @@ impl Transaction {
             if !left.is_empty()
                 && let Err(failure) = Leave(&left, Scope::Within).on(&mut lease).await
             {
-                return Ok(Err(failure));
+                // Those events are gone: what is committed without them would be half of what was meant.
+                return Ok(Err(failure.ends_transaction()));
             }
             match exchange.on(&mut lease).await {
                 // Nothing has happened in it yet: it begins once more, for the schema that there is now.
