@@ -171,6 +171,9 @@ impl Gateway {
         let mut held = Held::new((cx.clone(), due), permit, record, Some(tally));
 
         let started = entry.and_then(|entry| Started::new((&cx, due, cors.as_ref()), entry, limit, head, body));
+        if let Err(GatewayError::Origin) = &started {
+            self.counts.refused.count(Refusal::Origin);
+        }
         let answer = match started {
             Ok(started) => {
                 held.reads(started.body());
@@ -192,8 +195,7 @@ impl Gateway {
         }
         held.answered(response.status(), owed);
         if let Some(service) = switched(&mut response) {
-            let idle = cx.stream.unwrap_or_default();
-            return Tunnel::new(service, held, idle, self.counts.tunnels.clone()).behind(response);
+            return Tunnel::new(service, held, &cx, self.counts.tunnels.clone()).behind(response);
         }
         if is_head { without_body(response) } else { response }.map(|body| body.holding(held))
     }

@@ -22,6 +22,7 @@ use tokio::{
 use super::clock::{Alarm, DrainWatch};
 use crate::{
     body::{Body, Held, empty},
+    context::RequestContext,
     counts::TunnelCounts,
     dispatch::Wire,
     drain::{Drain, Phase},
@@ -40,12 +41,17 @@ pub(crate) struct Tunnel {
 }
 
 impl Tunnel {
-    /// Silent for `idle` in both directions at most. `held` stays until the end, without its place among the
+    /// Silent in both directions for as long as the route of `cx` lets its streams be. `held` stays until the end, without its place among the
     /// requests: from now on it is a connection.
-    pub(crate) fn new(service: Box<dyn Wire>, mut held: Box<Held>, idle: Duration, counts: Arc<TunnelCounts>) -> Self {
+    pub(crate) fn new(
+        service: Box<dyn Wire>,
+        mut held: Box<Held>,
+        cx: &RequestContext,
+        counts: Arc<TunnelCounts>,
+    ) -> Self {
         held.switched();
         counts.opened.count();
-        Self { service, held, idle, counts }
+        Self { service, held, idle: cx.stream.unwrap_or_default(), counts }
     }
 
     /// Goes along with the 101 that opens it.

@@ -93,7 +93,7 @@ async fn what_a_client_said_early_is_carried_and_each_side_may_end_by_itself() {
 
 #[tokio::test]
 async fn a_wish_passes_only_where_the_route_and_the_page_and_the_protocol_may() {
-    let (_gateway, served, seen) = served(Duration::from_secs(60));
+    let (gateway, served, seen) = served(Duration::from_secs(60));
     let close = "connection: upgrade, close\r\nupgrade: custom\r\n";
     for (request, status) in [
         (format!("GET /other HTTP/1.1\r\nhost: a\r\n{close}\r\n"), 200),
@@ -108,6 +108,8 @@ async fn a_wish_passes_only_where_the_route_and_the_page_and_the_protocol_may() 
         assert!(!head.headers.contains_key("upgrade") && !head.headers.contains_key("connection"), "{head:?}");
     }
     assert_eq!(seen.lock().unwrap().len(), 3, "who may not asks no service");
+    let refused: Vec<_> = gateway.counts().refused.each().filter(|(_, count)| *count > 0).collect();
+    assert_eq!(refused, [("origin", 1)]);
 }
 
 #[tokio::test]
