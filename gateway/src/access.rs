@@ -22,6 +22,7 @@ use tracing::Level;
 
 use crate::{
     body::Fault,
+    client::AddressText,
     context::{RequestContext, TraceContext, span_id_hex},
 };
 
@@ -146,6 +147,7 @@ impl Record {
     fn log(&self, duration: Duration) {
         let (service, route) = self.route.as_ref().map(|(label, path)| (&**label, &**path)).unzip();
         let Asked { method, target, version, host, user_agent, .. } = &self.asked;
+        let client = AddressText::of(self.cx.client);
         let (trace_id, span_id) = (self.cx.trace.trace_id_hex(), span_id_hex(self.span_id));
         macro_rules! tell {
             ($level:ident) => {
@@ -160,7 +162,7 @@ impl Record {
                     requestId = self.cx.request_id.to_str().unwrap_or_default(),
                     service,
                     route,
-                    client = %self.cx.client,
+                    client = client.as_str(),
                     host = host.as_ref().map(text).as_deref(),
                     protocol = protocol(*version),
                     bytesIn = self.bytes_in(),

@@ -5,6 +5,7 @@
 //! Where there is any `X-Forwarded-*`, a `Forwarded` counts for nothing: a proxy that sets the one
 //! lets the other through from whoever wrote it.
 
+mod address;
 mod forwarded;
 
 use std::net::IpAddr;
@@ -12,6 +13,7 @@ use std::net::IpAddr;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
 
+pub(crate) use self::address::AddressText;
 use self::forwarded::address;
 use crate::authority::Authority;
 

@@ -4,8 +4,6 @@
 //! who someone is or where a request came from, unless the gateway itself says it. Values are
 //! only ever built from validated parts, never formatted from a client's text.
 
-use std::{io::Write, net::IpAddr};
-
 use http::{
     HeaderMap, HeaderName, HeaderValue,
     header::{self, CONNECTION, CONTENT_LENGTH, HOST, TE},
@@ -13,6 +11,7 @@ use http::{
 };
 
 use crate::{
+    client::AddressText,
     context::{RequestContext, TRACEPARENT, TRACESTATE, TraceContext, X_REQUEST_ID, X_TRACE_ID},
     dispatch::AnsweredBy,
 };
@@ -66,7 +65,8 @@ pub(crate) fn forward(head: &mut Parts, cx: &RequestContext) {
         headers.insert(X_FORWARDED_HOST, host);
     }
     headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(if cx.https { "https" } else { "http" }));
-    headers.insert(X_FORWARDED_FOR, address_value(cx.client));
+    let client = AddressText::of(cx.client);
+    headers.insert(X_FORWARDED_FOR, HeaderValue::from_str(client.as_str()).expect("an address is visible ASCII"));
     if let Some(identity) = &cx.identity {
         headers.remove(header::AUTHORIZATION); // what it proved is said below
         headers.insert(X_USER_ID, identity.subject.clone());
@@ -214,14 +214,6 @@ fn is_identity(name: &str) -> bool {
 /// What a trusted proxy said is in the context by now; nobody but the gateway tells a service.
 fn is_origin(name: &str) -> bool {
     name.starts_with("x-forwarded-") || matches!(name, "forwarded" | "x-real-ip")
-}
-
-fn address_value(address: IpAddr) -> HeaderValue {
-    let mut text = [0; 48];
-    let mut rest = &mut text[..];
-    write!(rest, "{}", address.to_canonical()).expect("an address has at most 45 characters");
-    let unused = rest.len();
-    HeaderValue::from_bytes(&text[..48 - unused]).expect("an address is visible ASCII")
 }
 
 #[cfg(test)]

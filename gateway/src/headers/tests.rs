@@ -61,7 +61,7 @@ fn a_mapped_address_is_written_as_ipv4() {
         ("::1", "::1"),
         ("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"),
     ] {
-        assert_eq!(address_value(address.parse().unwrap()), written);
+        assert_eq!(AddressText::of(address.parse().unwrap()).as_str(), written);
     }
 }
 
