@@ -1,5 +1,5 @@
-//! Events that a transaction leaves in the outbox: they go to the server with what is asked next, at best with the
-//! commit, so that they cost no round trip of their own.
+//! Events that a transaction leaves in the outbox: they go to the server with the commit, without a round trip of their
+//! own, or in one before a statement that comes first.
 //!
 //! Decides how many may wait for that. An event that the server refuses fails the transaction, as any statement
 //! does: then the commit is a rollback.
