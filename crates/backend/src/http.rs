@@ -8,7 +8,6 @@
 mod connector;
 mod error;
 mod resolve;
-mod tls;
 
 use std::{
     net::IpAddr,
@@ -34,6 +33,7 @@ use tokio::{
     time::timeout_at,
 };
 
+use crate::roots::{Roots, RootsError};
 use grant::{
     Grants,
     net::{Destination, Place},
@@ -43,7 +43,6 @@ use grant::{
 use connector::{CONNECT_TIMEOUT, CONNECT_TIMEOUT_MAX, Connector};
 pub use error::SendError;
 pub use resolve::Resolver;
-pub use tls::RootsError;
 
 /// The longest that a look-up for a socket may take.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
@@ -103,17 +102,18 @@ pub struct Timeouts {
 }
 
 impl Outbound {
-    /// `roots`: a PEM file of certificates to believe besides the web's.
+    /// `roots`: a PEM file of certificates to believe besides the web's, read again when it changes.
     ///
     /// # Errors
     /// When the file cannot be read or holds none.
     pub fn new(roots: Option<&std::path::Path>) -> Result<Self, RootsError> {
-        Ok(Self { resolver: Resolver::system(), tls: Arc::new(tls::config(tls::roots(roots)?)) })
+        Ok(Self::with(Resolver::system(), Roots::web(roots, "SSL_CERT_FILE")?))
     }
 
-    #[cfg(test)]
-    fn with(resolver: Resolver, roots: rustls::RootCertStore) -> Self {
-        Self { resolver, tls: Arc::new(tls::config(roots)) }
+    fn with(resolver: Resolver, roots: Roots) -> Self {
+        let mut tls = roots.client_config().expect("ring has what TLS 1.2 and 1.3 need");
+        tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Self { resolver, tls: Arc::new(tls) }
     }
 
     /// How names are resolved.

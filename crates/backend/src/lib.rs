@@ -19,6 +19,7 @@ pub mod outbox;
 pub mod postgres;
 pub mod redis;
 pub mod registry;
+pub mod roots;
 pub mod secrets;
 pub mod unjudged;
 pub mod upstream;

@@ -4,7 +4,7 @@ use std::io;
 
 use super::routes::own_paths;
 use crate::{component::ArtifactsError, deploy::DeployError, engine::EngineError};
-use backend::{embedded::FolderError, http::RootsError, identity::IssuerError, postgres, redis};
+use backend::{embedded::FolderError, identity::IssuerError, postgres, redis, roots::RootsError};
 use document::problem::{Problems, chain};
 
 /// Why a host has no ground to run a system on. Nothing is left running.

@@ -47,11 +47,11 @@ async fn get(client: &Client, grants: &Grants, url: &str) -> Result<Response<Bod
     client.send(&granted, request, timeouts).await
 }
 
-/// An HTTPS server for `localhost` that tells the version it was spoken to with.
-async fn secured(protocols: &[&[u8]]) -> (u16, rustls::RootCertStore) {
+/// An HTTPS server for `localhost` that tells the version it was spoken to with, and the file of its authority.
+async fn secured(protocols: &[&[u8]]) -> (u16, tempfile::NamedTempFile) {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(made.cert.der().clone()).unwrap();
+    let roots = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(&roots, made.cert.pem()).unwrap();
     let key = PrivateKeyDer::from_pem_slice(made.signing_key.serialize_pem().as_bytes()).unwrap();
     let mut config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
@@ -94,10 +94,11 @@ async fn tls_is_checked_and_speaks_the_best_protocol_that_both_know() {
     for (protocols, version) in [(&[b"h2".as_slice(), b"http/1.1"][..], "HTTP/2.0"), (&[b"http/1.1"], "HTTP/1.1")] {
         let (port, roots) = secured(protocols).await;
         let grants = granting(&format!("https://localhost:{port}"));
-        let client = Outbound::with(resolving(HERE).0, roots).client(grants.clone());
+        let believed = Roots::only(roots.path(), "").unwrap();
+        let client = Outbound::with(resolving(HERE).0, believed).client(grants.clone());
         let answer = get(&client, &grants, &format!("https://localhost:{port}/")).await.unwrap();
         assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), version);
-        let doubting = Outbound::with(resolving(HERE).0, tls::roots(None).unwrap()).client(grants.clone());
+        let doubting = Outbound::with(resolving(HERE).0, Roots::web(None, "").unwrap()).client(grants.clone());
         let refused = get(&doubting, &grants, &format!("https://localhost:{port}/")).await.unwrap_err();
         assert!(matches!(refused, SendError::Certificate(_)), "{refused}");
     }
@@ -109,7 +110,7 @@ async fn a_resolver_that_changes_its_answer_gains_nothing() {
     let port = listener.local_addr().unwrap().port();
     let grants = granting(&format!("api.example.com:{port}"));
     let (resolver, asked) = resolving(CHANGING);
-    let client = Outbound::with(resolver, tls::roots(None).unwrap()).client(grants.clone());
+    let client = Outbound::with(resolver, Roots::web(None, "").unwrap()).client(grants.clone());
     for look in 1..=2 {
         let refused = get(&client, &grants, &format!("http://api.example.com:{port}/")).await.unwrap_err();
         assert!(matches!(refused, SendError::Denied(_)), "{refused}");

@@ -12,7 +12,7 @@ use super::*;
 
 /// An HTTP/2 server for `localhost` that says which of its connections a request came on, from 1, and
 /// ends them in order when it is told.
-async fn server() -> (String, Outbound, Arc<Notify>) {
+async fn server() -> (String, tempfile::TempDir, Outbound, Arc<Notify>) {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let roots = folder.path().join("roots.pem");
@@ -52,12 +52,12 @@ async fn server() -> (String, Outbound, Arc<Notify>) {
             });
         }
     });
-    (url, outbound, end)
+    (url, folder, outbound, end)
 }
 
 #[tokio::test]
 async fn many_requests_share_a_connection_and_none_is_lost_when_its_server_ends_it() {
-    let (url, outbound, end) = server().await;
+    let (url, _roots, outbound, end) = server().await;
     let upstream = Arc::new(Upstream::new(&settings(std::slice::from_ref(&url)), &outbound));
     let whom = url.trim_start_matches("https://");
     assert_eq!(get(&upstream).await.unwrap(), format!("1 {whom}"));
@@ -85,7 +85,7 @@ async fn many_requests_share_a_connection_and_none_is_lost_when_its_server_ends_
 
 #[tokio::test]
 async fn a_certificate_that_nobody_vouches_for_is_refused() {
-    let (url, _, _) = server().await;
+    let (url, _, _, _) = server().await;
     let doubting = Upstream::new(&settings(&[url]), &Outbound::new(None).unwrap());
     let failed = send(&doubting, post("secret")).await.err().unwrap();
     assert!(matches!(failed, UpstreamError::Untrusted { .. }), "{failed}");
