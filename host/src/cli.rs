@@ -321,7 +321,7 @@ impl Cli {
             Command::Log(arguments) => live::log(&arguments, output),
             Command::Events(events) => events.execute(output),
             Command::Token(token) => token.execute(output, self.json),
-            Command::Schema => output.document(&manifest::Manifest::schema()).map(|()| ExitCode::SUCCESS),
+            Command::Schema => output.document(&*manifest::Manifest::schema()).map(|()| ExitCode::SUCCESS),
         }
     }
 }

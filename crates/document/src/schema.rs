@@ -3,12 +3,26 @@
 //! One schema serves two readers: `archipel schema` prints the manifest's for editors, and `structure`
 //! walks a file along it.
 
+use std::{
+    any::TypeId,
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
 use schemars::{JsonSchema, generate::SchemaSettings};
 use serde_json::{Value, json};
 
+/// One for each kind of file: made once, since each service has a file of permissions to be read.
+static MADE: Mutex<Option<HashMap<TypeId, Arc<Value>>>> = Mutex::new(None);
+
 /// The schema of a file that holds a `T`, JSON Schema 2020-12, without references: whoever
 /// walks it finds each key's schema in its place.
-pub fn of<T: JsonSchema>() -> Value {
+pub fn of<T: JsonSchema + 'static>() -> Arc<Value> {
+    let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+    made.get_or_insert_default().entry(TypeId::of::<T>()).or_insert_with(|| Arc::new(generated::<T>())).clone()
+}
+
+fn generated<T: JsonSchema>() -> Value {
     let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
     let mut schema = settings.into_generator().into_root_schema_for::<T>().to_value();
     without_null(&mut schema);

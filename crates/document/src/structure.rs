@@ -33,7 +33,7 @@ pub struct Read<T> {
 pub type Refusal = fn(&str) -> Option<String>;
 
 /// Reads `text`, the content of `file`, as a `T`.
-pub fn read<T: JsonSchema + DeserializeOwned>(file: &Path, text: &str, refusal: Refusal) -> Read<T> {
+pub fn read<T: JsonSchema + DeserializeOwned + 'static>(file: &Path, text: &str, refusal: Refusal) -> Read<T> {
     let lines = Lines::new(text);
     let (table, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {

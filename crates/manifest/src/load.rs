@@ -68,7 +68,7 @@ impl Manifest {
     }
 
     /// The JSON Schema (2020-12) of a manifest, for editors.
-    pub fn schema() -> serde_json::Value {
+    pub fn schema() -> std::sync::Arc<serde_json::Value> {
         schema::of::<RawManifest>()
     }
 }

@@ -130,7 +130,7 @@ pub(super) fn new(arguments: &Arguments, output: Output) -> anyhow::Result<ExitC
     if language == Language::TypeScript {
         folder.write("package-lock.json", &lock::of(name)?)?;
     }
-    folder.write("archipel.schema.json", &(serde_json::to_string_pretty(&manifest::Manifest::schema())? + "\n"))?;
+    folder.write("archipel.schema.json", &(serde_json::to_string_pretty(&*manifest::Manifest::schema())? + "\n"))?;
     match output.json {
         true => output.document(&serde_json::json!({ "folder": name, "manifest": format!("{name}/archipel.toml") }))?,
         false => output.text(&format!("{name} is made. Next:\n\n  cd {name}\n  archipel dev\n"))?,
