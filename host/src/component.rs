@@ -50,7 +50,8 @@ pub struct Component {
     pub service: Arc<str>,
     pub digest: Digest,
     pub size_bytes: u64,
-    pub compiled: wasmtime::component::Component,
+    /// Shared with every service of the same file.
+    pub compiled: Arc<wasmtime::component::Component>,
     /// `wasi:io/poll@0.2.3`, …, in the component's order.
     pub imports: Vec<String>,
     /// Those of them that have nothing but types: no request.

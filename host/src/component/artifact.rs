@@ -5,13 +5,19 @@
 //! a keyed MAC over the content, with a key that never leaves the folder, is checked before an
 //! artifact is loaded. Artifacts are never accepted from outside. This is the only file of the
 //! project with unsafe code: wasmtime marks loading so for the reason above.
+//!
+//! What is loaded is there once, however many services run it: code is most of what a small service takes.
 
 use std::{
+    collections::HashMap,
     fs::{self, File},
     hash::{DefaultHasher, Hash, Hasher},
     io::{self, Read},
     path::{Path, PathBuf},
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::{Duration, SystemTime},
 };
 
@@ -35,6 +41,8 @@ pub struct Artifacts {
     folder: PathBuf,
     key: hmac::Key,
     max_bytes: AtomicU64,
+    /// What runs, by its file.
+    loaded: Mutex<HashMap<PathBuf, Weak<Component>>>,
 }
 
 impl Artifacts {
@@ -43,7 +51,7 @@ impl Artifacts {
         let folder = data.join("artifacts");
         let opened = private_folder(&folder).and_then(|()| key(&folder.join("key")));
         match opened {
-            Ok(key) => Ok(Self { folder, key, max_bytes: AtomicU64::new(max_bytes) }),
+            Ok(key) => Ok(Self { folder, key, max_bytes: AtomicU64::new(max_bytes), loaded: Mutex::default() }),
             Err(source) => Err(ArtifactsError { path: folder, source }),
         }
     }
@@ -59,12 +67,29 @@ impl Artifacts {
     }
 
     /// Keeps code that was just made; a cache that cannot be written to is only a warning.
-    pub(super) fn keep(&self, engine: &Engine, digest: &Digest, artifact: &[u8]) -> wasmtime::Result<Component> {
+    pub(super) fn keep(&self, engine: &Engine, digest: &Digest, artifact: &[u8]) -> wasmtime::Result<Arc<Component>> {
         let file = self.file(engine, digest);
         if let Err(error) = self.store(&file, artifact) {
             tracing::warn!(%error, file = %file.display(), "cannot keep a compiled component; the next start compiles it again");
         }
-        deserialize(engine, &Ours(artifact))
+        deserialize(engine, &Ours(artifact)).map(|component| self.shared(file, component))
+    }
+
+    /// The same value as everybody else has of this file: theirs if there is one.
+    fn shared(&self, file: PathBuf, component: Component) -> Arc<Component> {
+        if let Some(theirs) = self.running(component.engine(), &file) {
+            return theirs;
+        }
+        let component = Arc::new(component);
+        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        loaded.retain(|_file, component| component.strong_count() > 0);
+        loaded.insert(file, Arc::downgrade(&component));
+        component
+    }
+
+    fn running(&self, engine: &Engine, file: &Path) -> Option<Arc<Component>> {
+        let loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        loaded.get(file)?.upgrade().filter(|component| Engine::same(component.engine(), engine))
     }
 
     /// Drops what is not needed any more.
@@ -84,8 +109,11 @@ impl Artifacts {
     }
 
     /// What is in the cache, unless that is damaged or another host's.
-    pub(super) fn load(&self, engine: &Engine, digest: &Digest) -> Option<Component> {
+    pub(super) fn load(&self, engine: &Engine, digest: &Digest) -> Option<Arc<Component>> {
         let file = &self.file(engine, digest);
+        if let Some(running) = self.running(engine, file) {
+            return Some(running);
+        }
         let content = fs::read(file).ok()?;
         let tag = fs::read(file.with_extension("mac")).ok()?;
         if hmac::verify(&self.key, &content, &tag).is_err() {
@@ -95,7 +123,7 @@ impl Artifacts {
         // Recently used ones are the last to be removed; a clock that cannot be set is no harm.
         let _ = File::open(file).and_then(|file| file.set_modified(SystemTime::now()));
         match deserialize(engine, &Ours(&content)) {
-            Ok(component) => Some(component),
+            Ok(component) => Some(self.shared(file.clone(), component)),
             Err(error) => {
                 tracing::warn!(file = %file.display(), error = %format!("{error:#}"), "cannot load a compiled component; compiling it again");
                 None
@@ -187,6 +215,30 @@ mod tests {
         let (_data, artifacts, engine) = cache();
         assert!(!load(&artifacts, &engine));
         assert!(load(&artifacts, &engine));
+    }
+
+    #[test]
+    fn code_is_there_once_however_many_run_it_and_goes_with_the_last() {
+        let (_data, artifacts, engine) = cache();
+        let loaded = || {
+            let workshop = Workshop { full: &engine, quick: None, artifacts: Some(&artifacts), turn: None };
+            workshop
+                .code(&Digest::of(EMPTY_COMPONENT), EMPTY_COMPONENT, Path::new("empty.wasm"))
+                .expect("code")
+                .compiled
+        };
+        let (one, other) = (loaded(), loaded());
+        assert!(Arc::ptr_eq(&one, &other));
+        let gone = Arc::downgrade(&one);
+        drop((one, other));
+        assert!(gone.upgrade().is_none(), "the cache keeps none alive");
+        // Code for another engine is another's.
+        let elsewhere = Lookers::new(ANY_MEMORY).expect("an engine").full;
+        let here = loaded();
+        let workshop = Workshop { full: &elsewhere, quick: None, artifacts: Some(&artifacts), turn: None };
+        let there =
+            workshop.code(&Digest::of(EMPTY_COMPONENT), EMPTY_COMPONENT, Path::new("empty.wasm")).expect("code");
+        assert!(Engine::same(there.compiled.engine(), &elsewhere) && !Arc::ptr_eq(&there.compiled, &here));
     }
 
     #[test]

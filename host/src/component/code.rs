@@ -8,6 +8,7 @@ use std::{
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
+    sync::Arc,
 };
 
 use serde::Serialize;
@@ -39,7 +40,7 @@ impl fmt::Display for Compiler {
 
 /// A component's machine code.
 pub struct Code {
-    pub compiled: wasmtime::component::Component,
+    pub compiled: Arc<wasmtime::component::Component>,
     pub compiler: Compiler,
     /// It was there already.
     pub cached: bool,
@@ -92,7 +93,7 @@ impl<'a> Workshop<'a> {
     fn by(&self, compiler: Compiler, engine: &Engine, digest: &Digest, wasm: &[u8]) -> wasmtime::Result<Code> {
         let Some(artifacts) = self.artifacts else {
             let compiled = self.on_threads(|| wasmtime::component::Component::from_binary(engine, wasm))?;
-            return Ok(Code { compiled, compiler, cached: false });
+            return Ok(Code { compiled: Arc::new(compiled), compiler, cached: false });
         };
         let _alone = artifacts.alone(engine, digest);
         if let Some(compiled) = artifacts.load(engine, digest) {
