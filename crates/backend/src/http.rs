@@ -39,6 +39,7 @@ use grant::{
     net::{Destination, Place},
     sockets::Lookup,
 };
+use manifest::Environment;
 
 use connector::{CONNECT_TIMEOUT, CONNECT_TIMEOUT_MAX, Connector};
 pub use error::SendError;
@@ -102,6 +103,14 @@ pub struct Timeouts {
 }
 
 impl Outbound {
+    /// Believes the web's authorities, and those in the file that `SSL_CERT_FILE` names.
+    ///
+    /// # Errors
+    /// When the file cannot be read or holds none.
+    pub fn of(environment: &Environment) -> Result<Self, RootsError> {
+        Self::new(environment.get("SSL_CERT_FILE").filter(|named| !named.is_empty()).map(std::path::Path::new))
+    }
+
     /// `roots`: a PEM file of certificates to believe besides the web's, read again when it changes.
     ///
     /// # Errors

@@ -1,7 +1,5 @@
 //! Components that are no files of this machine, brought here before a manifest is run.
 
-use std::path::Path;
-
 use crate::deploy::{self, Freshness, Unfetched};
 use backend::http::Outbound;
 use document::problem::{Problems, chain};
@@ -17,7 +15,7 @@ pub(super) async fn fetch(
     if manifest.services.values().all(|service| service.remote.is_none()) {
         return Ok(Ok(Vec::new()));
     }
-    let outbound = Outbound::new(environment.get("SSL_CERT_FILE").map(Path::new))?;
+    let outbound = Outbound::of(environment)?;
     let registries = deploy::registries(manifest, &outbound, environment);
     let problem = |error: &Unfetched| loaded.problem(&format!("services.{}.component", error.service), chain(error));
     let fetched = deploy::fetch(manifest, &registries, freshness).await;

@@ -128,7 +128,7 @@ fn reference(text: &str) -> anyhow::Result<Remote> {
 
 fn registries(remote: &Remote, plain: bool) -> anyhow::Result<Registries> {
     let environment = environment();
-    let outbound = Outbound::new(environment.get("SSL_CERT_FILE").map(Path::new))?;
+    let outbound = Outbound::of(&environment)?;
     let plain = match remote {
         Remote::Registry(image) if plain => BTreeSet::from([image.registry.clone()]),
         _ => BTreeSet::new(),

@@ -1,11 +1,7 @@
 //! What a system stands on for as long as the host runs: its data folder, the engine, the histories.
 //! Opened once, from the manifest of the start; no manifest that comes later changes it.
 
-use std::{
-    num::NonZeroUsize,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{num::NonZeroUsize, path::PathBuf, sync::Arc};
 
 use super::{Certificates, Descriptors, StartError};
 use crate::{
@@ -54,8 +50,7 @@ pub struct Ground {
 impl Ground {
     pub fn open(manifest: &Manifest, given: Surroundings, certificates: Certificates) -> Result<Self, StartError> {
         let descriptors = Descriptors::raised();
-        let roots = given.environment.get("SSL_CERT_FILE").map(Path::new);
-        let outbound = Outbound::new(roots)?;
+        let outbound = Outbound::of(&given.environment)?;
         let data = DataFolder::open(&manifest.host.data)?;
         let histories = Histories::open(&manifest.host.data).map_err(StartError::Histories)?;
         let engine = engine_settings(manifest);
