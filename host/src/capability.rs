@@ -62,7 +62,7 @@ impl Needed {
         let of = Import::from(import);
         let everyones = ["wasi:cli", "wasi:io", "wasi:clocks", "wasi:random"].contains(&of.package());
         let free = everyones || of.interface == "wasi:http/types";
-        let types = ["archipel:messaging/types@0.1.0", "archipel:http/exchange@0.1.0"].contains(&import);
+        let types = import == "archipel:messaging/types@0.1.0";
         match free && of.is_release() || types {
             true => Self::Nothing,
             false => Self::Unknown,

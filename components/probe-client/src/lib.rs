@@ -6,13 +6,10 @@ use sdk::{
     Query,
     answering::{
         self,
-        exports::archipel::http::handler::{Answer, Guest},
+        exports::archipel::http::handler::{self, Answer, Guest},
     },
     bindings::{
-        archipel::http::{
-            client::{self, Error, Options},
-            exchange::{Request, Response, Scheme},
-        },
+        archipel::http::client::{self, Error, Options, Request, Response, Scheme},
         wasi::clocks::monotonic_clock,
     },
 };
@@ -30,7 +27,7 @@ const PARAMETERS: [&str; 10] =
 const OWN: [&str; 4] = ["host", "content-length", "transfer-encoding", "connection"];
 
 impl Guest for ProbeClient {
-    fn handle(request: Request) -> Answer {
+    fn handle(request: handler::Request) -> Answer {
         let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
         let query = Query::parse(query, &PARAMETERS).expect("a test knows the parameters");
         sdk::answered(match path {
@@ -99,9 +96,10 @@ fn told(query: &Query) -> Value {
     let mut told = match sent(query) {
         Err(error) => json!({ "error": word(&error), "named": format!("{error:?}"), "whole": false }),
         Ok(answer) => {
+            let text = String::from_utf8_lossy;
             let headers: Vec<Value> =
-                (answer.headers.iter()).map(|(name, value)| json!([name, String::from_utf8_lossy(value)])).collect();
-            json!({ "status": answer.status, "headers": headers, "body": text(&answer), "whole": true })
+                sdk::fields(&answer.fields).map(|(name, value)| json!([text(name), text(value)])).collect();
+            json!({ "status": answer.status, "headers": headers, "body": self::text(&answer), "whole": true })
         }
     };
     told["ms"] = ((monotonic_clock::now() - began) / 1_000_000).into();
@@ -119,16 +117,21 @@ fn word(error: &Error) -> String {
     }
 }
 
-fn passed(request: &Request, url: &str) -> Answer {
-    let passes = |(name, _): &&(String, Vec<u8>)| !OWN.contains(&name.as_str());
-    let headers = request.headers.iter().filter(passes).cloned().collect();
-    let answer = to(url, &request.method, headers, request.body.clone());
+/// The fields of a block that a proxy passes on.
+fn passing(block: &[u8]) -> Vec<(String, Vec<u8>)> {
+    let fields = sdk::fields(block).map(|(name, value)| (String::from_utf8_lossy(name).into_owned(), value.to_vec()));
+    fields.filter(|(name, _)| !OWN.contains(&name.as_str())).collect()
+}
+
+fn passed(request: &handler::Request, url: &str) -> Answer {
+    let answer = to(url, &request.method, passing(&request.fields), request.body.clone());
     let answer =
         answer.and_then(|request| client::send(&request, Options { timeout_ms: None, response_bytes_max: None }));
     match answer {
         Ok(answer) => {
-            let headers = answer.headers.iter().filter(passes).cloned().collect();
-            Answer { response: Response { headers, ..answer }, retire: false }
+            let response =
+                handler::Response { status: answer.status, headers: passing(&answer.fields), body: answer.body };
+            Answer { response, retire: false }
         }
         Err(error) => panic!("{error:?}"),
     }

@@ -7,10 +7,8 @@ use std::{
 
 use sdk::{
     Query,
-    bindings::{
-        archipel::http::exchange::{self, Request, Scheme},
-        wasi::{clocks::monotonic_clock, io::streams::StreamError},
-    },
+    answering::exports::archipel::http::handler::{Request, Response, Scheme},
+    bindings::wasi::{clocks::monotonic_clock, io::streams::StreamError},
 };
 
 /// Every parameter that some behaviour takes.
@@ -22,14 +20,14 @@ pub(crate) type Headers = Vec<(String, Vec<u8>)>;
 
 /// Where the answer is put when it is whole.
 #[derive(Clone, Default)]
-pub(crate) struct Slot(Rc<RefCell<Option<exchange::Response>>>);
+pub(crate) struct Slot(Rc<RefCell<Option<Response>>>);
 
 impl Slot {
-    pub(crate) fn take(&self) -> Option<exchange::Response> {
+    pub(crate) fn take(&self) -> Option<Response> {
         self.0.borrow_mut().take()
     }
 
-    fn put(&self, response: exchange::Response) {
+    fn put(&self, response: Response) {
         *self.0.borrow_mut() = Some(response);
     }
 }
@@ -73,7 +71,8 @@ impl Call {
     }
 
     pub(crate) fn headers(&self) -> Headers {
-        self.request.headers.clone()
+        let fields = sdk::fields(&self.request.fields);
+        fields.map(|(name, value)| (String::from_utf8_lossy(name).into_owned(), value.to_vec())).collect()
     }
 
     pub(crate) fn upload(&self) -> Upload {
@@ -130,7 +129,7 @@ impl Body {
 
     pub(crate) fn finish(self) {
         let Self { slot, status, headers, written } = self;
-        slot.put(exchange::Response { status, headers, body: written.into_inner() });
+        slot.put(Response { status, headers, body: written.into_inner() });
     }
 }
 

@@ -12,12 +12,9 @@ mod take;
 #[path = "../../probe/src/tell.rs"]
 mod tell;
 
-use sdk::{
-    answering::{
-        self,
-        exports::archipel::http::handler::{Answer, Guest},
-    },
-    bindings::archipel::http::exchange::Request,
+use sdk::answering::{
+    self,
+    exports::archipel::http::handler::{Answer, Guest, Request},
 };
 
 use crate::call::{Call, Slot};

@@ -48,7 +48,7 @@ macro_rules! handler {
 
         impl $crate::answering::exports::archipel::http::handler::Guest for Exported {
             fn handle(
-                request: $crate::bindings::archipel::http::exchange::Request,
+                request: $crate::answering::exports::archipel::http::handler::Request,
             ) -> $crate::answering::exports::archipel::http::handler::Answer {
                 $crate::answered($answer($crate::whole(request)))
             }

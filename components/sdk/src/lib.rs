@@ -70,7 +70,6 @@ pub mod answering {
         path: "../../wit",
         pub_export_macro: true,
         default_bindings_module: "sdk::answering",
-        with: { "archipel:http/exchange@0.1.0": crate::bindings::archipel::http::exchange },
     });
 }
 
@@ -83,7 +82,7 @@ pub use json::Json;
 pub use money::Money;
 pub use page::{List, Page, Start};
 pub use query::Query;
-pub use quick::{answered, whole};
+pub use quick::{answered, fields, whole};
 pub use reply::{Answer, Reply};
 pub use request::{Method, Request, Source};
 pub use response::Response;

@@ -3,23 +3,32 @@
 use std::mem;
 
 use crate::{
-    Error, Method, Request, Response, Source, answering::exports::archipel::http::handler::Answer,
-    bindings::archipel::http::exchange,
+    Error, Method, Request, Response, Source,
+    answering::exports::archipel::http::handler::{self, Answer},
 };
 
 /// A request as it came from the host.
-pub fn whole(request: exchange::Request) -> Request {
+pub fn whole(request: handler::Request) -> Request {
     Request::new(Whole { request, is_read: false })
 }
 
 /// A response as the host takes it. One that is no valid HTTP it answers as 502.
 pub fn answered(response: Response) -> Answer {
     let Response { status, headers, body } = response;
-    Answer { response: exchange::Response { status, headers, body }, retire: false }
+    Answer { response: handler::Response { status, headers, body }, retire: false }
+}
+
+/// Names, in lower case, and values of a block of header fields.
+pub fn fields(block: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    block.split(|byte| *byte == b'\n').filter_map(|line| {
+        let line = line.strip_suffix(b"\r")?;
+        let colon = line.iter().position(|byte| *byte == b':')?;
+        Some((&line[..colon], line[colon + 1..].trim_ascii_start()))
+    })
 }
 
 struct Whole {
-    request: exchange::Request,
+    request: handler::Request,
     is_read: bool,
 }
 
@@ -41,8 +50,8 @@ impl Source for Whole {
     }
 
     fn header(&mut self, name: &str) -> Vec<Vec<u8>> {
-        let named = self.request.headers.iter().filter(|(own, _)| own == name);
-        named.map(|(_, value)| value.clone()).collect()
+        let named = fields(&self.request.fields).filter(|(own, _)| *own == name.as_bytes());
+        named.map(|(_, value)| value.to_vec()).collect()
     }
 
     fn body(&mut self, bytes_max: usize) -> Result<Vec<u8>, Error> {
@@ -59,13 +68,12 @@ mod tests {
     use super::*;
 
     fn request(method: &str) -> Request {
-        let field = |name: &str, value: &str| (name.to_owned(), value.as_bytes().to_vec());
-        whole(exchange::Request {
+        whole(handler::Request {
             method: method.to_owned(),
-            scheme: exchange::Scheme::Http,
+            scheme: handler::Scheme::Http,
             authority: "shop.test".to_owned(),
             target: "/api/users?limit=7".to_owned(),
-            headers: vec![field("accept", "a/b"), field("x-one", "1"), field("accept", "c/d")],
+            fields: b"accept: a/b\r\nx-one: 1\r\nx-empty: \r\naccept: c:d\r\n".to_vec(),
             body: b"body".to_vec(),
         })
     }
@@ -76,6 +84,7 @@ mod tests {
         assert_eq!((post.method(), post.path()), (Method::Post, "/api/users".to_owned()));
         assert_eq!(post.query(&["limit"]).map(|query| query.get("limit").map(str::to_owned)), Ok(Some("7".to_owned())));
         assert_eq!((post.header("x-one"), post.header("accept")), (Some("1".to_owned()), None), "once, or not at all");
+        assert_eq!((post.header("x-empty"), post.header("x-on")), (Some(String::new()), None));
         assert_eq!(post.body(), Ok(b"body".to_vec()));
         assert!(matches!(post.body(), Err(Error::Internal(_))), "once");
         assert_eq!(request("PURGE").method(), Method::Other);

@@ -77,7 +77,6 @@ mod tests {
             ("wasi:http/types@0.2.4", &[]),
             ("archipel:http/client@0.1.0", &["call", "net"]),
             ("archipel:http/client@0.2.0", &[]),
-            ("archipel:http/exchange@0.1.0", &[]),
             ("wasi:sockets/tcp@0.2.0", &["sockets"]),
             ("wasi:sockets/tcp@0.3.0", &[]),
             ("wasi:filesystem/preopens@0.2.6", &["read", "write"]),

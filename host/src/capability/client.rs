@@ -17,11 +17,8 @@ use http_body_util::{BodyExt, Full};
 use wasmtime::component::{HasData, Linker};
 use wasmtime_wasi_http::{Error as WasiError, RequestOptions, WasiBody};
 
-use self::bindings::archipel::http::{
-    client::{self, Error, Options},
-    exchange::{self, Request, Response, Scheme},
-};
-use super::http::{Answering, NotWhole, Outgoing, gathered, said, told};
+use self::bindings::archipel::http::client::{self, Error, Options, Request, Response, Scheme};
+use super::http::{Answering, NotWhole, Outgoing, block, gathered, said};
 use backend::memory::{Held, counted};
 
 mod bindings {
@@ -51,8 +48,6 @@ pub fn add_to_linker<T: ClientView>(linker: &mut Linker<T>) -> wasmtime::Result<
     client::add_to_linker::<_, HasClient>(linker, T::client)
 }
 
-impl exchange::Host for Outgoing {}
-
 impl client::Host for Outgoing {
     async fn send(&mut self, request: Request, options: Options) -> wasmtime::Result<Result<Response, Error>> {
         self.hold(Held::default());
@@ -74,8 +69,7 @@ impl Outgoing {
         // In a task of its own: polled here, a callee would run inside of this guest's turn.
         let (head, body, held) = wasmtime_wasi::runtime::spawn(whole(answering, bytes_max, held)).await?;
         self.hold(held);
-        let headers = told(&head.headers).map(|(name, value)| (name.to_owned(), value.to_vec())).collect();
-        Ok(Response { status: head.status.as_u16(), headers, body })
+        Ok(Response { status: head.status.as_u16(), fields: block(&head.headers), body })
     }
 
     fn request(&mut self, given: Request) -> Result<http::Request<WasiBody>, Failed> {

@@ -48,11 +48,9 @@ use grant::{
 use upload::{Alive, upload};
 
 pub use due::HeadDue;
-pub use fields::{HEADERS_MAX_BYTES, said, told};
+pub use fields::{HEADERS_MAX_BYTES, block, said};
 pub use gathered::{NotWhole, gathered};
-pub use handling::{
-    QuickDoor, QuickDoorIndices, archipel::http::exchange as quick, exports::archipel::http::handler::Answer,
-};
+pub use handling::{QuickDoor, QuickDoorIndices, exports::archipel::http::handler as quick};
 
 /// Of each body that a guest has begun, the host holds at most two pieces of this size.
 const BODY_CHUNK_MAX_BYTES: usize = 16 << 10;

@@ -9,7 +9,7 @@ use wasmtime_wasi_http::WasiHttpView;
 
 use super::failure::{Failure, explained};
 use crate::{
-    capability::http::{Answer, quick, said, told},
+    capability::http::{block, quick, said},
     instance::Instance,
 };
 use backend::memory::{Held, counted};
@@ -30,7 +30,7 @@ pub(super) async fn handled(
     let result = called(instance, https, &head, &body).await;
     instance.end(result.is_ok());
     match result {
-        Ok(Answer { response, retire }) => {
+        Ok(quick::Answer { response, retire }) => {
             instance.tidy &= !retire;
             answered(instance, response)
         }
@@ -38,20 +38,20 @@ pub(super) async fn handled(
     }
 }
 
-async fn called(instance: &mut Instance, https: bool, head: &Parts, body: &[u8]) -> wasmtime::Result<Answer> {
+async fn called(instance: &mut Instance, https: bool, head: &Parts, body: &[u8]) -> wasmtime::Result<quick::Answer> {
     let Some(door) = &instance.quick else {
         wasmtime::bail!("its component does not export `archipel:http/handler@0.1.0`");
     };
     let uri = &head.uri;
     let authority = uri.authority().map(|authority| authority.as_str());
     let host = || head.headers.get(HOST).and_then(|host| host.to_str().ok());
-    let headers: Vec<_> = told(&head.headers).collect();
+    let fields = block(&head.headers);
     let values = quick::Request {
         method: head.method.as_str(),
         scheme: if https { quick::Scheme::Https } else { quick::Scheme::Http },
         authority: authority.or_else(host).unwrap_or_default(),
         target: uri.path_and_query().map_or("/", |target| target.as_str()),
-        headers: &headers,
+        fields: &fields,
         body,
     };
     door.archipel_http_handler().call_handle(&mut instance.store, values).await

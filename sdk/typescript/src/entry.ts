@@ -27,7 +27,8 @@ interface Given {
   method: string;
   authority: string;
   target: string;
-  headers: [string, Uint8Array][];
+  /** A line for each header. */
+  fields: Uint8Array;
   body: Uint8Array;
 }
 interface Answer {
@@ -47,7 +48,7 @@ export async function handle(exported: unknown, incoming: IncomingRequest, out: 
 
 /** The same by the quick door. What is a stream goes out when it has ended. */
 export async function answer(exported: unknown, given: Given): Promise<Answer> {
-  const { response, failure } = await served(exported, () => asked(given));
+  const { response, failure } = await served(exported, () => asked(given, named(given.fields)));
   const whole = await body(response);
   const headers = fields(response);
   if (whole) headers.push(['content-length', bytes.encode(String(whole.length))]);
@@ -81,12 +82,13 @@ function received(incoming: IncomingRequest, held: Held): Request {
   const method = incoming.method();
   const name = METHODS[method.tag] ?? method.val ?? 'GET';
   const told = incoming.headers();
-  const headers = told.entries();
+  const headers = new Headers();
+  for (const [name, value] of told.entries()) headers.append(name, text.decode(value));
   told[Symbol.dispose]();
   const authority = incoming.authority() ?? 'localhost';
   const target = incoming.pathWithQuery() ?? '/';
   const body = isBodiless(name) ? new Uint8Array() : uploaded(incoming, held);
-  return asked({ method: name, authority, target, headers, body });
+  return asked({ method: name, authority, target, body }, headers);
 }
 
 /** The web's request has no body with these. */
@@ -94,9 +96,17 @@ function isBodiless(method: string): boolean {
   return method === 'GET' || method === 'HEAD';
 }
 
-function asked(given: Given): Request {
+/** The headers of a block: `name: value` and a line's end for each. */
+function named(fields: Uint8Array): Headers {
   const headers = new Headers();
-  for (const [name, value] of given.headers) headers.append(name, text.decode(value));
+  for (const line of text.decode(fields).split('\r\n')) {
+    const colon = line.indexOf(':');
+    if (colon > 0) headers.append(line.slice(0, colon), line.slice(colon + 1));
+  }
+  return headers;
+}
+
+function asked(given: Omit<Given, 'fields'>, headers: Headers): Request {
   const head = { method: given.method, headers };
   const whole = isBodiless(given.method) ? head : { ...head, body: given.body as BodyInit };
   return new Request(`http://${given.authority}${given.target}`, whole);

@@ -3,10 +3,7 @@
 use super::{Call, Failure};
 use crate::{
     Method,
-    bindings::archipel::http::{
-        client::{self, Error, Options},
-        exchange::{Request, Scheme},
-    },
+    bindings::archipel::http::client::{self, Error, Options, Request, Scheme},
 };
 
 /// The other service is one of ours; this keeps a faulty one from taking all of our memory.

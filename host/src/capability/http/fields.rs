@@ -14,9 +14,18 @@ pub(super) fn is_forbidden(name: &HeaderName) -> bool {
     FORBIDDEN.contains(name)
 }
 
-/// What a guest is told.
-pub fn told(headers: &HeaderMap) -> impl Iterator<Item = (&str, &[u8])> {
-    headers.iter().filter(|(name, _)| !is_forbidden(name)).map(|(name, value)| (name.as_str(), value.as_bytes()))
+/// What a guest is told, as the block of `archipel:http`: `name: value` and CR LF for each.
+pub fn block(headers: &HeaderMap) -> Vec<u8> {
+    let told = || headers.iter().filter(|(name, _)| !is_forbidden(name));
+    let bytes = told().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len()).sum();
+    let mut block = Vec::with_capacity(bytes);
+    for (name, value) in told() {
+        block.extend_from_slice(name.as_str().as_bytes());
+        block.extend_from_slice(b": ");
+        block.extend_from_slice(value.as_bytes());
+        block.extend_from_slice(b"\r\n");
+    }
+    block
 }
 
 /// What a guest says, if it may say all of that.
@@ -30,4 +39,23 @@ pub fn said(fields: Vec<(String, Vec<u8>)>, hooks: &mut dyn WasiHttpHooks) -> Re
         added.map_err(|error| format!("the header `{}`: {error}", name.escape_debug()))?;
     }
     Ok(headers.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn a_block_has_a_line_for_each_field_and_none_of_a_connection() {
+        let mut headers = HeaderMap::new();
+        let add = [("accept", "a/b"), ("x-empty", ""), ("connection", "close"), ("accept", "c: d"), ("host", "x")];
+        for (name, value) in add {
+            headers.append(name, HeaderValue::from_static(value));
+        }
+        headers.append("x-bytes", HeaderValue::from_bytes(b"\xff\t").expect("obs-text"));
+        assert_eq!(block(&headers), b"accept: a/b\r\naccept: c: d\r\nx-empty: \r\nx-bytes: \xff\t\r\n");
+        assert_eq!(block(&HeaderMap::new()), b"");
+    }
 }
