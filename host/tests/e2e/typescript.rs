@@ -122,7 +122,9 @@ fn an_event_is_handled_tried_again_or_rejected() {
         assert_eq!(published.status, 202, "{published:?}");
     }
     let handled = until("two are handled", || {
-        let handled = of(&host.get("/data/handled"));
+        let told = host.get("/data/handled");
+        // On a machine with much else to do its database may be late.
+        let handled = if told.status == 503 { json!([]) } else { of(&told) };
         (handled.as_array().unwrap().len() == 2).then_some(handled)
     });
     let found = |text: &str| handled.as_array().unwrap().iter().find(|note| note["text"] == text).unwrap();
