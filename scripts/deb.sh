@@ -14,6 +14,7 @@ done
 # Which is as reproducible as the binary.
 export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 0)}
 
+maintainer=${DEB_MAINTAINER:-Archipel <root@localhost>}
 version=$("$binary" --version | cut -d ' ' -f 2)
 architecture=$(dpkg --print-architecture)
 glibc=$(objdump -T "$binary" | grep -o 'GLIBC_[0-9.]*' | sort -Vu | tail -n 1 | cut -d _ -f 2)
@@ -26,11 +27,18 @@ chmod 0755 "$root"
 scripts/strip.sh "$binary" "$root/symbols"
 share=$root/package/usr/share
 doc=$share/doc/archipel
-install -D -m 0755 "$root/symbols/archipel" "$root/package/usr/bin/archipel"
+install -D -m 0755 "$root/symbols/$(basename "$binary")" "$root/package/usr/bin/archipel"
 install -D -m 0644 packaging/systemd/archipel.service "$root/package/usr/lib/systemd/system/archipel.service"
 install -D -m 0644 packaging/deb/manifest.toml "$doc/examples/manifest.toml"
 install -D -m 0644 packaging/deb/copyright "$doc/copyright"
-gzip -9nc CHANGELOG.md | install -D -m 0644 /dev/stdin "$doc/changelog.gz"
+gzip -9nc CHANGELOG.md | install -D -m 0644 /dev/stdin "$doc/CHANGELOG.md.gz"
+gzip -9nc <<CHANGES | install -D -m 0644 /dev/stdin "$doc/changelog.gz"
+archipel ($version) unstable; urgency=medium
+
+  * CHANGELOG.md.gz says what is new.
+
+ -- $maintainer  $(date -uR --date="@$SOURCE_DATE_EPOCH")
+CHANGES
 "$binary" man | gzip -9nc | install -D -m 0644 /dev/stdin "$share/man/man1/archipel.1.gz"
 "$binary" completions bash | install -D -m 0644 /dev/stdin "$share/bash-completion/completions/archipel"
 "$binary" completions zsh | install -D -m 0644 /dev/stdin "$share/zsh/vendor-completions/_archipel"
@@ -42,7 +50,7 @@ cat >"$root/package/DEBIAN/control" <<CONTROL
 Package: archipel
 Version: $version
 Architecture: $architecture
-Maintainer: ${DEB_MAINTAINER:-Archipel <root@localhost>}
+Maintainer: $maintainer
 Installed-Size: $(du -sk "$root/package" | cut -f 1)
 Depends: libc6 (>= $glibc), libgcc-s1
 Suggests: postgresql, redis-server

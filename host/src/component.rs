@@ -259,6 +259,10 @@ fn check(path: &Path, bytes: &[u8]) -> Result<Sections, ComponentError> {
     if wasmparser::Parser::is_core_wasm(bytes) {
         return Err(ComponentError::CoreModule { path: path.to_owned() });
     }
+    if !bytes.starts_with(b"\0asm") {
+        let begins = format!("it begins with `{}`, not with `\\0asm`", bytes[..bytes.len().min(4)].escape_ascii());
+        return Err(ComponentError::NotAComponent { path: path.to_owned(), reason: begins });
+    }
     let sections = Sections::read(bytes)
         .map_err(|error| ComponentError::NotAComponent { path: path.to_owned(), reason: error.to_string() })?;
     match sections.later.clone() {

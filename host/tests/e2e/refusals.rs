@@ -57,7 +57,7 @@ fn a_file_that_is_no_component_is_named_with_what_it_is() {
     says(&refused_component(b"\0asm\x01\0\0\0"), &["it.wasm` is a core module", "--target wasm32-wasip2"]);
     says(
         &refused_component(b"#!/bin/sh\necho hello\n"),
-        &["it.wasm` is no WebAssembly component", "another kind of file"],
+        &["it.wasm` is no WebAssembly component", "another kind of file: it begins with `"],
     );
     says(&refused_component(b""), &["it.wasm` is no WebAssembly component"]);
     let whole = fs::read(components().join("hello.wasm")).unwrap();
