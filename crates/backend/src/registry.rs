@@ -14,10 +14,12 @@ mod artifact;
 mod challenge;
 mod docker;
 mod error;
+mod signature;
 mod transport;
 
 pub use artifact::About;
 pub use error::RegistryError;
+pub use signature::Proof;
 
 use crate::http::Outbound;
 use artifact::{Descriptor, MANIFEST_TYPES, layer};
@@ -83,8 +85,7 @@ impl Registries {
         if layer.size > COMPONENT_BYTES_MAX as u64 {
             return Err(RegistryError::TooLarge { of: image.to_string(), bytes_max: COMPONENT_BYTES_MAX });
         }
-        let ask = Ask::get(self.uri(image, &format!("blobs/{}", layer.digest))?).within(BLOB_MAX);
-        let answer = successful(self.authorized(image, "pull", ask).await?, || image.to_string())?;
+        let answer = self.blob(image, layer.digest).await?;
         let wasm = whole(answer, usize::try_from(layer.size).unwrap_or(COMPONENT_BYTES_MAX), image).await?;
         if wasm.len() as u64 != layer.size {
             let (has, of) = (wasm.len() as u64, image.to_string());
@@ -92,6 +93,12 @@ impl Registries {
         }
         right(&wasm, layer.digest, image)?;
         Ok(Fetched { wasm, digest })
+    }
+
+    /// A piece of an image; its digest is for the caller to compare.
+    async fn blob(&self, image: &Image, digest: Sha256) -> Result<Answer, RegistryError> {
+        let ask = Ask::get(self.uri(image, &format!("blobs/{digest}"))?).within(BLOB_MAX);
+        successful(self.authorized(image, "pull", ask).await?, || image.to_string())
     }
 
     /// The manifest of an image, and what pins it.

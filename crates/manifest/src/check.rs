@@ -17,6 +17,7 @@ mod gateway;
 mod gather;
 mod host;
 mod keyvalue;
+mod limited;
 mod limiting;
 mod limits;
 mod redis;
@@ -42,6 +43,7 @@ pub(super) use self::{
     gateway::gateway,
     host::host,
     keyvalue::keyvalue,
+    limited::limited,
     redis::{redis, redis_count},
     route::{conflicts, route, unused},
     secrets::secrets,

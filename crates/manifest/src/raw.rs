@@ -269,9 +269,21 @@ pub(crate) struct RawHost {
     /// Registries of components that are spoken to without TLS, as `registry.lan:5000`; those of this machine are anyway.
     #[serde(default)]
     pub(crate) plain_registries: Vec<String>,
+    /// What components from elsewhere must have.
+    #[serde(default)]
+    pub(crate) import: RawImport,
     /// Whether a service may have `net = true`. For development only.
     #[schemars(extend("default" = false))]
     pub(crate) allow_unrestricted: Option<bool>,
+}
+
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawImport {
+    /// Files with a public key each (PEM; ECDSA on P-256, Ed25519 or RSA): a component from a registry runs only with a
+    /// signature by one of them, as `cosign sign --key` makes it.
+    #[serde(default)]
+    pub(crate) signed_by: Vec<String>,
 }
 
 #[derive(Default, Deserialize, JsonSchema)]

@@ -86,6 +86,8 @@ pub struct HostSettings {
     pub quick_compiler: bool,
     /// Registries that are spoken to without TLS.
     pub plain_registries: BTreeSet<String>,
+    /// One of them must have signed what comes from a registry; none: nobody must.
+    pub signed_by: Vec<gateway::auth::VerifyingKey>,
     /// Services may have `net = true`.
     pub allow_unrestricted: bool,
 }

@@ -122,6 +122,22 @@ impl VerifyingKey {
         }
     }
 
+    /// Whether it has signed `message`, with a signature in the form of X.509 (RFC 3279) as it is under files, and not in
+    /// that of tokens. A shared secret signs nothing there.
+    pub fn has_signed(&self, message: &[u8], signature: &[u8]) -> bool {
+        match &self.material {
+            Material::P256(point) => {
+                let mut uncompressed = [4; 65];
+                uncompressed[1..].copy_from_slice(point);
+                UnparsedPublicKey::new(&signature::ECDSA_P256_SHA256_ASN1, uncompressed)
+                    .verify(message, signature)
+                    .is_ok()
+            }
+            Material::Ed25519(_) | Material::Rsa { .. } => self.accepts(message, signature),
+            Material::Secret(_) => false,
+        }
+    }
+
     /// The members that a thumbprint covers, in their order (RFC 7638 section 3.2, RFC 8037
     /// appendix A.3); none for a secret, which is published nowhere.
     fn required(&self) -> Option<String> {

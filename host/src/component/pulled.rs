@@ -34,6 +34,16 @@ pub fn keep(file: &Path, wasm: &[u8], pin: &str) -> io::Result<()> {
     write_whole(&file.with_extension("pin"), pin.as_bytes())
 }
 
+/// What was kept beside `file` as proof of who has signed it.
+pub fn proof(file: &Path) -> Option<Vec<u8>> {
+    fs::read(file.with_extension("proof")).ok()
+}
+
+/// Keeps that.
+pub fn keep_proof(file: &Path, proof: &[u8]) -> io::Result<()> {
+    write_whole(&file.with_extension("proof"), proof)
+}
+
 /// Writes a component into a file of somebody's own, whole or not at all.
 pub fn put(file: &Path, wasm: &[u8]) -> io::Result<()> {
     write_whole(file, wasm)
@@ -47,7 +57,8 @@ pub fn keep_only(folder: &Path, wanted: &BTreeSet<&OsStr>) -> io::Result<()> {
     };
     for entry in entries {
         let path = entry?.path();
-        let ours = path.extension().is_some_and(|extension| extension == "wasm" || extension == "pin");
+        let ours =
+            path.extension().is_some_and(|extension| ["wasm", "pin", "proof"].iter().any(|ours| extension == *ours));
         if ours && !path.file_stem().is_some_and(|stem| wanted.contains(stem)) {
             remove(&path)?;
         }

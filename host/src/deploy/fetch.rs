@@ -2,7 +2,8 @@
 //!
 //! Decides what is asked for again. A digest never is, once it is here. A tag is pinned: a start goes on with what it stood
 //! for, so that a restart changes nothing and needs no registry; only who applies a manifest, or pulls, has it looked
-//! at anew. Where nobody answers then, what is here stays, and that is told.
+//! at anew. Where nobody answers then, what is here stays, and that is told. Where the manifest wants signatures, nothing of a
+//! registry runs without: what proves one is kept beside the component, so that this needs no registry either.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,9 +16,10 @@ use serde::Serialize;
 use crate::component::pulled;
 use backend::{
     http::Outbound,
-    registry::{Fetched, Registries, RegistryError},
+    registry::{Fetched, Proof, Registries, RegistryError},
 };
-use manifest::{Environment, Manifest, Remote};
+use gateway::auth::VerifyingKey;
+use manifest::{Environment, Manifest, Remote, Sha256};
 
 /// Which tags are looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,7 +86,10 @@ pub async fn fetch(
         let known = done.get(file).cloned();
         let pinned = match known {
             Some(pinned) => Ok(Pinned { service: name.to_string(), ..pinned }),
-            None => one(name, remote, file, registries, freshness).await,
+            None => {
+                let of = Of { service: name, remote, file, registries, keys: &manifest.host.signed_by };
+                of.brought(freshness).await
+            }
         };
         match pinned {
             Ok(pinned) => {
@@ -106,50 +111,82 @@ pub fn forget_others(manifest: &Manifest) {
     }
 }
 
-async fn one(
-    service: &Arc<str>,
-    remote: &Remote,
-    file: &Path,
-    registries: &Registries,
-    freshness: Freshness,
-) -> Result<Pinned, Why> {
-    let pinned = |digest: String, fetched, unknown| Pinned {
-        service: service.to_string(),
-        component: remote.to_string(),
-        digest,
-        fetched,
-        unknown,
-    };
-    let here = pulled::pin(file);
-    if let Some(here) = here.clone().filter(|_| remote.is_pinned() || freshness == Freshness::Kept) {
-        return Ok(pinned(here, false, None));
+/// One service's component, and who must have signed it.
+struct Of<'a> {
+    service: &'a Arc<str>,
+    remote: &'a Remote,
+    file: &'a Path,
+    registries: &'a Registries,
+    keys: &'a [VerifyingKey],
+}
+
+impl Of<'_> {
+    async fn brought(&self, freshness: Freshness) -> Result<Pinned, Why> {
+        let (service, remote) = (self.service, self.remote);
+        let here = pulled::pin(self.file);
+        if let Some(here) = here.clone().filter(|_| remote.is_pinned() || freshness == Freshness::Kept) {
+            return self.as_it_was(here, None).await;
+        }
+        match (self.looked_up(here.as_deref()).await, here) {
+            (Ok(Some(Fetched { wasm, digest })), _) => {
+                let proof = self.proof(digest).await?;
+                let kept = pulled::keep(self.file, &wasm, &digest.to_string());
+                kept.and_then(|()| self.keep_proof(proof)).map_err(|source| self.not_kept(source))?;
+                tracing::info!(%service, component = %remote, %digest, bytes = wasm.len(), "fetched a component");
+                Ok(self.pinned(digest.to_string(), true, None))
+            }
+            (Ok(None), Some(here)) => self.as_it_was(here, None).await,
+            (Err(error), Some(here)) if error.is_passing() => {
+                tracing::warn!(%service, component = %remote, digest = here, %error, "cannot ask what a tag stands for now; what it stood for stays");
+                self.as_it_was(here, Some(error.to_string())).await
+            }
+            (Err(error), _) => Err(error.into()),
+            // Only what is here is compared.
+            (Ok(None), None) => Err(RegistryError::NotThere { of: remote.to_string() }.into()),
+        }
     }
-    let fetching = async {
-        if let (Some(here), Remote::Registry(image)) = (&here, remote)
-            && registries.resolve(image).await?.to_string() == *here
+
+    /// None: it is what is here.
+    async fn looked_up(&self, here: Option<&str>) -> Result<Option<Fetched>, RegistryError> {
+        if let (Some(here), Remote::Registry(image)) = (here, self.remote)
+            && self.registries.resolve(image).await?.to_string() == here
         {
             return Ok(None);
         }
-        registries.fetch(remote).await.map(Some)
-    };
-    match (fetching.await, here) {
-        (Ok(Some(Fetched { wasm, digest })), _) => {
-            let keep = pulled::keep(file, &wasm, &digest.to_string());
-            keep.map_err(|source| Why::Keep { file: file.to_owned(), source })?;
-            tracing::info!(%service, component = %remote, %digest, bytes = wasm.len(), "fetched a component");
-            Ok(pinned(digest.to_string(), true, None))
-        }
-        (Ok(None), Some(here)) => Ok(pinned(here, false, None)),
-        (Err(error), Some(here)) if error.is_passing() => {
-            tracing::warn!(%service, component = %remote, digest = here, %error, "cannot ask what a tag stands for now; what it stood for stays");
-            Ok(pinned(here, false, Some(error.to_string())))
-        }
-        (Err(error), _) => Err(error.into()),
-        (Ok(None), None) => unreachable_pin(remote),
+        self.registries.fetch(self.remote).await.map(Some)
     }
-}
 
-/// Only what is here is compared.
-fn unreachable_pin(remote: &Remote) -> Result<Pinned, Why> {
-    Err(RegistryError::NotThere { of: remote.to_string() }.into())
+    /// What is here goes on, if who must has signed it.
+    async fn as_it_was(&self, here: String, unknown: Option<String>) -> Result<Pinned, Why> {
+        let kept = || serde_json::from_slice::<Proof>(&pulled::proof(self.file)?).ok();
+        if !self.keys.is_empty() && !kept().is_some_and(|proof| proof.holds(&here, self.keys)) {
+            let digest = here.parse().map_err(|reason| RegistryError::Odd { of: self.remote.to_string(), reason })?;
+            let proof = self.proof(digest).await?;
+            self.keep_proof(proof).map_err(|source| self.not_kept(source))?;
+        }
+        Ok(self.pinned(here, false, unknown))
+    }
+
+    /// None where nobody must have signed it.
+    async fn proof(&self, digest: Sha256) -> Result<Option<Proof>, RegistryError> {
+        match self.remote {
+            Remote::Registry(image) if !self.keys.is_empty() => {
+                self.registries.proof(image, digest, self.keys).await.map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn keep_proof(&self, proof: Option<Proof>) -> std::io::Result<()> {
+        let Some(proof) = proof else { return Ok(()) };
+        pulled::keep_proof(self.file, &serde_json::to_vec(&proof)?)
+    }
+
+    fn not_kept(&self, source: std::io::Error) -> Why {
+        Why::Keep { file: self.file.to_owned(), source }
+    }
+
+    fn pinned(&self, digest: String, fetched: bool, unknown: Option<String>) -> Pinned {
+        Pinned { service: self.service.to_string(), component: self.remote.to_string(), digest, fetched, unknown }
+    }
 }

@@ -1,5 +1,7 @@
 //! Components in a registry: pushed, pulled, pinned, and there when the registry is not.
 
+mod signed;
+
 use std::{
     fs,
     io::{BufRead, BufReader},

@@ -29,6 +29,11 @@ pub enum RegistryError {
     #[error("`{of}` is no component: {reason}")]
     NoComponent { of: String, reason: String },
 
+    #[error(
+        "`{of}` has {found} signatures and none by a key of `host.import.signed_by`; sign it (`cosign sign --key`), or name the key that has"
+    )]
+    Unsigned { of: String, found: usize },
+
     #[error("`{of}` names no tag to push to; write `:` and one at its end")]
     NoTag { of: String },
 

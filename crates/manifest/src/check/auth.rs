@@ -2,8 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs::File,
-    io::{self, Read as _},
+    io,
     net::IpAddr,
     path::{Path, PathBuf},
     sync::Arc,
@@ -15,7 +14,7 @@ use gateway::{
     tls::holds_certificates,
 };
 
-use super::{Check, database::secret_file};
+use super::{Check, database::secret_file, limited};
 use crate::{
     Access, AuthSettings, KeySettings, RedisPlace, RedisSettings, Secret, defaults,
     raw::{RawAlgorithm, RawAuth, RawKeys, RawSecret},
@@ -200,12 +199,6 @@ fn pem(check: &mut Check<'_>, key: &Key<'_>, path: &str, alg: Option<RawAlgorith
     };
     check.wrong(&key.child("pem"), problem);
     None
-}
-
-fn limited(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(path)?.take(bytes_max).read_to_end(&mut bytes)?;
-    Ok(bytes)
 }
 
 fn secret(check: &mut Check<'_>, key: &Key<'_>, raw: RawSecret) -> Option<Secret> {

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::Check;
+use super::{Check, limited};
 use crate::{HostSettings, Image, defaults, memory, raw::RawHost};
-use document::source::Key;
+use document::{problem::chain, source::Key};
+use gateway::auth::{PemKey, VerifyingKey};
 
 pub(crate) fn host(check: &mut Check<'_>, key: &Key<'_>, raw: RawHost) -> HostSettings {
     HostSettings {
@@ -13,6 +14,7 @@ pub(crate) fn host(check: &mut Check<'_>, key: &Key<'_>, raw: RawHost) -> HostSe
         linger: check.within(&key.child("linger"), raw.linger, defaults::LINGER, &defaults::PAUSES).get(),
         quick_compiler: raw.quick_compiler.unwrap_or(true),
         plain_registries: plain(check, &key.child("plain_registries"), raw.plain_registries),
+        signed_by: signers(check, &key.child("import").child("signed_by"), raw.import.signed_by),
         allow_unrestricted: raw.allow_unrestricted.unwrap_or(false),
         guest_memory_bytes: check.bytes(
             &key.child("guest_memory"),
@@ -37,6 +39,26 @@ pub(crate) fn host(check: &mut Check<'_>, key: &Key<'_>, raw: RawHost) -> HostSe
 
 /// As many as anybody has.
 const PLAIN_MAX: usize = 32;
+const SIGNERS_MAX: usize = 32;
+const PEM_BYTES_MAX: u64 = 64 << 10;
+
+fn signers(check: &mut Check<'_>, key: &Key<'_>, written: Vec<String>) -> Vec<VerifyingKey> {
+    if written.len() > SIGNERS_MAX {
+        check.wrong(key, format_args!("has {} entries; at most {SIGNERS_MAX}", written.len()));
+    }
+    let signer = |(index, file): (usize, String)| {
+        let key = key.item(index);
+        let file = check.path(&key, &file)?;
+        match limited(&file, PEM_BYTES_MAX).map(|bytes| PemKey::parse(&String::from_utf8_lossy(&bytes), None)) {
+            Ok(Ok(PemKey::Public(public))) => return Some(public),
+            Ok(Ok(PemKey::Private(_))) => check.wrong(&key, "holds a private key; only its public half belongs here"),
+            Ok(Err(error)) => check.wrong(&key, chain(&error)),
+            Err(error) => check.wrong(&key, format_args!("cannot read `{}`: {error}", file.display())),
+        }
+        None
+    };
+    written.into_iter().enumerate().filter_map(signer).collect()
+}
 
 fn plain(check: &mut Check<'_>, key: &Key<'_>, written: Vec<String>) -> BTreeSet<String> {
     if written.len() > PLAIN_MAX {

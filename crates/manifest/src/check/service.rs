@@ -79,7 +79,14 @@ fn place(check: &mut Check<'_>, key: &Key<'_>, written: &str, host: &HostSetting
     if !Remote::is_meant(written) {
         return (check.path(key, written).unwrap_or_default(), None);
     }
-    match check.keep(key, written.parse::<Remote>().map_err(|reason| format!("`{written}` {reason}"))) {
+    let remote = written.parse::<Remote>().map_err(|reason| format!("`{written}` {reason}"));
+    let remote = remote.and_then(|remote| match &remote {
+        Remote::Address { .. } if !host.signed_by.is_empty() => Err(format!(
+            "`{written}` has no signature, and `host.import.signed_by` wants one; put it into a registry, sign it there, and write `oci://…`"
+        )),
+        _ => Ok(remote),
+    });
+    match check.keep(key, remote) {
         Some(remote) => (pulled(&host.data).join(remote.file_name()), Some(remote)),
         None => (PathBuf::new(), None),
     }
