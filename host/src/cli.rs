@@ -190,6 +190,19 @@ enum Command {
     #[command(after_help = "Example:\n  archipel restore manifests/shop.toml /var/backups/shop-monday")]
     Restore { manifest: PathBuf, folder: PathBuf },
 
+    /// Copies a private database to one of your own, while no host runs.
+    #[command(
+        after_help = "Example:\n  USERS_URL=postgres://users:…@db.example.com/users archipel move-database manifests/shop.toml users --to USERS_URL\n\nThe database behind the URL is empty, and its role owns it. All of it goes over or nothing; what is here stays as it is."
+    )]
+    MoveDatabase {
+        manifest: PathBuf,
+        /// Its name in the manifest.
+        database: String,
+        /// The variable that has the URL.
+        #[arg(long, value_name = "VARIABLE")]
+        to: String,
+    },
+
     /// Makes the version before the live one live again, at once.
     #[command(after_help = "Example:\n  archipel rollback users")]
     Rollback {
@@ -313,6 +326,9 @@ impl Cli {
             Command::Reload { admin } => reload::reload(&admin, output),
             Command::Backup { manifest, folder } => backup::take(&manifest, &folder, output),
             Command::Restore { manifest, folder } => backup::restore(&manifest, &folder, output),
+            Command::MoveDatabase { manifest, database, to } => {
+                backup::move_database(&manifest, &database, &to, output)
+            }
             Command::Rollback { service, admin } => swap::rollback(&service, &admin, output),
             Command::Versions { service, admin } => status::versions(&service, &admin, output),
             Command::Status { admin, watch } => status::status(&admin, watch, output),

@@ -12,6 +12,7 @@ mod cluster;
 mod entry;
 mod folder;
 mod log;
+pub mod moving;
 pub(super) mod numbers;
 pub mod postgres;
 mod private;

@@ -46,7 +46,7 @@ mod tls;
 mod transaction;
 mod tuning;
 pub(crate) mod turns;
-mod url;
+pub(crate) mod url;
 mod value;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};

@@ -1,13 +1,18 @@
-//! `archipel backup` and `restore`: what the private servers of a manifest keep, in a folder and back.
+//! `archipel backup`, `restore` and `move-database`: what the private servers of a manifest keep, in a folder and back, or on a
+//! server of one's own.
 
 use std::{path::Path, process::ExitCode};
+
+use anyhow::{Context, bail};
+use serde_json::json;
 
 use super::{Output, output::refused, run::environment};
 use backend::embedded::{
     DataFolder, Environment,
     backup::{self, Taken},
+    moving,
 };
-use manifest::Manifest;
+use manifest::{DatabasePlace, Manifest, Secret};
 
 pub(super) fn take(file: &Path, to: &Path, output: Output) -> anyhow::Result<ExitCode> {
     let environment = environment();
@@ -29,6 +34,39 @@ pub(super) fn restore(file: &Path, from: &Path, output: Output) -> anyhow::Resul
     let data = DataFolder::open(&loaded.manifest.host.data)?;
     let taken = runtime()?.block_on(backup::put_back(&data, &Environment::of(&environment), from))?;
     told(&taken, &format!("{} has again", data.path().display()), output)
+}
+
+/// `variable` has the URL of the database that it goes to.
+pub(super) fn move_database(file: &Path, name: &str, variable: &str, output: Output) -> anyhow::Result<ExitCode> {
+    let environment = environment();
+    let loaded = match Manifest::load(file, &environment) {
+        Ok(loaded) => loaded,
+        Err(problems) => return refused(&problems, output),
+    };
+    let databases = &loaded.manifest.databases;
+    let Some(database) = databases.get(name) else {
+        let known: Vec<_> = databases.keys().map(|name| &**name).collect();
+        bail!("{} names no database `{name}`; it has {}", file.display(), known.join(", "));
+    };
+    if database.place != DatabasePlace::Embedded {
+        bail!("`postgres.{name}` has a `url` already; remove it until the database has moved");
+    }
+    let url = environment
+        .get(variable)
+        .with_context(|| format!("the variable `{variable}` is not set; put the URL of an empty database into it"))?;
+    let data = DataFolder::open(&loaded.manifest.host.data)?;
+    let (programs, url) = (Environment::of(&environment), Secret::new(url.clone()));
+    let moved = runtime()?.block_on(moving::move_out(&data, &programs, name, &url))?;
+    let line = format!("url = {{ env = \"{variable}\" }}");
+    if output.json {
+        output.document(&json!({ "database": name, "tables": moved.tables, "rows": moved.rows, "add": line }))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    output.text(&format!(
+        "{name} has gone over: {} tables, {} rows. Now write `{line}` under [postgres.{name}]; what was here stays until you remove it\n",
+        moved.tables, moved.rows
+    ))?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {

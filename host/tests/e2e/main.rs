@@ -47,6 +47,7 @@ mod limits;
 mod live;
 mod logging;
 mod metrics;
+mod moving;
 mod notifications;
 mod openapi;
 mod operators;

@@ -174,13 +174,13 @@ pub async fn put_back(data: &DataFolder, environment: &Environment, from: &Path)
 }
 
 /// Programs of PostgreSQL, as the superuser of one private server: the account of the host is let in as that.
-struct Programs {
-    folder: PathBuf,
-    socket: PathBuf,
+pub(super) struct Programs {
+    pub(super) folder: PathBuf,
+    pub(super) socket: PathBuf,
 }
 
 impl Programs {
-    async fn databases(&self) -> Result<Vec<String>, BackupError> {
+    pub(super) async fn databases(&self) -> Result<Vec<String>, BackupError> {
         let told = self.run("psql", &["-XAt", "-d", "postgres", "-c", LIST]).await?;
         Ok(told.lines().map(str::to_owned).collect())
     }
@@ -211,20 +211,29 @@ impl Programs {
         Ok(())
     }
 
-    async fn run(&self, program: &str, arguments: &[&str]) -> Result<String, BackupError> {
+    pub(super) async fn run(&self, program: &str, arguments: &[&str]) -> Result<String, BackupError> {
         let who = [OsString::from("-h"), self.socket.clone().into(), "-U".into(), SUPERUSER.into()];
         run(&self.folder.join(program), who.into_iter().chain(arguments.iter().map(OsString::from))).await
     }
 }
 
-/// What it said on its standard output. Dropping it ends the program.
 async fn run(
     program: &Path,
     arguments: impl IntoIterator<Item = impl AsRef<std::ffi::OsStr>>,
 ) -> Result<String, BackupError> {
+    ended(program, arguments, &[]).await
+}
+
+/// What a program said on its standard output; it sees no more of the environment than this. Dropping it ends it.
+pub(super) async fn ended(
+    program: &Path,
+    arguments: impl IntoIterator<Item = impl AsRef<std::ffi::OsStr>>,
+    environment: &[(&str, OsString)],
+) -> Result<String, BackupError> {
     let failed = |said: String| BackupError::Program { program: program.to_owned(), said };
     let mut command = Command::new(program);
-    command.args(arguments).env_clear().env("LC_ALL", "C.UTF-8").stdin(Stdio::null()).kill_on_drop(true);
+    command.args(arguments).env_clear().env("LC_ALL", "C.UTF-8");
+    command.envs(environment.iter().map(|(name, value)| (name, value))).stdin(Stdio::null()).kill_on_drop(true);
     let ended = timeout(PROGRAM_TIMEOUT, command.output()).await;
     let ended = ended.map_err(|_elapsed| failed(format!("it did not end within {PROGRAM_TIMEOUT:?}")))?;
     let ended = ended.map_err(|error| failed(error.to_string()))?;
@@ -237,7 +246,7 @@ async fn run(
 }
 
 /// The folder of the socket of the server that runs on `cluster`.
-fn socket_of(cluster: &Path) -> Result<PathBuf, BackupError> {
+pub(super) fn socket_of(cluster: &Path) -> Result<PathBuf, BackupError> {
     let not_running = || BackupError::NotRunning(cluster.parent().unwrap_or(cluster).to_owned());
     let text = fs::read_to_string(cluster.join("postmaster.pid")).map_err(|_absent| not_running())?;
     let mut lines = text.lines();

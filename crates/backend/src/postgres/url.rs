@@ -26,10 +26,10 @@ pub enum UrlError {
 }
 
 /// A checked URL.
-pub(super) struct Parsed {
-    pub(super) config: Config,
-    pub(super) tls: TlsMode,
-    pub(super) roots: Option<PathBuf>,
+pub(crate) struct Parsed {
+    pub(crate) config: Config,
+    pub(crate) tls: TlsMode,
+    pub(crate) roots: Option<PathBuf>,
     pub(super) tuning: Tuning,
     /// Settings of its sessions.
     pub(super) options: Option<String>,
@@ -55,7 +55,7 @@ const OTHERS: &[(&str, &str)] = &[
 
 /// Reads a URL. Its `sslmode` wins over the manifest's `tls`, except that nothing weakens
 /// `require`; `require` and the two `verify` modes all check the certificate.
-pub(super) fn parse(url: &str, tls: TlsMode) -> Result<Parsed, UrlError> {
+pub(crate) fn parse(url: &str, tls: TlsMode) -> Result<Parsed, UrlError> {
     let (address, query) = url.split_once('?').unwrap_or((url, ""));
     let mut config: Config = address.parse().map_err(|_| UrlError::Malformed)?;
     let (mut mode, mut roots, mut options, mut tuning) = (tls, None, None, Tuning::default());
