@@ -2,7 +2,7 @@
 # Holds compose.yaml, manifests/kubernetes and packaging/systemd to their formats, as far as that goes without an engine, a
 # cluster or a booted system: the Compose specification, the schemas of Kubernetes, a real kubectl that builds each
 # overlay and decodes every object, and systemd's own verifier where it is installed. A Debian package is made and looked
-# into: deploy.sh [BINARY].
+# into, and what compose.yaml starts is started by the programs of this machine: deploy.sh [BINARY].
 set -euo pipefail
 
 cd "$(dirname "$0")/.."
@@ -44,6 +44,13 @@ if [[ -x $binary ]] && command -v dpkg-deb >/dev/null; then
     done
 else
     echo "deploy: no package is made, \`$binary\` or dpkg-deb is not there" >&2
+fi
+
+# What compose.yaml starts, by the programs of this machine.
+if [[ -x $binary && -e components/target/wasm32-wasip2/release/orders.wasm ]]; then
+    "$python" scripts/compose.py "$(realpath "$binary")"
+else
+    echo "deploy: the services of compose.yaml are not started, \`$binary\` or the shop's components are not built" >&2
 fi
 
 # The binary is not installed here; all else is as it would be. How exposed the service is, is a number that only falls.
