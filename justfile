@@ -33,9 +33,14 @@ demo *ARGS: setup build
 tour: (demo '--once')
 
 # Build the guests of other languages: Python and JavaScript with stock tools, TypeScript with our sdk
-foreign:
+foreign: engine
     scripts/setup.sh foreign
     scripts/foreign.sh
+
+# Build the quick engine for services in TypeScript (clang compiles its C for WebAssembly)
+engine: _compiler
+    scripts/setup.sh engine
+    scripts/engine.sh
 
 # Run every test against real servers, then the demo once
 test: setup build foreign
@@ -45,6 +50,7 @@ test: setup build foreign
     scripts/setup.sh registry
     cargo test -p host # apart from the rest: the same features as the demo's build, so nothing is built twice
     ARCHIPEL_USERS=typescript cargo test -p host --test e2e -- users:: accounts::
+    ARCHIPEL_ENGINE=quick ARCHIPEL_USERS=typescript cargo test -p host --test e2e -- users:: accounts:: typescript::
     {{ just_executable() }} doors
     cargo test --workspace --exclude host
     cd components && cargo test --workspace --target-dir target
@@ -73,6 +79,8 @@ crash COUNT='50': build
 lint: _linters _fmt-check
     cargo clippy --workspace --all-targets -- -D warnings
     cd components && cargo clippy --workspace --all-targets --target-dir target -- -D warnings
+    scripts/setup.sh engine
+    scripts/engine.sh clippy
     scripts/lint-shell.sh
 
 # What is where: every source file and what it is for (just map crates/grant: some)
@@ -83,6 +91,7 @@ map *PART:
 fmt: _linters
     cargo fmt --all
     cd components && cargo fmt --all
+    cd sdk/quick && cargo fmt
 
 # Measure beside peers: just bench all, hello, gateway, shop, orders, scale, swap (release build; options: just bench hello --help)
 bench WHAT *ARGS: _compiler build
@@ -148,3 +157,4 @@ _fuzzers:
 _fmt-check: _linters
     cargo fmt --all -- --check
     cd components && cargo fmt --all -- --check
+    cd sdk/quick && cargo fmt -- --check

@@ -6,7 +6,8 @@
 # foreign.sh [FOLDER]
 # The components go to FOLDER, target/foreign when it is not named. The tools go to
 # target/foreign/venv and target/foreign/node and nowhere else, by pip and npm, in the versions that
-# components/foreign/python and sdk/typescript pin. What has not changed since is left as it is.
+# components/foreign/python and sdk/typescript pin. What has not changed since is left as it is. Both in TypeScript are
+# built a second time, for the quick engine (typescript_quick.wasm, users_ts_quick.wasm), which engine.sh has built.
 set -euo pipefail
 
 cd "$(dirname "$0")/.."
@@ -15,6 +16,7 @@ out=${1:-$place}
 python=components/foreign/python
 javascript=components/foreign/javascript
 sdk=sdk/typescript
+engine=components/target/wasm32-unknown-unknown/release/quick.wasm
 
 say() { printf 'foreign: %s\n' "$*" >&2; }
 
@@ -76,6 +78,7 @@ node_tools() {
     # The sdk itself, where its dependencies are.
     rm -rf "$place/node/bin" "$place/node/src" "$place/node/wit"
     cp -r "$sdk/bin" "$sdk/src" wit "$place/node"
+    cmp -s "$engine" "$place/node/quick.wasm" || cp "$engine" "$place/node/quick.wasm"
 }
 
 build_python() {
@@ -119,8 +122,14 @@ build_typescript() { # NAME, FOLDER
     cp -rL "$2"/. "$folder"
     ln -sfn "$place/node/node_modules" "$folder/node_modules"
     cp "$sdk/tsconfig.json" "$folder"
-    (cd "$folder" && "$tools/tsc" -p . && timed "building $1" "$tools/../archipel/bin/build.mjs" --out "$folder/$1.wasm")
-    cmp -s "$folder/$1.wasm" "$out/$1.wasm" || cp "$folder/$1.wasm" "$out/$1.wasm"
+    (cd "$folder" && "$tools/tsc" -p .)
+    local kind name
+    for kind in starling quick; do
+        name=$1
+        [[ $kind == starling ]] || name=$1_$kind
+        (cd "$folder" && timed "building $name" "$tools/../archipel/bin/build.mjs" --engine "$kind" --out "$folder/$name.wasm")
+        cmp -s "$folder/$name.wasm" "$out/$name.wasm" || cp "$folder/$name.wasm" "$out/$name.wasm"
+    done
 }
 
 mkdir -p "$out"

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what building and testing need and what is not there yet, and says so.
 #
-# setup.sh (all | compiler | wasm | servers | linters | openapi | foreign | deploy | pooler | balancer |
+# setup.sh (all | compiler | wasm | engine | servers | linters | openapi | foreign | deploy | pooler | balancer |
 # prometheus | registry | peers) [--dry-run]
 # Nothing that is there is touched. System packages come from apt, as root or by a sudo that asks
 # no password; elsewhere this says what to install. No system server is left running or enabled:
@@ -107,6 +107,22 @@ wasm() {
     fi
     say "rustup could not install $WASM_TARGET. Try again with network access, or set WASM_TOOLCHAIN" \
         "to the name of a toolchain that has it (\`rustup toolchain list\`)"
+    return 1
+}
+
+# What the quick engine for TypeScript is built with: a compiler of C for WebAssembly, and the target without a system.
+engine() {
+    WASM_TARGET=wasm32-unknown-unknown
+    wasm || return 1
+    WASM_TARGET=wasm32-wasip2
+    have "${CC_wasm32_unknown_unknown:-clang}" && return 0
+    if may_install; then
+        say "clang is missing (it compiles the C of the engine for TypeScript for WebAssembly): installing"
+        apt_install clang
+        return 0
+    fi
+    say "clang is missing (it compiles the C of the engine for TypeScript for WebAssembly); install it by your package" \
+        "manager, or set CC_wasm32_unknown_unknown to a compiler of C that makes WebAssembly"
     return 1
 }
 
@@ -333,7 +349,7 @@ restore() {
 }
 
 case ${1:-} in
-compiler | wasm | servers | linters | openapi | foreign | deploy | pooler | balancer | prometheus | registry | peers) "$1" ;;
+compiler | wasm | engine | servers | linters | openapi | foreign | deploy | pooler | balancer | prometheus | registry | peers) "$1" ;;
 all)
     # All of them, so that one run names everything that is missing.
     failed=
@@ -345,7 +361,7 @@ all)
     [ -z "$failed" ]
     ;;
 *)
-    echo "usage: setup.sh (all | compiler | wasm | servers | linters | openapi | foreign | deploy | pooler | balancer | prometheus | registry | peers) [--dry-run]" >&2
+    echo "usage: setup.sh (all | compiler | wasm | engine | servers | linters | openapi | foreign | deploy | pooler | balancer | prometheus | registry | peers) [--dry-run]" >&2
     exit 2
     ;;
 esac

@@ -93,7 +93,7 @@ export async function forgetExpired({ now }: Attempt): Promise<void> {
 /** 429, until the oldest failure of a full key no longer counts. */
 async function tooMany({ names: [account, address], now }: Attempt): Promise<never> {
   const waits = await sql.first<{ max: bigint | null }>`select max(seconds)::bigint from (
-      select ceil(extract(epoch from min(moment) + interval '15 minutes' - ${now}::timestamptz)) as seconds
+      select ceil(extract(epoch from least(min(moment), ${now}::timestamptz) + interval '15 minutes' - ${now}::timestamptz)) as seconds
       from login_failures, unnest(moments) as moment
       where key in (sha256(${account}::bytea), sha256(${address}::bytea))
         and moment > ${now}::timestamptz - interval '15 minutes'

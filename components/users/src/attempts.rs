@@ -130,7 +130,7 @@ impl Store {
     /// Until the oldest failure of a full key no longer counts.
     fn seconds_to_wait(&self, attempt: &Attempt) -> Result<u32, Error> {
         let sql = "select max(seconds)::bigint from (
-                select ceil(extract(epoch from min(moment) + interval '15 minutes' - $3::timestamptz)) as seconds
+                select ceil(extract(epoch from least(min(moment), $3::timestamptz) + interval '15 minutes' - $3::timestamptz)) as seconds
                 from login_failures, unnest(moments) as moment
                 where key in (sha256($1::bytea), sha256($2::bytea))
                     and moment > $3::timestamptz - interval '15 minutes'

@@ -62,6 +62,7 @@ mod products;
 mod profile;
 mod project;
 mod quick;
+mod quick_engine;
 mod ramp;
 mod redis;
 mod refusals;

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Host, Shared, foreign, place, until};
+use crate::harness::{Answer, Host, Shared, by_quick_engine, in_typescript, place, until};
 
 /// One host for all: compiling the component takes seconds.
 static HOST: Shared = Shared::new(start);
@@ -13,7 +13,7 @@ fn start() -> Host {
     let folder = place();
     fs::create_dir(folder.path().join("sql")).unwrap();
     fs::write(folder.path().join("sql/1.sql"), "create table notes (text text not null unique);").unwrap();
-    let component = foreign("typescript");
+    let component = in_typescript("typescript");
     let manifest = format!(
         r#"
 [postgres.shop]
@@ -160,8 +160,14 @@ fn a_failure_is_a_500_and_one_line_with_its_place_in_the_source() {
         "TypeError: too late (at src/failures.ts:12); caused by Error: the clock (at src/failures.ts:12)",
     );
     fails("/fail/text", "thrown: two lines");
-    fails("/fail/fetch", "TypeError: NetworkError when attempting to fetch resource");
-    fails("/fail/call", "TypeError: NetworkError when attempting to fetch resource");
+    let denied = |to: &str, place: &str| match by_quick_engine() {
+        true => format!(
+            "TypeError: fetch of {to} failed: HTTP-request-denied: the host's log has the line that would allow it (at {place})"
+        ),
+        false => "TypeError: NetworkError when attempting to fetch resource".to_owned(),
+    };
+    fails("/fail/fetch", &denied("http://example.com/", "src/failures.ts:21"));
+    fails("/fail/call", &denied("http://users.internal/", "src/failures.ts:22"));
     let host = HOST.get();
     host.log.expect_line("net = [\\\"example.com:80\\\"]");
     host.log.expect_line("call = [\\\"users\\\"]");

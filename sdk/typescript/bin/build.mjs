@@ -1,9 +1,10 @@
 #!/usr/bin/env node
 // archipel-build: a component out of a service in TypeScript.
 //
-//   archipel-build [ENTRY] [--out FILE]
+//   archipel-build [ENTRY] [--out FILE] [--engine quick|starling]
 //
-// ENTRY is src/index.ts, FILE is dist/NAME.wasm by package.json's name. What the component imports is what the bundle
+// ENTRY is src/index.ts, FILE is dist/NAME.wasm by package.json's name. The engine is what package.json says in
+// `"archipel": { "engine": "quick" }`, else StarlingMonkey. What the component imports is what the bundle
 // uses, no more; with `subscribe` in permissions.toml it also handles events. permissions.toml and openapi.json
 // beside package.json go into the component. What has not changed is not built again.
 import { createHash } from 'node:crypto';
@@ -12,12 +13,18 @@ import { tmpdir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { bundled } from './bundle.mjs';
+import { custom, inFile } from './module.mjs';
 import { placed } from './places.mjs';
+import { componentOf, engineFile } from './quick.mjs';
 import { written } from './world.mjs';
 
-const { values, positionals } = parseArgs({ allowPositionals: true, options: { out: { type: 'string' }, force: { type: 'boolean' } } });
+const { values, positionals } = parseArgs({ allowPositionals: true, options: {
+  out: { type: 'string' }, engine: { type: 'string' }, force: { type: 'boolean' },
+} });
 const own = JSON.parse(await readFile('package.json', 'utf8').catch(() => '{}'));
 const entry = positionals[0] ?? 'src/index.ts';
+const engineName = values.engine ?? own.archipel?.engine ?? 'starling';
+const isQuick = engineName === 'quick';
 const out = values.out ?? `dist/${basename(own.name ?? 'service')}.wasm`;
 
 const began = Date.now();
@@ -30,24 +37,35 @@ try {
 }
 
 async function build() {
+  if (!isQuick && engineName !== 'starling') throw new Error(`there is no engine \`${engineName}\`: it is \`quick\` or \`starling\``);
   const text = (file) => readFile(file, 'utf8').catch(() => undefined);
   const sections = { 'archipel:permissions': await text('permissions.toml'), 'archipel:openapi': await text('openapi.json') };
   const consumes = /^\s*subscribe\s*=/m.test(sections['archipel:permissions'] ?? '');
-  const bundle = await bundled(resolve(entry), consumes);
-  const ours = ['../package.json', './engine.mjs', './world.mjs'].map((file) => readFile(new URL(file, import.meta.url), 'utf8'));
-  const digest = createHash('sha256').update(JSON.stringify([bundle, sections, await Promise.all(ours)])).digest('hex');
+  const bundle = await bundled(resolve(entry), consumes, isQuick);
+  const ours = ['../package.json', './engine.mjs', './world.mjs', './quick.mjs', './module.mjs'].map((file) => readFile(new URL(file, import.meta.url), 'utf8'));
+  const hash = createHash('sha256').update(JSON.stringify([engineName, bundle, sections, await Promise.all(ours)]));
+  if (isQuick) hash.update(await readFile(engineFile()));
+  const digest = hash.digest('hex');
   if (!values.force && (await text(`${out}.stamp`)) === digest && (await readFile(out).catch(() => undefined))) return 'as it was';
   const place = await mkdtemp(join(tmpdir(), 'archipel-build-'));
   try {
-    const component = await componentized(place, bundle, consumes);
+    const component = await (isQuick ? quickly(bundle, consumes) : componentized(place, bundle, consumes));
     await mkdir(dirname(out), { recursive: true });
     const given = Object.entries(sections).filter(([, content]) => content !== undefined);
-    await writeFile(`${out}.new`, Buffer.concat([component, ...given.map(([name, content]) => section(name, content))]));
+    await writeFile(`${out}.new`, Buffer.concat([component, ...given.map(([name, content]) => inFile(custom(name, content)))]));
     await rename(`${out}.new`, out);
     await writeFile(`${out}.stamp`, digest);
     return `${(component.length / 1e6).toFixed(1)} MB, imports ${bundle.imports.join(', ') || 'nothing'}`;
   } finally {
     await rm(place, { recursive: true, force: true });
+  }
+}
+
+async function quickly(bundle, consumes) {
+  try {
+    return await componentOf(bundle.code, bundle.imports, consumes);
+  } catch (error) {
+    throw new Error(placed(String(error.message ?? error), bundle.places), { cause: error });
   }
 }
 
@@ -63,20 +81,5 @@ async function componentized(place, bundle, consumes) {
     return component;
   } catch (error) {
     throw new Error(placed(String(error.message ?? error), bundle.places), { cause: error });
-  }
-}
-
-/** A custom section: its id, its length, its name with a length, its text. */
-function section(name, content) {
-  const [label, data] = [Buffer.from(name), Buffer.from(content)];
-  const body = Buffer.concat([leb(label.length), label, data]);
-  return Buffer.concat([Buffer.from([0]), leb(body.length), body]);
-}
-
-function leb(number) {
-  const bytes = [];
-  for (let left = number; ; left = Math.floor(left / 128)) {
-    if (left < 128) return Buffer.from([...bytes, left]);
-    bytes.push((left % 128) | 128);
   }
 }

@@ -6,6 +6,26 @@ import { lines } from './places.mjs';
 
 const own = resolve(dirname(fileURLToPath(import.meta.url)), '..');
 
+/** What the quick engine has of the host, by interface. */
+const INTERFACES = {
+  'wasi:cli/environment': ['getEnvironment'],
+  'archipel:postgres/client': ['Database', 'commit', 'rollback'],
+  'archipel:keyvalue/store': ['Bucket'],
+  'archipel:messaging/producer': ['publish'],
+  'archipel:identity/tokens': ['sign'],
+  'archipel:identity/passwords': ['hash', 'verify'],
+};
+
+/** What the quick engine calls: the service's module behind its entry. */
+function quickEntryOf(entry) {
+  return `import * as service from ${JSON.stringify(entry)};
+import { answer, consumed } from ${JSON.stringify(resolve(own, 'src/quick.ts'))};
+globalThis.__archipelService = {
+  answer: (method, url, headers, body, mayStream) => answer(service.default, method, url, headers, body, mayStream),
+  consume: (delivery) => consumed(service.default, delivery),
+};`;
+}
+
 /** What the component exports: the service's module behind both doors. */
 function entryOf(entry, consumes) {
   const runtime = JSON.stringify(resolve(own, 'src/entry.ts'));
@@ -21,9 +41,9 @@ export const consumer = { handle: (delivery) => consume(service.default, deliver
 /** The bundle, its imports by name, and its places.
  *
  * Fails with esbuild's own words, each with file, line and column. */
-export async function bundled(entry, consumes) {
+export async function bundled(entry, consumes, isQuick) {
   const result = await build({
-    stdin: { contents: entryOf(entry, consumes), resolveDir: process.cwd(), sourcefile: 'archipel/service.js', loader: 'js' },
+    stdin: { contents: isQuick ? quickEntryOf(entry) : entryOf(entry, consumes), resolveDir: process.cwd(), sourcefile: 'archipel/service.js', loader: 'js' },
     bundle: true,
     write: false,
     format: 'esm',
@@ -31,7 +51,7 @@ export async function bundled(entry, consumes) {
     target: 'es2022',
     mainFields: ['module', 'main'],
     conditions: ['worker', 'import'],
-    external: ['wasi:*', 'archipel:*'],
+    ...(isQuick ? { plugins: [given] } : { external: ['wasi:*', 'archipel:*'] }),
     sourcemap: 'external',
     metafile: true,
     outfile: 'bundle.js',
@@ -41,10 +61,29 @@ export async function bundled(entry, consumes) {
   });
   const [map, code] = ['.map', '.js'].map((end) => result.outputFiles.find((file) => file.path.endsWith(end)).text);
   const places = lines(JSON.parse(map), named);
-  const external = Object.values(result.metafile.outputs).flatMap((output) => output.imports.filter((found) => found.external));
-  const imports = [...new Set(external.map((found) => found.path))].sort();
+  const outputs = Object.values(result.metafile.outputs);
+  const external = isQuick
+    ? outputs.flatMap((output) => Object.keys(output.inputs)).filter((input) => input.startsWith('host:')).map((input) => input.slice('host:'.length))
+    : outputs.flatMap((output) => output.imports.filter((found) => found.external)).map((found) => found.path);
+  const imports = [...new Set(external)].sort();
   return { code: `${code}\nglobalThis.__archipelPlaces = ${JSON.stringify(places)};\n`, imports, places };
 }
+
+/** The host's interfaces as the quick engine has them: values of its own, which no version is part of. */
+const given = {
+  name: 'host',
+  setup(build) {
+    build.onResolve({ filter: /^(wasi|archipel):/ }, ({ path }) => {
+      const name = path.replace(/@.*/, '');
+      if (INTERFACES[name]) return { path: name, namespace: 'host', sideEffects: false };
+      return { errors: [{ text: `The quick engine does not have "${name}"; there are ${Object.keys(INTERFACES).join(', ')}` }] };
+    });
+    build.onLoad({ filter: /.*/, namespace: 'host' }, ({ path }) => {
+      const names = INTERFACES[path].map((name) => `export const ${name} = all.${name};`);
+      return { contents: `const all = globalThis.__archipel.interfaces[${JSON.stringify(path)}];\n${names.join('\n')}` };
+    });
+  },
+};
 
 /** A file as its author calls it; those of this package begin with `archipel/`. */
 function named(file) {

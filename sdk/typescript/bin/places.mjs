@@ -2,20 +2,24 @@
 
 const DIGITS = new Map([...'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'].map((digit, at) => [digit, at]));
 
-/** `files`, and by line of the bundle from 1 an index of them and a line, or 0. `name` says what a file is called. */
+/** `files`, and by line of the bundle from 1 what its parts were made of, or 0: an index of `files` and a line, then for
+ * each further part its column first. `name` says what a file is called. */
 export function lines(map, name) {
   const files = map.sources.map(name);
   let [source, line] = [0, 0];
   const all = map.mappings.split(';').map((mappings) => {
-    let first = 0;
+    const parts = [];
+    let column = 0;
     for (const segment of mappings.split(',')) {
       const numbers = decoded(segment);
+      if (numbers.length > 0) column += numbers[0];
       if (numbers.length < 4) continue;
       source += numbers[1];
       line += numbers[2];
-      first ||= [source, line + 1];
+      if (parts.length === 0) parts.push(source, line + 1);
+      else if (parts.at(-2) !== source || parts.at(-1) !== line + 1) parts.push(column, source, line + 1);
     }
-    return first;
+    return parts.length === 0 ? 0 : parts;
   });
   return { files, lines: [0, ...all] };
 }
@@ -37,8 +41,11 @@ function decoded(segment) {
 
 /** A text in which places of the bundle are places in the source. */
 export function placed(text, places) {
-  return text.replaceAll(/[^\s@(]*bundle\.js:(\d+)(:\d+)?/g, (whole, at) => {
-    const found = places.lines[Number(at)];
-    return found ? `${places.files[found[0]]}:${found[1]}` : whole;
+  return text.replaceAll(/[^\s@(]*bundle\.js:(\d+)(?::(\d+))?/g, (whole, at, column) => {
+    const parts = places.lines[Number(at)];
+    if (!parts) return whole;
+    let found = [parts[0], parts[1]];
+    for (let next = 2; next < parts.length && parts[next] < Number(column ?? 0); next += 3) found = [parts[next + 1], parts[next + 2]];
+    return `${places.files[found[0]]}:${found[1]}`;
   });
 }

@@ -2,9 +2,9 @@
 // come by the quick door, as values; those whose bodies are on their way, and those of a route with `stream`, by WASI
 // HTTP. The build makes a component of this file and the service's own module.
 import { Fields, OutgoingBody, OutgoingResponse, ResponseOutparam, type IncomingRequest } from 'wasi:http/types@0.2.10';
-import { failed, type Failure } from './failure.ts';
 import { knownText } from './json.ts';
-import { handlerOf, isStreamed } from './serve.ts';
+import { isStreamed } from './serve.ts';
+import { isBodiless, served } from './served.ts';
 
 /** So much is read at a time. */
 const PIECE = 65536n;
@@ -56,25 +56,6 @@ export async function answer(exported: unknown, given: Given): Promise<Answer> {
   return { response: said, retire: failure?.isUnforeseen ?? false };
 }
 
-/** What the module makes of a request, or what is said in its place. */
-async function served(exported: unknown, request: () => Request): Promise<{ response: Response; failure?: Failure }> {
-  let trace = '';
-  try {
-    const made = request();
-    trace = made.headers.get('traceparent')?.split('-')[1] ?? '';
-    const response = await handlerOf(exported)(made);
-    if (!(response instanceof Response)) throw new TypeError(`the handler gave ${kind(response)} and no Response`);
-    return { response };
-  } catch (error) {
-    const failure = failed(error, trace);
-    return { response: failure.response, failure };
-  }
-}
-
-function kind(value: unknown): string {
-  return value === null ? 'null' : typeof value;
-}
-
 /** What is the host's of a request, each before what it came from. */
 type Held = { [Symbol.dispose](): void }[];
 
@@ -89,11 +70,6 @@ function received(incoming: IncomingRequest, held: Held): Request {
   const target = incoming.pathWithQuery() ?? '/';
   const body = isBodiless(name) ? new Uint8Array() : uploaded(incoming, held);
   return asked({ method: name, authority, target, body }, headers);
-}
-
-/** The web's request has no body with these. */
-function isBodiless(method: string): boolean {
-  return method === 'GET' || method === 'HEAD';
 }
 
 /** The headers of a block: `name: value` and a line's end for each. */

@@ -23,7 +23,19 @@ export function knownText(response: Response): string | undefined {
 
 /** JSON with all digits of every `bigint`. */
 export function stringify(value: unknown): string {
-  return JSON.stringify(value, (_key, item) => (typeof item === 'bigint' ? rawJSON(String(item)) : item));
+  // For this call only: to be asked for each value costs more than all else of it.
+  numbers.toJSON = digits;
+  try {
+    return JSON.stringify(value);
+  } finally {
+    delete numbers.toJSON;
+  }
+}
+
+const numbers = BigInt.prototype as { toJSON?: (this: bigint) => unknown };
+
+function digits(this: bigint): unknown {
+  return rawJSON(String(this));
 }
 
 /** Text that stands in JSON as it is: of the language, and not yet of its usual types. */

@@ -3,8 +3,9 @@
 
 interface Places {
   files: string[];
-  /** By line of the bundle from 1: an index of `files` and a line, or 0 for what is nobody's. */
-  lines: ([number, number] | 0)[];
+  /** By line of the bundle from 1, or 0 for what is nobody's: an index of `files` and a line, then for each further part
+   * of the line its column, an index and a line. */
+  lines: (number[] | 0)[];
 }
 
 declare global {
@@ -34,12 +35,24 @@ function place(stack: string): string | undefined {
   return (frames.find((found) => !found.isForeign) ?? frames[0])?.text;
 }
 
+/** As the two engines write them: `price@bundle.js:4:9`, `at price (bundle.js:4:9)`. */
+const FRAMES = [/^(.*)@.*:(\d+):(\d+)$/, /^at (?:(.*) \()?bundle\.js:(\d+)(?::(\d+))?\)?$/];
+
 function frame(line: string): { text: string; isForeign: boolean } | undefined {
-  const parts = /^(.*)@.*:(\d+):\d+$/.exec(line.trim());
-  const found = parts && globalThis.__archipelPlaces?.lines[Number(parts[2])];
+  const parts = FRAMES.map((of) => of.exec(line.trim())).find((found) => found !== null);
+  const found = parts && source(Number(parts[2]), Number(parts[3] ?? 0));
   if (!parts || !found) return undefined;
   const file = globalThis.__archipelPlaces?.files[found[0]] ?? '';
   const name = (parts[1] ?? '').split('/').filter((part) => !part.includes('<')).pop();
   const at = `${file}:${found[1]}`;
   return { text: name ? `${name} ${at}` : at, isForeign: file.startsWith('archipel/') || file.includes('node_modules/') };
+}
+
+/** An index of the files and a line. */
+function source(line: number, column: number): [number, number] | undefined {
+  const parts = globalThis.__archipelPlaces?.lines[line];
+  if (!parts) return undefined;
+  let at = 0;
+  for (let next = 2; next < parts.length && (parts[next] ?? 0) < column; next += 3) at = next + 1;
+  return [parts[at] ?? 0, parts[at + 1] ?? 0];
 }

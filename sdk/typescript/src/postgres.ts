@@ -143,6 +143,7 @@ function objectValue(of: object | null): Value {
 }
 
 function rows(answer: Rows): Row[] {
+  if (answer.ready) return answer.ready;
   const names = answer.columns.map((column) => column.name);
   return answer.rows.map(({ values }) => {
     const row: Row = {};

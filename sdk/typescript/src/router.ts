@@ -25,28 +25,30 @@ const rank = (path: Path) => path.segments.map((segment) => (segment.startsWith(
 
 export function router(): Router {
   const paths = new Map<string, Path>();
+  /** Those that win first. */
+  let ordered: Path[] = [];
   const add = (method: string) => (path: string, route: Route) => {
     const known = paths.get(path) ?? { segments: path.split('/'), routes: new Map() };
     known.routes.set(method, route);
     paths.set(path, known);
+    ordered = [...paths.values()].sort((a, b) => rank(a).localeCompare(rank(b)));
     return self;
   };
   const self: Router = {
     get: add('GET'), post: add('POST'), put: add('PUT'), patch: add('PATCH'), delete: add('DELETE'),
     async fetch(request) {
       const segments = new URL(request.url).pathname.split('/');
-      const matching = [...paths.values()].filter((path) => matches(path.segments, segments));
-      const [path] = matching.sort((a, b) => rank(a).localeCompare(rank(b)));
-      const trace = request.headers.get('traceparent')?.split('-')[1];
-      if (!path) return problem(404, 'There is nothing at this path', { trace });
+      const path = ordered.find((known) => matches(known.segments, segments));
+      const trace = () => request.headers.get('traceparent')?.split('-')[1];
+      if (!path) return problem(404, 'There is nothing at this path', { trace: trace() });
       const method = request.method === 'HEAD' && !path.routes.has('HEAD') ? 'GET' : request.method;
       const route = path.routes.get(method);
       if (!route) {
         const allow = [...path.routes.keys()].flatMap((name) => (name === 'GET' ? ['GET', 'HEAD'] : [name])).join(', ');
-        return problem(405, 'This path does not take this method; see `Allow`', { trace, headers: { allow } });
+        return problem(405, 'This path does not take this method; see `Allow`', { trace: trace(), headers: { allow } });
       }
       const found = params(path.segments, segments);
-      if (!found) return problem(400, 'The path is not percent-encoded UTF-8', { trace });
+      if (!found) return problem(400, 'The path is not percent-encoded UTF-8', { trace: trace() });
       const answer = await route(request, found);
       if (answer instanceof Response) return answer;
       return answer === undefined ? new Response(null, { status: 204 }) : json(answer);
@@ -56,8 +58,12 @@ export function router(): Router {
 }
 
 function matches(path: string[], asked: string[]): boolean {
-  return path.length === asked.length
-    && path.every((segment, at) => (segment.startsWith('{') ? asked[at] !== '' : segment === asked[at]));
+  if (path.length !== asked.length) return false;
+  for (let at = 0; at < path.length; at += 1) {
+    const segment = path[at];
+    if (segment !== asked[at] && !(segment?.startsWith('{') && asked[at] !== '')) return false;
+  }
+  return true;
 }
 
 function params(path: string[], asked: string[]): Params | undefined {

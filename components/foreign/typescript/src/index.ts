@@ -4,10 +4,12 @@ import { failures } from './failures.ts';
 import hono from './hono.ts';
 import itty from './itty.ts';
 import { data } from './data.ts';
+import { quick } from './quick.ts';
 import { web } from './web.ts';
 
 const parts: Record<string, (request: Request) => Response | Promise<Response>> = {
   hono: (request) => hono.fetch(request), itty: (request) => itty.fetch(request), fail: failures.fetch, data: data.fetch, web: web.fetch,
+  quick: quick.fetch,
 };
 
 export default {

@@ -48,6 +48,23 @@ pub fn foreign(name: &str) -> String {
     component.display().to_string()
 }
 
+/// A service in TypeScript that `just foreign` made: for StarlingMonkey, or with `ARCHIPEL_ENGINE=quick` for the quick
+/// engine. The same sources, so the same promises hold.
+#[track_caller]
+pub fn in_typescript(name: &str) -> String {
+    if by_quick_engine() { foreign(&format!("{name}_quick")) } else { foreign(name) }
+}
+
+/// Whether services in TypeScript run on the quick engine.
+#[track_caller]
+pub fn by_quick_engine() -> bool {
+    match std::env::var("ARCHIPEL_ENGINE").as_deref() {
+        Ok("quick") => true,
+        Ok(other) => panic!("ARCHIPEL_ENGINE is `{other}`; there is `quick`"),
+        Err(_) => false,
+    }
+}
+
 /// Whether the test guests are those behind the quick door and no other, which send by the quick client: the same
 /// behaviours by plain values, so the same promises hold, but for what a stream is needed for.
 pub fn by_quick_door() -> bool {

@@ -21,8 +21,8 @@ pub use collector::{Collector, Span, tree};
 pub use command::{Command, Done};
 pub use external::Postgres;
 pub use host::{
-    Failed, Host, archipel, by_quick_door, children, components, foreign, is_running, place, probe, wait,
-    write_manifest,
+    Failed, Host, archipel, by_quick_door, by_quick_engine, children, components, foreign, in_typescript, is_running,
+    place, probe, wait, write_manifest,
 };
 pub use http::{Answer, Connection, Held, exchange};
 pub use postgres::{Server, Session, postmaster};

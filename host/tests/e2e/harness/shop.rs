@@ -74,17 +74,17 @@ service = "users"
 "#,
         migrations("users"),
         users = users(),
-        memory = if in_typescript() { "128MiB" } else { "64MiB" },
+        memory = if is_in_typescript() { "128MiB" } else { "64MiB" },
     )
 }
 
 /// The users service, in Rust or as in manifests/shop-ts.toml.
 fn users() -> String {
-    if in_typescript() { super::foreign("users_ts") } else { "COMPONENTS/users.wasm".to_owned() }
+    if is_in_typescript() { super::in_typescript("users_ts") } else { "COMPONENTS/users.wasm".to_owned() }
 }
 
 /// Whether these tests are of the users service in TypeScript: with `ARCHIPEL_USERS=typescript`.
-fn in_typescript() -> bool {
+fn is_in_typescript() -> bool {
     match std::env::var("ARCHIPEL_USERS").as_deref() {
         Ok("typescript") => true,
         Ok(other) => panic!("ARCHIPEL_USERS is `{other}`; there is `typescript`"),
@@ -95,7 +95,7 @@ fn in_typescript() -> bool {
 /// What a start has compiled is there for the next one: a component of an engine takes seconds.
 pub fn with_compiled(start: impl FnOnce(TempDir) -> Host) -> Host {
     let folder = open_folder();
-    if !in_typescript() {
+    if !is_in_typescript() {
         return start(folder);
     }
     let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join("compiled");
