@@ -76,8 +76,8 @@ node_tools() {
         printf '%s\n' "$now" >"$place/node/stamp"
     fi
     # The sdk itself, where its dependencies are.
-    rm -rf "$place/node/bin" "$place/node/src" "$place/node/wit"
-    cp -r "$sdk/bin" "$sdk/src" wit "$place/node"
+    rm -rf "$place/node/bin" "$place/node/src" "$place/node/tests" "$place/node/wit"
+    cp -r "$sdk/bin" "$sdk/src" "$sdk/tests" wit "$place/node"
     cmp -s "$engine" "$place/node/quick.wasm" || cp "$engine" "$place/node/quick.wasm"
 }
 

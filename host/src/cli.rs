@@ -17,6 +17,7 @@ use clap::{
     error::{ContextKind, ContextValue},
 };
 
+mod add;
 mod admin;
 mod apply;
 mod backup;
@@ -86,6 +87,11 @@ enum Command {
         after_help = "Example:\n  archipel new notes --lang ts --with postgres\n  cd notes\n  archipel dev\n\nIt has a manifest, a schema for editors, tests, a workflow for CI and a copy of the sdk: all that it needs\nbesides this program and the language's own tools. A folder that holds something is left alone."
     )]
     New(new::Arguments),
+
+    /// Writes a service, a route or a permission into a manifest, which stays as it is otherwise.
+    #[command(after_help = "Example:\n  archipel add permission notes 'net = [\"api.example.com:443\"]'")]
+    #[command(subcommand)]
+    Add(add::Add),
 
     /// Runs a system while you edit it: what changes is built and live; shows requests, prints and denials.
     #[command(
@@ -309,6 +315,7 @@ impl Cli {
                 run::run(&project::manifest(manifest)?, &options, Output { json: self.json, ..output })
             }
             Command::New(arguments) => new::new(&arguments, output),
+            Command::Add(what) => add::add(&what, output),
             Command::Completions { shell } => output.text(&completions(shell)).map(|()| ExitCode::SUCCESS),
             Command::Man => output.text(&man()?).map(|()| ExitCode::SUCCESS),
             Command::Test(arguments) => test::test(arguments, output),

@@ -58,10 +58,17 @@ impl Fields {
 
     /// A whole number within a range, however it is written: `5` and `5.0` are the same.
     pub fn whole(&self, name: &str, range: RangeInclusive<i32>) -> Result<Option<i32>, Error> {
+        let (least, most) = range.into_inner();
+        let whole = self.whole_64(name, least.into()..=most.into())?;
+        Ok(whole.and_then(|whole| whole.try_into().ok()))
+    }
+
+    /// The same of at most 18 digits.
+    pub fn whole_64(&self, name: &str, range: RangeInclusive<i64>) -> Result<Option<i64>, Error> {
         let (least, most) = (range.start(), range.end());
         let wanted = || format!("Field `{}` must be a whole number from {least} to {most}", self.place(name));
         self.number(name, |number| {
-            let whole = decimal::scaled(number, 0).and_then(|whole| i32::try_from(whole).ok());
+            let whole = decimal::scaled(number, 0);
             whole.filter(|whole| range.contains(whole)).ok_or_else(|| Error::bad_request(wanted()))
         })
     }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::bindings::archipel::keyvalue::store;
 pub use crate::bindings::archipel::keyvalue::store::{Condition, Entry, Error, Item, Items, Page, Start};
+use crate::host::store;
 
 /// A store that the manifest grants.
 pub struct Bucket(store::Bucket);

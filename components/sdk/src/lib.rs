@@ -7,12 +7,18 @@
 //!
 //! Start at [`Routes`]; `users/src/lib.rs` shows the whole.
 
+mod calendar;
 pub mod call;
+mod dates;
 mod decimal;
 mod error;
 mod export;
+#[cfg(not(target_family = "wasm"))]
+mod fake;
+pub mod fetch;
 mod fields;
 mod handler;
+mod host;
 mod id;
 mod json;
 pub mod keyvalue;
@@ -30,11 +36,17 @@ mod reply;
 mod request;
 mod response;
 mod routes;
+#[cfg(not(target_family = "wasm"))]
+pub mod testing;
 mod text;
 mod time;
 pub mod tokens;
 mod trace;
+mod wanted;
 mod who;
+
+// What is derived names this crate.
+extern crate self as sdk;
 
 /// The bindings of `archipel:service/service`, for what this crate has no word for.
 #[allow(unsafe_code, unreachable_pub, reason = "generated from wit/")]
@@ -73,6 +85,7 @@ pub mod answering {
     });
 }
 
+pub use dates::{Date, Interval, LocalTimestamp, Time};
 pub use error::Error;
 pub use export::{receive, send};
 pub use fields::{Fields, FromJson, within};
@@ -87,6 +100,8 @@ pub use reply::{Answer, Reply};
 pub use request::{Method, Request, Source};
 pub use response::Response;
 pub use routes::{PathRoutes, Routes};
+pub use sdk_derive::FromJson;
 pub use time::Timestamp;
 pub use uuid::Uuid;
+pub use wanted::{FromField, Wanted};
 pub use who::Who;

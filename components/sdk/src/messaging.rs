@@ -12,11 +12,9 @@ use uuid::Uuid;
 
 use crate::{
     Timestamp,
-    bindings::archipel::messaging::{
-        producer,
-        types::{self, Message, PublishOptions},
-    },
+    bindings::archipel::messaging::types::{self, Message, PublishOptions},
     error::log,
+    host::producer,
     postgres,
 };
 pub use types::Error;
@@ -118,6 +116,11 @@ impl From<Error> for crate::Error {
 pub struct Delivery(types::Delivery);
 
 impl Delivery {
+    #[cfg(not(target_family = "wasm"))]
+    pub(crate) fn of(delivery: types::Delivery) -> Self {
+        Self(delivery)
+    }
+
     /// Of the event, whenever it is handed over. Nil if the host sent no UUID, which it never does.
     pub fn id(&self) -> Uuid {
         Uuid::try_parse(&self.0.id).unwrap_or_default()

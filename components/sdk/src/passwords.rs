@@ -1,7 +1,7 @@
 //! Passwords: the host hashes them, few at a time. A service keeps the hash and nothing else.
 
-use crate::bindings::archipel::identity::passwords;
-pub use passwords::Error;
+pub use crate::bindings::archipel::identity::passwords::Error;
+use crate::host::passwords;
 
 /// What to keep of a password of 1 to 1024 bytes.
 pub fn hash(password: &str) -> Result<String, Error> {

@@ -1,15 +1,17 @@
 //! PostgreSQL: a database by its granted name, typed rows, transactions that roll back unless
 //! they end well. It holds no address, no password and no pool: those are the host's.
 
+mod array;
 mod value;
 
 use uuid::Uuid;
 
 pub use crate::bindings::archipel::postgres::types::{Column, DbError, Error, Rows, Value};
 use crate::{
-    bindings::archipel::{messaging::outbox, postgres::client},
+    host::{outbox, postgres as client},
     messaging::{self, Event},
 };
+pub use sdk_derive::FromRow;
 pub use value::FromValue;
 
 /// The parameters of a statement, each by its type: `params![id, &email]`.
@@ -98,7 +100,12 @@ pub struct Row<'a> {
     values: &'a [Value],
 }
 
-impl Row<'_> {
+impl<'a> Row<'a> {
+    #[cfg(test)]
+    pub(crate) fn of(columns: &'a [Column], values: &'a [Value]) -> Self {
+        Self { columns, values }
+    }
+
     /// The value of a column. One that is missing, or of another type, is an error that says so.
     pub fn get<T: FromValue>(&self, column: &str) -> Result<T, Error> {
         let at = self.columns.iter().position(|candidate| candidate.name == column);
@@ -111,6 +118,9 @@ impl Row<'_> {
 
 /// A type that a row describes.
 pub trait FromRow: Sized {
+    /// The columns that are read, for `select`: of a derived one `id, text, made_at`.
+    const COLUMNS: &'static str = "*";
+
     fn from_row(row: &Row<'_>) -> Result<Self, Error>;
 }
 
@@ -168,13 +178,15 @@ fn reason(error: &Error) -> String {
     }
 }
 
+/// A column for tests.
+#[cfg(test)]
+pub(crate) fn column(name: &str) -> Column {
+    Column { name: name.to_owned(), oid: 0, type_name: String::new() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn column(name: &str) -> Column {
-        Column { name: name.to_owned(), oid: 0, type_name: String::new() }
-    }
 
     #[test]
     fn a_row_is_read_by_name_and_type() {

@@ -8,13 +8,21 @@ use crate::{Error, List, Response, Timestamp, error::log};
 /// What a handler returns.
 pub type Answer = Result<Reply, Error>;
 
-/// A success: status, headers, and the `data` of its envelope.
+/// A success: status, headers, and the `data` of its envelope; or a response without it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
     status: u16,
     headers: Vec<(&'static str, String)>,
-    /// JSON; none is an answer without a body.
-    data: Option<String>,
+    body: Body,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Body {
+    Empty,
+    /// JSON, for the envelope.
+    Data(String),
+    /// As it is.
+    Raw(Response),
 }
 
 impl Reply {
@@ -30,7 +38,7 @@ impl Reply {
 
     /// 204.
     pub fn no_content() -> Answer {
-        Ok(Self { status: 204, headers: Vec::new(), data: None })
+        Ok(Self { status: 204, headers: Vec::new(), body: Body::Empty })
     }
 
     /// 200, with `X-Total-Count`, and `X-Next-Cursor` if there is more.
@@ -42,6 +50,11 @@ impl Reply {
         })
     }
 
+    /// A response without the envelope: a page, a picture, somebody else's format.
+    pub fn raw(response: Response) -> Answer {
+        Ok(Self { status: response.status, headers: Vec::new(), body: Body::Raw(response) })
+    }
+
     /// Adds a header; `name` is lower case.
     #[must_use]
     pub fn header(mut self, name: &'static str, value: String) -> Self {
@@ -51,7 +64,7 @@ impl Reply {
 
     fn with(status: u16, data: &impl Serialize) -> Answer {
         let data = serde_json::to_string(data).map_err(|error| Error::internal(format!("no JSON: {error}")))?;
-        Ok(Self { status, headers: Vec::new(), data: Some(data) })
+        Ok(Self { status, headers: Vec::new(), body: Body::Data(data) })
     }
 }
 
@@ -59,9 +72,10 @@ impl Reply {
 pub(crate) fn respond(answer: Answer, trace_id: &str, now: Timestamp) -> Response {
     match answer {
         Ok(reply) => {
-            let response = match reply.data {
-                None => Response::empty(reply.status),
-                Some(data) => Response::json(
+            let response = match reply.body {
+                Body::Empty => Response::empty(reply.status),
+                Body::Raw(response) => response,
+                Body::Data(data) => Response::json(
                     reply.status,
                     format!(r#"{{"success":true,"data":{data},"timestamp":"{now}","traceId":"{trace_id}"}}"#),
                 ),
@@ -118,6 +132,14 @@ mod tests {
                 r#"{{"success":false,"error":"Say \"please\"","timestamp":"1970-01-01T00:00:00.000Z","traceId":"{TRACE}"}}"#
             )
         );
+    }
+
+    #[test]
+    fn a_raw_reply_is_what_it_is() {
+        let (status, headers, body) =
+            sent(Reply::raw(Response::text(203, "tea")).map(|reply| reply.header("etag", "7".to_owned())));
+        assert_eq!((status, &*body), (203, "tea"));
+        assert_eq!(headers.last(), Some(&("etag".to_owned(), "7".to_owned())));
     }
 
     #[test]

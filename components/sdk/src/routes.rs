@@ -1,6 +1,6 @@
 //! Which handler answers: a small table from path and method to a function.
 //!
-//! `{name}` stands for one segment and arrives as the handler's second parameter, parsed. A
+//! `{name}` stands for one segment and arrives as a parameter of the handler, parsed, in their order. A
 //! literal segment beats `{name}`, segment by segment, wherever it stands in the table. Each method
 //! says [`Who`] may use it; that is decided before the handler is called.
 
@@ -13,8 +13,10 @@ type Endpoint = Box<dyn Fn(&mut Request, &[&str]) -> Answer>;
 pub struct Routes(Vec<(&'static str, PathRoutes)>);
 
 /// The handlers of one path.
-#[derive(Default)]
-pub struct PathRoutes(Vec<(Method, Endpoint)>);
+pub struct PathRoutes {
+    pattern: &'static str,
+    endpoints: Vec<(Method, Endpoint)>,
+}
 
 impl Routes {
     pub fn new() -> Self {
@@ -22,9 +24,13 @@ impl Routes {
     }
 
     /// Adds a path: `/api/users/{id}`.
+    ///
+    /// # Panics
+    /// When a handler takes other parameters than the path has, whoever asks: the first test of the table tells.
     #[must_use]
+    #[track_caller]
     pub fn at(mut self, pattern: &'static str, methods: impl FnOnce(PathRoutes) -> PathRoutes) -> Self {
-        self.0.push((pattern, methods(PathRoutes::default())));
+        self.0.push((pattern, methods(PathRoutes { pattern, endpoints: Vec::new() })));
         self
     }
 
@@ -88,23 +94,26 @@ impl PathRoutes {
         self.on(Method::Delete, who, handler)
     }
 
-    fn on<P>(mut self, method: Method, who: Who, handler: impl Handler<P>) -> Self {
+    fn on<P, H: Handler<P>>(mut self, method: Method, who: Who, handler: H) -> Self {
+        let (taken, pattern) = (H::PARAMETERS, self.pattern);
+        let there = pattern.split('/').filter(|part| is_parameter(part)).count();
+        assert!(taken == 0 || taken == there, "{pattern} has {there} parameters, and its handler takes {taken}");
         let endpoint = move |request: &mut Request, parameters: &[&str]| {
             who.admits(request, parameters)?;
             handler.call(request, parameters)
         };
-        self.0.push((method, Box::new(endpoint)));
+        self.endpoints.push((method, Box::new(endpoint)));
         self
     }
 
     fn endpoint(&self, method: Method) -> Option<&Endpoint> {
         let wanted = if method == Method::Head { Method::Get } else { method };
-        self.0.iter().find(|(method, _)| *method == wanted).map(|(_, endpoint)| endpoint)
+        self.endpoints.iter().find(|(method, _)| *method == wanted).map(|(_, endpoint)| endpoint)
     }
 
     /// The value of `Allow`: `GET, HEAD, POST`.
     fn allow(&self) -> String {
-        let names = self.0.iter().map(|(method, _)| match method {
+        let names = self.endpoints.iter().map(|(method, _)| match method {
             Method::Get => "GET, HEAD",
             Method::Head => "HEAD",
             Method::Post => "POST",
@@ -176,6 +185,33 @@ mod tests {
             "\"017f22e2-79b0-7cc3-98c4-dc0c0c07398f\"",
         );
         check(Method::Delete, "/users/017f22e2-79b0-7cc3-98c4-dc0c0c07398f", 204, "");
+    }
+
+    #[test]
+    fn each_parameter_of_a_path_is_one_of_the_handler_in_their_order() {
+        let routes = Routes::new()
+            .at("/a/{x}/b/{y}", |path| path.get(Who::Anyone, |_: &mut Request, x: u32, y: String| Reply::ok(&(x, y))))
+            .at("/a/{x}/b/{y}/{z}", |path| {
+                path.get(Who::Anyone, |_: &mut Request, x: String, y: i64, z: Uuid| Reply::ok(&(x, y, z)))
+            });
+        let answer = |target| {
+            let response = routes.answer(Request::new(request(Method::Get, target)));
+            (response.status, String::from_utf8(response.body).unwrap())
+        };
+        assert!(answer("/a/7/b/c%20d").1.contains(r#""data":[7,"c d"]"#));
+        let id = "017f22e2-79b0-7cc3-98c4-dc0c0c07398f";
+        let three: &'static str = format!("/a/x/b/9/{id}").leak();
+        assert!(answer(three).1.contains(&format!(r#""data":["x",9,"{id}"]"#)));
+        for refused in ["/a/-7/b/c", "/a/+7/b/c", "/a/7.0/b/c", "/a/4294967296/b/c"] {
+            assert_eq!(answer(refused).0, 400, "{refused}");
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "/users has 0 parameters, and its handler takes 1")]
+    fn a_handler_with_other_parameters_than_its_path_is_told_when_the_table_is_made() {
+        let _ =
+            Routes::new().at("/users", |path| path.get(Who::Anyone, |_: &mut Request, _: Uuid| Reply::no_content()));
     }
 
     #[test]

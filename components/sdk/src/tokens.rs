@@ -1,8 +1,8 @@
 //! Tokens: the host signs, the key never leaves it. `permissions.sign` decides for which roles
 //! and for how long.
 
-use crate::bindings::archipel::identity::tokens;
-pub use tokens::{Claims, Error, Token};
+pub use crate::bindings::archipel::identity::tokens::{Claims, Error, Token};
+use crate::host::tokens;
 
 /// A token for `subject` with these roles, signed by the `auth` that the manifest grants.
 pub fn sign(auth: &str, subject: String, roles: &[&str], seconds: u32) -> Result<Token, Error> {

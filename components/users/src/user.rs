@@ -1,14 +1,10 @@
 //! What a user is, and what may be said about one.
 
-use sdk::{
-    Error, Fields, FromJson, Timestamp, Uuid,
-    postgres::{self, FromRow, Row},
-    within,
-};
+use sdk::{Error, Fields, FromJson, Timestamp, Uuid, postgres::FromRow, within};
 use serde::Serialize;
 
 /// A user as stored and as shown.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, FromRow)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct User {
     pub(crate) id: Uuid,
@@ -30,18 +26,6 @@ pub(crate) struct NewUser {
 pub(crate) struct Changes {
     pub(crate) email: Option<String>,
     pub(crate) name: Option<String>,
-}
-
-impl FromRow for User {
-    fn from_row(row: &Row<'_>) -> Result<Self, postgres::Error> {
-        Ok(Self {
-            id: row.get("id")?,
-            email: row.get("email")?,
-            name: row.get("name")?,
-            created_at: row.get("created_at")?,
-            updated_at: row.get("updated_at")?,
-        })
-    }
 }
 
 impl FromJson for NewUser {

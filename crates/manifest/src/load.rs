@@ -45,6 +45,16 @@ impl Manifest {
         if problems.is_empty() { Ok(loaded) } else { Err(problems) }
     }
 
+    /// The manifest `text`, as if it stood in `path`.
+    ///
+    /// # Errors
+    /// Every mistake in it and in what it includes.
+    pub fn load_text(path: &Path, text: &str, env: &Environment) -> Result<Loaded, Problems> {
+        let files = Files::of(path, text, None).map_err(|problems| Problems::new(path, problems))?;
+        let (loaded, problems) = check(files, path, env, None);
+        if problems.is_empty() { Ok(loaded) } else { Err(Problems::new(path, problems)) }
+    }
+
     /// The manifest `text`, sent to take the place of the one in `path`, whose folder its paths and
     /// includes start from.
     ///

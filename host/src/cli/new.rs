@@ -3,7 +3,11 @@
 //! Decides what may be made and where: never in a folder that holds something. What is in it: `template` and
 //! `vendored`.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use anyhow::bail;
 use clap::ValueEnum;
@@ -31,7 +35,7 @@ pub(super) struct Arguments {
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Lang {
+pub(super) enum Lang {
     Rust,
     Ts,
     Python,
@@ -122,20 +126,63 @@ pub(super) fn new(arguments: &Arguments, output: Output) -> anyhow::Result<ExitC
         With::Keyvalue => Part::KeyValue,
         With::Events => Part::Events,
     });
-    let choice = Choice { name: name.clone(), language, parts: parts.collect() };
-    let folder = Folder::fresh(PathBuf::from(name))?;
-    for (path, text) in template::files(&choice).into_iter().chain(vendored::files(language)) {
-        folder.write(&path, &text)?;
-    }
-    if language == Language::TypeScript {
-        folder.write("package-lock.json", &lock::of(name)?)?;
-    }
+    let choice = Choice { name: name.clone(), language, parts: parts.collect(), is_added: false };
+    let folder = filled(&choice, PathBuf::from(name))?;
     folder.write("archipel.schema.json", &(serde_json::to_string_pretty(&*manifest::Manifest::schema())? + "\n"))?;
     match output.json {
         true => output.document(&serde_json::json!({ "folder": name, "manifest": format!("{name}/archipel.toml") }))?,
         false => output.text(&format!("{name} is made. Next:\n\n  cd {name}\n  archipel dev\n"))?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// How a service beside others is built, for the manifest.
+pub(super) struct Built {
+    pub(super) component: String,
+    pub(super) build: String,
+    /// In TOML.
+    pub(super) limits: &'static str,
+}
+
+/// What the manifest says of a service that [`beside`] makes.
+///
+/// # Errors
+/// When it cannot have this name, or there is no template for the language.
+pub(super) fn built(name: &str, lang: Lang) -> anyhow::Result<Built> {
+    named(name)?;
+    let file = name.replace('-', "_");
+    Ok(match language(lang)? {
+        Language::Rust => Built {
+            component: format!("{name}/target/wasm32-wasip2/release/{file}.wasm"),
+            build: format!("cargo build --release --target wasm32-wasip2 --manifest-path {name}/Cargo.toml"),
+            limits: r#"{ reuse = { requests = 128, idle = "10s" } }"#,
+        },
+        Language::TypeScript => Built {
+            component: format!("{name}/dist/{name}.wasm"),
+            build: format!("npm run --silent --prefix {name} build"),
+            limits: r#"{ memory = "128MiB", reuse = { requests = 128, idle = "10s" } }"#,
+        },
+    })
+}
+
+/// Makes the folder of another service of a project.
+///
+/// # Errors
+/// When there is something in it already, or it cannot be written.
+pub(super) fn beside(name: &str, lang: Lang, folder: &Path) -> anyhow::Result<()> {
+    let choice = Choice { name: name.to_owned(), language: language(lang)?, parts: BTreeSet::new(), is_added: true };
+    filled(&choice, folder.join(name)).map(drop)
+}
+
+fn filled(choice: &Choice, path: PathBuf) -> anyhow::Result<Folder> {
+    let folder = Folder::fresh(path)?;
+    for (path, text) in template::files(choice).into_iter().chain(vendored::files(choice.language)) {
+        folder.write(&path, &text)?;
+    }
+    if choice.language == Language::TypeScript {
+        folder.write("package-lock.json", &lock::of(&choice.name)?)?;
+    }
+    Ok(folder)
 }
 
 fn named(name: &str) -> anyhow::Result<()> {

@@ -50,7 +50,8 @@ struct Said {
     error: String,
     status: u64,
     milliseconds: f64,
-    is_denial: bool,
+    /// The line that would allow what was denied.
+    allow: String,
 }
 
 impl Said {
@@ -68,11 +69,28 @@ impl Said {
                 (colour, format!("{method} {path} -> {status} by {by} in {milliseconds:.1} ms"))
             }
             "guest" => ((level == Level::WARN).then_some(YELLOW), format!("{service} | {message}")),
-            _ if self.is_denial => (Some(YELLOW), format!("denied: {message}")),
+            _ if !self.allow.is_empty() => (Some(YELLOW), format!("denied: {message}{}", self.command())),
             _ if error.is_empty() => (Some(RED).filter(|_| level == Level::ERROR), format!("archipel: {message}")),
             _ => (Some(RED).filter(|_| level == Level::ERROR), format!("archipel: {message}: {error}")),
         }
     }
+}
+
+impl Said {
+    /// The command that writes that line; nothing where it is not the manifest's to allow it.
+    fn command(&self) -> String {
+        let Self { message, service, allow, .. } = self;
+        let Some((_, file)) = message.rsplit_once(&format!("`services.{service}.permissions` in ")) else {
+            return String::new();
+        };
+        let named = if file == "archipel.toml" { String::new() } else { format!(" --manifest {}", quoted(file)) };
+        format!("\n  or: archipel add permission {service} {}{named}", quoted(allow))
+    }
+}
+
+/// As a shell takes it for one word.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 impl Visit for Said {
@@ -103,7 +121,7 @@ impl Visit for Said {
             "path" => &mut self.path,
             "service" => &mut self.service,
             "error" => &mut self.error,
-            "allow" => return self.is_denial = true,
+            "allow" => &mut self.allow,
             _ => return,
         };
         // What a client or a guest has sent may hold anything: a line stays one line.
@@ -130,10 +148,15 @@ mod tests {
         assert_eq!(line("access"), "GET /notes -> 200 by notes in 1.2 ms");
         assert_eq!(line("guest"), "notes | text");
         assert_eq!(line("archipel::system"), "archipel: text");
-        let denied = Said { is_denial: true, message: "`notes` may not".to_owned(), ..Said::default() };
-        assert_eq!(
-            denied.line(Level::WARN, "archipel::capability"),
-            (Some(YELLOW), "denied: `notes` may not".to_owned())
-        );
+        let denied = |message: &str| {
+            let (service, allow) = ("notes".to_owned(), "net = ['a']".to_owned());
+            let said = Said { message: message.to_owned(), service, allow, ..Said::default() };
+            said.line(Level::WARN, "archipel::capability")
+        };
+        assert_eq!(denied("`notes` may not"), (Some(YELLOW), "denied: `notes` may not".to_owned()));
+        let told = |file: &str| denied(&format!("add it to `services.notes.permissions` in {file}")).1;
+        let command = r"  or: archipel add permission notes 'net = ['\''a'\'']'";
+        assert_eq!(told("archipel.toml").lines().nth(1), Some(command));
+        assert_eq!(told("a/b.toml").lines().nth(1), Some(&*format!("{command} --manifest 'a/b.toml'")));
     }
 }

@@ -8,6 +8,7 @@
 
 mod accept;
 mod accounts;
+mod add;
 mod admin;
 mod apply;
 mod apply_backends;

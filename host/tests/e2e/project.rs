@@ -116,7 +116,9 @@ fn a_new_project_in_rust_builds_and_passes_its_tests_offline() {
     // What it is built of has been built for the shop.
     symlink(Path::new(env!("CARGO_MANIFEST_DIR")).join("../components/target"), project.join("target")).unwrap();
     let said = tested(&project);
-    for test in ["it_greets", "a_note_is_kept", "visits_are_counted", "an_event_is_published", "everybody_is_greeted"] {
+    let unit = ["everybody_is_greeted", "a_note_is_kept_and_given_back", "each_visit_counts_one"];
+    let whole = ["it_greets", "a_note_is_kept", "visits_are_counted", "an_event_is_published"];
+    for test in unit.iter().chain(&whole) {
         assert!(said.contains(&format!("{test} ... ok")), "{test}: {said}");
     }
     assert!(!said.contains("warning"), "{said}");
@@ -140,12 +142,15 @@ fn a_new_project_in_typescript_builds_and_passes_its_tests_offline() {
         }
     }
     symlink("../vendor/archipel", modules.join("archipel")).unwrap();
-    let build = project.join("vendor/archipel/bin/build.mjs");
-    fs::write(modules.join(".bin/archipel-build"), format!("#!/bin/sh\nexec node {} \"$@\"\n", build.display()))
-        .unwrap();
-    std::process::Command::new("chmod").arg("+x").arg(modules.join(".bin/archipel-build")).status().unwrap();
+    for tool in ["build", "test"] {
+        let (program, own) = (modules.join(format!(".bin/archipel-{tool}")), format!("vendor/archipel/bin/{tool}.mjs"));
+        fs::write(&program, format!("#!/bin/sh\nexec node {} \"$@\"\n", project.join(own).display())).unwrap();
+        std::process::Command::new("chmod").arg("+x").arg(program).status().unwrap();
+    }
     let said = tested(&project);
-    for test in ["it greets", "a note is kept", "visits are counted", "an event is published"] {
+    let unit = ["everybody is greeted", "a note is kept and given back", "each visit counts one"];
+    let whole = ["it greets", "a note is kept", "visits are counted", "an event is published"];
+    for test in unit.iter().chain(&whole) {
         assert!(said.contains(test), "{test}: {said}");
     }
     assert!(said.contains("# fail 0") && said.contains("# skipped 0"), "{said}");
@@ -295,6 +300,7 @@ fn dev_shows_what_is_asked_denied_built_and_live() {
     let address = gateway.trim().rsplit('/').next().unwrap().parse().unwrap();
     let asked = exchange(address, "GET", "/fetch?url=http%3A%2F%2F198.51.100.7%3A81%2F", &[], b"");
     dev.says("denied: `probe` may not reach");
+    dev.says("  or: archipel add permission probe 'net = [\"198.51.100.7:81\"]'");
     dev.says(&format!("GET /fetch -> {} by probe in ", asked.status));
 
     fs::copy(components().join("hello.wasm"), &source).unwrap();
@@ -302,4 +308,14 @@ fn dev_shows_what_is_asked_denied_built_and_live() {
     dev.says(" is live after ");
     let builds = fs::read_to_string(folder.path().join("builds")).unwrap().lines().count();
     assert!((2..=3).contains(&builds), "what a build writes to `dist` starts none: {builds}");
+}
+
+/// What stands in for the host in unit tests keeps what it promises; that of Rust has its tests in the sdk itself.
+#[test]
+fn unit_tests_in_typescript_find_a_host_that_answers_what_they_say() {
+    let sdk = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/foreign/node");
+    let run = std::process::Command::new("node").arg("bin/test.mjs").current_dir(&sdk).output();
+    let done = run.expect("run `just foreign` first");
+    let said = [done.stdout, done.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
+    assert!(done.status.success() && said.contains("# pass 9") && said.contains("# fail 0"), "{said}");
 }

@@ -16,3 +16,20 @@ pub(crate) fn handle(delivery: &Delivery) -> Result<(), Failure> {
     println!("{} says {text}", delivery.topic()); // a line of the log
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use sdk::testing::{self, Fake};
+
+    use super::*;
+    use crate::routes;
+
+    #[test]
+    fn what_is_published_is_what_the_handler_understands() {
+        let fake = Fake::new();
+        assert_eq!(routes().answer(testing::post("/events").into()).status, 200);
+        let event = &fake.events()[0];
+        assert_eq!(event.topic, "note.made");
+        assert_eq!(handle(&testing::delivery(&event.topic, &event.json())), Ok(()));
+    }
+}

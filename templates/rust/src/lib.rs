@@ -22,7 +22,11 @@ fn answer(request: Request) -> Response {
 
 fn routes() -> Routes {
     Routes::new()
+        //~ !added
         .at("/", |path| path.get(Who::Anyone, hello))
+        //~ added
+        .at("/my-service", |path| path.get(Who::Anyone, hello))
+        //~ end
         //~ postgres
         .at("/notes", |path| path.get(Who::Anyone, notes::list).post(Who::Anyone, notes::create))
         //~ keyvalue
@@ -38,10 +42,18 @@ fn hello(_request: &mut Request) -> Answer {
 
 #[cfg(test)]
 mod tests {
+    use sdk::testing;
+
     use super::*;
 
     #[test]
     fn everybody_is_greeted() {
-        assert!(routes().list().any(|(path, methods)| (path, &*methods) == ("/", "GET, HEAD")));
+        //~ !added
+        let response = answer(testing::get("/").into());
+        //~ added
+        let response = answer(testing::get("/my-service").into());
+        //~ end
+        assert_eq!(response.status, 200);
+        assert_eq!(testing::json(&response)["data"], "hello from my-service");
     }
 }

@@ -1,13 +1,12 @@
 //! Notes, kept in PostgreSQL.
 
 use sdk::{
-    Answer, Error, Fields, FromJson, Reply, Request, Timestamp, params,
-    postgres::{self, Database, FromRow, Row, Statements as _},
-    within,
+    Answer, FromJson, Reply, Request, Timestamp, params,
+    postgres::{Database, FromRow, Statements as _},
 };
 use serde::Serialize;
 
-#[derive(Serialize)]
+#[derive(Serialize, FromRow)]
 #[serde(rename_all = "camelCase")]
 struct Note {
     id: i64,
@@ -15,7 +14,9 @@ struct Note {
     made_at: Timestamp,
 }
 
+#[derive(FromJson)]
 struct NewNote {
+    #[json(length = 1..=1000, missing = "Give the note's `text`")]
     text: String,
 }
 
@@ -32,29 +33,33 @@ pub(crate) fn create(request: &mut Request) -> Answer {
     Reply::created(format!("/notes/{}", note.id), &note)
 }
 
-impl FromRow for Note {
-    fn from_row(row: &Row<'_>) -> Result<Self, postgres::Error> {
-        Ok(Self { id: row.get("id")?, text: row.get("text")?, made_at: row.get("made_at")? })
-    }
-}
-
-impl FromJson for NewNote {
-    const FIELDS: &'static [&'static str] = &["text"];
-
-    fn from_json(fields: &Fields) -> Result<Self, Error> {
-        let text = fields.text("text")?.ok_or_else(|| Error::bad_request("Give the note's `text`"))?;
-        Ok(Self { text: within("text", text, 1..=1000)? })
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use sdk::testing::{self, Fake};
+
     use super::*;
+    use crate::routes;
+
+    /// What is answered to a body that is sent.
+    fn posted(body: &str) -> sdk::Response {
+        routes().answer(testing::post("/notes").body("application/json", body.as_bytes()).into())
+    }
 
     #[test]
-    fn a_note_has_a_text() {
-        let read = |body: &str| NewNote::from_json(&Fields::parse(body.as_bytes(), NewNote::FIELDS)?).map(|new| new.text);
-        assert_eq!(read(r#"{"text":" tea "}"#), Ok("tea".to_owned()));
-        assert_eq!(read("{}"), Err(Error::bad_request("Give the note's `text`")));
+    fn a_note_is_kept_and_given_back() {
+        let fake = Fake::new();
+        let main = fake.postgres("main");
+        let made_at = Timestamp::from_micros(0);
+        main.on("insert into notes").row(["id", "text", "made_at"], params![7_i64, "tea", made_at]);
+        let response = posted(r#"{"text":" tea "}"#);
+        assert_eq!(response.status, 201);
+        assert_eq!(testing::json(&response)["data"]["id"], 7);
+        assert_eq!(main.statements()[0].parameter::<String>(1), "tea");
+    }
+
+    #[test]
+    fn a_note_without_a_text_is_refused_and_no_database_is_asked() {
+        let response = posted("{}");
+        assert_eq!((response.status, testing::json(&response)["error"].as_str()), (400, Some("Give the note's `text`")));
     }
 }

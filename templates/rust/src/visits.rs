@@ -6,3 +6,18 @@ pub(crate) fn count(_request: &mut Request) -> Answer {
     let visits = Bucket::open("cache")?.increment("visits", 1)?;
     Reply::ok(&visits)
 }
+
+#[cfg(test)]
+mod tests {
+    use sdk::testing::{self, Fake};
+
+    use crate::routes;
+
+    #[test]
+    fn each_visit_counts_one() {
+        let fake = Fake::new();
+        fake.keyvalue("cache");
+        let count = || testing::json(&routes().answer(testing::post("/visits").into()))["data"].as_u64();
+        assert_eq!((count(), count()), (Some(1), Some(2)));
+    }
+}

@@ -17,7 +17,11 @@ const routes = router()
   //~ events
   .post('/events', send)
   //~ end
+  //~ !added
   .get('/', () => ({ hello: 'my-service' }));
+  //~ added
+  .get('/my-service', () => ({ hello: 'my-service' }));
+  //~ end
 
 //~ events
 export default { fetch: routes.fetch, consume: handle };

@@ -3,7 +3,8 @@
 use super::{Call, Failure};
 use crate::{
     Method,
-    bindings::archipel::http::client::{self, Error, Options, Request, Scheme},
+    bindings::archipel::http::client::{Error, Options, Request, Scheme},
+    host::client,
 };
 
 /// The other service is one of ours; this keeps a faulty one from taking all of our memory.

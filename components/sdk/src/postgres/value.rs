@@ -3,8 +3,11 @@
 
 use uuid::Uuid;
 
-use super::Value;
-use crate::Timestamp;
+use super::{
+    Value,
+    array::{self, Item},
+};
+use crate::{Date, Interval, LocalTimestamp, Time, Timestamp};
 
 /// What a cell can be read as.
 pub trait FromValue: Sized {
@@ -75,28 +78,33 @@ impl From<Uuid> for Value {
     }
 }
 
-impl From<Vec<Uuid>> for Value {
-    fn from(values: Vec<Uuid>) -> Self {
-        Self::UuidArray(values.into_iter().map(|value| Some(value.as_u64_pair())).collect())
-    }
-}
-
-impl From<Vec<i64>> for Value {
-    fn from(values: Vec<i64>) -> Self {
-        Self::Int64Array(values.into_iter().map(Some).collect())
-    }
-}
-
-/// Also for an array of `numeric`, which is cast from text: `$1::text[]::numeric[]`.
-impl From<Vec<String>> for Value {
-    fn from(values: Vec<String>) -> Self {
-        Self::TextArray(values.into_iter().map(Some).collect())
-    }
-}
-
 impl From<Timestamp> for Value {
     fn from(value: Timestamp) -> Self {
         Self::Timestamptz(value.micros())
+    }
+}
+
+impl From<Date> for Value {
+    fn from(value: Date) -> Self {
+        Self::Date(value.days())
+    }
+}
+
+impl From<Time> for Value {
+    fn from(value: Time) -> Self {
+        Self::Time(value.micros())
+    }
+}
+
+impl From<LocalTimestamp> for Value {
+    fn from(value: LocalTimestamp) -> Self {
+        Self::Timestamp(value.micros())
+    }
+}
+
+impl From<Interval> for Value {
+    fn from(value: Interval) -> Self {
+        Self::Raw((Interval::TYPE, value.bytes()))
     }
 }
 
@@ -163,6 +171,42 @@ impl FromValue for Timestamp {
     }
 }
 
+impl FromValue for Date {
+    fn from_value(value: &Value) -> Option<Self> {
+        match value {
+            Value::Date(days) => Some(Self::from_days(*days)),
+            _ => None,
+        }
+    }
+}
+
+impl FromValue for Time {
+    fn from_value(value: &Value) -> Option<Self> {
+        match value {
+            Value::Time(micros) => Self::from_micros(*micros),
+            _ => None,
+        }
+    }
+}
+
+impl FromValue for LocalTimestamp {
+    fn from_value(value: &Value) -> Option<Self> {
+        match value {
+            Value::Timestamp(micros) => Some(Self::from_micros(*micros)),
+            _ => None,
+        }
+    }
+}
+
+impl FromValue for Interval {
+    fn from_value(value: &Value) -> Option<Self> {
+        match value {
+            Value::Raw((Self::TYPE, bytes)) => Self::from_bytes(bytes),
+            _ => None,
+        }
+    }
+}
+
 impl<T: FromValue> FromValue for Option<T> {
     fn from_value(value: &Value) -> Option<Self> {
         match value {
@@ -172,25 +216,76 @@ impl<T: FromValue> FromValue for Option<T> {
     }
 }
 
+/// Arrays: `Vec<T>` without a NULL in it, `Vec<Option<T>>` with. `read` and `write` are of what an item is in the array.
 macro_rules! arrays {
-    ($($item:ty => $variant:ident $read:expr),* $(,)?) => {$(
-        /// Without a NULL in it.
-        impl FromValue for Vec<$item> {
+    ($($item:ty => $variant:ident, $read:expr, $write:expr;)*) => {$(
+        impl From<Vec<Option<$item>>> for Value {
+            fn from(items: Vec<Option<$item>>) -> Self {
+                Self::$variant(items.into_iter().map(|item| item.map($write)).collect())
+            }
+        }
+
+        impl FromValue for Vec<Option<$item>> {
             fn from_value(value: &Value) -> Option<Self> {
                 match value {
-                    Value::$variant(items) => items.iter().map(|item| item.as_ref().map($read)).collect(),
+                    Value::$variant(items) => items.iter().map(|item| item.as_ref().map($read).map_or(Some(None), |read| read.map(Some))).collect(),
                     _ => None,
                 }
             }
         }
+
+        whole! { $item }
     )*};
 }
 
-arrays! {
-    Uuid => UuidArray |(high, low)| Uuid::from_u64_pair(*high, *low),
-    i64 => Int64Array |number| *number,
-    String => TextArray |text| text.clone(),
+/// The same of types that PostgreSQL's own form carries.
+macro_rules! raw_arrays {
+    ($($item:ty),* $(,)?) => {$(
+        impl From<Vec<Option<$item>>> for Value {
+            fn from(items: Vec<Option<$item>>) -> Self {
+                Self::Raw((<$item>::ARRAY, array::written(&items)))
+            }
+        }
+
+        impl FromValue for Vec<Option<$item>> {
+            fn from_value(value: &Value) -> Option<Self> {
+                match value {
+                    Value::Raw((oid, bytes)) if *oid == <$item>::ARRAY => array::read(bytes),
+                    _ => None,
+                }
+            }
+        }
+
+        whole! { $item }
+    )*};
 }
+
+macro_rules! whole {
+    ($item:ty) => {
+        impl From<Vec<$item>> for Value {
+            fn from(items: Vec<$item>) -> Self {
+                items.into_iter().map(Some).collect::<Vec<_>>().into()
+            }
+        }
+
+        impl FromValue for Vec<$item> {
+            fn from_value(value: &Value) -> Option<Self> {
+                Vec::<Option<$item>>::from_value(value)?.into_iter().collect()
+            }
+        }
+    };
+}
+
+// Texts are also what an array of `numeric` is cast from: `$1::text[]::numeric[]`.
+arrays! {
+    Uuid => UuidArray, |(high, low)| Some(Uuid::from_u64_pair(*high, *low)), |id| id.as_u64_pair();
+    i64 => Int64Array, |number| Some(*number), |number| number;
+    i32 => Int64Array, |number| i32::try_from(*number).ok(), i64::from;
+    i16 => Int64Array, |number| i16::try_from(*number).ok(), i64::from;
+    String => TextArray, |text| Some(text.clone()), |text| text;
+}
+
+raw_arrays! { bool, f32, f64, Date, Time, LocalTimestamp, Timestamp, Interval }
 
 #[cfg(test)]
 mod tests {
@@ -216,6 +311,24 @@ mod tests {
         check(vec![Uuid::from_u128(7), Uuid::nil()]);
         check(vec![i64::MIN, 7]);
         check(vec!["Zoë".to_owned(), String::new()]);
+        check(vec![i32::MIN, 7]);
+        check(vec![i16::MAX]);
+        check(vec![Some(7_i64), None]);
+        check(vec![Some("a".to_owned()), None]);
+        check(Date::from_days(-7));
+        check(Time::from_micros(7).unwrap());
+        check(LocalTimestamp::from_micros(i64::MIN));
+        let interval = Interval { months: -1, days: 2, micros: i64::MAX };
+        check(interval);
+        check(vec![Some(interval), None]);
+        check(vec![true, false]);
+        check(vec![0.1_f32]);
+        check(vec![Some(f64::MIN), None]);
+        check(vec![Date::from_days(0), Date::from_days(-200_000)]);
+        check(vec![Time::from_micros(86_400_000_000).unwrap()]);
+        check(vec![LocalTimestamp::from_micros(-1)]);
+        check(vec![Timestamp::from_micros(1_645_557_742_000_000)]);
+        check(Vec::<bool>::new());
         check(Some(7_i32));
         check(None::<String>);
     }
@@ -228,5 +341,26 @@ mod tests {
         assert_eq!(String::from_value(&Value::Null), None);
         assert_eq!(Timestamp::from_value(&Value::Timestamp(7)), None);
         assert_eq!(Vec::<i64>::from_value(&Value::Int64Array(vec![Some(7), None])), None);
+        assert_eq!(Vec::<i16>::from_value(&Value::Int64Array(vec![Some(70_000)])), None);
+        assert_eq!(Date::from_value(&Value::Raw((1082, vec![0; 4]))), None);
+    }
+
+    #[test]
+    fn an_array_that_is_another_or_is_cut_is_none() {
+        let Value::Raw((oid, bytes)) = Value::from(vec![Date::from_days(7), Date::from_days(8)]) else { panic!("raw") };
+        // As PostgreSQL sends `array[date '1970-01-08', date '1970-01-09']`.
+        let head = [0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 4, 58, 0, 0, 0, 2, 0, 0, 0, 1];
+        let items = [0, 0, 0, 4, 0xff, 0xff, 0xd5, 0x3a, 0, 0, 0, 4, 0xff, 0xff, 0xd5, 0x3b];
+        assert_eq!(bytes, [&head[..], &items].concat());
+        let read = |bytes: &[u8]| Vec::<Date>::from_value(&Value::Raw((oid, bytes.to_vec())));
+        assert!(read(&bytes).is_some());
+        for end in 0..bytes.len() {
+            assert_eq!(read(&bytes[..end]), None, "{end}");
+        }
+        assert_eq!(read(&[&bytes[..], &[0]].concat()), None);
+        let mut two = bytes.clone();
+        two[3] = 2;
+        assert_eq!(read(&two), None, "two dimensions");
+        assert_eq!(Vec::<Time>::from_value(&Value::Raw((1183, bytes))), None);
     }
 }

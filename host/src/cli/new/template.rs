@@ -11,6 +11,9 @@ static COMMON: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/../templates/com
 static RUST: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/../templates/rust");
 static TYPESCRIPT: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/../templates/typescript");
 
+/// What a project has once, however many services are in it.
+const PROJECT: [&str; 5] = [".github", "README.md", "archipel.toml", "migrations", "tests/system"];
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Language {
     Rust,
@@ -29,6 +32,8 @@ pub(super) struct Choice {
     pub(super) name: String,
     pub(super) language: Language,
     pub(super) parts: BTreeSet<Part>,
+    /// A service beside others: what is the project's own is there already.
+    pub(super) is_added: bool,
 }
 
 impl Choice {
@@ -38,6 +43,7 @@ impl Choice {
         match word {
             "rust" => self.language == Language::Rust,
             "ts" => self.language == Language::TypeScript,
+            "added" => self.is_added,
             "postgres" => with(Part::Postgres),
             "keyvalue" => with(Part::KeyValue),
             "events" => with(Part::Events),
@@ -47,8 +53,12 @@ impl Choice {
         }
     }
 
-    /// Files that are one part's.
+    /// Files that are one part's, and those of a whole project.
     fn wants(&self, path: &str) -> bool {
+        let is_project = PROJECT.iter().any(|own| path.starts_with(own));
+        if is_project && self.is_added {
+            return false;
+        }
         let part = ["notes", "visits", "events"].iter().zip(["postgres", "keyvalue", "events"]);
         part.into_iter().find(|(file, _)| path.contains(*file)).is_none_or(|(_, part)| self.has(part))
     }
@@ -90,7 +100,7 @@ mod tests {
     use super::*;
 
     fn choice(language: Language, parts: &[Part]) -> Choice {
-        Choice { name: "my-notes".to_owned(), language, parts: parts.iter().copied().collect() }
+        Choice { name: "my-notes".to_owned(), language, parts: parts.iter().copied().collect(), is_added: false }
     }
 
     #[test]

@@ -12,7 +12,10 @@ static RUST: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/../components/sdk/
 static TYPESCRIPT: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/../sdk/typescript/src");
 static BUILD: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/../sdk/typescript/bin");
 
+static DERIVE: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/../components/sdk-derive/src");
+
 const RUST_MANIFEST: &str = include_str!("../../../../components/sdk/Cargo.toml");
+const DERIVE_MANIFEST: &str = include_str!("../../../../components/sdk-derive/Cargo.toml");
 /// Versions and lints, for all that is in it here.
 const RUST_WORKSPACE: &str = include_str!("../../../../components/Cargo.toml");
 const RUST_LOCK: &str = include_str!("../../../../components/Cargo.lock");
@@ -33,6 +36,8 @@ pub(super) fn files(language: Language) -> Vec<(PathBuf, String)> {
         Language::Rust => {
             files.extend(all(&RUST, "components/sdk/src"));
             files.push((own("components/sdk/Cargo.toml"), RUST_MANIFEST.to_owned()));
+            files.extend(all(&DERIVE, "components/sdk-derive/src"));
+            files.push((own("components/sdk-derive/Cargo.toml"), DERIVE_MANIFEST.to_owned()));
             files.push((own("components/Cargo.toml"), workspace()));
             // What is not needed of it goes with the first build.
             files.push(("Cargo.lock".into(), RUST_LOCK.to_owned()));
@@ -54,10 +59,10 @@ fn package() -> String {
     format!("{package:#}\n")
 }
 
-/// That of the components, with the sdk alone in it.
+/// That of the components, with nothing but the sdk in it.
 fn workspace() -> String {
     let line = |line: &str| match line.starts_with("members = ") {
-        true => "members = [\"sdk\"]\n".to_owned(),
+        true => "members = [\"sdk\", \"sdk-derive\"]\n".to_owned(),
         false => format!("{line}\n"),
     };
     RUST_WORKSPACE.lines().map(line).collect()
