@@ -1,6 +1,7 @@
 #!/bin/sh
 # Builds the components, or the one that is named, for wasm32-wasip2, always in release:
-# components/target/wasm32-wasip2/release/NAME.wasm, where manifests look for it.
+# components/target/wasm32-wasip2/release/NAME.wasm, where manifests look for it. Names and lines, for the log of a failure,
+# are taken out into NAME.debug beside it.
 set -eu
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
@@ -13,5 +14,7 @@ toolchain=$(wasm_toolchain) || toolchain=$(other_wasm_toolchain) || {
 package=${1:+--package=$1}
 
 cd "$here/../components"
-exec cargo ${toolchain:+"$toolchain"} build --release --target "$WASM_TARGET" --target-dir target \
-    "${package:---workspace}"
+cargo ${toolchain:+"$toolchain"} build --release --target "$WASM_TARGET" --target-dir target "${package:---workspace}"
+
+rustc ${toolchain:+"$toolchain"} -O --edition 2024 -o target/split ../scripts/split.rs
+exec target/split "target/$WASM_TARGET"/release/*.wasm

@@ -4,6 +4,7 @@
 //! names they are shown is the business of whoever reads them.
 
 mod counter;
+mod exemplar;
 mod histogram;
 mod label;
 mod route;
@@ -11,6 +12,7 @@ mod route;
 use std::sync::Arc;
 
 pub use counter::Counter;
+pub use exemplar::{Exemplar, Exemplars};
 pub use histogram::{BOUNDS_MICROS, Buckets, Histogram};
 pub use label::{ByLabel, Label};
 pub(crate) use route::Tally;

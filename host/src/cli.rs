@@ -40,6 +40,7 @@ mod reload;
 mod run;
 mod signals;
 mod status;
+mod strip;
 mod supervisor;
 mod swap;
 mod table;
@@ -140,6 +141,11 @@ enum Command {
     /// Shows what a component exports, imports and would need.
     #[command(after_help = "Example:\n  archipel inspect components/target/wasm32-wasip2/release/users.wasm")]
     Inspect { file: PathBuf },
+
+    /// Takes names and lines out of a component and leaves them beside it, as FILE.debug: where both lie together, the log
+    /// of a failure tells functions and lines.
+    #[command(after_help = "Example:\n  archipel strip target/wasm32-wasip2/release/notes.wasm")]
+    Strip { file: PathBuf },
 
     /// Compares two components, or two manifests: what the new one needs or grants more, or less.
     #[command(
@@ -324,6 +330,7 @@ impl Cli {
             Command::Pull(arguments) => registry::pull(&arguments, output),
             Command::Push(arguments) => registry::push(&arguments, output),
             Command::Inspect { file } => inspect::inspect(&file, output),
+            Command::Strip { file } => strip::strip(&file, output),
             Command::Diff { old, new } => diff::diff(&old, &new, output),
             Command::Healthcheck { url, wait } => {
                 healthcheck::ask(url.as_deref(), std::time::Duration::from_secs(wait))

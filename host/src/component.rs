@@ -10,6 +10,7 @@ use std::{
 };
 
 use serde::Serialize;
+use symbols::Lines;
 use wasmtime::component::types::ComponentItem;
 
 use crate::capability::{self, Needed};
@@ -26,6 +27,7 @@ mod durable;
 mod error;
 mod history;
 mod ignored;
+mod names;
 pub mod pulled;
 mod sections;
 mod sources;
@@ -39,6 +41,7 @@ pub use doors::Doors;
 pub use error::{ArtifactsError, ComponentError, SIZE_MAX_BYTES};
 pub use history::{Accepted, Entry, Histories, History, Outcome, Start};
 pub use ignored::Ignored;
+pub use names::strip;
 pub use sections::Sections;
 pub use sources::{Sources, changed_at, way_to};
 
@@ -62,6 +65,8 @@ pub struct Component {
     pub cached: bool,
     /// Whose code it is.
     pub compiler: Compiler,
+    /// For when it fails.
+    pub lines: Arc<Lines>,
 }
 
 /// An import that the manifest does not cover.
@@ -129,8 +134,10 @@ impl Component {
         bytes: &[u8],
         workshop: &Workshop<'_>,
     ) -> Result<Self, ComponentError> {
-        let sections = check(path, bytes)?;
+        let mut sections = check(path, bytes)?;
         let digest = Digest::of(bytes);
+        let names = workshop.artifacts.map(|artifacts| artifacts.names().keep(&digest, path, bytes));
+        let lines = Arc::new(Lines::new(std::mem::take(&mut sections.code), names));
         let Code { compiled, compiler, cached } = workshop.code(&digest, bytes, path)?;
         let engine = compiled.engine();
         let ty = compiled.component_type();
@@ -149,6 +156,7 @@ impl Component {
             sections,
             cached,
             compiler,
+            lines,
         })
     }
 

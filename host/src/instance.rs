@@ -8,6 +8,7 @@ use std::sync::{Arc, atomic::AtomicU64};
 
 use gateway::context::RequestContext;
 use span::Source;
+use symbols::Lines;
 use tokio::sync::Notify;
 use wasmtime::{Store, component::ResourceTable};
 use wasmtime_wasi::{WasiCtxView, WasiView, sockets::WasiSocketsCtxView};
@@ -80,6 +81,8 @@ pub struct Instance {
     pub consumer: Option<Arc<Consumer>>,
     pub budget: Arc<Budget>,
     pub output: Arc<Output>,
+    /// Of its component, for when it fails.
+    pub lines: Arc<Lines>,
     /// Requests it has finished.
     pub served: u32,
     /// Its last request left nothing behind that others would miss: no open transaction, no body.
@@ -101,17 +104,19 @@ pub struct Blueprint {
     config: Arc<Configuration>,
     /// As who its instances are told of: name and label of the build.
     pub source: Arc<Source>,
+    lines: Arc<Lines>,
 }
 
 impl Blueprint {
-    /// `body_limit_bytes` bounds the bodies of calls to other services; `folders` are those it sees.
+    /// `body_limit_bytes` bounds the bodies of calls to other services; `folders` are those it sees, `lines` those
+    /// of its component.
     pub fn new(
         engine: Engine,
         settings: Arc<ServiceSettings>,
         backends: Arc<Backends>,
         body_limit_bytes: Arc<AtomicU64>,
         counts: Arc<ServiceCounts>,
-        (source, folders): (Arc<Source>, Vec<OpenFolder>),
+        (source, folders, lines): (Arc<Source>, Vec<OpenFolder>, Arc<Lines>),
     ) -> Self {
         let env: Arc<[_]> = settings.env.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
         let (grants, directory) = (settings.grants.clone(), backends.directory.clone());
@@ -123,7 +128,7 @@ impl Blueprint {
         let config = Arc::new(Configuration::new(grants.clone(), secrets, env.clone()));
         let (of, whose) = (counts.clone(), source.clone());
         let ways = Arc::new(Ways::new(whose, grants, directory, client, body_limit_bytes, of, own));
-        Self { engine, settings, backends, counts, env, ways, denials, folders, sockets, config, source }
+        Self { engine, settings, backends, counts, env, ways, denials, folders, sockets, config, source, lines }
     }
 
     /// An empty store with all its bounds; nothing has been instantiated in it yet.
@@ -159,7 +164,7 @@ impl Blueprint {
         store.set_epoch_deadline(1);
         let ticking = budget.clone();
         store.epoch_deadline_callback(move |_| ticking.at_tick());
-        Seat { store, budget, output, freed: engine.freed.clone() }
+        Seat { store, budget, output, lines: self.lines.clone(), freed: engine.freed.clone() }
     }
 }
 
@@ -175,15 +180,17 @@ pub struct Seat {
     pub store: Store<InstanceState>,
     pub budget: Arc<Budget>,
     pub output: Arc<Output>,
+    pub lines: Arc<Lines>,
     freed: Arc<Notify>,
 }
 
 impl Seat {
     pub fn instance(self, exported: Exported) -> Instance {
-        let Self { store, budget, output, freed } = self;
+        let Self { store, budget, output, lines, freed } = self;
         let Exported { proxy, quick, consumer } = exported;
         let consumer = consumer.map(Arc::new);
-        Instance { store, proxy, quick, consumer, budget, output, served: 0, tidy: true, _freed: FreedOnDrop(freed) }
+        let (served, tidy) = (0, true);
+        Instance { store, proxy, quick, consumer, budget, output, lines, served, tidy, _freed: FreedOnDrop(freed) }
     }
 
     /// Why memory was refused, if it was.
@@ -217,6 +224,11 @@ impl Instance {
 
     pub fn refusal(&self) -> Option<Refusal> {
         self.store.data().limiter.refusal()
+    }
+
+    /// What its guest has asked the host for at last, as far as it is recorded.
+    pub fn asked_last(&self) -> Vec<String> {
+        self.store.data().asking.asked_last()
     }
 
     /// What the host holds for its guest takes its memory from this.

@@ -37,9 +37,11 @@ mod quick;
 mod ramp;
 mod remote;
 mod run;
+mod scene;
 mod share;
 mod told;
 mod traffic;
+mod trap;
 mod upload;
 mod version;
 mod warm;
@@ -222,6 +224,7 @@ impl Service {
         let scope = Scope { trace_id: cx.trace.trace_id, deadline: deadline.latest, cpu: version.limits().cpu };
         let head_only = request.method() == http::Method::HEAD;
         let door = Door::of(&version.exports, &cx, &request);
+        span.set("archipel.door", door.word());
         let limits = version.leave.limits(deadline, entered);
         let (gathered, began) = match door.is_too_narrow_for(&request) {
             true => (door::gather(&version, &limits, request.body_mut()).await, Instant::now()),
@@ -236,7 +239,8 @@ impl Service {
             Ok(instance) => {
                 span.set("archipel.fresh", instance.served == 0);
                 let time = Time { limits, fair_by };
-                GuestRun::start((door, instance), scope, time, (cx, span), request).map_err(Failure::from)
+                GuestRun::start((door, instance), scope, time, (cx, span), request)
+                    .map_err(|error| Failure::trapped(format_args!("{error:#}")))
             }
             Err(failure) => {
                 told::failed(&mut span, &failure);

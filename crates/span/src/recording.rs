@@ -8,7 +8,7 @@ use std::{
     time::Instant,
 };
 
-use crate::{Recorder, Source, Span};
+use crate::{Kind, Recorder, Source, Span};
 
 /// Spans of one request on one host; more are counted and left out.
 pub const SPANS_MAX: usize = 256;
@@ -79,6 +79,16 @@ impl Recording {
         } else {
             open.left_out.fetch_add(1, Relaxed);
         }
+    }
+
+    /// The names of the last `max` things that `source` has asked others for, in the order in which they ended.
+    pub fn last_of(&self, source: &Arc<Source>, max: usize) -> Vec<String> {
+        let spans = self.0.spans.lock().unwrap_or_else(PoisonError::into_inner);
+        let asked = spans.iter().rev().map(|span| &**span);
+        let asked = asked.filter(|span| matches!(span.kind, Kind::Client | Kind::Producer) && span.source == *source);
+        let mut names: Vec<_> = asked.take(max).map(|span| span.name.to_string()).collect();
+        names.reverse();
+        names
     }
 
     /// Whose spans those are that are no component's.

@@ -46,7 +46,7 @@ impl Drop for Held {
             record.ended(now);
         }
         if let Some(tally) = &self.tally {
-            tally.ended(now);
+            tally.ended(now, self.kept());
         }
     }
 }
@@ -77,9 +77,15 @@ impl Held {
     /// The answer's head was the last of the request: it is counted now, and its place free again.
     pub(crate) fn switched(&mut self) {
         if let Some(tally) = self.tally.take() {
-            tally.ended(Instant::now().into_std());
+            tally.ended(Instant::now().into_std(), self.kept());
         }
         self.permit = None;
+    }
+
+    /// The trace, if it will be kept as far as is known.
+    fn kept(&self) -> Option<u128> {
+        let spans = self.cx.spans.as_ref()?;
+        spans.is_kept().then_some(self.cx.trace.trace_id)
     }
 
     /// Bytes in another protocol, from the client and to it.

@@ -10,7 +10,7 @@ pub const BOUNDS_MICROS: [u64; 16] = [
     100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000,
     5_000_000, 10_000_000,
 ];
-const STEPS: usize = BOUNDS_MICROS.len() + 1;
+pub(super) const STEPS: usize = BOUNDS_MICROS.len() + 1;
 
 /// Durations by steps, and their sum.
 #[derive(Debug, Default)]
@@ -27,11 +27,16 @@ pub struct Buckets {
     pub seconds: f64,
 }
 
+/// Where it is counted.
+pub(super) fn step_of(duration: Duration) -> usize {
+    let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+    BOUNDS_MICROS.partition_point(|bound| bound * 1_000 < nanos)
+}
+
 impl Histogram {
     pub fn record(&self, duration: Duration) {
         let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-        let step = BOUNDS_MICROS.partition_point(|bound| bound * 1_000 < nanos);
-        self.steps[step].fetch_add(1, Relaxed);
+        self.steps[step_of(duration)].fetch_add(1, Relaxed);
         self.nanos.fetch_add(nanos, Relaxed);
     }
 

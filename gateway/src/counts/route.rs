@@ -10,7 +10,7 @@ use std::{
 
 use http::{Method, StatusCode};
 
-use super::{Histogram, Label};
+use super::{Exemplars, Histogram, Label};
 use crate::labels;
 
 labels! {
@@ -74,6 +74,7 @@ pub struct RouteCounts {
     requests: [[AtomicU64; Class::WORDS.len()]; MethodLabel::WORDS.len()],
     /// From a request's head to its answer's last byte.
     pub duration: Histogram,
+    pub exemplars: Exemplars,
 }
 
 impl RouteCounts {
@@ -110,8 +111,12 @@ impl Tally {
         self.status = Some(status);
     }
 
-    pub(crate) fn ended(&self, now: Instant) {
+    /// `kept`: the trace that tells of it, if there will be one.
+    pub(crate) fn ended(&self, now: Instant, kept: Option<u128>) {
         let duration = now.saturating_duration_since(self.received);
+        if let Some(trace_id) = kept {
+            self.counts.exemplars.note(trace_id, duration, now);
+        }
         self.counts.record(self.method, Class::of(self.status), duration);
     }
 }
@@ -127,10 +132,11 @@ mod tests {
         for (method, status) in [("GET", Some(200)), ("BREW", Some(404)), ("WHEN", Some(404)), ("GET", None)] {
             let mut tally = Tally::new(counts.clone(), &method.parse().unwrap(), now);
             status.into_iter().for_each(|status| tally.answered(StatusCode::from_u16(status).unwrap()));
-            tally.ended(now);
+            tally.ended(now, Some(7));
         }
         let each: Vec<_> = counts.each().collect();
         assert_eq!(each, [("GET", "2xx", 1), ("GET", "none", 1), ("OTHER", "4xx", 2)]);
         assert_eq!(counts.duration.read().up_to.last(), Some(&4));
+        assert_eq!(counts.exemplars.read()[0].map(|exemplar| exemplar.trace_id), Some(7));
     }
 }

@@ -11,6 +11,7 @@ mod paths;
 mod socket;
 mod switching;
 mod uploads;
+mod w3c;
 mod wire;
 
 use std::{

@@ -106,6 +106,22 @@ const OPERATIONS: &[Operation] = &[
         ..post("/v1/apply", "Makes a manifest the running one", May::Apply, "Applied", &[409, 413, 415, 422, 500])
     },
     post("/v1/reload", "Reads the host's own manifest file again", May::Apply, "Applied", &[409, 422, 500]),
+    Operation {
+        query: &[
+            parameter("route", "string", "Only those of this route, as the manifest has its path"),
+            parameter("slowMs", "integer", "Only those that took so long, in milliseconds"),
+            parameter("errors", "boolean", "Only those that failed"),
+        ],
+        ..get("/v1/traces", "Requests as they end, one JSON document a line, without end", Answer::Text(LINES), &[400])
+    },
+    get("/v1/logs", "The log from now on, one JSON document a line, without end", Answer::Text(LINES), &[]),
+    get("/v1/log", "How much is told", Answer::Data("Level"), &[]),
+    Operation {
+        method: "put",
+        may: Some(May::Apply),
+        body: Some("application/json"),
+        ..get("/v1/log", "What is told from now on, until the host stops", Answer::Data("Level"), &[400])
+    },
     get("/v1/events/topics", "Topics and how far services are behind", Answer::Data("Topics"), &[404, 503]),
     Operation {
         query: &[SERVICE],
@@ -125,6 +141,7 @@ const OPERATIONS: &[Operation] = &[
     },
 ];
 
+const LINES: &[&str] = &["application/x-ndjson"];
 const METRICS: &[&str] = &["text/plain", "application/openmetrics-text"];
 
 /// The whole document, which is OpenAPI 3.1.
@@ -223,14 +240,15 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::admin::{ACTIONS, EVENT_ACTIONS, PAGES};
+    use crate::admin::{ACTIONS, EVENT_ACTIONS, LIVE_ACTIONS, PAGES};
 
     #[test]
     fn every_route_of_the_admin_api_is_described_and_nothing_else() {
         let actions = ACTIONS.iter().map(|(path, method, _)| (*path, method.as_str().to_lowercase()));
         let events = EVENT_ACTIONS.iter().map(|(path, method, _)| (*path, method.as_str().to_lowercase()));
+        let live = LIVE_ACTIONS.iter().map(|(path, method, _)| (*path, method.as_str().to_lowercase()));
         let pages = PAGES.map(|(path, _)| (path, "get".to_owned()));
-        let served: BTreeSet<_> = actions.chain(events).chain(pages).collect();
+        let served: BTreeSet<_> = actions.chain(events).chain(live).chain(pages).collect();
         let described: BTreeSet<_> =
             OPERATIONS.iter().map(|operation| (operation.path, operation.method.to_owned())).collect();
         assert_eq!(described, served);

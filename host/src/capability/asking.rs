@@ -78,6 +78,8 @@ struct Serving {
     begun: Vec<u64>,
 }
 
+/// Of what it has asked for, as much as is told of a failure.
+const ASKED_TOLD_MAX: usize = 4;
 /// Spans that a guest may have begun at once; of more it is not known that they go on.
 const BEGUN_MAX: usize = 64;
 
@@ -114,6 +116,13 @@ impl Asking {
         let Some(Serving { cx, begun, .. }) = &*serving else { return Active::default() };
         let parent = begun.last().copied().unwrap_or(cx.trace.span_id);
         Active::begin(cx.spans.as_ref(), &self.source, kind, parent, name)
+    }
+
+    /// What it has asked for at last on behalf of its request, in order, as far as it is recorded.
+    pub fn asked_last(&self) -> Vec<String> {
+        let cx = self.request();
+        let spans = cx.as_ref().and_then(|cx| cx.spans.as_ref());
+        spans.map(|spans| spans.last_of(&self.source, ASKED_TOLD_MAX)).unwrap_or_default()
     }
 
     /// Whose spans its work is.

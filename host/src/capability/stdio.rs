@@ -42,6 +42,8 @@ struct State {
     stderr: Vec<u8>,
     /// What a panic has said so far; its lines are one for the log.
     panic: String,
+    /// What the last panic of the current request has said.
+    panicked: Option<String>,
 }
 
 /// How Rust's standard library begins and ends what it says of a panic.
@@ -65,6 +67,12 @@ impl Output {
         state.trace_id = trace_id;
         state.taken = 0;
         state.cut = false;
+        state.panicked = None;
+    }
+
+    /// What its guest said of a panic, if there was one since the request began and it is over.
+    pub fn panic(&self) -> Option<String> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).panicked.clone()
     }
 
     /// The request is over: logs what was printed without a final newline.
@@ -120,6 +128,7 @@ impl Output {
         let said = std::mem::take(&mut state.panic);
         if !said.is_empty() {
             self.tell(state.trace_id, Stream::Stderr, &said);
+            state.panicked = Some(said);
         }
     }
 

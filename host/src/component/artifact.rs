@@ -31,6 +31,7 @@ use super::{
     ArtifactsError, Digest,
     alone::Alone,
     durable::{private_folder, remove, write_whole},
+    names::Names,
 };
 
 /// Longer than any compilation takes: who waits longer compiles it too.
@@ -43,6 +44,7 @@ pub struct Artifacts {
     max_bytes: AtomicU64,
     /// What runs, by its file.
     loaded: Mutex<HashMap<PathBuf, Weak<Component>>>,
+    names: Names,
 }
 
 impl Artifacts {
@@ -51,9 +53,17 @@ impl Artifacts {
         let folder = data.join("artifacts");
         let opened = private_folder(&folder).and_then(|()| key(&folder.join("key")));
         match opened {
-            Ok(key) => Ok(Self { folder, key, max_bytes: AtomicU64::new(max_bytes), loaded: Mutex::default() }),
+            Ok(key) => {
+                let (max_bytes, loaded, names) = (AtomicU64::new(max_bytes), Mutex::default(), Names::within(&folder));
+                Ok(Self { folder, key, max_bytes, loaded, names })
+            }
             Err(source) => Err(ArtifactsError { path: folder, source }),
         }
+    }
+
+    /// What the functions of the same components are called.
+    pub(super) fn names(&self) -> &Names {
+        &self.names
     }
 
     /// From the next artifact on.

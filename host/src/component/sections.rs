@@ -1,5 +1,7 @@
 //! What a component says of itself in custom sections: its needs and its API description.
 
+use std::ops::Range;
+
 use wasmparser::{BinaryReaderError, Parser, Payload};
 
 /// The texts a component carries; each is `None` where it carries none.
@@ -13,6 +15,8 @@ pub struct Sections {
     pub language: Option<String>,
     /// An interface of WASI 0.3 that it imports or exports.
     pub later: Option<String>,
+    /// Where the code of each module is in the file.
+    pub code: Vec<Range<u64>>,
 }
 
 /// A section longer than this is ignored.
@@ -36,6 +40,7 @@ impl Sections {
                         is_engine |= depth == 0 && tools(section.data()).any(|tool| tool == INITIALISED);
                     }
                 }
+                Payload::CodeSectionStart { range, .. } => found.code.push(range.start as u64..range.end as u64),
                 Payload::ComponentImportSection(section) if depth == 0 => {
                     for import in section {
                         found.look_at(import?.name.name);

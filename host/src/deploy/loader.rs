@@ -210,7 +210,7 @@ impl Loader {
         let (limit, counts) = (self.body_limit_bytes.clone(), self.counts.service(&settings.name));
         let folders = self.folders(settings).await?;
         let label = format!("{}+{}", settings.version, component.digest.short());
-        let own = (Source::new(settings.name.clone(), label), folders);
+        let own = (Source::new(settings.name.clone(), label), folders, component.lines.clone());
         let engine = self.engine.of(component.compiled.engine());
         let failed = |error: wasmtime::Error| DeployError::Link { service: service(), source: error.into() };
         // Few components need one of their own, and only for a while.

@@ -79,7 +79,7 @@ impl Metrics {
         }
         let mut samples = all.family(&m::HTTP_DURATION);
         for ((route, service), counts) in &routes {
-            samples.histogram(&[route, service], &counts.duration.read());
+            samples.histogram_with(&[route, service], &counts.duration.read(), &counts.exemplars);
         }
         all.single(&m::HTTP_IN_FLIGHT, self.system.gateway.in_flight());
         let mut samples = all.family(&m::HTTP_REFUSED);

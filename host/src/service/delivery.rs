@@ -11,12 +11,7 @@ use std::{
 
 use gateway::context::RequestContext;
 
-use super::{
-    Service,
-    failure::{Failure, explained},
-    guarded::Guarded,
-    told,
-};
+use super::{Service, failure::Failure, guarded::Guarded, told, trap::explained};
 use crate::{
     capability::{
         http::HeadDue,
@@ -100,6 +95,6 @@ async fn hand(
         Ok(Ok(())) => Ok((instance, Handled::Done)),
         Ok(Err(messaging::Failure::Retry(pause))) => Ok((instance, Handled::Retry(pause.map(Duration::from_millis)))),
         Ok(Err(messaging::Failure::Reject(reason))) => Ok((instance, Handled::Reject(reason))),
-        Err(error) => Err(explained(error, instance.refusal())),
+        Err(error) => Err(explained(&error, &instance)),
     }
 }

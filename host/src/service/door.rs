@@ -37,6 +37,14 @@ impl Door {
         if quick && (is_whole || !standard) { Self::Quick } else { Self::Standard }
     }
 
+    /// As it is told in traces.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Standard => "wasi:http",
+            Self::Quick => "archipel:http",
+        }
+    }
+
     /// Whether the request must be gathered first.
     pub(super) fn is_too_narrow_for(self, request: &Request<Body>) -> bool {
         self == Self::Quick && !request.body().is_whole()

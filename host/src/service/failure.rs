@@ -4,20 +4,19 @@ use std::{sync::Arc, time::Instant};
 
 use gateway::{body::BodyError, dispatch::DispatchError};
 
-use crate::{
-    instance::{Refusal, Stopped},
-    telemetry::counts::Trouble,
-};
+use super::scene::Scene;
+use crate::{instance::Stopped, telemetry::counts::Trouble};
 
 /// Why a guest gave no answer, or no whole one.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     #[error("no room for another instance: {0}")]
     NoRoom(String),
-    #[error("{0}")]
-    Stopped(#[from] Stopped),
-    #[error("{0}")]
-    Trapped(String),
+    #[error("{0}{1}")]
+    Stopped(Stopped, Box<Scene>),
+    /// `panic` is what it said of itself before.
+    #[error("{reason}{scene}")]
+    Trapped { reason: String, panic: Option<String>, scene: Box<Scene> },
     #[error("the host panicked while it ran: {0}")]
     Panicked(String),
     #[error("{0}")]
@@ -43,7 +42,7 @@ impl Failure {
     /// Being late before `fair_by` is not the component's fault: otherwise a caller in a hurry could
     /// have its callee put to rest for everybody.
     pub(super) fn unless_hurried(self, fair_by: Instant) -> Self {
-        let is_late = matches!(self, Self::DeadlineExceeded | Self::Stopped(Stopped::Deadline));
+        let is_late = matches!(self, Self::DeadlineExceeded | Self::Stopped(Stopped::Deadline, _));
         if is_late && Instant::now() < fair_by { Self::Hurried(Box::new(self)) } else { self }
     }
 
@@ -51,10 +50,10 @@ impl Failure {
     pub(super) fn trouble(&self) -> Trouble {
         match self {
             Self::NoRoom(_) => Trouble::NoRoom,
-            Self::Stopped(Stopped::Cpu) => Trouble::Cpu,
-            Self::Stopped(Stopped::Deadline) | Self::DeadlineExceeded => Trouble::Timeout,
+            Self::Stopped(Stopped::Cpu, _) => Trouble::Cpu,
+            Self::Stopped(Stopped::Deadline, _) | Self::DeadlineExceeded => Trouble::Timeout,
             Self::Left => Trouble::Replaced,
-            Self::Trapped(_) => Trouble::Trap,
+            Self::Trapped { .. } => Trouble::Trap,
             Self::Panicked(_) => Trouble::Panic,
             Self::NoAnswer(_) => Trouble::NoAnswer,
             Self::Upload(_) | Self::Downstream(_) => Trouble::Client,
@@ -66,28 +65,34 @@ impl Failure {
         let reason = self.to_string();
         match self {
             Self::NoRoom(_) => DispatchError::Overloaded { service },
-            Self::Stopped(_) | Self::DeadlineExceeded | Self::Left => DispatchError::TimedOut { service, reason },
-            Self::Trapped(_) | Self::Panicked(_) => DispatchError::Trapped { service, reason },
+            Self::Stopped(..) | Self::DeadlineExceeded | Self::Left => DispatchError::TimedOut { service, reason },
+            Self::Trapped { .. } | Self::Panicked(_) => DispatchError::Trapped { service, reason },
             Self::NoAnswer(_) => DispatchError::InvalidAnswer { service, reason },
             Self::Upload(error) => DispatchError::RequestBody(error),
             Self::Downstream(failure) | Self::Hurried(failure) => failure.into_dispatch_error(service),
         }
     }
-}
 
-impl From<wasmtime::Error> for Failure {
-    fn from(error: wasmtime::Error) -> Self {
-        match error.downcast_ref::<Stopped>() {
-            Some(stopped) => Self::Stopped(*stopped),
-            None => Self::Trapped(format!("{error:#}")),
+    /// A trap of which nothing is known but `reason`.
+    pub(super) fn trapped(reason: impl ToString) -> Self {
+        Self::Trapped { reason: reason.to_string(), panic: None, scene: Box::default() }
+    }
+
+    /// What the guest was doing, as far as is known.
+    pub(super) fn scene(&self) -> Option<&Scene> {
+        match self {
+            Self::Stopped(_, scene) | Self::Trapped { scene, .. } => Some(scene),
+            Self::Downstream(failure) | Self::Hurried(failure) => failure.scene(),
+            _ => None,
         }
     }
-}
 
-/// A trap after memory was refused is most likely its consequence; the log says both.
-pub(super) fn explained(error: wasmtime::Error, refusal: Option<Refusal>) -> Failure {
-    match (Failure::from(error), refusal) {
-        (Failure::Trapped(trap), Some(refusal)) => Failure::Trapped(format!("{refusal}; then: {trap}")),
-        (failure, _) => failure,
+    /// What the guest said of it itself.
+    pub(super) fn panic(&self) -> Option<&str> {
+        match self {
+            Self::Trapped { panic, .. } => panic.as_deref(),
+            Self::Downstream(failure) | Self::Hurried(failure) => failure.panic(),
+            _ => None,
+        }
     }
 }

@@ -7,7 +7,7 @@ use std::{
 
 use wasmtime::{PoolConcurrencyLimitError, Store};
 
-use super::{Failure, Version, guarded::Guarded};
+use super::{Failure, Version, guarded::Guarded, trap::unborn};
 use crate::instance::{Exported, Instance, InstanceState, Refusal, Scope};
 
 /// How long an instance that could not be made for want of room is waited for.
@@ -63,8 +63,8 @@ async fn try_instantiate(version: &Arc<Version>, scope: Scope) -> Result<Instanc
         Err(error) if error.is::<PoolConcurrencyLimitError>() => Err(Failure::NoRoom(error.to_string())),
         Err(error) => match seat.refusal() {
             Some(refusal @ Refusal::Host) => Err(Failure::NoRoom(refusal.to_string())),
-            Some(refusal @ Refusal::Instance) => Err(Failure::Trapped(refusal.to_string())),
-            None => Err(error.into()),
+            Some(refusal @ Refusal::Instance) => Err(Failure::trapped(refusal)),
+            None => Err(unborn(&error, (&seat.lines, &seat.output))),
         },
     }
 }

@@ -7,7 +7,7 @@ use gateway::body::{self, Body};
 use http::{Response, StatusCode, header::HOST, request::Parts};
 use wasmtime_wasi_http::WasiHttpView;
 
-use super::failure::{Failure, explained};
+use super::{failure::Failure, trap::explained};
 use crate::{
     capability::http::{block, quick, said},
     instance::Instance,
@@ -34,7 +34,7 @@ pub(super) async fn handled(
             instance.tidy &= !retire;
             answered(instance, response)
         }
-        Err(error) => Err(explained(error, instance.refusal())),
+        Err(error) => Err(explained(&error, instance)),
     }
 }
 

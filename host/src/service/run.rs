@@ -25,10 +25,11 @@ use wasmtime_wasi_http::{
 
 use super::{
     door::Door,
-    failure::{Failure, explained},
+    failure::Failure,
     guarded::Guarded,
     leave::Limits,
     quick, told,
+    trap::explained,
     upload::{Upload, Watched},
 };
 use crate::{
@@ -120,7 +121,7 @@ fn by_standard(
             None => Err(wasmtime::format_err!("its component does not export `wasi:http/incoming-handler@0.2`")),
         };
         instance.end(result.is_ok());
-        let result = result.map(|()| None).map_err(|error| explained(error, instance.refusal()));
+        let result = result.map(|()| None).map_err(|error| explained(&error, &instance));
         (instance, result)
     });
     Ok((Some(rep), working))

@@ -3,7 +3,10 @@
 //! Decides what is said of it: whether its instance was fresh, how long it waited for a place, what it used,
 //! how it failed. Never what it was asked or what it answered.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Instant, SystemTime},
+};
 
 use gateway::{
     context::{RequestContext, method_name},
@@ -11,7 +14,7 @@ use gateway::{
     dispatch::DispatchError,
 };
 use http::{Method, StatusCode};
-use span::{Active, Kind, Link, Source, Span, Value};
+use span::{Active, Event, Kind, Link, Source, Span, Value};
 
 use super::failure::Failure;
 use crate::{capability::messaging::Delivery, instance::Instance};
@@ -96,8 +99,28 @@ pub(super) fn returned(span: &mut Active, instance: &Instance) {
 }
 
 pub(super) fn failed(span: &mut Active, failure: &Failure) {
-    if let Some(span) = span.span() {
-        span.set("archipel.reason", failure.to_string());
-        span.fail(Value::Static(failure.trouble().word()));
+    let Some(span) = span.span() else { return };
+    let kind = failure.trouble().word();
+    span.set("archipel.reason", failure.to_string());
+    span.fail(Value::Static(kind));
+    let Some(scene) = failure.scene() else { return };
+    if let Some(line) = scene.own() {
+        span.set("code.function.name", line.function.clone());
+        if let (Some(file), Some(number)) = (&line.file, line.line) {
+            span.set("code.file.path", file.clone());
+            span.set("code.line.number", number);
+        }
     }
+    // The conventions' way to tell of what was thrown.
+    let (kind, message) = match failure.panic() {
+        Some(panic) => ("panic", panic.to_owned()),
+        None => (kind, failure.to_string()),
+    };
+    let mut attributes =
+        vec![("exception.type".to_owned(), kind.into()), ("exception.message".to_owned(), message.into())];
+    let stack = scene.stack();
+    if !stack.is_empty() {
+        attributes.push(("exception.stacktrace".to_owned(), stack.into()));
+    }
+    span.event(Event { name: "exception".into(), at: SystemTime::now(), attributes });
 }

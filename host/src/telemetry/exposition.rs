@@ -5,7 +5,7 @@
 
 use std::fmt::{Display, Write};
 
-use gateway::counts::{BOUNDS_MICROS, Buckets};
+use gateway::counts::{BOUNDS_MICROS, Buckets, Exemplar, Exemplars};
 use http::{HeaderMap, HeaderValue, header::ACCEPT};
 
 use super::metrics::{Family, Kind};
@@ -55,6 +55,7 @@ pub struct Exposition {
 
 /// The samples of one family, for as long as it is its turn.
 pub struct Samples<'a> {
+    format: Format,
     family: &'static Family,
     text: &'a mut String,
 }
@@ -77,7 +78,7 @@ impl Exposition {
         if let (Format::OpenMetrics, Some(unit)) = (self.format, family.unit()) {
             line(&mut self.text, format_args!("# UNIT {name} {unit}"));
         }
-        Samples { family, text: &mut self.text }
+        Samples { format: self.format, family, text: &mut self.text }
     }
 
     /// One sample without labels.
@@ -103,11 +104,18 @@ impl Samples<'_> {
 
     /// All samples of one histogram.
     pub fn histogram(&mut self, values: &[&str], buckets: &Buckets) {
+        self.histogram_with(values, buckets, &Exemplars::default());
+    }
+
+    /// The same with a request for each bucket, where the format knows that.
+    pub fn histogram_with(&mut self, values: &[&str], buckets: &Buckets, exemplars: &Exemplars) {
         let name = self.family.name;
         let bounds = BOUNDS_MICROS.iter().map(|micros| format!("{:?}", *micros as f64 / 1e6));
-        for (bound, count) in bounds.chain(["+Inf".to_owned()]).zip(buckets.up_to) {
+        let all = bounds.chain(["+Inf".to_owned()]).zip(buckets.up_to).zip(exemplars.read());
+        for ((bound, count), exemplar) in all {
             let labels = self.labels(values, Some(&bound));
-            line(self.text, format_args!("{name}_bucket{labels} {count}"));
+            let exemplar = exemplar.filter(|_| self.format == Format::OpenMetrics).map(shown).unwrap_or_default();
+            line(self.text, format_args!("{name}_bucket{labels} {count}{exemplar}"));
         }
         let (labels, count) = (self.labels(values, None), buckets.up_to[buckets.up_to.len() - 1]);
         line(self.text, format_args!("{name}_sum{labels} {}", buckets.seconds));
@@ -121,6 +129,13 @@ impl Samples<'_> {
         let pairs: Vec<String> = all.map(|(label, value)| format!("{label}=\"{}\"", escaped(value))).collect();
         if pairs.is_empty() { String::new() } else { format!("{{{}}}", pairs.join(",")) }
     }
+}
+
+/// Behind the sample that it is one of.
+fn shown(exemplar: Exemplar) -> String {
+    let Exemplar { trace_id, took, at } = exemplar;
+    let at = at.duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+    format!(" # {{trace_id=\"{trace_id:032x}\"}} {} {at:.3}", took.as_secs_f64())
 }
 
 fn escaped(value: &str) -> String {

@@ -4,12 +4,14 @@
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Answer, Collector, Host, Span,
+    Answer, Collector, Host, Span, by_quick_door,
     shop::{data, email, open_folder, user, whole_manifest},
 };
 
 mod export;
+mod failures;
 mod secrets;
+mod storm;
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
@@ -140,7 +142,11 @@ fn a_trap_fails_its_span_and_the_gateways_and_says_why() {
     let probe = one(&spans, "probe", "GET /{*rest}");
     assert!(probe.is_error, "{probe:#?}");
     said(probe, &[("error.type", "trap")]);
-    assert!(probe.attributes["archipel.reason"].contains("unreachable"), "{probe:#?}");
+    let reason = &probe.attributes["archipel.reason"];
+    assert!(reason.contains("unreachable") && reason.contains("probe::crash::trap (probe/src/crash.rs:"), "{reason}");
+    let door = if by_quick_door() { "archipel:http" } else { "wasi:http" };
+    said(probe, &[("code.file.path", "probe/src/crash.rs"), ("archipel.door", door)]);
+    assert!(probe.attributes["code.line.number"].parse::<u32>().is_ok_and(|line| line > 0), "{probe:#?}");
     let gateway = one(&spans, "gateway", "GET /{*rest}");
     assert!(gateway.is_error);
     said(gateway, &[("error.type", "502"), ("http.response.status_code", "502")]);

@@ -88,6 +88,7 @@ const SCHEMAS: &[(&str, &[(&str, &str)])] = &[
     ("Pending", &[("events", LIST)]),
     ("Dead", &[]),
     ("Replayed", &[("service", STRING), ("replayed", COUNT)]),
+    ("Level", &[("level", STRING)]),
 ];
 
 pub(super) fn all() -> Map<String, Value> {

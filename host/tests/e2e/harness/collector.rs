@@ -8,9 +8,10 @@ use std::{
     net::{SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU16, AtomicUsize, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicU16, AtomicU64, AtomicUsize, Ordering::SeqCst},
     },
     thread,
+    time::Duration,
 };
 
 use opentelemetry_proto::tonic::{
@@ -37,6 +38,8 @@ pub struct Span {
     pub ended: u64,
     pub attributes: BTreeMap<String, String>,
     pub is_error: bool,
+    /// Names and attributes.
+    pub events: Vec<(String, BTreeMap<String, String>)>,
     pub links: Vec<String>,
     pub tracestate: String,
 }
@@ -55,6 +58,8 @@ struct State {
     /// What it answers; 0: 200.
     status: AtomicU16,
     connections: AtomicUsize,
+    away: AtomicBool,
+    delay_ms: AtomicU64,
 }
 
 impl Collector {
@@ -87,6 +92,16 @@ impl Collector {
         self.state.status.store(status, SeqCst);
     }
 
+    /// From now on it hangs up on whoever asks, or does not any more.
+    pub fn away(&self, is_away: bool) {
+        self.state.away.store(is_away, SeqCst);
+    }
+
+    /// From now on each answer takes so long.
+    pub fn delay(&self, by: Duration) {
+        self.state.delay_ms.store(u64::try_from(by.as_millis()).unwrap(), SeqCst);
+    }
+
     pub fn connections(&self) -> usize {
         self.state.connections.load(SeqCst)
     }
@@ -115,6 +130,10 @@ impl Collector {
             if status == 0 || status == 200 {
                 self.keep(&head, &body);
             }
+            if self.state.away.load(SeqCst) {
+                return;
+            }
+            thread::sleep(Duration::from_millis(self.state.delay_ms.load(SeqCst)));
             let line = if status == 0 { 200 } else { status };
             let answer = format!("HTTP/1.1 {line} X\r\ncontent-length: 0\r\n\r\n");
             if reader.get_mut().write_all(answer.as_bytes()).is_err() {
@@ -143,6 +162,7 @@ impl Collector {
                 ended: span.end_time_unix_nano,
                 attributes: texts(&span.attributes),
                 is_error: span.status.is_some_and(|status| status.code == 2),
+                events: span.events.iter().map(|event| (event.name.clone(), texts(&event.attributes))).collect(),
                 links: span.links.iter().map(|link| hex(&link.span_id)).collect(),
                 tracestate: span.trace_state,
             }));

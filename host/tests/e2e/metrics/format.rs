@@ -74,6 +74,11 @@ pub fn parsed(text: &str, open_metrics: bool) -> Page {
 
 #[track_caller]
 fn sample(line: &str, open_metrics: bool, open: &mut Open, page: &mut Page) {
+    let (line, exemplar) = line.split_once(" # ").map_or((line, None), |(line, exemplar)| (line, Some(exemplar)));
+    if let Some(exemplar) = exemplar {
+        assert!(open_metrics && line.contains("_bucket{"), "only there may one stand: {line} # {exemplar}");
+        self::exemplar(exemplar, line);
+    }
     let (series, value) = line.rsplit_once(' ').unwrap();
     let value: f64 = value.parse().unwrap_or_else(|_| panic!("{line}"));
     let (name, labels) = match series.split_once('{') {
@@ -100,6 +105,19 @@ fn sample(line: &str, open_metrics: bool, open: &mut Open, page: &mut Page) {
     }
     open.has_samples = true;
     assert!(page.samples.insert(series.to_owned(), value).is_none(), "a series stands once: {line}");
+}
+
+/// `{trace_id="…"} 0.0042 1700000000.123`, which is in its bucket.
+#[track_caller]
+fn exemplar(text: &str, line: &str) {
+    let (labels, rest) = text.strip_prefix('{').and_then(|text| text.split_once("} ")).expect("labels");
+    let pairs = pairs(labels);
+    assert!(pairs.len() == 1 && pairs[0].0 == "trace_id" && pairs[0].1.len() == 32, "{text}");
+    let (value, at) = rest.split_once(' ').expect("a value and its time");
+    let (value, at): (f64, f64) = (value.parse().unwrap(), at.parse().unwrap());
+    let bound = line.split("le=\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a bound");
+    assert!(value > 0.0 && (bound == "+Inf" || value <= bound.parse().unwrap()), "{line} # {text}");
+    assert!(at > 1.7e9, "seconds since 1970: {text}");
 }
 
 #[track_caller]

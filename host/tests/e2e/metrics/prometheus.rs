@@ -10,7 +10,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::harness::{Host, exchange, until};
+use crate::harness::{Collector, Host, exchange, probe, until};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../manifests/observability")
@@ -82,18 +82,29 @@ impl Prometheus {
         let mut command = Command::new("prometheus");
         command.arg(format!("--config.file={}", place.path().join("p.yml").display()));
         command.arg(format!("--storage.tsdb.path={}", place.path().join("data").display()));
+        command.arg("--enable-feature=exemplar-storage");
         command.arg(format!("--web.listen-address=127.0.0.1:{port}"));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let child = command.spawn().expect("prometheus is there: `scripts/setup.sh prometheus`");
         Self { child, port, _folder: place }
     }
 
+    fn asked(&self, path: &str) -> Option<Value> {
+        let socket = std::net::TcpStream::connect(("127.0.0.1", self.port)).ok()?;
+        let answer = exchange(socket.peer_addr().ok()?, "GET", path, &[], b"");
+        (answer.status == 200).then(|| answer.json())
+    }
+
+    /// The trace of the first request that it was told of for this metric.
+    fn exemplar(&self, metric: &str) -> Option<String> {
+        let path = format!("/api/v1/query_exemplars?query={metric}&start=1600000000&end=9999999999");
+        let found = self.asked(&path)?;
+        Some(found["data"][0]["exemplars"][0]["labels"]["trace_id"].as_str()?.to_owned())
+    }
+
     /// The value of the first sample, once there is one.
     fn value(&self, query: &str) -> Option<String> {
-        let socket = std::net::TcpStream::connect(("127.0.0.1", self.port)).ok()?;
-        let to = socket.peer_addr().ok()?;
-        let answer = exchange(to, "GET", &format!("/api/v1/query?query={query}"), &[], b"");
-        let samples: Value = (answer.status == 200).then(|| answer.json())?;
+        let samples = self.asked(&format!("/api/v1/query?query={query}"))?;
         Some(samples["data"]["result"][0]["value"][1].as_str()?.to_owned())
     }
 }
@@ -107,7 +118,8 @@ impl Drop for Prometheus {
 
 #[test]
 fn prometheus_reads_every_metric_of_a_host() {
-    let host = Host::probe("");
+    let collector = Collector::start();
+    let host = Host::running(&format!("{}{}", probe(""), collector.telemetry("sample = \"0%\"")));
     (0..3).for_each(|_| assert_eq!(host.get("/").status, 200));
     let prometheus = Prometheus::asking(&host);
     until("a scrape", || prometheus.value("up%7Bjob=%22archipel%22%7D").filter(|up| up == "1"));
@@ -115,4 +127,9 @@ fn prometheus_reads_every_metric_of_a_host() {
     until("a histogram", || {
         prometheus.value("sum(archipel_http_request_duration_seconds_count)").filter(|sum| sum == "3")
     });
+    // From a bucket to a trace that the collector has; those that are not kept are none.
+    let trace = "0af7651916cd43dd8448eb211c80319c";
+    host.send("GET", "/", &[("traceparent", &format!("00-{trace}-b7ad6b7169203331-01"))], b"");
+    let metric = "archipel_http_request_duration_seconds_bucket";
+    until("a request for a bucket", || prometheus.exemplar(metric).filter(|found| found == trace));
 }

@@ -7,7 +7,7 @@ use std::{
 
 use crate::harness::{Collector, Host, place, probe, until};
 
-fn metric(host: &Host, name: &str) -> u64 {
+pub(super) fn metric(host: &Host, name: &str) -> u64 {
     let text = crate::harness::exchange(host.admin, "GET", "/metrics", &[], b"").text();
     let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     line.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("no {name} in {text}"))
