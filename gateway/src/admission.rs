@@ -13,7 +13,7 @@ use std::{
 
 use ipnet::IpNet;
 
-use crate::{auth::Access, cors::Cors, limit::Limit};
+use crate::{auth::Access, cors::Cors, limit::Limit, trust::Trust};
 
 /// What holds for every request that its route does not decide itself.
 #[derive(Clone)]
@@ -36,6 +36,8 @@ pub struct Settings {
     pub limit: Option<Arc<dyn Limit>>,
     /// Whose `X-Forwarded-*` and `Forwarded` are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Other hosts whose word is believed.
+    pub trust: Option<Arc<Trust>>,
     /// Which pages of other origins may use the routes that do not say.
     pub cors: Option<Arc<Cors>>,
 }

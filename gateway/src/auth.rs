@@ -32,6 +32,7 @@ pub use pem::{PemError, PemKey};
 pub use roles::{NoClaim, RolesClaim};
 pub use signing::{SigningError, SigningKey};
 pub use source::{KeySource, Keys, LOAD_TIMEOUT, Loading, Pace};
+pub(crate) use verifier::issuer_of;
 pub use verifier::{Verifier, verify};
 
 /// The one bearer token of a request.

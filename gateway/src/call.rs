@@ -17,11 +17,11 @@ use span::{Active, Kind, Source, Value};
 use tokio::time::timeout_at;
 
 use crate::{
+    answer::{checked, without_body},
     body::{self, Awaited, Body, BodyError, Fault, Held, SMALL_MAX_BYTES},
     context::{RequestContext, method_name},
     dispatch::{AnswerBy, AnsweredBy, Dispatch, DispatchError},
     error::GatewayError,
-    gateway::{checked, without_body},
     headers,
     retry::{self, Budget, TRIES_MAX},
 };
@@ -32,7 +32,7 @@ pub use crate::retry::TRY_TIMEOUT;
 /// How long a call may take in all, its retries and the answer's last byte included.
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// Services that a chain of calls may pass through after the first.
-const HOPS_MAX: u8 = 8;
+pub const HOPS_MAX: u8 = 8;
 /// What is added to a try's time before it is given up from outside, so that the callee is the
 /// one who notices that it is late, and is blamed for it.
 const GRACE: Duration = Duration::from_millis(50);

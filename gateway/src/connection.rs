@@ -34,7 +34,11 @@ use self::{
     times::parting,
     transport::{Socket, Transport},
 };
-use crate::{drain::Drain, tls::Tls};
+use crate::{
+    drain::Drain,
+    tls::{Tls, names},
+    trust::PeerNames,
+};
 
 /// What all connections of a listener share.
 #[derive(Clone)]
@@ -78,7 +82,12 @@ async fn open<H>(tcp: TcpStream, state: &Arc<State>, shared: &Shared<H>) -> io::
     let (socket, scheme, negotiated) = match &shared.tls {
         None => (Socket::Plain(tcp), Scheme::Http, None),
         Some(tls) => {
-            let stream = timeout(times.handshake, tls.acceptor().accept(tcp)).await??;
+            let address = tcp.peer_addr()?;
+            let stream = timeout(times.handshake, tls.acceptor().accept(tcp)).await?;
+            let stream = stream.inspect_err(|error| tls.refused(address, error))?;
+            if let Some([own, ..]) = stream.get_ref().1.peer_certificates() {
+                state.is_of(PeerNames(names(own)));
+            }
             let is_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
             let protocol = if is_h2 { Protocol::Http2 } else { Protocol::Http1 };
             (Socket::Tls(Box::new(stream)), Scheme::Https, Some(protocol))

@@ -34,6 +34,8 @@ labels! {
         Malformed = "malformed",
         /// A page of another origin asked for a WebSocket.
         Origin = "origin",
+        /// The word of another host was not believed.
+        Trust = "trust",
     }
 }
 

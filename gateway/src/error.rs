@@ -22,6 +22,7 @@ use crate::{
     dispatch::DispatchError,
     path::PathError,
     router::NoMatch,
+    trust::TrustError,
 };
 
 /// Seconds after which a refused client may try again; the overload of a moment is over by then.
@@ -51,6 +52,9 @@ pub enum GatewayError {
 
     #[error(transparent)]
     Token(#[from] TokenError),
+
+    #[error(transparent)]
+    Untrusted(#[from] TrustError),
 
     #[error("pages of this origin may not open a connection: it is another host's, and `cors` does not admit it")]
     Origin,
@@ -104,6 +108,15 @@ impl GatewayError {
             Self::Token(TokenError::NoKeys(_)) => {
                 (StatusCode::SERVICE_UNAVAILABLE, Level::WARN, "Tokens cannot be verified now; try again shortly")
             }
+            Self::Untrusted(TrustError::Token(TokenError::NoKeys(_))) => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                Level::WARN,
+                "Other hosts cannot be told apart now; try again shortly",
+            ),
+            Self::Untrusted(TrustError::NotFor { .. }) => {
+                (StatusCode::FORBIDDEN, Level::DEBUG, "This host may not speak to the service in the name of others")
+            }
+            Self::Untrusted(_) => (StatusCode::UNAUTHORIZED, Level::DEBUG, "The word of another host is not believed"),
             Self::Origin => {
                 (StatusCode::FORBIDDEN, Level::DEBUG, "Pages of this origin may not open a connection here")
             }
@@ -175,6 +188,8 @@ impl GatewayError {
             Self::Token(TokenError::Missing | TokenError::OtherScheme | TokenError::Refused(_)) => {
                 Some(Refusal::Authentication)
             }
+            Self::Untrusted(TrustError::Token(TokenError::NoKeys(_))) => Some(Refusal::NoKeys),
+            Self::Untrusted(_) => Some(Refusal::Trust),
             Self::Origin => Some(Refusal::Origin),
             Self::NoRoute => Some(Refusal::NoRoute),
             Self::MethodNotAllowed { .. } => Some(Refusal::Method),

@@ -11,7 +11,7 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{
     HeaderValue, Method, Request, Response, StatusCode,
-    header::{CONTENT_LENGTH, HOST, UPGRADE},
+    header::{CONTENT_LENGTH, HOST},
     request::Parts,
 };
 use span::Recorder;
@@ -20,6 +20,7 @@ use tokio::time::Instant;
 use crate::{
     access::{Asked, Record, RouteNames},
     admission::{InFlight, Permit},
+    answer::{checked, without_body},
     auth::TokenError,
     authority::Authority,
     body::{
@@ -37,7 +38,7 @@ use crate::{
     headers, path, preflights,
     quiet::Quiet,
     router::{Entry, NoMatch, RouteTable},
-    upgrade,
+    trust::{PeerNames, Word},
 };
 
 pub use crate::admission::Settings;
@@ -122,6 +123,7 @@ impl Gateway {
         let now = self.current.load_full(); // one snapshot: a swap never splits a request
         let (mut head, body) = request.into_parts();
         let is_head = head.method == Method::HEAD;
+        let names = head.extensions.remove::<PeerNames>();
         let mut outer = TraceContext::of(&head.headers);
         let spans = self.recording(&mut outer);
         let asked = Asked::of(&head, spans.is_some());
@@ -158,13 +160,16 @@ impl Gateway {
         };
         let mut entrance = Entrance::default();
         let entry = match found {
-            Ok(found) => entrance.pass(&now.settings, &cx, &head.headers, found).await,
+            Ok(found) => entrance.pass(&now.settings, &cx, (&head.headers, names.as_ref()), found).await,
             Err(error) => Err(error),
         };
-        if let Err(GatewayError::Token(error @ TokenError::Refused(_))) = &entry {
-            self.say_refused(&cx, error);
+        match &entry {
+            Err(GatewayError::Token(error @ TokenError::Refused(_))) => self.say_refused(&cx, error),
+            Err(GatewayError::Untrusted(error)) => self.say_refused(&cx, error),
+            _ => {}
         }
         cx.identity = entrance.identity;
+        let due = entrance.word.map_or(due, |word| told(&mut cx, word).min(due));
         let cx = Arc::new(cx);
         let tally = Tally::new(self.counted(matched, entry.as_ref().err()), &head.method, received);
         let record = asked.map(|asked| Record::new(asked, &outer, cx.clone(), told_as(entry.as_ref().ok().copied())));
@@ -220,7 +225,7 @@ impl Gateway {
     }
 
     /// The client is told no reason, so whoever looks after its tokens finds it here. Never the token.
-    fn say_refused(&self, cx: &RequestContext, error: &TokenError) {
+    fn say_refused(&self, cx: &RequestContext, error: &dyn std::fmt::Display) {
         if let Some(kept_back) = self.refused_tokens.may_say() {
             tracing::info!(traceId = %cx.trace, client = %cx.client, reason = %error, keptBack = kept_back, "a token was refused");
         }
@@ -319,6 +324,13 @@ impl Snapshot {
     }
 }
 
+/// Takes over what another host says; gives when its caller's time is over.
+fn told(cx: &mut RequestContext, word: Word) -> std::time::Instant {
+    let due = word.timeout.and_then(|left| cx.received.checked_add(left)).unwrap_or(cx.deadline);
+    (cx.hops, cx.source_service, cx.deadline) = (word.hops, word.source, cx.deadline.min(due));
+    due
+}
+
 /// How the log calls a route, and whether it is one that only asks whether the host lives.
 fn told_as(entry: Option<&Entry>) -> (Option<RouteNames>, bool) {
     let route = entry.map(|entry| (entry.label.clone(), entry.route.path.text().clone()));
@@ -331,52 +343,6 @@ fn sentence(message: &str) -> String {
     characters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(characters).collect()
 }
 
-/// Cleans a service's answer and refuses one that is no valid HTTP; with it comes the length
-/// that its body must have.
-pub(crate) fn checked(
-    mut response: Response<Body>,
-    is_head: bool,
-) -> Result<(Response<Body>, Option<u64>), GatewayError> {
-    let status = response.status();
-    if status == StatusCode::SWITCHING_PROTOCOLS && response.extensions().get::<Switched>().is_some() {
-        return Ok((switching(response), None));
-    }
-    if status.is_informational() {
-        return Err(GatewayError::InvalidAnswer(format!("its status is {status}").into()));
-    }
-    headers::clean_answer(response.headers_mut());
-    let length =
-        headers::content_length(response.headers()).map_err(|reason| GatewayError::InvalidAnswer(reason.into()))?;
-    match status {
-        StatusCode::NO_CONTENT => {
-            response.headers_mut().remove(CONTENT_LENGTH);
-            return Ok((response.map(|_ignored| body::empty()), None));
-        }
-        StatusCode::NOT_MODIFIED => return Ok((response.map(|_ignored| body::empty()), None)),
-        _ if is_head => return Ok((response, None)),
-        _ => {}
-    }
-    let size = http_body::Body::size_hint(response.body()).exact();
-    if let (Some(length), Some(size)) = (length, size)
-        && length != size
-    {
-        return Err(GatewayError::InvalidAnswer(format!("its `Content-Length` is {length}, its body {size}").into()));
-    }
-    Ok((response, length))
-}
-
-/// The head of an answer that ends in another protocol, which was looked at before.
-fn switching(mut response: Response<Body>) -> Response<Body> {
-    let headers = response.headers_mut();
-    let protocol = headers.get(UPGRADE).cloned();
-    headers::clean_answer(headers);
-    headers.remove(CONTENT_LENGTH);
-    if let Some(protocol) = protocol {
-        upgrade::tell(headers, protocol);
-    }
-    response
-}
-
 /// The service's side of the connection behind a 101.
 fn switched(response: &mut Response<Body>) -> Option<Box<dyn Wire>> {
     response
@@ -384,16 +350,6 @@ fn switched(response: &mut Response<Body>) -> Option<Box<dyn Wire>> {
         .remove::<Switched>()
         .filter(|_| response.status() == StatusCode::SWITCHING_PROTOCOLS)?
         .take()
-}
-
-/// The same headers as for `GET` (RFC 9110 9.3.2), and nothing else.
-pub(crate) fn without_body(mut response: Response<Body>) -> Response<Body> {
-    if let Some(size) = http_body::Body::size_hint(response.body()).exact()
-        && size > 0
-    {
-        response.headers_mut().entry(CONTENT_LENGTH).or_insert(size.into());
-    }
-    response.map(|_unsent| body::empty())
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Who may come in: the limit of the address, the token, whether there is such a route, the limit
 //! of the subject, in this order.
 //!
-//! The order is the contract: an unknown route asks for a token first, and a flood of bad tokens
+//! Another host of ours is asked for neither, where its word is believed: it asked already. The order is the contract: an unknown route asks for a token first, and a flood of bad tokens
 //! meets the address limit before anything is verified.
 
 use http::HeaderMap;
@@ -13,12 +13,15 @@ use crate::{
     error::GatewayError,
     limit::{Key, Limit, Quota},
     router::{Entry, NoMatch},
+    trust::{PeerNames, Word},
 };
 
 /// What was found out about a request on its way in, also when it was refused.
 #[derive(Default)]
 pub(crate) struct Entrance {
     pub(crate) identity: Option<Identity>,
+    /// What another host says of it, which is believed.
+    pub(crate) word: Option<Word>,
     /// The tightest of the limits that counted it.
     pub(crate) quota: Option<Quota>,
 }
@@ -32,13 +35,21 @@ impl Entrance {
         &mut self,
         settings: &Settings,
         cx: &RequestContext,
-        headers: &HeaderMap,
+        (headers, names): (&HeaderMap, Option<&PeerNames>),
         found: Result<&'a Entry, NoMatch>,
     ) -> Result<&'a Entry, GatewayError> {
         if let Ok(entry) = found
             && entry.exempt
         {
             return Ok(entry);
+        }
+        if let Some(trust) = &settings.trust {
+            let service = found.as_ref().map_or("", |entry| &entry.label);
+            self.word = trust.word(names, headers, service).await?;
+        }
+        if let Some(word) = &self.word {
+            self.identity = word.identity.clone();
+            return self.subject_may(cx, found?).await;
         }
         if let Some(limit) = &settings.limit {
             self.take(&**limit, Key::Address(cx.client)).await?;
@@ -47,7 +58,11 @@ impl Entrance {
         if let Access::Token(verifier) = access {
             self.identity = Some(verifier.verify(auth::bearer(headers)?).await?);
         }
-        let entry = found?;
+        self.subject_may(cx, found?).await
+    }
+
+    /// The limit of the subject.
+    async fn subject_may<'a>(&mut self, cx: &RequestContext, entry: &'a Entry) -> Result<&'a Entry, GatewayError> {
         if let Some(limit) = &entry.limit {
             let subject = self.identity.clone();
             let key = subject.as_ref().map_or(Key::Address(cx.client), |identity| Key::Subject(identity.subject()));

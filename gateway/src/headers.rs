@@ -20,10 +20,16 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_SERVICE: HeaderName = HeaderName::from_static("x-service");
-const X_SOURCE_SERVICE: HeaderName = HeaderName::from_static("x-source-service");
-const X_USER_ID: HeaderName = HeaderName::from_static("x-user-id");
-const X_USER_ROLES: HeaderName = HeaderName::from_static("x-user-roles");
+pub(crate) const X_SOURCE_SERVICE: HeaderName = HeaderName::from_static("x-source-service");
+pub(crate) const X_USER_ID: HeaderName = HeaderName::from_static("x-user-id");
+pub(crate) const X_USER_ROLES: HeaderName = HeaderName::from_static("x-user-roles");
 const X_SERVICE_VERSION: HeaderName = HeaderName::from_static("x-service-version");
+
+/// What a host of ours says to another one: its proof, the services that a request has passed through, and what is
+/// left of its time, in milliseconds.
+pub(crate) const X_ARCHIPEL_TOKEN: HeaderName = HeaderName::from_static("x-archipel-token");
+pub(crate) const X_ARCHIPEL_HOPS: HeaderName = HeaderName::from_static("x-archipel-hops");
+pub(crate) const X_ARCHIPEL_TIMEOUT: HeaderName = HeaderName::from_static("x-archipel-timeout");
 
 /// Fields that belong to one connection, besides those that `Connection` names and `Proxy-*`.
 const HOP_BY_HOP: [&str; 7] =
@@ -49,7 +55,7 @@ const PROTECTED: [HeaderName; 14] = [
 ];
 
 /// Fields that [`forward`] adds at most.
-const FORWARDED_MAX: usize = 9;
+const FORWARDED_MAX: usize = 10;
 
 /// Makes a client's head into what its service receives.
 pub(crate) fn forward(head: &mut Parts, cx: &RequestContext) {
@@ -71,6 +77,9 @@ pub(crate) fn forward(head: &mut Parts, cx: &RequestContext) {
         headers.remove(header::AUTHORIZATION); // what it proved is said below
         headers.insert(X_USER_ID, identity.subject.clone());
         identity.roles.clone().map(|roles| headers.insert(X_USER_ROLES, roles));
+    }
+    if let Some(source) = cx.source_service.as_ref().and_then(|source| HeaderValue::from_str(source).ok()) {
+        headers.insert(X_SOURCE_SERVICE, source);
     }
     headers.insert(X_REQUEST_ID, cx.request_id.clone());
     traced(headers, &cx.trace);
@@ -102,6 +111,14 @@ pub fn outbound(headers: &mut HeaderMap, trace: &TraceContext) {
 pub fn elsewhere(headers: &mut HeaderMap, host: HeaderValue) {
     headers.insert(HOST, host);
     headers.remove(header::EXPECT);
+}
+
+/// Says to another host of ours what it would know of a call within this one; `token` proves it where no
+/// certificate does.
+pub fn vouched(headers: &mut HeaderMap, hops: u8, left: std::time::Duration, token: Option<HeaderValue>) {
+    headers.insert(X_ARCHIPEL_HOPS, u16::from(hops).into());
+    headers.insert(X_ARCHIPEL_TIMEOUT, u64::try_from(left.as_millis()).unwrap_or(u64::MAX).into());
+    token.map(|token| headers.insert(X_ARCHIPEL_TOKEN, token));
 }
 
 fn traced(headers: &mut HeaderMap, trace: &TraceContext) {
@@ -208,7 +225,7 @@ fn tokens(value: &HeaderValue) -> impl Iterator<Item = &str> {
 }
 
 fn is_identity(name: &str) -> bool {
-    name.starts_with("x-user-") || name == "x-source-service"
+    name.starts_with("x-user-") || name == "x-source-service" || name.starts_with("x-archipel-")
 }
 
 /// What a trusted proxy said is in the context by now; nobody but the gateway tells a service.

@@ -3,6 +3,7 @@
 
 mod access;
 mod admission;
+mod answer;
 pub mod auth;
 pub mod authority;
 pub mod body;
@@ -32,4 +33,5 @@ pub mod retry;
 pub mod route;
 pub mod router;
 pub mod tls;
+pub mod trust;
 mod upgrade;

@@ -5,10 +5,12 @@
 //! look. What cannot be used changes nothing.
 
 mod expiry;
+mod names;
 
 use std::{
     fs::File,
     io::{self, Read as _},
+    net::SocketAddr,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::SystemTime,
@@ -19,11 +21,14 @@ use ring::digest::{Context, SHA256};
 use rustls::{
     RootCertStore, ServerConfig,
     crypto::ring as provider,
-    server::{VerifierBuilderError, WebPkiClientVerifier, danger::ClientCertVerifier},
+    server::{NoServerSessionStorage, VerifierBuilderError, WebPkiClientVerifier, danger::ClientCertVerifier},
     version,
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem, pem::PemObject as _};
 use tokio_rustls::TlsAcceptor;
+
+use crate::quiet::Quiet;
+pub(crate) use names::names;
 
 /// A chain, a key and roots are some kilobytes; nobody's files are read for longer than this.
 const FILE_MAX_BYTES: u64 = 1 << 20;
@@ -34,8 +39,10 @@ pub struct Files {
     /// The chain, the server's own certificate first.
     pub certificate: PathBuf,
     pub key: PathBuf,
-    /// Whose certificates a client must have one of; none: nobody is asked for one.
+    /// Whose certificates clients are asked for; none: nobody is asked for one.
     pub client_ca: Option<PathBuf>,
+    /// Clients without a certificate are let in, too.
+    pub without_too: bool,
 }
 
 /// A certificate and its key, ready for listeners. Cheap to clone; clones follow the files together.
@@ -46,6 +53,7 @@ struct Followed {
     files: Files,
     now: ArcSwap<Usable>,
     looked: Mutex<Looked>,
+    refused: Quiet,
 }
 
 struct Usable {
@@ -106,7 +114,8 @@ impl Tls {
         let texts = Texts::read(&files)?;
         let used = Some(texts.digest());
         let now = ArcSwap::from_pointee(texts.usable(&files)?);
-        Ok(Self(Arc::new(Followed { files, now, looked: Mutex::new(Looked { used, odd: None }) })))
+        let looked = Mutex::new(Looked { used, odd: None });
+        Ok(Self(Arc::new(Followed { files, now, looked, refused: Quiet::default() })))
     }
 
     /// Looks at the files again, and uses what is in them from the next connection on. Blocks on them.
@@ -116,7 +125,7 @@ impl Tls {
     /// What is in them cannot be used, for the second time in a row and only then: two files are not
     /// written at one moment. What was used is used on.
     pub fn refresh(&self) -> Result<bool, TlsError> {
-        let Followed { files, now, looked } = &*self.0;
+        let Followed { files, now, looked, .. } = &*self.0;
         // A panic while it was held left nothing half done.
         let mut looked = looked.lock().unwrap_or_else(PoisonError::into_inner);
         let texts = Texts::read(files);
@@ -147,6 +156,16 @@ impl Tls {
     /// Until when the server's own certificate is good; none where it does not say so in a way we read.
     pub fn not_after(&self) -> Option<SystemTime> {
         self.0.now.load().not_after
+    }
+
+    /// Tells why a client's certificate was refused, if that is what was wrong.
+    pub(crate) fn refused(&self, client: SocketAddr, error: &io::Error) {
+        let is_judged = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        if let Some(rustls::Error::InvalidCertificate(reason)) = is_judged
+            && let Some(kept_back) = self.0.refused.may_say()
+        {
+            tracing::info!(%client, reason = ?reason, keptBack = kept_back, "a client's certificate is refused");
+        }
     }
 
     pub(crate) fn acceptor(&self) -> TlsAcceptor {
@@ -186,7 +205,7 @@ impl Texts {
     }
 
     fn usable(&self, files: &Files) -> Result<Usable, TlsError> {
-        let Files { certificate, key, client_ca } = files;
+        let Files { certificate, key, client_ca, without_too } = files;
         let chain = chain(&self.certificate, certificate)?;
         let not_after = chain.first().and_then(|own| expiry::not_after(own));
         let private_key =
@@ -195,7 +214,7 @@ impl Texts {
             .with_protocol_versions(&[&version::TLS13, &version::TLS12])
             .expect("ring has suites for both versions");
         let builder = match (&self.client_ca, client_ca) {
-            (Some(text), Some(path)) => builder.with_client_cert_verifier(judge(text, path)?),
+            (Some(text), Some(path)) => builder.with_client_cert_verifier(judge(text, path, *without_too)?),
             _ => builder.with_no_client_auth(),
         };
         let mut config = builder.with_single_cert(chain, private_key).map_err(|source| TlsError::Mismatch {
@@ -204,6 +223,11 @@ impl Texts {
             source,
         })?;
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        if client_ca.is_some() {
+            // A session that is taken up again is not judged again, and a certificate may have ended meanwhile.
+            config.session_storage = Arc::new(NoServerSessionStorage {});
+            config.send_tls13_tickets = 0;
+        }
         Ok(Usable { config: Arc::new(config), not_after })
     }
 }
@@ -230,12 +254,13 @@ pub fn holds_certificates(text: &[u8]) -> bool {
 }
 
 /// Who lets in clients whose certificates are of these.
-fn judge(text: &[u8], path: &Path) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+fn judge(text: &[u8], path: &Path, without_too: bool) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(chain(text, path)?);
     let ring = Arc::new(provider::default_provider());
-    let judge = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), ring).build();
-    judge.map_err(|source| TlsError::ClientCa { path: path.into(), source })
+    let judge = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), ring);
+    let judge = if without_too { judge.allow_unauthenticated() } else { judge };
+    judge.build().map_err(|source| TlsError::ClientCa { path: path.into(), source })
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ mod generated;
 mod issuer;
 mod jwks;
 mod passwords;
+mod voucher;
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
@@ -14,9 +15,10 @@ use gateway::auth::Verifier;
 use serde_json::{Value, json};
 
 pub use self::{
-    generated::KeyFile,
-    issuer::{Issuer, IssuerError},
+    generated::{KeyFile, KeyFileError},
+    issuer::{Issuer, IssuerError, SignError, of_others},
     passwords::{PasswordError, Passwords},
+    voucher::{Spoken, Voucher},
 };
 use manifest::AuthSettings;
 

@@ -32,6 +32,10 @@ use std::sync::Arc;
 pub struct Backends {
     pub databases: Arc<postgres::Databases>,
     pub identity: Arc<identity::Identities>,
+    /// Other hosts whose word is believed; none: nobody's.
+    pub trust: Option<Arc<gateway::trust::Trust>>,
+    /// What proves to other hosts that it is this one; none: nobody is shown it.
+    pub voucher: Option<Arc<identity::Voucher>>,
     /// The services that others call.
     pub directory: Arc<directory::Directory>,
     /// The way to the outside.

@@ -17,6 +17,7 @@ mod load;
 mod members;
 mod pool;
 mod registrar;
+mod secure;
 #[cfg(test)]
 mod tests;
 mod watch;
@@ -34,6 +35,7 @@ use http::{Request, Response, StatusCode};
 use tokio::time::timeout_at;
 
 use crate::http::Outbound;
+use grant::net::Scheme;
 use manifest::{UpstreamSettings, Whereabouts};
 
 pub use self::{
@@ -48,12 +50,14 @@ use self::{
     dial::Dialler,
     endpoint::{Endpoint, Times, Unanswered},
     members::Members,
+    secure::Secure,
     watch::Watch,
 };
 
 /// A service elsewhere; dropped with its last request.
 pub struct Upstream {
     members: Arc<Members>,
+    secure: Arc<Secure>,
     wait: Duration,
     budget: retry::Budget,
     retries: AtomicU64,
@@ -84,7 +88,8 @@ pub struct AddressReport {
 impl Upstream {
     /// Needs a tokio runtime, on which its connections live. Nothing is dialled yet, but for checks.
     pub fn new(settings: &UpstreamSettings, outbound: &Outbound) -> Self {
-        let dialler = Dialler::new(outbound.resolver().apart(), outbound.tls());
+        let secure = Arc::new(Secure::new(outbound.tls(), settings.tls.clone()));
+        let dialler = Dialler::new(outbound.resolver().apart(), secure.clone());
         let members = Arc::new(Members::new(settings.name.clone(), dialler.clone(), settings.pool));
         let watch = match &settings.at {
             Whereabouts::Fixed(urls) => {
@@ -92,12 +97,14 @@ impl Upstream {
                 None
             }
             Whereabouts::Consul { name, agent } => {
-                Some(Watch::start(Consul::new(agent, dialler), name.clone(), members.clone()))
+                let consul = Consul::new(agent, Dialler::plain(outbound));
+                let scheme = if settings.is_encrypted() { Scheme::Https } else { Scheme::Http };
+                Some(Watch::start(consul, (name.clone(), scheme), members.clone()))
             }
         };
         let checks = settings.health.clone().map(|health| Checks::start(health, members.clone()));
         let (wait, budget) = (settings.limits.queue_wait, retry::Budget::new());
-        Self { members, wait, budget, retries: AtomicU64::new(0), _checks: checks, _watch: watch }
+        Self { members, secure, wait, budget, retries: AtomicU64::new(0), _checks: checks, _watch: watch }
     }
 
     /// Sends a request as far as the head of its answer; the body streams after that. Its path is sent
@@ -170,8 +177,9 @@ impl Upstream {
         answered
     }
 
-    /// Closes connections that have waited for too long.
+    /// Closes connections that have waited for too long, and looks at certificate files.
     pub fn tend(&self) {
+        self.secure.tend();
         self.members.all().iter().for_each(|endpoint| endpoint.pool.tend());
     }
 

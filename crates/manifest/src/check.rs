@@ -27,6 +27,7 @@ mod service;
 mod swap;
 mod telemetry;
 mod tls;
+mod trust;
 mod upstream;
 mod url;
 
@@ -49,5 +50,6 @@ pub(super) use self::{
     secrets::secrets,
     service::{Surroundings, service, set},
     telemetry::telemetry,
+    trust::trust,
     upstream::upstream,
 };

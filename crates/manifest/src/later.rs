@@ -29,6 +29,7 @@ const NEVER: &[(&str, &str)] = &[
     ("secrets", ELSEWHERE),
     ("events", ELSEWHERE),
     ("discovery", ELSEWHERE),
+    ("trust", ELSEWHERE),
     ("telemetry", ELSEWHERE),
     (
         "ceiling",

@@ -32,9 +32,10 @@ pub use self::load::Loaded;
 pub use self::settings::{
     Access, AdminSettings, AdminToken, AuthSettings, BACKOFF_MAX, Collector, ConsulSettings, ConsumerSettings,
     DatabasePlace, DatabaseSettings, Environment, EventSettings, GatewaySettings, HealthCheck, HostSettings, Image,
-    KeySettings, KeyValueSettings, Limits, May, OtlpProtocol, PartSettings, PoolSettings, RampSettings, RedisPlace,
-    RedisSettings, Remote, Reuse, RouteSettings, Secret, SecretHeader, SecretSettings, SecretSource, ServiceSettings,
-    Sha256, Smoke, Target, TelemetrySettings, TlsMode, UpstreamLimits, UpstreamSettings, Whereabouts, pulled,
+    KeySettings, KeyValueSettings, Limits, May, OtlpProtocol, OwnCertificate, PartSettings, PoolSettings, Proof,
+    RampSettings, RedisPlace, RedisSettings, Remote, Reuse, RouteSettings, Secret, SecretHeader, SecretSettings,
+    SecretSource, ServiceSettings, Sha256, Smoke, Target, TelemetrySettings, TlsMode, TrustSettings, UpstreamLimits,
+    UpstreamSettings, UpstreamTls, Whereabouts, pulled,
 };
 /// A whole checked manifest.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,6 +53,8 @@ pub struct Manifest {
     pub keyvalue: BTreeMap<Arc<str>, KeyValueSettings>,
     /// Who knows where services elsewhere are, and is told of ours.
     pub consul: Option<ConsulSettings>,
+    /// Other hosts whose word is believed, by name.
+    pub trust: BTreeMap<Arc<str>, TrustSettings>,
     /// What carries events, if anything does.
     pub events: Option<EventSettings>,
     /// Where traces go.

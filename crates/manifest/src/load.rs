@@ -11,7 +11,7 @@ use std::{
 
 use super::{
     AuthSettings, Confines, DatabaseSettings, Environment, GatewaySettings, KeyValueSettings, Manifest, RedisSettings,
-    RouteSettings, ServiceSettings,
+    RouteSettings, ServiceSettings, TrustSettings,
     check::{self, Auths, Check, GatewayAuth, Surroundings},
     files::Files,
     names::{Names, There},
@@ -176,6 +176,12 @@ fn check(files: Files, path: &Path, env: &Environment, confines: Option<&Confine
         has_events,
         whole: check.whole,
     };
+    let trust_root = root.child("trust");
+    let trust: BTreeMap<Arc<str>, TrustSettings> = (raw.trust.into_iter())
+        .filter_map(|(name, raw)| {
+            Some((name.as_str().into(), check::trust(&mut check, &trust_root.child(&name), raw, &names)?))
+        })
+        .collect();
     let telemetry = check::telemetry(&mut check, &root.child("telemetry"), raw.telemetry);
     let set_root = root.child("permission-sets");
     let sets: BTreeMap<Arc<str>, Permissions> = (raw.permission_sets.into_iter())
@@ -231,6 +237,7 @@ fn check(files: Files, path: &Path, env: &Environment, confines: Option<&Confine
         redis,
         keyvalue,
         consul,
+        trust,
         events,
         telemetry,
         secrets,

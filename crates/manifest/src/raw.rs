@@ -16,6 +16,7 @@ mod secrets;
 mod service;
 mod telemetry;
 mod text;
+mod trust;
 mod upstream;
 
 use schemars::JsonSchema;
@@ -33,7 +34,8 @@ pub(crate) use self::secrets::{RawNamedSecret, RawSecretHeader};
 pub(crate) use self::service::{RawHealth, RawLimits, RawReuse, RawService, RawSwap};
 pub(crate) use self::telemetry::{RawCollector, RawProtocol, RawTelemetry};
 pub(crate) use self::text::{Named, RawText, RawTextFrom};
-pub(crate) use self::upstream::{RawDiscover, RawPool, RawUrl};
+pub(crate) use self::trust::RawTrust;
+pub(crate) use self::upstream::{RawDiscover, RawPool, RawProof, RawUpstreamTls, RawUrl};
 use super::defaults;
 use document::quantity::{Size, Time};
 use grant::RawPermissions;
@@ -81,6 +83,10 @@ pub(crate) struct RawManifest {
     /// Who knows where services are that run elsewhere.
     #[serde(default)]
     pub(crate) discovery: RawDiscovery,
+    /// Other hosts by name, whose word is believed about who calls: the `name` of their manifest, or a name in their
+    /// certificate.
+    #[serde(default)]
+    pub(crate) trust: Named<RawTrust>,
     /// What carries events between services.
     pub(crate) events: Option<RawEvents>,
     /// Where traces go.
@@ -184,6 +190,9 @@ pub(crate) struct RawTls {
     /// The private key, a PEM file.
     #[schemars(required)]
     pub(crate) key: Option<String>,
+    /// A PEM file of authorities: who shows a certificate of one of them may be a host of `[trust]`. Clients without
+    /// a certificate are let in, too; one of another authority is not.
+    pub(crate) client_ca: Option<String>,
 }
 
 #[derive(Default, Deserialize, JsonSchema)]

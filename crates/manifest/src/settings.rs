@@ -19,12 +19,14 @@ mod discovery;
 mod public;
 mod remote;
 mod telemetry;
+mod trust;
 mod upstream;
 
 pub use discovery::ConsulSettings;
 pub use public::GatewaySettings;
 pub use remote::{Image, Remote, Sha256, pulled};
 pub use telemetry::{Collector, OtlpProtocol, TelemetrySettings};
+pub use trust::{OwnCertificate, Proof, TrustSettings, UpstreamTls};
 pub use upstream::{HealthCheck, PoolSettings, UpstreamLimits, UpstreamSettings, Whereabouts};
 
 /// The host's environment, read once by whoever starts us. Variables that are not Unicode are

@@ -15,6 +15,7 @@ mod reach;
 mod schema;
 mod service;
 mod sets;
+mod trust;
 mod upstream;
 
 use std::{fs, num::NonZeroU32, path::Path, time::Duration};

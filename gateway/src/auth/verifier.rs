@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::{
     Claims, KeySet, Rules, TokenError, Verified, Verify,
     claims::now,
+    json,
     jws::Jws,
     key::NoKey,
     known::{Known, digest_of},
@@ -22,6 +23,19 @@ pub fn verify(keys: &KeySet, rules: &Rules, token: &str, now: f64) -> Result<Cla
     let jws = Jws::parse(token).map_err(TokenError::Refused)?;
     keys.verify(&jws).map_err(NoKey::refused)?;
     Claims::read(&jws.payload, rules, now)
+}
+
+/// Who a token says that it is from, before anything of it is known to be true.
+///
+/// # Errors
+/// It has not the form of a token.
+pub(crate) fn issuer_of(token: &str) -> Result<String, TokenError> {
+    let jws = Jws::parse(token).map_err(TokenError::Refused)?;
+    let claims = json::object(&jws.payload).ok_or(TokenError::Refused("its payload is no JSON object of claims"))?;
+    match claims.get("iss") {
+        Some(serde_json::Value::String(issuer)) => Ok(issuer.clone()),
+        _ => Err(TokenError::Refused("it does not say who it is from")),
+    }
 }
 
 impl NoKey {
@@ -52,6 +66,20 @@ impl Verifier {
             validity.check(now, self.rules.leeway)?;
             return Ok(identity);
         }
+        let (claims, keys) = self.read(token, now).await?;
+        self.known.add(&keys, digest, &claims.identity, claims.validity);
+        Ok(claims.identity)
+    }
+
+    /// All that a token says, read anew each time.
+    ///
+    /// # Errors
+    /// The first thing that is wrong with it, or no keys.
+    pub(crate) async fn claims(&self, token: &str) -> Result<Claims, TokenError> {
+        Ok(self.read(token, now()).await?.0)
+    }
+
+    async fn read(&self, token: &str, now: f64) -> Result<(Claims, Arc<KeySet>), TokenError> {
         let jws = Jws::parse(token).map_err(TokenError::Refused)?;
         let mut keys = self.keys.get().await?;
         let mut verified = keys.verify(&jws);
@@ -62,8 +90,7 @@ impl Verifier {
         }
         verified.map_err(NoKey::refused)?;
         let claims = Claims::read(&jws.payload, &self.rules, now)?;
-        self.known.add(&keys, digest, &claims.identity, claims.validity);
-        Ok(claims.identity)
+        Ok((claims, keys))
     }
 }
 

@@ -64,7 +64,8 @@ pub(super) async fn serve<H: Handler>(
 ) {
     let progress = Arc::new(Progress::default());
     let behind = Mutex::new(None);
-    let service = service_fn(|request| {
+    let service = service_fn(|mut request| {
+        state.introduce(&mut request);
         let exchange = Exchange::start(&state);
         let asked = Asked::by(&request);
         let (progress, behind) = (&progress, &behind);

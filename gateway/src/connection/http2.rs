@@ -55,6 +55,7 @@ pub(super) async fn serve<H: Handler>(
         let (state, streams) = (state.clone(), streams.clone());
         move |mut request: Request<Incoming>| {
             join_cookies(request.headers_mut());
+            state.introduce(&mut request);
             let exchange = Exchange::start(&state);
             let flow = streams.open();
             let asked = Asked::by(&request);

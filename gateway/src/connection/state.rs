@@ -3,9 +3,13 @@
 //! the change happens inside the driver's poll or ends in a write on its socket.
 
 use std::sync::{
-    Arc,
+    Arc, OnceLock,
     atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
 };
+
+use http::Request;
+
+use crate::trust::PeerNames;
 
 #[derive(Debug, Default)]
 pub(super) struct State {
@@ -17,6 +21,7 @@ pub(super) struct State {
     write_blocked: AtomicBool,
     shut: AtomicBool,
     looks_whole: AtomicBool,
+    names: OnceLock<PeerNames>,
 }
 
 impl State {
@@ -38,6 +43,18 @@ impl State {
     /// Requests that ended without a whole answer.
     pub(super) fn cut(&self) -> u64 {
         self.cut.load(Relaxed)
+    }
+
+    /// Whom the client's certificate names.
+    pub(super) fn is_of(&self, names: PeerNames) {
+        let _once = self.names.set(names);
+    }
+
+    /// Tells whoever answers a request whom that certificate names.
+    pub(super) fn introduce<B>(&self, request: &mut Request<B>) {
+        if let Some(names) = self.names.get() {
+            request.extensions_mut().insert(names.clone());
+        }
     }
 
     /// Bytes taken by the socket.

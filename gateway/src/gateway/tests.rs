@@ -47,6 +47,7 @@ fn settings() -> Settings {
         access: Access::Public,
         limit: None,
         trusted_proxies: Vec::new(),
+        trust: None,
         cors: None,
     }
 }

@@ -34,7 +34,12 @@ impl Place {
 
     fn files(&self, folder: &str) -> Files {
         let folder = self.0.join(folder);
-        Files { certificate: folder.join("chain.pem"), key: folder.join("key.pem"), client_ca: None }
+        Files {
+            certificate: folder.join("chain.pem"),
+            key: folder.join("key.pem"),
+            client_ca: None,
+            without_too: false,
+        }
     }
 }
 

@@ -18,7 +18,7 @@ use super::{
     output::refused,
     run::{environment, test_data},
 };
-use backend::identity::{Issuer, KeyFile};
+use backend::identity::{Issuer, KeyFile, Voucher};
 use manifest::{self, AuthSettings, KeySettings, Manifest};
 
 #[derive(Debug, Subcommand)]
@@ -52,6 +52,9 @@ pub(super) enum Token {
         /// Whose key, of `[auth]`; not needed where `gateway.auth` names it or there is one.
         #[arg(long)]
         auth: Option<String>,
+        /// The key by which other hosts tell that a call comes from this one.
+        #[arg(long, conflicts_with = "auth")]
+        trust: bool,
     },
 
     /// Reads a token on standard input: prints its claims as JSON, or why it is refused.
@@ -86,7 +89,14 @@ impl Token {
                     sign(chosen, &sub, &role, ttl, json.then_some(output))
                 })
             }
-            Self::Rotate { manifest, auth } => with_issuer(&manifest, auth.as_deref(), output, |chosen| {
+            Self::Rotate { manifest, trust: true, .. } => with_manifest(&manifest, output, |_, data| {
+                let kid = Voucher::rotate(data)?;
+                match output.json {
+                    true => output.document(&json!({ "trust": true, "kid": kid })),
+                    false => output.text(&format!("other hosts are shown the new key {kid}, and soon what it signs\n")),
+                }
+            }),
+            Self::Rotate { manifest, auth, .. } => with_issuer(&manifest, auth.as_deref(), output, |chosen| {
                 let Chosen { name, settings, data } = chosen;
                 if !matches!(settings.keys, KeySettings::Generated) {
                     bail!("the keys of `[auth.{name}]` are not made by the host; change them where they come from");
@@ -115,29 +125,39 @@ struct Chosen<'a> {
     data: &'a Path,
 }
 
+fn with_manifest(
+    file: &Path,
+    output: Output,
+    act: impl FnOnce(&Manifest, &Path) -> anyhow::Result<()>,
+) -> anyhow::Result<ExitCode> {
+    let manifest = match Manifest::load(file, &environment()) {
+        Ok(loaded) => loaded.manifest,
+        Err(problems) => return refused(&problems, output),
+    };
+    let data = test_data().unwrap_or_else(|| manifest.host.data.clone());
+    act(&manifest, &data)?;
+    Ok(ExitCode::SUCCESS)
+}
+
 fn with_issuer(
     file: &Path,
     auth: Option<&str>,
     output: Output,
     act: impl FnOnce(&Chosen<'_>) -> anyhow::Result<()>,
 ) -> anyhow::Result<ExitCode> {
-    let manifest = match Manifest::load(file, &environment()) {
-        Ok(loaded) => loaded.manifest,
-        Err(problems) => return refused(&problems, output),
-    };
-    let issuers = &manifest.issuers;
-    let names = || issuers.keys().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-    let chosen = match (auth.or(manifest.gateway.auth.as_deref()), issuers.len()) {
-        (Some(name), _) => issuers
-            .get_key_value(name)
-            .with_context(|| format!("there is no `[auth.{name}]` in {}; it has {}", file.display(), names()))?,
-        (None, 1) => issuers.iter().next().expect("one is there"),
-        (None, 0) => bail!("{} has no `[auth.NAME]`; add `[auth.main]`", file.display()),
-        (None, _) => bail!("{} has several issuers; say which by `--auth`: {}", file.display(), names()),
-    };
-    let data = test_data().unwrap_or(manifest.host.data);
-    act(&Chosen { name: chosen.0, settings: chosen.1, data: &data })?;
-    Ok(ExitCode::SUCCESS)
+    with_manifest(file, output, |manifest, data| {
+        let issuers = &manifest.issuers;
+        let names = || issuers.keys().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        let (name, settings) = match (auth.or(manifest.gateway.auth.as_deref()), issuers.len()) {
+            (Some(name), _) => issuers
+                .get_key_value(name)
+                .with_context(|| format!("there is no `[auth.{name}]` in {}; it has {}", file.display(), names()))?,
+            (None, 1) => issuers.iter().next().expect("one is there"),
+            (None, 0) => bail!("{} has no `[auth.NAME]`; add `[auth.main]`", file.display()),
+            (None, _) => bail!("{} has several issuers; say which by `--auth`: {}", file.display(), names()),
+        };
+        act(&Chosen { name, settings, data })
+    })
 }
 
 fn sign(

@@ -8,7 +8,7 @@ use gateway::call::Callee;
 
 use super::Fate;
 use crate::{service::Remote, telemetry::counts::Counts};
-use backend::{http::Outbound, upstream::Upstream};
+use backend::{http::Outbound, identity::Voucher, upstream::Upstream};
 use manifest::UpstreamSettings;
 
 /// Services elsewhere by name.
@@ -27,7 +27,7 @@ pub struct Elsewhere {
 pub fn elsewhere(
     wanted: &BTreeMap<Arc<str>, UpstreamSettings>,
     before: Option<&Remotes>,
-    outbound: &Outbound,
+    (outbound, voucher): (&Outbound, Option<&Arc<Voucher>>),
     counts: &Counts,
 ) -> Remotes {
     let one = |(name, settings): (&Arc<str>, &UpstreamSettings)| {
@@ -35,7 +35,7 @@ pub fn elsewhere(
         if let Some(same) = same_name.filter(|old| old.settings == *settings) {
             return (name.clone(), same.clone());
         }
-        let remote = Remote::new(settings, Upstream::new(settings, outbound), counts.service(name));
+        let remote = Remote::new(settings, Upstream::new(settings, outbound), counts.service(name), voucher);
         let remote = Arc::new(match same_name {
             Some(old) => remote.after(&old.remote),
             None => remote,

@@ -82,6 +82,7 @@ pub(super) fn admin(
         access,
         limit: None,
         trusted_proxies: Vec::new(),
+        trust: None,
         cors: None,
     };
     Gateway::new(RouteTable::new(entries).expect("our own pages do not clash"), settings)

@@ -4,6 +4,7 @@
 //! breaker and counts as for a component. Where it runs and how it is reached is `backend`'s.
 
 mod passing;
+mod vouching;
 
 use std::{sync::Arc, time::Instant};
 
@@ -24,15 +25,18 @@ use super::{
     traffic::Traffic,
 };
 use crate::telemetry::counts::{ServiceCounts, Trouble};
+use backend::identity::Voucher;
 use backend::upstream::{Allowance, Answer, Upstream, UpstreamError};
 use manifest::{UpstreamLimits, UpstreamSettings};
 use passing::Passing;
+use vouching::Vouching;
 
 /// A service elsewhere.
 pub struct Remote {
     name: Arc<str>,
     limits: UpstreamLimits,
     pub upstream: Upstream,
+    vouching: Vouching,
     gate: Gate,
     breaker: Arc<Breaker>,
     traffic: Arc<Traffic>,
@@ -47,11 +51,18 @@ struct Place {
 }
 
 impl Remote {
-    pub fn new(settings: &UpstreamSettings, upstream: Upstream, counts: Arc<ServiceCounts>) -> Self {
+    /// `voucher` proves to it who calls, where its settings say that by tokens.
+    pub fn new(
+        settings: &UpstreamSettings,
+        upstream: Upstream,
+        counts: Arc<ServiceCounts>,
+        voucher: Option<&Arc<Voucher>>,
+    ) -> Self {
         let (name, limits) = (settings.name.clone(), settings.limits.clone());
         let gate = Gate::new(limits.concurrency, limits.queue_length, limits.queue_wait);
         let breaker = Arc::new(Breaker::new(name.clone()));
-        Self { name, limits, upstream, gate, breaker, traffic: Arc::default(), counts }
+        let vouching = Vouching::of(settings.proof, voucher);
+        Self { name, limits, upstream, vouching, gate, breaker, traffic: Arc::default(), counts }
     }
 
     /// It goes on counting what `before` counted.
@@ -101,8 +112,9 @@ impl Remote {
         place: Place,
         by: Instant,
         cx: &RequestContext,
-        request: Request<Body>,
+        mut request: Request<Body>,
     ) -> Result<Response<Body>, DispatchError> {
+        self.vouching.vouch(&self.name, (cx, by), request.headers_mut()).await?;
         let fair_by = Instant::now() + fair_time(self.limits.timeout);
         // Who calls asks again by itself.
         let allowed = Allowance { by, fair_by, again: cx.source_service.is_none() };

@@ -4,7 +4,7 @@
 //! What is made here is used by nobody yet, and dropping it changes nothing; only what was started
 //! must be stopped.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, path::Path, sync::Arc};
 
 use tokio::time::Instant;
 
@@ -12,14 +12,15 @@ use super::{Current, Ground, NextError};
 use backend::{
     Backends,
     events::Events,
-    identity::Identities,
+    identity::{Identities, KeyFileError, Voucher, of_others},
     keyvalue::KeyValues,
     postgres::{Databases, Progress},
     redis::{Private, Stores},
 };
 use document::problem::chain;
+use gateway::trust::{Peer, Trust};
 use grant::{DatabaseGrant, Granted};
-use manifest::{Manifest, RedisPlace, ServiceSettings};
+use manifest::{Manifest, Proof, RedisPlace, ServiceSettings, TrustSettings};
 
 /// The backends of `manifest`, in place of those that run, if any do.
 pub(super) async fn next(
@@ -37,6 +38,7 @@ pub(super) async fn next(
 /// Whatever is started before a failure is stopped.
 async fn started(ground: &Ground, manifest: &Manifest) -> Result<Backends, NextError> {
     let identity = Arc::new(Identities::open(&manifest.issuers, ground.data.path())?);
+    let voucher = voucher(manifest, ground.data.path(), None)?;
     let (servers, grants) = (ground.servers(), grants(manifest));
     let publishers = publishers(manifest.services.values());
     let progress = |progress: Progress<'_>| tracing::debug!(?progress, "preparing databases");
@@ -50,7 +52,19 @@ async fn started(ground: &Ground, manifest: &Manifest) -> Result<Backends, NextE
             let (databases, redis, directory) = (Arc::new(databases), Arc::new(redis), Arc::default());
             let keyvalue = Arc::new(KeyValues::new(&manifest.name, &manifest.keyvalue, &redis));
             let (events, publishers, outbound) = (events(manifest, &redis), Arc::default(), ground.outbound.clone());
-            Ok(Backends { databases, identity, redis, keyvalue, directory, outbound, events, publishers })
+            let trust = trust(manifest);
+            Ok(Backends {
+                databases,
+                identity,
+                trust,
+                voucher,
+                redis,
+                keyvalue,
+                directory,
+                outbound,
+                events,
+                publishers,
+            })
         }
         Err(error) => {
             databases.stop().await;
@@ -84,10 +98,37 @@ async fn changed(before: &Current, manifest: &Manifest) -> Result<Backends, Next
     if manifest.keyvalue != running.keyvalue {
         next.keyvalue = Arc::new(KeyValues::new(&manifest.name, &manifest.keyvalue, &now.redis));
     }
+    next.voucher = voucher(manifest, &manifest.host.data, now.voucher.as_ref())?;
+    if manifest.trust != running.trust {
+        next.trust = trust(manifest);
+    }
     if manifest.issuers != running.issuers {
         next.identity = Arc::new(now.identity.changed(&manifest.issuers, &manifest.host.data)?);
     }
     Ok(next)
+}
+
+/// Whose word is believed.
+fn trust(manifest: &Manifest) -> Option<Arc<Trust>> {
+    let peer = |(name, settings): (&Arc<str>, &TrustSettings)| {
+        let keys = settings.keys.as_ref().and_then(of_others);
+        (name.clone(), Peer { services: settings.services.clone(), keys })
+    };
+    (!manifest.trust.is_empty()).then(|| Arc::new(Trust::new(manifest.trust.iter().map(peer))))
+}
+
+/// What proves to others that it is this host, where anybody is to be shown it.
+fn voucher(
+    manifest: &Manifest,
+    data: &Path,
+    before: Option<&Arc<Voucher>>,
+) -> Result<Option<Arc<Voucher>>, KeyFileError> {
+    let is_wanted = manifest.upstreams.values().any(|settings| settings.proof == Proof::Token);
+    match (is_wanted, before) {
+        (false, _) => Ok(None),
+        (true, Some(before)) => Ok(Some(before.clone())),
+        (true, None) => Voucher::open(&manifest.name, data).map(|voucher| Some(Arc::new(voucher))),
+    }
 }
 
 /// Databases for all services as they are, and `of` as it will be.

@@ -163,6 +163,10 @@ pub(super) fn refused(running: &Manifest, wanted: &Manifest, file: Option<&Manif
     if !is_known(&wanted.consul) {
         refused.push("`discovery.consul` is changed; edit the manifest's file and apply that".to_owned());
     }
+    // Whoever is believed says in whose name requests are.
+    if ![Some(running), file].into_iter().flatten().any(|known| known.trust == wanted.trust) {
+        refused.push("`[trust]` is changed; edit the manifest's file and apply that".to_owned());
+    }
     for (name, service) in &wanted.services {
         let known = [Some(running), file].into_iter().flatten().filter_map(|manifest| manifest.services.get(name));
         let running = running.services.get(name);

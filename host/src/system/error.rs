@@ -4,7 +4,12 @@ use std::io;
 
 use super::routes::own_paths;
 use crate::{component::ArtifactsError, deploy::DeployError, engine::EngineError};
-use backend::{embedded::FolderError, identity::IssuerError, postgres, redis, roots::RootsError};
+use backend::{
+    embedded::FolderError,
+    identity::{IssuerError, KeyFileError},
+    postgres, redis,
+    roots::RootsError,
+};
 use document::problem::{Problems, chain};
 
 /// Why a host has no ground to run a system on. Nothing is left running.
@@ -32,6 +37,8 @@ pub enum NextError {
     NeedsRestart(String),
     #[error(transparent)]
     Identities(#[from] IssuerError),
+    #[error(transparent)]
+    Voucher(#[from] KeyFileError),
     #[error(transparent)]
     Databases(#[from] postgres::StartError),
     #[error(transparent)]
@@ -67,7 +74,9 @@ impl From<NextError> for ApplyError {
             NextError::NeedsRestart(reason) => Self::NeedsRestart(reason),
             NextError::Services(errors) => Self::Services(errors),
             NextError::OwnPages(_) => Self::Refused(vec![chain(&error)]),
-            NextError::Identities(_) | NextError::Databases(_) | NextError::Redis(_) => Self::Backend(chain(&error)),
+            NextError::Identities(_) | NextError::Voucher(_) | NextError::Databases(_) | NextError::Redis(_) => {
+                Self::Backend(chain(&error))
+            }
         }
     }
 }

@@ -97,7 +97,12 @@ impl Scene<'_> {
             Plan { manifest: &manifest, before: running, backends: &backends, touched: &touched, by: &by, watch };
         let mut next = plan.services(&ground.loader).await.map_err(NextError::Services)?;
         let linked = before.map(|before| &*before.remotes);
-        let remotes = deploy::elsewhere(&manifest.upstreams, linked, &ground.outbound, &ground.loader.counts);
+        let remotes = deploy::elsewhere(
+            &manifest.upstreams,
+            linked,
+            (&ground.outbound, backends.voucher.as_ref()),
+            &ground.loader.counts,
+        );
         deploy::fates(linked, &remotes, &mut next.fates);
         let limits = match before.filter(|before| before.manifest.gateway.limit_store == manifest.gateway.limit_store) {
             Some(before) => before.limits.clone(),
@@ -108,7 +113,7 @@ impl Scene<'_> {
             services: &next.services,
             remotes: &remotes,
             health: &ground.health,
-            identities: &backends.identity,
+            backends: &backends,
             document: &document,
             limits: &limits,
         };

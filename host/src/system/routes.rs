@@ -16,7 +16,7 @@ use gateway::{
 mod pages;
 
 pub use pages::read_only;
-use pages::{OwnPage, PublicKeys};
+use pages::{OwnPage, PublicKeys, TrustKeys};
 pub(super) use pages::{own_pages, own_paths};
 
 use super::{NextError, document::Document, limits::Limits};
@@ -24,7 +24,7 @@ use crate::{
     deploy::{Remotes, Services},
     health::{Health, Pages},
 };
-use backend::identity::Identities;
+use backend::Backends;
 use manifest::{self, GatewaySettings, Manifest, PartSettings, RouteSettings, Target};
 
 /// The routes of a manifest, and what holds for all of them.
@@ -38,7 +38,7 @@ pub(super) struct Behind<'a> {
     pub(super) services: &'a Services,
     pub(super) remotes: &'a Remotes,
     pub(super) health: &'a Arc<Health>,
-    pub(super) identities: &'a Arc<Identities>,
+    pub(super) backends: &'a Backends,
     pub(super) document: &'a Arc<Document>,
     pub(super) limits: &'a Limits,
 }
@@ -48,7 +48,8 @@ impl Behind<'_> {
         match page {
             OwnPage::Health(page) => Arc::new(Pages { health: self.health.clone(), page }),
             OwnPage::Document => self.document.clone(),
-            OwnPage::Keys => Arc::new(PublicKeys(self.identities.clone())),
+            OwnPage::Keys => Arc::new(PublicKeys(self.backends.identity.clone())),
+            OwnPage::Trust => Arc::new(TrustKeys(self.backends.voucher.clone())),
         }
     }
 }
@@ -60,15 +61,17 @@ impl Behind<'_> {
 pub(super) fn of(manifest: &Manifest, behind: &Behind<'_>) -> Result<Table, NextError> {
     let mut entries = own_pages(manifest, &|page| behind.page(page));
     let own_pages = entries.len();
-    let verifier =
-        |issuer: &str| behind.identities.verifier(issuer).expect("a checked route names an issuer") as Arc<dyn Verify>;
+    let verifier = |issuer: &str| {
+        behind.backends.identity.verifier(issuer).expect("a checked route names an issuer") as Arc<dyn Verify>
+    };
     entries.extend(manifest.routes.iter().map(|settings| {
         let (dispatch, label) = target(settings, behind);
         let limit = settings.limit.map(|rate| behind.limits.of(&format!("route {}", settings.route), rate));
         Entry { limit, ..entry(settings, dispatch, label, &verifier) }
     }));
     let limit = manifest.gateway.limit.map(|rate| behind.limits.of("gateway", rate));
-    let settings = Settings { limit, ..self::settings(&manifest.gateway, &verifier) };
+    let trust = behind.backends.trust.clone();
+    let settings = Settings { limit, trust, ..self::settings(&manifest.gateway, &verifier) };
     let routes = RouteTable::new(entries).map_err(|conflicts| {
         // The manifest's own routes were compared when it was loaded.
         let taken = conflicts.iter().filter_map(|conflict| conflict.second.checked_sub(own_pages));
@@ -109,6 +112,7 @@ pub(super) fn settings(of: &GatewaySettings, verifier: &dyn Fn(&str) -> Arc<dyn 
         access: access(&of.auth.clone().map_or(manifest::Access::Public, manifest::Access::Token), verifier),
         limit: None,
         trusted_proxies: of.trusted_proxies.clone(),
+        trust: None,
         cors: of.cors.clone(),
     }
 }

@@ -193,7 +193,17 @@ fn files_are_read_only_where_the_house_says() {
         "crates/backend",
         &[],
         &["fs", "File"],
-        &["folder.rs", "migrate", "embedded", "identity/", "postgres/", "registry/docker.rs", "roots.rs", "secrets.rs"],
+        &[
+            "folder.rs",
+            "migrate",
+            "embedded",
+            "identity/",
+            "postgres/",
+            "registry/docker.rs",
+            "roots.rs",
+            "secrets.rs",
+            "upstream/secure.rs",
+        ],
     );
     nobody_names("crates/document", &[], &["fs", "File"], &[]);
     nobody_names("gateway", &[], &["fs", "File"], &["tls.rs"]);

@@ -80,6 +80,7 @@ mod swap;
 mod tls;
 mod tokens;
 mod traces;
+mod trust;
 mod typescript;
 mod upstreams;
 mod users;

@@ -162,6 +162,18 @@ impl Issuer {
     }
 }
 
+/// The keys of others, fetched when they are needed; none of what is no key set of others.
+pub fn of_others(settings: &KeySettings) -> Option<Arc<Keys>> {
+    match settings {
+        KeySettings::JwksFile(path) => Some(Keys::from_source(Arc::new(JwksFile::new(path)), FILES, None)),
+        KeySettings::Address { uri, ca } => {
+            let source = JwksAddress::new(uri, ca.as_deref());
+            Some(Keys::from_source(Arc::new(source), ADDRESSES, None))
+        }
+        _ => None,
+    }
+}
+
 fn keys(name: &Arc<str>, settings: &KeySettings, data: &Path) -> Result<(Signer, Arc<Keys>), IssuerError> {
     let fixed = |key: &VerifyingKey| Keys::fixed(KeySet::new(vec![key.clone()]));
     let signer = |key: SigningKey| {
@@ -174,10 +186,8 @@ fn keys(name: &Arc<str>, settings: &KeySettings, data: &Path) -> Result<(Signer,
             let first = generated::public(&file.keys());
             (Signer::Generated(file.clone()), Keys::from_source(file, FILES, Some(first)))
         }
-        KeySettings::JwksFile(path) => (Signer::None, Keys::from_source(Arc::new(JwksFile::new(path)), FILES, None)),
-        KeySettings::Address { uri, ca } => {
-            let source = JwksAddress::new(uri, ca.as_deref());
-            (Signer::None, Keys::from_source(Arc::new(source), ADDRESSES, None))
+        KeySettings::JwksFile(_) | KeySettings::Address { .. } => {
+            (Signer::None, of_others(settings).expect("both are of others"))
         }
         KeySettings::Public(key) => (Signer::None, fixed(key)),
         KeySettings::Private(pem) => match PemKey::parse(pem.reveal(), None) {

@@ -109,7 +109,11 @@ impl Consul {
 
     /// Those that pass their checks under `service`; held back by Consul until that is another answer than
     /// the one of `index`, or for a minute. 0: at once. Cancel safe.
-    pub(super) async fn instances(&self, service: &str, index: u64) -> Result<Instances, ConsulError> {
+    pub(super) async fn instances(
+        &self,
+        (service, scheme): (&str, Scheme),
+        index: u64,
+    ) -> Result<Instances, ConsulError> {
         let datacenter = self.datacenter.as_ref().map(|name| format!("&dc={name}")).unwrap_or_default();
         let held = if index == 0 { String::new() } else { format!("&index={index}&wait={}s", WAIT.as_secs()) };
         let path = format!("/v1/health/service/{service}?passing=true{datacenter}{held}");
@@ -120,7 +124,7 @@ impl Consul {
         let entries: Vec<Entry> =
             serde_json::from_slice(answer.body()).map_err(|error| ConsulError::Nonsense(error.to_string()))?;
         let index = index.ok_or_else(|| ConsulError::Nonsense(format!("it has no `{INDEX}`")))?;
-        let addresses = entries.iter().take(ADDRESSES_MAX).filter_map(Entry::target).collect();
+        let addresses = entries.iter().take(ADDRESSES_MAX).filter_map(|entry| entry.target(scheme)).collect();
         Ok(Instances { index, addresses })
     }
 
@@ -183,9 +187,9 @@ impl Consul {
 
 impl Entry {
     /// The service's own address, or that of its node; none: it has no port, or a name that is none.
-    fn target(&self) -> Option<Target> {
+    fn target(&self, scheme: Scheme) -> Option<Target> {
         let address = if self.service.address.is_empty() { &self.node.address } else { &self.service.address };
         let host = if address.contains(':') { format!("[{address}]") } else { address.clone() };
-        Target::new(Scheme::Http, &format!("{host}:{}", self.service.port)).ok()
+        Target::new(scheme, &format!("{host}:{}", self.service.port)).ok()
     }
 }

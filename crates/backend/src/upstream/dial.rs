@@ -5,16 +5,17 @@
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use hyper_util::rt::TokioIo;
-use rustls::{ClientConfig, pki_types::ServerName};
+use rustls::pki_types::ServerName;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
     time::{Instant, timeout_at},
 };
-use tokio_rustls::TlsConnector;
 
-use crate::http::Resolver;
+use super::secure::Secure;
+use crate::http::{Outbound, Resolver};
 use grant::net::{Place, Scheme, Target};
+use manifest::UpstreamTls;
 
 /// Names, TCP and TLS together.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -29,40 +30,40 @@ pub(super) struct Dialled {
     pub(super) wire: TokioIo<Box<dyn Wire>>,
     /// HTTP/2 was agreed on.
     pub(super) is_h2: bool,
+    /// With which certificate files it was made.
+    pub(super) generation: u64,
 }
 
 /// How names are resolved and whose certificates are believed.
 #[derive(Clone)]
 pub(super) struct Dialler {
     resolver: Resolver,
-    tls: TlsConnector,
-    /// Agrees on HTTP/1.1 only.
-    tls_1: TlsConnector,
+    secure: Arc<Secure>,
 }
 
 impl Dialler {
-    pub(super) fn new(resolver: Resolver, tls: Arc<ClientConfig>) -> Self {
-        let mut first = (*tls).clone();
-        first.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Self { resolver, tls: TlsConnector::from(tls), tls_1: TlsConnector::from(Arc::new(first)) }
+    pub(super) fn new(resolver: Resolver, secure: Arc<Secure>) -> Self {
+        Self { resolver, secure }
     }
 
-    /// By `until` at the latest. Cancel safe.
-    pub(super) async fn dial(&self, target: &Target, until: std::time::Instant) -> io::Result<Dialled> {
-        self.dial_by(&self.tls, target, until).await
+    /// As everybody is spoken to who has no settings of their own.
+    pub(super) fn plain(outbound: &Outbound) -> Self {
+        let secure = Secure::new(outbound.tls(), UpstreamTls::default());
+        Self::new(outbound.resolver().apart(), Arc::new(secure))
     }
 
-    /// The same, and HTTP/1.1 will be spoken.
-    pub(super) async fn dial_single(&self, target: &Target, until: std::time::Instant) -> io::Result<Dialled> {
-        self.dial_by(&self.tls_1, target, until).await
+    /// Of the certificate files that are there now.
+    pub(super) fn generation(&self) -> u64 {
+        self.secure.generation()
     }
 
-    async fn dial_by(&self, tls: &TlsConnector, target: &Target, until: std::time::Instant) -> io::Result<Dialled> {
+    /// By `until` at the latest; `single`: HTTP/1.1 will be spoken. Cancel safe.
+    pub(super) async fn dial(&self, target: &Target, single: bool, until: std::time::Instant) -> io::Result<Dialled> {
         let until = (Instant::now() + CONNECT_TIMEOUT).min(until.into());
-        timeout_at(until, self.dialled(tls, target, until)).await.map_err(|_elapsed| io::ErrorKind::TimedOut)?
+        timeout_at(until, self.dialled(target, single, until)).await.map_err(|_elapsed| io::ErrorKind::TimedOut)?
     }
 
-    async fn dialled(&self, tls: &TlsConnector, target: &Target, until: Instant) -> io::Result<Dialled> {
+    async fn dialled(&self, target: &Target, single: bool, until: Instant) -> io::Result<Dialled> {
         let addresses = match &target.place {
             Place::Address(address) => vec![*address],
             Place::Name(name) => self.resolver.addresses(name).await?,
@@ -72,16 +73,19 @@ impl Dialler {
         socket.set_nodelay(true)?;
         if target.scheme != Scheme::Https {
             let wire: Box<dyn Wire> = Box::new(socket);
-            return Ok(Dialled { wire: TokioIo::new(wire), is_h2: false });
+            return Ok(Dialled { wire: TokioIo::new(wire), is_h2: false, generation: self.generation() });
         }
-        let name = match &target.place {
-            Place::Name(name) => ServerName::try_from(name.clone()).map_err(io::Error::other)?,
-            Place::Address(address) => ServerName::from(*address),
+        let name = match (self.secure.name(), &target.place) {
+            (Some(name), _) => name,
+            (None, Place::Name(name)) => ServerName::try_from(name.clone()).map_err(io::Error::other)?,
+            (None, Place::Address(address)) => ServerName::from(*address),
         };
-        let stream = tls.connect(name, socket).await?;
+        let connectors = self.secure.connectors().await?;
+        let connector = if single { &connectors.first } else { &connectors.any };
+        let stream = connector.connect(name, socket).await?;
         let is_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         let wire: Box<dyn Wire> = Box::new(stream);
-        Ok(Dialled { wire: TokioIo::new(wire), is_h2 })
+        Ok(Dialled { wire: TokioIo::new(wire), is_h2, generation: connectors.generation })
     }
 }
 

@@ -48,6 +48,7 @@ pub(super) struct Single {
     sender: http1::SendRequest<Body>,
     /// Since when it waits for a request.
     idle_since: Instant,
+    generation: u64,
     _driver: Driver,
 }
 
@@ -55,6 +56,7 @@ pub(super) struct Single {
 pub(super) struct Shared {
     sender: http2::SendRequest<Body>,
     streams: AtomicUsize,
+    generation: u64,
     _driver: Driver,
     _place: OwnedSemaphorePermit,
 }
@@ -64,6 +66,7 @@ pub(super) type Sent = Result<Response<Incoming>, TrySendError<Request<Body>>>;
 
 /// `place` is its place among the connections of its address.
 pub(super) async fn open(dialled: Dialled, place: OwnedSemaphorePermit) -> hyper::Result<Opened> {
+    let generation = dialled.generation;
     if dialled.is_h2 {
         let (sender, connection) = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
@@ -78,7 +81,13 @@ pub(super) async fn open(dialled: Dialled, place: OwnedSemaphorePermit) -> hyper
             .await?;
         // Its end is told by the answers and by `is_closed`.
         let driver = Driver(tokio::spawn(async { drop(connection.await) }));
-        return Ok(Opened::Shared(Shared { sender, streams: AtomicUsize::new(0), _driver: driver, _place: place }));
+        return Ok(Opened::Shared(Shared {
+            sender,
+            streams: AtomicUsize::new(0),
+            generation,
+            _driver: driver,
+            _place: place,
+        }));
     }
     let (sender, connection) = http1::Builder::new()
         .max_buf_size(HEAD_MAX_BYTES)
@@ -88,7 +97,7 @@ pub(super) async fn open(dialled: Dialled, place: OwnedSemaphorePermit) -> hyper
         .await?;
     // A 101 gives the connection away to whoever waits for it.
     let driver = Driver(tokio::spawn(async { drop(connection.with_upgrades().await) }));
-    Ok(Opened::Single(Single { sender, idle_since: Instant::now(), _driver: driver }, place))
+    Ok(Opened::Single(Single { sender, idle_since: Instant::now(), generation, _driver: driver }, place))
 }
 
 impl Single {
@@ -103,9 +112,9 @@ impl Single {
         is_free
     }
 
-    /// Whether it may carry a request now, having waited for less than `idle`.
-    pub(super) fn is_fit(&self, idle: Duration) -> bool {
-        self.sender.is_ready() && self.idle_since.elapsed() < idle
+    /// Whether it may carry a request now, having waited for less than `idle`, and made with these files.
+    pub(super) fn is_fit(&self, idle: Duration, generation: u64) -> bool {
+        self.sender.is_ready() && self.idle_since.elapsed() < idle && self.generation == generation
     }
 }
 
@@ -120,8 +129,9 @@ impl Shared {
         self.streams.fetch_sub(1, Relaxed);
     }
 
-    pub(super) fn is_open(&self) -> bool {
-        !self.sender.is_closed()
+    /// Whether it may carry more requests, made with these files.
+    pub(super) fn is_open(&self, generation: u64) -> bool {
+        !self.sender.is_closed() && self.generation == generation
     }
 
     pub(super) async fn send(&self, request: Request<Body>) -> Sent {

@@ -115,7 +115,7 @@ impl Pool {
         {
             return Ok(Lent::Shared(stream));
         }
-        let dialled = self.dialler.dial(target, until).await.map_err(NoConnection::Failed)?;
+        let dialled = self.dialler.dial(target, false, until).await.map_err(NoConnection::Failed)?;
         Ok(self.taken(opened(dialled, place, until).await?))
     }
 
@@ -131,7 +131,7 @@ impl Pool {
         if let Some(link) = self.idle() {
             return Ok(Lent::Single { link, place, is_used: true });
         }
-        let dialled = self.dialler.dial_single(target, until).await.map_err(NoConnection::Failed)?;
+        let dialled = self.dialler.dial(target, true, until).await.map_err(NoConnection::Failed)?;
         match opened(dialled, place, until).await? {
             Opened::Single(link, place) => Ok(Lent::Single { link, place, is_used: false }),
             Opened::Shared(_) => Err(NoConnection::Failed(io::Error::other("it agreed on a protocol nobody offered"))),
@@ -167,10 +167,10 @@ impl Pool {
 
     /// Closes what has waited for too long.
     pub(super) fn tend(&self) {
-        let idle = self.idle_max;
+        let (idle, now) = (self.idle_max, self.dialler.generation());
         let mut kept = self.kept();
-        kept.idle.retain(|link| link.is_fit(idle));
-        kept.shared.retain(|shared| shared.is_open());
+        kept.idle.retain(|link| link.is_fit(idle, now));
+        kept.shared.retain(|shared| shared.is_open(now));
     }
 
     /// Open connections.
@@ -186,13 +186,14 @@ impl Pool {
     }
 
     fn idle(&self) -> Option<Single> {
-        let idle = self.idle_max;
-        std::iter::from_fn(|| self.kept().idle.pop()).find(|link| link.is_fit(idle))
+        let (idle, now) = (self.idle_max, self.dialler.generation());
+        std::iter::from_fn(|| self.kept().idle.pop()).find(|link| link.is_fit(idle, now))
     }
 
     fn stream(&self) -> Option<Stream> {
+        let now = self.dialler.generation();
         let mut kept = self.kept();
-        kept.shared.retain(|shared| shared.is_open());
+        kept.shared.retain(|shared| shared.is_open(now));
         kept.shared.iter().find(|shared| shared.enter()).cloned().map(Stream)
     }
 

@@ -31,7 +31,7 @@ pub struct Registrar {
 
 impl Registrar {
     pub fn new(settings: &ConsulSettings, outbound: &Outbound) -> Self {
-        let dialler = Dialler::new(outbound.resolver().apart(), outbound.tls());
+        let dialler = Dialler::plain(outbound);
         let consul = Consul::new(settings, dialler);
         Self { settings: settings.clone(), consul, known: BTreeSet::new(), is_failing: false }
     }

@@ -16,7 +16,7 @@ use http::{Request, Response};
 use http_body_util::BodyExt;
 
 use super::*;
-use manifest::{PoolSettings, UpstreamLimits};
+use manifest::{PoolSettings, Proof, UpstreamLimits, UpstreamTls};
 use server::{Act, Server, ok};
 
 fn settings(urls: &[String]) -> UpstreamSettings {
@@ -31,6 +31,8 @@ fn settings(urls: &[String]) -> UpstreamSettings {
         },
         health: None,
         pool: PoolSettings { connections_max: NonZeroUsize::new(16).unwrap(), idle: Duration::from_secs(30) },
+        tls: UpstreamTls::default(),
+        proof: Proof::None,
     }
 }
 

@@ -14,6 +14,7 @@ use super::{
     consul::{Consul, Instances},
     members::Members,
 };
+use grant::net::Scheme;
 
 /// How long nothing is not believed.
 const NOTHING_BELIEVED_AFTER: Duration = Duration::from_secs(10);
@@ -34,11 +35,11 @@ impl Drop for Watch {
 }
 
 impl Watch {
-    pub(super) fn start(consul: Consul, name: String, members: Arc<Members>) -> Self {
+    pub(super) fn start(consul: Consul, (name, scheme): (String, Scheme), members: Arc<Members>) -> Self {
         Self(tokio::spawn(async move {
             let mut following = Following::default();
             loop {
-                let pause = match consul.instances(&name, following.index).await {
+                let pause = match consul.instances((&name, scheme), following.index).await {
                     Ok(found) => following.found(found, &members),
                     Err(error) => following.failed(&members, &error.to_string()),
                 };

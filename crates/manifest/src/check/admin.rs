@@ -22,7 +22,7 @@ pub(crate) fn admin(check: &mut Check<'_>, key: &Key<'_>, raw: RawAdmin, gateway
     let has_tokens = !raw.tokens.is_empty();
     let tokens = tokens(check, &key.child("tokens"), raw.tokens);
     let hosts = hosts(check, &key.child("hosts"), &raw.hosts);
-    let tls = raw.tls.and_then(|raw| tls(check, &key.child("tls"), raw));
+    let tls = raw.tls.and_then(|raw| tls(check, &key.child("tls"), raw, false));
     let key = key.child("listen");
     let default = defaults::ADMIN_LISTEN.parse().expect("our own default is an address");
     let written = raw.listen.map_or(Ok(None), |raw| text(check, &key, raw));

@@ -130,7 +130,7 @@ fn keys(check: &mut Check<'_>, key: &Key<'_>, raw: RawKeys) -> Option<KeySetting
     }
 }
 
-fn jwks(check: &mut Check<'_>, keys: &Key<'_>, place: &str, ca: Option<String>) -> Option<KeySettings> {
+pub(super) fn jwks(check: &mut Check<'_>, keys: &Key<'_>, place: &str, ca: Option<String>) -> Option<KeySettings> {
     let key = &keys.child("jwks");
     if place.contains("://") {
         let ca = ca.map(|path| authority(check, &keys.child("ca"), &path));
@@ -150,7 +150,7 @@ fn jwks(check: &mut Check<'_>, keys: &Key<'_>, place: &str, ca: Option<String>) 
 }
 
 /// A file of certificates; it is read again at each fetch.
-fn authority(check: &mut Check<'_>, key: &Key<'_>, place: &str) -> Option<PathBuf> {
+pub(super) fn authority(check: &mut Check<'_>, key: &Key<'_>, place: &str) -> Option<PathBuf> {
     let path = check.file(key, place)?;
     let is_empty = limited(&path, PEM_BYTES_MAX * 16).is_ok_and(|text| !holds_certificates(&text));
     if is_empty {

@@ -38,7 +38,8 @@ pub(crate) fn gateway(
         auth: raw.auth.map(Into::into),
         listen: listen(check, &key.child("listen"), raw.listen),
         tls: raw.tls.and_then(|raw| {
-            tls(check, &key.child("tls"), RawAdminTls { cert: raw.cert, key: raw.key, client_ca: None })
+            let raw = RawAdminTls { cert: raw.cert, key: raw.key, client_ca: raw.client_ca };
+            tls(check, &key.child("tls"), raw, true)
         }),
         h2c: raw.h2c.unwrap_or(true),
         hosts: hosts(check, &key.child("hosts"), &raw.hosts),

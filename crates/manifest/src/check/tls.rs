@@ -9,7 +9,8 @@ use crate::raw::RawAdminTls;
 use document::{problem::chain, source::Key};
 
 /// None where a file is not named. Files that are named are tried: a host would not start with them.
-pub(super) fn tls(check: &mut Check<'_>, key: &Key<'_>, raw: RawAdminTls) -> Option<Files> {
+/// `without_too`: clients without a certificate are let in where authorities are named.
+pub(super) fn tls(check: &mut Check<'_>, key: &Key<'_>, raw: RawAdminTls, without_too: bool) -> Option<Files> {
     let mut file = |name: &str, written: Option<String>| {
         let key = key.child(name);
         let path = check.required(&key, written, &format!("{name}.pem"))?;
@@ -18,7 +19,7 @@ pub(super) fn tls(check: &mut Check<'_>, key: &Key<'_>, raw: RawAdminTls) -> Opt
     let (certificate, private) = (file("cert", raw.cert), file("key", raw.key));
     let client_ca = raw.client_ca.map(|path| file("client_ca", Some(path)));
     let client_ca = client_ca.map_or(Some(None), |path| path.map(Some));
-    let files = Files { certificate: certificate?, key: private?, client_ca: client_ca? };
+    let files = Files { certificate: certificate?, key: private?, client_ca: client_ca?, without_too };
     try_out(check, key, &files);
     Some(files)
 }

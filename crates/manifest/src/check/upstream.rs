@@ -2,7 +2,7 @@
 
 use std::num::{NonZeroU32, NonZeroUsize};
 
-use super::{Check, discovery::consul_name, swap::health_path, url::url_is_right};
+use super::{Check, discovery::consul_name, swap::health_path, trust::secured, url::url_is_right};
 use crate::{
     ConsulSettings, HealthCheck, PoolSettings, UpstreamLimits, UpstreamSettings, Whereabouts, defaults,
     raw::{RawDiscover, RawHealth, RawLimits, RawPool, RawService, RawUrl},
@@ -29,7 +29,7 @@ const BUILDS: &str = "is for components; what runs elsewhere is built and replac
 const BOUNDS: &str = "is for components; the host bounds of another process only time and requests at once";
 
 /// Keys that say how something elsewhere is reached.
-const OF_UPSTREAMS: &[&str] = &["pool"];
+const OF_UPSTREAMS: &[&str] = &["pool", "tls", "trust"];
 
 /// Reports what means nothing without a `url`.
 pub(super) fn only_with_url(check: &mut Check<'_>, key: &Key<'_>) {
@@ -59,9 +59,13 @@ pub(crate) fn upstream(
             check.wrong(&key, message);
         }
     }
+    let at = whereabouts(check, &key.child("url"), url, consul);
+    let (tls, proof) = secured(check, key, &at, (raw.tls, raw.trust));
     UpstreamSettings {
         name: key.name().into(),
-        at: whereabouts(check, &key.child("url"), url, consul),
+        at,
+        tls,
+        proof,
         limits: limits(check, &key.child("limits"), raw.limits),
         health: raw.health.and_then(|raw| health(check, &key.child("health"), raw)),
         pool: pool(check, &key.child("pool"), raw.pool.unwrap_or_default()),

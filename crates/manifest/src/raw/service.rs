@@ -9,7 +9,7 @@ use super::{
     super::defaults,
     events::RawConsumer,
     text::Named,
-    upstream::{RawPool, RawUrl},
+    upstream::{RawPool, RawProof, RawUpstreamTls, RawUrl},
 };
 
 #[derive(Default, Deserialize, JsonSchema)]
@@ -43,6 +43,12 @@ pub(crate) struct RawService {
     pub(crate) health: Option<RawHealth>,
     /// The connections to a service with a `url`.
     pub(crate) pool: Option<RawPool>,
+    /// How connections to a service with an `https` `url` are made.
+    pub(crate) tls: Option<RawUpstreamTls>,
+    /// How a service with a `url` knows who calls: `mtls`, by the certificate in `tls`; `token`, by a token of a
+    /// minute with each request; `none`: because nobody else can reach it.
+    #[schemars(extend("default" = "none"))]
+    pub(crate) trust: Option<RawProof>,
     /// How a new build goes live.
     #[serde(default)]
     pub(crate) swap: RawSwap,

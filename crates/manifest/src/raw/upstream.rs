@@ -25,6 +25,30 @@ pub(crate) struct RawDiscover {
 
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+pub(crate) struct RawUpstreamTls {
+    /// A PEM file of authorities: its certificate must be of one of them. Not written: of the web's.
+    pub(crate) ca: Option<String>,
+    /// Our own certificate chain, a PEM file, shown where it asks for one; read again when it changes.
+    pub(crate) cert: Option<String>,
+    /// The key of `cert`, a PEM file.
+    pub(crate) key: Option<String>,
+    /// The name that its certificate must have. Not written: that of its address; with `trust = "mtls"` the
+    /// service's own.
+    #[schemars(extend("examples" = ["orders"]))]
+    pub(crate) name: Option<String>,
+}
+
+// The variants carry no comments: the schema lists their words only.
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum RawProof {
+    None,
+    Mtls,
+    Token,
+}
+
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct RawPool {
     /// Open connections to each of its addresses.
     #[schemars(extend("default" = defaults::POOL_CONNECTIONS_MAX))]

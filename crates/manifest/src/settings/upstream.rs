@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::ConsulSettings;
+use super::{ConsulSettings, Proof, UpstreamTls};
 use grant::{
     Permissions,
     net::{Net, NetAllow, Target},
@@ -21,6 +21,9 @@ pub struct UpstreamSettings {
     /// How it is asked whether it is well; none: only its answers tell.
     pub health: Option<HealthCheck>,
     pub pool: PoolSettings,
+    pub tls: UpstreamTls,
+    /// How it knows that it is this host that calls.
+    pub proof: Proof,
 }
 
 /// Where a service is.
@@ -67,6 +70,11 @@ impl UpstreamSettings {
             }
             Whereabouts::Consul { name, .. } => vec![format!("consul:{name}")],
         }
+    }
+
+    /// Whether those that are found by name are spoken to in TLS.
+    pub fn is_encrypted(&self) -> bool {
+        self.tls != UpstreamTls::default()
     }
 
     /// What the host dials for it by the manifest's own word, as a component would need it.

@@ -33,7 +33,7 @@ fn identity() -> Identity {
 }
 
 fn files(certificate: &Path, key: &Path) -> Files {
-    Files { certificate: certificate.into(), key: key.into(), client_ca: None }
+    Files { certificate: certificate.into(), key: key.into(), client_ca: None, without_too: false }
 }
 
 #[test]

@@ -211,3 +211,47 @@ async fn no_spelling_of_a_path_reaches_its_service_without_a_token() {
     }
     assert!(asked > 1000 && refused > 500, "{asked} asked, {refused} of them well-formed");
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_another_host_says_of_a_call_is_taken_over_and_shortens_its_time() {
+    use std::collections::BTreeSet;
+
+    use crate::trust::{Peer, PeerNames, Trust};
+
+    let seen = Seen::default();
+    let peer = Peer { services: BTreeSet::from(["service".into()]), keys: None };
+    let trust = Some(Arc::new(Trust::new([("front".into(), peer)])));
+    let verifier = Access::Token(Arc::new(Nobody));
+    let guarded = Entry { access: verifier.clone(), ..entry("/{*rest}", Methods::Any, recording(&seen)) };
+    let own = Settings { trust, access: verifier, ..settings() };
+    let gateway = Gateway::new(table(vec![guarded]), own);
+    let said = "GET /a\nx-user-id: user-7\nx-user-roles: admin\nx-source-service: cart\nx-archipel-hops: 3\n\
+                x-archipel-timeout: 1500";
+    let asked = |names: &[&str], text: &str| {
+        let mut request = request(text);
+        let names: Arc<[Arc<str>]> = names.iter().map(|name| Arc::from(*name)).collect();
+        request.extensions_mut().insert(PeerNames(names));
+        request
+    };
+    let began = std::time::Instant::now();
+    assert_eq!(send(&gateway, asked(&["front"], said)).await.status(), 200);
+    assert_eq!(send(&gateway, asked(&["stranger"], said)).await.status(), 401);
+    assert_eq!(send(&gateway, request(said)).await.status(), 401);
+    let seen = seen.lock().unwrap();
+    let [(head, cx)] = &seen[..] else { panic!("{} were let in", seen.len()) };
+    assert_eq!((cx.hops, cx.source_service.as_deref()), (3, Some("cart")));
+    assert!(cx.deadline.saturating_duration_since(began) < Duration::from_secs(5), "1.5 s of 10 are left");
+    for (name, value) in [("x-user-id", "user-7"), ("x-user-roles", "admin"), ("x-source-service", "cart")] {
+        assert_eq!(field(&head.headers, name), [value]);
+    }
+    assert!(head.headers.keys().all(|name| !name.as_str().starts_with("x-archipel-")));
+}
+
+/// Accepts no token.
+struct Nobody;
+
+impl crate::auth::Verify for Nobody {
+    fn verify<'a>(&'a self, _: &'a str) -> crate::auth::Verified<'a> {
+        Box::pin(std::future::ready(Err(crate::auth::TokenError::Missing)))
+    }
+}

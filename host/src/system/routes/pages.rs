@@ -16,7 +16,7 @@ use gateway::{
 use http::{HeaderValue, Method, Request, StatusCode, header};
 
 use crate::health::{self, Page};
-use backend::identity::Identities;
+use backend::identity::{Identities, Voucher};
 use manifest::Manifest;
 
 /// What a page of the host shows.
@@ -27,15 +27,18 @@ pub(in crate::system) enum OwnPage {
     Document,
     /// The public keys of this host.
     Keys,
+    /// Those by which other hosts tell our word.
+    Trust,
 }
 
 /// All of them by path.
-const OWN: [(&str, OwnPage); 5] = [
+const OWN: [(&str, OwnPage); 6] = [
     (health::PAGES[0].0, OwnPage::Health(health::PAGES[0].1)),
     (health::PAGES[1].0, OwnPage::Health(health::PAGES[1].1)),
     (health::PAGES[2].0, OwnPage::Health(health::PAGES[2].1)),
     ("/openapi.json", OwnPage::Document),
     ("/.well-known/jwks.json", OwnPage::Keys),
+    ("/.well-known/trust.json", OwnPage::Trust),
 ];
 
 /// Their paths, for people.
@@ -85,6 +88,23 @@ fn at_all_hosts(manifest: &Manifest, pages: Vec<Entry>) -> Vec<Entry> {
 
 /// The public keys of this host, as they are now.
 pub(super) struct PublicKeys(pub(super) Arc<Identities>);
+
+/// The public keys by which other hosts tell that a call comes from this one.
+pub(super) struct TrustKeys(pub(super) Option<Arc<Voucher>>);
+
+impl Dispatch for TrustKeys {
+    fn dispatch(&self, _: Arc<RequestContext>, _: Request<Body>) -> Dispatched<'_> {
+        Box::pin(async {
+            let keys = match &self.0 {
+                Some(voucher) => voucher.published().await,
+                None => serde_json::json!({ "keys": [] }),
+            };
+            let mut answer = health::json(StatusCode::OK, &keys);
+            answer.headers_mut().insert(header::CACHE_CONTROL, KEYS_CACHED);
+            Ok(answer)
+        })
+    }
+}
 
 /// How long others may go on with what they fetched. A new key signs at once, so a verifier must
 /// ask again for a key it does not know.
