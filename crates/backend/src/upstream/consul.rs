@@ -97,7 +97,7 @@ struct Service {
 impl Consul {
     pub(super) fn new(settings: &ConsulSettings, dialler: Dialler) -> Self {
         let connections_max = CONNECTIONS_MAX.try_into().expect("it is not zero");
-        let pool = PoolSettings { connections_max, idle: IDLE };
+        let pool = PoolSettings { connections_max, idle: IDLE, http2: false };
         let token = settings.token.as_ref().and_then(|token| HeaderValue::try_from(token.reveal()).ok());
         let token = token.map(|mut token| {
             token.set_sensitive(true);

@@ -28,7 +28,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
 
 pub(super) struct Dialled {
     pub(super) wire: TokioIo<Box<dyn Wire>>,
-    /// HTTP/2 was agreed on.
+    /// HTTP/2 will be spoken.
     pub(super) is_h2: bool,
     /// With which certificate files it was made.
     pub(super) generation: u64,

@@ -21,7 +21,7 @@ use super::{
     dial::{Dialled, Dialler},
     link::{Opened, Sent, Shared, Single, open},
 };
-use grant::net::Target;
+use grant::net::{Scheme, Target};
 use manifest::PoolSettings;
 
 /// How long a connection whose answer has ended may still take with its request before it is closed.
@@ -30,6 +30,8 @@ const REST_MAX: Duration = Duration::from_secs(1);
 pub(super) struct Pool {
     dialler: Dialler,
     idle_max: Duration,
+    /// HTTP/2 is spoken where there is no TLS to agree on it.
+    knows_h2: bool,
     places: Arc<Semaphore>,
     max: usize,
     kept: Mutex<Kept>,
@@ -94,8 +96,10 @@ impl Lent {
 impl Pool {
     pub(super) fn new(dialler: Dialler, settings: PoolSettings) -> Self {
         let max = settings.connections_max.get();
-        let (places, kept, opening) = (Arc::new(Semaphore::new(max)), Mutex::default(), tokio::sync::Mutex::default());
-        Self { dialler, idle_max: settings.idle, places, max, kept, opening }
+        let (places, knows_h2, opening) =
+            (Arc::new(Semaphore::new(max)), settings.http2, tokio::sync::Mutex::default());
+        let kept = Mutex::new(Kept { is_h2: knows_h2, ..Kept::default() });
+        Self { dialler, idle_max: settings.idle, knows_h2, places, max, kept, opening }
     }
 
     /// A connection to `target`; waits for a place until `wait` and for the connection until `until`.
@@ -115,7 +119,8 @@ impl Pool {
         {
             return Ok(Lent::Shared(stream));
         }
-        let dialled = self.dialler.dial(target, false, until).await.map_err(NoConnection::Failed)?;
+        let mut dialled = self.dialler.dial(target, false, until).await.map_err(NoConnection::Failed)?;
+        dialled.is_h2 |= self.knows_h2 && target.scheme == Scheme::Http;
         Ok(self.taken(opened(dialled, place, until).await?))
     }
 

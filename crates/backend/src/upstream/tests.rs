@@ -30,7 +30,11 @@ fn settings(urls: &[String]) -> UpstreamSettings {
             queue_wait: Duration::from_millis(250),
         },
         health: None,
-        pool: PoolSettings { connections_max: NonZeroUsize::new(16).unwrap(), idle: Duration::from_secs(30) },
+        pool: PoolSettings {
+            connections_max: NonZeroUsize::new(16).unwrap(),
+            idle: Duration::from_secs(30),
+            http2: false,
+        },
         tls: UpstreamTls::default(),
         proof: Proof::None,
     }

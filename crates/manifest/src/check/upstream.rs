@@ -146,5 +146,6 @@ fn pool(check: &mut Check<'_>, key: &Key<'_>, raw: RawPool) -> PoolSettings {
     PoolSettings {
         connections_max: connections_max.expect("the range starts at 1 and fits"),
         idle: check.within(&key.child("idle"), raw.idle, defaults::POOL_IDLE, &defaults::IDLES).get(),
+        http2: raw.http2.unwrap_or(false),
     }
 }

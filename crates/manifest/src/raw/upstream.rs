@@ -56,4 +56,7 @@ pub(crate) struct RawPool {
     /// How long a connection may wait for its next request: less than the service itself keeps it.
     #[schemars(extend("default" = defaults::POOL_IDLE))]
     pub(crate) idle: Option<Time>,
+    /// HTTP/2 where there is no TLS to agree on it: for a service that is known to speak it.
+    #[schemars(extend("default" = false))]
+    pub(crate) http2: Option<bool>,
 }

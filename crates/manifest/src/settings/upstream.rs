@@ -59,6 +59,8 @@ pub struct PoolSettings {
     /// To each address.
     pub connections_max: NonZeroUsize,
     pub idle: Duration,
+    /// HTTP/2 is spoken where there is no TLS to agree on it.
+    pub http2: bool,
 }
 
 impl UpstreamSettings {

@@ -1,4 +1,4 @@
-//! HTTP/2 by TLS: many requests on one connection, and its end.
+//! HTTP/2, agreed on by TLS or known before: many requests on one connection, and its end.
 
 use std::sync::atomic::AtomicUsize;
 
@@ -8,7 +8,7 @@ use rustls_pki_types::{PrivateKeyDer, pem::PemObject};
 use tokio::{net::TcpListener, sync::Notify};
 use tokio_rustls::TlsAcceptor;
 
-use super::*;
+use super::{super::dial::Wire, *};
 
 /// An HTTP/2 server for `localhost` that says which of its connections a request came on, from 1, and
 /// ends them in order when it is told.
@@ -27,15 +27,27 @@ async fn server() -> (String, tempfile::TempDir, Outbound, Arc<Notify>) {
         .unwrap();
     config.alpn_protocols = vec![b"h2".to_vec()];
     let acceptor = TlsAcceptor::from(Arc::new(config));
+    let (authority, end) = listening(Some(acceptor)).await;
+    (format!("https://{authority}"), folder, outbound, end)
+}
+
+/// The same without TLS where there is no `acceptor`; gives its name and port.
+async fn listening(acceptor: Option<TlsAcceptor>) -> (String, Arc<Notify>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+    let authority = format!("localhost:{}", listener.local_addr().unwrap().port());
     let (end, ends) = (Arc::new(Notify::new()), Arc::new(AtomicUsize::new(0)));
     let ended = end.clone();
     tokio::spawn(async move {
         while let Ok((socket, _)) = listener.accept().await {
             let (acceptor, ended, number) = (acceptor.clone(), ended.clone(), ends.fetch_add(1, Relaxed) + 1);
             tokio::spawn(async move {
-                let Ok(stream) = acceptor.accept(socket).await else { return };
+                let stream: Box<dyn Wire> = match acceptor {
+                    None => Box::new(socket),
+                    Some(acceptor) => match acceptor.accept(socket).await {
+                        Ok(stream) => Box::new(stream),
+                        Err(_doubted) => return,
+                    },
+                };
                 let told = service_fn(move |request: Request<Incoming>| async move {
                     let whom = request.uri().authority().map(ToString::to_string).unwrap_or_default();
                     assert!(!request.headers().contains_key("host"));
@@ -52,7 +64,27 @@ async fn server() -> (String, tempfile::TempDir, Outbound, Arc<Notify>) {
             });
         }
     });
-    (url, folder, outbound, end)
+    (authority, end)
+}
+
+#[tokio::test]
+async fn a_service_that_is_known_to_speak_it_needs_no_tls_and_one_that_is_not_is_spoken_to_in_http_1() {
+    let (authority, _) = listening(None).await;
+    let mut known = settings(&[format!("http://{authority}")]);
+    known.pool.http2 = true;
+    let upstream = Arc::new(Upstream::new(&known, &Outbound::new(None).unwrap()));
+    let each = (0..50).map(|_| get(&upstream));
+    for told in futures_util::future::join_all(each).await {
+        assert_eq!(told.unwrap(), format!("1 {authority}"), "one connection, also for the first of them");
+    }
+    known.pool.http2 = false;
+    let failed = get(&Upstream::new(&known, &Outbound::new(None).unwrap())).await;
+    assert!(failed.is_err(), "the server speaks nothing else: {failed:?}");
+    let first = Server::answering("hello").await;
+    let mut wrong = settings(&[first.url()]);
+    wrong.pool.http2 = true;
+    let failed = send(&Upstream::new(&wrong, &Outbound::new(None).unwrap()), post("x")).await;
+    assert!(failed.is_err(), "it does not speak HTTP/2");
 }
 
 #[tokio::test]
