@@ -7,6 +7,8 @@ mod generated;
 mod issuer;
 mod jwks;
 mod passwords;
+mod place;
+mod sharing;
 mod voucher;
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
@@ -20,7 +22,8 @@ pub use self::{
     passwords::{PasswordError, Passwords},
     voucher::{Spoken, Voucher},
 };
-use manifest::AuthSettings;
+use crate::redis::Stores;
+use manifest::{AuthSettings, KeySettings};
 
 /// Everything the host knows of who is who.
 pub struct Identities {
@@ -52,6 +55,18 @@ impl Identities {
         };
         let issuers = issuers.iter().map(open).collect::<Result<_, IssuerError>>()?;
         Ok(Self { issuers, passwords: self.passwords.clone() })
+    }
+
+    /// Shares generated keys where the manifest `system` says so; waits a moment for those of other hosts. Whoever
+    /// does it already goes on. Needs a tokio runtime. Cancel safe.
+    pub async fn share(&self, stores: &Stores, system: &str) {
+        for (settings, issuer) in self.issuers.values() {
+            if let KeySettings::Generated { store: Some(store) } = &settings.keys
+                && let Some(store) = stores.get(store)
+            {
+                issuer.share(store, system).await;
+            }
+        }
     }
 
     pub fn issuer(&self, name: &str) -> Option<&Arc<Issuer>> {

@@ -132,7 +132,9 @@ fn check(files: Files, path: &Path, env: &Environment, confines: Option<&Confine
     // Issuers and databases first: they say which variables no service may see.
     let auth_names = written_names(&sources[..1], "auth");
     let issuers: BTreeMap<Arc<str>, AuthSettings> = (raw.auth.into_iter())
-        .filter_map(|(name, raw)| Some((name.as_str().into(), check::auth(&mut check, &auth_root.child(&name), raw)?)))
+        .filter_map(|(name, raw)| {
+            Some((name.as_str().into(), check::auth(&mut check, &auth_root.child(&name), raw, &redis_names)?))
+        })
         .collect();
     let auths = Auths { settings: &issuers, names: &auth_names };
     let gateway_auth = match gateway.auth.clone() {

@@ -10,11 +10,12 @@ use std::{
     time::Duration,
 };
 
-use gateway::{auth::RolesClaim, cors::RouteCors, gather::Template, limit::Rate, tls};
+use gateway::{cors::RouteCors, gather::Template, limit::Rate, tls};
 use http::StatusCode;
 
 use grant::Grants;
 
+mod auth;
 mod discovery;
 mod public;
 mod remote;
@@ -22,6 +23,7 @@ mod telemetry;
 mod trust;
 mod upstream;
 
+pub use auth::{AuthSettings, KeySettings};
 pub use discovery::ConsulSettings;
 pub use public::GatewaySettings;
 pub use remote::{Image, Remote, Sha256, pulled};
@@ -92,43 +94,6 @@ pub struct HostSettings {
     pub signed_by: Vec<gateway::auth::VerifyingKey>,
     /// Services may have `net = true`.
     pub allow_unrestricted: bool,
-}
-
-/// An issuer of tokens by name: what its tokens say and where its keys come from.
-#[derive(Debug, Clone, PartialEq)]
-pub struct AuthSettings {
-    pub issuer: String,
-    pub audience: String,
-    /// The claim that has the roles.
-    pub roles: RolesClaim,
-    pub leeway: Duration,
-    pub keys: KeySettings,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-pub enum KeySettings {
-    /// Made by the host, under its `data`.
-    Generated,
-    /// A key set of others; absolute.
-    JwksFile(PathBuf),
-    /// A key set of others, fetched when it is needed.
-    Address {
-        uri: http::Uri,
-        /// Whose certificate it has, if not one that the web's roots vouch for.
-        ca: Option<PathBuf>,
-    },
-    /// A private key in PEM that can be used.
-    Private(Secret),
-    Public(gateway::auth::VerifyingKey),
-    /// Shared, at least 32 bytes.
-    Secret(Secret),
-}
-
-impl KeySettings {
-    /// Whether the host holds what signs.
-    pub fn can_sign(&self) -> bool {
-        matches!(self, Self::Generated | Self::Private(_) | Self::Secret(_))
-    }
 }
 
 /// Who may use a route.

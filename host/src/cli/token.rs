@@ -98,7 +98,7 @@ impl Token {
             }),
             Self::Rotate { manifest, auth, .. } => with_issuer(&manifest, auth.as_deref(), output, |chosen| {
                 let Chosen { name, settings, data } = chosen;
-                if !matches!(settings.keys, KeySettings::Generated) {
+                if !matches!(settings.keys, KeySettings::Generated { .. }) {
                     bail!("the keys of `[auth.{name}]` are not made by the host; change them where they come from");
                 }
                 let kid = KeyFile::open(data, name)?.rotate()?;

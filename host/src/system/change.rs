@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use crate::engine::EngineSettings;
 use grant::Mode;
-use manifest::{DatabasePlace, DatabaseSettings, EventSettings, Manifest, RedisSettings, ServiceSettings};
+use manifest::{DatabasePlace, DatabaseSettings, EventSettings, KeySettings, Manifest, RedisSettings, ServiceSettings};
 
 /// A manifest that can run now.
 pub(super) struct Change {
@@ -110,6 +110,13 @@ fn reachable(manifest: &Manifest) -> Result<(), String> {
         if !manifest.redis.contains_key(&store.redis) {
             let redis = &store.redis;
             return Err(format!("`keyvalue.{name}` is in `redis.{redis}`, which is only there after a restart"));
+        }
+    }
+    for (name, settings) in &manifest.issuers {
+        if let KeySettings::Generated { store: Some(store) } = &settings.keys
+            && !manifest.redis.contains_key(store)
+        {
+            return Err(format!("`auth.{name}.keys` names `redis.{store}`, which is only there after a restart"));
         }
     }
     if let Some(events) = manifest.events.as_ref().filter(|events| !manifest.redis.contains_key(&events.redis)) {

@@ -2,14 +2,16 @@
 //!
 //! The newest key signs, all verify. The file is replaced whole and under a lock, so that two
 //! processes that start at once agree on one key, and nobody reads half a file. It is 0600 in a
-//! folder that is 0700, and a file that others could read is refused.
+//! folder that is 0700, and a file that others could read is refused. Where several hosts share their
+//! keys (`sharing`), each has all of them in its file, and signs with one that the others can know.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, DirBuilder, File, OpenOptions},
     io::{self, Read as _, Write as _},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -18,6 +20,8 @@ use gateway::auth::{KeySet, KeySource, Loading, SigningKey, VerifyingKey};
 use ring::rand::{SecureRandom as _, SystemRandom};
 use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
+
+use super::place::{self, Place};
 
 /// How long a key goes on verifying after a newer one signs.
 const RETIRED_MAX: Duration = Duration::from_secs(24 * 60 * 60);
@@ -48,14 +52,17 @@ pub enum KeyFileError {
 pub struct KeyFile {
     path: PathBuf,
     state: Mutex<State>,
+    place: OnceLock<Place>,
 }
 
 struct State {
     keys: Arc<Vec<SigningKey>>,
     looked: Instant,
+    /// The ids of those that other hosts can know; none: there are no others.
+    known: Option<BTreeSet<String>>,
 }
 
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Stored {
     /// Oldest first.
@@ -63,7 +70,7 @@ struct Stored {
 }
 
 /// A private JWK (RFC 8037) and when it was made, in seconds since 1970.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct StoredKey {
     kty: String,
@@ -83,7 +90,48 @@ impl KeyFile {
             None => change(&path, |stored| if stored.keys.is_empty() { add(stored) } else { Ok(()) })?,
         };
         let keys = Arc::new(signing(&stored, &path)?);
-        Ok(Arc::new(Self { path, state: Mutex::new(State { keys, looked: Instant::now() }) }))
+        let state = Mutex::new(State { keys, looked: Instant::now(), known: None });
+        Ok(Arc::new(Self { path, state, place: OnceLock::new() }))
+    }
+
+    /// From now on other hosts have the same keys by `place`; the first who says so counts.
+    pub(super) fn shared_by(&self, place: Place) {
+        self.place.get_or_init(|| {
+            self.state().known = Some(BTreeSet::new());
+            place
+        });
+    }
+
+    /// The key of `keys` that signs: the newest that others can know, or the newest while they know none.
+    pub(super) fn signer<'a>(&self, keys: &'a [SigningKey]) -> Option<&'a SigningKey> {
+        let state = self.state();
+        let is_known = |key: &&SigningKey| {
+            let id = key.public().kid();
+            state.known.as_ref().is_none_or(|known| id.is_some_and(|id| known.contains(id)))
+        };
+        keys.iter().rev().find(is_known).or(keys.last())
+    }
+
+    /// Brings the file and what others have to the same; `false`: nobody shares these keys. Cancel safe.
+    ///
+    /// # Errors
+    /// A sentence: the other place does not answer, or one of the two cannot be used.
+    pub(super) async fn share(&self) -> Result<bool, String> {
+        let Some(place) = self.place.get() else { return Ok(false) };
+        for _ in 0..place::ROUNDS_MAX {
+            let others = place.read().await.map_err(|error| error.to_string())?;
+            let (path, text) = (self.path.clone(), others.clone());
+            let merging = tokio::task::spawn_blocking(move || merge(&path, text.as_deref()));
+            let merged = merging.await.map_err(|_broken| "merging keys broke off".to_owned())??;
+            let text = serde_json::to_string(&merged).map_err(|error| error.to_string())?;
+            let is_same = others.as_ref() == Some(&text);
+            if is_same || place.replace(others.as_deref(), &text).await.map_err(|error| error.to_string())? {
+                self.take(signing(&merged, &self.path).map_err(|error| document::problem::chain(&error))?);
+                self.state().known = Some(merged.keys.into_iter().map(|key| key.kid).collect());
+                return Ok(true);
+            }
+        }
+        Err("other hosts change the keys all the time".into())
     }
 
     /// Adds a key, which signs from now on, and forgets those that have been retired for a day.
@@ -147,6 +195,8 @@ impl KeySource for KeyFile {
         // Asked for because a key is not known, so it is read now.
         let path = self.path.clone();
         Box::pin(async move {
+            // Another host may have made it. That it cannot be asked has been told.
+            let _asked = tokio::time::timeout(place::PATIENCE, self.share()).await;
             let reading = tokio::task::spawn_blocking(move || {
                 let stored = read(&path)?.unwrap_or_default();
                 signing(&stored, &path)
@@ -177,6 +227,37 @@ fn signing(stored: &Stored, path: &Path) -> Result<Vec<SigningKey>, KeyFileError
     };
     let keys: Option<Vec<SigningKey>> = stored.keys.iter().map(key).collect();
     keys.filter(|keys| !keys.is_empty()).ok_or_else(|| KeyFileError::Damaged { path: path.to_owned() })
+}
+
+/// Puts the keys of `others` into the file, and gives all that there are now: what both are to have.
+fn merge(path: &Path, others: Option<&str>) -> Result<Stored, String> {
+    let damaged = || "what other hosts have of the keys is damaged; remove it, each host puts its own there".to_owned();
+    let others: Stored = others.map_or(Ok(Stored::default()), serde_json::from_str).map_err(|_| damaged())?;
+    if !others.keys.is_empty() {
+        signing(&others, path).map_err(|_| damaged())?;
+    }
+    let told = |error: KeyFileError| document::problem::chain(&error);
+    let own = read(path).map_err(told)?.unwrap_or_default();
+    if united(own.clone(), &others, seconds()) == own {
+        return Ok(own);
+    }
+    let unite = |stored: &mut Stored| {
+        *stored = united(std::mem::take(stored), &others, seconds());
+        Ok(())
+    };
+    change(path, unite).map_err(told)
+}
+
+/// The keys of both, oldest first, without those that have been retired for a day.
+fn united(mut own: Stored, others: &Stored, now: u64) -> Stored {
+    let is_new = |key: &&StoredKey| own.keys.iter().all(|known| known.kid != key.kid);
+    let new: Vec<StoredKey> = others.keys.iter().filter(is_new).cloned().collect();
+    own.keys.extend(new);
+    own.keys.sort_by(|one, other| (one.created, &one.kid).cmp(&(other.created, &other.kid)));
+    forget_retired(&mut own, now);
+    let over = own.keys.len().saturating_sub(KEYS_MAX);
+    own.keys.drain(..over);
+    own
 }
 
 /// What the file says; none when there is no file.
@@ -261,4 +342,38 @@ fn forget_retired(stored: &mut Stored, now: u64) {
 
 fn seconds() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stored(keys: &[(&str, u64)]) -> Stored {
+        let key = |(kid, created): &(&str, u64)| StoredKey {
+            kty: String::new(),
+            crv: String::new(),
+            kid: (*kid).to_owned(),
+            x: String::new(),
+            d: String::new(),
+            created: *created,
+        };
+        Stored { keys: keys.iter().map(key).collect() }
+    }
+
+    #[test]
+    fn hosts_that_put_their_keys_together_agree_in_whichever_order_and_forget_the_same() {
+        let day = RETIRED_MAX.as_secs();
+        let (one, other) = (stored(&[("b", 5), ("d", 9)]), stored(&[("a", 5), ("b", 5), ("c", 7)]));
+        let all = stored(&[("a", 5), ("b", 5), ("c", 7), ("d", 9)]);
+        assert!(united(one.clone(), &other, 10) == all && united(other.clone(), &one, 10) == all);
+        assert!(united(all.clone(), &one, 10) == all, "nothing is there twice");
+        let late = 7 + day + 1;
+        let left = stored(&[("c", 7), ("d", 9)]);
+        assert!(united(one, &other, late) == left, "`a` and `b` were followed by `c` more than a day ago");
+        assert!(united(left.clone(), &all, late) == left, "who comes back with old ones brings none");
+        let many: Vec<(String, u64)> = (0..100).map(|number| (format!("{number:03}"), 1)).collect();
+        let many: Vec<(&str, u64)> = many.iter().map(|(kid, created)| (&**kid, *created)).collect();
+        let bound = united(stored(&many), &Stored::default(), 1);
+        assert_eq!((bound.keys.len(), bound.keys.last().map(|key| &*key.kid)), (KEYS_MAX, Some("099")));
+    }
 }

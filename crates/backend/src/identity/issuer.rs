@@ -1,6 +1,10 @@
 //! One `[auth.NAME]` at work: it verifies what it is shown, and signs where it has the key.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::Path,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use gateway::auth::{
     KeySet, Keys, Pace, PemError, PemKey, RolesClaim, Rules, SigningKey, Verifier, VerifyingKey, WeakKey,
@@ -11,7 +15,10 @@ use uuid::Uuid;
 use super::{
     generated::{self, KeyFile, KeyFileError},
     jwks::{JwksAddress, JwksFile},
+    place::{PATIENCE, Place},
+    sharing::Sharing,
 };
+use crate::redis::Store;
 use grant::{Granted, Signing};
 use manifest::{AuthSettings, KeySettings};
 
@@ -58,6 +65,8 @@ pub struct Issuer {
     roles: RolesClaim,
     signer: Signer,
     verifier: Arc<Verifier>,
+    /// Keeps its keys and those of other hosts the same.
+    sharing: OnceLock<Sharing>,
 }
 
 #[derive(Clone)]
@@ -85,7 +94,20 @@ impl Issuer {
             roles: settings.roles.clone(),
             signer,
             verifier: Arc::new(Verifier::new(rules, keys)),
+            sharing: OnceLock::new(),
         })
+    }
+
+    /// Shares generated keys with the other hosts of the manifest `system`; waits for theirs, but not for long.
+    pub(super) async fn share(&self, store: &Arc<Store>, system: &str) {
+        let Signer::Generated(file) = &self.signer else { return };
+        if self.sharing.get().is_some() {
+            return;
+        }
+        file.shared_by(Place::new(store.clone(), system, &self.name));
+        // What fails is tried again, and told, by whoever sees to it from now on.
+        let _first = tokio::time::timeout(PATIENCE, file.share()).await;
+        self.sharing.get_or_init(|| Sharing::start(file.clone(), self.name.clone()));
     }
 
     pub fn verifier(&self) -> Arc<Verifier> {
@@ -134,8 +156,8 @@ impl Issuer {
             Signer::Fixed(key) => Ok(key.sign(&claims)?),
             Signer::Generated(file) => {
                 let keys = file.keys();
-                let newest = keys.last().ok_or_else(|| SignError::NoKey(self.name.clone()))?;
-                Ok(newest.sign(&claims)?)
+                let key = file.signer(&keys).ok_or_else(|| SignError::NoKey(self.name.clone()))?;
+                Ok(key.sign(&claims)?)
             }
         }
     }
@@ -181,7 +203,7 @@ fn keys(name: &Arc<str>, settings: &KeySettings, data: &Path) -> Result<(Signer,
         (Signer::Fixed(Arc::new(key)), keys)
     };
     Ok(match settings {
-        KeySettings::Generated => {
+        KeySettings::Generated { .. } => {
             let file = KeyFile::open(data, name)?;
             let first = generated::public(&file.keys());
             (Signer::Generated(file.clone()), Keys::from_source(file, FILES, Some(first)))

@@ -14,7 +14,7 @@ use gateway::{
     tls::holds_certificates,
 };
 
-use super::{Check, database::secret_file, limited};
+use super::{Check, database::secret_file, limited, limiting::redis_store};
 use crate::{
     Access, AuthSettings, KeySettings, RedisPlace, RedisSettings, Secret, defaults,
     raw::{RawAlgorithm, RawAuth, RawKeys, RawSecret},
@@ -54,7 +54,12 @@ const NAME_BYTES_MAX: usize = 255;
 /// More than any key needs.
 const PEM_BYTES_MAX: u64 = 64 << 10;
 
-pub(crate) fn auth(check: &mut Check<'_>, key: &Key<'_>, raw: RawAuth) -> Option<AuthSettings> {
+pub(crate) fn auth(
+    check: &mut Check<'_>,
+    key: &Key<'_>,
+    raw: RawAuth,
+    redis_names: &BTreeSet<Arc<str>>,
+) -> Option<AuthSettings> {
     check.keep(key, name(key.name()));
     let mut text = |name: &str, written, example: &str| {
         let key = key.child(name);
@@ -67,7 +72,7 @@ pub(crate) fn auth(check: &mut Check<'_>, key: &Key<'_>, raw: RawAuth) -> Option
     let roles = roles.map_or(Some(RolesClaim::default()), |parsed| parsed);
     let keys_key = key.child("keys");
     let keys = match raw.keys {
-        Some(raw) => keys(check, &keys_key, raw),
+        Some(raw) => keys(check, &keys_key, raw, redis_names),
         None => {
             if !keys_key.is_written() {
                 check.wrong(&keys_key, "is missing; add `keys = { generate = true }`");
@@ -87,12 +92,14 @@ pub(crate) fn own_keys(
 ) {
     let shared = redis.iter().find(|(_, settings)| matches!(settings.place, RedisPlace::External { .. }));
     let Some((shared, _)) = shared else { return };
-    for (name, _) in issuers.iter().filter(|(_, settings)| matches!(settings.keys, KeySettings::Generated)) {
+    for (name, _) in
+        issuers.iter().filter(|(_, settings)| matches!(settings.keys, KeySettings::Generated { store: None }))
+    {
         check.warn(
             &key.child(name).child("keys"),
             format_args!(
                 "each host makes keys of its own: several hosts on `redis.{shared}` refuse one another's tokens; \
-                 with more than one, write `{{ pem = \"FILE\", alg = \"EdDSA\" }}` with the same key for all"
+                 with more than one, write `{{ generate = true, store = \"redis.{shared}\" }}`"
             ),
         );
     }
@@ -105,7 +112,7 @@ fn claim(text: String) -> Result<String, &'static str> {
     }
 }
 
-fn keys(check: &mut Check<'_>, key: &Key<'_>, raw: RawKeys) -> Option<KeySettings> {
+fn keys(check: &mut Check<'_>, key: &Key<'_>, raw: RawKeys, redis_names: &BTreeSet<Arc<str>>) -> Option<KeySettings> {
     if raw.alg.is_some() && raw.pem.is_none() {
         check.wrong(&key.child("alg"), "is only for `pem`: other keys say themselves what they are for; remove it");
     }
@@ -113,8 +120,15 @@ fn keys(check: &mut Check<'_>, key: &Key<'_>, raw: RawKeys) -> Option<KeySetting
     if raw.ca.is_some() && !is_address {
         check.wrong(&key.child("ca"), "is only for an address in `jwks`; remove it");
     }
+    if raw.store.is_some() && raw.generate.is_none() {
+        check.wrong(&key.child("store"), "is only for `generate`: other keys are where they come from; remove it");
+    }
     match raw {
-        RawKeys { generate: Some(true), jwks: None, pem: None, hs256: None, .. } => Some(KeySettings::Generated),
+        RawKeys { generate: Some(true), jwks: None, pem: None, hs256: None, store, .. } => {
+            let store_key = key.child("store");
+            let store = store.map(|text| redis_store(check, &store_key, (&text, "keys"), redis_names).ok_or(()));
+            Some(KeySettings::Generated { store: store.transpose().ok()? })
+        }
         RawKeys { generate: None, jwks: Some(place), pem: None, hs256: None, ca, .. } => jwks(check, key, &place, ca),
         RawKeys { generate: None, jwks: None, pem: Some(path), hs256: None, alg, .. } => pem(check, key, &path, alg),
         RawKeys { generate: None, jwks: None, pem: None, hs256: Some(raw), .. } => {

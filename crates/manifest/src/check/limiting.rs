@@ -30,9 +30,18 @@ pub(super) fn limit_store(
     raw: Option<&str>,
     redis_names: &BTreeSet<Arc<str>>,
 ) -> Option<Arc<str>> {
-    let text = raw?;
+    redis_store(check, key, (raw?, "limits"), redis_names)
+}
+
+/// The same for a store of something else.
+pub(super) fn redis_store(
+    check: &mut Check<'_>,
+    key: &Key<'_>,
+    (text, of): (&str, &str),
+    redis_names: &BTreeSet<Arc<str>>,
+) -> Option<Arc<str>> {
     let Some(name) = text.strip_prefix("redis.") else {
-        check.wrong(key, format_args!("`{text}` is no store of limits; write `redis.NAME`, or remove it"));
+        check.wrong(key, format_args!("`{text}` is no store of {of}; write `redis.NAME`, or remove it"));
         return None;
     };
     let found = redis_names.get(name).cloned();

@@ -152,8 +152,31 @@ fn keys_that_each_host_makes_for_itself_are_a_warning_where_hosts_share_a_redis(
     };
     let shared = "[redis.main]\nurl = 'redis://db'\n";
     let line = "7:1 auth.main.keys: each host makes keys of its own: several hosts on `redis.main` refuse one another's \
-                tokens; with more than one, write `{ pem = \"FILE\", alg = \"EdDSA\" }` with the same key for all";
+                tokens; with more than one, write `{ generate = true, store = \"redis.main\" }`";
     assert_eq!(warned(shared, "generate = true"), [line]);
     assert!(warned("[redis.main]\n", "generate = true").is_empty(), "nobody else reaches a private one");
     assert!(warned(shared, "hs256 = { env = 'SECRET' }").is_empty());
+    assert!(warned(shared, "generate = true, store = 'redis.main'").is_empty());
+}
+
+#[test]
+fn generated_keys_are_shared_by_a_redis_of_the_manifest() {
+    let with = |keys: &str| {
+        format!("[redis.main]\nurl = 'redis://db'\n[auth.main]\nissuer = 'a'\naudience = 'b'\nkeys = {{ {keys} }}\n")
+    };
+    let keys = |text: &str| loaded(text, &[("SECRET", &"x".repeat(32))]).manifest.issuers["main"].keys.clone();
+    let store = Some("main".into());
+    assert_eq!(keys(&with("generate = true, store = 'redis.main'")), KeySettings::Generated { store });
+    assert_eq!(keys(&with("generate = true")), KeySettings::Generated { store: None });
+    let place = "8:28 auth.main.keys.store:";
+    for (written, says) in [
+        ("redis.mian", "there is no `[redis.mian]`; did you mean `main`?"),
+        ("postgres.main", "`postgres.main` is no store of keys; write `redis.NAME`, or remove it"),
+    ] {
+        check(&with(&format!("generate = true, store = '{written}'")), &[&format!("{place} {says}")]);
+    }
+    check(
+        &with("jwks = 'https://id.test/keys', store = 'redis.main'"),
+        &["8:42 auth.main.keys.store: is only for `generate`: other keys are where they come from; remove it"],
+    );
 }

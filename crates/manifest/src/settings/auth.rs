@@ -1,0 +1,47 @@
+//! What a manifest says of an issuer of tokens, and where its keys come from.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use gateway::auth::RolesClaim;
+
+use super::Secret;
+
+/// An issuer of tokens by name: what its tokens say and where its keys come from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AuthSettings {
+    pub issuer: String,
+    pub audience: String,
+    /// The claim that has the roles.
+    pub roles: RolesClaim,
+    pub leeway: Duration,
+    pub keys: KeySettings,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum KeySettings {
+    /// Made by the host, under its `data`.
+    Generated {
+        /// The Redis by which the hosts of a manifest share them; none: each has its own.
+        store: Option<Arc<str>>,
+    },
+    /// A key set of others; absolute.
+    JwksFile(PathBuf),
+    /// A key set of others, fetched when it is needed.
+    Address {
+        uri: http::Uri,
+        /// Whose certificate it has, if not one that the web's roots vouch for.
+        ca: Option<PathBuf>,
+    },
+    /// A private key in PEM that can be used.
+    Private(Secret),
+    Public(gateway::auth::VerifyingKey),
+    /// Shared, at least 32 bytes.
+    Secret(Secret),
+}
+
+impl KeySettings {
+    /// Whether the host holds what signs.
+    pub fn can_sign(&self) -> bool {
+        matches!(self, Self::Generated { .. } | Self::Private(_) | Self::Secret(_))
+    }
+}
