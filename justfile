@@ -127,7 +127,7 @@ release: _compiler
     @echo '{{ host_target }}/release/stripped/archipel'
 
 # Make a Debian package of the release binary, in target/deb
-deb: release
+deb: release engine
     scripts/deb.sh '{{ host_target }}/release/archipel' '{{ host_target }}/deb'
 
 # Refuse banned crates; licences and sources too where cargo-deny is installed

@@ -42,6 +42,9 @@ CHANGES
 "$binary" man | gzip -9nc | install -D -m 0644 /dev/stdin "$share/man/man1/archipel.1.gz"
 "$binary" completions bash | install -D -m 0644 /dev/stdin "$share/bash-completion/completions/archipel"
 "$binary" completions zsh | install -D -m 0644 /dev/stdin "$share/zsh/vendor-completions/_archipel"
+# With it `archipel new --lang ts` makes services that build in a second.
+engine=components/target/wasm32-unknown-unknown/release/quick.wasm
+[[ ! -e $engine ]] || install -D -m 0644 "$engine" "$share/archipel/quick.wasm"
 install -d -m 0755 "$root/package/etc/archipel"
 for script in postinst prerm postrm; do
     install -D -m 0755 "packaging/deb/$script" "$root/package/DEBIAN/$script"

@@ -18,6 +18,7 @@ use self::{
 };
 use super::output::Output;
 
+mod engine;
 mod folder;
 mod lock;
 mod template;
@@ -126,9 +127,11 @@ pub(super) fn new(arguments: &Arguments, output: Output) -> anyhow::Result<ExitC
         With::Keyvalue => Part::KeyValue,
         With::Events => Part::Events,
     });
-    let choice = Choice { name: name.clone(), language, parts: parts.collect(), is_added: false };
-    let folder = filled(&choice, PathBuf::from(name))?;
-    folder.write("archipel.schema.json", &(serde_json::to_string_pretty(&*manifest::Manifest::schema())? + "\n"))?;
+    let engine = engine_of(language);
+    let choice =
+        Choice { name: name.clone(), language, parts: parts.collect(), is_added: false, is_quick: engine.is_some() };
+    let folder = filled(&choice, engine.as_deref(), PathBuf::from(name))?;
+    folder.write("archipel.schema.json", serde_json::to_string_pretty(&*manifest::Manifest::schema())? + "\n")?;
     match output.json {
         true => output.document(&serde_json::json!({ "folder": name, "manifest": format!("{name}/archipel.toml") }))?,
         false => output.text(&format!("{name} is made. Next:\n\n  cd {name}\n  archipel dev\n"))?,
@@ -170,17 +173,29 @@ pub(super) fn built(name: &str, lang: Lang) -> anyhow::Result<Built> {
 /// # Errors
 /// When there is something in it already, or it cannot be written.
 pub(super) fn beside(name: &str, lang: Lang, folder: &Path) -> anyhow::Result<()> {
-    let choice = Choice { name: name.to_owned(), language: language(lang)?, parts: BTreeSet::new(), is_added: true };
-    filled(&choice, folder.join(name)).map(drop)
+    let language = language(lang)?;
+    let engine = engine_of(language);
+    let (name_of, parts, is_quick) = (name.to_owned(), BTreeSet::new(), engine.is_some());
+    let choice = Choice { name: name_of, language, parts, is_added: true, is_quick };
+    filled(&choice, engine.as_deref(), folder.join(name)).map(drop)
 }
 
-fn filled(choice: &Choice, path: PathBuf) -> anyhow::Result<Folder> {
+/// Services in TypeScript are made with the quick engine where it lies beside the host, else with StarlingMonkey, which
+/// npm has.
+fn engine_of(language: Language) -> Option<Vec<u8>> {
+    (language == Language::TypeScript).then(engine::quick).flatten()
+}
+
+fn filled(choice: &Choice, engine: Option<&[u8]>, path: PathBuf) -> anyhow::Result<Folder> {
     let folder = Folder::fresh(path)?;
     for (path, text) in template::files(choice).into_iter().chain(vendored::files(choice.language)) {
-        folder.write(&path, &text)?;
+        folder.write(&path, text)?;
+    }
+    if let Some(engine) = engine {
+        folder.write("vendor/archipel/quick.wasm", engine)?;
     }
     if choice.language == Language::TypeScript {
-        folder.write("package-lock.json", &lock::of(&choice.name)?)?;
+        folder.write("package-lock.json", lock::of(&choice.name)?)?;
     }
     Ok(folder)
 }

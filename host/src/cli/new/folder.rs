@@ -22,9 +22,9 @@ impl Folder {
     }
 
     /// Writes a file; `path` is relative, and its folders are made.
-    pub(super) fn write(&self, path: impl AsRef<Path>, text: &str) -> anyhow::Result<()> {
+    pub(super) fn write(&self, path: impl AsRef<Path>, content: impl AsRef<[u8]>) -> anyhow::Result<()> {
         let file = self.0.join(path);
-        let made = file.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(&file, text));
+        let made = file.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(&file, content));
         made.with_context(|| format!("cannot write `{}`", file.display()))
     }
 }

@@ -34,6 +34,8 @@ pub(super) struct Choice {
     pub(super) parts: BTreeSet<Part>,
     /// A service beside others: what is the project's own is there already.
     pub(super) is_added: bool,
+    /// TypeScript on the quick engine.
+    pub(super) is_quick: bool,
 }
 
 impl Choice {
@@ -44,6 +46,7 @@ impl Choice {
             "rust" => self.language == Language::Rust,
             "ts" => self.language == Language::TypeScript,
             "added" => self.is_added,
+            "quick" => self.is_quick,
             "postgres" => with(Part::Postgres),
             "keyvalue" => with(Part::KeyValue),
             "events" => with(Part::Events),
@@ -100,7 +103,13 @@ mod tests {
     use super::*;
 
     fn choice(language: Language, parts: &[Part]) -> Choice {
-        Choice { name: "my-notes".to_owned(), language, parts: parts.iter().copied().collect(), is_added: false }
+        Choice {
+            name: "my-notes".to_owned(),
+            language,
+            parts: parts.iter().copied().collect(),
+            is_added: false,
+            is_quick: false,
+        }
     }
 
     #[test]
