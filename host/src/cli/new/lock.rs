@@ -12,7 +12,9 @@ const VENDORED: &str = "vendor/archipel";
 /// of it.
 pub(super) fn of(name: &str) -> anyhow::Result<String> {
     let sdk: Value = serde_json::from_str(SDK).context("the sdk's package-lock.json")?;
-    let project: Value = serde_json::from_str(PACKAGE).context("the template's package.json")?;
+    // Whichever lines a project has, what it needs is the same.
+    let package: String = PACKAGE.lines().filter(|line| !line.starts_with("//~")).collect();
+    let project: Value = serde_json::from_str(&package).context("the template's package.json")?;
     let known = sdk["packages"].as_object().context("the sdk's package-lock.json names no packages")?;
     let mut packages = Map::new();
     let (needs, for_tests) = (&project["dependencies"], &project["devDependencies"]);
