@@ -170,7 +170,7 @@ fn eventful(redis: &Redis, version: usize) -> String {
     format!(
         "[redis.main]\nurl = \"{}\"\n[events]\nredis = \"main\"\n\
          [services.a]\ncomponent = \"COMPONENTS/probe_events.wasm\"\nenv = {{ V = \"{version}\" }}\n\
-         permissions = {{ publish = [\"order.*\"], subscribe = [\"order.*\"] }}\n\
+         permissions = {{ env = [\"V\"], publish = [\"order.*\"], subscribe = [\"order.*\"] }}\n\
          [[routes]]\npath = \"/{{*rest}}\"\nservice = \"a\"\npublic = true\n",
         redis.url()
     )
