@@ -168,7 +168,7 @@ fn generated_keys_are_shared_by_a_redis_of_the_manifest() {
     let store = Some("main".into());
     assert_eq!(keys(&with("generate = true, store = 'redis.main'")), KeySettings::Generated { store });
     assert_eq!(keys(&with("generate = true")), KeySettings::Generated { store: None });
-    let place = "8:28 auth.main.keys.store:";
+    let place = "7:35 auth.main.keys.store:";
     for (written, says) in [
         ("redis.mian", "there is no `[redis.mian]`; did you mean `main`?"),
         ("postgres.main", "`postgres.main` is no store of keys; write `redis.NAME`, or remove it"),
@@ -177,6 +177,6 @@ fn generated_keys_are_shared_by_a_redis_of_the_manifest() {
     }
     check(
         &with("jwks = 'https://id.test/keys', store = 'redis.main'"),
-        &["8:42 auth.main.keys.store: is only for `generate`: other keys are where they come from; remove it"],
+        &["7:49 auth.main.keys.store: is only for `generate`: other keys are where they come from; remove it"],
     );
 }
