@@ -18,6 +18,9 @@ use crate::events::Events;
 
 /// How long an event of a host that died, or one written by hand, waits to be noticed.
 const POLL: Duration = Duration::from_secs(1);
+/// Rounds for what was just committed begin no closer together than this: an event by itself goes at once, and under load
+/// what comes within this time goes in one round, since a round costs the servers much the same for one and for many.
+const GATHER: Duration = Duration::from_millis(5);
 /// While another host is at it.
 const TURN: Duration = Duration::from_millis(20);
 /// While the next event may be another host's to carry on.
@@ -84,6 +87,7 @@ impl Relay {
         let mut line: Option<Line> = None;
         let mut backoff = BACKOFF_MIN;
         loop {
+            let began = Instant::now();
             let turn = self.rounds.turn(&mut line).await;
             let nothing_waits = matches!(turn, Ok(Round::Nothing | Round::All));
             if stage.borrow_and_update().is_over(nothing_waits) {
@@ -120,7 +124,10 @@ impl Relay {
             tokio::select! {
                 biased;
                 changed = stage.changed() => if changed.is_err() || stage.borrow().is_over(false) { return nothing_waits },
-                () = self.outbox.committed.notified(), if woken => self.rounds.more = true,
+                () = self.outbox.committed.notified(), if woken => {
+                    self.rounds.more = true;
+                    sleep(GATHER.saturating_sub(began.elapsed())).await;
+                }
                 () = sleep(pause) => {}
             }
         }
