@@ -47,6 +47,7 @@ test: setup build foreign
     scripts/setup.sh pooler
     scripts/setup.sh prometheus
     scripts/setup.sh balancer
+    scripts/setup.sh names
     scripts/setup.sh registry
     cargo test -p host # apart from the rest: the same features as the demo's build, so nothing is built twice
     ARCHIPEL_USERS=typescript cargo test -p host --test e2e -- users:: accounts::

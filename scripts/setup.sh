@@ -190,6 +190,17 @@ balancer() {
     install_without_starting
 }
 
+# Names of DNS, which only tests serve. The package has no service that could start.
+names() {
+    find_server dnsmasq "" /usr/sbin /usr/bin && return 0
+    if ! may_install; then
+        say "dnsmasq is missing (tests find services by it); install it, on Debian \`apt-get install dnsmasq-base\`"
+        return 1
+    fi
+    say "dnsmasq is missing (tests find services by it): installing"
+    apt_install dnsmasq-base
+}
+
 # A registry of components, which only tests need.
 registry() {
     find_server docker-registry "" /usr/bin && return 0
@@ -349,7 +360,7 @@ restore() {
 }
 
 case ${1:-} in
-compiler | wasm | engine | servers | linters | openapi | foreign | deploy | pooler | balancer | prometheus | registry | peers) "$1" ;;
+compiler | wasm | engine | servers | linters | openapi | foreign | deploy | pooler | balancer | names | prometheus | registry | peers) "$1" ;;
 all)
     # All of them, so that one run names everything that is missing.
     failed=
@@ -361,7 +372,7 @@ all)
     [ -z "$failed" ]
     ;;
 *)
-    echo "usage: setup.sh (all | compiler | wasm | engine | servers | linters | openapi | foreign | deploy | pooler | balancer | prometheus | registry | peers) [--dry-run]" >&2
+    echo "usage: setup.sh (all | compiler | wasm | engine | servers | linters | openapi | foreign | deploy | pooler | balancer | names | prometheus | registry | peers) [--dry-run]" >&2
     exit 2
     ;;
 esac

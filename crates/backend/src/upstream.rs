@@ -10,8 +10,10 @@ mod check;
 mod condition;
 mod consul;
 mod dial;
+mod dns;
 mod endpoint;
 mod error;
+mod instances;
 mod link;
 mod load;
 mod members;
@@ -48,10 +50,11 @@ use self::{
     check::Checks,
     consul::Consul,
     dial::Dialler,
+    dns::Dns,
     endpoint::{Endpoint, Times, Unanswered},
     members::Members,
     secure::Secure,
-    watch::Watch,
+    watch::{Guide, Watch},
 };
 
 /// A service elsewhere; dropped with its last request.
@@ -99,7 +102,12 @@ impl Upstream {
             Whereabouts::Consul { name, agent } => {
                 let consul = Consul::new(agent, Dialler::plain(outbound));
                 let scheme = if settings.is_encrypted() { Scheme::Https } else { Scheme::Http };
-                Some(Watch::start(consul, (name.clone(), scheme), members.clone()))
+                Some(Watch::start(Guide::Consul(consul, name.clone(), scheme), members.clone()))
+            }
+            Whereabouts::Dns { question, by } => {
+                let scheme = if settings.is_encrypted() { Scheme::Https } else { Scheme::Http };
+                let dns = Dns::new(by, question.clone(), scheme);
+                Some(Watch::start(Guide::Dns(dns), members.clone()))
             }
         };
         let checks = settings.health.clone().map(|health| Checks::start(health, members.clone()));

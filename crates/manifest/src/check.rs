@@ -38,7 +38,7 @@ pub(super) use self::{
     checking::Check,
     cors::cors,
     database::database,
-    discovery::consul,
+    discovery::{Guides, consul, dns},
     events::events,
     folder::apart,
     gateway::gateway,

@@ -55,6 +55,9 @@ pub(crate) const ROLLBACK_LATENCY: Share = Share::percent(50);
 pub(crate) const ROLLBACK_WINDOW: Time = Time::seconds(30);
 pub(crate) const LEEWAY: Time = Time::seconds(30);
 
+/// Headless Services of Kubernetes change with their pods.
+pub(crate) const DNS_TTL_MAX: Time = Time::seconds(30);
+pub(crate) const DNS_TTLS: RangeInclusive<Time> = Time::seconds(1)..=Time::minutes(60);
 /// To each address, as many as requests may be in a service.
 pub(crate) const POOL_CONNECTIONS_MAX: u64 = 256;
 /// Less than what servers keep a connection by themselves: Node.js five seconds.

@@ -31,11 +31,11 @@ pub use self::confines::Confines;
 pub use self::load::Loaded;
 pub use self::settings::{
     Access, AdminSettings, AdminToken, AuthSettings, BACKOFF_MAX, Collector, ConsulSettings, ConsumerSettings,
-    DatabasePlace, DatabaseSettings, Environment, EventSettings, GatewaySettings, HealthCheck, HostSettings, Image,
-    KeySettings, KeyValueSettings, Limits, May, OtlpProtocol, OwnCertificate, PartSettings, PoolSettings, Proof,
-    RampSettings, RedisPlace, RedisSettings, Remote, Reuse, RouteSettings, Secret, SecretHeader, SecretSettings,
-    SecretSource, ServiceSettings, Sha256, Smoke, Target, TelemetrySettings, TlsMode, TrustSettings, UpstreamLimits,
-    UpstreamSettings, UpstreamTls, Whereabouts, pulled,
+    DatabasePlace, DatabaseSettings, DnsQuestion, DnsSettings, Environment, EventSettings, GatewaySettings,
+    HealthCheck, HostSettings, Image, KeySettings, KeyValueSettings, Limits, May, OtlpProtocol, OwnCertificate,
+    PartSettings, PoolSettings, Proof, RampSettings, RedisPlace, RedisSettings, Remote, Reuse, RouteSettings, Secret,
+    SecretHeader, SecretSettings, SecretSource, ServiceSettings, Sha256, Smoke, Target, TelemetrySettings, TlsMode,
+    TrustSettings, UpstreamLimits, UpstreamSettings, UpstreamTls, Whereabouts, pulled,
 };
 /// A whole checked manifest.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,6 +53,7 @@ pub struct Manifest {
     pub keyvalue: BTreeMap<Arc<str>, KeyValueSettings>,
     /// Who knows where services elsewhere are, and is told of ours.
     pub consul: Option<ConsulSettings>,
+    pub dns: DnsSettings,
     /// Other hosts whose word is believed, by name.
     pub trust: BTreeMap<Arc<str>, TrustSettings>,
     /// What carries events, if anything does.

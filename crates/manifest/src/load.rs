@@ -162,6 +162,8 @@ fn check(files: Files, path: &Path, env: &Environment, confines: Option<&Confine
         .collect();
     let consul_key = root.child("discovery").child("consul");
     let consul = raw.discovery.consul.and_then(|raw| check::consul(&mut check, &consul_key, raw, &gateway));
+    let dns_key = root.child("discovery").child("dns");
+    let dns = check::dns(&mut check, &dns_key, raw.discovery.dns.unwrap_or_default());
     let has_events = raw.events.is_some();
     let events = raw.events.and_then(|raw| check::events(&mut check, &root.child("events"), raw, &redis_names));
     let names = written_names(&sources, "services");
@@ -195,10 +197,11 @@ fn check(files: Files, path: &Path, env: &Environment, confines: Option<&Confine
     let around = Surroundings { host: &host, there: &there, sets: &sets, secrets: &secrets };
     let service_keys: Vec<Key<'_>> = parts.services.values().map(|(key, _)| key.clone()).collect();
     let (mut services, mut upstreams) = (BTreeMap::new(), BTreeMap::new());
+    let guides = check::Guides { consul: consul.as_ref(), dns: &dns };
     let mut component_keys = Vec::new();
     for (name, (key, mut raw)) in parts.services {
         match raw.url.take() {
-            Some(url) => _ = upstreams.insert(name, check::upstream(&mut check, &key, (url, consul.as_ref()), raw)),
+            Some(url) => _ = upstreams.insert(name, check::upstream(&mut check, &key, (url, guides), raw)),
             // It has been reported.
             None if key.child("url").is_written() => {}
             None => {
@@ -239,6 +242,7 @@ fn check(files: Files, path: &Path, env: &Environment, confines: Option<&Confine
         redis,
         keyvalue,
         consul,
+        dns,
         trust,
         events,
         telemetry,

@@ -24,7 +24,7 @@ mod trust;
 mod upstream;
 
 pub use auth::{AuthSettings, KeySettings};
-pub use discovery::ConsulSettings;
+pub use discovery::{ConsulSettings, DnsQuestion, DnsSettings};
 pub use public::GatewaySettings;
 pub use remote::{Image, Remote, Sha256, pulled};
 pub use telemetry::{Collector, OtlpProtocol, TelemetrySettings};

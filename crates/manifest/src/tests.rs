@@ -130,16 +130,15 @@ fn both_shipped_manifests_are_right_in_shape() {
 #[test]
 fn a_key_of_a_later_feature_is_refused_and_says_which() {
     let text = format!(
-        "[discovery.dns]\n[telemetry]\nlogs = true\n\
+        "[telemetry]\nlogs = true\n\
          {SERVICE}\n[[routes]]\npath = '/'\npublic = true\n\
          service = 'a'\n[ceiling]\n"
     );
     check(
         &text,
         &[
-            "2:12 discovery.dns: not yet supported (discovery by DNS); remove it",
-            "4:1 telemetry.logs: not yet supported (logs over OTLP); remove it",
-            "12:2 ceiling: a manifest cannot set its own ceiling: that is the operator's own file, `archipel run --ceiling FILE`; remove this table",
+            "3:1 telemetry.logs: not yet supported (logs over OTLP); remove it",
+            "11:2 ceiling: a manifest cannot set its own ceiling: that is the operator's own file, `archipel run --ceiling FILE`; remove this table",
         ],
     );
 }

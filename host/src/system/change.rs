@@ -170,6 +170,9 @@ pub(super) fn refused(running: &Manifest, wanted: &Manifest, file: Option<&Manif
     if !is_known(&wanted.consul) {
         refused.push("`discovery.consul` is changed; edit the manifest's file and apply that".to_owned());
     }
+    if ![Some(running), file].into_iter().flatten().any(|known| known.dns.servers == wanted.dns.servers) {
+        refused.push("`discovery.dns.servers` is changed; edit the manifest's file and apply that".to_owned());
+    }
     // Whoever is believed says in whose name requests are.
     if ![Some(running), file].into_iter().flatten().any(|known| known.trust == wanted.trust) {
         refused.push("`[trust]` is changed; edit the manifest's file and apply that".to_owned());

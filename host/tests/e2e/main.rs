@@ -28,6 +28,7 @@ mod crash;
 mod denied;
 mod descriptors;
 mod discovery;
+mod dns;
 mod doors;
 mod edge;
 mod embedded;

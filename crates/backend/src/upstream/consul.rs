@@ -18,12 +18,15 @@ use serde_json::json;
 use super::{
     dial::Dialler,
     endpoint::{Endpoint, Times},
+    instances::Instances,
 };
 use grant::net::{Scheme, Target};
 use manifest::{ConsulSettings, PoolSettings};
 
 /// How long Consul may hold a question back until its answer changes.
 const WAIT: Duration = Duration::from_secs(60);
+/// At least so long between two questions: an agent that answers at once must not keep us busy.
+const BETWEEN: Duration = Duration::from_millis(50);
 /// What any other question may take; and what a held one may take longer than it was held.
 const TIMEOUT: Duration = Duration::from_secs(5);
 const ANSWER_MAX_BYTES: usize = 4 << 20;
@@ -54,12 +57,6 @@ pub(super) struct Consul {
     endpoint: Endpoint,
     token: Option<HeaderValue>,
     datacenter: Option<String>,
-}
-
-/// Who is well, and what to ask with the next time.
-pub(super) struct Instances {
-    pub(super) index: u64,
-    pub(super) addresses: Vec<Target>,
 }
 
 /// A service of ours as Consul is told of it.
@@ -125,7 +122,7 @@ impl Consul {
             serde_json::from_slice(answer.body()).map_err(|error| ConsulError::Nonsense(error.to_string()))?;
         let index = index.ok_or_else(|| ConsulError::Nonsense(format!("it has no `{INDEX}`")))?;
         let addresses = entries.iter().take(ADDRESSES_MAX).filter_map(|entry| entry.target(scheme)).collect();
-        Ok(Instances { index, addresses })
+        Ok(Instances { index, addresses, again: BETWEEN })
     }
 
     pub(super) async fn register(&self, of: &Registration) -> Result<(), ConsulError> {

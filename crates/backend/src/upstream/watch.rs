@@ -1,7 +1,7 @@
 //! Follows where a service is, and changes its addresses when that does.
 //!
 //! What was known stays while nobody can be asked. An answer that would leave nothing is asked for again for
-//! ten seconds before it is believed: it is more often a Consul that has lost something than a service that has.
+//! ten seconds before it is believed: it is more often that whoever knows has lost something than a service that has.
 
 use std::{
     sync::Arc,
@@ -10,10 +10,7 @@ use std::{
 
 use tokio::{task::JoinHandle, time::sleep};
 
-use super::{
-    consul::{Consul, Instances},
-    members::Members,
-};
+use super::{consul::Consul, dns::Dns, instances::Instances, members::Members};
 use grant::net::Scheme;
 
 /// How long nothing is not believed.
@@ -22,8 +19,24 @@ const NOTHING_AGAIN: Duration = Duration::from_secs(1);
 /// After a failure; doubled up to the longest.
 const PAUSE: Duration = Duration::from_millis(500);
 const PAUSE_MAX: Duration = Duration::from_secs(15);
-/// At least so long between two questions: an agent that answers at once must not keep us busy.
-const BETWEEN: Duration = Duration::from_millis(50);
+
+/// Who knows where a service is.
+pub(super) enum Guide {
+    Consul(Consul, String, Scheme),
+    Dns(Dns),
+}
+
+impl Guide {
+    /// What is known of it, perhaps held back until that is another answer than that of `index`.
+    async fn instances(&self, index: u64) -> Result<Instances, String> {
+        match self {
+            Self::Consul(consul, name, scheme) => {
+                consul.instances((name, *scheme), index).await.map_err(|error| error.to_string())
+            }
+            Self::Dns(dns) => dns.instances().await,
+        }
+    }
+}
 
 /// Ended when dropped.
 pub(super) struct Watch(JoinHandle<()>);
@@ -35,13 +48,13 @@ impl Drop for Watch {
 }
 
 impl Watch {
-    pub(super) fn start(consul: Consul, (name, scheme): (String, Scheme), members: Arc<Members>) -> Self {
+    pub(super) fn start(guide: Guide, members: Arc<Members>) -> Self {
         Self(tokio::spawn(async move {
             let mut following = Following::default();
             loop {
-                let pause = match consul.instances((&name, scheme), following.index).await {
+                let pause = match guide.instances(following.index).await {
                     Ok(found) => following.found(found, &members),
-                    Err(error) => following.failed(&members, &error.to_string()),
+                    Err(reason) => following.failed(&members, &reason),
                 };
                 sleep(pause).await;
             }
@@ -75,7 +88,7 @@ impl Following {
         members.replace(&found.addresses);
         // One that goes back is another history: it is asked for from its start.
         self.index = if found.index < self.index { 0 } else { found.index };
-        BETWEEN
+        found.again
     }
 
     fn failed(&mut self, members: &Members, reason: &str) -> Duration {

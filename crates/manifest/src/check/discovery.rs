@@ -1,13 +1,15 @@
-//! `[discovery.consul]`, and what `discover` may say.
+//! `[discovery]`, and what `discover` may say.
 
 use super::{Check, database::text, url::url_is_right};
 use crate::{
-    ConsulSettings, GatewaySettings, Secret,
-    raw::{RawConsul, RawText},
+    ConsulSettings, DnsQuestion, DnsSettings, GatewaySettings, Secret, defaults,
+    raw::{RawConsul, RawDns, RawText},
 };
 use document::source::Key;
 use grant::net::{Scheme, Target};
 
+/// As many as anybody asks in turn.
+const SERVERS_MAX: usize = 8;
 /// Tags, and bytes of each.
 const TAGS_MAX: usize = 64;
 const TAG_MAX_BYTES: usize = 256;
@@ -46,12 +48,65 @@ pub(crate) fn consul(
     Some(ConsulSettings { url: url?, token: token.map(Secret::new), datacenter, register, address, tags: raw.tags })
 }
 
-/// `consul:orders`: the name that Consul has for it.
-pub(super) fn consul_name(text: &str) -> Result<String, String> {
-    let Some(name) = text.strip_prefix("consul:") else {
-        return Err(format!("`{text}` is no way to find a service; write it like `consul:orders`"));
+/// Whom a `discover` may ask.
+#[derive(Clone, Copy)]
+pub(crate) struct Guides<'a> {
+    pub(crate) consul: Option<&'a ConsulSettings>,
+    pub(crate) dns: &'a DnsSettings,
+}
+
+/// What a `discover` says.
+pub(super) enum Found {
+    /// The name that Consul has for it.
+    Consul(String),
+    Dns(DnsQuestion),
+}
+
+pub(super) fn place(text: &str) -> Result<Found, String> {
+    match text.split_once(':') {
+        Some(("consul", name)) => is_name(name).map(|()| Found::Consul(name.to_owned())),
+        Some(("dns", rest)) => hosts(rest).map(Found::Dns),
+        Some(("srv", name)) => dns_name(name).map(|name| Found::Dns(DnsQuestion::Services { name })),
+        _ => Err(format!(
+            "`{text}` is no way to find a service; write it like `consul:orders`, `dns:orders.internal.example:4000` or `srv:_http._tcp.orders`"
+        )),
+    }
+}
+
+fn hosts(text: &str) -> Result<DnsQuestion, String> {
+    let wrong = || format!("`{text}` is no name with a port; write it like `dns:orders.internal.example:4000`");
+    let (name, port) = text.rsplit_once(':').ok_or_else(wrong)?;
+    let port = port.parse().ok().filter(|port| *port != 0).ok_or_else(wrong)?;
+    Ok(DnsQuestion::Hosts { name: dns_name(name)?, port })
+}
+
+/// In lower case; `_` is for SRV.
+fn dns_name(text: &str) -> Result<String, String> {
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
     };
-    is_name(name).map(|()| name.to_owned())
+    let bare = text.strip_suffix('.').unwrap_or(text);
+    match bare.len() <= 253 && bare.split('.').all(is_label) && bare.parse::<std::net::IpAddr>().is_err() {
+        true => Ok(text.to_ascii_lowercase()),
+        false => Err(format!("`{text}` is no name of DNS; write one such as `orders.internal.example`")),
+    }
+}
+
+/// `[discovery.dns]`; without it the servers of the system are asked.
+pub(crate) fn dns(check: &mut Check<'_>, key: &Key<'_>, raw: RawDns) -> DnsSettings {
+    let ttl_max = check.within(&key.child("ttl_max"), raw.ttl_max, defaults::DNS_TTL_MAX, &defaults::DNS_TTLS);
+    let servers_key = key.child("servers");
+    if raw.servers.len() > SERVERS_MAX {
+        check.wrong(&servers_key, format_args!("has more than {SERVERS_MAX} servers"));
+    }
+    let mut servers = Vec::new();
+    for (index, text) in raw.servers.iter().enumerate() {
+        let address: Result<std::net::SocketAddr, _> = text.parse();
+        let address = address.map_err(|_| format!("`{text}` is no address with a port; write it like `10.96.0.10:53`"));
+        servers.extend(check.keep(&servers_key.item(index), address));
+    }
+    DnsSettings { servers, ttl_max: ttl_max.get() }
 }
 
 /// It becomes part of a path.

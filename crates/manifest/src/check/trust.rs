@@ -67,7 +67,7 @@ pub(super) fn secured(
     };
     let plain = match at {
         Whereabouts::Fixed(urls) => urls.iter().any(|url| url.scheme != Scheme::Https),
-        Whereabouts::Consul { .. } => false,
+        Whereabouts::Consul { .. } | Whereabouts::Dns { .. } => false,
     };
     if is_written && plain {
         check.wrong(&tls_key, "is for `https`; write `https://` in `url`, or remove it");
@@ -76,7 +76,13 @@ pub(super) fn secured(
         check.wrong(&proof_key, "shows a certificate; write `https://` in `url`, and `tls = { ca = \"ca.pem\", cert = \"own.pem\", key = \"own.key\" }`");
     }
     // A service that proves itself is asked to be who it is called, wherever it is found.
-    let name = tls.name.or_else(|| (proof == Proof::Certificate).then(|| key.name().to_owned()));
+    let own = (proof == Proof::Certificate).then(|| key.name().to_owned());
+    // What DNS gives is addresses.
+    let asked = match at {
+        Whereabouts::Dns { question, .. } if is_written => Some(question.name().to_owned()),
+        _ => None,
+    };
+    let name = tls.name.or(own).or(asked);
     (UpstreamTls { name, ..tls }, proof)
 }
 

@@ -2,9 +2,15 @@
 
 use std::num::{NonZeroU32, NonZeroUsize};
 
-use super::{Check, discovery::consul_name, swap::health_path, trust::secured, url::url_is_right};
+use super::{
+    Check,
+    discovery::{Found, Guides, place},
+    swap::health_path,
+    trust::secured,
+    url::url_is_right,
+};
 use crate::{
-    ConsulSettings, HealthCheck, PoolSettings, UpstreamLimits, UpstreamSettings, Whereabouts, defaults,
+    HealthCheck, PoolSettings, UpstreamLimits, UpstreamSettings, Whereabouts, defaults,
     raw::{RawDiscover, RawHealth, RawLimits, RawPool, RawService, RawUrl},
 };
 use document::name::check as name;
@@ -49,7 +55,7 @@ pub(super) fn only_with_url(check: &mut Check<'_>, key: &Key<'_>) {
 pub(crate) fn upstream(
     check: &mut Check<'_>,
     key: &Key<'_>,
-    (url, consul): (RawUrl, Option<&ConsulSettings>),
+    (url, guides): (RawUrl, Guides<'_>),
     raw: RawService,
 ) -> UpstreamSettings {
     check.keep(key, name(key.name()));
@@ -59,7 +65,7 @@ pub(crate) fn upstream(
             check.wrong(&key, message);
         }
     }
-    let at = whereabouts(check, &key.child("url"), url, consul);
+    let at = whereabouts(check, &key.child("url"), url, guides);
     let (tls, proof) = secured(check, key, &at, (raw.tls, raw.trust));
     UpstreamSettings {
         name: key.name().into(),
@@ -72,22 +78,23 @@ pub(crate) fn upstream(
     }
 }
 
-fn whereabouts(check: &mut Check<'_>, key: &Key<'_>, raw: RawUrl, consul: Option<&ConsulSettings>) -> Whereabouts {
+fn whereabouts(check: &mut Check<'_>, key: &Key<'_>, raw: RawUrl, guides: Guides<'_>) -> Whereabouts {
     let written = match raw {
         RawUrl::One(text) => vec![(key.clone(), text)],
         RawUrl::More(texts) => texts.into_iter().enumerate().map(|(index, text)| (key.item(index), text)).collect(),
-        RawUrl::Discover(raw) => return discovered(check, &key.child("discover"), raw, consul),
+        RawUrl::Discover(raw) => return discovered(check, &key.child("discover"), raw, guides),
     };
     Whereabouts::Fixed(urls(check, key, written))
 }
 
 /// Nothing comes of one with mistakes, which are reported.
-fn discovered(check: &mut Check<'_>, key: &Key<'_>, raw: RawDiscover, consul: Option<&ConsulSettings>) -> Whereabouts {
+fn discovered(check: &mut Check<'_>, key: &Key<'_>, raw: RawDiscover, guides: Guides<'_>) -> Whereabouts {
     let text = check.required(key, raw.discover, "consul:orders");
-    let name = text.and_then(|text| check.keep(key, consul_name(&text)));
-    match (name, consul) {
-        (Some(name), Some(agent)) => return Whereabouts::Consul { name, agent: agent.clone() },
-        (Some(_), None) if !check.is_written_wrong("discovery") => {
+    let found = text.and_then(|text| check.keep(key, place(&text)));
+    match (found, guides.consul) {
+        (Some(Found::Dns(question)), _) => return Whereabouts::Dns { question, by: guides.dns.clone() },
+        (Some(Found::Consul(name)), Some(agent)) => return Whereabouts::Consul { name, agent: agent.clone() },
+        (Some(Found::Consul(_)), None) if !check.is_written_wrong("discovery") => {
             check.wrong(key, "needs somebody to ask; add `[discovery.consul]` with `url = \"http://127.0.0.1:8500\"`");
         }
         _ => {}

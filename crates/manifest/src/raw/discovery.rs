@@ -3,13 +3,29 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::text::RawTextFrom;
+use document::quantity::Time;
+
+use super::{super::defaults, text::RawTextFrom};
 
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RawDiscovery {
     /// The agent of Consul that knows where services are, and is told of ours.
     pub(crate) consul: Option<RawConsul>,
+    /// Who is asked for names of DNS, and how often. Not written: the servers of the system.
+    pub(crate) dns: Option<RawDns>,
+}
+
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawDns {
+    /// The servers, `10.96.0.10:53`. Not written: those of the system, `/etc/resolv.conf`.
+    #[schemars(extend("examples" = [["10.96.0.10:53"]]))]
+    #[serde(default)]
+    pub(crate) servers: Vec<String>,
+    /// After how long it is asked again at the latest, however long an answer may be kept.
+    #[schemars(extend("default" = defaults::DNS_TTL_MAX))]
+    pub(crate) ttl_max: Option<Time>,
 }
 
 #[derive(Default, Deserialize, JsonSchema)]

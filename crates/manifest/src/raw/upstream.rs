@@ -18,8 +18,9 @@ pub(crate) enum RawUrl {
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RawDiscover {
-    /// Who knows where it is, and under which name: `consul:orders`.
-    #[schemars(required, extend("examples" = ["consul:orders"]))]
+    /// Who knows where it is, and under which name: `consul:orders`, `dns:orders.internal.example:4000` (a name and a
+    /// port), `srv:_http._tcp.orders.internal.example` (SRV records).
+    #[schemars(required, extend("examples" = ["consul:orders", "dns:orders.internal.example:4000"]))]
     pub(crate) discover: Option<String>,
 }
 

@@ -1,5 +1,7 @@
 //! What a manifest says of who knows where services are.
 
+use std::{fmt, net::SocketAddr, time::Duration};
+
 use grant::net::Target;
 
 use super::Secret;
@@ -15,4 +17,51 @@ pub struct ConsulSettings {
     /// Host and port by which others reach our gateway; none: those of its first listener.
     pub address: Option<(String, u16)>,
     pub tags: Vec<String>,
+}
+
+/// How DNS is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DnsSettings {
+    /// None: those of the system.
+    pub servers: Vec<SocketAddr>,
+    /// After how long it is asked again at the latest.
+    pub ttl_max: Duration,
+}
+
+/// What DNS is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DnsQuestion {
+    /// Addresses of a name, all at one port.
+    Hosts { name: String, port: u16 },
+    /// SRV records of a name.
+    Services { name: String },
+}
+
+impl DnsQuestion {
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Hosts { name, .. } | Self::Services { name } => name,
+        }
+    }
+
+    /// What is dialled as far as the manifest knows: of SRV records, a name of the domain that they are in.
+    pub fn dialled(&self) -> String {
+        match self {
+            Self::Hosts { name, port } => format!("{}:{port}", name.trim_end_matches('.')),
+            Self::Services { name } => {
+                let domain = name.trim_end_matches('.').split('.').skip_while(|label| label.starts_with('_'));
+                domain.collect::<Vec<_>>().join(".")
+            }
+        }
+    }
+}
+
+/// As a manifest writes it.
+impl fmt::Display for DnsQuestion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Hosts { name, port } => write!(f, "dns:{name}:{port}"),
+            Self::Services { name } => write!(f, "srv:{name}"),
+        }
+    }
 }

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::{ConsulSettings, Proof, UpstreamTls};
+use super::{ConsulSettings, DnsQuestion, DnsSettings, Proof, UpstreamTls};
 use grant::{
     Permissions,
     net::{Net, NetAllow, Target},
@@ -33,6 +33,8 @@ pub enum Whereabouts {
     Fixed(Vec<Target>),
     /// Consul is asked for it under this name.
     Consul { name: String, agent: ConsulSettings },
+    /// DNS is asked for it.
+    Dns { question: DnsQuestion, by: DnsSettings },
 }
 
 /// What of `limits` is the host's to enforce.
@@ -71,6 +73,7 @@ impl UpstreamSettings {
                 urls.iter().map(|url| format!("{}://{}", url.scheme, url.authority())).collect()
             }
             Whereabouts::Consul { name, .. } => vec![format!("consul:{name}")],
+            Whereabouts::Dns { question, .. } => vec![question.to_string()],
         }
     }
 
@@ -81,11 +84,15 @@ impl UpstreamSettings {
 
     /// What the host dials for it by the manifest's own word, as a component would need it.
     pub fn dials(&self) -> Permissions {
-        let urls = match &self.at {
-            Whereabouts::Fixed(urls) => &urls[..],
-            Whereabouts::Consul { agent, .. } => std::slice::from_ref(&agent.url),
+        let written = |url: &Target| format!("{}://{url}", url.scheme);
+        let urls: Vec<String> = match &self.at {
+            Whereabouts::Fixed(urls) => urls.iter().map(written).collect(),
+            Whereabouts::Consul { agent, .. } => vec![written(&agent.url)],
+            Whereabouts::Dns { question, .. } => {
+                vec![format!("{}://{}", if self.is_encrypted() { "https" } else { "http" }, question.dialled())]
+            }
         };
-        let entries = urls.iter().filter_map(|url| format!("{}://{url}", url.scheme).parse().ok());
+        let entries = urls.iter().filter_map(|url| url.parse().ok());
         let net = Net { allow: NetAllow::Only(entries.collect()), ..Net::default() };
         Permissions { net, ..Permissions::default() }
     }

@@ -23,6 +23,21 @@ fn a_service_is_found_by_its_name_at_an_agent_of_consul() {
 }
 
 #[test]
+fn a_service_is_found_by_a_name_of_dns_with_or_without_servers_of_its_own() {
+    let of = |discover: &str, table: &str| loaded(&format!("{}{table}", FOUND.replace("consul:orders", discover)), &[]);
+    let manifest = of("dns:Orders.test.:4000", "[discovery.dns]\nservers = ['10.0.0.1:53']\nttl_max = '5s'\n").manifest;
+    let question = DnsQuestion::Hosts { name: "orders.test.".into(), port: 4000 };
+    let by = DnsSettings { servers: vec!["10.0.0.1:53".parse().unwrap()], ttl_max: Duration::from_secs(5) };
+    assert_eq!(manifest.upstreams["a"].at, Whereabouts::Dns { question, by });
+    assert_eq!(manifest.upstreams["a"].places(), ["dns:orders.test.:4000"]);
+    let manifest = of("srv:_http._tcp.orders", "").manifest;
+    let by = DnsSettings { servers: Vec::new(), ttl_max: Duration::from_secs(30) };
+    let question = DnsQuestion::Services { name: "_http._tcp.orders".into() };
+    assert_eq!(question.dialled(), "orders");
+    assert_eq!(manifest.upstreams["a"].at, Whereabouts::Dns { question, by });
+}
+
+#[test]
 fn what_cannot_be_found_or_asked_is_told() {
     let key = "services.a.url.discover";
     check(
@@ -34,8 +49,26 @@ fn what_cannot_be_found_or_asked_is_told() {
     let agent = "[discovery.consul]\nurl = 'http://127.0.0.1:8500'\n";
     let of = |discover: &str| format!("{}{agent}", FOUND.replace("consul:orders", discover));
     check(
+        &of("etcd:orders"),
+        &[&format!(
+            "3:20 {key}: `etcd:orders` is no way to find a service; write it like `consul:orders`, `dns:orders.internal.example:4000` or `srv:_http._tcp.orders`"
+        )],
+    );
+    check(
         &of("dns:orders"),
-        &[&format!("3:20 {key}: `dns:orders` is no way to find a service; write it like `consul:orders`")],
+        &[&format!("3:20 {key}: `orders` is no name with a port; write it like `dns:orders.internal.example:4000`")],
+    );
+    check(
+        &of("srv:a b"),
+        &[&format!("3:20 {key}: `a b` is no name of DNS; write one such as `orders.internal.example`")],
+    );
+    check(
+        &of("dns:10.0.0.7:4000"),
+        &[&format!("3:20 {key}: `10.0.0.7` is no name of DNS; write one such as `orders.internal.example`")],
+    );
+    check(
+        "[discovery.dns]\nservers = ['10.0.0.1', '[::1]:53']\n",
+        &["3:12 discovery.dns.servers[0]: `10.0.0.1` is no address with a port; write it like `10.96.0.10:53`"],
     );
     check(
         &of("consul:a/b"),

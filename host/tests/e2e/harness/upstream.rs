@@ -39,7 +39,11 @@ impl Upstream {
 
     /// `act` gets the number of the request, from 0, and its head.
     pub fn acting(act: impl Fn(usize, &str) -> Act + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::on(TcpListener::bind("127.0.0.1:0").unwrap(), act)
+    }
+
+    /// The same at an address of the test's own.
+    pub fn on(listener: TcpListener, act: impl Fn(usize, &str) -> Act + Send + Sync + 'static) -> Self {
         let upstream = Self { address: listener.local_addr().unwrap(), seen: Arc::default() };
         let (of, act) = (upstream.clone(), Arc::new(act));
         thread::spawn(move || {
