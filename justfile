@@ -46,6 +46,7 @@ engine: _compiler
 test: setup build foreign
     scripts/setup.sh pooler
     scripts/setup.sh prometheus
+    scripts/setup.sh receiver
     scripts/setup.sh balancer
     scripts/setup.sh names
     scripts/setup.sh registry

@@ -2,7 +2,7 @@
 # Installs what building and testing need and what is not there yet, and says so.
 #
 # setup.sh (all | compiler | wasm | engine | servers | linters | openapi | foreign | deploy | pooler | balancer |
-# prometheus | registry | peers) [--dry-run]
+# prometheus | receiver | registry | peers) [--dry-run]
 # Nothing that is there is touched. System packages come from apt, as root or by a sudo that asks
 # no password; elsewhere this says what to install. No system server is left running or enabled:
 # the host starts its own from the installed binaries.
@@ -236,6 +236,16 @@ foreign() {
     apt_install nodejs npm
 }
 
+# A receiver of OpenTelemetry's protocol that is not ours, which only tests need.
+receiver() {
+    place=$here/../target/receiver
+    [ -x "$place/bin/pip" ] && "$place/bin/pip" show --quiet rotel 2>/dev/null && return 0
+    say "rotel is missing (tests send traces to it): installing under target/receiver"
+    python_venv || return 1
+    run python3 -m venv "$place"
+    run "$place/bin/pip" install --quiet --disable-pip-version-check --no-deps rotel==0.0.1a15
+}
+
 # A property tester of its own, away from the system's Python.
 openapi() {
     venv=$here/../target/openapi/venv
@@ -360,7 +370,7 @@ restore() {
 }
 
 case ${1:-} in
-compiler | wasm | engine | servers | linters | openapi | foreign | deploy | pooler | balancer | names | prometheus | registry | peers) "$1" ;;
+compiler | wasm | engine | servers | linters | openapi | foreign | deploy | pooler | balancer | names | prometheus | receiver | registry | peers) "$1" ;;
 all)
     # All of them, so that one run names everything that is missing.
     failed=
@@ -372,7 +382,7 @@ all)
     [ -z "$failed" ]
     ;;
 *)
-    echo "usage: setup.sh (all | compiler | wasm | engine | servers | linters | openapi | foreign | deploy | pooler | balancer | names | prometheus | registry | peers) [--dry-run]" >&2
+    echo "usage: setup.sh (all | compiler | wasm | engine | servers | linters | openapi | foreign | deploy | pooler | balancer | names | prometheus | receiver | registry | peers) [--dry-run]" >&2
     exit 2
     ;;
 esac

@@ -1,42 +1,30 @@
 //! The task that sends: a batch every few seconds, or as soon as there is one.
 //!
 //! A collector that is away, slow or busy costs spans, never a request: what is in hand is tried again with
-//! growing pauses, the queue behind it is bounded, and what finds no room there is counted. It is said once
-//! that spans are lost, and once that they are not any more.
+//! growing pauses, the queue behind it is bounded, and what finds no room there is counted.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::VecDeque,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use opentelemetry::InstrumentationScope;
-use opentelemetry_otlp::SpanExporter;
-use opentelemetry_sdk::{
-    Resource,
-    trace::{SpanData, SpanExporter as _},
-};
-use span::{Recorder, Source, Trace};
+use span::{Recorder, Trace};
 use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{
     InvalidSettings, Settings,
-    convert::{self, Clock},
-    exporter::exporter,
-    transport::Last,
+    client::Client,
+    delivery::Delivery,
+    signal::Signal,
+    sources::{Request, Sources},
+    traces,
 };
 
 /// How long spans gather at most.
 const GATHER: Duration = Duration::from_secs(5);
 /// As many go at once.
 const BATCH_SPANS: usize = 512;
-/// The first pause after a failure; each is twice the one before.
-const PAUSE: Duration = Duration::from_secs(1);
-const PAUSE_MAX: Duration = Duration::from_secs(15);
-/// One batch is not tried for longer than this: newer ones tell more.
-const TRIES_MAX: u32 = 8;
-/// Services of which a description is kept: versions come and go.
-const RESOURCES_MAX: usize = 256;
 
 /// Sends until it is stopped.
 pub struct Sender {
@@ -54,12 +42,12 @@ impl Sender {
         Self { settings, stop, task: Mutex::new(Some(task)) }
     }
 
-    /// Whether an exporter can be made of these.
+    /// Whether there is a way to such a collector. Must be called within a runtime.
     ///
     /// # Errors
     /// With what is wrong.
     pub fn check(settings: &Settings) -> Result<(), InvalidSettings> {
-        exporter(settings, Arc::default()).map(drop)
+        Client::new(settings).map(drop)
     }
 
     /// Sends there from the next batch on.
@@ -81,6 +69,19 @@ impl Sender {
     }
 }
 
+/// The way to one collector.
+struct Way {
+    delivery: Delivery,
+    sources: Sources,
+}
+
+impl Way {
+    fn new(settings: Settings) -> Result<Self, InvalidSettings> {
+        let sources = Sources::new(settings.resource.clone());
+        Ok(Self { delivery: Delivery::new(settings, Signal::Traces)?, sources })
+    }
+}
+
 async fn run(
     recorder: Arc<Recorder>,
     mut settings: watch::Receiver<Option<Settings>>,
@@ -95,6 +96,7 @@ async fn run(
                 None
             }
         };
+        // Until it goes elsewhere.
         loop {
             let traces = tokio::select! {
                 traces = recorder.take(BATCH_SPANS, GATHER) => traces,
@@ -104,31 +106,48 @@ async fn run(
                 },
                 () = stopped(&mut stopping) => return last(&recorder, way).await,
             };
-            let spans = count(&traces);
-            let Some(way) = way.as_mut().filter(|_| spans > 0) else {
-                recorder.lost(spans);
+            let Some(way) = &mut way else {
+                recorder.lost(count(&traces));
                 continue;
             };
+            let mut requests = VecDeque::from(traces::requests(&traces, &mut way.sources));
+            drop(traces); // whatever becomes of the collector, it is kept once only
             tokio::select! {
-                sent = way.deliver(&traces) => match sent {
-                    true => recorder.sent(spans),
-                    false => recorder.lost(spans),
-                },
+                () = deliver(&recorder, &mut way.delivery, &mut requests) => {}
                 changed = settings.changed() => {
-                    recorder.lost(spans);
+                    recorder.lost(requests.iter().map(|request| request.items).sum());
                     if changed.is_err() { return }
                     break;
                 }
-                () = stopped(&mut stopping) => {
-                    // Once more, and without waiting for better times.
-                    match way.send(&traces, &mut HashSet::new()).await {
-                        Ok(()) => recorder.sent(spans),
-                        Err(_) => recorder.lost(spans),
-                    }
-                }
+                () = stopped(&mut stopping) => once(&recorder, &mut way.delivery, &mut requests).await,
             }
         }
     }
+}
+
+/// Takes each from `requests` when it is known what has become of it. Cancel safe.
+async fn deliver(recorder: &Recorder, delivery: &mut Delivery, requests: &mut VecDeque<Request>) {
+    while let Some(request) = requests.front() {
+        let (items, arrived) = (request.items, delivery.deliver(request).await);
+        requests.pop_front();
+        settle(recorder, items, arrived);
+    }
+}
+
+/// The same without waiting for better times: the rest is lost when one is not taken.
+async fn once(recorder: &Recorder, delivery: &mut Delivery, requests: &mut VecDeque<Request>) {
+    while let Some(request) = requests.pop_front() {
+        let arrived = delivery.once(&request).await;
+        settle(recorder, request.items, arrived);
+        if arrived == 0 {
+            recorder.lost(requests.drain(..).map(|request| request.items).sum());
+        }
+    }
+}
+
+fn settle(recorder: &Recorder, items: usize, arrived: usize) {
+    recorder.sent(arrived);
+    recorder.lost(items - arrived);
 }
 
 /// Ends when it is time to stop.
@@ -145,106 +164,11 @@ async fn last(recorder: &Recorder, way: Option<Way>) {
         if traces.is_empty() {
             return;
         }
-        if way.send(&traces, &mut HashSet::new()).await.is_err() {
-            return recorder.lost(count(&traces));
-        }
-        recorder.sent(count(&traces));
+        let mut requests = VecDeque::from(traces::requests(&traces, &mut way.sources));
+        once(recorder, &mut way.delivery, &mut requests).await;
     }
 }
 
 fn count(traces: &[Trace]) -> usize {
     traces.iter().map(|trace| trace.spans.len()).sum()
-}
-
-/// The way to one collector.
-struct Way {
-    settings: Settings,
-    exporter: SpanExporter,
-    last: Arc<Last>,
-    scope: InstrumentationScope,
-    resources: HashMap<Arc<Source>, Resource>,
-    /// It has been said that spans are lost.
-    told: bool,
-}
-
-impl Way {
-    fn new(settings: Settings) -> Result<Self, InvalidSettings> {
-        let last = Arc::<Last>::default();
-        let exporter = exporter(&settings, last.clone())?;
-        let (scope, resources) = (convert::scope(), HashMap::new());
-        Ok(Self { settings, exporter, last, scope, resources, told: false })
-    }
-
-    /// Tries until it has gone out or is not worth it any more; true: it has.
-    async fn deliver(&mut self, traces: &[Trace]) -> bool {
-        let mut sent = HashSet::new();
-        let mut pause = PAUSE;
-        for attempt in 1..=TRIES_MAX {
-            let error = match self.send(traces, &mut sent).await {
-                Ok(()) => {
-                    self.say_again();
-                    return true;
-                }
-                Err(error) => error,
-            };
-            self.say_lost(&error);
-            if self.last.is_refusal() || attempt == TRIES_MAX {
-                break;
-            }
-            tokio::time::sleep(self.last.retry_after().unwrap_or(pause)).await;
-            pause = (pause * 2).min(PAUSE_MAX);
-        }
-        false
-    }
-
-    /// One attempt; what has gone out is noted in `sent`.
-    async fn send(&mut self, traces: &[Trace], sent: &mut HashSet<Arc<Source>>) -> Result<(), String> {
-        for (source, spans) in self.batches(traces, sent) {
-            let resource = self.resource(&source);
-            self.exporter.set_resource(&resource);
-            self.exporter.export(spans).await.map_err(|error| error.to_string())?;
-            sent.insert(source);
-        }
-        Ok(())
-    }
-
-    fn batches(&self, traces: &[Trace], sent: &HashSet<Arc<Source>>) -> HashMap<Arc<Source>, Vec<SpanData>> {
-        let clock = Clock::now();
-        let mut batches: HashMap<Arc<Source>, Vec<SpanData>> = HashMap::new();
-        for trace in traces {
-            for span in trace.spans.iter().filter(|span| !sent.contains(&span.source)) {
-                let data = convert::span(trace, span, &clock, &self.scope);
-                match batches.get_mut(&span.source) {
-                    Some(batch) => batch.push(data),
-                    None => _ = batches.insert(span.source.clone(), vec![data]),
-                }
-            }
-        }
-        batches
-    }
-
-    fn resource(&mut self, source: &Arc<Source>) -> Resource {
-        if self.resources.len() >= RESOURCES_MAX {
-            self.resources.clear();
-        }
-        let common = &self.settings.resource;
-        self.resources.entry(source.clone()).or_insert_with(|| convert::resource(source, common)).clone()
-    }
-
-    fn say_lost(&mut self, error: &str) {
-        if !std::mem::replace(&mut self.told, true) {
-            let endpoint = &self.settings.endpoint;
-            let text = "the collector takes no spans: what finds no room is dropped and counted";
-            match self.settings.is_default {
-                true => tracing::info!(endpoint, error, "{text}"),
-                false => tracing::warn!(endpoint, error, "{text}"),
-            }
-        }
-    }
-
-    fn say_again(&mut self) {
-        if std::mem::replace(&mut self.told, false) {
-            tracing::info!(endpoint = self.settings.endpoint, "the collector takes spans again");
-        }
-    }
 }

@@ -14,7 +14,7 @@ mod sampling;
 mod source;
 
 pub use active::Active;
-pub use record::{Event, Kind, Link, Span, Value};
+pub use record::{Event, Kind, Link, More, Span, Value};
 pub use recorder::{Counts, Follower, QUEUE_MAX_SPANS, Recorder, Settings};
 pub use recording::{GUEST_SPANS_MAX, Recording, SPANS_MAX, Spans, Trace};
 pub use sampling::Sampling;

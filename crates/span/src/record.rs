@@ -98,6 +98,11 @@ pub struct More {
 impl Span {
     /// Begins now and, until it is said otherwise, ends now.
     pub fn new(source: Arc<Source>, kind: Kind, name: impl Into<Value>) -> Self {
+        Self::with_room(ATTRIBUTES_USUAL, source, kind, name)
+    }
+
+    /// The same, and there is room for so many attributes before any is set.
+    pub fn with_room(attributes: usize, source: Arc<Source>, kind: Kind, name: impl Into<Value>) -> Self {
         let now = Instant::now();
         Self {
             id: crate::new_id(),
@@ -108,7 +113,7 @@ impl Span {
             source,
             began: now,
             ended: now,
-            attributes: Vec::with_capacity(ATTRIBUTES_USUAL),
+            attributes: Vec::with_capacity(attributes),
             error: None,
             more: None,
         }

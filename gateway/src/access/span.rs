@@ -8,7 +8,10 @@ use http::{Version, uri::PathAndQuery};
 use span::{Kind, Recording, Span, Value};
 
 use super::{Asked, Record, text};
-use crate::context::method_name;
+use crate::{client::AddressText, context::method_name};
+
+/// Room for all that is said of a request.
+const ATTRIBUTES: usize = 14;
 
 impl Record {
     /// Nothing for a trace that will not be kept: this is its last span.
@@ -23,7 +26,7 @@ impl Record {
             Some(route) => Value::Words(method_name(method), route.clone()),
             None => Value::Static(method_name(method)),
         };
-        let mut span = Span::new(spans.own().clone(), Kind::Server, name);
+        let mut span = Span::with_room(ATTRIBUTES, spans.own().clone(), Kind::Server, name);
         (span.id, span.parent, span.remote_parent) = (self.span_id, self.caller, true);
         (span.began, span.ended) = (self.cx.received, ended);
         span.set("http.request.method", method_name(method));
@@ -35,7 +38,7 @@ impl Record {
         if let Some(host) = host {
             span.set("server.address", text(host).into_owned());
         }
-        span.set("client.address", self.cx.client.to_string());
+        span.set("client.address", AddressText::of(self.cx.client).as_str().to_owned());
         span.set("network.protocol.version", protocol(*version));
         if let Some(agent) = user_agent {
             span.set("user_agent.original", text(agent).into_owned());

@@ -5,7 +5,7 @@
 
 use std::{
     sync::Arc,
-    time::{Instant, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use gateway::{
@@ -72,7 +72,7 @@ fn of(cx: &RequestContext, span: Span) -> Span {
 pub(super) fn admitted(span: &mut Active, source: &Arc<Source>, now: Instant) {
     let Some(span) = span.span() else { return };
     span.source = source.clone();
-    span.set("archipel.queue_us", now.saturating_duration_since(span.began).as_micros());
+    span.set("archipel.queue_us", micros(now.saturating_duration_since(span.began)));
 }
 
 pub(super) fn head(span: &mut Active, status: StatusCode) {
@@ -91,10 +91,15 @@ pub(super) fn refused(span: &mut Active, error: &DispatchError) {
     }
 }
 
+/// A request's own durations: no wide numbers needed.
+fn micros(duration: Duration) -> u64 {
+    duration.as_secs() * 1_000_000 + u64::from(duration.subsec_micros())
+}
+
 /// It has returned, well or not.
 pub(super) fn returned(span: &mut Active, instance: &Instance) {
     let Some(span) = span.span() else { return };
-    span.set("archipel.cpu_us", instance.budget.spent().as_micros());
+    span.set("archipel.cpu_us", micros(instance.budget.spent()));
     span.set("archipel.memory_bytes", instance.memory_bytes());
 }
 

@@ -10,6 +10,7 @@ use crate::harness::{
 
 mod export;
 mod failures;
+mod receiver;
 mod secrets;
 mod storm;
 

@@ -6,6 +6,7 @@ use std::{
     fmt::Write as _,
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
+    process::{Command, Stdio},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU16, AtomicU64, AtomicUsize, Ordering::SeqCst},
@@ -143,6 +144,8 @@ impl Collector {
     }
 
     fn keep(&self, head: &str, body: &[u8]) {
+        let unpacked = head.contains("content-encoding: gzip").then(|| unzipped(body));
+        let body = unpacked.as_deref().unwrap_or(body);
         let request: ExportTraceServiceRequest = match head.contains("content-type: application/json") {
             true => serde_json::from_slice(body).expect("OTLP in JSON"),
             false => ExportTraceServiceRequest::decode(body).expect("OTLP in protobuf"),
@@ -201,6 +204,17 @@ fn text(value: Option<&AnyValue>) -> String {
         Some(Value::BoolValue(truth)) => truth.to_string(),
         other => format!("{other:?}"),
     }
+}
+
+/// Ours are not compressed; those of a receiver that hands them on may be.
+fn unzipped(body: &[u8]) -> Vec<u8> {
+    let mut command = Command::new("gzip");
+    let mut child = command.arg("-dc").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("gzip is there");
+    let mut input = child.stdin.take().expect("a pipe");
+    thread::scope(|scope| {
+        scope.spawn(move || input.write_all(body).expect("gzip reads"));
+        child.wait_with_output().expect("gzip ends").stdout
+    })
 }
 
 fn hex(bytes: &[u8]) -> String {
