@@ -77,13 +77,13 @@ compiler() {
 }
 
 tools() {
-    have curl && return 0
+    have curl && have git && return 0
     if may_install; then
-        say "curl is missing (the demo's tour uses it): installing"
-        apt_install curl ca-certificates
+        say "curl or git is missing (the demo's tour and a test use them): installing"
+        apt_install curl ca-certificates git
         return 0
     fi
-    say "curl is missing (the demo's tour uses it); install it by your package manager"
+    say "curl or git is missing (the demo's tour and a test use them); install both by your package manager"
     return 1
 }
 

@@ -4,11 +4,12 @@
 //! the store: done again it changes nothing, and there is no moment in which half of it is done.
 
 use sdk::{
-    Error, List, Page, Start, Uuid,
+    Error, Listing, Start, Uuid,
     keyvalue::{self, Bucket, Item},
 };
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
+use shop::Page;
 
 use crate::notification::Notification;
 
@@ -36,15 +37,15 @@ impl Inbox {
     }
 
     /// Newest first.
-    pub(crate) fn list(&self, user: Uuid, page: &Page) -> Result<List<Stored>, Error> {
+    pub(crate) fn list(&self, user: Uuid, page: &Page) -> Result<Listing<Stored, Uuid>, Error> {
         let start = match page.start {
-            Start::Offset(offset) => keyvalue::Start::Offset(offset),
-            Start::After(id) => keyvalue::Start::After(id.to_string()),
+            Start::Offset(offset) => Start::Offset(offset),
+            Start::After(id) => Start::After(id.to_string()),
         };
-        let found = self.0.read_sorted(&key(user), &start, page.limit + 1)?;
-        let stored = found.items.iter().map(stored).collect::<Result<_, _>>()?;
-        let total = i64::try_from(found.total).unwrap_or(i64::MAX);
-        Ok(page.list(stored, total, |stored: &Stored| stored.id))
+        let Listing { items, total, next, .. } = self.0.read_sorted(&key(user), start, page.limit)?;
+        let items: Vec<Stored> = items.iter().map(stored).collect::<Result<_, _>>()?;
+        let next = next.and_then(|_more| items.last().map(|stored| stored.id));
+        Ok(Listing { items, limit: page.limit, start: page.start, total, next })
     }
 }
 

@@ -10,7 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sdk::{Error, Money, Uuid, call::Failure};
+use sdk::{Error, Uuid, call::Failure};
+use shop::Money;
 
 use crate::{
     check,

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use sdk::{Error, Money, Timestamp, Uuid, messaging::Event};
+use sdk::{Error, Timestamp, Uuid, messaging::Event};
 use serde::{Deserialize, Serialize};
+use shop::Money;
 
 use crate::{order::Order, status::Status};
 

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use sdk::{
-    Error, Fields, FromJson, Money, Timestamp, Uuid, new_id,
+    Error, Fields, FromJson, Timestamp, Uuid, new_id,
     postgres::{self, FromRow, Row},
 };
 use serde::Serialize;
+use shop::Money;
 
 use crate::status::Status;
 

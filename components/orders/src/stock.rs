@@ -1,10 +1,11 @@
 //! Users and stock, which other services know.
 
 use sdk::{
-    Error, Money, Uuid,
+    Error, Uuid,
     call::{self, Failure},
 };
 use serde::{Deserialize, Serialize};
+use shop::{Enveloped as _, Money};
 
 use crate::order::Line;
 

@@ -3,9 +3,10 @@
 mod keys;
 
 use sdk::{
-    Error, List, Money, Page, Start, Timestamp, Uuid, params,
+    Error, Listing, Start, Timestamp, Uuid, params,
     postgres::{self, Database, FromRow, Row, Single, Statements as _, Value},
 };
+use shop::{Money, Page};
 
 use crate::{
     event,
@@ -133,7 +134,7 @@ impl Store {
     }
 
     /// Newest first: ids sort by time. The page and how many there are in all, in one question.
-    pub(crate) fn list(&self, page: &Page, filter: &Filter) -> Result<List<Order>, Error> {
+    pub(crate) fn list(&self, page: &Page, filter: &Filter) -> Result<Listing<Order, Uuid>, Error> {
         let mut conditions = SHOWN.to_owned();
         let mut params: Vec<Value> = Vec::new();
         let mut only = |conditions: &mut String, condition: &str, value: Value| {
@@ -165,7 +166,7 @@ impl Store {
         let listed: Vec<Listed> = self.0.query(&sql, &params)?;
         let number = listed.first().map_or(0, |listed| listed.number);
         let orders = listed.into_iter().filter_map(|listed| listed.order).collect();
-        Ok(page.list(orders, number, |order: &Order| order.id))
+        Ok(page.listing(orders, number, |order: &Order| order.id))
     }
 
     /// Takes a step, if the order stands where this step begins, and tells the world; a cancelled

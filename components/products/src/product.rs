@@ -1,11 +1,12 @@
 //! What a product is, and what may be said about one.
 
 use sdk::{
-    Error, Fields, FromJson, Money, Timestamp, Uuid,
+    Error, Fields, FromJson, Timestamp, Uuid, Wanted,
     postgres::{self, FromRow, Row},
     within,
 };
 use serde::Serialize;
+use shop::Money;
 
 pub(crate) const NOT_FOUND: Error = Error::NotFound("Product not found");
 
@@ -86,7 +87,7 @@ fn read(fields: &Fields) -> Result<Changes, Error> {
     let text = |field, characters| fields.text(field)?.map(|text| within(field, text, characters)).transpose();
     Ok(Changes {
         name: text("name", 1..=255)?,
-        price: fields.money("price")?,
+        price: Wanted::of(fields, "price").read()?,
         inventory: fields.whole("inventory", 0..=1_000_000_000)?,
         description: text("description", 0..=4000)?,
     })

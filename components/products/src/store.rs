@@ -1,9 +1,10 @@
 //! The catalogue in PostgreSQL; what orders take of it is in `stock.rs`. Nothing here knows HTTP.
 
 use sdk::{
-    Error, List, Page, Start, Timestamp, Uuid, new_id, params,
+    Error, Listing, Start, Timestamp, Uuid, new_id, params,
     postgres::{Database, Single, Statements as _},
 };
+use shop::Page;
 
 use crate::product::{Changes, NewProduct, Product};
 
@@ -36,7 +37,7 @@ impl Store {
     }
 
     /// Newest first: ids sort by time. With `part`, those whose name holds it, whatever the case.
-    pub(crate) fn list(&self, page: &Page, part: Option<&str>) -> Result<List<Product>, Error> {
+    pub(crate) fn list(&self, page: &Page, part: Option<&str>) -> Result<Listing<Product, Uuid>, Error> {
         let part = part.map(folded);
         let products = match page.start {
             Start::Offset(offset) => self.0.query(
@@ -52,7 +53,7 @@ impl Store {
         }?;
         let sql = "select count(*) from products where $1::text is null or strpos(name_key, $1) > 0";
         let Single(total) = self.0.query_one(sql, params![part.as_deref()])?;
-        Ok(page.list(products, total, |product: &Product| product.id))
+        Ok(page.listing(products, total, |product: &Product| product.id))
     }
 
     /// `updated_at` moves by a millisecond at least, the smallest step that a client can see.

@@ -12,7 +12,6 @@ pub use failure::Failure;
 pub use request::Call;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use serde_json::value::RawValue;
 
 use crate::{Error, Method};
 
@@ -38,34 +37,50 @@ impl Call {
         self
     }
 
-    /// Makes the call and reads the `data` of its answer; `T` names the fields that are wanted,
-    /// others are passed over.
-    pub fn answer<T: DeserializeOwned>(&self) -> Result<T, Failure> {
+    pub fn service(&self) -> &'static str {
+        self.service
+    }
+
+    /// Makes the call.
+    ///
+    /// # Errors
+    /// [`Failure::Refused`] for any status but 2xx.
+    pub fn send(&self) -> Result<Called, Failure> {
         let (status, body) = wire::exchange(self)?;
-        read(status, &body).map_err(|failure| match failure {
-            Failure::Broken(reason) => Failure::Broken(format!("`{}` {reason}", self.service)),
-            other => other,
+        sent(status, body)
+    }
+
+    /// Makes the call and reads its answer; `T` names the fields that are wanted, others are passed over.
+    ///
+    /// # Errors
+    /// The same, and [`Failure::Broken`] for an answer that is no such JSON.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, Failure> {
+        let Called { body, .. } = self.send()?;
+        serde_json::from_slice(&body).map_err(|error| {
+            Failure::Broken(format!("`{}` answered with other JSON than expected: {error}", self.service))
         })
     }
 }
 
-/// The shop's envelope.
-#[derive(Deserialize)]
-struct Envelope<'a> {
-    #[serde(borrow)]
-    data: Option<&'a RawValue>,
-    error: Option<String>,
+/// What was answered: 2xx.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Called {
+    pub status: u16,
+    pub body: Vec<u8>,
 }
 
-fn read<T: DeserializeOwned>(status: u16, body: &[u8]) -> Result<T, Failure> {
-    let envelope = serde_json::from_slice::<Envelope<'_>>(body);
-    match (status, envelope) {
-        (200..=299, Ok(Envelope { data: Some(data), .. })) => serde_json::from_str(data.get())
-            .map_err(|error| Failure::Broken(format!("answered with other data than expected: {error}"))),
-        (200..=299, _) => Err(Failure::Broken("answered without data".to_owned())),
-        (status, envelope) => {
-            let sentence = envelope.ok().and_then(|envelope| envelope.error).unwrap_or_default();
-            Err(Failure::Refused { status, sentence })
+/// What the gateway and every service of this sdk say of a failure.
+#[derive(Deserialize)]
+struct Told {
+    error: String,
+}
+
+fn sent(status: u16, body: Vec<u8>) -> Result<Called, Failure> {
+    match status {
+        200..=299 => Ok(Called { status, body }),
+        _ => {
+            let told = serde_json::from_slice::<Told>(&body);
+            Err(Failure::Refused { status, sentence: told.map_or_else(|_| String::new(), |told| told.error) })
         }
     }
 }
@@ -108,31 +123,17 @@ impl From<Failure> for Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Money;
-
-    #[derive(Debug, PartialEq, Eq, Deserialize)]
-    struct Priced {
-        price: Money,
-    }
 
     fn refused(status: u16) -> Failure {
         Failure::Refused { status, sentence: "Product not found".to_owned() }
     }
 
     #[test]
-    fn the_data_of_an_answer_is_read_without_rounding() {
-        let body = br#"{"success":true,"data":{"price":9999999.90,"name":"Tea"},"timestamp":"","traceId":""}"#;
-        assert_eq!(read(200, body), Ok(Priced { price: Money::parse("9999999.9").unwrap() }));
-        for body in [&b""[..], b"{}", b"{\"data\":{}}", b"{\"data\":{\"price\":\"1\"}}", b"[]", b"\xff"] {
-            assert!(matches!(read::<Priced>(200, body), Err(Failure::Broken(_))), "{body:?}");
-        }
-    }
-
-    #[test]
     fn a_refusal_keeps_its_status_and_its_sentence() {
         let body = br#"{"success":false,"error":"Product not found","timestamp":"","traceId":""}"#;
-        assert_eq!(read::<Priced>(404, body), Err(refused(404)));
-        assert_eq!(read::<Priced>(502, b"<html>").unwrap_err().status(), Some(502));
+        assert_eq!(sent(404, body.to_vec()), Err(refused(404)));
+        assert_eq!(sent(502, b"<html>".to_vec()).unwrap_err().status(), Some(502));
+        assert_eq!(sent(204, vec![]), Ok(Called { status: 204, body: vec![] }));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 /// The number times ten to the `places`, if that is a whole number of at most eighteen digits:
 /// with two places, `19.99` is 1999, and so are `19.990` and `1999e-2`; `19.999` is none.
-pub(crate) fn scaled(number: &str, places: i64) -> Option<i64> {
+pub fn scaled(number: &str, places: i64) -> Option<i64> {
     let (negative, number) = number.strip_prefix('-').map_or((false, number), |rest| (true, rest));
     let (mantissa, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));

@@ -37,9 +37,6 @@ pub enum Error {
 }
 
 impl Error {
-    /// What a client without an identity is told.
-    pub(crate) const NO_TOKEN: Self = Self::Unauthorized("Send a valid token: `Authorization: Bearer …`");
-
     pub fn bad_request(sentence: impl Into<String>) -> Self {
         Self::BadRequest(sentence.into())
     }
@@ -193,7 +190,7 @@ mod tests {
         for (error, status, header) in [
             (Error::Unavailable(String::new()), 503, ("retry-after", "1")),
             (later, 429, ("retry-after", "900")),
-            (Error::NO_TOKEN, 401, ("www-authenticate", "Bearer")),
+            (Error::Unauthorized("Who?"), 401, ("www-authenticate", "Bearer")),
         ] {
             assert_eq!(error.status(), status);
             assert_eq!(error.header(), Some((header.0, header.1.into())));

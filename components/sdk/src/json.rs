@@ -1,4 +1,4 @@
-//! Reads JSON (RFC 8259) by the shop's rules: valid UTF-8, no key twice, no NUL in a string, at
+//! Reads JSON (RFC 8259) strictly: valid UTF-8, no key twice, no NUL in a string, at
 //! most 32 levels. Numbers stay text, so that none is rounded on the way. It knows no fields.
 
 use std::collections::BTreeMap;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde::{Serialize, de::DeserializeOwned};
 
-pub use crate::bindings::archipel::keyvalue::store::{Condition, Entry, Error, Item, Items, Page, Start};
-use crate::host::store;
+pub use crate::bindings::archipel::keyvalue::store::{Condition, Entry, Error, Item};
+use crate::{Listing, Start, bindings::archipel::keyvalue::store as wit, host::store};
 
 /// A store that the manifest grants.
 pub struct Bucket(store::Bucket);
@@ -61,9 +61,12 @@ impl Bucket {
         self.0.increment(key, delta)
     }
 
-    /// Some keys that begin with `prefix`; for housekeeping, not for requests.
-    pub fn list_keys(&self, prefix: &str, limit: u32, cursor: Option<&str>) -> Result<Page, Error> {
-        self.0.list_keys(prefix, limit, cursor)
+    /// Some keys that begin with `prefix`, from the first or after the `next` of another part; for housekeeping, not for
+    /// requests.
+    pub fn list_keys(&self, prefix: &str, limit: u32, after: Option<&str>) -> Result<Listing<String>, Error> {
+        let wit::Page { keys, cursor } = self.0.list_keys(prefix, limit, after)?;
+        let start = after.map_or(Start::Offset(0), |after| Start::After(after.to_owned()));
+        Ok(Listing { items: keys, limit, start, total: None, next: cursor })
     }
 
     /// Before all others of a list that keeps the newest `keep`; how many there are.
@@ -82,9 +85,15 @@ impl Bucket {
         self.0.insert(key, id, value, keep)
     }
 
-    /// Of a sorted list, the greatest id first.
-    pub fn read_sorted(&self, key: &str, start: &Start, limit: u32) -> Result<Items, Error> {
-        self.0.read_sorted(key, start, limit)
+    /// Of a sorted list, the greatest id first; `limit` is at most 9 999.
+    pub fn read_sorted(&self, key: &str, start: Start, limit: u32) -> Result<Listing<Item>, Error> {
+        let from = match &start {
+            Start::Offset(offset) => wit::Start::Offset(*offset),
+            Start::After(id) => wit::Start::After(id.clone()),
+        };
+        let found = self.0.read_sorted(key, &from, limit.saturating_add(1))?;
+        let total = i64::try_from(found.total).unwrap_or(i64::MAX);
+        Ok(Listing::of(found.items, limit, start, |item| item.id.clone()).total(total))
     }
 }
 

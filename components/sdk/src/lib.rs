@@ -1,16 +1,15 @@
-//! Makes an Archipel service pleasant to write: routes, who may use them, JSON, envelope, validation,
-//! money, PostgreSQL, key-value stores, tokens and passwords.
+//! Makes an Archipel service pleasant to write: routes, JSON and its validation, PostgreSQL, key-value stores, events, calls,
+//! tokens and passwords; and its unit tests, without a host ([`testing`]).
 //!
-//! A service is one function from [`Request`] to [`Response`], exported by [`service!`]. This
-//! crate holds the rules that are the same for every service of the shop, also who of the users may
-//! what ([`Who`]); what the service itself may is the host's to decide.
+//! A service is one function from [`Request`] to [`Response`], exported by [`service!`]. What it may reach is the host's to
+//! decide, and what its users may is its own: this crate has no rules of any one system.
 //!
-//! Start at [`Routes`]; `users/src/lib.rs` shows the whole.
+//! Start at [`Routes`].
 
 mod calendar;
 pub mod call;
 mod dates;
-mod decimal;
+pub mod decimal;
 mod error;
 mod export;
 #[cfg(not(target_family = "wasm"))]
@@ -20,13 +19,13 @@ mod fields;
 mod handler;
 mod host;
 mod id;
+mod identity;
 mod json;
 pub mod keyvalue;
+mod listing;
 pub mod log;
 pub mod messaging;
-mod money;
 pub mod openapi;
-mod page;
 pub mod passwords;
 pub mod postgres;
 mod query;
@@ -43,7 +42,6 @@ mod time;
 pub mod tokens;
 mod trace;
 mod wanted;
-mod who;
 
 // What is derived names this crate.
 extern crate self as sdk;
@@ -53,7 +51,7 @@ extern crate self as sdk;
 pub mod bindings {
     wit_bindgen::generate!({
         world: "service",
-        path: "../../wit",
+        path: "wit",
         pub_export_macro: true,
         default_bindings_module: "sdk::bindings",
         generate_all,
@@ -66,7 +64,7 @@ pub mod bindings {
 pub mod consuming {
     wit_bindgen::generate!({
         world: "consumer",
-        path: "../../wit",
+        path: "wit",
         pub_export_macro: true,
         default_bindings_module: "sdk::consuming",
         with: { "archipel:messaging/types@0.1.0": crate::bindings::archipel::messaging::types },
@@ -79,7 +77,7 @@ pub mod consuming {
 pub mod answering {
     wit_bindgen::generate!({
         world: "quick-door",
-        path: "../../wit",
+        path: "wit",
         pub_export_macro: true,
         default_bindings_module: "sdk::answering",
     });
@@ -92,11 +90,10 @@ pub use fields::{Fields, FromJson, within};
 pub use handler::{FromSegment, Handler};
 pub use id::new_id;
 pub use json::Json;
-pub use money::Money;
-pub use page::{List, Page, Start};
+pub use listing::{Listing, Start};
 pub use query::Query;
 pub use quick::{answered, fields, whole};
-pub use reply::{Answer, Reply};
+pub use reply::{Answer, Reply, respond};
 pub use request::{Method, Request, Source};
 pub use response::Response;
 pub use routes::{PathRoutes, Routes};
@@ -104,4 +101,3 @@ pub use sdk_derive::FromJson;
 pub use time::Timestamp;
 pub use uuid::Uuid;
 pub use wanted::{FromField, Wanted};
-pub use who::Who;

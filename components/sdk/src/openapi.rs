@@ -4,8 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use crate::Routes;
-
 /// Methods by path. `HEAD` is `GET` and is not named.
 pub type Methods = BTreeMap<String, BTreeSet<String>>;
 
@@ -23,8 +21,8 @@ pub fn documented(document: &str) -> Methods {
     paths.into_iter().map(|(path, item)| (path, methods(item))).collect()
 }
 
-/// What there is.
-pub fn existing(routes: &Routes) -> Methods {
+/// What there is: of [`Routes::list`](crate::Routes::list).
+pub fn existing(routes: impl Iterator<Item = (&'static str, String)>) -> Methods {
     let methods = |allow: String| allow.split(", ").filter(|method| *method != "HEAD").map(str::to_owned).collect();
-    routes.list().map(|(path, allow)| (path.to_owned(), methods(allow))).collect()
+    routes.map(|(path, allow)| (path.to_owned(), methods(allow))).collect()
 }

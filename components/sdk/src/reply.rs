@@ -1,14 +1,14 @@
-//! What a handler answers with, and the envelope it goes out in.
+//! What a handler answers with, and how it goes out: data as JSON, a failure in the platform's form, which is also the
+//! gateway's.
 
 use serde::Serialize;
-use uuid::Uuid;
 
-use crate::{Error, List, Response, Timestamp, error::log};
+use crate::{Error, Response, Timestamp, error::log};
 
 /// What a handler returns.
 pub type Answer = Result<Reply, Error>;
 
-/// A success: status, headers, and the `data` of its envelope; or a response without it.
+/// A success: status, headers, and data that goes out as JSON; or a response as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
     status: u16,
@@ -19,7 +19,7 @@ pub struct Reply {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Body {
     Empty,
-    /// JSON, for the envelope.
+    /// JSON.
     Data(String),
     /// As it is.
     Raw(Response),
@@ -41,16 +41,7 @@ impl Reply {
         Ok(Self { status: 204, headers: Vec::new(), body: Body::Empty })
     }
 
-    /// 200, with `X-Total-Count`, and `X-Next-Cursor` if there is more.
-    pub fn list<T: Serialize>(list: &List<T>) -> Answer {
-        let reply = Self::ok(&list.items)?.header("x-total-count", list.total.to_string());
-        Ok(match list.next.as_ref().map(Uuid::to_string) {
-            Some(cursor) => reply.header("x-next-cursor", cursor),
-            None => reply,
-        })
-    }
-
-    /// A response without the envelope: a page, a picture, somebody else's format.
+    /// A response as it is: a page, a picture, somebody else's format.
     pub fn raw(response: Response) -> Answer {
         Ok(Self { status: response.status, headers: Vec::new(), body: Body::Raw(response) })
     }
@@ -62,6 +53,16 @@ impl Reply {
         self
     }
 
+    /// The same with other JSON, where there is some: for an API that has a form of its own for every answer.
+    #[must_use]
+    pub fn map_json(mut self, to: impl FnOnce(String) -> String) -> Self {
+        self.body = match self.body {
+            Body::Data(data) => Body::Data(to(data)),
+            other => other,
+        };
+        self
+    }
+
     fn with(status: u16, data: &impl Serialize) -> Answer {
         let data = serde_json::to_string(data).map_err(|error| Error::internal(format!("no JSON: {error}")))?;
         Ok(Self { status, headers: Vec::new(), body: Body::Data(data) })
@@ -69,16 +70,13 @@ impl Reply {
 }
 
 /// The answer as it goes out. What a client is not told goes to the log.
-pub(crate) fn respond(answer: Answer, trace_id: &str, now: Timestamp) -> Response {
+pub fn respond(answer: Answer, trace_id: &str, now: Timestamp) -> Response {
     match answer {
         Ok(reply) => {
             let response = match reply.body {
                 Body::Empty => Response::empty(reply.status),
                 Body::Raw(response) => response,
-                Body::Data(data) => Response::json(
-                    reply.status,
-                    format!(r#"{{"success":true,"data":{data},"timestamp":"{now}","traceId":"{trace_id}"}}"#),
-                ),
+                Body::Data(data) => Response::json(reply.status, data),
             };
             reply.headers.iter().fold(response, |response, (name, value)| response.header(name, value))
         }
@@ -110,13 +108,10 @@ mod tests {
     }
 
     #[test]
-    fn a_success_carries_its_data_in_the_envelope() {
+    fn a_success_is_its_data_in_json() {
         let (status, headers, body) = sent(Reply::created("/api/users/7".to_owned(), &["a"]));
         assert_eq!(status, 201);
-        assert_eq!(
-            body,
-            format!(r#"{{"success":true,"data":["a"],"timestamp":"1970-01-01T00:00:00.000Z","traceId":"{TRACE}"}}"#)
-        );
+        assert_eq!(body, r#"["a"]"#);
         assert!(headers.contains(&("location".to_owned(), "/api/users/7".to_owned())));
         assert!(headers.contains(&("content-type".to_owned(), "application/json".to_owned())));
         assert!(headers.contains(&("content-length".to_owned(), body.len().to_string())));
@@ -143,18 +138,16 @@ mod tests {
     }
 
     #[test]
-    fn a_deletion_has_neither_body_nor_headers() {
-        assert_eq!(sent(Reply::no_content()), (204, vec![], String::new()));
+    fn an_api_may_have_a_form_of_its_own_for_data_and_for_nothing_else() {
+        let form = |data| format!("{{\"data\":{data}}}");
+        let (_, headers, body) = sent(Reply::ok(&7).map(|reply| reply.map_json(form)));
+        assert_eq!((&*body, headers[1].1.as_str()), ("{\"data\":7}", "10"));
+        assert_eq!(sent(Reply::no_content().map(|reply| reply.map_json(form))).2, "");
+        assert_eq!(sent(Reply::raw(Response::text(200, "tea")).map(|reply| reply.map_json(form))).2, "tea");
     }
 
     #[test]
-    fn a_list_says_how_many_there_are_and_where_to_go_on() {
-        let list = List { items: vec![1], total: 7, next: Some(Uuid::nil()) };
-        let (_, headers, body) = sent(Reply::list(&list));
-        assert!(body.contains(r#""data":[1]"#));
-        assert!(headers.contains(&("x-total-count".to_owned(), "7".to_owned())));
-        assert!(headers.contains(&("x-next-cursor".to_owned(), Uuid::nil().to_string())));
-        let (_, headers, _) = sent(Reply::list(&List { next: None, ..list }));
-        assert!(!headers.iter().any(|(name, _)| name == "x-next-cursor"));
+    fn a_deletion_has_neither_body_nor_headers() {
+        assert_eq!(sent(Reply::no_content()), (204, vec![], String::new()));
     }
 }

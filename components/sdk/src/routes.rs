@@ -1,10 +1,9 @@
 //! Which handler answers: a small table from path and method to a function.
 //!
 //! `{name}` stands for one segment and arrives as a parameter of the handler, parsed, in their order. A
-//! literal segment beats `{name}`, segment by segment, wherever it stands in the table. Each method
-//! says [`Who`] may use it; that is decided before the handler is called.
+//! literal segment beats `{name}`, segment by segment, wherever it stands in the table.
 
-use crate::{Answer, Error, Handler, Method, Request, Response, Timestamp, Who, reply::respond};
+use crate::{Answer, Error, Handler, Method, Request, Response, Timestamp, reply::respond};
 
 type Endpoint = Box<dyn Fn(&mut Request, &[&str]) -> Answer>;
 
@@ -34,12 +33,10 @@ impl Routes {
         self
     }
 
-    /// Answers a request, in the envelope: 404 for a path that nobody has, 405 for a method that
-    /// the path has not. `HEAD` is `GET`: whoever sends the answer leaves its body away, and so
-    /// its headers stay those of `GET`, the length too.
+    /// Answers a request: data as JSON, a failure in the gateway's own form. `HEAD` is `GET`: whoever sends the answer
+    /// leaves its body away, and so its headers stay those of `GET`, the length too.
     pub fn answer(&self, mut request: Request) -> Response {
-        let method = request.method();
-        let answer = self.dispatch(method, &mut request);
+        let answer = self.call(&mut request);
         respond(answer, &request.trace_id(), Timestamp::now())
     }
 
@@ -48,8 +45,12 @@ impl Routes {
         self.0.iter().map(|(pattern, path)| (*pattern, path.allow()))
     }
 
-    fn dispatch(&self, method: Method, request: &mut Request) -> Answer {
-        let path = request.path();
+    /// What the handler says, for whoever has a form of their own for answers.
+    ///
+    /// # Errors
+    /// The handler's; 404 for a path that nobody has, 405 for a method that the path has not.
+    pub fn call(&self, request: &mut Request) -> Answer {
+        let (method, path) = (request.method(), request.path());
         let segments: Vec<&str> = path.split('/').collect();
         let (pattern, routes) = self
             .0
@@ -70,38 +71,37 @@ impl Routes {
 
 impl PathRoutes {
     #[must_use]
-    pub fn get<P>(self, who: Who, handler: impl Handler<P>) -> Self {
-        self.on(Method::Get, who, handler)
+    pub fn get<P>(self, handler: impl Handler<P>) -> Self {
+        self.on(Method::Get, handler)
     }
 
     #[must_use]
-    pub fn post<P>(self, who: Who, handler: impl Handler<P>) -> Self {
-        self.on(Method::Post, who, handler)
+    pub fn post<P>(self, handler: impl Handler<P>) -> Self {
+        self.on(Method::Post, handler)
     }
 
     #[must_use]
-    pub fn put<P>(self, who: Who, handler: impl Handler<P>) -> Self {
-        self.on(Method::Put, who, handler)
+    pub fn put<P>(self, handler: impl Handler<P>) -> Self {
+        self.on(Method::Put, handler)
     }
 
     #[must_use]
-    pub fn patch<P>(self, who: Who, handler: impl Handler<P>) -> Self {
-        self.on(Method::Patch, who, handler)
+    pub fn patch<P>(self, handler: impl Handler<P>) -> Self {
+        self.on(Method::Patch, handler)
     }
 
     #[must_use]
-    pub fn delete<P>(self, who: Who, handler: impl Handler<P>) -> Self {
-        self.on(Method::Delete, who, handler)
+    pub fn delete<P>(self, handler: impl Handler<P>) -> Self {
+        self.on(Method::Delete, handler)
     }
 
-    fn on<P, H: Handler<P>>(mut self, method: Method, who: Who, handler: H) -> Self {
+    /// By any method.
+    #[must_use]
+    pub fn on<P, H: Handler<P>>(mut self, method: Method, handler: H) -> Self {
         let (taken, pattern) = (H::PARAMETERS, self.pattern);
         let there = pattern.split('/').filter(|part| is_parameter(part)).count();
         assert!(taken == 0 || taken == there, "{pattern} has {there} parameters, and its handler takes {taken}");
-        let endpoint = move |request: &mut Request, parameters: &[&str]| {
-            who.admits(request, parameters)?;
-            handler.call(request, parameters)
-        };
+        let endpoint = move |request: &mut Request, parameters: &[&str]| handler.call(request, parameters);
         self.endpoints.push((method, Box::new(endpoint)));
         self
     }
@@ -153,15 +153,14 @@ mod tests {
     fn routes() -> Routes {
         Routes::new()
             .at("/users", |path| {
-                path.get(Who::Anyone, |_: &mut Request| Reply::ok(&"list"))
-                    .post(Who::Anyone, |_: &mut Request| Reply::ok(&"new"))
+                path.get(|_: &mut Request| Reply::ok(&"list")).post(|_: &mut Request| Reply::ok(&"new"))
             })
             .at("/users/{id}", |path| {
-                path.get(Who::Anyone, |_: &mut Request, id: Uuid| Reply::ok(&id))
-                    .delete(Who::Anyone, |_: &mut Request, _: Uuid| Reply::no_content())
+                path.get(|_: &mut Request, id: Uuid| Reply::ok(&id))
+                    .delete(|_: &mut Request, _: Uuid| Reply::no_content())
             })
-            .at("/users/me", |path| path.get(Who::Anyone, |_: &mut Request| Reply::ok(&"me")))
-            .at("/files/{name}", |path| path.get(Who::Anyone, |_: &mut Request, name: String| Reply::ok(&name)))
+            .at("/users/me", |path| path.get(|_: &mut Request| Reply::ok(&"me")))
+            .at("/files/{name}", |path| path.get(|_: &mut Request, name: String| Reply::ok(&name)))
     }
 
     #[track_caller]
@@ -174,10 +173,10 @@ mod tests {
 
     #[test]
     fn a_path_and_a_method_find_their_handler() {
-        check(Method::Get, "/users", 200, r#""data":"list""#);
-        check(Method::Post, "/users?x=1", 200, r#""data":"new""#);
-        check(Method::Get, "/users/me", 200, r#""data":"me""#);
-        check(Method::Get, "/files/a%20b", 200, r#""data":"a b""#);
+        check(Method::Get, "/users", 200, r#""list""#);
+        check(Method::Post, "/users?x=1", 200, "\"new\"");
+        check(Method::Get, "/users/me", 200, "\"me\"");
+        check(Method::Get, "/files/a%20b", 200, "\"a b\"");
         check(
             Method::Get,
             "/users/017F22E2-79B0-7CC3-98C4-DC0C0C07398F",
@@ -190,18 +189,18 @@ mod tests {
     #[test]
     fn each_parameter_of_a_path_is_one_of_the_handler_in_their_order() {
         let routes = Routes::new()
-            .at("/a/{x}/b/{y}", |path| path.get(Who::Anyone, |_: &mut Request, x: u32, y: String| Reply::ok(&(x, y))))
+            .at("/a/{x}/b/{y}", |path| path.get(|_: &mut Request, x: u32, y: String| Reply::ok(&(x, y))))
             .at("/a/{x}/b/{y}/{z}", |path| {
-                path.get(Who::Anyone, |_: &mut Request, x: String, y: i64, z: Uuid| Reply::ok(&(x, y, z)))
+                path.get(|_: &mut Request, x: String, y: i64, z: Uuid| Reply::ok(&(x, y, z)))
             });
         let answer = |target| {
             let response = routes.answer(Request::new(request(Method::Get, target)));
             (response.status, String::from_utf8(response.body).unwrap())
         };
-        assert!(answer("/a/7/b/c%20d").1.contains(r#""data":[7,"c d"]"#));
+        assert!(answer("/a/7/b/c%20d").1.contains(r#"[7,"c d"]"#));
         let id = "017f22e2-79b0-7cc3-98c4-dc0c0c07398f";
         let three: &'static str = format!("/a/x/b/9/{id}").leak();
-        assert!(answer(three).1.contains(&format!(r#""data":["x",9,"{id}"]"#)));
+        assert!(answer(three).1.contains(&format!(r#"["x",9,"{id}"]"#)));
         for refused in ["/a/-7/b/c", "/a/+7/b/c", "/a/7.0/b/c", "/a/4294967296/b/c"] {
             assert_eq!(answer(refused).0, 400, "{refused}");
         }
@@ -210,8 +209,7 @@ mod tests {
     #[test]
     #[should_panic(expected = "/users has 0 parameters, and its handler takes 1")]
     fn a_handler_with_other_parameters_than_its_path_is_told_when_the_table_is_made() {
-        let _ =
-            Routes::new().at("/users", |path| path.get(Who::Anyone, |_: &mut Request, _: Uuid| Reply::no_content()));
+        let _ = Routes::new().at("/users", |path| path.get(|_: &mut Request, _: Uuid| Reply::no_content()));
     }
 
     #[test]
@@ -234,16 +232,6 @@ mod tests {
             check(Method::Get, id, 400, "not a UUID");
         }
         check(Method::Get, "/files/%ff", 400, "percent-encoded");
-    }
-
-    #[test]
-    fn who_may_is_decided_before_the_handler_sees_anything() {
-        let routes = Routes::new()
-            .at("/stock/{id}", |path| path.post(Who::Admin, |_: &mut Request, _: Uuid| panic!("nobody may come here")));
-        let mut written = request(Method::Post, "/stock/7");
-        assert_eq!(routes.answer(Request::new(request(Method::Post, "/stock/7"))).status, 401);
-        written.headers.push(("x-user-id", "ada"));
-        assert_eq!(routes.answer(Request::new(written)).status, 403);
     }
 
     #[test]

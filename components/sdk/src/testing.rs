@@ -2,7 +2,7 @@
 //! said, keeps what was asked, and panics with the line to write where nothing was said.
 //!
 //! ```
-//! use sdk::{Answer, Reply, Request, Routes, Who, messaging::{self, Event}, params, testing::{self, Fake}};
+//! use sdk::{Answer, Reply, Request, Routes, messaging::{self, Event}, params, testing::{self, Fake}};
 //! use sdk::postgres::{Database, Single, Statements as _};
 //!
 //! fn count(_request: &mut Request) -> Answer {
@@ -13,9 +13,9 @@
 //!
 //! let fake = Fake::new();
 //! fake.postgres("main").on("select count(*)").row(["count"], params![7_i64]);
-//! let routes = Routes::new().at("/notes/count", |path| path.get(Who::Anyone, count));
+//! let routes = Routes::new().at("/notes/count", |path| path.get(count));
 //! let response = routes.answer(testing::get("/notes/count").into());
-//! assert_eq!(testing::json(&response)["data"], 7);
+//! assert_eq!(testing::json(&response), 7);
 //! assert_eq!(fake.events()[0].topic, "notes.counted");
 //! ```
 //!

@@ -1,4 +1,4 @@
-//! Moments: microseconds since 1970, as PostgreSQL counts them, written as the shop's API does.
+//! Moments: microseconds since 1970, as PostgreSQL counts them, written as RFC 3339 does.
 
 use std::{
     fmt,

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use uuid::Uuid;
 
-use crate::{Date, Error, Fields, FromJson, Json, LocalTimestamp, Money, Time, within};
+use crate::{Date, Error, Fields, FromJson, Json, LocalTimestamp, Time, within};
 
 /// A member that is to be read.
 #[derive(Debug, Clone)]
@@ -65,6 +65,18 @@ impl<'a> Wanted<'a> {
         })
     }
 
+    /// A number, for a type of one's own: [`Fields::number`].
+    ///
+    /// # Errors
+    /// 400 if `read` does not know it, or it is no number.
+    pub fn number<T>(
+        &self,
+        read: impl FnOnce(&str) -> Option<T>,
+        wanted: impl FnOnce() -> String,
+    ) -> Result<Option<T>, Error> {
+        self.fields.number(self.name, read, wanted)
+    }
+
     fn whole(&self, least: i64, most: i64) -> Result<Option<i64>, Error> {
         self.fields.whole_64(self.name, self.range.clone().unwrap_or(least..=most))
     }
@@ -121,12 +133,6 @@ impl FromField for bool {
 impl FromField for Uuid {
     fn from_field(wanted: &Wanted<'_>) -> Result<Option<Self>, Error> {
         wanted.fields.id(wanted.name)
-    }
-}
-
-impl FromField for Money {
-    fn from_field(wanted: &Wanted<'_>) -> Result<Option<Self>, Error> {
-        wanted.fields.money(wanted.name)
     }
 }
 

@@ -5,7 +5,8 @@ mod attempts;
 mod store;
 mod user;
 
-use sdk::{Answer, Error, Page, Reply, Request, Response, Routes, Uuid, Who};
+use sdk::{Answer, Error, Reply, Request, Response, Uuid};
+use shop::{Page, Routes, Who, listed};
 
 use crate::{
     store::Store,
@@ -32,7 +33,7 @@ fn routes() -> Routes {
 
 fn list(request: &mut Request) -> Answer {
     let page = Page::of(request)?;
-    Reply::list(&Store::open()?.list(&page)?)
+    listed(&Store::open()?.list(&page)?)
 }
 
 /// Without a password: nobody can log in as this user.
@@ -66,6 +67,6 @@ mod tests {
 
     #[test]
     fn the_openapi_document_has_exactly_the_routes_that_exist() {
-        assert_eq!(documented(include_str!("../openapi.json")), existing(&super::routes()));
+        assert_eq!(documented(include_str!("../openapi.json")), existing(super::routes().list()));
     }
 }

@@ -1,9 +1,10 @@
 //! Users in PostgreSQL: every statement of this service, and nothing that knows HTTP.
 
 use sdk::{
-    Error, List, Page, Start, Timestamp, Uuid, new_id, params,
+    Error, Listing, Start, Timestamp, Uuid, new_id, params,
     postgres::{self, Database, Single, Statements as _},
 };
+use shop::Page;
 
 use crate::user::{Changes, NewUser, User};
 
@@ -50,7 +51,7 @@ impl Store {
     }
 
     /// Newest first: ids sort by time.
-    pub(crate) fn list(&self, page: &Page) -> Result<List<User>, Error> {
+    pub(crate) fn list(&self, page: &Page) -> Result<Listing<User, Uuid>, Error> {
         let users = match page.start {
             Start::Offset(offset) => self.0.query(
                 "select id, email, name, created_at, updated_at from users order by id desc limit $1 offset $2",
@@ -62,7 +63,7 @@ impl Store {
             ),
         }?;
         let Single(total) = self.0.query_one("select count(*) from users", params![])?;
-        Ok(page.list(users, total, |user: &User| user.id))
+        Ok(page.listing(users, total, |user: &User| user.id))
     }
 
     /// `updated_at` moves by a millisecond at least, the smallest step that a client can see.

@@ -57,6 +57,8 @@ const TAKEN: &[&str] = &[
     "abstract",
     "alloc",
     "archipel",
+    "archipel-sdk",
+    "archipel-sdk-derive",
     "as",
     "async",
     "await",

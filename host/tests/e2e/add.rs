@@ -1,8 +1,11 @@
 //! `archipel add`: what is written into a manifest, what is refused, and that the rest stays as it was.
 
-use std::fs;
+use std::{fs, os::unix::fs::symlink, path::Path};
 
-use crate::harness::{Command, place};
+use crate::{
+    harness::{Command, place},
+    project::installed,
+};
 
 const MANIFEST: &str = r#"#:schema ./archipel.schema.json
 name = "shop"   # ours
@@ -131,4 +134,41 @@ fn a_service_is_a_folder_a_table_and_a_route_that_are_checked_together() {
     fs::create_dir(project.0.path().join("mail")).unwrap();
     fs::write(project.0.path().join("mail/precious"), "kept").unwrap();
     assert!(project.refused(&["service", "mail", "--lang", "ts"]).contains("holds something already"));
+}
+
+/// What the service `mail`, which was added to nothing, answers once it is built.
+#[track_caller]
+fn added_and_asked(lang: &str, prepare: impl FnOnce(&Path)) {
+    let project = Project::new("name = \"post\"\n[gateway]\nlisten = \"127.0.0.1:0\"\n");
+    project.added(&["service", "mail", "--lang", lang]);
+    let folder = project.0.path().join("mail");
+    prepare(&folder);
+    let (tests, passed, answer) = match lang {
+        "ts" => ("npm test", "everybody is greeted", "{\"hello\":\"mail\"}"),
+        _ => ("cargo test", "everybody_is_greeted ... ok", "\"hello from mail\""),
+    };
+    let asked = format!("(cd mail && {tests}) && curl -sS -w ' %{{http_code}}\\n' \"$ARCHIPEL_URL/mail\"");
+    let manifest = project.0.path().join("archipel.toml");
+    let offline = [("CARGO_NET_OFFLINE", "true"), ("npm_config_offline", "true")];
+    let toolchain = std::env::var("WASM_TOOLCHAIN").map(|name| ("RUSTUP_TOOLCHAIN", name));
+    let toolchain = toolchain.iter().map(|(key, name)| (*key, name.as_str()));
+    let environment: Vec<(&str, &str)> = offline.into_iter().chain(toolchain).collect();
+    let done = Command::with(&["test", manifest.to_str().unwrap(), "--", "sh", "-c", &asked], &environment).done();
+    assert_eq!(done.code, 0, "{}{}", done.output, done.errors);
+    for said in [passed, &format!("{answer} 200\n")] {
+        assert!(done.output.contains(said), "no `{said}` in {}", done.output);
+    }
+}
+
+#[test]
+fn a_service_in_rust_that_was_added_builds_passes_its_tests_and_answers() {
+    added_and_asked("rust", |folder| {
+        // What it is built of has been built for the shop.
+        symlink(Path::new(env!("CARGO_MANIFEST_DIR")).join("../components/target"), folder.join("target")).unwrap();
+    });
+}
+
+#[test]
+fn a_service_in_typescript_that_was_added_builds_passes_its_tests_and_answers() {
+    added_and_asked("ts", installed);
 }

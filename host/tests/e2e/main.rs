@@ -56,6 +56,7 @@ mod operators;
 mod orders;
 mod outbound;
 mod outbox;
+mod outside;
 mod overload;
 mod pages;
 mod postgres;

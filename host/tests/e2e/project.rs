@@ -124,13 +124,10 @@ fn a_new_project_in_rust_builds_and_passes_its_tests_offline() {
     assert!(!said.contains("warning"), "{said}");
 }
 
-#[test]
-fn a_new_project_in_typescript_builds_and_passes_its_tests_offline() {
-    let place = place();
-    let project = new(place.path(), "my-notes", &[&["--lang", "ts"], &PARTS[..]].concat());
+/// What `npm ci` would leave in `project`, of what is installed already.
+pub fn installed(project: &Path) {
     let installed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/foreign/node/node_modules");
     let installed = installed.canonicalize().expect("run `just foreign` first");
-    // As `npm ci` would leave it, from what is installed already.
     let modules = project.join("node_modules");
     fs::create_dir_all(modules.join(".bin")).unwrap();
     for folder in ["", ".bin"] {
@@ -147,6 +144,13 @@ fn a_new_project_in_typescript_builds_and_passes_its_tests_offline() {
         fs::write(&program, format!("#!/bin/sh\nexec node {} \"$@\"\n", project.join(own).display())).unwrap();
         std::process::Command::new("chmod").arg("+x").arg(program).status().unwrap();
     }
+}
+
+#[test]
+fn a_new_project_in_typescript_builds_and_passes_its_tests_offline() {
+    let place = place();
+    let project = new(place.path(), "my-notes", &[&["--lang", "ts"], &PARTS[..]].concat());
+    installed(&project);
     let said = tested(&project);
     let unit = ["everybody is greeted", "a note is kept and given back", "each visit counts one"];
     let whole = ["it greets", "a note is kept", "visits are counted", "an event is published"];

@@ -1,6 +1,6 @@
 //! The service `my-service`: which path is whose.
 
-use sdk::{Answer, Reply, Request, Response, Routes, Who};
+use sdk::{Answer, Reply, Request, Response, Routes};
 
 //~ events
 mod events;
@@ -23,16 +23,16 @@ fn answer(request: Request) -> Response {
 fn routes() -> Routes {
     Routes::new()
         //~ !added
-        .at("/", |path| path.get(Who::Anyone, hello))
+        .at("/", |path| path.get(hello))
         //~ added
-        .at("/my-service", |path| path.get(Who::Anyone, hello))
+        .at("/my-service", |path| path.get(hello))
         //~ end
         //~ postgres
-        .at("/notes", |path| path.get(Who::Anyone, notes::list).post(Who::Anyone, notes::create))
+        .at("/notes", |path| path.get(notes::list).post(notes::create))
         //~ keyvalue
-        .at("/visits", |path| path.post(Who::Anyone, visits::count))
+        .at("/visits", |path| path.post(visits::count))
         //~ events
-        .at("/events", |path| path.post(Who::Anyone, events::publish))
+        .at("/events", |path| path.post(events::publish))
         //~ end
 }
 
@@ -54,6 +54,6 @@ mod tests {
         let response = answer(testing::get("/my-service").into());
         //~ end
         assert_eq!(response.status, 200);
-        assert_eq!(testing::json(&response)["data"], "hello from my-service");
+        assert_eq!(testing::json(&response), "hello from my-service");
     }
 }

@@ -53,7 +53,7 @@ mod tests {
         main.on("insert into notes").row(["id", "text", "made_at"], params![7_i64, "tea", made_at]);
         let response = posted(r#"{"text":" tea "}"#);
         assert_eq!(response.status, 201);
-        assert_eq!(testing::json(&response)["data"]["id"], 7);
+        assert_eq!(testing::json(&response)["id"], 7);
         assert_eq!(main.statements()[0].parameter::<String>(1), "tea");
     }
 

@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::{
-    Answer, Reply, Request, Routes, Uuid, Who, call, fetch,
-    keyvalue::{Bucket, Condition, Start},
+    Answer, Reply, Request, Routes, Start, Uuid, call, fetch,
+    keyvalue::{Bucket, Condition},
     messaging::Event,
     params, passwords,
     postgres::{Database, Error, Single, Statements as _, Value},
@@ -29,7 +29,7 @@ fn what_is_not_set_up_panics_with_the_line_to_write() {
     let _fake = Fake::new();
     assert!(panics(|| drop(Database::open("main"))).contains("write `fake.postgres(\"main\")`"));
     assert!(panics(|| drop(Bucket::open("cache"))).contains("write `fake.keyvalue(\"cache\")`"));
-    let said = panics(|| drop(call::get("users", "/api/users/7").answer::<u8>()));
+    let said = panics(|| drop(call::get("users", "/api/users/7").json::<u8>()));
     assert!(said.contains("write `fake.service(\"users\").get(\"/api/users/7\").json(200, &…)`"), "{said}");
     let said = panics(|| drop(fetch::post("https://api.example.com/pay").send()));
     assert!(said.contains("write `fake.outside(\"api.example.com\").post(\"/pay\").json(200, &…)`"), "{said}");
@@ -98,20 +98,20 @@ fn a_store_keeps_values_times_conditions_and_lists() {
     assert!(store.get("list").is_err() && store.increment("list", 1).is_err());
     let inserted = ["2", "3", "3", "4", "1"].map(|id| store.insert("inbox", id, b"", 2).unwrap());
     assert_eq!(inserted, [true, true, false, true, false]);
-    let items = store.read_sorted("inbox", &Start::After("4".to_owned()), 10).unwrap();
-    assert_eq!((items.items[0].id.as_str(), items.total), ("3", 2));
-    assert_eq!(store.list_keys("", 1, None).unwrap().keys, ["inbox"]);
+    let items = store.read_sorted("inbox", Start::After("4".to_owned()), 10).unwrap();
+    assert_eq!((items.items[0].id.as_str(), items.total), ("3", Some(2)));
+    assert_eq!(store.list_keys("", 1, None).unwrap().items, ["inbox"]);
 }
 
 #[test]
 fn others_answer_what_was_said_and_what_they_were_sent_is_kept() {
     let fake = Fake::new();
-    fake.service("users").get("/api/users/7").data(&"Ada");
+    fake.service("users").get("/api/users/7").json(200, &"Ada");
     fake.service("users").post("/api/users").json(409, &serde_json::json!({ "error": "Email already exists" }));
     fake.outside("api.example.com").get("/rates?of=eur").text(200, "[1.5]");
     fake.outside("api.example.com").get("/slow").fails(fetch::Error::Timeout);
-    assert_eq!(call::get("users", "/api/users/7").answer::<String>(), Ok("Ada".to_owned()));
-    let refused = call::post("users", "/api/users", &"Ada").key(1).answer::<String>().unwrap_err();
+    assert_eq!(call::get("users", "/api/users/7").json::<String>(), Ok("Ada".to_owned()));
+    let refused = call::post("users", "/api/users", &"Ada").key(1).json::<String>().unwrap_err();
     assert_eq!(refused.status(), Some(409));
     let rates = fetch::get("https://api.example.com/rates?of=eur").send().unwrap();
     assert_eq!(rates.json::<Vec<f64>>(), Ok(vec![1.5]));
@@ -134,17 +134,15 @@ fn tokens_and_passwords_are_the_same_each_time_and_a_password_is_never_kept() {
 
 #[test]
 fn a_whole_request_is_answered_as_in_the_host() {
-    fn own(request: &mut Request, id: Uuid) -> Answer {
+    fn put_text(request: &mut Request, id: Uuid) -> Answer {
         let text: Vec<u8> = request.body()?;
-        Reply::ok(&(id, text.len()))
+        Reply::ok(&(id, request.user_id(), request.has_role("admin"), text.len()))
     }
-    let routes = Routes::new().at("/users/{id}", |path| path.put(Who::OwnerOrAdmin, own));
-    let (ada, bob) = (Uuid::from_u128(1), Uuid::from_u128(2));
-    let asked = || put(&format!("/users/{ada}")).body("text/plain", b"tea");
-    let status = |asked: Asked| routes.answer(asked.into()).status;
-    assert_eq!((status(asked()), status(asked().user(bob)), status(asked().user(ada))), (401, 403, 200));
-    let response = routes.answer(asked().user(bob).roles(&["user", "admin"]).into());
-    assert_eq!(json(&response)["data"], serde_json::json!([ada, 3]));
+    let routes = Routes::new().at("/users/{id}", |path| path.put(put_text));
+    let ada = Uuid::from_u128(1);
+    let asked = put(&format!("/users/{ada}")).body("text/plain", b"tea").user("bob").roles(&["user", "admin"]);
+    let response = routes.answer(asked.into());
+    assert_eq!(json(&response), serde_json::json!([ada, "bob", true, 3]));
 }
 
 #[test]

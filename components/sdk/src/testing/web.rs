@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::{
     bindings::archipel::http::client::{Request, Response},
@@ -18,7 +18,7 @@ pub struct FakePeer<'a> {
 }
 
 /// A request that is to be answered.
-#[must_use = "say what it is answered: `data`, `json`, `text`, `empty` or `fails`"]
+#[must_use = "say what it is answered: `json`, `text`, `empty` or `fails`"]
 pub struct Asks<'a> {
     method: &'static str,
     authority: String,
@@ -70,11 +70,6 @@ impl<'a> FakePeer<'a> {
 }
 
 impl Asks<'_> {
-    /// 200 with this `data` in the envelope, as the services of this sdk answer.
-    pub fn data(self, data: &impl Serialize) {
-        self.json(200, &json!({ "success": true, "data": data }));
-    }
-
     /// # Panics
     /// When serde cannot write it.
     pub fn json(self, status: u16, body: &impl Serialize) {

@@ -15,6 +15,7 @@ static BUILD: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/../sdk/typescript
 static DERIVE: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/../components/sdk-derive/src");
 
 const RUST_MANIFEST: &str = include_str!("../../../../components/sdk/Cargo.toml");
+const RUST_README: &str = include_str!("../../../../components/sdk/README.md");
 const DERIVE_MANIFEST: &str = include_str!("../../../../components/sdk-derive/Cargo.toml");
 /// Versions and lints, for all that is in it here.
 const RUST_WORKSPACE: &str = include_str!("../../../../components/Cargo.toml");
@@ -30,12 +31,13 @@ pub(super) fn files(language: Language) -> Vec<(PathBuf, String)> {
         let files = texts(folder).into_iter();
         files.map(|(file, text)| (own(path).join(file), text.to_owned())).collect::<Vec<_>>()
     };
-    let mut files = all(&WIT, "wit");
-    files.push((own("LICENSE"), LICENSE.to_owned()));
+    let mut files = vec![(own("LICENSE"), LICENSE.to_owned())];
     match language {
         Language::Rust => {
+            files.extend(all(&WIT, "components/sdk/wit"));
             files.extend(all(&RUST, "components/sdk/src"));
             files.push((own("components/sdk/Cargo.toml"), RUST_MANIFEST.to_owned()));
+            files.push((own("components/sdk/README.md"), RUST_README.to_owned()));
             files.extend(all(&DERIVE, "components/sdk-derive/src"));
             files.push((own("components/sdk-derive/Cargo.toml"), DERIVE_MANIFEST.to_owned()));
             files.push((own("components/Cargo.toml"), workspace()));
@@ -43,6 +45,7 @@ pub(super) fn files(language: Language) -> Vec<(PathBuf, String)> {
             files.push(("Cargo.lock".into(), RUST_LOCK.to_owned()));
         }
         Language::TypeScript => {
+            files.extend(all(&WIT, "wit"));
             files.extend(all(&TYPESCRIPT, "src"));
             files.extend(all(&BUILD, "bin"));
             files.push((own("package.json"), package()));

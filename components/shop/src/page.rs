@@ -3,9 +3,7 @@
 //! Lists are newest first by id (version 7 ids sort by time), and a cursor is the last id that
 //! was shown: new entries and deleted ones move nothing.
 
-use uuid::Uuid;
-
-use crate::{Error, Query, Request, text::hyphenated};
+use sdk::{Error, FromSegment as _, Listing, Query, Request, Start, Uuid};
 
 const LIMIT_DEFAULT: u32 = 10;
 const LIMIT_MAX: u32 = 100;
@@ -16,25 +14,8 @@ const OFFSET_MAX: u32 = 100_000;
 pub struct Page {
     /// 1 to 100.
     pub limit: u32,
-    pub start: Start,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Start {
-    /// So many are left out; 0 to 100 000.
-    Offset(u32),
-    /// After the entry with this id.
-    After(Uuid),
-}
-
-/// A part of a list.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct List<T> {
-    pub items: Vec<T>,
-    /// Of the whole list.
-    pub total: i64,
-    /// The cursor of the next page; none at the end.
-    pub next: Option<Uuid>,
+    /// After a cursor, or so many left out: 0 to 100 000.
+    pub start: Start<Uuid>,
 }
 
 impl Page {
@@ -53,8 +34,8 @@ impl Page {
                 return Err(Error::bad_request("Give `cursor` or `offset`, not both"));
             }
             (Some(cursor), None) => Start::After(
-                hyphenated(cursor)
-                    .ok_or_else(|| Error::bad_request("Query parameter `cursor` must be an `X-Next-Cursor`"))?,
+                Uuid::from_segment(cursor)
+                    .map_err(|_| Error::bad_request("Query parameter `cursor` must be an `X-Next-Cursor`"))?,
             ),
             (None, offset) => Start::Offset(offset.unwrap_or(0)),
         };
@@ -68,12 +49,8 @@ impl Page {
     }
 
     /// Makes the list of the rows that [`Page::rows`] asked for.
-    pub fn list<T>(&self, mut rows: Vec<T>, total: i64, id: impl Fn(&T) -> Uuid) -> List<T> {
-        let limit = self.limit as usize;
-        let more = rows.len() > limit;
-        rows.truncate(limit);
-        let next = if more { rows.last().map(id) } else { None };
-        List { items: rows, total, next }
+    pub fn listing<T>(&self, rows: Vec<T>, total: i64, id: impl Fn(&T) -> Uuid) -> Listing<T, Uuid> {
+        Listing::of(rows, self.limit, self.start, id).total(total)
     }
 }
 
@@ -99,7 +76,7 @@ mod tests {
     const ID: Uuid = Uuid::from_u128(0x017f_22e2_79b0_7cc3_98c4_dc0c_0c07_398f);
 
     #[track_caller]
-    fn check(query: &str, expected: Option<(u32, Start)>) {
+    fn check(query: &str, expected: Option<(u32, Start<Uuid>)>) {
         let page = Query::parse(query, &Page::PARAMETERS).and_then(|query| Page::from_query(&query));
         assert_eq!(page.ok(), expected.map(|(limit, start)| Page { limit, start }), "{query}");
     }
@@ -131,12 +108,12 @@ mod tests {
     }
 
     #[test]
-    fn the_next_cursor_is_the_last_shown_id_and_absent_at_the_end() {
+    fn a_list_is_made_of_one_row_more_than_is_shown() {
         let page = Page { limit: 2, start: Start::Offset(0) };
         let ids = |count: u128| (1..=count).map(Uuid::from_u128).collect::<Vec<_>>();
         assert_eq!(page.rows(), 3);
-        assert_eq!(page.list(ids(3), 9, |id| *id), List { items: ids(2), total: 9, next: Some(Uuid::from_u128(2)) });
-        assert_eq!(page.list(ids(2), 2, |id| *id).next, None);
-        assert_eq!(page.list(ids(0), 0, |id| *id), List { items: vec![], total: 0, next: None });
+        let listing = page.listing(ids(3), 9, |id| *id);
+        assert_eq!((listing.items, listing.total, listing.next), (ids(2), Some(9), Some(Uuid::from_u128(2))));
+        assert_eq!(page.listing(ids(2), 2, |id| *id).next, None);
     }
 }

@@ -4,12 +4,13 @@
 //! from a token that the gateway verified, `X-Source-Service` on calls between services. A route
 //! cannot be written without a [`Who`], so nobody forgets one.
 
-use uuid::Uuid;
-
-use crate::{Error, Request, handler::FromSegment as _, text::hyphenated};
+use sdk::{Error, FromSegment as _, Request, Uuid};
 
 /// The role that the operator gives.
 const ADMIN: &str = "admin";
+
+/// What a client without an identity is told.
+const NO_TOKEN: Error = Error::Unauthorized("Send a valid token: `Authorization: Bearer …`");
 
 /// Who may use a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,66 +33,70 @@ impl Who {
     pub(crate) fn admits(self, request: &mut Request, parameters: &[&str]) -> Result<(), Error> {
         match self {
             Self::Anyone => Ok(()),
-            Self::AnyUser => request.user_id().map(drop).ok_or(Error::NO_TOKEN),
+            Self::AnyUser => request.user_id().map(drop).ok_or(NO_TOKEN),
             Self::OwnerOrAdmin => {
-                request.user_id().ok_or(Error::NO_TOKEN)?;
+                request.user_id().ok_or(NO_TOKEN)?;
                 let [segment] = parameters else {
                     return Err(Error::internal("a route is its owner's and its path has not one parameter"));
                 };
                 request.may_act_for(Uuid::from_segment(segment)?)
             }
             Self::Admin => {
-                request.user_id().ok_or(Error::NO_TOKEN)?;
+                request.user_id().ok_or(NO_TOKEN)?;
                 if request.is_admin() { Ok(()) } else { Err(Error::Forbidden) }
             }
             Self::Service(name) => match request.source_service() {
                 Some(source) if source == name => Ok(()),
-                None if request.user_id().is_none() => Err(Error::NO_TOKEN),
+                None if request.user_id().is_none() => Err(NO_TOKEN),
                 _ => Err(Error::Forbidden),
             },
         }
     }
 }
 
-impl Request {
-    /// Whom the token speaks for: a user's id, or whatever name the operator signed.
-    pub fn user_id(&mut self) -> Option<String> {
-        self.header("x-user-id").filter(|id| !id.is_empty())
-    }
-
-    pub fn is_admin(&mut self) -> bool {
-        self.header("x-user-roles").is_some_and(|roles| roles.split(',').any(|role| role.trim() == ADMIN))
-    }
-
-    /// The service that calls, if a service does.
-    pub fn source_service(&mut self) -> Option<String> {
-        self.header("x-source-service").filter(|name| !name.is_empty())
-    }
+/// Whoever sent a request, as the shop knows them.
+pub trait Asker {
+    fn is_admin(&mut self) -> bool;
 
     /// For what is somebody's without its path saying so: that user and admins, else 403.
-    pub fn may_act_for(&mut self, user: Uuid) -> Result<(), Error> {
-        let id = self.user_id().ok_or(Error::NO_TOKEN)?;
-        if hyphenated(&id) == Some(user) || self.is_admin() { Ok(()) } else { Err(Error::Forbidden) }
+    ///
+    /// # Errors
+    /// 401 without a token, 403 with somebody else's.
+    fn may_act_for(&mut self, user: Uuid) -> Result<(), Error>;
+}
+
+impl Asker for Request {
+    fn is_admin(&mut self) -> bool {
+        self.has_role(ADMIN)
+    }
+
+    fn may_act_for(&mut self, user: Uuid) -> Result<(), Error> {
+        let id = self.user_id().ok_or(NO_TOKEN)?;
+        let is_theirs = Uuid::from_segment(&id).is_ok_and(|id| id == user);
+        if is_theirs || self.is_admin() { Ok(()) } else { Err(Error::Forbidden) }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use sdk::testing;
+
     use super::*;
-    use crate::{Method, request::test::request};
 
     const ADA: &str = "017f22e2-79b0-7cc3-98c4-dc0c0c07398f";
     const BOB: &str = "017f22e2-79b0-7cc3-98c4-dc0c0c073990";
+
+    fn with(headers: &[(&str, &str)]) -> Request {
+        let asked = headers.iter().fold(testing::get("/"), |asked, (name, value)| asked.header(name, value));
+        asked.into()
+    }
 
     /// The statuses of the five kinds of route, 200 for admitted, with `ADA` as the path's id.
     #[track_caller]
     fn check(headers: &[(&'static str, &'static str)], expected: [u16; 5]) {
         let kinds = [Who::Anyone, Who::AnyUser, Who::OwnerOrAdmin, Who::Admin, Who::Service("orders")];
-        let statuses = kinds.map(|who| {
-            let mut written = request(Method::Get, "/");
-            written.headers = headers.to_vec();
-            who.admits(&mut Request::new(written), &[ADA]).map_or_else(|error| error.status(), |()| 200)
-        });
+        let statuses =
+            kinds.map(|who| who.admits(&mut with(headers), &[ADA]).map_or_else(|error| error.status(), |()| 200));
         assert_eq!(statuses, expected, "{headers:?}");
     }
 
@@ -121,9 +126,7 @@ mod tests {
     #[test]
     fn a_malformed_id_is_nobody_s_and_an_unknown_one_somebody_else_s() {
         let status = |id: &str, headers: &[(&'static str, &'static str)]| {
-            let mut written = request(Method::Get, "/");
-            written.headers = headers.to_vec();
-            Who::OwnerOrAdmin.admits(&mut Request::new(written), &[id]).map_err(|error| error.status())
+            Who::OwnerOrAdmin.admits(&mut with(headers), &[id]).map_err(|error| error.status())
         };
         assert_eq!(status("7", &[]), Err(401));
         assert_eq!(status("7", &[("x-user-id", ADA)]), Err(400));

@@ -2,12 +2,11 @@
 
 use std::fmt;
 
-use serde_json::value::RawValue;
-
-use crate::{
-    decimal,
+use sdk::{
+    Error, FromField, Wanted, decimal,
     postgres::{FromValue, Value},
 };
+use serde_json::value::RawValue;
 
 /// 0 to 9999999999.99, as much as `NUMERIC(12,2)` holds. As text and in JSON the shortest form:
 /// `20`, `20.5`, `19.99`.
@@ -85,9 +84,18 @@ impl FromValue for Money {
     }
 }
 
+/// A price, given as a number: at most [`Money::PRICE_MAX`].
+impl FromField for Money {
+    fn from_field(wanted: &Wanted<'_>) -> Result<Option<Self>, Error> {
+        let price = |number: &str| Self::parse(number).filter(|price| *price <= Self::PRICE_MAX);
+        wanted.number(price, || format!("an amount from 0 to {} with at most two decimals", Self::PRICE_MAX))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use sdk::Fields;
 
     use super::*;
 
@@ -130,6 +138,22 @@ mod tests {
         assert_eq!(Money::PRICE_MAX.times(1001), None);
         assert_eq!(cent.times(-1), None);
         assert_eq!(cent.times(0), Some(Money::default()));
+    }
+
+    #[test]
+    fn a_price_in_a_body_is_read_exactly_or_refused_by_its_name() {
+        let price = |value: &str| {
+            let fields = Fields::parse(format!("{{\"n\":{value}}}").as_bytes(), &["n"]).unwrap();
+            Wanted::of(&fields, "n").read::<Option<Money>>()
+        };
+        for same in ["20", "20.0", "2e1"] {
+            assert_eq!(price(same), Ok(Money::parse("20")));
+        }
+        for refused in ["19.999", "1e99", "-1", "10000000", "\"5\"", "null", "{}"] {
+            assert!(price(refused).is_err(), "{refused}");
+        }
+        let sentence = "Field `n` must be an amount from 0 to 9999999.99 with at most two decimals";
+        assert_eq!(price("19.999"), Err(Error::bad_request(sentence)));
     }
 
     proptest! {
