@@ -6,6 +6,7 @@
 
 mod error;
 mod order;
+mod typed;
 mod value;
 
 use sdk::{
@@ -48,6 +49,7 @@ fn follow(path: &str, order: &Order) -> Option<Result<Value, Error>> {
         "/pg/execute" => execute,
         "/pg/batch" => batch,
         "/pg/tx" => transaction,
+        "/pg/typed" => typed,
         "/pg/savepoint" => savepoint,
         "/pg/begin-and-trap" => begin_and_trap,
         "/pg/begin-and-hang" => begin_and_hang,
@@ -56,6 +58,11 @@ fn follow(path: &str, order: &Order) -> Option<Result<Value, Error>> {
         _ => return None,
     };
     Some(Database::open(&order.database).and_then(|database| behaviour(&database, order)))
+}
+
+/// `{database}`: by the sdk's own types.
+fn typed(_: &Database, order: &Order) -> Result<Value, Error> {
+    typed::told(&order.database)
 }
 
 /// `{database, sql, params}`.

@@ -13,6 +13,7 @@ mod deaths;
 mod hostile;
 mod load;
 mod operations;
+mod types;
 
 const MIGRATION: &str = "create table items (id serial primary key, name text unique not null, price numeric(10, 2), \
                          constraint cheap check (price < 1000)); create schema stock; create table stock.boxes (n int);";

@@ -6,17 +6,26 @@ use std::{
     os::unix::fs::symlink,
     path::{Path, PathBuf},
     process::Command,
+    sync::{Arc, Barrier},
 };
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::harness::{Host, Shared, foreign, place};
+use crate::harness::{
+    Host, Shared, Upstream, foreign, place,
+    upstream::{Act, ok, quoted},
+};
 
 /// One host for all.
 static HOST: Shared = Shared::new(start);
 
 fn start() -> Host {
+    granting("")
+}
+
+/// With this line more among its permissions.
+fn granting(line: &str) -> Host {
     let manifest = format!(
         r#"
 [postgres.shop]
@@ -34,6 +43,7 @@ keyvalue = {{ cache = "read-write" }}
 publish = ["note.*"]
 subscribe = ["note.*"]
 env = ["GREETING"]
+{line}
 [[routes]]
 path = "/{{*rest}}"
 service = "guest"
@@ -96,6 +106,20 @@ fn a_promise_that_nothing_settles_is_a_500_that_says_so() {
     let host = HOST.get();
     assert_eq!(host.get("/quick/never").status, 500);
     host.log.expect_line("the service waits for a promise that nothing will settle");
+}
+
+/// None is answered before all three have been asked: one after the other would never end.
+#[test]
+fn three_fetches_at_once_take_the_time_of_one() {
+    let all = Arc::new(Barrier::new(3));
+    let upstream = Upstream::acting(move |_number, head| {
+        all.wait();
+        Act::Say(ok(head.split(' ').nth(1).unwrap_or_default()).into_bytes())
+    });
+    let host = granting(&format!("net = [\"{}\"]", upstream.address));
+    let answer = host.get(&format!("/quick/together?url={}", quoted(&upstream.url("/"))));
+    assert_eq!((answer.status, answer.json()), (200, json!(["/a", "/b", "/c"])));
+    assert_eq!(upstream.connections(), 3);
 }
 
 #[test]

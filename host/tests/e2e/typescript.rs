@@ -105,6 +105,17 @@ fn a_database_gives_and_takes_every_type_exactly() {
 }
 
 #[test]
+fn spans_of_time_and_arrays_of_moments_come_and_go_exactly() {
+    let expected = json!({
+        "span": "P1Y2M3DT14706.000007S", "back": "PT-1.5S", "moments": ["2026-01-02T03:04:05.678Z", null],
+        "days": ["2026-01-02", null], "hours": ["03:04:05.000006"], "locals": ["2026-01-02T03:04:05.000006"],
+        "spans": ["P1M", "P2D"], "flags": [true, null, false], "floats": [0.5, -1e300], "none": [], "moment": true,
+        "endless": 1185, "deep": 1022,
+    });
+    assert_eq!(of(&HOST.get().get("/data/times")), expected, "what a Date cannot hold stays as it came");
+}
+
+#[test]
 fn a_store_keeps_values_conditions_and_sums() {
     let kept = of(&HOST.get().get("/data/kv"));
     let expected = json!({

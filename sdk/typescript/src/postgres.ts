@@ -1,11 +1,14 @@
 // PostgreSQL: a database is a name that the manifest grants. Nothing is lost on the way: `bigint` columns are
-// `bigint`, `numeric` is text with its digits, ids are text, moments are `Date` (to the millisecond).
+// `bigint`, `numeric` is text with its digits, ids are text, moments are `Date` (to the millisecond), days, times and spans
+// are text as ISO 8601 writes them.
 import { Database as Connection, commit, rollback, type Rows, type Transaction, type Value } from 'archipel:postgres/client@0.1.0';
 import { asked, statusFor, words, type Fault } from './fault.ts';
 import { stringify } from './json.ts';
+import { day, local, moment, time } from './moment.ts';
+import { isRaw, known } from './raw.ts';
 
-/** What stands for `$1`, or for `${…}` in a template. A plain object is JSON; so is an array of anything but texts
- * and integers. */
+/** What stands for `$1`, or for `${…}` in a template. A plain object is JSON; so is an array of anything but texts,
+ * moments and integers. */
 export type Parameter = null | undefined | boolean | number | bigint | string | Date | Uint8Array | object;
 /** What a column holds. */
 // eslint-disable-next-line @typescript-eslint/no-explicit-any
@@ -136,20 +139,29 @@ function objectValue(of: object | null): Value {
   if (of instanceof Date) return { tag: 'timestamptz', val: BigInt(of.getTime()) * 1000n };
   if (of instanceof Uint8Array) return { tag: 'bytes', val: of };
   if (Array.isArray(of) && of.length > 0) {
-    if (of.every((item) => typeof item === 'string' || item === null)) return { tag: 'text-array', val: of.map((item) => item ?? undefined) };
+    if (of.every((item) => typeof item === 'string' || item instanceof Date || item === null)) return { tag: 'text-array', val: of.map(texts) };
     if (of.every((item) => typeof item === 'bigint' || Number.isSafeInteger(item))) return { tag: 'int64-array', val: of.map(BigInt) };
   }
   return { tag: 'json', val: stringify(of) };
 }
 
+function texts(item: string | Date | null): string | undefined {
+  return item instanceof Date ? item.toISOString() : (item ?? undefined);
+}
+
 function rows(answer: Rows): Row[] {
-  if (answer.ready) return answer.ready;
+  if (answer.ready) return answer.ready.raw ? answer.ready.map(unpacked) : answer.ready;
   const names = answer.columns.map((column) => column.name);
   return answer.rows.map(({ values }) => {
     const row: Row = {};
     for (let at = 0; at < names.length; at += 1) row[names[at] as string] = cell(values[at] as Value);
     return row;
   });
+}
+
+/** A row of the quick engine, which leaves what is raw to the sdk. */
+function unpacked(row: Row): Row {
+  return Object.fromEntries(Object.entries(row).map(([name, value]) => [name, isRaw(value) ? known(value) : value]));
 }
 
 function cell(value: Value): Cell {
@@ -159,11 +171,11 @@ function cell(value: Value): Cell {
     case 'timestamptz':
       return moment(value.val);
     case 'timestamp':
-      return iso(value.val);
+      return local(value.val);
     case 'date':
-      return new Date(value.val * 86_400_000).toISOString().slice(0, 10);
+      return day(value.val);
     case 'time':
-      return iso(value.val).slice(11);
+      return time(value.val);
     case 'json':
       return JSON.parse(value.val);
     case 'uuid':
@@ -174,21 +186,10 @@ function cell(value: Value): Cell {
     case 'int64-array':
       return value.val.map((item: string | bigint | undefined) => item ?? null);
     case 'raw':
-      return { oid: value.val[0], bytes: value.val[1] };
+      return known({ oid: value.val[0], bytes: value.val[1] });
     default:
       return value.val;
   }
-}
-
-/** Down to the millisecond before, as PostgreSQL's own texts cut it. */
-function moment(micros: bigint): Date {
-  return new Date(Number((micros - (((micros % 1000n) + 1000n) % 1000n)) / 1000n));
-}
-
-/** Without a zone, to the microsecond. */
-function iso(micros: bigint): string {
-  const rest = ((micros % 1000n) + 1000n) % 1000n;
-  return moment(micros).toISOString().slice(0, -1) + String(rest).padStart(3, '0');
 }
 
 function id([high, low]: [bigint, bigint]): string {

@@ -62,7 +62,7 @@ declare module 'archipel:postgres/client@0.1.0' {
     rows: { values: Value[] }[];
     /** By the quick engine, in place of all that: rows as the sdk gives them. */
     // eslint-disable-next-line @typescript-eslint/no-explicit-any
-    ready?: Record<string, any>[];
+    ready?: Record<string, any>[] & { raw?: boolean };
   }
   export class Database {
     static open(name: string): Database;

@@ -14,6 +14,14 @@ export const data = router()
       ${new Uint8Array([1, 2])}::bytea as bytes`;
     return { ...row, bytes: [...row?.bytes] };
   })
+  .get('/data/times', async () => {
+    const at = new Date('2026-01-02T03:04:05.678Z');
+    const row = await sql.first`select ${'P1Y2M3DT4H5M6.000007S'}::interval as span, ${'-1.5 seconds'}::interval as back, ${[at, null]}::timestamptz[] as moments,
+      ${['2026-01-02', null]}::date[] as days, ${['03:04:05.000006']}::time[] as hours, ${['2026-01-02T03:04:05.000006']}::timestamp[] as locals,
+      ${['1 mon', '2 days']}::interval[] as spans, array[true, null, false] as flags, array[0.5, -1e300]::float8[] as floats,
+      '{}'::date[] as none, array['infinity'::timestamptz] as endless, array[array[1.5]]::float8[] as deep`;
+    return { ...row, moment: row?.moments[0] instanceof Date, endless: row?.endless.oid, deep: row?.deep.oid };
+  })
   .get('/data/error', async () => {
     try {
       await sql`insert into notes (text) values (${'twice'}), (${'twice'})`;

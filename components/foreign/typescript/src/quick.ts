@@ -96,5 +96,10 @@ const asked: Record<string, () => Promise<unknown>> = { addresses, headers, bodi
 
 export const quick = router()
   .get('/quick/random', () => ({ random: Math.random() }))
+  .get('/quick/together', async (request) => {
+    const url = new URL(request.url).searchParams.get('url') ?? '';
+    const answers = await Promise.all(['a', 'b', 'c'].map((name) => fetch(`${url}${name}`)));
+    return Promise.all(answers.map((answer) => answer.text()));
+  })
   .get('/quick/never', () => new Promise(() => {}))
   .get('/quick/{what}', async (_request, { what = '' }) => (await asked[what]?.()) ?? []);

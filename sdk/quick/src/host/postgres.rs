@@ -1,4 +1,5 @@
-//! Databases. Rows come ready: a value of each column under its name, as the sdk gives them.
+//! Databases. Rows come ready: a value of each column under its name, as the sdk gives them. Where the host has left one in
+//! PostgreSQL's own form, the rows say `raw` and the sdk reads it.
 
 use rquickjs::{
     Array, Atom, BigInt, Ctx, Function, IntoJs as _, Object, Result, TypedArray, Value, function::Constructor,
@@ -88,6 +89,9 @@ fn rows<'js>(ctx: &Ctx<'js>, result: std::result::Result<Rows, Error>) -> Result
     let names =
         found.columns.iter().map(|column| Atom::from_str(ctx.clone(), &column.name)).collect::<Result<Vec<_>>>()?;
     let made = Array::new(ctx.clone())?;
+    if found.rows.iter().flat_map(|row| &row.values).any(|cell| matches!(cell, Cell::Raw(_))) {
+        made.as_object().set("raw", true)?;
+    }
     for (at, row) in found.rows.into_iter().enumerate() {
         let object = Object::new(ctx.clone())?;
         for (name, cell) in names.iter().zip(row.values) {
