@@ -1,9 +1,9 @@
 //! `archipel add`: what is written into a manifest, what is refused, and that the rest stays as it was.
 
-use std::{fs, os::unix::fs::symlink, path::Path};
+use std::{fs, os::unix::fs::symlink, path::Path, process::Stdio};
 
 use crate::{
-    harness::{Command, place},
+    harness::{Command, archipel, place},
     project::installed,
 };
 
@@ -148,15 +148,17 @@ fn added_and_asked(lang: &str, prepare: impl FnOnce(&Path)) {
         _ => ("cargo test", "everybody_is_greeted ... ok", "\"hello from mail\""),
     };
     let asked = format!("(cd mail && {tests}) && curl -sS -w ' %{{http_code}}\\n' \"$ARCHIPEL_URL/mail\"");
-    let manifest = project.0.path().join("archipel.toml");
-    let offline = [("CARGO_NET_OFFLINE", "true"), ("npm_config_offline", "true")];
-    let toolchain = std::env::var("WASM_TOOLCHAIN").map(|name| ("RUSTUP_TOOLCHAIN", name));
-    let toolchain = toolchain.iter().map(|(key, name)| (*key, name.as_str()));
-    let environment: Vec<(&str, &str)> = offline.into_iter().chain(toolchain).collect();
-    let done = Command::with(&["test", manifest.to_str().unwrap(), "--", "sh", "-c", &asked], &environment).done();
-    assert_eq!(done.code, 0, "{}{}", done.output, done.errors);
+    let mut command = archipel();
+    command.args(["test", project.0.path().join("archipel.toml").to_str().unwrap(), "--", "sh", "-c", &asked]);
+    command.env("CARGO_NET_OFFLINE", "true").env("npm_config_offline", "true");
+    if let Ok(toolchain) = std::env::var("WASM_TOOLCHAIN") {
+        command.env("RUSTUP_TOOLCHAIN", toolchain); // as scripts/wasm.sh chooses it
+    }
+    let done = command.stdin(Stdio::null()).output().unwrap();
+    let output = String::from_utf8_lossy(&done.stdout);
+    assert!(done.status.success(), "{output}{}", String::from_utf8_lossy(&done.stderr));
     for said in [passed, &format!("{answer} 200\n")] {
-        assert!(done.output.contains(said), "no `{said}` in {}", done.output);
+        assert!(output.contains(said), "no `{said}` in {output}");
     }
 }
 

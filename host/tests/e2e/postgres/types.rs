@@ -32,7 +32,7 @@ fn every_type_of_the_sdk_comes_back_as_it_went_and_is_to_postgresql_what_it_says
         ("int2[]", "{-32768}"),
         ("int4[]", "{2147483647,NULL}"),
         ("int8[]", "{-9223372036854775808}"),
-        ("text[]", "{Zoë,\"a\\\\\\\"b\"}"),
+        ("text[]", "{Zoë,\"a\\\"b\"}"),
         ("uuid[]", "{00000000-0000-0000-0000-000000000000}"),
         ("date[]", "{}"),
     ];
