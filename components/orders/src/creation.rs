@@ -1,9 +1,9 @@
 //! How an order comes into being: so that no stock is lost, whenever the host is killed.
 //!
-//! First it is there as `reserving`, together with a message to this service that is due in a minute;
-//! then stock is reserved; last it becomes `pending`, if it is still `reserving`. A failure in between
-//! gives up the order and releases its stock at once; if even that does not happen, the message
-//! does it (`check.rs`).
+//! First it is there as `reserving`, and a message to this service that is due in a minute, for it and
+//! for those begun around it (`overdue.rs`); then stock is reserved; last it becomes `pending`, if it is
+//! still `reserving`. A failure in between gives up the order and releases its stock at once; if even
+//! that does not happen, the message does it (`check.rs`).
 
 use std::{
     thread::sleep,

@@ -1,7 +1,5 @@
 //! What the world is told of orders, and what this service tells itself.
 
-use std::time::Duration;
-
 use sdk::{Error, Timestamp, Uuid, messaging::Event};
 use serde::{Deserialize, Serialize};
 use shop::Money;
@@ -10,13 +8,8 @@ use crate::{order::Order, status::Status};
 
 const CREATED: &str = "order.created";
 const STATUS_CHANGED: &str = "order.status_changed";
-/// To itself: look at this order again, and give back the stock that it should not have.
+/// To itself: look at this order again, or at all that are overdue, and give back the stock that none should have.
 const CHECK: &str = "orders.check";
-
-/// How long an order may be in the making before it is looked at; a request ends long before.
-const CHECK_AFTER: Duration = Duration::from_secs(60);
-/// Its name in the environment, in milliseconds.
-const CHECK_AFTER_MS: &str = "CHECK_AFTER_MS";
 
 /// The body of `order.*`.
 #[derive(Debug, Serialize)]
@@ -32,10 +25,15 @@ struct Told {
 }
 
 /// The body of [`CHECK`].
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Check {
-    pub(crate) order_id: Uuid,
+    /// None is all that are overdue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) order_id: Option<Uuid>,
+    /// Of all, those that began then or later, in microseconds since 1970: others have been looked at.
+    #[serde(default)]
+    pub(crate) since: i64,
 }
 
 pub(crate) fn created(order: &Order) -> Result<Event, Error> {
@@ -48,7 +46,12 @@ pub(crate) fn status_changed(order: &Order, previous: Status) -> Result<Event, E
 
 /// This service is to look at the order again.
 pub(crate) fn check(order: Uuid) -> Result<Event, Error> {
-    Ok(Event::json(CHECK, &Check { order_id: order })?.key(order))
+    Ok(Event::json(CHECK, &Check { order_id: Some(order), since: 0 })?.key(order))
+}
+
+/// This service is to look which orders are overdue, of those that began then or later.
+pub(crate) fn look(since: Timestamp) -> Result<Event, Error> {
+    Event::json(CHECK, &Check { order_id: None, since: since.micros() })
 }
 
 impl Told {
@@ -58,14 +61,16 @@ impl Told {
     }
 }
 
-pub(crate) fn check_after() -> Duration {
-    let set = std::env::var(CHECK_AFTER_MS).ok().and_then(|text| text.parse().ok());
-    set.map_or(CHECK_AFTER, Duration::from_millis)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_message_of_an_earlier_build_is_about_one_order() {
+        let order = r#"{"orderId":"00000000-0000-0000-0000-000000000001"}"#;
+        let told: Check = serde_json::from_str(order).unwrap();
+        assert_eq!(told, Check { order_id: Some(Uuid::from_u128(1)), since: 0 });
+    }
 
     #[test]
     fn an_event_says_which_order_whose_and_what_has_become_of_it() {

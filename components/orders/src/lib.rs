@@ -6,12 +6,13 @@ mod creation;
 mod event;
 mod key;
 mod order;
+mod overdue;
 mod status;
 mod stock;
 mod store;
 
 use sdk::{
-    Answer, Error, Reply, Request, Response, Uuid,
+    Answer, Error, Reply, Request, Response, Timestamp, Uuid,
     messaging::{Delivery, Failure},
 };
 use shop::{Asker as _, Page, Routes, Who, listed};
@@ -33,10 +34,15 @@ fn answer(request: Request) -> Response {
     routes().answer(request)
 }
 
-/// What this service has told itself: to look at an order again.
+/// What this service has told itself: to look at an order again, or which are overdue.
 fn handle(delivery: &Delivery) -> Result<(), Failure> {
-    let event::Check { order_id } = delivery.json()?;
-    Ok(check::check(&Store::open()?, order_id)?)
+    let event::Check { order_id, since } = delivery.json()?;
+    let store = Store::open()?;
+    match order_id {
+        Some(order) => check::check(&store, order)?,
+        None => store.pass_on_overdue(Timestamp::from_micros(since), Timestamp::now())?,
+    }
+    Ok(())
 }
 
 fn routes() -> Routes {

@@ -1,6 +1,7 @@
 //! Orders in PostgreSQL, and what is published together with their changes. Nothing here knows HTTP.
 
 mod keys;
+mod overdue;
 
 use sdk::{
     Error, Listing, Start, Timestamp, Uuid, params,
@@ -12,6 +13,7 @@ use crate::{
     event,
     key::Key,
     order::{Draft, Item, Order},
+    overdue::Slot,
     status::Status,
 };
 
@@ -47,8 +49,8 @@ impl Store {
         &self.0
     }
 
-    /// Writes the order down as `reserving`, and a message that looks at it later. False if another
-    /// request has the key: then nothing has happened.
+    /// Writes the order down as `reserving`, and with it a message that looks at it later, unless one
+    /// is on its way already. False if another request has the key: then nothing has happened.
     pub(crate) fn begin(&self, draft: &Draft, key: Option<&Key>) -> Result<bool, Error> {
         let sql = "with kept as (
                 insert into idempotency_keys (asker, key, request, order_id, created_at)
@@ -63,13 +65,21 @@ impl Store {
         let part = |part: fn(&Key) -> &String| key.map(|key| part(key).as_str());
         let (asker, name, request) = (part(|key| &key.asker), part(|key| &key.key), part(|key| &key.request));
         let params = params![draft.id, draft.user, draft.created_at, products, quantities, asker, name, request];
-        self.0.transaction(|transaction| {
-            if transaction.execute(sql, params)? == 0 {
-                return Ok(false);
+        let slot = Slot::of(draft.created_at);
+        if slot.is_announced() {
+            return Ok(self.0.execute(sql, params)? > 0);
+        }
+        let begun = self.0.transaction(|transaction| {
+            let begun = transaction.execute(sql, params)? > 0;
+            if begun {
+                transaction.publish(&slot.announcement()?)?;
             }
-            transaction.publish(&event::check(draft.id)?.delay(event::check_after()))?;
-            Ok(true)
-        })
+            Ok::<_, Error>(begun)
+        })?;
+        if begun {
+            slot.announced();
+        }
+        Ok(begun)
     }
 
     /// Makes it `pending` and tells the world, if it is still `reserving`.

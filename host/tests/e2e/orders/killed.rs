@@ -10,6 +10,8 @@ fn orders_are_taken_while_redis_is_away_and_their_events_come_later() {
     let (user, tea) = (customer(&host), product(&host, "1", 100));
     redis.kill();
     let made: Vec<Value> = (0..10).map(|_| data(&order(&host, &user, &[(&tea, 1)]), 201)).collect();
+    let waiting = "select count(*) from archipel_outbox where topic = 'orders.check'";
+    assert!(Session::inside(&host, "orders").count(waiting) < 10, "one message looks after several orders");
     data(&step(&host, &made[0], "cancelled"), 200);
     assert_eq!(inventory(&host, &tea), 91, "given back without any event");
     redis.start_again();
