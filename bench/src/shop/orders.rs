@@ -1,12 +1,12 @@
 //! Orders, to their end: what one costs until its notification is stored, and when that is.
 
 use std::{
-    collections::BTreeMap,
+    collections::BTreeSet,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, bail, ensure};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::system::{Shop, id};
 use crate::{
@@ -21,9 +21,11 @@ use crate::{
 const INBOX: usize = 1000;
 const WARM_UP: Duration = Duration::from_millis(500);
 const SETTLED_WITHIN: Duration = Duration::from_secs(60);
+/// Between two looks for a notification.
+const LOOK_EVERY: Duration = Duration::from_millis(1);
 
-/// By the order's id: a moment in milliseconds since 1970.
-type Placed = BTreeMap<String, u64>;
+/// Ids of orders.
+type Placed = BTreeSet<String>;
 
 /// One in so many orders may fail, on a machine that is too busy to answer in time.
 const FAILURES_MAX: u64 = 100;
@@ -43,7 +45,7 @@ pub(super) struct Orders {
     failures: u64,
     /// Until an order is answered.
     answered: Latencies,
-    /// From the record of an order to that of its notification.
+    /// From an order's answer until its notification can be read.
     notified: Latencies,
     pss_bytes: u64,
 }
@@ -59,6 +61,8 @@ impl Orders {
             shop.server.settled().await?;
             say(&format!("shop: orders, round {} of {}, {} connections", round + 1, plan.rounds, plan.connections));
             orders.one_round(shop, &users, plan).await?;
+            say("  until a notification can be read, at the same load");
+            orders.notifications(shop, &users, plan).await?;
         }
         orders.pss_bytes = crate::process::pss_bytes(shop.server.pid())?;
         Ok(orders)
@@ -77,10 +81,7 @@ impl Orders {
         }
         let Attempts { placed, failures, why } = all;
         let took = began.elapsed();
-        let (seen, stored) = settled(shop, users, &placed, &watch).await?;
-        for (order, at) in &placed {
-            self.notified.record(Duration::from_millis(stored[order].saturating_sub(*at)));
-        }
+        let seen = settled(shop, users, &placed, &watch).await?;
         let round = Round { units: answered.total(), seen: Seen { took, ..seen } };
         ensure!(round.units > 0, "no order was placed: {why}");
         ensure!(failures * FAILURES_MAX <= round.units, "{failures} orders of {} failed, lastly: {why}", round.units);
@@ -88,6 +89,16 @@ impl Orders {
         say(&format!("  {:<36}{:>9.1} µs", "order", round.cpu_us()));
         self.answered.add(&answered);
         self.rounds.push(round);
+        Ok(())
+    }
+
+    /// A stretch of its own, since whoever looks for a notification costs something, too.
+    async fn notifications(&mut self, shop: &Shop, users: &[String], plan: Plan) -> anyhow::Result<()> {
+        let end = Instant::now() + plan.round;
+        let (first, others) = users.split_first().context("no connection places orders")?;
+        let load = futures_util::future::try_join_all(others.iter().map(|user| place(shop, user, end)));
+        let (notified, _load) = tokio::try_join!(notified(shop, first, end), load)?;
+        self.notified.add(&notified);
         Ok(())
     }
 
@@ -125,7 +136,7 @@ async fn place(shop: &Shop, user: &str, end: Instant) -> anyhow::Result<(Latenci
         match shop.client.post("/api/orders", &body).await {
             Ok(order) => {
                 latencies.record(sent.elapsed());
-                attempts.placed.insert(id(&order)?, millis(&order)?);
+                attempts.placed.insert(id(&order)?);
             }
             Err(error) => {
                 attempts.failures += 1;
@@ -134,6 +145,22 @@ async fn place(shop: &Shop, user: &str, end: Instant) -> anyhow::Result<(Latenci
         }
     }
     Ok((latencies, attempts))
+}
+
+/// Orders of `user` until `end`, each looked for in the inbox as soon as it is answered.
+async fn notified(shop: &Shop, user: &str, end: Instant) -> anyhow::Result<Latencies> {
+    let mut latencies = Latencies::new();
+    let (body, inbox) = (shop.order(user), format!("/api/notifications?userId={user}&limit=1"));
+    while Instant::now() < end {
+        let order = id(&shop.client.post("/api/orders", &body).await?)?;
+        let answered = Instant::now();
+        while shop.client.get(&inbox).await?[0]["orderId"] != order.as_str() {
+            ensure!(answered.elapsed() < SETTLED_WITHIN, "no notification of order {order}");
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        latencies.record(answered.elapsed());
+    }
+    Ok(latencies)
 }
 
 impl Attempts {
@@ -146,15 +173,15 @@ impl Attempts {
     }
 }
 
-/// What it has cost when nothing is left to do, and when the notification of each order was stored.
-async fn settled(shop: &Shop, users: &[String], orders: &Placed, watch: &Watch) -> anyhow::Result<(Seen, Placed)> {
+/// What it has cost when nothing is left to do, and the notification of each order was stored.
+async fn settled(shop: &Shop, users: &[String], orders: &Placed, watch: &Watch) -> anyhow::Result<Seen> {
     let deadline = Instant::now() + SETTLED_WITHIN;
     loop {
         shop.server.settled().await?;
         let seen = watch.seen()?;
         let stored = stored(shop, users, orders).await;
         match stored {
-            Ok(stored) if stored.len() == orders.len() => return Ok((seen, stored)),
+            Ok(stored) if stored.len() == orders.len() => return Ok(seen),
             _ if Instant::now() < deadline => {}
             Ok(stored) => bail!("{} of {} notifications are missing", orders.len() - stored.len(), orders.len()),
             Err(error) => return Err(error.context("cannot look for notifications")),
@@ -162,13 +189,13 @@ async fn settled(shop: &Shop, users: &[String], orders: &Placed, watch: &Watch) 
     }
 }
 
-/// When the notifications that are there were stored.
+/// Those orders whose notifications are there.
 async fn stored(shop: &Shop, users: &[String], orders: &Placed) -> anyhow::Result<Placed> {
     let mut stored = Placed::new();
     for user in users {
         stored.extend(inbox(shop, user).await?);
     }
-    stored.retain(|order, _| orders.contains_key(order));
+    stored.retain(|order| orders.contains(order));
     Ok(stored)
 }
 
@@ -178,28 +205,11 @@ async fn inbox(shop: &Shop, user: &str) -> anyhow::Result<Placed> {
         let page = shop.client.get(&format!("/api/notifications?userId={user}&limit=100&offset={offset}")).await?;
         let page = page.as_array().context("no list of notifications")?;
         for one in page {
-            inbox.insert(one["orderId"].as_str().context("no orderId")?.to_owned(), millis(one)?);
+            inbox.insert(one["orderId"].as_str().context("no orderId")?.to_owned());
         }
         if page.len() < 100 {
             break;
         }
     }
     Ok(inbox)
-}
-
-fn millis(record: &Value) -> anyhow::Result<u64> {
-    let text = record["createdAt"].as_str().with_context(|| format!("no createdAt in {record}"))?;
-    let at: jiff::Timestamp = text.parse()?;
-    Ok(u64::try_from(at.as_millisecond())?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_record_has_its_moment() {
-        assert_eq!(millis(&json!({"createdAt": "1970-01-01T00:00:02.500Z"})).unwrap(), 2500);
-        assert!(millis(&json!({})).is_err());
-    }
 }
