@@ -285,9 +285,10 @@ pub fn place() -> TempDir {
     place
 }
 
-/// The binary, with an environment of its own.
+/// The binary, with an environment of its own. `ARCHIPEL_PROGRAM` names another one, such as a release build.
 pub fn archipel() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_archipel"));
+    let program = std::env::var_os("ARCHIPEL_PROGRAM");
+    let mut command = Command::new(program.unwrap_or_else(|| env!("CARGO_BIN_EXE_archipel").into()));
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.env("CANARY", "canary-of-the-hosts-environment");
     command
