@@ -19,6 +19,7 @@ pub(crate) mod encode;
 pub(crate) mod endpoint;
 mod error;
 mod exchange;
+pub(crate) mod flush;
 mod frame;
 mod harmless;
 mod leave;

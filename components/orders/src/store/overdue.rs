@@ -28,13 +28,16 @@ impl Store {
         let sql = "select id, created_at, created_at <= $1 as is_overdue from orders
                    where status in ('reserving', 'failed') and created_at >= $2 order by created_at limit $3";
         self.database().transaction(|transaction| {
-            let found: Vec<Unsettled> = transaction.query(sql, params![began_before(now), since, i64::from(AT_ONCE)])?;
+            let found: Vec<Unsettled> =
+                transaction.query(sql, params![began_before(now), since, i64::from(AT_ONCE)])?;
             for order in found.iter().filter(|order| order.is_overdue) {
                 transaction.publish(&event::check(order.id)?.dedup_id(order.id))?;
             }
             match found.last() {
                 Some(last) if !last.is_overdue => transaction.publish(&Slot::of(now).announcement()?).map(drop)?,
-                Some(last) if found.len() >= usize::from(AT_ONCE) => transaction.publish(&event::look(last.created_at)?).map(drop)?,
+                Some(last) if found.len() >= usize::from(AT_ONCE) => {
+                    transaction.publish(&event::look(last.created_at)?).map(drop)?
+                }
                 _ => {}
             }
             Ok(())

@@ -8,7 +8,7 @@ use std::{
     fs, io,
     path::PathBuf,
     process::Stdio,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     leash::{Ending, Leash},
-    postgres::endpoint::Endpoint,
+    postgres::{endpoint::Endpoint, flush::Flushes},
 };
 use rustix::process::Signal;
 
@@ -57,6 +57,7 @@ const SESSION_SHARED_BYTES: u64 = 128 << 10;
 pub struct Server {
     socket: PathBuf,
     sessions_max: usize,
+    flushes: Arc<Flushes>,
     stop: Mutex<Option<oneshot::Sender<Instant>>>,
     keeper: Mutex<Option<JoinHandle<()>>>,
 }
@@ -105,7 +106,13 @@ impl Server {
         let running = launch.launch_until_ready().await?;
         let (stop, stopping) = oneshot::channel();
         let keeper = tokio::spawn(launch.keep(running, stopping));
-        Ok(Self { socket, sessions_max, stop: Mutex::new(Some(stop)), keeper: Mutex::new(Some(keeper)) })
+        Ok(Self {
+            socket,
+            sessions_max,
+            flushes: Arc::default(),
+            stop: Mutex::new(Some(stop)),
+            keeper: Mutex::new(Some(keeper)),
+        })
     }
 
     /// Ends all sessions, writes everything down, and waits for that. A second call does nothing.
@@ -130,7 +137,7 @@ impl Server {
     }
 
     pub(crate) fn endpoint(&self, database: &str, role: &str, password: &manifest::Secret) -> Endpoint {
-        Endpoint::on_socket(self.socket.clone(), database, role, Some(password))
+        Endpoint::on_socket(self.socket.clone(), database, role, Some(password)).flushed_by(&self.flushes)
     }
 
     pub(crate) fn as_superuser(&self, database: &str) -> Endpoint {

@@ -89,6 +89,12 @@ fn function(writers: &Writers) -> String {
             case + " END"
         }
     };
+    // Sessions of the private server do not wait for the disk when they commit, and the relay is not to carry on what
+    // a crash may undo: a transaction with an event waits.
+    let waits = match writers {
+        Writers::Roles(_) => "PERFORM set_config('synchronous_commit', 'on', true);",
+        Writers::Shared => "",
+    };
     // PL/pgSQL keeps the plan in a session; a function in SQL is parsed and planned at each call.
     let mut sql = format!(
         "CREATE OR REPLACE FUNCTION public.archipel_publish ({PARAMETERS}) RETURNS void
@@ -99,6 +105,7 @@ fn function(writers: &Writers) -> String {
              IF {OVER_BOUNDS} THEN
                  RAISE check_violation USING MESSAGE = 'an event is over its bounds';
              END IF;
+             {waits}
              INSERT INTO public.archipel_outbox
                  (id, publisher, topic, key, content_type, headers, body, delay_ms, dedup_id, ttl_ms)
              VALUES ($1, {publisher}, $3, $4, $5, $6, $7, $8, $9, $10);

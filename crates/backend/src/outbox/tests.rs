@@ -17,7 +17,7 @@ use super::*;
 use crate::{
     embedded::{DataFolder, Environment},
     events::{Event, Events, Options},
-    postgres::{Databases, Error, TxOptions},
+    postgres::{Databases, Error, TxOptions, Value},
     redis::Store,
 };
 use grant::{DatabaseGrant, Granted, Grants, Mode, Permissions, Postgres, Publish};
@@ -81,6 +81,9 @@ async fn publish_to(databases: &Databases, grant: &Granted<DatabaseGrant>, topic
         at: Timestamp::now(),
     };
     transaction.publish(&event, &Options::default(), soon()).await?;
+    // Whoever carries it on must not tell of what a crash may undo.
+    let waits = transaction.query("SELECT current_setting('synchronous_commit')", &[], soon()).await?;
+    assert_eq!(waits.rows, [[Value::Text("on".to_owned())]]);
     transaction.commit(soon()).await
 }
 

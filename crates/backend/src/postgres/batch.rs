@@ -5,7 +5,8 @@
 //! after an earlier one.
 
 use super::{
-    connection::{Connection, within_parameters},
+    bounds::within_parameters,
+    connection::Connection,
     error::{Error, Failure},
     pipeline::Scope,
     statement::{Effect, STATEMENT_BYTES_MAX, Statement},

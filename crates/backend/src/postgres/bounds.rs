@@ -6,11 +6,14 @@ use std::{
 };
 
 use super::{
-    error::Error,
+    error::{Error, Failure},
     statement::{Effect, Statement, classify},
+    value::Value,
 };
 use grant::Mode;
 
+/// The protocol counts them in sixteen bits.
+const PARAMETERS_MAX: usize = u16::MAX as usize;
 /// The server stops a statement by itself; the host only when it did not.
 const SERVER_SLACK: Duration = Duration::from_millis(250);
 
@@ -21,6 +24,15 @@ pub(super) fn permitted(mode: Mode, sql: &str) -> Result<Statement, Error> {
     match (mode, kind.effect) {
         (Mode::Read, Effect::Other) => Err(Error::Refused("this service may only read this database".to_owned())),
         _ => Ok(kind),
+    }
+}
+
+pub(super) fn within_parameters(params: &[Value]) -> Result<(), Failure> {
+    match params.len() <= PARAMETERS_MAX {
+        true => Ok(()),
+        false => Err(Failure::Harmless(Error::Refused(format!(
+            "a statement takes at most {PARAMETERS_MAX} parameters; use an array and `unnest`"
+        )))),
     }
 }
 

@@ -88,8 +88,12 @@ impl Pool {
             return Ok(Vec::new());
         }
         let mut lease = self.lend(deadline).await?;
-        within(self.cut(deadline), async { batch::run_alone(&mut lease, &batch).await.map_err(Failure::into_error) })
-            .await
+        let changed = within(self.cut(deadline), async {
+            batch::run_alone(&mut lease, &batch).await.map_err(Failure::into_error)
+        });
+        let changed = changed.await?;
+        self.flushed(&mut lease, deadline).await?;
+        Ok(changed)
     }
 
     /// Starts a transaction on a connection of its own.
@@ -128,7 +132,6 @@ impl Pool {
         let mut lease = self.lend(deadline).await?;
         let first = within(self.cut(deadline), async { Ok(exchange.on(&mut lease).await) }).await?;
         match first {
-            Ok(answer) => return Ok(answer),
             // Raised before anything ran.
             Err(Failure::StalePlan(_)) => {}
             Err(Failure::Lost(Error::Unavailable(_))) if kind.is_repeatable() => {
@@ -138,9 +141,29 @@ impl Pool {
             Err(_) if lease.is_spent() => {
                 lease = within(deadline, lease.renewed()).await?;
             }
-            Err(failure) => return Err(failure.into_error()),
+            outcome => return self.settled(kind, outcome, &mut lease, deadline).await,
         }
-        within(self.cut(deadline), async { exchange.on(&mut lease).await.map_err(Failure::into_error) }).await
+        let again = within(self.cut(deadline), async { Ok(exchange.on(&mut lease).await) }).await?;
+        self.settled(kind, again, &mut lease, deadline).await
+    }
+
+    /// What was written is on the disk before anybody hears of it, also where its answer was too large.
+    async fn settled<T>(
+        &self,
+        kind: Statement,
+        outcome: Result<T, Failure>,
+        lease: &mut Lease,
+        deadline: Instant,
+    ) -> Result<T, Error> {
+        let has_happened = matches!(outcome, Ok(_) | Err(Failure::Harmless(Error::TooLarge(_))));
+        if has_happened && !kind.is_repeatable() {
+            self.flushed(lease, deadline).await?;
+        }
+        outcome.map_err(Failure::into_error)
+    }
+
+    async fn flushed(&self, lease: &mut Lease, deadline: Instant) -> Result<(), Error> {
+        within(self.cut(deadline), async { lease.flushed().await.map_err(Failure::into_error) }).await
     }
 
     fn permitted(&self, sql: &str) -> Result<Statement, Error> {

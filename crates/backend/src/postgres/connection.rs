@@ -15,10 +15,12 @@ use tokio_postgres::RowStream;
 
 use super::{
     answer::{Answer, Bounds},
+    bounds::within_parameters,
     cache::Cache,
     encode::encode,
     endpoint::{ConnectError, Endpoint, Session},
     error::{Error, Failure, is_of_a_standby},
+    flush::{self, FLUSH, Moment},
     pipeline::{Scope, fly},
     statement::{Effect, Statement},
     value::{Column, Rows, Value},
@@ -33,7 +35,6 @@ const PROCESS_BYTES_MAX: u64 = 64 << 20;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// What a column and a parameter take in the host, at most.
 const DESCRIPTION_BYTES: usize = 256;
-const PARAMETERS_MAX: usize = u16::MAX as usize;
 /// Headroom over `bytes_max` for one message, so that reports always fit.
 const MESSAGE_SLACK_BYTES: u64 = 64 << 10;
 
@@ -63,6 +64,8 @@ pub(super) struct Connection {
     spent: bool,
     /// The transaction asked for a server that does not write.
     read_only: bool,
+    /// When it began and when it was lent, as its flushes count.
+    moments: (Moment, Moment),
 }
 
 /// Whose last sequence values (`currval`, `lastval`) the session may hold.
@@ -109,6 +112,7 @@ impl Connection {
             expires: Instant::now() + AGE_MAX + AGE_MAX.mul_f64(0.2 * fastrand::f64()),
             spent: false,
             read_only: false,
+            moments: endpoint.flushes().map_or((0, 0), |flushes| (flushes.next(), 0)),
         })
     }
 
@@ -129,6 +133,12 @@ impl Connection {
     }
 
     /// Marks the change of hands.
+    pub(super) fn handed_out(&mut self) {
+        if let Some(flushes) = self.endpoint.flushes() {
+            self.moments.1 = flushes.now();
+        }
+    }
+
     pub(super) fn handed_back(&mut self) {
         if self.sequences == Sequences::Own {
             self.sequences = Sequences::Inherited;
@@ -252,6 +262,17 @@ impl Connection {
         self.settled(done).inspect_err(|failure| self.forget_if_stale(failure))
     }
 
+    /// Waits until what has been committed here is on the disk. To be called after whatever may have written,
+    /// before anybody is told.
+    pub(super) async fn flushed(&mut self) -> Result<(), Failure> {
+        let Some(flushes) = self.endpoint.flushes().cloned() else { return Ok(()) };
+        let moments = self.moments;
+        let flush = async { self.execute(FLUSH, flush::KIND, &[]).await.map(drop) };
+        // It has happened, whatever failed: only whether it stays so is open.
+        let unknown = |_| Failure::Lost(Error::Unavailable("a change is made and may not be permanent".to_owned()));
+        flushes.wait(moments, flush).await.map_err(unknown)
+    }
+
     /// Runs many statements in one flight; a failure comes with its place.
     pub(super) async fn execute_all(
         &mut self,
@@ -366,16 +387,6 @@ impl Connection {
             self.busy = false;
         }
         failure
-    }
-}
-
-/// The protocol counts them in sixteen bits.
-pub(super) fn within_parameters(params: &[Value]) -> Result<(), Failure> {
-    match params.len() <= PARAMETERS_MAX {
-        true => Ok(()),
-        false => Err(Failure::Harmless(Error::Refused(format!(
-            "a statement takes at most {PARAMETERS_MAX} parameters; use an array and `unnest`"
-        )))),
     }
 }
 

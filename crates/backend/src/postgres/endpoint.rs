@@ -17,6 +17,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 pub use super::session::ConnectError;
 pub(crate) use super::session::Session;
 use super::{
+    flush::{self, Flushes},
     frame::{Bounded, BoundedTls, Notes},
     pooler::Pooler,
     session::{drive, refusal},
@@ -42,6 +43,8 @@ pub(crate) struct Endpoint {
     pooler: Option<Arc<Pooler>>,
     /// Its sessions are of no use where nothing can be written.
     pub(super) writes: bool,
+    /// Of the host's own server: how what its sessions write gets to the disk.
+    flushes: Option<Arc<Flushes>>,
 }
 
 /// Why an operator's URL is unusable.
@@ -62,7 +65,15 @@ impl Endpoint {
         };
         let tls = client_config(parsed.tls, parsed.roots)?.map(|config| (config, ssl_mode));
         let pooler = Some(Arc::default());
-        Ok(Self { config: parsed.config, tls, options: parsed.options, tuning: parsed.tuning, pooler, writes: false })
+        Ok(Self {
+            config: parsed.config,
+            tls,
+            options: parsed.options,
+            tuning: parsed.tuning,
+            pooler,
+            writes: false,
+            flushes: None,
+        })
     }
 
     /// A private server's socket folder.
@@ -72,7 +83,19 @@ impl Endpoint {
         if let Some(password) = password {
             config.password(password.reveal());
         }
-        Self { config, tls: None, options: None, tuning: Tuning::default(), pooler: None, writes: false }
+        let tuning = Tuning::default();
+        Self { config, tls: None, options: None, tuning, pooler: None, writes: false, flushes: None }
+    }
+
+    /// The same; whoever writes commits together with others of that server.
+    pub(crate) fn flushed_by(mut self, flushes: &Arc<Flushes>) -> Self {
+        self.flushes = Some(flushes.clone());
+        self
+    }
+
+    /// What makes commits of its sessions permanent, if they do not see to it themselves.
+    pub(super) fn flushes(&self) -> Option<&Arc<Flushes>> {
+        self.flushes.as_ref().filter(|_| self.writes)
     }
 
     /// The same, with `-c name=value` settings that `RESET ALL` goes back to.
@@ -90,7 +113,10 @@ impl Endpoint {
     /// The same, for whoever writes.
     pub(super) fn for_writes(mut self) -> Self {
         self.writes = true;
-        self
+        match self.flushes {
+            Some(_) => self.with_settings(flush::SETTING),
+            None => self,
+        }
     }
 
     /// Opens a session whose messages are at most `message_max` bytes, on the first host of the URL that will

@@ -44,6 +44,9 @@ pub(super) struct Control {
     pub(super) ends: bool,
 }
 
+/// Waits until what was committed is on the disk.
+pub(super) struct Flushed;
+
 impl Exchange for Query<'_> {
     type Answer = Rows;
 
@@ -76,5 +79,13 @@ impl Exchange for Control {
             true => lease.end(&self.sql).await,
             false => lease.control(&self.sql).await,
         }
+    }
+}
+
+impl Exchange for Flushed {
+    type Answer = ();
+
+    async fn on(&self, lease: &mut Lease) -> Result<(), Failure> {
+        lease.flushed().await
     }
 }

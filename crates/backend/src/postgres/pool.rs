@@ -269,7 +269,8 @@ impl Site {
         }
     }
 
-    fn lease(self: &Arc<Self>, connection: Connection, role: &Arc<Endpoint>, place: Seat) -> Lease {
+    fn lease(self: &Arc<Self>, mut connection: Connection, role: &Arc<Endpoint>, place: Seat) -> Lease {
+        connection.handed_out();
         let held = Some((connection, place));
         Lease { held, role: role.clone(), site: self.clone(), waited: Duration::ZERO }
     }

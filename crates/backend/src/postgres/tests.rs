@@ -3,6 +3,7 @@
 mod change;
 mod failover;
 mod failures;
+mod flush;
 mod fuzz;
 mod hostile;
 mod leaks;

@@ -16,10 +16,11 @@ use super::{
     batch::{Batch, BatchItem},
     bounds::{cut, permitted, within},
     error::{DbError, Error, Failure},
-    exchange::{Control, Exchange, Execute, Query, Within},
+    exchange::{Control, Exchange, Execute, Flushed, Query, Within},
     leave::{self, Leave, Left},
     pipeline::Scope,
     pool::Lease,
+    statement::Statement,
     value::{Rows, Value},
 };
 use crate::{memory::Account, outbox::Outbox};
@@ -84,6 +85,8 @@ struct Shared {
     terms: Terms,
     /// Whether events were left.
     published: AtomicBool,
+    /// Whether something may have been written.
+    wrote: AtomicBool,
 }
 
 struct State {
@@ -113,24 +116,37 @@ impl Transaction {
             left: Left::default(),
             abandoned_to: None,
         };
-        let shared = Shared { state: Mutex::new(state), terms, published: AtomicBool::new(false) };
+        let shared = Shared {
+            state: Mutex::new(state),
+            terms,
+            published: AtomicBool::new(false),
+            wrote: AtomicBool::new(false),
+        };
         Self { shared: Arc::new(shared), level: 0, ended: false }
     }
 
     pub async fn query(&self, sql: &str, params: &[Value], deadline: Instant) -> Result<Rows, Error> {
-        let kind = permitted(self.shared.terms.mode, sql)?;
+        let kind = self.permitted(sql)?;
         self.run(deadline, Query { sql, kind, params, account: self.shared.terms.account.as_ref() }).await
     }
 
     pub async fn execute(&self, sql: &str, params: &[Value], deadline: Instant) -> Result<u64, Error> {
-        let kind = permitted(self.shared.terms.mode, sql)?;
+        let kind = self.permitted(sql)?;
         self.run(deadline, Execute { sql, kind, params }).await
     }
 
     /// Statements in one flight; a failure of one fails the transaction.
     pub async fn batch(&self, items: &[BatchItem], deadline: Instant) -> Result<Vec<u64>, Error> {
-        let batch = Batch::new(items, |sql| permitted(self.shared.terms.mode, sql))?;
+        let batch = Batch::new(items, |sql| self.permitted(sql))?;
         self.run(deadline, Within(batch)).await
+    }
+
+    fn permitted(&self, sql: &str) -> Result<Statement, Error> {
+        let kind = permitted(self.shared.terms.mode, sql)?;
+        if !kind.is_repeatable() {
+            self.shared.wrote.store(true, Ordering::Relaxed);
+        }
+        Ok(kind)
     }
 
     /// Starts a transaction within this one.
@@ -199,6 +215,9 @@ impl Transaction {
         };
         // Without an answer the drop below ends it.
         finished?;
+        if matches!(ending, Ending::Commit) && level == 0 && self.is_to_be_flushed() {
+            self.run(deadline, Flushed).await?;
+        }
         self.ended = true;
         let mut state = self.state();
         match level {
@@ -245,6 +264,12 @@ impl Transaction {
             }
         }
         outcome.map_err(Failure::into_error)
+    }
+
+    /// One with events has waited for the disk itself: what has one must be permanent when others see it.
+    fn is_to_be_flushed(&self) -> bool {
+        let [wrote, published] = [&self.shared.wrote, &self.shared.published].map(|flag| flag.load(Ordering::Relaxed));
+        wrote && !published
     }
 
     fn has_failed(&self) -> bool {

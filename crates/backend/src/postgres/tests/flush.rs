@@ -1,0 +1,88 @@
+use std::collections::BTreeSet;
+
+use super::*;
+
+const WRITERS: usize = 6;
+
+async fn busy_shop() -> Shop {
+    Shop::with(DatabaseSettings { connections_max: NonZeroUsize::new(12).unwrap(), ..settings() }).await
+}
+
+/// Writes rows in each way there is until the server is gone; the names of those that were answered.
+async fn write(pool: &Pool, writer: usize) -> Vec<String> {
+    let insert = "INSERT INTO items (name) VALUES ($1)";
+    let mut answered = Vec::new();
+    for number in 0.. {
+        let name = format!("{writer}-{number}");
+        let params = [text(&name)];
+        let written = match number % 4 {
+            0 => pool.execute(insert, &params, soon()).await.map(drop),
+            1 => pool.query(&format!("{insert} RETURNING id"), &params, soon()).await.map(drop),
+            2 => pool.batch(&[(insert.to_owned(), params.to_vec())], soon()).await.map(drop),
+            _ => in_transaction(pool, insert, &params).await,
+        };
+        match written {
+            Ok(()) => answered.push(name),
+            Err(_) => break,
+        }
+    }
+    answered
+}
+
+async fn in_transaction(pool: &Pool, sql: &str, params: &[Value]) -> Result<(), Error> {
+    let transaction = pool.begin(TxOptions::default(), soon()).await?;
+    transaction.execute(sql, params, soon()).await?;
+    transaction.commit(soon()).await
+}
+
+/// Without a flush the last rows would only be in the memory that the server throws away.
+#[tokio::test]
+async fn what_was_answered_is_there_after_a_crash_of_the_server() {
+    let shop = busy_shop().await;
+    let pool = shop.writer();
+    let writing = futures_util::future::join_all((0..WRITERS).map(|writer| write(&pool, writer)));
+    let crash = async {
+        let victim = shop.superuser().await;
+        let pid: i32 = victim.client.query_one("SELECT pg_backend_pid()", &[]).await.unwrap().get(0);
+        let deadline = soon();
+        while shop.count("SELECT count(*) FROM items").await < 300 {
+            assert!(Instant::now() < deadline, "nobody writes");
+        }
+        let pid = rustix::process::Pid::from_raw(pid).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    };
+    let (answered, ()) = tokio::join!(writing, crash);
+    let answered: BTreeSet<String> = answered.into_iter().flatten().collect();
+    assert!(answered.len() >= 250, "{} rows were answered", answered.len());
+
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while shop.databases.check("shop").await.is_err() {
+        assert!(Instant::now() < deadline, "the server is not back");
+        tokio::task::yield_now().await;
+    }
+    let rows = shop.superuser().await.client.query("SELECT name FROM items", &[]).await.unwrap();
+    let there: BTreeSet<String> = rows.iter().map(|row| row.get(0)).collect();
+    let lost: Vec<&String> = answered.difference(&there).collect();
+    assert!(lost.is_empty(), "{lost:?}");
+    shop.databases.stop().await;
+}
+
+#[tokio::test]
+async fn a_row_that_all_want_is_changed_more_often_than_the_disk_flushes() {
+    let shop = busy_shop().await;
+    let pool = shop.writer();
+    pool.execute("INSERT INTO items (name, price) VALUES ('hot', 0)", &[], soon()).await.unwrap();
+    // Each change takes a number, each flush takes one, and so does this question.
+    let numbers = "SELECT txid_current()";
+    let before = shop.count(numbers).await;
+    let change = || async {
+        for _ in 0..40 {
+            pool.execute("UPDATE items SET price = price + 1 WHERE name = 'hot'", &[], soon()).await.unwrap();
+        }
+    };
+    futures_util::future::join_all((0..WRITERS).map(|_| change())).await;
+    assert_eq!(pool.one("SELECT price::int FROM items").await, Value::Int32(240));
+    let made = shop.count(numbers).await - before - 240 - 1;
+    assert!((1..200).contains(&made), "{made} flushes for 240 changes");
+    shop.databases.stop().await;
+}
