@@ -32,8 +32,8 @@ demo *ARGS: setup build
 [no-exit-message]
 tour: (demo '--once')
 
-# Build the guests of other languages: Python and JavaScript with stock tools, TypeScript with our sdk
-foreign: engine
+# Build the guests of other languages and sdks: Python, JavaScript and Spin with their own tools, TypeScript with ours
+foreign: _wasm engine
     scripts/setup.sh foreign
     scripts/foreign.sh
 

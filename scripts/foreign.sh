@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Builds the guests of other languages: python.wasm with componentize-py, javascript.wasm with
-# componentize-js, and with our own sdk for TypeScript the test guest typescript.wasm and the users
-# service, users_ts.wasm.
+# Builds the guests of other languages and sdks: python.wasm with componentize-py, javascript.wasm with
+# componentize-js, spin.wasm with Spin's sdk, and with our own sdk for TypeScript the test guest typescript.wasm and the
+# users service, users_ts.wasm.
 #
 # foreign.sh [FOLDER]
 # The components go to FOLDER, target/foreign when it is not named. The tools go to
@@ -11,6 +11,7 @@
 set -euo pipefail
 
 cd "$(dirname "$0")/.."
+. scripts/wasm.sh
 place=$PWD/target/foreign
 out=${1:-$place}
 python=components/foreign/python
@@ -114,6 +115,18 @@ build_javascript() {
     finish "$wit/javascript.wasm" "$out/javascript.wasm" "$now"
 }
 
+# With cargo alone, as docs/from-spin.md shows it.
+build_spin() {
+    local now folder=components/foreign/spin toolchain
+    toolchain=$(wasm_toolchain || other_wasm_toolchain) || fail "no toolchain has the target $WASM_TARGET; \`just setup\` installs it"
+    now=$(digest "$(rustc ${toolchain:+"$toolchain"} --version)" "$folder/src" "$folder/Cargo.toml" "$folder/Cargo.lock")
+    fresh "$out/spin.stamp" "$now" "$out/spin.wasm" && return
+    (cd "$folder" && timed "building the Spin component" env CARGO_TARGET_DIR="$place/spin" \
+        cargo ${toolchain:+"$toolchain"} build --release --target "$WASM_TARGET" --locked)
+    cp "$place/spin/$WASM_TARGET/release/spin_guest.wasm" "$out/spin.built"
+    finish "$out/spin.built" "$out/spin.wasm" "$now"
+}
+
 # A project of the sdk's, in a place of its own; its types are checked, too.
 build_typescript() { # NAME, FOLDER
     local folder=$out/build/$1 tools=$place/node/node_modules/.bin
@@ -136,5 +149,6 @@ mkdir -p "$out"
 out=$(cd "$out" && pwd)
 build_python
 build_javascript
+build_spin
 build_typescript typescript components/foreign/typescript
 build_typescript users_ts components/users-ts

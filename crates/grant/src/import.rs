@@ -73,6 +73,8 @@ mod tests {
             ("archipel:messaging/types@0.1.0", &[]),
             ("archipel:keyvalue/store@0.1.0", &["keyvalue"]),
             ("wasi:keyvalue/store@0.2.0-draft", &["keyvalue"]),
+            ("wasi:keyvalue/atomics@0.2.0-draft2", &["keyvalue"]),
+            ("wasi:keyvalue/store@0.2.0-draft3", &[]),
             ("wasi:http/outgoing-handler@0.2.4", &["call", "net"]),
             ("wasi:http/types@0.2.4", &[]),
             ("archipel:http/client@0.1.0", &["call", "net"]),

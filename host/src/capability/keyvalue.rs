@@ -1,7 +1,7 @@
 //! `archipel:keyvalue` and `wasi:keyvalue`: a component's key-value stores by name.
 //!
-//! Each call is three steps: may it (the grant), do it (the backend), say it in WIT. Both contracts
-//! are over the same buckets; `bucket` has what they share, this file the first, `standard` the other.
+//! Each call is three steps: may it (the grant), do it (the backend), say it in WIT. All contracts are over the same
+//! buckets; `bucket` has what they share, this file the first, `standard` and `second` the drafts of the other.
 
 use std::time::Duration;
 
@@ -11,6 +11,8 @@ use self::bindings::archipel::keyvalue::store as types;
 use backend::keyvalue::{Condition, Entry, Error, Start};
 
 mod bucket;
+mod portable;
+mod second;
 mod standard;
 
 use bucket::{HasStores, NotOpen};
@@ -28,7 +30,8 @@ mod bindings {
 
 pub fn add_to_linker<T: StoresView>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
     types::add_to_linker::<_, HasStores>(linker, T::stores)?;
-    standard::add_to_linker(linker)
+    standard::add_to_linker(linker)?;
+    second::add_to_linker(linker)
 }
 
 type Answer<T> = wasmtime::Result<Result<T, types::Error>>;

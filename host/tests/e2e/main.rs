@@ -76,6 +76,7 @@ mod secrets;
 mod serving;
 mod shutdown;
 mod sockets;
+mod spin;
 mod stock;
 mod supervisor;
 mod swap;

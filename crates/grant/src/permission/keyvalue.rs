@@ -12,6 +12,9 @@ use crate::{Denied, Granted, Grants, Import, Permissions};
 /// As long as a prefix may be.
 const PREFIX_MAX_BYTES: usize = 255;
 
+/// The drafts of `wasi:keyvalue` that are served.
+const DRAFTS: [&str; 2] = ["0.2.0-draft", "0.2.0-draft2"];
+
 /// Stores by name.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct KeyValue(pub BTreeMap<Arc<str>, KeyValueScope>);
@@ -102,7 +105,7 @@ impl Permission for KeyValue {
     fn is_asked_by(import: Import<'_>) -> bool {
         let standard = ["wasi:keyvalue/store", "wasi:keyvalue/atomics", "wasi:keyvalue/batch"];
         import.is_ours("archipel:keyvalue/store")
-            || (standard.contains(&import.interface) && import.version == "0.2.0-draft")
+            || (standard.contains(&import.interface) && DRAFTS.contains(&import.version))
     }
 
     fn words(&self) -> Vec<String> {

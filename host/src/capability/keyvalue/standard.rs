@@ -1,11 +1,14 @@
-//! `wasi:keyvalue@0.2.0-draft` over the same buckets, for portable components. It has no word for
-//! most reasons, so they are texts.
+//! `wasi:keyvalue@0.2.0-draft` over the same buckets, for portable components. `portable` does the work; this file has the
+//! draft's words.
 
 use wasmtime::component::{Linker, Resource};
 
 use self::bindings::wasi::keyvalue::{atomics, batch, store as types};
-use super::bucket::{HasStores, NotOpen, OpenBucket, StoreCtx, StoresView};
-use backend::keyvalue::{Condition, Error};
+use super::{
+    bucket::{HasStores, OpenBucket, StoreCtx, StoresView},
+    portable::Refused,
+};
+use backend::keyvalue::Condition;
 
 mod bindings {
     wasmtime::component::bindgen!({
@@ -25,66 +28,49 @@ pub(super) fn add_to_linker<T: StoresView>(linker: &mut Linker<T>) -> wasmtime::
 
 type Answer<T> = wasmtime::Result<Result<T, types::Error>>;
 
-fn other(error: Error) -> types::Error {
-    types::Error::Other(error.to_string())
+impl From<Refused> for types::Error {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::NoSuchStore => Self::NoSuchStore,
+            Refused::Denied => Self::AccessDenied,
+            Refused::Other(reason) => Self::Other(reason),
+        }
+    }
 }
 
 impl types::Host for StoreCtx<'_> {
     async fn open(&mut self, identifier: String) -> Answer<Resource<OpenBucket>> {
-        match self.opened(&identifier) {
-            Ok(open) => Ok(Ok(self.table.push(open)?)),
-            Err(NotOpen::Missing) => Ok(Err(types::Error::NoSuchStore)),
-            Err(NotOpen::Denied) => Ok(Err(types::Error::AccessDenied)),
-        }
+        Ok(self.portable(&identifier)?.map_err(Into::into))
     }
 }
 
 impl types::HostBucket for StoreCtx<'_> {
     async fn get(&mut self, this: Resource<OpenBucket>, key: String) -> Answer<Option<Vec<u8>>> {
         let open = self.table.get(&this)?.clone();
-        let found = open
-            .traced(&self.view.asking, "get", open.bucket().get(&key, self.view.asking.deadline()))
-            .await
-            .map_err(other);
-        Ok(found.map(|found| found.map(|found| found.value)))
+        let found = self.read(&open, &key).await;
+        Ok(found.map(|found| found.map(|found| found.value)).map_err(Into::into))
     }
 
     async fn set(&mut self, this: Resource<OpenBucket>, key: String, value: Vec<u8>) -> Answer<()> {
         let open = self.table.get(&this)?.clone();
-        let Ok(writer) = self.writer(&open) else { return Ok(Err(types::Error::AccessDenied)) };
-        let deadline = self.view.asking.deadline();
-        let set = open
-            .traced(&self.view.asking, "set", writer.set(&key, &value, None, Condition::Always, deadline))
-            .await
-            .map_err(other);
-        Ok(set.map(drop))
+        Ok(self.write(&open, &key, &value, Condition::Always).await.map(drop).map_err(Into::into))
     }
 
     async fn delete(&mut self, this: Resource<OpenBucket>, key: String) -> Answer<()> {
         let open = self.table.get(&this)?.clone();
-        let Ok(writer) = self.writer(&open) else { return Ok(Err(types::Error::AccessDenied)) };
-        let deleting = [key];
-        Ok(open
-            .traced(&self.view.asking, "delete", writer.delete(&deleting, self.view.asking.deadline()))
-            .await
-            .map_err(other)
-            .map(drop))
+        Ok(self.remove(&open, "delete", &[key]).await.map_err(Into::into))
     }
 
     async fn exists(&mut self, this: Resource<OpenBucket>, key: String) -> Answer<bool> {
         let open = self.table.get(&this)?.clone();
-        Ok(open
-            .traced(&self.view.asking, "exists", open.bucket().exists(&key, self.view.asking.deadline()))
-            .await
-            .map_err(other))
+        Ok(self.is_there(&open, &key).await.map_err(Into::into))
     }
 
     async fn list_keys(&mut self, this: Resource<OpenBucket>, cursor: Option<u64>) -> Answer<types::KeyResponse> {
         let open = self.table.get(&this)?.clone();
-        let listing = open.bucket().some_keys(cursor.unwrap_or(0), self.view.asking.deadline());
-        let found = open.traced(&self.view.asking, "list_keys", listing).await.map_err(other);
+        let found = self.some(&open, cursor.unwrap_or(0)).await;
         let response = |(keys, cursor)| types::KeyResponse { keys, cursor: (cursor != 0).then_some(cursor) };
-        Ok(found.map(response))
+        Ok(found.map(response).map_err(Into::into))
     }
 
     async fn drop(&mut self, this: Resource<OpenBucket>) -> wasmtime::Result<()> {
@@ -97,14 +83,10 @@ impl atomics::Host for StoreCtx<'_> {
     /// The stores count in signed numbers: what does not fit is refused, not wrapped.
     async fn increment(&mut self, this: Resource<OpenBucket>, key: String, delta: u64) -> Answer<u64> {
         let open = self.table.get(&this)?.clone();
-        let Ok(writer) = self.writer(&open) else { return Ok(Err(types::Error::AccessDenied)) };
         let Ok(delta) = i64::try_from(delta) else {
             return Ok(Err(types::Error::Other("a delta is less than 2^63".into())));
         };
-        let sum = open
-            .traced(&self.view.asking, "increment", writer.increment(&key, delta, self.view.asking.deadline()))
-            .await
-            .map_err(other);
+        let sum = self.add(&open, &key, delta).await.map_err(types::Error::from);
         let unsigned = |sum: i64| u64::try_from(sum).map_err(|_| types::Error::Other("the sum is negative".into()));
         Ok(sum.and_then(unsigned))
     }
@@ -117,31 +99,20 @@ impl batch::Host for StoreCtx<'_> {
         keys: Vec<String>,
     ) -> Answer<Vec<Option<(String, Vec<u8>)>>> {
         let open = self.table.get(&this)?.clone();
-        let found = open
-            .traced(&self.view.asking, "get_many", open.bucket().get_many(&keys, self.view.asking.deadline()))
-            .await
-            .map_err(other);
-        Ok(found.map(|found| {
+        let found = self.read_many(&open, &keys).await;
+        let pairs = |found: Vec<Option<backend::keyvalue::Entry>>| {
             keys.into_iter().zip(found).map(|(key, found)| found.map(|found| (key, found.value))).collect()
-        }))
+        };
+        Ok(found.map(pairs).map_err(Into::into))
     }
 
     async fn set_many(&mut self, this: Resource<OpenBucket>, entries: Vec<(String, Vec<u8>)>) -> Answer<()> {
         let open = self.table.get(&this)?.clone();
-        let Ok(writer) = self.writer(&open) else { return Ok(Err(types::Error::AccessDenied)) };
-        Ok(open
-            .traced(&self.view.asking, "set_many", writer.set_many(&entries, self.view.asking.deadline()))
-            .await
-            .map_err(other))
+        Ok(self.write_many(&open, &entries).await.map_err(Into::into))
     }
 
     async fn delete_many(&mut self, this: Resource<OpenBucket>, keys: Vec<String>) -> Answer<()> {
         let open = self.table.get(&this)?.clone();
-        let Ok(writer) = self.writer(&open) else { return Ok(Err(types::Error::AccessDenied)) };
-        Ok(open
-            .traced(&self.view.asking, "delete_many", writer.delete(&keys, self.view.asking.deadline()))
-            .await
-            .map_err(other)
-            .map(drop))
+        Ok(self.remove(&open, "delete_many", &keys).await.map_err(Into::into))
     }
 }
