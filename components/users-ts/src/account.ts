@@ -1,6 +1,6 @@
 // Accounts that somebody can log in to: registering, and proving a password.
 import { passwords, tokens } from 'archipel';
-import { admit, attemptOf, countFailure, forgetExpired, giveBack, type Account } from './attempts.ts';
+import { admit, attemptOf, confirm, countFailure, forgetExpired, type Account } from './attempts.ts';
 import { body } from './shop/body.ts';
 import { badRequest, unauthorized } from './shop/error.ts';
 import { created, ok } from './shop/reply.ts';
@@ -28,8 +28,8 @@ export async function register(request: Request): Promise<Response> {
   return created(request, `/api/users/${user.id}`, user);
 }
 
-/** What is found out is counted before it is told, and taken back before a success is told: so leaving early spares
- * nobody a failure. A key that has become full meanwhile refuses the right password too. */
+/** A failure is counted before it is told, so that leaving early spares nobody one; a success is not counted at any
+ * time. A key that has become full meanwhile refuses the right password too. */
 export async function login(request: Request): Promise<Response> {
   const fields = await body(request, ['email', 'password']);
   const [email, password] = [fields.text('email'), fields.verbatim('password')];
@@ -37,12 +37,12 @@ export async function login(request: Request): Promise<Response> {
   const attempt = attemptOf(email, request.headers.get('x-forwarded-for'));
   const account = await admit(attempt);
   const user = await proven(account, password);
-  await countFailure(attempt);
   if (!user) {
+    await countFailure(attempt);
     await forgetExpired(attempt);
     unauthorized('Invalid email or password');
   }
-  await giveBack(attempt);
+  await confirm(attempt);
   const { value: token, expiresInSeconds: expiresIn } = await tokens.sign(AUTH, { subject: user.id, roles: ROLES, ttlSeconds: SECONDS });
   return ok(request, { token, tokenType: 'Bearer', expiresIn, user });
 }

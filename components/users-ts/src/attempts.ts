@@ -40,7 +40,7 @@ export async function admit(attempt: Attempt): Promise<Account | undefined> {
   return seen?.id ? { user: shown(seen), passwordHash: seen.password_hash } : undefined;
 }
 
-/** Counts an attempt under both of its keys, or under none: 429. Rows are taken in the order of their keys, so that
+/** Counts a failure under both of its keys, or under none: 429. Rows are taken in the order of their keys, so that
  * two attempts never wait for one another. */
 export async function countFailure(attempt: Attempt): Promise<void> {
   const [account, address] = attempt.names;
@@ -70,8 +70,21 @@ export async function countFailure(attempt: Attempt): Promise<void> {
   await tooMany(attempt);
 }
 
-/** The attempt no longer counts: it did not fail, or one of its keys had no room. */
-export async function giveBack({ names: [account, address], now }: Attempt): Promise<void> {
+/** 429 if one of the attempt's keys has become full since it was admitted. */
+export async function confirm(attempt: Attempt): Promise<void> {
+  const [account, address] = attempt.names;
+  const known = await sql.first<{ count: bigint }>`with known as (
+      select moments from login_failures where key in (sha256(${account}::bytea), sha256(${address}::bytea))
+      order by key for update
+    )
+    select count(*) from known
+    where (select count(*) from unnest(moments) as moment
+           where moment > ${attempt.now}::timestamptz - interval '15 minutes') >= 10`;
+  if (known && known.count > 0n) await tooMany(attempt);
+}
+
+/** The attempt no longer counts: one of its keys had no room. */
+async function giveBack({ names: [account, address], now }: Attempt): Promise<void> {
   await sql.run`with mine as (
       select key from login_failures where key in (sha256(${account}::bytea), sha256(${address}::bytea))
       order by key for update

@@ -53,8 +53,8 @@ pub(crate) fn register(request: &mut Request) -> Answer {
     Reply::created(format!("/api/users/{}", user.id), &user)
 }
 
-/// What is found out is counted before it is told, and taken back before a success is told: so
-/// leaving early spares nobody a failure. A key that has become full meanwhile refuses the right
+/// A failure is counted before it is told, so that leaving early spares nobody one; a success is not counted at
+/// any time, so that many at once are no attack. A key that has become full meanwhile refuses the right
 /// password too: whoever tries many at the same time learns no more of them than of ten.
 pub(crate) fn login(request: &mut Request) -> Answer {
     let login: Login = request.json()?;
@@ -63,12 +63,12 @@ pub(crate) fn login(request: &mut Request) -> Answer {
     let account = store.admit(&attempt)?;
     let outcome = proven(account, &login.password, |password, hash| Ok(passwords::verify(password, hash)?));
     let user = outcome?;
-    store.count(&attempt)?;
     let Some(user) = user else {
+        store.count(&attempt)?;
         store.forget_expired(attempt.now)?;
         return Err(WRONG);
     };
-    store.give_back(&attempt)?;
+    store.confirm(&attempt)?;
     let token = tokens::sign(AUTH, user.id.to_string(), &ROLES, SECONDS)?;
     let (token, expires_in) = (token.value, token.expires_in_seconds);
     Reply::ok(&Session { token, token_type: "Bearer", expires_in, user })

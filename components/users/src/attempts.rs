@@ -60,7 +60,7 @@ impl Store {
         if seen.full > 0 { Err(self.too_many(attempt)?) } else { Ok(seen.account) }
     }
 
-    /// Counts an attempt under both of its keys, or under none: 429. So however many fail at
+    /// Counts a failure under both of its keys, or under none: 429. So however many fail at
     /// the same time, ten of them are told that they failed.
     ///
     /// A key that is known to be full keeps both from being counted; one that becomes full at the
@@ -97,12 +97,27 @@ impl Store {
         Err(self.too_many(attempt)?)
     }
 
+    /// 429 if one of the attempt's keys has become full since it was admitted. Failures that are being counted at
+    /// this moment are waited for by their rows.
+    pub(crate) fn confirm(&self, attempt: &Attempt) -> Result<(), Error> {
+        let sql = "with known as (
+                select moments from login_failures where key in (sha256($1::bytea), sha256($2::bytea))
+                order by key for update
+            )
+            select count(*) from known
+            where (select count(*) from unnest(moments) as moment
+                   where moment > $3::timestamptz - interval '15 minutes') >= 10";
+        let [account, address] = attempt.names();
+        let Single(full): Single<i64> = self.database().query_one(sql, params![account, address, attempt.now])?;
+        if full > 0 { Err(self.too_many(attempt)?) } else { Ok(()) }
+    }
+
     fn too_many(&self, attempt: &Attempt) -> Result<Error, Error> {
         Ok(Error::TooManyRequests { sentence: TOO_MANY, retry_after: self.seconds_to_wait(attempt)? })
     }
 
-    /// The attempt no longer counts: it did not fail, or one of its keys had no room.
-    pub(crate) fn give_back(&self, attempt: &Attempt) -> Result<(), Error> {
+    /// The attempt no longer counts: one of its keys had no room.
+    fn give_back(&self, attempt: &Attempt) -> Result<(), Error> {
         let sql = "with mine as (
                 select key from login_failures where key in (sha256($1::bytea), sha256($2::bytea))
                 order by key for update

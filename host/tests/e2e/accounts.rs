@@ -273,6 +273,28 @@ fn many_right_logins_at_once_are_no_attack() {
     });
 }
 
+/// One more failure closes the account: a right login is none, for as little time as may be.
+#[test]
+fn right_logins_count_for_nothing_beside_nine_failures() {
+    let host = two_clients();
+    let ada = email("ada");
+    member(&host, &ada);
+    (0..9).for_each(|_| wrong(&login(&host, &ada, "not the password")));
+    thread::scope(|scope| {
+        let ask = || loop {
+            let answer = login(&host, &ada, PASSWORD);
+            if answer.status != 503 {
+                return answer.status;
+            }
+        };
+        let asking: Vec<_> = (0..12).map(|_| scope.spawn(ask)).collect();
+        let statuses: Vec<u16> = asking.into_iter().map(|asked| asked.join().unwrap()).collect();
+        assert_eq!(statuses, [200; 12]);
+    });
+    wrong(&login(&host, &ada, "not the password"));
+    too_many(&login(&host, &ada, PASSWORD));
+}
+
 #[test]
 fn an_email_that_nobody_has_is_closed_like_any_other() {
     let host = two_clients();
