@@ -7,13 +7,11 @@ use std::{
 
 use super::{
     error::{Error, Failure},
-    statement::{Effect, Statement, classify},
+    statement::{Effect, PARAMETERS_MAX, Statement, classify, too_many_parameters},
     value::Value,
 };
 use grant::Mode;
 
-/// The protocol counts them in sixteen bits.
-const PARAMETERS_MAX: usize = u16::MAX as usize;
 /// The server stops a statement by itself; the host only when it did not.
 const SERVER_SLACK: Duration = Duration::from_millis(250);
 
@@ -30,9 +28,7 @@ pub(super) fn permitted(mode: Mode, sql: &str) -> Result<Statement, Error> {
 pub(super) fn within_parameters(params: &[Value]) -> Result<(), Failure> {
     match params.len() <= PARAMETERS_MAX {
         true => Ok(()),
-        false => Err(Failure::Harmless(Error::Refused(format!(
-            "a statement takes at most {PARAMETERS_MAX} parameters; use an array and `unnest`"
-        )))),
+        false => Err(Failure::Harmless(Error::Refused(too_many_parameters()))),
     }
 }
 

@@ -59,7 +59,7 @@ pub(super) struct Connection {
     unclean: bool,
     sequences: Sequences,
     /// When it is too old to be lent again.
-    expires: Instant,
+    pub(super) expires: Instant,
     /// The server turned out to be of no use for it.
     spent: bool,
     /// The transaction asked for a server that does not write.

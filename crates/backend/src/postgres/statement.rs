@@ -8,12 +8,18 @@
 
 use super::{
     error::Error,
-    lexer::{Token, tokens},
+    lexer::{Token, next, skip_blank, tokens},
     plain::is_plain,
 };
 
 /// The longest statement, in bytes.
 pub(crate) const STATEMENT_BYTES_MAX: usize = 1 << 20;
+
+/// The most parameters: the protocol has two bytes for their number.
+pub(super) const PARAMETERS_MAX: usize = u16::MAX as usize;
+
+/// Of a parameter's number, where it is shown.
+const SHOWN_BYTES: usize = 16;
 
 /// What a statement may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +57,9 @@ pub(super) fn classify(sql: &str) -> Result<Statement, Error> {
     if sql.contains('\0') {
         return Err(Error::Refused("the statement holds a NUL character".to_owned()));
     }
+    if let Some(parameter) = parameter_beyond(sql) {
+        return Err(Error::Refused(format!("there is no `{parameter}`: {}", too_many_parameters())));
+    }
     let mut words = tokens(sql).filter_map(|token| match token {
         Token::Word(word) => Some(word.to_ascii_uppercase()),
         _ => None,
@@ -76,6 +85,30 @@ pub(super) fn classify(sql: &str) -> Result<Statement, Error> {
     };
     let plain = effect != Effect::Other && is_plain(sql);
     Ok(Statement { effect, plain })
+}
+
+/// What to do where a statement wants more parameters than there may be.
+pub(super) fn too_many_parameters() -> String {
+    format!("a statement takes at most {PARAMETERS_MAX} parameters; use an array and `unnest`")
+}
+
+/// A parameter (`$65536`) that the protocol has no number for: the server takes it, and counts wrongly then.
+fn parameter_beyond(sql: &str) -> Option<&str> {
+    let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
+    if !sql.split('$').skip(1).any(|after| digits(after) >= 5) {
+        return None;
+    }
+    let mut rest = sql;
+    loop {
+        let begins = skip_blank(rest);
+        let (_, after) = next(begins)?;
+        let written = &begins[..begins.len() - after.len()];
+        let number = written.strip_prefix('$').filter(|text| !text.is_empty() && digits(text) == text.len());
+        if number.is_some_and(|number| !number.parse::<usize>().is_ok_and(|number| number <= PARAMETERS_MAX)) {
+            return Some(&written[..written.len().min(SHOWN_BYTES)]);
+        }
+        rest = after;
+    }
 }
 
 fn instead_of(keyword: &str) -> Option<&'static str> {
@@ -136,6 +169,17 @@ mod tests {
         }
         assert!(matches!(classify("select '\0'"), Err(Error::Refused(_))));
         assert!(matches!(classify(&" ".repeat(STATEMENT_BYTES_MAX + 1)), Err(Error::Refused(_))));
+    }
+
+    #[test]
+    fn a_parameter_beyond_those_that_the_protocol_can_count_is_refused_by_name() {
+        for sql in ["select $65536", "select '$1', $0000065536::int", "select $99999999999999999999999999"] {
+            let Err(Error::Refused(told)) = classify(sql) else { panic!("{sql}") };
+            assert!(told.starts_with("there is no `$") && told.contains("at most 65535"), "{told}");
+        }
+        for sql in ["select $65535", "select '$65536'", "select 1 -- $65536", "select $$ $65536 $$", "select $000001"] {
+            assert!(classify(sql).is_ok(), "{sql}");
+        }
     }
 
     #[test]
