@@ -1,6 +1,7 @@
 //! The promises of this backend, kept against real, private PostgreSQL servers.
 
 mod change;
+mod decoding;
 mod failover;
 mod failures;
 mod flush;

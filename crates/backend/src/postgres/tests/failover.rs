@@ -21,6 +21,11 @@ async fn warm(pool: &Pool, connections: usize) {
     for slept in futures_util::future::join_all(sleeping).await {
         slept.unwrap();
     }
+    are_idle(pool, connections).await;
+}
+
+/// Waits until so many have come back and are clean.
+async fn are_idle(pool: &Pool, connections: usize) {
     let deadline = soon();
     while pool.site.counts().idle < connections as u64 {
         assert!(Instant::now() < deadline, "they do not come back");
@@ -90,6 +95,61 @@ async fn the_first_silent_connection_makes_the_others_prove_that_they_are_alive(
         assert_eq!(pool.one("SELECT 1").await, Value::Int32(1));
     }
     databases.stop().await;
+}
+
+#[tokio::test]
+async fn no_connection_lives_for_longer_than_36_minutes_and_the_next_one_follows_the_address() {
+    let (one, other) = (Operators::start().await, Operators::start().await);
+    let proxy = Proxy::to(one.port).await;
+    let (databases, pool) = through(&proxy, &one, settings()).await;
+    let port = "SELECT inet_server_port()";
+    let of = |server: &Operators| Value::Int32(server.port.into());
+    assert_eq!(pool.one(port).await, of(&one));
+    are_idle(&pool, 1).await;
+    proxy.redirect(other.port);
+    assert_eq!(pool.one(port).await, of(&one), "it is as good as ever");
+    are_idle(&pool, 1).await;
+    for _ in 0..pool.site.counts().idle {
+        let mut lease = pool.site.lend(&pool.role, &pool.share).await.unwrap();
+        let left = lease.expires.saturating_duration_since(Instant::now()).as_secs() / 60;
+        assert!((29..=36).contains(&left), "{left} min");
+        lease.expires = Instant::now();
+    }
+    assert_eq!(pool.one(port).await, of(&other));
+    databases.stop().await;
+}
+
+/// Of each connection to a port, which timer the kernel has set: 2 is the keepalive.
+fn timers(port: u16) -> Vec<String> {
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let far = format!(":{port:04X}");
+    let timer = |line: &str| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let is_ours = fields[2].ends_with(&far) && fields[3] == "01";
+        is_ours.then(|| fields[5].split(':').next().unwrap_or_default().to_owned())
+    };
+    table.lines().skip(1).filter_map(timer).collect()
+}
+
+#[tokio::test]
+async fn idle_connections_are_kept_alive_unless_the_url_says_otherwise() {
+    let server = Operators::start().await;
+    for (query, expected) in [("", "02"), ("?keepalives_idle=7", "02"), ("?keepalives=0", "00")] {
+        let endpoint = Endpoint::from_url(&url(server.port, query), TlsMode::Prefer).unwrap();
+        let session = endpoint.connect(1 << 20).await.unwrap();
+        session.client.batch_execute("SELECT 1").await.unwrap();
+        let deadline = soon();
+        // Until what was sent is acknowledged, that is what the timer is for.
+        while timers(server.port) != [expected] {
+            assert!(Instant::now() < deadline, "{query:?}: {:?}", timers(server.port));
+            tokio::task::yield_now().await;
+        }
+        drop(session);
+        while !timers(server.port).is_empty() {
+            assert!(Instant::now() < deadline, "it stays open");
+            tokio::task::yield_now().await;
+        }
+    }
 }
 
 #[tokio::test]

@@ -370,3 +370,4 @@ fn a_decision_is_explained_with_its_rule_and_the_line_that_would_change_it() {
 }
 
 mod explained;
+mod whatwg;
