@@ -6,6 +6,7 @@
 
 use std::{
     path::PathBuf,
+    pin::Pin,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -14,6 +15,7 @@ use gateway::{
     listener::{self, Listeners},
     tls::Tls,
 };
+use otlp::Sender;
 use tokio::{runtime::Handle, task::JoinHandle};
 
 use crate::{
@@ -64,7 +66,20 @@ pub struct Running {
     /// What goes on beside requests, until we stop.
     housekeeping: [JoinHandle<()>; 2],
     announcing: Announcing,
+    /// Sends metrics to a collector that wants them.
+    metering: Sender,
     began: Instant,
+}
+
+/// Metrics to where the manifest that runs says.
+fn measure(system: &Arc<System>, metrics: &Arc<Metrics>) -> Sender {
+    let (metrics, exporting) = (metrics.clone(), system.exporting());
+    let snapshot = move || -> Pin<Box<dyn Future<Output = _> + Send>> {
+        let metrics = metrics.clone();
+        Box::pin(async move { metrics.measured().await })
+    };
+    let own = system.recorder().own().clone();
+    Sender::metrics(own, Box::new(snapshot), exporting.metering.clone(), exporting.metrics())
 }
 
 /// Starts everything `manifest` describes, or nothing.
@@ -81,7 +96,9 @@ pub async fn start(manifest: Manifest, surroundings: Surroundings) -> Result<Run
     settings.times.idle = system.keep_alive.clone();
     let metrics = Metrics::new(system.clone(), settings.counts.clone(), surroundings.lost, Handle::current());
     let own = (sockets.admin_address, &*named);
-    let admin = front::admin(own, &system, Arc::new(metrics), &surroundings.logs, tokens);
+    let metrics = Arc::new(metrics);
+    let metering = measure(&system, &metrics);
+    let admin = front::admin(own, &system, metrics, &surroundings.logs, tokens);
     let admin = match listening::apart(
         sockets.admin,
         Arc::new(admin),
@@ -101,6 +118,7 @@ pub async fn start(manifest: Manifest, surroundings: Surroundings) -> Result<Run
         gateway,
         housekeeping: [tokio::spawn(housekeeping(system.clone())), tokio::spawn(follow_certificates(system.clone()))],
         admin_token: token.map(|token| token.file),
+        metering,
         system,
         began: surroundings.began,
     })
@@ -160,7 +178,7 @@ impl Running {
         tokio::time::sleep(host.linger).await;
         let (stragglers, ()) = tokio::join!(self.gateway.stop(host.drain), self.system.stop_consuming(host.drain));
         self.housekeeping.iter().for_each(JoinHandle::abort);
-        self.system.stop(until).await;
+        tokio::join!(self.metering.stop(LAST), self.system.stop(until));
         self.admin.stop(Duration::ZERO).await;
         stragglers
     }

@@ -10,6 +10,7 @@ use std::{sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use gateway::{connection::KeepAlive, gateway::Gateway, listener::Admission};
+use otlp::Records;
 use span::Recorder;
 use tokio::time::{Instant, timeout_at};
 
@@ -23,6 +24,7 @@ mod descriptors;
 mod document;
 mod error;
 mod explain;
+mod exporting;
 mod ground;
 mod leaving;
 mod limits;
@@ -41,6 +43,7 @@ pub use current::{Applied, Current};
 pub use descriptors::Descriptors;
 pub use error::{ApplyError, NextError, StartError};
 pub use explain::{Authentication, Explanation, explain};
+pub use exporting::Exporting;
 pub use ground::{Ground, Surroundings};
 pub use routes::read_only;
 pub use swap::{Step, SwapError, SwapOptions, Swapped};
@@ -57,14 +60,14 @@ use refining::Refining;
 /// What private servers may take to stop when a start comes to nothing.
 pub const BROKEN_OFF: Duration = Duration::from_secs(20);
 
-/// How long the last spans may take at the end.
+/// How long the last spans and log lines may take at the end.
 const LAST_SPANS: Duration = Duration::from_secs(2);
 
 /// Everything that runs together, and what it takes to change it.
 pub struct System {
     ground: Ground,
-    /// Sends spans to where the manifest that runs says.
-    sender: otlp::Sender,
+    /// Sends what is told to where the manifest that runs says.
+    exporting: Exporting,
     current: ArcSwap<Current>,
     pub gateway: Arc<Gateway>,
     /// How many connections the gateway's listeners let in.
@@ -106,6 +109,16 @@ impl System {
         &self.ground.recorder
     }
 
+    /// Log lines on their way to a collector.
+    pub fn records(&self) -> &Arc<Records> {
+        &self.ground.given.records
+    }
+
+    /// What goes to a collector, and where.
+    pub fn exporting(&self) -> &Exporting {
+        &self.exporting
+    }
+
     /// The way to the outside.
     pub fn outbound(&self) -> &Outbound {
         &self.ground.outbound
@@ -137,7 +150,7 @@ impl System {
         let writers = now + until.saturating_duration_since(now) / 2;
         let leave = async {
             self.relays.stop().await;
-            tokio::join!(self.sender.stop(LAST_SPANS), backends::leave(&backends));
+            tokio::join!(self.exporting.stop(LAST_SPANS), backends::leave(&backends));
         };
         // They have bounds of their own; what is left undone then, another start or another host does.
         let _ = timeout_at(writers, leave).await;

@@ -10,6 +10,8 @@ use std::{
     sync::Arc,
 };
 
+use otlp::Records;
+use span::Source;
 use tracing::{Level, Metadata, Subscriber, subscriber::set_global_default};
 use tracing_subscriber::{
     Layer,
@@ -27,10 +29,11 @@ mod json;
 mod live;
 pub mod metrics;
 mod process;
+mod records;
 mod view;
 mod writer;
 
-pub use export::{Export, service_name};
+pub use export::{Export, own};
 pub use live::Logs;
 pub use process::{Process, has_terminal, ignores_hangup, thread_cpu};
 pub use writer::Lost;
@@ -44,6 +47,8 @@ pub struct Telemetry {
     pub lost: Lost,
     /// The log as it can be followed and changed.
     pub logs: Arc<Logs>,
+    /// The same lines for a collector, once one wants them.
+    pub records: Arc<Records>,
     _writer: Flush,
 }
 
@@ -51,30 +56,31 @@ pub struct Telemetry {
 ///
 /// # Errors
 /// As for [`start`].
-pub fn start_beside(filter: &str, colours: bool) -> Result<Telemetry, anyhow::Error> {
+pub fn start_beside(own: Arc<Source>, filter: &str, colours: bool) -> Result<Telemetry, anyhow::Error> {
     let colours = colours && io::stderr().is_terminal();
-    start_on(io::stderr(), filter, Shape::Text { colours })
+    start_on(io::stderr(), own, filter, Shape::Text { colours })
 }
 
 /// Starts logging to standard output. `filter` is in the syntax of `tracing-subscriber`
-/// (`info`, `info,gateway=debug`); it speaks of our own lines. `colours` concerns a terminal only.
+/// (`info`, `info,gateway=debug`); it speaks of our own lines. `colours` concerns a terminal only. To a collector
+/// those lines are `own` that name no service.
 ///
 /// # Errors
 /// When `filter` cannot be understood, or logging has been started already.
-pub fn start(filter: &str, colours: bool) -> Result<Telemetry, anyhow::Error> {
+pub fn start(own: Arc<Source>, filter: &str, colours: bool) -> Result<Telemetry, anyhow::Error> {
     let stdout = io::stdout();
     let shape = if stdout.is_terminal() { Shape::Text { colours } } else { Shape::Json };
-    start_on(stdout, filter, shape)
+    start_on(stdout, own, filter, shape)
 }
 
 /// Starts logging to standard output for somebody who edits, also in a pipe; `filter` if they have one of their own.
 ///
 /// # Errors
 /// As for [`start`].
-pub fn start_view(filter: Option<&str>, colours: bool) -> Result<Telemetry, anyhow::Error> {
+pub fn start_view(own: Arc<Source>, filter: Option<&str>, colours: bool) -> Result<Telemetry, anyhow::Error> {
     let stdout = io::stdout();
     let colours = colours && stdout.is_terminal();
-    start_on(stdout, filter.unwrap_or(view::FILTER), Shape::View { colours })
+    start_on(stdout, own, filter.unwrap_or(view::FILTER), Shape::View { colours })
 }
 
 /// How a line looks.
@@ -84,7 +90,12 @@ enum Shape {
     Json,
 }
 
-fn start_on(output: impl io::Write + Send + 'static, text: &str, shape: Shape) -> Result<Telemetry, anyhow::Error> {
+fn start_on(
+    output: impl io::Write + Send + 'static,
+    own: Arc<Source>,
+    text: &str,
+    shape: Shape,
+) -> Result<Telemetry, anyhow::Error> {
     let filter = filter::filter(text).map_err(|reason| anyhow::anyhow!("ARCHIPEL_LOG is {reason}"))?;
     let (filter, level) = reload::Layer::new(filter);
     let followers = Followers::default();
@@ -94,7 +105,9 @@ fn start_on(output: impl io::Write + Send + 'static, text: &str, shape: Shape) -
     let tee = matches!(shape, Shape::Json).then(|| followers.clone());
     let (writer, flush) = Lines::to(output, tee)?;
     let lost = writer.lost();
+    let records = Records::new(own);
     let registry = tracing_subscriber::registry().with(filter).with(filter_fn(tells_no_secrets));
+    let registry = registry.with(records::Listening(records.clone()));
     match shape {
         Shape::Text { colours } => {
             let looked = followers.clone();
@@ -113,7 +126,7 @@ fn start_on(output: impl io::Write + Send + 'static, text: &str, shape: Shape) -
             listen(registry.with(fmt::layer().event_format(json::Lines).with_ansi(false).with_writer(writer)))?;
         }
     }
-    Ok(Telemetry { lost, logs, _writer: flush })
+    Ok(Telemetry { lost, logs, records, _writer: flush })
 }
 
 /// Only what speaks `tracing` is heard: of the libraries that use `log`, the PostgreSQL client

@@ -4,8 +4,7 @@
 //! everybody. Whoever builds a feature takes its line out of here.
 
 /// What each key will be for; `*` is any name, `[]` any item.
-const LATER: &[(&str, &str)] =
-    &[("telemetry.logs", "logs over OTLP"), ("telemetry.metrics", "metrics over OTLP"), ("profiles", "profiles")];
+const LATER: &[(&str, &str)] = &[("profiles", "profiles")];
 
 /// Asked for only where the key is not known: in an included file.
 const ELSEWHERE: &str =

@@ -130,15 +130,15 @@ fn both_shipped_manifests_are_right_in_shape() {
 #[test]
 fn a_key_of_a_later_feature_is_refused_and_says_which() {
     let text = format!(
-        "[telemetry]\nlogs = true\n\
+        "[profiles.production]\n\
          {SERVICE}\n[[routes]]\npath = '/'\npublic = true\n\
          service = 'a'\n[ceiling]\n"
     );
     check(
         &text,
         &[
-            "3:1 telemetry.logs: not yet supported (logs over OTLP); remove it",
-            "11:2 ceiling: a manifest cannot set its own ceiling: that is the operator's own file, `archipel run --ceiling FILE`; remove this table",
+            "2:2 profiles: not yet supported (profiles); remove it",
+            "10:2 ceiling: a manifest cannot set its own ceiling: that is the operator's own file, `archipel run --ceiling FILE`; remove this table",
         ],
     );
 }

@@ -1,6 +1,6 @@
 //! `KeyValue` and `Resource` of OTLP's `common.proto` and `resource.proto`, from our own values.
 
-use span::{Source, Value};
+use span::Value;
 
 use crate::wire::{Wire, field_size, size};
 
@@ -71,18 +71,22 @@ pub(crate) fn name(wire: &mut Wire, field: u32, name: &Value) {
     }
 }
 
+/// A text as an `AnyValue`.
+pub(crate) fn body(wire: &mut Wire, field: u32, text: &str) {
+    wire.begin(field, field_size(text.len()));
+    wire.field(TEXT, text.as_bytes());
+}
+
 fn words(wire: &mut Wire, first: &str, second: &str) {
     wire.raw(first.as_bytes());
     wire.raw(b" ");
     wire.raw(second.as_bytes());
 }
 
-/// Who a source is to whoever looks at what it tells: a `Resource`. `common` is what all sources of this host have.
-pub(crate) fn resource(source: &Source, common: &[(String, String)]) -> Vec<u8> {
+/// A `Resource` of these.
+pub(crate) fn resource(attributes: &[(String, String)]) -> Vec<u8> {
     let mut wire = Wire::default();
-    let own = [("service.name", &*source.name), ("service.version", &*source.version)];
-    let common = common.iter().map(|(key, value)| (&**key, &**value));
-    common.chain(own).for_each(|(key, value)| text(&mut wire, 1, key, value));
+    attributes.iter().for_each(|(key, value)| text(&mut wire, 1, key, value));
     wire.into_bytes()
 }
 

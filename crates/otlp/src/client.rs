@@ -1,4 +1,4 @@
-//! The way to one collector: kept connections, TLS by the public roots, and what its answer means.
+//! The way to one collector: kept connections, TLS, and what its answer means.
 //!
 //! One request at a time, whoever sends: so there is one connection.
 
@@ -15,7 +15,7 @@ use opentelemetry_http::{HttpClient, hyper::HyperClient};
 use tokio::sync::Mutex;
 
 use crate::{
-    Protocol, Settings,
+    Protocol, Settings, authorities,
     error::{InvalidSettings, Untaken, chain},
     grpc::Grpc,
     signal::Signal,
@@ -50,10 +50,14 @@ impl Client {
         };
         http::Uri::from_str(&settings.endpoint)
             .map_err(|error| InvalidSettings(format!("`{}` is no address: {error}", settings.endpoint)))?;
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let connector = HttpsConnectorBuilder::new()
-            .with_provider_and_webpki_roots(provider)
-            .map_err(|error| InvalidSettings(error.to_string()))?;
+        let connector = match &settings.ca {
+            Some(file) => HttpsConnectorBuilder::new().with_tls_config(authorities::config(&authorities::read(file)?)?),
+            None => {
+                let provider = Arc::new(rustls::crypto::ring::default_provider());
+                let connector = HttpsConnectorBuilder::new().with_provider_and_webpki_roots(provider);
+                connector.map_err(|error| InvalidSettings(error.to_string()))?
+            }
+        };
         let connector = connector.https_or_http().enable_http1().build();
         let client = Box::new(HyperClient::new(connector, settings.timeout, None));
         Ok(Self { way: Way::Http { client, headers, content }, turn: Mutex::default() })

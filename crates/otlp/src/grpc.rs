@@ -7,11 +7,11 @@ use tonic::{
     client::Grpc as Caller,
     codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
     metadata::MetadataMap,
-    transport::{Channel, ClientTlsConfig, Endpoint},
+    transport::{Certificate, Channel, ClientTlsConfig, Endpoint},
 };
 
 use crate::{
-    Settings,
+    Settings, authorities,
     error::{InvalidSettings, Untaken, chain},
     signal::Signal,
 };
@@ -30,7 +30,11 @@ impl Grpc {
         let mut endpoint = Endpoint::from_shared(settings.endpoint.clone()).map_err(invalid)?;
         endpoint = endpoint.timeout(settings.timeout).connect_timeout(settings.timeout);
         if settings.endpoint.starts_with("https://") {
-            endpoint = endpoint.tls_config(ClientTlsConfig::new().with_webpki_roots()).map_err(invalid)?;
+            let tls = match &settings.ca {
+                Some(file) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(authorities::read(file)?)),
+                None => ClientTlsConfig::new().with_webpki_roots(),
+            };
+            endpoint = endpoint.tls_config(tls).map_err(invalid)?;
         }
         let metadata = MetadataMap::from_headers(headers);
         Ok(Self { channel: endpoint.connect_lazy(), metadata, timeout: settings.timeout })

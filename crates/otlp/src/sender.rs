@@ -1,6 +1,6 @@
 //! The task that sends: a batch every few seconds, or as soon as there is one.
 //!
-//! A collector that is away, slow or busy costs spans, never a request: what is in hand is tried again with
+//! A collector that is away, slow or busy costs what is told, never a request: what is in hand is tried again with
 //! growing pauses, the queue behind it is bounded, and what finds no room there is counted.
 
 use std::{
@@ -9,54 +9,50 @@ use std::{
     time::Duration,
 };
 
-use span::{Recorder, Trace};
+use span::{Recorder, Source};
 use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{
-    InvalidSettings, Settings,
-    client::Client,
+    Collector, Records,
     delivery::Delivery,
-    signal::Signal,
+    metrics::{Measured, Metering, Snapshot},
     sources::{Request, Sources},
-    traces,
+    waiting::{Spans, Waiting},
 };
 
-/// How long spans gather at most.
-const GATHER: Duration = Duration::from_secs(5);
-/// As many go at once.
-const BATCH_SPANS: usize = 512;
+/// Where something goes, from the next batch on; none: nowhere.
+type Following = watch::Receiver<Option<Collector>>;
 
 /// Sends until it is stopped.
 pub struct Sender {
-    settings: watch::Sender<Option<Settings>>,
     stop: watch::Sender<bool>,
     task: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Sender {
-    /// Must be called within a runtime. None: nothing is sent until [`Sender::follow`] says where to.
-    pub fn start(recorder: Arc<Recorder>, settings: Option<Settings>) -> Self {
-        let (settings, following) = watch::channel(settings);
+    /// Sends the spans that are kept. Must be called within a runtime, as the others.
+    pub fn spans(recorder: Arc<Recorder>, to: watch::Receiver<Option<Collector>>) -> Self {
+        Self::start(Spans(recorder), to)
+    }
+
+    /// Sends log lines.
+    pub fn records(records: Arc<Records>, to: watch::Receiver<Option<Collector>>) -> Self {
+        Self::start(records, to)
+    }
+
+    /// Sends what `snapshot` gives, as `own`, every `metering.interval`.
+    pub fn metrics(
+        own: Arc<Source>,
+        snapshot: Snapshot,
+        metering: Arc<Metering>,
+        to: watch::Receiver<Option<Collector>>,
+    ) -> Self {
+        Self::start(Measured::new(own, snapshot, metering), to)
+    }
+
+    fn start<W: Waiting>(waiting: W, to: Following) -> Self {
         let (stop, stopping) = watch::channel(false);
-        let task = tokio::spawn(run(recorder, following, stopping));
-        Self { settings, stop, task: Mutex::new(Some(task)) }
-    }
-
-    /// Whether there is a way to such a collector. Must be called within a runtime.
-    ///
-    /// # Errors
-    /// With what is wrong.
-    pub fn check(settings: &Settings) -> Result<(), InvalidSettings> {
-        Client::new(settings).map(drop)
-    }
-
-    /// Sends there from the next batch on.
-    pub fn follow(&self, settings: Option<Settings>) {
-        self.settings.send_if_modified(|current| {
-            let changed = *current != settings;
-            *current = settings;
-            changed
-        });
+        Self { stop, task: Mutex::new(Some(tokio::spawn(run(waiting, to, stopping)))) }
     }
 
     /// Sends what waits, for at most `within`, and ends.
@@ -76,78 +72,67 @@ struct Way {
 }
 
 impl Way {
-    fn new(settings: Settings) -> Result<Self, InvalidSettings> {
-        let sources = Sources::new(settings.resource.clone());
-        Ok(Self { delivery: Delivery::new(settings, Signal::Traces)?, sources })
+    fn new<W: Waiting>(collector: Collector) -> Self {
+        let sources = Sources::new(collector.settings.resource.clone());
+        Self { delivery: Delivery::new(collector, W::SIGNAL), sources }
     }
 }
 
-async fn run(
-    recorder: Arc<Recorder>,
-    mut settings: watch::Receiver<Option<Settings>>,
-    mut stopping: watch::Receiver<bool>,
-) {
+async fn run<W: Waiting>(waiting: W, mut to: Following, mut stopping: watch::Receiver<bool>) {
     loop {
-        let now = settings.borrow_and_update().clone();
-        let mut way = match now.map(Way::new).transpose() {
-            Ok(way) => way,
-            Err(error) => {
-                tracing::error!(%error, "spans cannot be sent");
-                None
-            }
-        };
+        let mut way = to.borrow_and_update().clone().map(Way::new::<W>);
         // Until it goes elsewhere.
         loop {
-            let traces = tokio::select! {
-                traces = recorder.take(BATCH_SPANS, GATHER) => traces,
-                changed = settings.changed() => match changed {
+            let batch = tokio::select! {
+                batch = waiting.gather() => batch,
+                changed = to.changed() => match changed {
                     Ok(()) => break,
                     Err(_gone) => return,
                 },
-                () = stopped(&mut stopping) => return last(&recorder, way).await,
+                () = stopped(&mut stopping) => return last(&waiting, way).await,
             };
             let Some(way) = &mut way else {
-                recorder.lost(count(&traces));
+                waiting.unwanted(batch);
                 continue;
             };
-            let mut requests = VecDeque::from(traces::requests(&traces, &mut way.sources));
-            drop(traces); // whatever becomes of the collector, it is kept once only
+            // Whatever becomes of the collector, it is kept once only.
+            let mut requests = VecDeque::from(waiting.written(batch, &mut way.sources).await);
             tokio::select! {
-                () = deliver(&recorder, &mut way.delivery, &mut requests) => {}
-                changed = settings.changed() => {
-                    recorder.lost(requests.iter().map(|request| request.items).sum());
+                () = deliver(&waiting, &mut way.delivery, &mut requests) => {}
+                changed = to.changed() => {
+                    waiting.lost(requests.iter().map(|request| request.items).sum());
                     if changed.is_err() { return }
                     break;
                 }
-                () = stopped(&mut stopping) => once(&recorder, &mut way.delivery, &mut requests).await,
+                () = stopped(&mut stopping) => once(&waiting, &mut way.delivery, &mut requests).await,
             }
         }
     }
 }
 
 /// Takes each from `requests` when it is known what has become of it. Cancel safe.
-async fn deliver(recorder: &Recorder, delivery: &mut Delivery, requests: &mut VecDeque<Request>) {
+async fn deliver(waiting: &impl Waiting, delivery: &mut Delivery, requests: &mut VecDeque<Request>) {
     while let Some(request) = requests.front() {
         let (items, arrived) = (request.items, delivery.deliver(request).await);
         requests.pop_front();
-        settle(recorder, items, arrived);
+        settle(waiting, items, arrived);
     }
 }
 
 /// The same without waiting for better times: the rest is lost when one is not taken.
-async fn once(recorder: &Recorder, delivery: &mut Delivery, requests: &mut VecDeque<Request>) {
+async fn once(waiting: &impl Waiting, delivery: &mut Delivery, requests: &mut VecDeque<Request>) {
     while let Some(request) = requests.pop_front() {
         let arrived = delivery.once(&request).await;
-        settle(recorder, request.items, arrived);
+        settle(waiting, request.items, arrived);
         if arrived == 0 {
-            recorder.lost(requests.drain(..).map(|request| request.items).sum());
+            waiting.lost(requests.drain(..).map(|request| request.items).sum());
         }
     }
 }
 
-fn settle(recorder: &Recorder, items: usize, arrived: usize) {
-    recorder.sent(arrived);
-    recorder.lost(items - arrived);
+fn settle(waiting: &impl Waiting, items: usize, arrived: usize) {
+    waiting.sent(arrived);
+    waiting.lost(items - arrived);
 }
 
 /// Ends when it is time to stop.
@@ -157,18 +142,10 @@ async fn stopped(stopping: &mut watch::Receiver<bool>) {
 }
 
 /// What waits at the end.
-async fn last(recorder: &Recorder, way: Option<Way>) {
+async fn last<W: Waiting>(waiting: &W, way: Option<Way>) {
     let Some(mut way) = way else { return };
-    loop {
-        let traces = recorder.take_now(BATCH_SPANS);
-        if traces.is_empty() {
-            return;
-        }
-        let mut requests = VecDeque::from(traces::requests(&traces, &mut way.sources));
-        once(recorder, &mut way.delivery, &mut requests).await;
+    while let Some(batch) = waiting.rest().await {
+        let mut requests = VecDeque::from(waiting.written(batch, &mut way.sources).await);
+        once(waiting, &mut way.delivery, &mut requests).await;
     }
-}
-
-fn count(traces: &[Trace]) -> usize {
-    traces.iter().map(|trace| trace.spans.len()).sum()
 }

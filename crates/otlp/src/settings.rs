@@ -1,8 +1,8 @@
-//! Where spans go, and as whose.
+//! Where something goes, and as whose.
 
-use std::{fmt, time::Duration};
+use std::{fmt, path::PathBuf, time::Duration};
 
-/// How spans are written on the wire.
+/// How it is written on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Protocol {
     #[default]
@@ -28,6 +28,8 @@ pub struct Settings {
     pub endpoint: String,
     pub protocol: Protocol,
     pub headers: Vec<(String, String)>,
+    /// A PEM file of authorities: its certificate must be of one of them. None: of the web's.
+    pub ca: Option<PathBuf>,
     /// Of one attempt.
     pub timeout: Duration,
     /// Nobody has named it: that nobody listens there is no news.

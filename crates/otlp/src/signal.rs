@@ -1,7 +1,11 @@
 //! What is sent: where each kind of it goes, and what is its own in an encoding.
 
 use bytes::Bytes;
-use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
+use opentelemetry_proto::tonic::collector::{
+    logs::v1::ExportLogsServiceRequest,
+    metrics::v1::ExportMetricsServiceRequest,
+    trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse},
+};
 use prost::Message;
 
 use crate::Protocol;
@@ -9,6 +13,8 @@ use crate::Protocol;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Signal {
     Traces,
+    Logs,
+    Metrics,
 }
 
 impl Signal {
@@ -16,6 +22,8 @@ impl Signal {
     pub(crate) fn items(self) -> &'static str {
         match self {
             Self::Traces => "spans",
+            Self::Logs => "log lines",
+            Self::Metrics => "metrics",
         }
     }
 
@@ -23,6 +31,8 @@ impl Signal {
     pub(crate) fn method(self) -> &'static str {
         match self {
             Self::Traces => "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+            Self::Logs => "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
+            Self::Metrics => "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
         }
     }
 
@@ -31,13 +41,11 @@ impl Signal {
         if protocol != Protocol::HttpJson {
             return message;
         }
-        let json = match self {
-            Self::Traces => {
-                let read = ExportTraceServiceRequest::decode(message).expect("what we have written can be read");
-                serde_json::to_vec(&read)
-            }
-        };
-        json.expect("texts and numbers can be written as JSON").into()
+        match self {
+            Self::Traces => json::<ExportTraceServiceRequest>(message),
+            Self::Logs => json::<ExportLogsServiceRequest>(message),
+            Self::Metrics => json::<ExportMetricsServiceRequest>(message),
+        }
     }
 
     /// How many items an answer says were left out. The answers of all signals have the same fields.
@@ -55,6 +63,11 @@ impl Signal {
         };
         rejected.and_then(|count| u64::try_from(count).ok()).unwrap_or(0)
     }
+}
+
+fn json<M: Message + Default + serde::Serialize>(message: Bytes) -> Bytes {
+    let read = M::decode(message).expect("what we have written can be read");
+    serde_json::to_vec(&read).expect("texts and numbers can be written as JSON").into()
 }
 
 #[cfg(test)]

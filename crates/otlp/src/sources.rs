@@ -59,12 +59,17 @@ impl Sources {
         Groups { sources: self, groups: Vec::new(), items: 0, bytes: 0, requests: Vec::new() }
     }
 
+    /// Who `source` is to whoever looks at what it tells.
+    pub(crate) fn attributes(&self, source: &Source) -> Vec<(String, String)> {
+        attributes(source, &self.common)
+    }
+
     fn write(&mut self, wire: &mut Wire, source: &Arc<Source>, items: &[u8]) {
         if self.resources.len() >= SOURCES_MAX {
             self.resources.clear();
         }
         let common = &self.common;
-        let resource = self.resources.entry(source.clone()).or_insert_with(|| resource(source, common));
+        let resource = self.resources.entry(source.clone()).or_insert_with(|| resource(&attributes(source, common)));
         let of_scope = field_size(self.scope.len()) + items.len();
         wire.begin(1, field_size(resource.len()) + field_size(of_scope));
         wire.field(1, resource);
@@ -72,6 +77,12 @@ impl Sources {
         wire.field(1, &self.scope);
         wire.raw(items);
     }
+}
+
+fn attributes(source: &Source, common: &[(String, String)]) -> Vec<(String, String)> {
+    let own = [("service.name", &source.name), ("service.version", &source.version)];
+    let own = own.into_iter().filter(|(_, value)| !value.is_empty());
+    common.iter().cloned().chain(own.map(|(key, value)| (key.to_owned(), value.to_string()))).collect()
 }
 
 impl Groups<'_> {

@@ -11,10 +11,13 @@ use hyper::{
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-use otlp::{Protocol, Sender, Settings};
+use otlp::{Collector, Protocol, Sender, Settings};
 use prost::Message;
 use span::{Counts, Kind, Recorder, Sampling, Source, Span};
-use tokio::{net::TcpListener, sync::mpsc};
+use tokio::{
+    net::TcpListener,
+    sync::{mpsc, watch},
+};
 
 type Seen = (String, Option<HeaderValue>, ExportTraceServiceRequest);
 
@@ -66,11 +69,13 @@ async fn told(message: &'static [u8], status: &'static str) -> (Counts, mpsc::Un
         endpoint,
         protocol: Protocol::Grpc,
         headers: vec![("x-key".into(), "a key".into())],
+        ca: None,
         timeout: Duration::from_secs(5),
         is_default: false,
         resource: vec![("service.namespace".into(), "test".into())],
     };
-    let exporter = Sender::start(recorder.clone(), Some(settings));
+    let (_to, following) = watch::channel(Some(Collector::open(settings, &[]).expect("a way there")));
+    let exporter = Sender::spans(recorder.clone(), following);
     let recording = recorder.begin(7, None, None).1.expect("it is wanted");
     for source in [Source::new("users", "2"), recording.own().clone()] {
         recording.add(Span::new(source, Kind::Server, "GET"));

@@ -113,7 +113,8 @@ impl Recorder {
         Self::new(Source::new("archipel", ""), Settings::default())
     }
 
-    pub(crate) fn own(&self) -> &Arc<Source> {
+    /// Whose spans those are that are no component's.
+    pub fn own(&self) -> &Arc<Source> {
         &self.own
     }
 

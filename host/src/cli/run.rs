@@ -124,10 +124,13 @@ pub(super) fn run(file: &Path, options: &Options, output: Output) -> anyhow::Res
         return refused(&missing, output);
     }
     let filter = environment.get("ARCHIPEL_LOG").map(String::as_str);
+    let own = telemetry::own(&environment);
     let telemetry = match options.view {
-        true => telemetry::start_view(filter, colours())?,
-        false => telemetry::start(filter.unwrap_or("info"), colours())?,
+        true => telemetry::start_view(own, filter, colours())?,
+        false => telemetry::start(own, filter.unwrap_or("info"), colours())?,
     };
+    let wants_records = telemetry::Export::of(&loaded.manifest, &environment, "").0.logs.is_some();
+    telemetry.records.want(wants_records); // the first lines, too
     let ceiling = oversight.ceiling().map(|ceiling| ceiling.file().display().to_string());
     tracing::info!(file = %loaded.manifest.file.display(), digest = loaded.digest, ceiling, "starting");
     for warning in &loaded.warnings {
@@ -140,8 +143,13 @@ pub(super) fn run(file: &Path, options: &Options, output: Output) -> anyhow::Res
     let (watch, digest) = (Arc::new(progress), loaded.digest);
     let (lost, logs) = (telemetry.lost.clone(), telemetry.logs.clone());
     let supervisor = Supervisor::of(&environment);
-    let of_system =
-        system::Surroundings { file: file.to_owned(), environment, oversight: oversight.clone(), compiled: None };
+    let of_system = system::Surroundings {
+        file: file.to_owned(),
+        environment,
+        oversight: oversight.clone(),
+        compiled: None,
+        records: telemetry.records.clone(),
+    };
     let surroundings = Surroundings { of_system, digest, watch, lost, logs, began };
     let code = runtime.block_on(live(loaded.manifest, surroundings, (options, &supervisor), output));
     // All tasks are dropped, and with them the private servers of a start that was broken off.

@@ -82,13 +82,15 @@ pub(super) fn test(arguments: Arguments, output: Output) -> anyhow::Result<ExitC
         return refused(&missing, output);
     }
     let filter = environment.get("ARCHIPEL_LOG").map_or(FILTER, String::as_str);
-    let telemetry = telemetry::start_beside(filter, colours())?;
+    let telemetry = telemetry::start_beside(telemetry::own(&environment), filter, colours())?;
     let place = Place::new()?;
     let began = Instant::now();
     let compiled = kept(&loaded.manifest.host.data);
     let Loaded { manifest, digest, .. } = loaded;
     let progress = Arc::new(Progress::new(manifest.services.len()));
-    let of_system = system::Surroundings { file: file.clone(), environment, oversight: Oversight::None, compiled };
+    let records = telemetry.records.clone();
+    let of_system =
+        system::Surroundings { file: file.clone(), environment, oversight: Oversight::None, compiled, records };
     let (lost, logs) = (telemetry.lost.clone(), telemetry.logs.clone());
     let surroundings = Surroundings { of_system, digest, watch: progress, lost, logs, began };
     let task = Task { command, file: file.canonicalize()?, folder, data: place.data() };

@@ -15,6 +15,7 @@ use gateway::{
     dispatch::{Dispatch, Dispatched},
 };
 use http::{Request, Response, header::CONTENT_TYPE};
+use otlp::Metric;
 use tokio::runtime::Handle;
 
 use crate::{
@@ -54,19 +55,31 @@ impl Metrics {
         Self { system, connections, lost, lags: Lags::new(runtime) }
     }
 
+    /// The same for a collector.
+    pub(super) async fn measured(&self) -> Vec<Metric> {
+        let topics = self.lags.read(self.system.current().backends.events.as_ref()).await;
+        let mut all = Exposition::numbers();
+        self.all(&mut all, &topics);
+        all.metrics()
+    }
+
     fn written(&self, format: Format, topics: &[TopicReport]) -> String {
         let mut all = Exposition::new(format);
-        self.http(&mut all);
+        self.all(&mut all, topics);
+        all.text()
+    }
+
+    fn all(&self, all: &mut Exposition, topics: &[TopicReport]) {
+        self.http(all);
         let now = self.system.current();
-        services::requests(&mut all, &now);
-        services::counted(&mut all, &now);
-        services::elsewhere(&mut all, &now.remotes);
-        services::builds(&mut all, &now.services);
-        self.deploying(&mut all);
-        backends(&mut all, &now.backends);
-        events(&mut all, &now, topics);
-        self.host(&mut all);
-        all.done()
+        services::requests(all, &now);
+        services::counted(all, &now);
+        services::elsewhere(all, &now.remotes);
+        services::builds(all, &now.services);
+        self.deploying(all);
+        backends(all, &now.backends);
+        events(all, &now, topics);
+        self.host(all);
     }
 
     fn http(&self, all: &mut Exposition) {
@@ -108,6 +121,11 @@ impl Metrics {
         all.single(&m::SPANS_SENT, spans.sent);
         all.single(&m::SPANS_DROPPED, spans.dropped);
         all.single(&m::SPANS_QUEUED, spans.queued);
+        let (records, metering) = (self.system.records(), &self.system.exporting().metering);
+        all.single(&m::RECORDS_SENT, records.sent());
+        all.single(&m::RECORDS_DROPPED, records.dropped());
+        all.single(&m::METERINGS_SENT, metering.sent());
+        all.single(&m::METERINGS_DROPPED, metering.dropped());
         let memory = self.system.loader().guest_memory();
         all.single(&m::GUEST_MEMORY, memory.used_bytes());
         all.single(&m::GUEST_MEMORY_MAX, memory.max_bytes());
@@ -115,7 +133,7 @@ impl Metrics {
         let mut samples = all.family(&m::CERTIFICATE);
         let ends = self.system.certificates().iter().filter_map(|of| Some((of.listener, of.not_after()?)));
         ends.for_each(|(listener, end)| samples.sample(&[listener], seconds(end)));
-        all.family(&m::BUILD).sample(&[env!("CARGO_PKG_VERSION")], 1);
+        all.family(&m::BUILD).sample(&[env!("CARGO_PKG_VERSION")], 1_u64);
         let Some(process) = Process::now() else { return };
         all.single(&m::CPU, process.cpu_seconds);
         all.single(&m::RESIDENT, process.resident_bytes);
@@ -143,7 +161,7 @@ fn backends(all: &mut Exposition, backends: &Backends) {
 fn events(all: &mut Exposition, now: &Current, topics: &[TopicReport]) {
     let published = now.backends.events.as_ref().map(|events| events.published()).unwrap_or_default();
     let mut samples = all.family(&m::EVENTS_PUBLISHED);
-    published.iter().for_each(|(service, count)| samples.sample(&[service], count));
+    published.iter().for_each(|(service, count)| samples.sample(&[service], *count));
     let mut samples = all.family(&m::EVENTS);
     for (name, deployed) in now.services.iter().filter(|(_, of)| of.settings.grants.subscription().is_some()) {
         let each = deployed.service.counts().events.each();
@@ -152,7 +170,7 @@ fn events(all: &mut Exposition, now: &Current, topics: &[TopicReport]) {
     let lags = || topics.iter().flat_map(|topic| topic.services.iter().map(|lag| (&*topic.topic, lag)));
     let mut samples = all.family(&m::EVENTS_LAG);
     lags().for_each(|(topic, lag)| {
-        lag.lag.iter().for_each(|count| samples.sample(&[topic, &lag.service], count));
+        lag.lag.iter().for_each(|count| samples.sample(&[topic, &lag.service], *count));
     });
     let mut samples = all.family(&m::EVENTS_PENDING);
     lags().for_each(|(topic, lag)| samples.sample(&[topic, &lag.service], lag.pending));

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use gateway::{connection::KeepAlive, gateway::Gateway, listener::Admission};
 
-use super::{Current, Ground, System, leaving::Leaving, next::Prepared, refining::Refining};
+use super::{Current, Ground, System, exporting::Exporting, leaving::Leaving, next::Prepared, refining::Refining};
 use crate::{
     consumers::Consumers,
     deploy::{Bounds, Deployed, Gone},
@@ -31,7 +31,7 @@ impl System {
             consumers: Consumers::default(),
             relays: Relays::default(),
             refining: Refining::default(),
-            sender: otlp::Sender::start(ground.recorder.clone(), None), // until it is followed
+            exporting: Exporting::start(&ground.recorder, &ground.given.records), // nowhere, until they are followed
             turn: Arc::default(),
             ground,
         };
@@ -79,14 +79,9 @@ impl System {
     /// What is recorded from the next request on, and where it goes.
     fn follow_telemetry(&self, manifest: &Manifest) {
         let ground = &self.ground;
-        let (mut export, wrong) = Export::of(manifest, &ground.given.environment, &ground.instance);
+        let (export, wrong) = Export::of(manifest, &ground.given.environment, &ground.instance);
         wrong.iter().for_each(|line| tracing::warn!("{line}"));
-        if let Some(Err(error)) = export.collector.as_ref().map(otlp::Sender::check) {
-            tracing::error!(%error, "spans cannot be sent; correct `telemetry`");
-            (export.collector, export.recording.sends) = (None, false);
-        }
-        ground.recorder.configure(export.recording);
-        self.sender.follow(export.collector);
+        self.exporting.follow(export, &ground.recorder, &ground.given.records);
     }
 
     /// From now on the services that run are handed events and may publish as their settings say.

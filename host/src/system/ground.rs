@@ -16,7 +16,8 @@ use backend::{
     http::Outbound,
 };
 use manifest::{Environment, Manifest, Oversight};
-use span::{Recorder, Source};
+use otlp::Records;
+use span::Recorder;
 
 /// What a system is given from outside; read once.
 #[derive(Clone)]
@@ -28,6 +29,8 @@ pub struct Surroundings {
     pub oversight: Oversight,
     /// The folder under which compiled components are kept, if not under the manifest's `host.data`.
     pub compiled: Option<PathBuf>,
+    /// Log lines on their way to a collector.
+    pub records: Arc<Records>,
 }
 
 /// All of it.
@@ -57,8 +60,10 @@ impl Ground {
         let kept = given.compiled.as_ref().unwrap_or(&manifest.host.data);
         let artifacts = Artifacts::open(kept, manifest.host.artifacts_max_bytes)?;
         let compilers = Compilers::start().map_err(StartError::Compilers)?;
-        let own = Source::new(telemetry::service_name(&given.environment), env!("CARGO_PKG_VERSION"));
-        let recorder = Recorder::new(own, span::Settings::default()); // until it is followed
+        let own = telemetry::own(&given.environment);
+        // What happens before anything is sent waits for that.
+        let (export, _told_later) = telemetry::Export::of(manifest, &given.environment, "");
+        let recorder = Recorder::new(own, export.recording);
         let bounds = Bounds::of(manifest);
         let loader = Loader::new(engine, compilers, artifacts, histories, bounds, recorder.clone())?;
         let certificates = Arc::new(certificates);

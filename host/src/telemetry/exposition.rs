@@ -1,12 +1,13 @@
-//! How metrics are written down: the text format of Prometheus 0.0.4, and OpenMetrics 1.0.
+//! How metrics are written down: the text format of Prometheus 0.0.4, OpenMetrics 1.0, and OTLP.
 //!
-//! The two are almost one. OpenMetrics names a counter without `_total`, knows units and facts, and
-//! ends with `# EOF`.
+//! The first two are almost one. OpenMetrics names a counter without `_total`, knows units and facts, and
+//! ends with `# EOF`. For OTLP the same numbers stay numbers.
 
-use std::fmt::{Display, Write};
+use std::fmt::Write;
 
 use gateway::counts::{BOUNDS_MICROS, Buckets, Exemplar, Exemplars};
 use http::{HeaderMap, HeaderValue, header::ACCEPT};
+use otlp::{Distribution, Labels, Metric, Number, Points};
 
 use super::metrics::{Family, Kind};
 
@@ -48,58 +49,118 @@ impl Format {
 }
 
 /// Metrics as they are written, one family after the other.
-pub struct Exposition {
-    format: Format,
-    text: String,
+pub struct Exposition(Form);
+
+enum Form {
+    Text(Format, String),
+    Numbers(Vec<Metric>),
 }
 
 /// The samples of one family, for as long as it is its turn.
 pub struct Samples<'a> {
-    format: Format,
     family: &'static Family,
-    text: &'a mut String,
+    into: Target<'a>,
+}
+
+/// Where its samples go.
+enum Target<'a> {
+    Text(Format, &'a mut String),
+    Numbers(&'a mut Points),
 }
 
 impl Exposition {
     pub fn new(format: Format) -> Self {
-        Self { format, text: String::with_capacity(64 << 10) }
+        Self(Form::Text(format, String::with_capacity(64 << 10)))
+    }
+
+    /// For OTLP.
+    pub fn numbers() -> Self {
+        Self(Form::Numbers(Vec::new()))
     }
 
     /// Begins a family; all its samples come before the next one.
     pub fn family(&mut self, family: &'static Family) -> Samples<'_> {
-        let Family { name, kind, help, .. } = family;
-        let (name, kind) = match self.format {
-            Format::OpenMetrics => ((*name).to_owned(), kind.as_str()),
-            Format::Text if *kind == Kind::Info => (format!("{name}{}", kind.suffix()), "gauge"),
-            Format::Text => (format!("{name}{}", kind.suffix()), kind.as_str()),
+        let into = match &mut self.0 {
+            Form::Text(format, text) => {
+                head(text, *format, family);
+                Target::Text(*format, text)
+            }
+            Form::Numbers(all) => {
+                all.push(metric(family));
+                Target::Numbers(&mut all.last_mut().expect("one was pushed").points)
+            }
         };
-        line(&mut self.text, format_args!("# HELP {name} {help}"));
-        line(&mut self.text, format_args!("# TYPE {name} {kind}"));
-        if let (Format::OpenMetrics, Some(unit)) = (self.format, family.unit()) {
-            line(&mut self.text, format_args!("# UNIT {name} {unit}"));
-        }
-        Samples { format: self.format, family, text: &mut self.text }
+        Samples { family, into }
     }
 
     /// One sample without labels.
-    pub fn single(&mut self, family: &'static Family, value: impl Display) {
+    pub fn single(&mut self, family: &'static Family, value: impl Into<Number>) {
         self.family(family).sample(&[], value);
     }
 
-    pub fn done(mut self) -> String {
-        if self.format == Format::OpenMetrics {
-            line(&mut self.text, format_args!("# EOF"));
+    /// Nothing of [`Exposition::numbers`].
+    pub fn text(self) -> String {
+        let Form::Text(format, mut text) = self.0 else { return String::new() };
+        if format == Format::OpenMetrics {
+            line(&mut text, format_args!("# EOF"));
         }
-        self.text
+        text
     }
+
+    /// Families that have samples; nothing of [`Exposition::new`].
+    pub fn metrics(self) -> Vec<Metric> {
+        let Form::Numbers(mut all) = self.0 else { return Vec::new() };
+        all.retain(|metric| match &metric.points {
+            Points::Sum(points) | Points::Gauge(points) => !points.is_empty(),
+            Points::Histogram(points) => !points.is_empty(),
+        });
+        all
+    }
+}
+
+fn head(text: &mut String, format: Format, family: &Family) {
+    let Family { name, kind, help, .. } = family;
+    let (name, kind) = match format {
+        Format::OpenMetrics => ((*name).to_owned(), kind.as_str()),
+        Format::Text if *kind == Kind::Info => (format!("{name}{}", kind.suffix()), "gauge"),
+        Format::Text => (format!("{name}{}", kind.suffix()), kind.as_str()),
+    };
+    line(text, format_args!("# HELP {name} {help}"));
+    line(text, format_args!("# TYPE {name} {kind}"));
+    if let (Format::OpenMetrics, Some(unit)) = (format, family.unit()) {
+        line(text, format_args!("# UNIT {name} {unit}"));
+    }
+}
+
+/// Without the suffix that Prometheus gives counters: whoever reads OTLP for it adds that.
+fn metric(family: &'static Family) -> Metric {
+    let (suffix, points) = match family.kind {
+        Kind::Counter => ("", Points::Sum(Vec::new())),
+        Kind::Gauge => ("", Points::Gauge(Vec::new())),
+        Kind::Info => (family.kind.suffix(), Points::Gauge(Vec::new())),
+        Kind::Histogram => ("", Points::Histogram(Vec::new())),
+    };
+    let unit = match family.unit() {
+        Some("seconds") => "s",
+        Some("bytes") => "By",
+        Some("ratio") => "1",
+        _ => "",
+    };
+    Metric { name: format!("{}{suffix}", family.name), help: family.help, unit, points }
 }
 
 impl Samples<'_> {
     /// `values` belong to the labels of the family, in order.
-    pub fn sample(&mut self, values: &[&str], value: impl Display) {
-        let labels = self.labels(values, None);
-        let Family { name, kind, .. } = self.family;
-        line(self.text, format_args!("{name}{}{labels} {value}", kind.suffix()));
+    pub fn sample(&mut self, values: &[&str], value: impl Into<Number>) {
+        let (family, value) = (self.family, value.into());
+        match &mut self.into {
+            Target::Text(_, text) => {
+                let (Family { name, kind, .. }, labels) = (family, labels(family, values, None));
+                line(text, format_args!("{name}{}{labels} {value}", kind.suffix()));
+            }
+            Target::Numbers(Points::Sum(points) | Points::Gauge(points)) => points.push((named(family, values), value)),
+            Target::Numbers(Points::Histogram(_)) => debug_assert!(false, "{} is a histogram", family.name),
+        }
     }
 
     /// All samples of one histogram.
@@ -109,26 +170,60 @@ impl Samples<'_> {
 
     /// The same with a request for each bucket, where the format knows that.
     pub fn histogram_with(&mut self, values: &[&str], buckets: &Buckets, exemplars: &Exemplars) {
-        let name = self.family.name;
-        let bounds = BOUNDS_MICROS.iter().map(|micros| format!("{:?}", *micros as f64 / 1e6));
-        let all = bounds.chain(["+Inf".to_owned()]).zip(buckets.up_to).zip(exemplars.read());
-        for ((bound, count), exemplar) in all {
-            let labels = self.labels(values, Some(&bound));
-            let exemplar = exemplar.filter(|_| self.format == Format::OpenMetrics).map(shown).unwrap_or_default();
-            line(self.text, format_args!("{name}_bucket{labels} {count}{exemplar}"));
+        let family = self.family;
+        match &mut self.into {
+            Target::Text(format, text) => buckets_as_text(text, *format, (family, values), buckets, exemplars),
+            Target::Numbers(Points::Histogram(points)) => {
+                points.push((named(family, values), distribution(buckets, exemplars)));
+            }
+            Target::Numbers(_) => debug_assert!(false, "{} is no histogram", family.name),
         }
-        let (labels, count) = (self.labels(values, None), buckets.up_to[buckets.up_to.len() - 1]);
-        line(self.text, format_args!("{name}_sum{labels} {}", buckets.seconds));
-        line(self.text, format_args!("{name}_count{labels} {count}"));
     }
+}
 
-    fn labels(&self, values: &[&str], bound: Option<&str>) -> String {
-        debug_assert_eq!(values.len(), self.family.labels.len(), "{}", self.family.name);
-        let own = self.family.labels.iter().copied().zip(values.iter().copied());
-        let all = own.chain(bound.map(|bound| ("le", bound)));
-        let pairs: Vec<String> = all.map(|(label, value)| format!("{label}=\"{}\"", escaped(value))).collect();
-        if pairs.is_empty() { String::new() } else { format!("{{{}}}", pairs.join(",")) }
+fn buckets_as_text(
+    text: &mut String,
+    format: Format,
+    (family, values): (&Family, &[&str]),
+    buckets: &Buckets,
+    exemplars: &Exemplars,
+) {
+    let name = family.name;
+    let bounds = BOUNDS_MICROS.iter().map(|micros| format!("{:?}", *micros as f64 / 1e6));
+    let all = bounds.chain(["+Inf".to_owned()]).zip(buckets.up_to).zip(exemplars.read());
+    for ((bound, count), exemplar) in all {
+        let labels = labels(family, values, Some(&bound));
+        let exemplar = exemplar.filter(|_| format == Format::OpenMetrics).map(shown).unwrap_or_default();
+        line(text, format_args!("{name}_bucket{labels} {count}{exemplar}"));
     }
+    let (labels, count) = (labels(family, values, None), buckets.up_to[buckets.up_to.len() - 1]);
+    line(text, format_args!("{name}_sum{labels} {}", buckets.seconds));
+    line(text, format_args!("{name}_count{labels} {count}"));
+}
+
+/// OTLP counts each step by itself.
+fn distribution(buckets: &Buckets, exemplars: &Exemplars) -> Distribution {
+    let before = [0].into_iter().chain(buckets.up_to);
+    let exemplars = exemplars.read().into_iter().flatten();
+    Distribution {
+        bounds: BOUNDS_MICROS.iter().map(|micros| *micros as f64 / 1e6).collect(),
+        counts: buckets.up_to.iter().zip(before).map(|(up_to, before)| up_to - before).collect(),
+        sum: buckets.seconds,
+        exemplars: exemplars.map(|of| (of.trace_id, of.took.as_secs_f64(), of.at)).collect(),
+    }
+}
+
+fn named(family: &Family, values: &[&str]) -> Labels {
+    debug_assert_eq!(values.len(), family.labels.len(), "{}", family.name);
+    family.labels.iter().copied().zip(values.iter().map(|value| (*value).to_owned())).collect()
+}
+
+fn labels(family: &Family, values: &[&str], bound: Option<&str>) -> String {
+    debug_assert_eq!(values.len(), family.labels.len(), "{}", family.name);
+    let own = family.labels.iter().copied().zip(values.iter().copied());
+    let all = own.chain(bound.map(|bound| ("le", bound)));
+    let pairs: Vec<String> = all.map(|(label, value)| format!("{label}=\"{}\"", escaped(value))).collect();
+    if pairs.is_empty() { String::new() } else { format!("{{{}}}", pairs.join(",")) }
 }
 
 /// Behind the sample that it is one of.
@@ -176,11 +271,11 @@ mod tests {
 
     fn written(format: Format) -> String {
         let mut all = Exposition::new(format);
-        all.single(&CONNECTIONS, 3);
-        all.family(&HTTP_REFUSED).sample(&["a\"b\\c\nd"], 1);
+        all.single(&CONNECTIONS, 3_u64);
+        all.family(&HTTP_REFUSED).sample(&["a\"b\\c\nd"], 1_u64);
         all.single(&CPU, 0.25);
-        all.family(&BUILD).sample(&["1.0"], 1);
-        all.done()
+        all.family(&BUILD).sample(&["1.0"], 1_u64);
+        all.text()
     }
 
     #[test]
@@ -198,13 +293,39 @@ mod tests {
     }
 
     #[test]
+    fn for_otlp_numbers_stay_numbers_and_each_step_counts_for_itself() {
+        let histogram = Histogram::default();
+        histogram.record(std::time::Duration::from_millis(3));
+        histogram.record(std::time::Duration::from_secs(60));
+        let mut all = Exposition::numbers();
+        all.single(&CONNECTIONS, 3_u64);
+        all.single(&CPU, 0.25);
+        all.family(&HTTP_REFUSED);
+        all.family(&BUILD).sample(&["1.0"], 1_u64);
+        all.family(&SERVICE_DURATION).histogram(&["shop"], &histogram.read());
+        let metrics = all.metrics();
+        let names: Vec<_> = metrics.iter().map(|metric| (&*metric.name, metric.unit)).collect();
+        let duration = "archipel_service_request_duration_seconds";
+        let wanted =
+            [("archipel_connections", ""), ("process_cpu_seconds", "s"), ("archipel_build_info", ""), (duration, "s")];
+        assert_eq!(names, wanted, "none without samples");
+        assert_eq!(metrics[0].points, Points::Sum(vec![(Vec::new(), Number::Int(3))]));
+        assert_eq!(metrics[2].points, Points::Gauge(vec![(vec![("version", "1.0".to_owned())], Number::Int(1))]));
+        let Points::Histogram(points) = &metrics[3].points else { panic!("a histogram") };
+        let (labels, of) = &points[0];
+        assert_eq!(*labels, [("service", "shop".to_owned())]);
+        assert_eq!((of.counts.len(), of.counts.iter().sum::<u64>()), (of.bounds.len() + 1, 2));
+        assert_eq!((of.counts[5], of.counts[of.bounds.len()], of.bounds[5]), (1, 1, 0.005));
+    }
+
+    #[test]
     fn a_histogram_ends_with_everything() {
         let histogram = Histogram::default();
         histogram.record(std::time::Duration::from_millis(3));
         histogram.record(std::time::Duration::from_secs(60));
         let mut all = Exposition::new(Format::Text);
         all.family(&SERVICE_DURATION).histogram(&["shop"], &histogram.read());
-        let text = all.done();
+        let text = all.text();
         let bucket = |bound: &str, count: u64| {
             let line = format!("_bucket{{service=\"shop\",le=\"{bound}\"}} {count}\n");
             assert!(text.contains(&line), "{line}{text}");

@@ -166,6 +166,14 @@ families! {
         "Spans that found no room, or no collector.";
     SPANS_QUEUED: Gauge "archipel_spans_queued" []
         "Spans that wait to be sent.";
+    RECORDS_SENT: Counter "archipel_otlp_log_lines_sent" []
+        "Log lines that a collector has taken.";
+    RECORDS_DROPPED: Counter "archipel_otlp_log_lines_dropped" []
+        "Log lines for a collector that found no room, or no collector.";
+    METERINGS_SENT: Counter "archipel_otlp_metrics_sent" []
+        "Times that a collector has taken all metrics.";
+    METERINGS_DROPPED: Counter "archipel_otlp_metrics_dropped" []
+        "Times that all metrics found no collector.";
 
     GUEST_MEMORY: Gauge "archipel_guest_memory_bytes" []
         "Memory of all instances together.";

@@ -8,6 +8,7 @@ use crate::harness::{
     shop::{data, email, open_folder, user, whole_manifest},
 };
 
+mod by_choice;
 mod export;
 mod failures;
 mod receiver;

@@ -1,6 +1,6 @@
 //! `[telemetry]`.
 
-use super::{Check, database::text};
+use super::{Check, auth::authority, database::text};
 use crate::{
     Collector, OtlpProtocol, Secret, TelemetrySettings, defaults,
     raw::{RawCollector, RawProtocol, RawTelemetry},
@@ -45,7 +45,8 @@ pub(crate) fn telemetry(check: &mut Check<'_>, key: &Key<'_>, raw: RawTelemetry)
         .sample
         .map(|sample| check.within(&key.child("sample"), Some(sample), defaults::SAMPLE, &defaults::SAMPLES).get());
     let slow = check.within(&key.child("slow"), raw.slow, defaults::SLOW, &defaults::SLOWNESSES).get();
-    TelemetrySettings { otlp, protocol, headers, sample, slow }
+    let ca = raw.ca.and_then(|path| authority(check, &key.child("ca"), &path));
+    TelemetrySettings { otlp, protocol, headers, sample, slow, logs: raw.logs, metrics: raw.metrics, ca }
 }
 
 fn collector(address: &str) -> Result<Collector, String> {

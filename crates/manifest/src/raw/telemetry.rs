@@ -25,6 +25,14 @@ pub(crate) struct RawTelemetry {
     /// A request that takes longer has its trace kept, sampled or not.
     #[schemars(extend("default" = defaults::SLOW))]
     pub(crate) slow: Option<Time>,
+    /// Whether log lines are sent to the collector, too.
+    #[schemars(extend("default" = false))]
+    pub(crate) logs: Option<bool>,
+    /// Whether metrics are.
+    #[schemars(extend("default" = false))]
+    pub(crate) metrics: Option<bool>,
+    /// A PEM file of authorities: the collector's certificate must be of one of them. Not written: of the web's.
+    pub(crate) ca: Option<String>,
 }
 
 /// An address, or `false`.

@@ -1,10 +1,10 @@
 //! What `[telemetry]` says; what it does not say, the standard variables of the environment do.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use crate::Secret;
 
-/// Where spans go and which; none of a field: not written.
+/// What is sent, where, and which spans; none of a field: not written.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TelemetrySettings {
     pub otlp: Option<Collector>,
@@ -14,6 +14,11 @@ pub struct TelemetrySettings {
     pub sample: Option<u64>,
     /// What takes longer is kept.
     pub slow: Duration,
+    /// Whether log lines are sent, too.
+    pub logs: Option<bool>,
+    pub metrics: Option<bool>,
+    /// Whose certificates are believed; none: those of the web's roots.
+    pub ca: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -16,10 +16,15 @@ use std::{
 };
 
 use opentelemetry_proto::tonic::{
-    collector::trace::v1::ExportTraceServiceRequest,
+    collector::{
+        logs::v1::ExportLogsServiceRequest, metrics::v1::ExportMetricsServiceRequest,
+        trace::v1::ExportTraceServiceRequest,
+    },
     common::v1::{AnyValue, KeyValue, any_value::Value},
+    metrics::v1::metric::Data,
 };
 use prost::Message;
+use tokio_rustls::rustls;
 
 use super::until;
 
@@ -45,6 +50,27 @@ pub struct Span {
     pub tracestate: String,
 }
 
+/// One log line as it arrived.
+#[derive(Debug, Clone)]
+pub struct LogLine {
+    pub service: String,
+    pub resource: BTreeMap<String, String>,
+    pub message: String,
+    /// 9 info, 13 warn, 17 error.
+    pub severity: i32,
+    pub trace_id: String,
+    pub span_id: String,
+    pub attributes: BTreeMap<String, String>,
+}
+
+/// One metric as it arrived last.
+#[derive(Debug, Clone)]
+pub struct Measured {
+    pub service: String,
+    pub unit: String,
+    pub data: Data,
+}
+
 /// Listens until the test's process ends.
 #[derive(Clone)]
 pub struct Collector {
@@ -55,6 +81,9 @@ pub struct Collector {
 #[derive(Default)]
 struct State {
     spans: Mutex<Vec<Span>>,
+    lines: Mutex<Vec<LogLine>>,
+    /// By name.
+    metrics: Mutex<BTreeMap<String, Measured>>,
     heads: Mutex<Vec<String>>,
     /// What it answers; 0: 200.
     status: AtomicU16,
@@ -70,14 +99,30 @@ impl Collector {
 
     /// At this address, which is free.
     pub fn at(address: SocketAddr) -> Self {
+        Self::over(address, |socket| socket)
+    }
+
+    /// Behind TLS.
+    pub fn secured(config: rustls::ServerConfig) -> Self {
+        let config = Arc::new(config);
+        Self::over(([127, 0, 0, 1], 0).into(), move |socket| {
+            let connection = rustls::ServerConnection::new(config.clone()).expect("a working configuration");
+            rustls::StreamOwned::new(connection, socket)
+        })
+    }
+
+    fn over<S: Read + Write + Send + 'static>(
+        address: SocketAddr,
+        wrap: impl Fn(TcpStream) -> S + Send + 'static,
+    ) -> Self {
         let listener = TcpListener::bind(address).unwrap();
         let collector = Self { address: listener.local_addr().unwrap(), state: Arc::default() };
         let of = collector.clone();
         thread::spawn(move || {
             for socket in listener.incoming().map_while(Result::ok) {
                 of.state.connections.fetch_add(1, SeqCst);
-                let of = of.clone();
-                thread::spawn(move || of.serve(socket));
+                let (of, stream) = (of.clone(), wrap(socket));
+                thread::spawn(move || of.serve(stream));
             }
         });
         collector
@@ -116,6 +161,14 @@ impl Collector {
         self.state.spans.lock().unwrap().clone()
     }
 
+    pub fn lines(&self) -> Vec<LogLine> {
+        self.state.lines.lock().unwrap().clone()
+    }
+
+    pub fn metric(&self, name: &str) -> Option<Measured> {
+        self.state.metrics.lock().unwrap().get(name).cloned()
+    }
+
     /// Those of a trace, once `enough` says so.
     #[track_caller]
     pub fn trace(&self, trace_id: &str, enough: impl Fn(&[Span]) -> bool) -> Vec<Span> {
@@ -123,7 +176,7 @@ impl Collector {
         until("all spans of a trace", || Some(of_it()).filter(|spans| enough(spans)))
     }
 
-    fn serve(&self, socket: TcpStream) {
+    fn serve(&self, socket: impl Read + Write) {
         let mut reader = BufReader::new(socket);
         while let Some((head, body)) = request(&mut reader) {
             let status = self.state.status.load(SeqCst);
@@ -146,10 +199,42 @@ impl Collector {
     fn keep(&self, head: &str, body: &[u8]) {
         let unpacked = head.contains("content-encoding: gzip").then(|| unzipped(body));
         let body = unpacked.as_deref().unwrap_or(body);
-        let request: ExportTraceServiceRequest = match head.contains("content-type: application/json") {
-            true => serde_json::from_slice(body).expect("OTLP in JSON"),
-            false => ExportTraceServiceRequest::decode(body).expect("OTLP in protobuf"),
-        };
+        match head.split(' ').nth(1) {
+            Some("/v1/logs") => self.keep_lines(read(head, body)),
+            Some("/v1/metrics") => self.keep_metrics(read(head, body)),
+            _ => self.keep_spans(read(head, body)),
+        }
+    }
+
+    fn keep_lines(&self, request: ExportLogsServiceRequest) {
+        for of_resource in request.resource_logs {
+            let resource = texts(&of_resource.resource.map(|resource| resource.attributes).unwrap_or_default());
+            let records = of_resource.scope_logs.into_iter().flat_map(|of_scope| of_scope.log_records);
+            self.state.lines.lock().unwrap().extend(records.map(|record| LogLine {
+                service: resource.get("service.name").cloned().unwrap_or_default(),
+                resource: resource.clone(),
+                message: text(record.body.as_ref()),
+                severity: record.severity_number,
+                trace_id: hex(&record.trace_id),
+                span_id: hex(&record.span_id),
+                attributes: texts(&record.attributes),
+            }));
+        }
+    }
+
+    fn keep_metrics(&self, request: ExportMetricsServiceRequest) {
+        for of_resource in request.resource_metrics {
+            let resource = texts(&of_resource.resource.map(|resource| resource.attributes).unwrap_or_default());
+            let service = resource.get("service.name").cloned().unwrap_or_default();
+            for metric in of_resource.scope_metrics.into_iter().flat_map(|of_scope| of_scope.metrics) {
+                let Some(data) = metric.data else { continue };
+                let measured = Measured { service: service.clone(), unit: metric.unit, data };
+                self.state.metrics.lock().unwrap().insert(metric.name, measured);
+            }
+        }
+    }
+
+    fn keep_spans(&self, request: ExportTraceServiceRequest) {
         for of_resource in request.resource_spans {
             let resource = texts(&of_resource.resource.map(|resource| resource.attributes).unwrap_or_default());
             let spans = of_resource.scope_spans.into_iter().flat_map(|of_scope| of_scope.spans);
@@ -170,6 +255,13 @@ impl Collector {
                 tracestate: span.trace_state,
             }));
         }
+    }
+}
+
+fn read<M: Message + Default + serde::de::DeserializeOwned>(head: &str, body: &[u8]) -> M {
+    match head.contains("content-type: application/json") {
+        true => serde_json::from_slice(body).expect("OTLP in JSON"),
+        false => M::decode(body).expect("OTLP in protobuf"),
     }
 }
 
@@ -221,7 +313,7 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn request(reader: &mut BufReader<TcpStream>) -> Option<(String, Vec<u8>)> {
+fn request(reader: &mut BufReader<impl Read>) -> Option<(String, Vec<u8>)> {
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {
         if reader.read_line(&mut head).ok()? == 0 {

@@ -17,7 +17,7 @@ mod streams;
 mod until;
 pub mod upstream;
 
-pub use collector::{Collector, Span, tree};
+pub use collector::{Collector, LogLine, Span, tree};
 pub use command::{Command, Done};
 pub use external::Postgres;
 pub use host::{

@@ -6,8 +6,10 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
+use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+
 use super::{PARENT, TRACE, one, said, told};
-use crate::harness::{Collector, Host, probe, until};
+use crate::harness::{Collector, Host, LogLine, place, probe, until};
 
 /// Ended with the test.
 struct Rotel {
@@ -57,13 +59,15 @@ impl Drop for Rotel {
 }
 
 #[test]
-fn a_receiver_of_another_make_understands_spans_by_every_protocol() {
+fn a_receiver_of_another_make_understands_spans_lines_and_metrics_by_every_protocol() {
     for protocol in ["http/protobuf", "http/json", "grpc"] {
         let collector = Collector::start();
         let rotel = Rotel::handing_on_to(&collector);
         let address = if protocol == "grpc" { rotel.grpc } else { rotel.http };
         let telemetry = format!("[telemetry]\notlp = \"http://{address}\"\nprotocol = \"{protocol}\"\n");
-        let host = Host::running(&format!("{}{telemetry}", probe("")));
+        let manifest = format!("{}{telemetry}logs = true\nmetrics = true\n", probe(""));
+        let environment = [("OTEL_METRIC_EXPORT_INTERVAL", "300")];
+        let host = Host::start_with(place(), &manifest, &environment).ok().expect("started");
         let headers = [("traceparent", PARENT), ("tracestate", "a=1,b=2")];
         assert_eq!(host.send("GET", "/trap", &headers, b"").status, 502);
         let spans = collector.trace(TRACE, |spans| told(spans, &["gateway", "probe"]));
@@ -76,5 +80,15 @@ fn a_receiver_of_another_make_understands_spans_by_every_protocol() {
         assert_eq!(run.resource["service.namespace"], "test");
         let (name, exception) = &run.events[0];
         assert_eq!((&**name, &*exception["exception.type"]), ("exception", "trap"));
+        let is_of_it = |line: &LogLine| line.message == "request" && line.trace_id == TRACE;
+        let line = until("its line", || collector.lines().into_iter().find(is_of_it));
+        assert_eq!((&*line.service, &*line.attributes["status"], line.severity), ("probe", "502", 9));
+        let open = until("metrics", || collector.metric("process_open_fds"));
+        assert!(matches!(open.data, Data::Gauge(_)), "{open:?}");
+        // This receiver leaves histograms out that come in JSON.
+        if protocol != "http/json" {
+            let duration = until("a histogram", || collector.metric("archipel_http_request_duration_seconds"));
+            assert!(matches!(duration.data, Data::Histogram(histogram) if histogram.aggregation_temporality == 2));
+        }
     }
 }
