@@ -21,6 +21,7 @@ use document::problem::chain;
 use gateway::trust::{Peer, Trust};
 use grant::{DatabaseGrant, Granted};
 use manifest::{Manifest, Proof, RedisPlace, ServiceSettings, TrustSettings};
+use span::{Active, Recorder};
 
 /// The backends of `manifest`, in place of those that run, if any do.
 pub(super) async fn next(
@@ -30,7 +31,7 @@ pub(super) async fn next(
 ) -> Result<Arc<Backends>, NextError> {
     let next = match before {
         None => started(ground, manifest).await?,
-        Some(before) => changed(before, manifest).await?,
+        Some(before) => changed(ground, before, manifest).await?,
     };
     Ok(Arc::new(next))
 }
@@ -41,7 +42,7 @@ async fn started(ground: &Ground, manifest: &Manifest) -> Result<Backends, NextE
     let voucher = voucher(manifest, ground.data.path(), None)?;
     let (servers, grants) = (ground.servers(), grants(manifest));
     let publishers = publishers(manifest.services.values());
-    let progress = |progress: Progress<'_>| tracing::debug!(?progress, "preparing databases");
+    let progress = |progress: Progress<'_>| told(&ground.recorder, progress);
     let databases =
         Databases::start(&manifest.databases, &grants, &publishers, &ground.data, &servers, &progress).await?;
     warn(&databases);
@@ -74,8 +75,28 @@ async fn started(ground: &Ground, manifest: &Manifest) -> Result<Backends, NextE
     }
 }
 
+/// What happens to databases before they are there.
+fn told(recorder: &Arc<Recorder>, progress: Progress<'_>) {
+    tracing::debug!(?progress, "preparing databases");
+    if let Progress::Migrated { database, files, began } = progress {
+        migrated(recorder, database, files, began);
+    }
+}
+
+/// A span for files that were missing.
+fn migrated(recorder: &Arc<Recorder>, database: &str, files: usize, began: std::time::Instant) {
+    if files == 0 {
+        return;
+    }
+    let mut span = Active::alone(recorder, || format!("migrate {database}").into());
+    if let Some(span) = span.span() {
+        span.began = began;
+        span.set("archipel.files", files);
+    }
+}
+
 /// What is the same is shared with what runs.
-async fn changed(before: &Current, manifest: &Manifest) -> Result<Backends, NextError> {
+async fn changed(ground: &Ground, before: &Current, manifest: &Manifest) -> Result<Backends, NextError> {
     let (now, running) = (&before.backends, &*before.manifest);
     let mut next = (**now).clone();
     let grants = grants(manifest);
@@ -87,7 +108,9 @@ async fn changed(before: &Current, manifest: &Manifest) -> Result<Backends, Next
     // Those that changed have been migrated.
     for (name, settings) in &manifest.databases {
         if running.databases.get(name) == Some(settings) {
-            next.databases.migrate(name).await?;
+            let began = std::time::Instant::now();
+            let files = next.databases.migrate(name).await?;
+            migrated(&ground.recorder, name, files, began);
         }
     }
     if running.events.is_none() && manifest.events.is_some() {

@@ -110,6 +110,12 @@ fn one_trace_leads_from_the_clients_request_to_the_stored_notification() {
     assert_eq!((stored.kind, &stored.parent), (3, &handled.id));
     said(stored, &[("db.system.name", "redis"), ("db.operation.name", "insert")]);
 
+    // What the start had to do to databases.
+    let migrated: Vec<_> = collector.spans().into_iter().filter(|span| span.name == "migrate orders").collect();
+    assert_eq!((migrated.len(), &*migrated[0].service, migrated[0].kind), (1, "gateway", 1), "{migrated:#?}");
+    assert!(migrated[0].attributes["archipel.files"].parse::<u32>().is_ok_and(|files| files > 0), "{migrated:#?}");
+    assert!(migrated[0].ended > migrated[0].began && migrated[0].ended < gateway.began, "{migrated:#?}");
+
     for span in &spans {
         assert!(span.began <= span.ended, "{span:#?}");
         assert!(!span.is_error, "{span:#?}");

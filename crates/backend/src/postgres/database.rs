@@ -93,9 +93,10 @@ impl Wanted<'_> {
     /// Applies the migrations, if it has any.
     pub(super) async fn migrate(&self, owner: &Endpoint) -> Result<(), StartError> {
         let Some(folder) = &self.settings.migrations else { return Ok(()) };
+        let began = Instant::now();
         let applied = migrate::migrate(owner, self.name, folder).await;
         let files = applied.map_err(|source| StartError::Migrate { database: self.name.clone(), source })?.len();
-        (self.progress)(Progress::Migrated { database: self.name, files });
+        (self.progress)(Progress::Migrated { database: self.name, files, began });
         Ok(())
     }
 }

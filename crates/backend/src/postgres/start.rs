@@ -1,6 +1,6 @@
 //! What becomes of a start: how far it is, and why there is none.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use super::endpoint::{ConnectError, EndpointError};
 use crate::{
@@ -58,6 +58,13 @@ pub enum StartError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress<'a> {
     StartingServer,
-    Preparing { database: &'a str },
-    Migrated { database: &'a str, files: usize },
+    Preparing {
+        database: &'a str,
+    },
+    /// `files` were missing, and were applied from `began` on.
+    Migrated {
+        database: &'a str,
+        files: usize,
+        began: Instant,
+    },
 }

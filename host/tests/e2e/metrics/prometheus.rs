@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeSet,
     fs,
+    io::Write,
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -116,6 +117,19 @@ impl Drop for Prometheus {
     }
 }
 
+/// What `promtool check metrics` finds in an exposition.
+fn checked(exposition: &[u8]) -> String {
+    let mut command = Command::new("promtool");
+    let command = command.args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.stderr(Stdio::piped()).spawn().expect("promtool is there");
+    let mut input = child.stdin.take().expect("a pipe");
+    input.write_all(exposition).expect("it reads");
+    drop(input);
+    let done = child.wait_with_output().expect("it ends");
+    let said = format!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+    if done.status.success() { said } else { format!("{}: {said}", done.status) }
+}
+
 #[test]
 fn prometheus_reads_every_metric_of_a_host() {
     let collector = Collector::start();
@@ -127,6 +141,7 @@ fn prometheus_reads_every_metric_of_a_host() {
     until("a histogram", || {
         prometheus.value("sum(archipel_http_request_duration_seconds_count)").filter(|sum| sum == "3")
     });
+    assert_eq!(checked(&exchange(host.admin, "GET", "/metrics", &[], b"").body), "", "promtool has nothing to say");
     // From a bucket to a trace that the collector has; those that are not kept are none.
     let trace = "0af7651916cd43dd8448eb211c80319c";
     host.send("GET", "/", &[("traceparent", &format!("00-{trace}-b7ad6b7169203331-01"))], b"");
