@@ -28,12 +28,20 @@ struct Told {
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Check {
-    /// None is all that are overdue.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) order_id: Option<Uuid>,
-    /// Of all, those that began then or later, in microseconds since 1970: others have been looked at.
-    #[serde(default)]
-    pub(crate) since: i64,
+    /// Instead of one, all that began then and are not done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) begun: Option<Span>,
+}
+
+/// When orders began, in microseconds since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Span {
+    /// The first moment, and behind which of the orders of that moment: those before have been looked at.
+    pub(crate) from: (i64, Uuid),
+    /// The first moment that is not in it.
+    pub(crate) to: i64,
 }
 
 pub(crate) fn created(order: &Order) -> Result<Event, Error> {
@@ -46,12 +54,12 @@ pub(crate) fn status_changed(order: &Order, previous: Status) -> Result<Event, E
 
 /// This service is to look at the order again.
 pub(crate) fn check(order: Uuid) -> Result<Event, Error> {
-    Ok(Event::json(CHECK, &Check { order_id: Some(order), since: 0 })?.key(order))
+    Ok(Event::json(CHECK, &Check { order_id: Some(order), begun: None })?.key(order))
 }
 
-/// This service is to look which orders are overdue, of those that began then or later.
-pub(crate) fn look(since: Timestamp) -> Result<Event, Error> {
-    Event::json(CHECK, &Check { order_id: None, since: since.micros() })
+/// This service is to look which orders are overdue, of those that began then.
+pub(crate) fn look(begun: Span) -> Result<Event, Error> {
+    Event::json(CHECK, &Check { order_id: None, begun: Some(begun) })
 }
 
 impl Told {
@@ -69,7 +77,7 @@ mod tests {
     fn a_message_of_an_earlier_build_is_about_one_order() {
         let order = r#"{"orderId":"00000000-0000-0000-0000-000000000001"}"#;
         let told: Check = serde_json::from_str(order).unwrap();
-        assert_eq!(told, Check { order_id: Some(Uuid::from_u128(1)), since: 0 });
+        assert_eq!(told, Check { order_id: Some(Uuid::from_u128(1)), begun: None });
     }
 
     #[test]

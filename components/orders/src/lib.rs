@@ -12,7 +12,7 @@ mod stock;
 mod store;
 
 use sdk::{
-    Answer, Error, Reply, Request, Response, Timestamp, Uuid,
+    Answer, Error, Reply, Request, Response, Uuid,
     messaging::{Delivery, Failure},
 };
 use shop::{Asker as _, Page, Routes, Who, listed};
@@ -36,11 +36,13 @@ fn answer(request: Request) -> Response {
 
 /// What this service has told itself: to look at an order again, or which are overdue.
 fn handle(delivery: &Delivery) -> Result<(), Failure> {
-    let event::Check { order_id, since } = delivery.json()?;
+    let event::Check { order_id, begun } = delivery.json()?;
     let store = Store::open()?;
-    match order_id {
-        Some(order) => check::check(&store, order)?,
-        None => store.pass_on_overdue(Timestamp::from_micros(since), Timestamp::now())?,
+    if let Some(order) = order_id {
+        check::check(&store, order)?;
+    }
+    if let Some(begun) = begun {
+        store.pass_on(begun)?;
     }
     Ok(())
 }
