@@ -24,6 +24,7 @@ use grant::{DatabaseGrant, Granted, Grants, Mode, Permissions, Postgres, Publish
 use manifest::{DatabasePlace, DatabaseSettings, EventSettings};
 
 mod refused;
+mod undone;
 mod versions;
 
 /// Carried by a Redis that never answers.
@@ -69,9 +70,8 @@ async fn publish(databases: &Databases, grant: &Granted<DatabaseGrant>) -> Resul
     publish_to(databases, grant, "order.created").await
 }
 
-async fn publish_to(databases: &Databases, grant: &Granted<DatabaseGrant>, topic: &str) -> Result<(), Error> {
-    let transaction = databases.pool(grant).unwrap().begin(TxOptions::default(), soon()).await.unwrap();
-    let event = Event {
+fn event(topic: &str) -> Event {
+    Event {
         id: Uuid::now_v7(),
         publishing: grants().publish(topic.parse().unwrap()).unwrap(),
         key: None,
@@ -79,7 +79,12 @@ async fn publish_to(databases: &Databases, grant: &Granted<DatabaseGrant>, topic
         headers: Vec::new(),
         body: b"{}".to_vec(),
         at: Timestamp::now(),
-    };
+    }
+}
+
+async fn publish_to(databases: &Databases, grant: &Granted<DatabaseGrant>, topic: &str) -> Result<(), Error> {
+    let transaction = databases.pool(grant).unwrap().begin(TxOptions::default(), soon()).await.unwrap();
+    let event = event(topic);
     transaction.publish(&event, &Options::default(), soon()).await?;
     // Whoever carries it on must not tell of what a crash may undo.
     let waits = transaction.query("SELECT current_setting('synchronous_commit')", &[], soon()).await?;

@@ -41,6 +41,11 @@ impl<'a> Batch<'a> {
         Ok(Self { items })
     }
 
+    /// Whether nothing of it writes.
+    pub(super) fn is_repeatable(&self) -> bool {
+        self.items.iter().all(|(_, kind)| kind.is_repeatable())
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.items.is_empty()
     }

@@ -17,7 +17,7 @@ use super::{
     batch::{self, Batch, BatchItem},
     bounds::{cut, permitted, within},
     endpoint::Endpoint,
-    error::{Error, Failure},
+    error::{Error, Failure, not_permanent},
     exchange::{Exchange, Execute, Query},
     pool::{Lease, Site},
     statement::{Effect, Statement},
@@ -92,7 +92,9 @@ impl Pool {
             batch::run_alone(&mut lease, &batch).await.map_err(Failure::into_error)
         });
         let changed = changed.await?;
-        self.flushed(&mut lease, deadline).await?;
+        if !batch.is_repeatable() {
+            self.flushed(&mut lease, deadline).await?;
+        }
         Ok(changed)
     }
 
@@ -116,6 +118,7 @@ impl Pool {
             outbox: self.outbox.clone(),
             account: self.account.clone(),
             begun_by: sql,
+            read_only: options.read_only,
         };
         Ok(Transaction::new(lease, terms))
     }
@@ -147,7 +150,7 @@ impl Pool {
         self.settled(kind, again, &mut lease, deadline).await
     }
 
-    /// What was written is on the disk before anybody hears of it, also where its answer was too large.
+    /// What was written is on the disk before anybody hears of it, also where its answer cannot be given.
     async fn settled<T>(
         &self,
         kind: Statement,
@@ -155,15 +158,20 @@ impl Pool {
         lease: &mut Lease,
         deadline: Instant,
     ) -> Result<T, Error> {
-        let has_happened = matches!(outcome, Ok(_) | Err(Failure::Harmless(Error::TooLarge(_))));
-        if has_happened && !kind.is_repeatable() {
-            self.flushed(lease, deadline).await?;
+        match &outcome {
+            _ if kind.is_repeatable() => {}
+            Ok(_) | Err(Failure::Harmless(_)) => self.flushed(lease, deadline).await?,
+            // It has happened and the session is gone, which alone could have flushed it.
+            Err(Failure::Lost(Error::TooLarge(_))) if lease.commits_with_others() => return Err(not_permanent()),
+            Err(_) => {}
         }
         outcome.map_err(Failure::into_error)
     }
 
     async fn flushed(&self, lease: &mut Lease, deadline: Instant) -> Result<(), Error> {
-        within(self.cut(deadline), async { lease.flushed().await.map_err(Failure::into_error) }).await
+        let flushed = within(self.cut(deadline), async { lease.flushed().await.map_err(Failure::into_error) });
+        // It has happened, whatever failed: only whether it stays so is open.
+        flushed.await.map_err(|_| not_permanent())
     }
 
     fn permitted(&self, sql: &str) -> Result<Statement, Error> {

@@ -4,7 +4,6 @@
 //! dropped in between leaves the mark, and the pool then cancels and closes instead of lending.
 
 use std::{
-    borrow::Cow,
     pin::pin,
     sync::Arc,
     time::{Duration, Instant},
@@ -37,11 +36,6 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const DESCRIPTION_BYTES: usize = 256;
 /// Headroom over `bytes_max` for one message, so that reports always fit.
 const MESSAGE_SLACK_BYTES: u64 = 64 << 10;
-
-/// Undoes whatever a statement can do to a session, except for prepared statements, which stay
-/// valid (`DISCARD ALL` without `DEALLOCATE`).
-const RESET: &str = "CLOSE ALL; RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; UNLISTEN *; \
-                     SELECT pg_catalog.pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES";
 
 pub(super) struct Connection {
     session: Session,
@@ -132,13 +126,14 @@ impl Connection {
         }
     }
 
-    /// Marks the change of hands.
+    /// Marks the change of hands, as does [`Self::handed_back`].
     pub(super) fn handed_out(&mut self) {
         if let Some(flushes) = self.endpoint.flushes() {
             self.moments.1 = flushes.now();
         }
     }
 
+    /// Marks the change of hands.
     pub(super) fn handed_back(&mut self) {
         if self.sequences == Sequences::Own {
             self.sequences = Sequences::Inherited;
@@ -171,11 +166,8 @@ impl Connection {
     pub(super) async fn reset(&mut self) -> Result<(), Failure> {
         self.busy = true;
         let client = &self.session.client;
-        let undone: Cow<'_, str> = match &self.session.settings {
-            None => RESET.into(),
-            Some(settings) => format!("{RESET}; {settings}").into(),
-        };
-        let (rolled_back, reset) = join(client.batch_execute("ROLLBACK"), client.batch_execute(&undone)).await;
+        let undoing = self.session.undoing();
+        let (rolled_back, reset) = join(client.batch_execute("ROLLBACK"), client.batch_execute(&undoing)).await;
         rolled_back.and(reset).map_err(|error| self.failure(&error))?;
         self.busy = false;
         self.in_transaction = false;
@@ -268,9 +260,12 @@ impl Connection {
         let Some(flushes) = self.endpoint.flushes().cloned() else { return Ok(()) };
         let moments = self.moments;
         let flush = async { self.execute(FLUSH, flush::KIND, &[]).await.map(drop) };
-        // It has happened, whatever failed: only whether it stays so is open.
-        let unknown = |_| Failure::Lost(Error::Unavailable("a change is made and may not be permanent".to_owned()));
-        flushes.wait(moments, flush).await.map_err(unknown)
+        flushes.wait(moments, flush).await
+    }
+
+    /// Whether [`Self::flushed`] does anything.
+    pub(super) fn commits_with_others(&self) -> bool {
+        self.endpoint.flushes().is_some()
     }
 
     /// Runs many statements in one flight; a failure comes with its place.

@@ -94,6 +94,11 @@ impl From<&tokio_postgres::error::DbError> for DbError {
     }
 }
 
+/// A change is made, and whether it stays so after a crash of the server is not known.
+pub(super) fn not_permanent() -> Error {
+    Error::Unavailable("a change is made and may not be permanent".to_owned())
+}
+
 /// What a failed exchange says about the connection it happened on.
 #[derive(Debug)]
 pub(super) enum Failure {

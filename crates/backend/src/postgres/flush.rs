@@ -1,9 +1,9 @@
 //! Makes commits permanent together, on the host's own server.
 //!
 //! A session that writes there commits without waiting for the disk, so that its rows are free for others at once;
-//! whoever asked for the write gets its answer only when the log is on the disk behind it. Few sessions see to that, each for
-//! all that have committed by then. A row that everybody wants is so changed as often as the server can, not as often as
-//! the disk flushes. The log is one for all databases of a server, and so is this.
+//! whoever asked for the write gets its answer only when the log is on the disk behind it. Few sessions see to that,
+//! each for all that have committed by then. A row that everybody wants is so changed as often as the server can, not as
+//! often as the disk flushes. The log is one for all databases of a server, and so is this.
 //!
 //! A server that crashes and comes back may have lost what was not flushed, and sessions that began later know nothing
 //! of it: a session's flush counts for those only that were at work when it was there already.
@@ -97,7 +97,11 @@ impl Flushes {
     fn did(&self, from: Moment, until: Moment) {
         let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
         // Two whose times meet have seen the same server all the while. Otherwise only the later one is kept.
-        *done = if from <= done.1 { (from.min(done.0), until.max(done.1)) } else { (from, until) };
+        if from <= done.1 && done.0 <= until {
+            *done = (from.min(done.0), until.max(done.1));
+        } else if until > done.1 {
+            *done = (from, until);
+        }
     }
 }
 
@@ -203,5 +207,7 @@ mod tests {
         assert!(flushes.has(1, 8) && flushes.has(2, 6) && !flushes.has(0, 3) && !flushes.has(1, 9));
         flushes.did(10, 12);
         assert!(flushes.has(10, 12) && !flushes.has(9, 11) && !flushes.has(1, 8));
+        flushes.did(2, 8);
+        assert!(!flushes.has(2, 11), "one that is told of late says nothing of what came between");
     }
 }

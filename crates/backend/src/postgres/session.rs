@@ -1,6 +1,6 @@
 //! A live session, and why there is none.
 
-use std::{error::Error as _, io, sync::Arc};
+use std::{borrow::Cow, error::Error as _, io, sync::Arc};
 
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -51,6 +51,11 @@ fn meaning(sqlstate: &str) -> &'static str {
     }
 }
 
+/// Undoes whatever a statement can do to a session, except for prepared statements, which stay
+/// valid (`DISCARD ALL` without `DEALLOCATE`).
+const RESET: &str = "CLOSE ALL; RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; UNLISTEN *; \
+                     SELECT pg_catalog.pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES";
+
 /// A live session; what it runs is `connection`'s business.
 pub(crate) struct Session {
     pub(crate) client: Client,
@@ -74,6 +79,14 @@ impl Session {
     /// Ends it now, whatever it does: without this the driver would wait for the end of that.
     pub(crate) fn cut(&self) {
         self.driver.abort();
+    }
+
+    /// What undoes all that statements did to it.
+    pub(super) fn undoing(&self) -> Cow<'static, str> {
+        match &self.settings {
+            None => RESET.into(),
+            Some(settings) => format!("{RESET}; {settings}").into(),
+        }
     }
 
     /// Whether the session broke because a message was over the bound.

@@ -15,7 +15,7 @@ use std::{
 use super::{
     batch::{Batch, BatchItem},
     bounds::{cut, permitted, within},
-    error::{DbError, Error, Failure},
+    error::{DbError, Error, Failure, not_permanent},
     exchange::{Control, Exchange, Execute, Flushed, Query, Within},
     leave::{self, Leave, Left},
     pipeline::Scope,
@@ -78,6 +78,7 @@ pub(super) struct Terms {
     pub(super) account: Option<Arc<dyn Account>>,
     /// What began it.
     pub(super) begun_by: String,
+    pub(super) read_only: bool,
 }
 
 struct Shared {
@@ -87,6 +88,8 @@ struct Shared {
     published: AtomicBool,
     /// Whether something may have been written.
     wrote: AtomicBool,
+    /// Whether its commit waits for the disk: it has an event that no savepoint can undo.
+    waits: AtomicBool,
 }
 
 struct State {
@@ -121,6 +124,7 @@ impl Transaction {
             terms,
             published: AtomicBool::new(false),
             wrote: AtomicBool::new(false),
+            waits: AtomicBool::new(false),
         };
         Self { shared: Arc::new(shared), level: 0, ended: false }
     }
@@ -143,7 +147,7 @@ impl Transaction {
 
     fn permitted(&self, sql: &str) -> Result<Statement, Error> {
         let kind = permitted(self.shared.terms.mode, sql)?;
-        if !kind.is_repeatable() {
+        if !kind.is_repeatable() && !self.shared.terms.read_only {
             self.shared.wrote.store(true, Ordering::Relaxed);
         }
         Ok(kind)
@@ -190,6 +194,9 @@ impl Transaction {
     /// Remembers that somebody is to be told when it commits.
     pub(super) fn remember_publishing(&self) {
         self.shared.published.store(true, Ordering::Relaxed);
+        if self.level == 0 {
+            self.shared.waits.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Keeps an event until something is asked, or gives it back: it is to be sent at once.
@@ -216,7 +223,8 @@ impl Transaction {
         // Without an answer the drop below ends it.
         finished?;
         if matches!(ending, Ending::Commit) && level == 0 && self.is_to_be_flushed() {
-            self.run(deadline, Flushed).await?;
+            // It is committed, whatever fails now.
+            self.run(deadline, Flushed).await.map_err(|_| not_permanent())?;
         }
         self.ended = true;
         let mut state = self.state();
@@ -268,8 +276,8 @@ impl Transaction {
 
     /// One with events has waited for the disk itself: what has one must be permanent when others see it.
     fn is_to_be_flushed(&self) -> bool {
-        let [wrote, published] = [&self.shared.wrote, &self.shared.published].map(|flag| flag.load(Ordering::Relaxed));
-        wrote && !published
+        let [wrote, waits] = [&self.shared.wrote, &self.shared.waits].map(|flag| flag.load(Ordering::Relaxed));
+        wrote && !waits
     }
 
     fn has_failed(&self) -> bool {
