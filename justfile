@@ -50,6 +50,7 @@ test: setup build foreign
     scripts/setup.sh balancer
     scripts/setup.sh names
     scripts/setup.sh registry
+    scripts/setup.sh clients
     cargo test -p host # apart from the rest: the same features as the demo's build, so nothing is built twice
     ARCHIPEL_USERS=typescript cargo test -p host --test e2e -- users:: accounts::
     ARCHIPEL_ENGINE=quick ARCHIPEL_USERS=typescript cargo test -p host --test e2e -- users:: accounts:: typescript::
@@ -109,11 +110,17 @@ profile WHAT='hello': _compiler build
     RUSTFLAGS='-C force-frame-pointers=yes' cargo build --release --target-dir '{{ host_target }}/frames' -p host -p bench
     scripts/profile.sh '{{ host_target }}/frames/release/archipel' '{{ host_target }}/frames/release/bench' "$1"
 
-# Try nonsense for a while: just fuzz 600 (seconds each: SQL statements, schedules of events on several hosts, the HTTP/1 reader; that one needs a nightly compiler and cargo-fuzz)
-fuzz SECONDS='60': (_fuzz-statements SECONDS) (_fuzz-schedules SECONDS) (_fuzz-http SECONDS)
+# Try nonsense for a while: just fuzz 600 (seconds each: SQL statements, numbers and arrays of PostgreSQL, schedules of events on several hosts, URLs beside the WHATWG's standard, the HTTP/1 reader; that one needs a nightly compiler and cargo-fuzz)
+fuzz SECONDS='60': (_fuzz-statements SECONDS) (_fuzz-decoding SECONDS) (_fuzz-schedules SECONDS) (_fuzz-urls SECONDS) (_fuzz-http SECONDS)
 
 _fuzz-statements SECONDS:
     ARCHIPEL_FUZZ_SECONDS="$1" cargo test -p backend fuzz:: -- --nocapture
+
+_fuzz-decoding SECONDS:
+    ARCHIPEL_FUZZ_SECONDS="$1" cargo test -p backend decoding:: -- --nocapture
+
+_fuzz-urls SECONDS:
+    ARCHIPEL_FUZZ_SECONDS="$1" cargo test -p grant whatwg:: -- --nocapture
 
 _fuzz-schedules SECONDS:
     ARCHIPEL_FUZZ_SECONDS="$1" cargo test -p backend schedule:: -- --nocapture

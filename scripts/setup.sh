@@ -201,6 +201,22 @@ names() {
     apt_install dnsmasq-base
 }
 
+# Clients and a proxy as people have them, which only tests need: a browser, a library of Python, nginx.
+clients() {
+    packages=
+    find_server nginx "" /usr/sbin /usr/bin || packages=nginx-light
+    [ -x /usr/bin/python3 ] && /usr/bin/python3 -c 'import requests' 2>/dev/null || packages="$packages python3 python3-requests"
+    have chromium || packages="$packages chromium"
+    [ -n "$packages" ] || return 0
+    if ! may_install; then
+        say "missing, for tests with real clients: $packages. Install them, on Debian \`apt-get install $packages\`; no" \
+            "server needs to run"
+        return 1
+    fi
+    say "installing, for tests with real clients, without starting any server: $packages"
+    install_without_starting
+}
+
 # A registry of components, which only tests need.
 registry() {
     find_server docker-registry "" /usr/bin && return 0
@@ -354,7 +370,7 @@ install_without_starting() {
     *redis-server*)
         ! have systemctl || as_root systemctl disable --quiet redis-server || true
         ;;
-    nginx-light)
+    *nginx-light*)
         ! have systemctl || as_root systemctl disable --quiet nginx || true
         ;;
     pgbouncer | haproxy | prometheus | docker-registry)
@@ -370,7 +386,7 @@ restore() {
 }
 
 case ${1:-} in
-compiler | wasm | engine | servers | linters | openapi | foreign | deploy | pooler | balancer | names | prometheus | receiver | registry | peers) "$1" ;;
+compiler | wasm | engine | servers | linters | openapi | foreign | deploy | pooler | balancer | names | prometheus | receiver | registry | clients | peers) "$1" ;;
 all)
     # All of them, so that one run names everything that is missing.
     failed=
@@ -382,7 +398,7 @@ all)
     [ -z "$failed" ]
     ;;
 *)
-    echo "usage: setup.sh (all | compiler | wasm | engine | servers | linters | openapi | foreign | deploy | pooler | balancer | names | prometheus | receiver | registry | peers) [--dry-run]" >&2
+    echo "usage: setup.sh (all | compiler | wasm | engine | servers | linters | openapi | foreign | deploy | pooler | balancer | names | prometheus | receiver | registry | clients | peers) [--dry-run]" >&2
     exit 2
     ;;
 esac

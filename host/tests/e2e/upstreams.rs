@@ -4,6 +4,10 @@ use std::{
     fs,
     io::{Read, Write},
     net::TcpListener,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -336,4 +340,57 @@ fn a_stream_outlives_the_time_of_its_service_elsewhere_and_here_and_no_other_rou
         Host::running(&format!("[gateway]\nlisten = \"127.0.0.1:0\"\ntimeout = \"1s\"\n{}{stream}", probe(limits)));
     let answer = host.get("/stream?chunks=15&size=1&ms=100");
     assert_eq!((answer.whole, answer.text().len()), (true, 15));
+}
+
+/// Listens until the test's process ends: each connection gets the head of an answer that has no end, this much at
+/// once; how many bytes anybody has taken of one.
+fn endless(piece: &'static [u8], pause: Duration) -> (String, Arc<AtomicUsize>) {
+    let (listener, most) = (TcpListener::bind("127.0.0.1:0").unwrap(), Arc::<AtomicUsize>::default());
+    let (url, told) = (format!("http://{}", listener.local_addr().unwrap()), most.clone());
+    thread::spawn(move || {
+        for mut socket in listener.incoming().map_while(Result::ok) {
+            let most = most.clone();
+            thread::spawn(move || {
+                let mut sent = 0;
+                let begun = socket.write_all(b"HTTP/1.1 200 OK\r\n");
+                while begun.is_ok() && socket.write_all(piece).is_ok() {
+                    sent += piece.len();
+                    most.fetch_max(sent, Relaxed);
+                    thread::park_timeout(pause);
+                }
+            });
+        }
+    });
+    (url, told)
+}
+
+#[test]
+fn a_head_without_an_end_is_no_answer() {
+    let fields = endless(b"a:b\r\n".repeat(800).leak(), Duration::ZERO);
+    let field = endless(&[b'x'; 4096], Duration::ZERO);
+    let trickle = endless(b"a:b\r\n", Duration::from_millis(200));
+    for ((url, taken), status) in [(fields, 502), (field, 502), (trickle, 504)] {
+        let host = Host::running(&legacy(&format!("\"{url}\""), "limits = { timeout = \"1s\" }"));
+        let before = host.memory_mib();
+        let began = Instant::now();
+        let answer = host.get("/");
+        assert_eq!(answer.status, status, "{}", answer.text());
+        assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+        assert!(host.memory_peak_mib() < before + 16, "{} MiB", host.memory_peak_mib() - before);
+        // The kernel's buffers take some MiB of it; then nobody reads on.
+        let taken = taken.load(Relaxed);
+        assert!(taken < 16 << 20, "{taken} bytes");
+        // And the same where a component asks.
+        let address = url.trim_start_matches("http://");
+        let dialler = Host::running(&format!(
+            "[services.dialler]\ncomponent = \"COMPONENTS/probe_net.wasm\"\npermissions = {{ net = [\"{address}\"] }}\n\
+             [[routes]]\npath = \"/{{*rest}}\"\nservice = \"dialler\"\npublic = true\n"
+        ));
+        let told = dialler.get(&format!("/call?first=1000&url={}", quoted(&url))).json()[0]["error"].clone();
+        let expected = match status {
+            502 => "ErrorCode::HttpResponseHeaderSectionSize(None)",
+            _ => "ErrorCode::HttpResponseTimeout",
+        };
+        assert_eq!(told, expected);
+    }
 }

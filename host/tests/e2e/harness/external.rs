@@ -9,7 +9,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use super::{log::Log, shop::open_folder};
+use super::{host::children, log::Log, shop::open_folder};
 
 /// A server on a port of its own with a role `shop` and databases `shop`, `products` and `orders`; ended with the test.
 pub struct Postgres {
@@ -53,6 +53,30 @@ impl Postgres {
         self.port
     }
 
+    /// Stops all of its processes without ending them, or lets them go on.
+    pub fn freeze(&self, frozen: bool) {
+        let id = self.running.as_ref().expect("runs").0.id();
+        let signal = if frozen { "-STOP" } else { "-CONT" };
+        // First who would start others.
+        let all = [id.to_string()].into_iter().chain(children(id));
+        all.for_each(|pid| _ = Command::new("kill").args([signal, &pid]).stderr(Stdio::null()).status());
+    }
+
+    /// Another server takes its place, with all of its data and on another port, while this one comes back as one
+    /// that stands by.
+    pub fn failed_over(&mut self) -> Self {
+        self.kill();
+        let folder = open_folder();
+        let (data, copy) = (self.folder.path().join("data"), folder.path().join("data"));
+        assert!(Command::new("cp").arg("-a").arg(&data).arg(&copy).status().unwrap().success());
+        std::fs::write(data.join("standby.signal"), "").unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let mut other = Self { port, running: None, folder };
+        other.resume();
+        self.resume();
+        other
+    }
+
     /// Ends it at once, in the middle of whatever it does.
     pub fn kill(&mut self) {
         let Some((mut server, _log)) = self.running.take() else { return };
@@ -70,7 +94,8 @@ impl Postgres {
         }
         let mut server = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let log = Log::follow(server.stderr.take().unwrap());
-        log.expect_line("ready to accept connections");
+        // Or "read-only connections", where it stands by.
+        log.expect_line("ready to accept ");
         self.running = Some((server, log));
     }
 
@@ -115,7 +140,7 @@ fn folder() -> PathBuf {
 }
 
 /// Whom to run as instead of root; none for anybody else.
-fn account() -> Option<(u32, u32)> {
+pub(super) fn account() -> Option<(u32, u32)> {
     let root = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(Path::new("/proc/self")).unwrap()) == 0;
     root.then(|| ["postgres", "nobody"].into_iter().find_map(|name| Some((id("-u", name)?, id("-g", name)?))))
         .map(|found| found.expect("an account `postgres` or `nobody`"))

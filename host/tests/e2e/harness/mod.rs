@@ -1,6 +1,7 @@
 //! A host of one's own for each test, and what to ask it.
 
 pub mod admin;
+mod bouncer;
 mod collector;
 mod command;
 mod external;
@@ -9,6 +10,7 @@ mod host;
 mod http;
 mod log;
 mod postgres;
+mod proxy;
 mod redis;
 mod shared;
 pub mod shop;
@@ -17,6 +19,7 @@ mod streams;
 mod until;
 pub mod upstream;
 
+pub use bouncer::Bouncer;
 pub use collector::{Collector, LogLine, Span, tree};
 pub use command::{Command, Done};
 pub use external::Postgres;
@@ -26,6 +29,7 @@ pub use host::{
 };
 pub use http::{Answer, Connection, Held, exchange};
 pub use postgres::{Server, Session, postmaster};
+pub use proxy::Proxy;
 pub use redis::{Redis, redis_pid};
 pub use shared::Shared;
 pub use streams::Streams;

@@ -10,6 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::until;
+
 const PATIENCE: Duration = Duration::from_secs(20);
 const PASSWORD: &str = "canary-redis-password";
 
@@ -43,7 +45,12 @@ impl Redis {
     }
 
     pub fn url(&self) -> String {
-        format!("redis://:{PASSWORD}@127.0.0.1:{}/3", self.port)
+        self.url_by(self.port)
+    }
+
+    /// The same where another port leads to it.
+    pub fn url_by(&self, port: u16) -> String {
+        format!("redis://:{PASSWORD}@127.0.0.1:{port}/3")
     }
 
     /// What the server says to one command, as it is on the wire.
@@ -60,6 +67,29 @@ impl Redis {
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         answer.strip_prefix("+OK\r\n+OK\r\n").and_then(|answer| answer.strip_suffix("+OK\r\n")).unwrap().to_owned()
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Another server takes its place with all of its data, while this one goes on as its replica.
+    #[track_caller]
+    pub fn failed_over(&self) -> Self {
+        let other = Self::start();
+        for server in [self, &other] {
+            server.command(&["CONFIG", "SET", "masterauth", PASSWORD]);
+            server.command(&["CONFIG", "SET", "repl-diskless-sync-delay", "0"]);
+        }
+        other.command(&["REPLICAOF", "127.0.0.1", &self.port.to_string()]);
+        until("the other one has all of it", || {
+            other.command(&["INFO", "replication"]).contains("master_link_status:up")
+        });
+        // It waits until the other one has what came meanwhile.
+        self.command(&["FAILOVER", "TO", "127.0.0.1", &other.port.to_string()]);
+        until("it is a replica", || self.command(&["INFO", "replication"]).contains("role:slave"));
+        until("the other one is not", || other.command(&["INFO", "replication"]).contains("role:master"));
+        other
     }
 
     /// What must never be seen in a log.

@@ -1,0 +1,57 @@
+//! PgBouncer between hosts and a server of a test's own.
+
+use std::{
+    fs,
+    net::{TcpListener, TcpStream},
+    os::unix::{fs::chown, process::CommandExt},
+    path::Path,
+    process::{Child, Command, Stdio},
+};
+
+use tempfile::TempDir;
+
+use super::{external::account, place, until};
+
+/// Ended with the test.
+pub struct Bouncer {
+    child: Child,
+    pub port: u16,
+    _folder: TempDir,
+}
+
+impl Bouncer {
+    /// Before the databases of the server on that port, in this mode (`session`, `transaction`).
+    pub fn before(server: u16, mode: &str) -> Self {
+        let program = ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer"].into_iter().find(|path| Path::new(path).exists());
+        let program = program.expect("PgBouncer is installed; `scripts/setup.sh pooler` does that");
+        let folder = place();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let (users, file) = (folder.path().join("users"), folder.path().join("pgbouncer.ini"));
+        let config = format!(
+            "[databases]\n* = host=127.0.0.1 port={server}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n\
+             unix_socket_dir =\nauth_type = trust\nauth_file = {}\npool_mode = {mode}\ndefault_pool_size = 40\n\
+             ignore_startup_parameters = options\n\
+             # What is behind an address may change, and what goes silent is noticed.\n\
+             server_lifetime = 2\nquery_timeout = 3\n",
+            users.display()
+        );
+        fs::write(&users, "\"shop\" \"\"\n").unwrap();
+        fs::write(&file, config).unwrap();
+        let mut command = Command::new(program);
+        command.arg("-q").arg(&file).current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        if let Some((uid, gid)) = account() {
+            [&users, &file].into_iter().for_each(|path| chown(path, Some(uid), Some(gid)).unwrap());
+            command.uid(uid).gid(gid);
+        }
+        let bouncer = Self { child: command.spawn().unwrap(), port, _folder: folder };
+        until("PgBouncer takes connections", || TcpStream::connect(("127.0.0.1", port)).is_ok());
+        bouncer
+    }
+}
+
+impl Drop for Bouncer {
+    fn drop(&mut self) {
+        let _ended_already = self.child.kill();
+        self.child.wait().unwrap();
+    }
+}
