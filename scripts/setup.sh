@@ -2,7 +2,7 @@
 # Installs what building and testing need and what is not there yet, and says so.
 #
 # setup.sh (all | compiler | wasm | engine | servers | linters | openapi | foreign | deploy | pooler | balancer |
-# prometheus | receiver | registry | peers) [--dry-run]
+# prometheus | receiver | registry | clients | peers) [--dry-run]
 # Nothing that is there is touched. System packages come from apt, as root or by a sudo that asks
 # no password; elsewhere this says what to install. No system server is left running or enabled:
 # the host starts its own from the installed binaries.

@@ -21,7 +21,7 @@ mod check;
 mod pages;
 
 pub use cached::Cached;
-pub use check::{Check, Status};
+pub use check::{Check, Found, Status};
 pub use pages::{PAGES, Page, Pages, json};
 
 /// The answer of `/health` and its kin.

@@ -147,9 +147,9 @@ impl Blueprint {
             outgoing: Outgoing::new(self.ways.clone(), asking.clone(), account.clone()),
             table: table(),
             limiter: Limiter::new(self.settings.limits.memory_bytes, Reservation::new(drawer)),
-            databases: DatabaseView::new(asking.clone(), self.backends.databases.clone(), account),
+            databases: DatabaseView::new(asking.clone(), self.backends.databases.clone(), account.clone()),
             identities: IdentityView::new(asking.clone(), self.backends.identity.clone()),
-            stores: StoreView::new(asking.clone(), self.backends.keyvalue.clone()),
+            stores: StoreView::new(asking.clone(), self.backends.keyvalue.clone(), account),
             producer: ProducerView::new(asking.clone(), self.backends.events.clone()),
             files: FilesView::new(self.folders.clone(), asking.clone()),
             sockets,
@@ -218,6 +218,7 @@ impl Instance {
         let state = self.store.data_mut();
         state.sockets.end(&state.table);
         state.databases.end();
+        state.stores.end();
         self.tidy = returned && state.outgoing.end() && !state.databases.has_open_transactions();
         self.served = self.served.saturating_add(1);
     }

@@ -30,12 +30,14 @@ mod live;
 pub mod metrics;
 mod process;
 mod records;
+mod speaker;
 mod view;
 mod writer;
 
 pub use export::{Export, own};
 pub use live::Logs;
 pub use process::{Process, has_terminal, ignores_hangup, thread_cpu};
+pub use speaker::speaking;
 pub use writer::Lost;
 
 use live::Followers;

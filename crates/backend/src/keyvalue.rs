@@ -9,6 +9,7 @@ mod error;
 mod invalid;
 mod keys;
 mod pages;
+mod quota;
 mod scripts;
 mod write;
 
@@ -25,7 +26,7 @@ pub use self::{
     pages::Page,
     write::{Condition, ReadOnly, Writer},
 };
-use self::{invalid::Invalid, keys::Keys, scripts::Scripts};
+use self::{invalid::Invalid, keys::Keys, quota::Quota, scripts::Scripts};
 use super::redis::{AskError, Share, Store, Stores};
 use grant::{Granted, Mode, keyvalue::KeyValueGrant};
 use manifest::KeyValueSettings;
@@ -41,7 +42,18 @@ pub struct KeyValues {
 struct Place {
     store: Arc<Store>,
     ttl: Option<Duration>,
+    /// None: as much as its Redis lets it.
+    quota: Option<Arc<Quota>>,
     refusals: Arc<Refusals>,
+}
+
+/// What a store holds and may hold, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Usage {
+    pub held: u64,
+    pub max: u64,
+    /// Somebody found no room within the last 5 s.
+    pub full: bool,
 }
 
 /// When the log was last told what a store's Redis refuses.
@@ -60,6 +72,7 @@ pub struct Bucket {
     keys: Keys,
     mode: Mode,
     ttl: Option<Duration>,
+    quota: Option<Arc<Quota>>,
     refusals: Arc<Refusals>,
 }
 
@@ -86,10 +99,17 @@ pub struct Items {
 }
 
 impl KeyValues {
+    /// A store of the private Redis that says nothing of its memory has an equal share of it, with one left for
+    /// whatever else is there. Needs a tokio runtime as soon as something is written.
     pub fn new(system: &str, settings: &BTreeMap<Arc<str>, KeyValueSettings>, redis: &Stores) -> Self {
+        let private = |settings: &KeyValueSettings| redis.private_memory(&settings.redis);
+        let shares = settings.values().filter(|settings| private(settings).is_some()).count() as u64 + 1;
         let place = |(name, settings): (&Arc<str>, &KeyValueSettings)| {
             let store = redis.get(&settings.redis)?.clone();
-            Some((name.clone(), Place { store, ttl: settings.ttl, refusals: Arc::default() }))
+            let max_bytes = settings.memory_bytes.or_else(|| Some(private(settings)? / shares));
+            let all = Keys::new(system, name, &"".into()).pattern("");
+            let quota = max_bytes.map(|max_bytes| Quota::new(max_bytes, all, store.clone()));
+            Some((name.clone(), Place { store, ttl: settings.ttl, quota, refusals: Arc::default() }))
         };
         let places = settings.iter().filter_map(place).collect();
         Self { places, system: system.into(), scripts: Arc::default() }
@@ -106,8 +126,26 @@ impl KeyValues {
             keys: Keys::new(&self.system, store, &scope.prefix),
             mode: scope.mode,
             ttl: place.ttl,
+            quota: place.quota.clone(),
             refusals: place.refusals.clone(),
         })
+    }
+
+    /// What each store holds, of those that have a bound of their own.
+    pub fn usage(&self) -> impl Iterator<Item = (&Arc<str>, Usage)> {
+        let usage =
+            |quota: &Arc<Quota>| Usage { held: quota.held_bytes(), max: quota.max_bytes(), full: quota.is_full() };
+        self.places.iter().filter_map(move |(name, place)| Some((name, place.quota.as_ref().map(usage)?)))
+    }
+
+    /// Whether somebody has just found no room in a store.
+    pub fn is_full(&self, name: &str) -> bool {
+        self.places.get(name).and_then(|place| place.quota.as_ref()).is_some_and(|quota| quota.is_full())
+    }
+
+    /// Whether a service has just had to wait too long for its place at the store's Redis.
+    pub fn is_crowded(&self, name: &str) -> bool {
+        self.places.get(name).is_some_and(|place| place.store.is_crowded())
     }
 
     /// Whether a store answers. Takes as long as the caller lets it.
@@ -171,6 +209,13 @@ impl Bucket {
         let mut members = members.into_iter();
         let total = members.next().and_then(|total| std::str::from_utf8(&total).ok()?.parse().ok()).unwrap_or(0);
         Ok(Items { items: members.filter_map(item).collect(), total })
+    }
+
+    /// Room for a key and a value of so many bytes.
+    async fn room(&self, name: &str, value: usize, deadline: Instant) -> Result<(), Error> {
+        let Some(quota) = &self.quota else { return Ok(()) };
+        let room = quota.room(name, value, deadline).await;
+        room.inspect_err(|error| self.refusals.tell(self.store.name(), &format!("{}: {error}", self.keys.store())))
     }
 
     /// Of the service, for an answer with so many values: each may have a MiB, and all of an answer 8.

@@ -5,6 +5,7 @@
 //! guest's behalf without a [`Granted`](grant::Granted) that says it may. Start at
 //! [`postgres::Databases`] and [`redis::Stores`].
 
+mod crowd;
 pub mod directory;
 pub mod embedded;
 pub mod events;

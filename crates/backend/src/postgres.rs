@@ -103,6 +103,11 @@ impl Databases {
         known.check().await.map_err(|source| CheckError::Failed { database: database.to_owned(), source })
     }
 
+    /// Whether somebody has just waited in vain for one of its connections.
+    pub fn is_crowded(&self, database: &str) -> bool {
+        self.databases.get(database).is_some_and(|database| database.counts().crowded)
+    }
+
     /// Applies the migrations that its folder has got since the start; gives back how many.
     /// Does nothing for a database without a folder, nor for an optional one that cannot be reached now.
     pub async fn migrate(&self, database: &str) -> Result<usize, StartError> {

@@ -11,7 +11,11 @@ mod link;
 mod outage;
 mod shares;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use futures_util::future::join_all;
 use redis::{
@@ -20,10 +24,13 @@ use redis::{
 };
 
 pub use super::embedded::redis::Private;
-use super::embedded::{
-    DataFolder, Environment,
-    numbers::{self, NumbersError},
-    redis::{Server, ServerError},
+use super::{
+    crowd::Crowd,
+    embedded::{
+        DataFolder, Environment,
+        numbers::{self, NumbersError},
+        redis::{Server, ServerError},
+    },
 };
 pub use ask::AskError;
 use dial::{CONNECT_TIMEOUT, Fault};
@@ -42,6 +49,8 @@ const KEEPALIVE: Duration = Duration::from_secs(15);
 pub struct Stores {
     stores: BTreeMap<Arc<str>, Arc<Store>>,
     server: Option<Server>,
+    /// The names that are on the private server, and what it may hold.
+    private: Option<(BTreeSet<Arc<str>>, u64)>,
 }
 
 /// One `[redis.NAME]`.
@@ -52,6 +61,8 @@ pub struct Store {
     link: Link,
     outage: Outage,
     shares: Shares,
+    /// Services that had no place in time.
+    crowd: Crowd,
 }
 
 /// Why a manifest's Redis servers cannot be used. Nothing keeps running.
@@ -89,6 +100,7 @@ impl Stores {
     ) -> Result<Self, StartError> {
         let is_embedded = |settings: &RedisSettings| matches!(settings.place, RedisPlace::Embedded);
         let embedded = settings.iter().filter(|(_, settings)| is_embedded(settings)).map(|(name, _)| name);
+        let of_private = embedded.clone().cloned().collect();
         let numbers = numbers::of(data, embedded)?;
         let server = match numbers.is_empty() {
             true => None,
@@ -99,7 +111,10 @@ impl Stores {
             Err(error) => Err(error),
         };
         match stores {
-            Ok(stores) => Ok(Self { stores, server }),
+            Ok(stores) => {
+                let private = server.as_ref().map(|_| (of_private, private.memory_max_bytes));
+                Ok(Self { stores, server, private })
+            }
             Err(error) => {
                 if let Some(server) = server {
                     server.stop().await;
@@ -115,6 +130,11 @@ impl Stores {
 
     pub fn all(&self) -> impl Iterator<Item = &Arc<Store>> {
         self.stores.values()
+    }
+
+    /// What the server of this name may hold in all, where it is the private one.
+    pub fn private_memory(&self, name: &str) -> Option<u64> {
+        self.private.as_ref().filter(|(names, _)| names.contains(name)).map(|(_, bytes)| *bytes)
     }
 
     /// From now on the private server acknowledges nothing that is not on the disk.
@@ -170,11 +190,21 @@ impl Store {
     pub(super) fn new(name: Arc<str>, client: Client, system: &str) -> Self {
         let outage = Outage::new(name.clone(), "what needs it is refused");
         let link = Link::open(name.clone(), client.clone(), format!("archipel:{{{system}}}:alive"), AGE_MAX);
-        Self { name, client, link, outage, shares: Shares::default() }
+        Self { name, client, link, outage, shares: Shares::default(), crowd: Crowd::default() }
     }
 
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// How often a service had as much under way as it may for too long, from the start on.
+    pub fn crowded(&self) -> u64 {
+        self.crowd.count()
+    }
+
+    /// Whether that was within the last 5 s.
+    pub fn is_crowded(&self) -> bool {
+        self.crowd.is_now()
     }
 
     /// Whether there is no connection, or nobody asks for the moment because it did not answer. Asks nobody.

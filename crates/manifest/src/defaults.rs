@@ -97,6 +97,7 @@ pub(crate) const LEEWAYS: RangeInclusive<Time> = Time::seconds(0)..=Time::minute
 /// Up to a year.
 pub(crate) const RETAINS: RangeInclusive<Time> = Time::seconds(1)..=Time::minutes(365 * 24 * 60);
 pub(crate) const RETAINED_BYTES: RangeInclusive<Size> = Size::mib(1)..=Size::gib(1024);
+pub(crate) const STORE_MEMORIES: RangeInclusive<Size> = Size::mib(1)..=Size::gib(1024);
 /// Up to a year.
 pub(crate) const VALUE_TTLS: RangeInclusive<Time> = Time::milliseconds(1)..=Time::minutes(365 * 24 * 60);
 pub(crate) const EVENT_CONCURRENCIES: RangeInclusive<u64> = 1..=1000;

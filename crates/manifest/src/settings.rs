@@ -149,6 +149,8 @@ pub struct KeyValueSettings {
     pub redis: Arc<str>,
     /// Of values that are written without one.
     pub ttl: Option<Duration>,
+    /// What it may hold; none is said.
+    pub memory_bytes: Option<u64>,
     /// A service without it is degraded rather than unhealthy.
     pub optional: bool,
 }

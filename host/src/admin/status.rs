@@ -1,6 +1,6 @@
 //! What runs now, as `GET /v1/status` and `GET /v1/services/{name}` tell it.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ use crate::{
     service::{ArmCounts, Ramp},
     system::{Certificate, System},
 };
-use backend::upstream::AddressReport;
+use backend::{keyvalue::Usage, postgres::PoolCounts, upstream::AddressReport};
 use grant::{Ceiling, Grants};
 use manifest::ServiceSettings;
 
@@ -25,8 +25,27 @@ pub(super) fn host(system: &System, uptime: Duration) -> Value {
         "ceiling": now.services.values().find_map(|deployed| deployed.settings.grants.ceiling().map(Ceiling::file)),
         "certificates": system.certificates().iter().map(certificate).collect::<Vec<_>>(),
         "services": now.services.values().map(|deployed| service(system, deployed)).collect::<Vec<_>>(),
+        "pools": now.backends.databases.pool_counts().map(pool).collect::<Vec<_>>(),
+        "stores": now.backends.keyvalue.usage().map(store).collect::<Vec<_>>(),
         "elsewhere": now.remotes.values().map(|of| elsewhere(of)).collect::<Vec<_>>(),
     })
+}
+
+/// The connections of a database.
+fn pool((database, pool): (&Arc<str>, PoolCounts)) -> Value {
+    json!({
+        "database": &**database,
+        "max": pool.max,
+        "lent": pool.lent,
+        "idle": pool.idle,
+        "refused": pool.timeouts,
+        "full": pool.crowded,
+    })
+}
+
+/// A key-value store with a bound of its own.
+fn store((name, usage): (&Arc<str>, Usage)) -> Value {
+    json!({ "store": &**name, "bytes": usage.held, "maxBytes": usage.max, "full": usage.full })
 }
 
 fn certificate(of: &Certificate) -> Value {

@@ -15,7 +15,7 @@ mod portable;
 mod second;
 mod standard;
 
-use bucket::{HasStores, NotOpen};
+use bucket::{HasStores, NotOpen, keys_bytes};
 pub use bucket::{OpenBucket, StoreCtx, StoreView, StoresView};
 
 mod bindings {
@@ -43,7 +43,7 @@ impl OpenBucket {
             Error::Unavailable => types::Error::Unavailable(self.name().to_owned()),
             Error::Timeout => types::Error::Timeout,
             Error::TooLarge(limit) => types::Error::TooLarge(limit),
-            Error::Invalid(reason) => types::Error::Other(reason.to_string()),
+            Error::Full(_) | Error::Invalid(_) => types::Error::Other(error.to_string()),
         }
     }
 
@@ -66,6 +66,7 @@ impl types::HostBucket for StoreCtx<'_> {
     async fn get(&mut self, this: Resource<OpenBucket>, key: String) -> Answer<Option<types::Entry>> {
         let open = self.table.get(&this)?.clone();
         let found = open.traced(&self.view.asking, "get", open.bucket().get(&key, self.view.asking.deadline())).await;
+        let found = self.paid(found, |found| found.iter().map(|found| found.value.len()).sum());
         Ok(found.map(|found| found.map(|found| entry(key, found))).map_err(|error| open.error(error)))
     }
 
@@ -74,6 +75,7 @@ impl types::HostBucket for StoreCtx<'_> {
         let found = open
             .traced(&self.view.asking, "get_many", open.bucket().get_many(&keys, self.view.asking.deadline()))
             .await;
+        let found = self.paid(found, |found| found.iter().flatten().map(|found| found.value.len()).sum());
         let entries = |found: Vec<Option<Entry>>| {
             keys.into_iter().zip(found).map(|(key, found)| found.map(|found| entry(key, found))).collect()
         };
@@ -130,6 +132,7 @@ impl types::HostBucket for StoreCtx<'_> {
         let deadline = self.view.asking.deadline();
         let listing = open.bucket().list_keys(&prefix, limit, cursor.as_deref(), deadline);
         let page = open.traced(&self.view.asking, "list_keys", listing).await;
+        let page = self.paid(page, |page| keys_bytes(&page.keys) + page.cursor.as_ref().map_or(0, String::len));
         let page = page.map(|page| types::Page { keys: page.keys, cursor: page.cursor });
         Ok(page.map_err(|error| open.error(error)))
     }
@@ -152,10 +155,10 @@ impl types::HostBucket for StoreCtx<'_> {
     ) -> Answer<Vec<Vec<u8>>> {
         let open = self.table.get(&this)?.clone();
         let deadline = self.view.asking.deadline();
-        Ok(open
-            .traced(&self.view.asking, "read_list", open.bucket().read_list(&key, offset, limit, deadline))
-            .await
-            .map_err(|error| open.error(error)))
+        let found =
+            open.traced(&self.view.asking, "read_list", open.bucket().read_list(&key, offset, limit, deadline)).await;
+        let found = self.paid(found, |values| values.iter().map(|value| value.len() + size_of::<Vec<u8>>()).sum());
+        Ok(found.map_err(|error| open.error(error)))
     }
 
     async fn insert(
@@ -191,6 +194,8 @@ impl types::HostBucket for StoreCtx<'_> {
         let found = open
             .traced(&self.view.asking, "read_sorted", open.bucket().read_sorted(&key, &start, limit, deadline))
             .await;
+        let item = |(id, value): &(String, Vec<u8>)| id.len() + value.len() + size_of::<(String, Vec<u8>)>();
+        let found = self.paid(found, |found| found.items.iter().map(item).sum());
         let items = found.map(|found| {
             let items = found.items.into_iter().map(|(id, value)| types::Item { id, value }).collect();
             types::Items { items, total: found.total }

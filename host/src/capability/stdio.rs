@@ -17,6 +17,7 @@ use wasmtime_wasi::{
 };
 
 use super::said::Said;
+use crate::telemetry::speaking;
 
 /// What one request may print, both streams together; the rest is cut with a note.
 const REQUEST_MAX_BYTES: usize = 64 << 10;
@@ -135,10 +136,12 @@ impl Output {
     /// Says once for each request that the rest is not logged.
     fn cut(&self, state: &mut State) {
         if !std::mem::replace(&mut state.cut, true) {
-            tracing::warn!(
-                target: "guest", service = %self.service, traceId = %format_args!("{:032x}", state.trace_id),
-                limit_bytes = REQUEST_MAX_BYTES, "output cut: the request printed more than its limit"
-            );
+            speaking(&self.service, || {
+                tracing::warn!(
+                    target: "guest", service = %self.service, traceId = %format_args!("{:032x}", state.trace_id),
+                    limit_bytes = REQUEST_MAX_BYTES, "output cut: the request printed more than its limit"
+                );
+            });
         }
         // Whatever else it prints is not looked at.
         state.taken = REQUEST_MAX_BYTES;
@@ -172,13 +175,13 @@ impl Output {
                 tracing::$level!(target: "guest", service, traceId = %trace_id, context, fields, "{message}")
             };
         }
-        match level {
+        speaking(&self.service, || match level {
             Level::ERROR => event!(error),
             Level::WARN => event!(warn),
             Level::INFO => event!(info),
             Level::DEBUG => event!(debug),
             Level::TRACE => event!(trace),
-        }
+        });
     }
 }
 

@@ -102,7 +102,17 @@ fn shown(status: &Value, output: Output) -> String {
         let (name, requests, errors) = (word(&of["name"]), &of["requests"], &of["errors"]);
         format!("\n{name} runs at {}: {requests} requests, {errors} errors\n", addresses.join(", "))
     });
+    let crowded = list(&status["pools"]).filter(|pool| pool["full"] == true).map(|pool| {
+        let (name, max, refused) = (word(&pool["database"]), &pool["max"], &pool["refused"]);
+        format!("\nthe {max} connections of postgres.{name} do not suffice: {refused} requests found none in time\n")
+    });
+    let full = list(&status["stores"]).filter(|store| store["full"] == true).map(|store| {
+        let name = word(&store["store"]);
+        format!("\nkeyvalue.{name} holds as much as it may: {}\n", mebibytes(&store["maxBytes"]))
+    });
     let restart = elsewhere
+        .chain(crowded)
+        .chain(full)
         .chain(accepted)
         .chain(cut)
         .chain(ungranted)

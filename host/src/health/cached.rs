@@ -4,10 +4,11 @@ use std::{future::Future, pin::Pin, sync::Arc, time::Instant};
 
 use tokio::{runtime::Handle, sync::Mutex};
 
-use super::check::{CHECK_TIMEOUT, Check, Status};
+use super::check::{CHECK_TIMEOUT, Check, Found, Status};
 
 /// Asks one dependency once. The text of a failure is for the log.
-type Probe = Box<dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>> + Send + Sync>;
+type Probe = Box<dyn Fn() -> Asked + Send + Sync>;
+type Asked = Pin<Box<dyn Future<Output = Result<Found, String>> + Send>>;
 
 /// One dependency of one service.
 pub struct Cached {
@@ -29,6 +30,14 @@ impl Cached {
         optional: bool,
         probe: impl Fn() -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>> + Send + Sync + 'static,
     ) -> Self {
+        Self::finding(optional, move || {
+            let asked = probe();
+            Box::pin(async { asked.await.map(|()| Found::Well) })
+        })
+    }
+
+    /// The same for what may also be full.
+    pub fn finding(optional: bool, probe: impl Fn() -> Asked + Send + Sync + 'static) -> Self {
         let check = Arc::new(Asking { probe: Box::new(probe), optional });
         Self { check, last: Arc::default(), runtime: Handle::current() }
     }
@@ -58,7 +67,8 @@ impl Asking {
         let answer = tokio::time::timeout(CHECK_TIMEOUT, (self.probe)()).await;
         let latency = Some((began.elapsed().as_secs_f64() * 1e6).round() / 1e3);
         match answer {
-            Ok(Ok(())) => Check { status: Status::Healthy, latency, message: None },
+            Ok(Ok(Found::Well)) => Check { status: Status::Healthy, latency, message: None },
+            Ok(Ok(Found::Full(words))) => Check { status: Status::Degraded, latency, message: Some(words.to_owned()) },
             Ok(Err(reason)) => {
                 tracing::debug!(reason, "health check failed");
                 self.failed(latency, "not available")
@@ -121,6 +131,12 @@ mod tests {
     async fn a_dependency_that_hangs_is_unhealthy_after_a_second() {
         let check = Cached::new(false, || Box::pin(std::future::pending()));
         assert_eq!(check.result().await.status, Status::Unhealthy);
+    }
+
+    #[tokio::test]
+    async fn what_is_full_degrades_and_says_so() {
+        let check = Cached::finding(false, || Box::pin(async { Ok(Found::Full("no room")) })).result().await;
+        assert_eq!((check.status, check.message.as_deref()), (Status::Degraded, Some("no room")));
     }
 
     #[tokio::test]

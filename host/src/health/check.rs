@@ -17,6 +17,14 @@ pub enum Status {
     ShuttingDown,
 }
 
+/// What is there when it is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Found {
+    Well,
+    /// It answers, and some who want it find no room; in words without names.
+    Full(&'static str),
+}
+
 /// One check, as a probe sees it. Never holds an address, a password or an error's text.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Check {

@@ -156,6 +156,12 @@ fn backends(all: &mut Exposition, backends: &Backends) {
     each(&m::POSTGRES_TIMEOUTS, |pool| pool.timeouts);
     let mut samples = all.family(&m::REDIS_UP);
     backends.redis.all().for_each(|store| samples.sample(&[store.name()], u8::from(!store.is_away())));
+    let mut samples = all.family(&m::REDIS_CROWDED);
+    backends.redis.all().for_each(|store| samples.sample(&[store.name()], store.crowded()));
+    let mut samples = all.family(&m::STORE_BYTES);
+    backends.keyvalue.usage().for_each(|(store, usage)| samples.sample(&[store], usage.held));
+    let mut samples = all.family(&m::STORE_BYTES_MAX);
+    backends.keyvalue.usage().for_each(|(store, usage)| samples.sample(&[store], usage.max));
 }
 
 fn events(all: &mut Exposition, now: &Current, topics: &[TopicReport]) {

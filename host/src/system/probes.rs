@@ -7,7 +7,7 @@ use http::Request;
 
 use crate::{
     deploy::{Deployed, Elsewhere, Remotes, Services},
-    health::{Cached, Checked, ServiceHealth},
+    health::{Cached, Checked, Found, ServiceHealth},
 };
 use backend::{Backends, keyvalue::KeyValues, outbox::Outbox, postgres::Databases, redis::Store, upstream::Health};
 use manifest::Manifest;
@@ -100,17 +100,30 @@ fn outbox(outbox: &Arc<Outbox>) -> Cached {
     })
 }
 
+/// What health says of a database whose connections, or of a Redis whose places, do not suffice.
+const CROWDED: &str = "a service waited in vain for its turn within the last 5 s";
+
 fn database(name: Arc<str>, optional: bool, databases: Arc<Databases>) -> Cached {
-    Cached::new(optional, move || {
+    Cached::finding(optional, move || {
         let (name, databases) = (name.clone(), databases.clone());
-        Box::pin(async move { databases.check(&name).await.map(drop).map_err(|error| error.to_string()) })
+        Box::pin(async move {
+            databases.check(&name).await.map_err(|error| error.to_string())?;
+            Ok(if databases.is_crowded(&name) { Found::Full(CROWDED) } else { Found::Well })
+        })
     })
 }
 
 fn keyvalue(name: Arc<str>, optional: bool, stores: Arc<KeyValues>) -> Cached {
-    Cached::new(optional, move || {
+    Cached::finding(optional, move || {
         let (name, stores) = (name.clone(), stores.clone());
-        Box::pin(async move { stores.check(&name).await.map_err(|error| error.to_string()) })
+        Box::pin(async move {
+            stores.check(&name).await.map_err(|error| error.to_string())?;
+            Ok(match () {
+                () if stores.is_full(&name) => Found::Full("it holds as much as it may"),
+                () if stores.is_crowded(&name) => Found::Full(CROWDED),
+                () => Found::Well,
+            })
+        })
     })
 }
 

@@ -146,6 +146,12 @@ families! {
         "Times none came free in time.";
     REDIS_UP: Gauge "archipel_redis_up" ["redis"]
         "0 without a connection, and after five failures in a row until it answers again.";
+    REDIS_CROWDED: Counter "archipel_redis_wait_timeouts" ["redis"]
+        "Times a service had as much under way at a Redis as it may, and nothing came to its end in time.";
+    STORE_BYTES: Gauge "archipel_keyvalue_bytes" ["store"]
+        "What a key-value store with a bound of its own holds, at most.";
+    STORE_BYTES_MAX: Gauge "archipel_keyvalue_max_bytes" ["store"]
+        "What it may hold.";
 
     EVENTS_PUBLISHED: Counter "archipel_events_published" ["service"]
         "Events that Redis has taken from a service, outbox included.";

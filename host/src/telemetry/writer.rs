@@ -2,10 +2,12 @@
 //!
 //! A line costs its writer a copy into memory. While there are lines, the thread writes every few
 //! milliseconds; without any it sleeps. What a reader that has stopped reading leaves no room for
-//! is dropped and counted, and the count is the next thing it reads. What guests print has no more than
-//! half of the room: the host's own lines find the other half.
+//! is dropped and counted, and the counts are the next things it reads. What guests print has no more than
+//! half of the room: the host's own lines find the other half. And of what is left of that half a service takes
+//! as much as it has already at most, so that one that prints without an end leaves room to the others.
 
 use std::{
+    collections::BTreeMap,
     io::{self, Write},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
@@ -16,12 +18,12 @@ use gateway::counts::Counter;
 use tracing::Metadata;
 use tracing_subscriber::fmt::MakeWriter;
 
-use super::live::Followers;
+use super::{live::Followers, speaker::speaker};
 
 /// What may wait to be written.
 const WAITING_MAX_BYTES: usize = 8 << 20;
-/// Of that, while lines of guests come: a guest that prints without an end drops its own lines and other
-/// guests', never the host's.
+/// Of that, while lines of guests come: a guest that prints without an end drops its own lines, never the
+/// host's.
 const GUESTS_MAX_BYTES: usize = WAITING_MAX_BYTES / 2;
 /// What guests print is told under this target.
 const GUEST: &str = "guest";
@@ -59,8 +61,48 @@ impl Lost {
 #[derive(Default)]
 struct Waiting {
     text: Vec<u8>,
+    /// The host's own.
     dropped: u64,
+    /// Of each service that has said something.
+    services: BTreeMap<Arc<str>, Spoken>,
     ended: bool,
+}
+
+/// Lines of one service.
+#[derive(Default)]
+struct Spoken {
+    bytes: usize,
+    dropped: u64,
+}
+
+impl Waiting {
+    /// Takes the line if there is room for it.
+    fn push(&mut self, line: &[u8], max_bytes: usize) -> bool {
+        let room = max_bytes.saturating_sub(self.text.len());
+        match speaker() {
+            None if line.len() <= room => {}
+            None => {
+                self.dropped += 1;
+                return false;
+            }
+            Some(service) => {
+                let spoken = self.services.entry(service).or_default();
+                if spoken.bytes + line.len() > room {
+                    spoken.dropped += 1;
+                    return false;
+                }
+                spoken.bytes += line.len();
+            }
+        }
+        self.text.extend_from_slice(line);
+        true
+    }
+
+    /// How many lines were dropped, and whose: `None` for the host's own.
+    fn losses(&self) -> impl Iterator<Item = (Option<&str>, u64)> {
+        let services = self.services.iter().map(|(service, spoken)| (Some(&**service), spoken.dropped));
+        [(None, self.dropped)].into_iter().chain(services).filter(|(_, dropped)| *dropped > 0)
+    }
 }
 
 /// Writes what is left when dropped.
@@ -86,15 +128,19 @@ impl Lines {
 
     fn run(&self, mut output: impl Write) {
         loop {
-            let Waiting { text, dropped, ended } = self.take();
+            let taken = self.take();
             // Nobody is left to tell when the output is gone.
-            let _ = output.write_all(&text);
-            if dropped > 0 {
-                let _ =
-                    writeln!(output, "{{\"level\":\"warn\",\"message\":\"log lines dropped\",\"lines\":{dropped}}}");
+            let _ = output.write_all(&taken.text);
+            for (service, lines) in taken.losses() {
+                // A service's name needs no escapes.
+                let whose = service.map(|service| format!(",\"service\":\"{service}\"")).unwrap_or_default();
+                let _ = writeln!(
+                    output,
+                    "{{\"level\":\"warn\",\"message\":\"log lines dropped\"{whose},\"lines\":{lines}}}"
+                );
             }
             let _ = output.flush();
-            if ended {
+            if taken.ended {
                 return;
             }
             thread::sleep(GATHER);
@@ -104,7 +150,8 @@ impl Lines {
     /// Waits for lines, or for the end.
     fn take(&self) -> Waiting {
         let waiting = self.lock();
-        let idle = |waiting: &mut Waiting| waiting.text.is_empty() && waiting.dropped == 0 && !waiting.ended;
+        let is_lost = |waiting: &Waiting| waiting.losses().next().is_some();
+        let idle = |waiting: &mut Waiting| waiting.text.is_empty() && !is_lost(waiting) && !waiting.ended;
         let mut waiting = self.shared.changed.wait_while(waiting, idle).unwrap_or_else(PoisonError::into_inner);
         let ended = waiting.ended;
         Waiting { ended, ..std::mem::take(&mut *waiting) }
@@ -122,14 +169,13 @@ impl Write for Lines {
             followers.tell(line);
         }
         let mut waiting = self.lock();
-        if waiting.text.len() + line.len() > self.max_bytes {
-            waiting.dropped += 1;
+        let was_idle = waiting.text.is_empty();
+        let is_taken = waiting.push(line, self.max_bytes);
+        drop(waiting);
+        if !is_taken {
             self.shared.lost.count();
             return Ok(line.len());
         }
-        let was_idle = waiting.text.is_empty();
-        waiting.text.extend_from_slice(line);
-        drop(waiting);
         if was_idle {
             self.shared.changed.notify_one();
         }
@@ -169,7 +215,7 @@ impl Drop for Flush {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::speaker::speaking, *};
 
     /// An output that can be read while it is written to, and that can stop.
     #[derive(Clone, Default)]
@@ -216,24 +262,37 @@ mod tests {
     }
 
     #[test]
-    fn a_guest_that_floods_the_log_leaves_room_for_the_hosts_own_lines() {
+    fn a_guest_that_floods_the_log_leaves_room_for_the_hosts_own_lines_and_for_other_guests() {
         let output = Output::default();
         let stopped = output.0.1.lock().unwrap();
         let (lines, flush) = Lines::to(output.clone(), None).unwrap();
-        let subscriber = tracing_subscriber::fmt().with_writer(lines.clone()).finish();
+        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(lines.clone()).finish();
+        let [mad, modest] = ["mad", "modest"].map(Arc::<str>::from);
         tracing::subscriber::with_default(subscriber, || {
             let flood = "x".repeat(64 << 10);
-            (0..200).for_each(|_| tracing::info!(target: "guest", "{flood}"));
-            assert!(lines.lock().text.len() <= GUESTS_MAX_BYTES);
+            (0..200).for_each(|_| speaking(&mad, || tracing::info!(target: "guest", "{flood}")));
+            assert!(
+                lines.lock().text.len() <= GUESTS_MAX_BYTES / 2 + (1 << 20),
+                "half of what there was, and one piece"
+            );
             // The thread has taken as many at most before it met the reader that stopped.
             assert!(lines.lost().get() >= 50, "{} lost", lines.lost().get());
             let before = lines.lost().get();
+            (0..20).for_each(|number| speaking(&modest, || tracing::info!(target: "guest", number, "of another")));
             (0..20).for_each(|number| tracing::warn!(number, "of the host"));
             assert_eq!(lines.lost().get(), before);
         });
+        let lost = lines.lost().get();
         drop(stopped);
         drop(flush);
         let text = String::from_utf8(output.0.0.lock().unwrap().clone()).unwrap();
-        assert_eq!(text.matches("of the host").count(), 20);
+        assert_eq!((text.matches("of the host").count(), text.matches("of another").count()), (20, 20));
+        // Once for each piece that is written, of which there were two.
+        let told: Vec<&str> = text.lines().filter(|line| line.contains("log lines dropped")).collect();
+        let of_mad =
+            |line: &&str| line.split_once("\"service\":\"mad\",\"lines\":")?.1.trim_end_matches('}').parse().ok();
+        let counts: Vec<u64> = told.iter().filter_map(of_mad).collect();
+        assert_eq!((counts.len(), counts.iter().sum::<u64>()), (told.len(), lost), "{told:?}");
+        assert!((1..=2).contains(&told.len()), "{told:?}");
     }
 }

@@ -263,12 +263,12 @@ impl Client {
         let same = json!({ "database": "shop", "sql": "select $1::int8", "params": [{ "int64": number }] });
         let expected =
             [json!([[{ "int64": number }, { "text": format!("row {number}") }]]), json!([[{ "int64": number }]])];
-        let read = |(order, expected): (&Value, &Value)| {
+        let is_read = |(order, expected): (&Value, &Value)| {
             let (status, told) = self.post("reader", "/pg/query", order);
             assert!(status != 200 || told["rows"] == *expected, "another's answer: {told}");
             status == 200
         };
-        [(&own, &expected[0]), (&same, &expected[1])].into_iter().map(read).all(|well| well)
+        [(&own, &expected[0]), (&same, &expected[1])].into_iter().all(is_read)
     }
 
     /// Whether a value was kept and found.

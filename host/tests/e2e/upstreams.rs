@@ -387,10 +387,11 @@ fn a_head_without_an_end_is_no_answer() {
              [[routes]]\npath = \"/{{*rest}}\"\nservice = \"dialler\"\npublic = true\n"
         ));
         let told = dialler.get(&format!("/call?first=1000&url={}", quoted(&url))).json()[0]["error"].clone();
-        let expected = match status {
-            502 => "ErrorCode::HttpResponseHeaderSectionSize(None)",
-            _ => "ErrorCode::HttpResponseTimeout",
+        // What grows without an end is too large, or no HTTP by then.
+        let expected: &[&str] = match status {
+            502 => &["ErrorCode::HttpResponseHeaderSectionSize(None)", "ErrorCode::HttpProtocolError"],
+            _ => &["ErrorCode::HttpResponseTimeout"],
         };
-        assert_eq!(told, expected);
+        assert!(expected.iter().any(|expected| told == *expected), "{told}");
     }
 }

@@ -72,6 +72,13 @@ impl Drop for Mark {
 pub(super) type Fields = Vec<Vec<u8>>;
 
 impl Kept {
+    /// What its texts and its body take.
+    pub(super) fn bytes(&self) -> usize {
+        let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        let headers: usize = self.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+        self.topic.len() + text(&self.key) + text(&self.content_type) + headers + self.body.len()
+    }
+
     /// `None` for an entry that no host has written.
     pub(super) fn parse(names: &Names, stream: &str, fields: Fields) -> Option<Self> {
         let mut values = by_name(fields);

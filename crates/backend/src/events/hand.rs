@@ -28,7 +28,7 @@ pub(super) struct Room {
 impl Room {
     pub(super) fn fill(&mut self, taken: &[Delivered]) {
         self.events = self.events.saturating_sub(taken.len());
-        self.bytes = self.bytes.saturating_sub(taken.iter().map(|taken| taken.event.body.len()).sum());
+        self.bytes = self.bytes.saturating_sub(taken.iter().map(|taken| taken.event.bytes()).sum());
     }
 
     pub(super) fn is_full(self) -> bool {

@@ -14,6 +14,11 @@ pub enum Error {
     /// Over this many bytes, keys or values.
     #[error("more than {0}")]
     TooLarge(u64),
+    /// Nothing was written.
+    #[error(
+        "the store holds as much as it may, {0} bytes: delete something, or let its `memory` in the manifest be more"
+    )]
+    Full(u64),
     #[error(transparent)]
     Invalid(#[from] Invalid),
 }

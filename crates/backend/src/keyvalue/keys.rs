@@ -23,6 +23,11 @@ impl Keys {
         Ok(format!("{}:{}{}", self.root, self.prefix, bounds::key(key)?))
     }
 
+    /// Which store it is.
+    pub(super) fn store(&self) -> &str {
+        self.root.rsplit(':').next().unwrap_or_default()
+    }
+
     /// The counter of the store's versions, which no key can be called.
     pub(super) fn versions(&self) -> &str {
         &self.root

@@ -5,6 +5,9 @@ use std::time::{Duration, Instant};
 use super::{Bucket, Error, bounds, invalid::Invalid};
 use grant::Mode;
 
+/// Of a number, as it is kept.
+const NUMBER_BYTES: usize = 20;
+
 /// A bucket whose grant is for writing; only [`Bucket::writer`] makes one.
 #[derive(Clone, Copy)]
 pub struct Writer<'a>(&'a Bucket);
@@ -44,9 +47,10 @@ impl Writer<'_> {
             Condition::IfAbsent => "absent".to_owned(),
             Condition::IfVersion(version) => version.to_string(),
         };
+        let (name, value) = (self.0.keys.name(key)?, bounds::value(value)?);
+        self.0.room(&name, value.len(), deadline).await?;
         let mut call = self.0.scripts.set.prepare_invoke();
-        call.key(self.0.keys.versions()).key(self.0.keys.name(key)?);
-        call.arg(bounds::value(value)?).arg(millis(ttl)).arg(when);
+        call.key(self.0.keys.versions()).key(name).arg(value).arg(millis(ttl)).arg(when);
         self.0.run(&call, self.0.share(1), deadline).await
     }
 
@@ -74,24 +78,30 @@ impl Writer<'_> {
 
     /// The sum.
     pub async fn increment(&self, key: &str, delta: i64, deadline: Instant) -> Result<i64, Error> {
+        let name = self.0.keys.name(key)?;
+        self.0.room(&name, NUMBER_BYTES, deadline).await?;
         let mut call = self.0.scripts.increment.prepare_invoke();
-        call.key(self.0.keys.versions()).key(self.0.keys.name(key)?).arg(delta).arg(millis(self.0.ttl));
+        call.key(self.0.keys.versions()).key(name).arg(delta).arg(millis(self.0.ttl));
         let sum: String = self.0.run(&call, self.0.share(1), deadline).await?;
         sum.parse().map_err(|_other| Invalid::Number.into())
     }
 
     /// Before all others of a list; how many there are then.
     pub async fn append(&self, key: &str, value: &[u8], keep: u32, deadline: Instant) -> Result<u64, Error> {
+        let (name, value, keep) = (self.0.keys.name(key)?, bounds::value(value)?, bounds::keep(keep)?);
+        self.0.room(&name, value.len(), deadline).await?;
         let mut call = self.0.scripts.append.prepare_invoke();
-        call.key(self.0.keys.name(key)?).arg(bounds::value(value)?).arg(bounds::keep(keep)?).arg(millis(self.0.ttl));
+        call.key(name).arg(value).arg(keep).arg(millis(self.0.ttl));
         self.0.run(&call, self.0.share(1), deadline).await
     }
 
     /// Into a sorted list. False: the id was there, or is less than all that are kept.
     pub async fn insert(&self, key: &str, id: &str, value: &[u8], keep: u32, deadline: Instant) -> Result<bool, Error> {
+        let (name, id, value) = (self.0.keys.name(key)?, bounds::id(id)?, bounds::value(value)?);
+        let keep = bounds::keep(keep)?;
+        self.0.room(&name, id.len() + value.len(), deadline).await?;
         let mut call = self.0.scripts.insert.prepare_invoke();
-        call.key(self.0.keys.name(key)?).arg(bounds::id(id)?).arg(bounds::value(value)?);
-        call.arg(bounds::keep(keep)?).arg(millis(self.0.ttl));
+        call.key(name).arg(id).arg(value).arg(keep).arg(millis(self.0.ttl));
         self.0.run(&call, self.0.share(1), deadline).await
     }
 }

@@ -30,6 +30,7 @@ use super::{
     endpoint::{ConnectError, Endpoint},
     error::Error,
 };
+use crate::crowd::Crowd;
 
 /// An unused connection older than this is not trusted: a firewall may have forgotten it.
 const IDLE_MAX: Duration = Duration::from_secs(300);
@@ -47,9 +48,10 @@ const TELL_EVERY: Duration = Duration::from_secs(1);
 pub(super) struct Stock {
     places: Arc<Places>,
     idle: Mutex<Vec<Idle>>,
-    /// How often somebody had to wait for a place, and how often in vain.
+    /// How often somebody had to wait for a place.
     waits: Counter,
-    timeouts: Counter,
+    /// Those who waited in vain.
+    crowd: Crowd,
     /// When one broke or fell silent: those that were idle then are asked before they are lent.
     suspicion: Mutex<Option<Instant>>,
     /// Counts the changes of its schema that the host knows of.
@@ -79,6 +81,8 @@ pub struct PoolCounts {
     pub idle: u64,
     pub waits: u64,
     pub timeouts: u64,
+    /// Somebody waited in vain within the last 5 s.
+    pub crowded: bool,
 }
 
 struct Idle {
@@ -90,9 +94,9 @@ struct Idle {
 
 impl Stock {
     pub(super) fn new(places_max: usize) -> Arc<Self> {
-        let (waits, timeouts) = (Counter::default(), Counter::default());
+        let (waits, crowd) = (Counter::default(), Crowd::default());
         let (idle, suspicion) = (Mutex::default(), Mutex::default());
-        Arc::new(Self { places: Places::new(places_max), idle, waits, timeouts, suspicion, schema: AtomicU64::new(0) })
+        Arc::new(Self { places: Places::new(places_max), idle, waits, crowd, suspicion, schema: AtomicU64::new(0) })
     }
 
     fn suspect(&self) {
@@ -210,7 +214,8 @@ impl Site {
             lent: self.in_use() as u64,
             idle: stock.idle().len() as u64,
             waits: stock.waits.get(),
-            timeouts: stock.timeouts.get(),
+            timeouts: stock.crowd.count(),
+            crowded: stock.crowd.is_now(),
         }
     }
 
@@ -230,7 +235,7 @@ impl Site {
         match tokio::time::timeout(self.wait, taking).await {
             Ok(seat) => Ok((seat.ok_or_else(closed)?, began.elapsed())),
             Err(_elapsed) => {
-                self.stock.timeouts.count();
+                self.stock.crowd.refused();
                 Err(Error::Overloaded)
             }
         }

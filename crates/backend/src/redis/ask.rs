@@ -48,7 +48,10 @@ impl Store {
         let began = Instant::now();
         let by = deadline.min(began + ASK_TIMEOUT);
         let place = tokio::time::timeout_at(by.into(), self.shares.take(share)).await;
-        let _place = place.map_err(|_elapsed| AskError::Crowded(self.name.to_string()))?;
+        let _place = place.map_err(|_elapsed| {
+            self.crowd.refused();
+            AskError::Crowded(self.name.to_string())
+        })?;
         let waited = began.elapsed();
         // What is left after a long wait for oneself says nothing about the server.
         let (patience, deadline) = match waited > ASK_TIMEOUT / 2 {

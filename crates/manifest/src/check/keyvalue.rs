@@ -21,8 +21,13 @@ pub(crate) fn keyvalue(
         let key = key.child("ttl");
         check.within(&key, Some(ttl), *defaults::VALUE_TTLS.end(), &defaults::VALUE_TTLS)
     });
+    let memory_bytes = raw.memory.map(|memory| {
+        let range = &defaults::STORE_MEMORIES;
+        check.bytes(&key.child("memory"), Some(memory), *range.end(), range)
+    });
     let redis = redis.and_then(|redis| known_redis(check, &key.child("redis"), redis, redis_names))?;
-    Some(KeyValueSettings { redis, ttl: ttl.map(Time::get), optional: raw.optional.unwrap_or(false) })
+    let optional = raw.optional.unwrap_or(false);
+    Some(KeyValueSettings { redis, ttl: ttl.map(Time::get), memory_bytes, optional })
 }
 
 /// A name of `[redis]`, or what to do about it.

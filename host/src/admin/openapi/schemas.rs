@@ -25,6 +25,8 @@ const SCHEMAS: &[(&str, &[(&str, &str)])] = &[
             ("ceiling", "string?"),
             ("certificates", LIST),
             ("services", LIST),
+            ("pools", LIST),
+            ("stores", LIST),
             ("elsewhere", LIST),
         ],
     ),

@@ -6,13 +6,20 @@ use ::span::{Kind, Value};
 use wasmtime::component::{HasData, ResourceTable};
 
 use crate::capability::asking::{Asking, NAME_MAX_BYTES};
-use backend::keyvalue::{Bucket, Error, KeyValues, Writer};
+use backend::{
+    keyvalue::{Bucket, Error, KeyValues, Writer},
+    memory::{Account, Held},
+};
 use grant::{Granted, keyvalue::KeyValueGrant, permission::keyvalue::KeyValue};
 
 /// What an instance holds to reach its stores.
 pub struct StoreView {
     pub(super) asking: Arc<Asking>,
     stores: Arc<KeyValues>,
+    /// What answers take their memory from.
+    account: Arc<dyn Account>,
+    /// What the last one took: it is on its way into the guest.
+    held: Held,
 }
 
 /// The view during one host call.
@@ -37,8 +44,14 @@ pub trait StoresView: Send + 'static {
 }
 
 impl StoreView {
-    pub fn new(asking: Arc<Asking>, stores: Arc<KeyValues>) -> Self {
-        Self { asking, stores }
+    /// Answers take their memory from `account`.
+    pub fn new(asking: Arc<Asking>, stores: Arc<KeyValues>, account: Arc<dyn Account>) -> Self {
+        Self { asking, stores, account, held: Held::default() }
+    }
+
+    /// The request is over, and whatever it was answered is gone.
+    pub fn end(&mut self) {
+        self.held.release();
     }
 
     pub fn with<'a>(&'a mut self, table: &'a mut ResourceTable) -> StoreCtx<'a> {
@@ -69,6 +82,14 @@ impl StoreCtx<'_> {
                 Err(NotOpen::Denied)
             }
         }
+    }
+
+    /// The answer, whose bytes count in the account until the next one or the request's end; those that are on
+    /// their way from the Redis have places there.
+    pub(super) fn paid<T>(&mut self, found: Result<T, Error>, bytes: impl FnOnce(&T) -> usize) -> Result<T, Error> {
+        let found = found?;
+        self.view.held = Held::nothing_of(Some(self.view.account.clone()));
+        if self.view.held.grow(bytes(&found) as u64) { Ok(found) } else { Err(Error::Unavailable) }
     }
 
     /// The bucket for writing; the operator reads which line would allow it.
@@ -110,8 +131,14 @@ impl OpenBucket {
                 Error::Unavailable => "unavailable",
                 Error::Timeout => "timeout",
                 Error::TooLarge(_) => "too_large",
+                Error::Full(_) => "full",
                 Error::Invalid(_) => "invalid",
             });
         })
     }
+}
+
+/// What keys take while they are held.
+pub(super) fn keys_bytes(keys: &[String]) -> usize {
+    keys.iter().map(|key| key.len() + size_of::<String>()).sum()
 }

@@ -3,7 +3,7 @@
 
 use wasmtime::component::Resource;
 
-use super::bucket::{NotOpen, OpenBucket, StoreCtx};
+use super::bucket::{NotOpen, OpenBucket, StoreCtx, keys_bytes};
 use backend::keyvalue::{Condition, Entry, Error};
 
 /// Why something was not done.
@@ -32,7 +32,8 @@ impl StoreCtx<'_> {
 
     pub(super) async fn read(&mut self, open: &OpenBucket, key: &str) -> Result<Option<Entry>, Refused> {
         let reading = open.bucket().get(key, self.view.asking.deadline());
-        Ok(open.traced(&self.view.asking, "get", reading).await?)
+        let found = open.traced(&self.view.asking, "get", reading).await;
+        Ok(self.paid(found, |found| found.iter().map(|found| found.value.len()).sum())?)
     }
 
     /// Whether the condition held.
@@ -67,7 +68,8 @@ impl StoreCtx<'_> {
     /// Some of all the keys, in no order, and where to go on; 0 is the beginning and the end.
     pub(super) async fn some(&mut self, open: &OpenBucket, cursor: u64) -> Result<(Vec<String>, u64), Refused> {
         let listing = open.bucket().some_keys(cursor, self.view.asking.deadline());
-        Ok(open.traced(&self.view.asking, "list_keys", listing).await?)
+        let found = open.traced(&self.view.asking, "list_keys", listing).await;
+        Ok(self.paid(found, |(keys, _)| keys_bytes(keys))?)
     }
 
     pub(super) async fn add(&mut self, open: &OpenBucket, key: &str, delta: i64) -> Result<i64, Refused> {
@@ -82,7 +84,8 @@ impl StoreCtx<'_> {
         keys: &[String],
     ) -> Result<Vec<Option<Entry>>, Refused> {
         let reading = open.bucket().get_many(keys, self.view.asking.deadline());
-        Ok(open.traced(&self.view.asking, "get_many", reading).await?)
+        let found = open.traced(&self.view.asking, "get_many", reading).await;
+        Ok(self.paid(found, |found| found.iter().flatten().map(|found| found.value.len()).sum())?)
     }
 
     pub(super) async fn write_many(&mut self, open: &OpenBucket, entries: &[(String, Vec<u8>)]) -> Result<(), Refused> {
