@@ -11,12 +11,14 @@ mod apply;
 mod events;
 mod live;
 mod openapi;
+mod sites;
 mod status;
 mod token;
 
 pub use api::{ACTIONS, Api};
 pub use events::{EVENT_ACTIONS, EventsApi};
 pub use live::{LIVE_ACTIONS, LiveApi, STREAM_MAX};
+pub use sites::Sites;
 pub use token::Tokens;
 
 use crate::health;

@@ -38,6 +38,7 @@ mod project;
 mod registry;
 mod reload;
 mod run;
+mod several;
 mod signals;
 mod status;
 mod strip;
@@ -169,16 +170,19 @@ enum Command {
 
     /// Replaces a service's component in the running host, without losing a request.
     #[command(
-        after_help = "Example:\n  archipel swap users components/target/wasm32-wasip2/release/users.wasm\n\nThe new build is compiled, compared with its grants, started and asked one smoke request before\nit is live. A build that fails any of it is refused, and what ran before goes on.\nOne that needs more than the manifest grants is refused with the lines to add; --accept-permissions\nadds exactly those, as far as the operator's ceiling allows."
+        after_help = "Example:\n  archipel swap users components/target/wasm32-wasip2/release/users.wasm\n\nThe new build is compiled, compared with its grants, started and asked one smoke request before\nit is live. A build that fails any of it is refused, and what ran before goes on.\nOne that needs more than the manifest grants is refused with the lines to add; --accept-permissions\nadds exactly those, as far as the operator's ceiling allows.\nWith --all the host at --admin is asked for the others, gets the build first, and the others follow one after the\nother when it does well for three seconds (with --ramp: when its ramp is over). A host that fails ends it: what is\nlive where is printed, and the same command goes on from there."
     )]
     Swap(swap::Arguments),
 
     /// Makes a changed manifest the running one, whole or not at all, without losing a request.
     #[command(
-        after_help = "Example:\n  archipel apply manifests/shop.toml\n\nServices whose settings and component are the same are not touched. What takes effect with a restart\nonly (listeners, data, the place of a database) is left as it is and named.\nThe manifest is read here; its paths and includes start from the folder of the host's own.\nThe host is asked where the manifest's `admin.listen` says, if --admin does not say it."
+        after_help = "Example:\n  archipel apply manifests/shop.toml\n\nServices whose settings and component are the same are not touched. What takes effect with a restart\nonly (listeners, data, the place of a database) is left as it is and named.\nThe manifest is read here; its paths and includes start from the folder of the host's own.\nThe host is asked where the manifest's `admin.listen` says, if --admin does not say it.\nWith --all every host of the system gets it, one after the other; one that fails ends it."
     )]
     Apply {
         manifest: PathBuf,
+        /// On every host of the system that Consul knows, the one at --admin first.
+        #[arg(long)]
+        all: bool,
         #[command(flatten)]
         admin: Admin,
     },
@@ -237,6 +241,9 @@ enum Command {
         /// Shows it again each second; a pipe gets one JSON document a line.
         #[arg(long)]
         watch: bool,
+        /// Of every host of the system that Consul knows.
+        #[arg(long)]
+        all: bool,
         #[command(flatten)]
         admin: Admin,
     },
@@ -336,7 +343,8 @@ impl Cli {
                 healthcheck::ask(url.as_deref(), std::time::Duration::from_secs(wait))
             }
             Command::Swap(arguments) => swap::swap(&arguments, output),
-            Command::Apply { manifest, admin } => apply::apply(&manifest, &admin, output),
+            Command::Apply { manifest, all: true, admin } => apply::apply_to_all(&manifest, &admin, output),
+            Command::Apply { manifest, all: false, admin } => apply::apply(&manifest, &admin, output),
             Command::Reload { admin } => reload::reload(&admin, output),
             Command::Backup { manifest, folder } => backup::take(&manifest, &folder, output),
             Command::Restore { manifest, folder } => backup::restore(&manifest, &folder, output),
@@ -345,7 +353,7 @@ impl Cli {
             }
             Command::Rollback { service, admin } => swap::rollback(&service, &admin, output),
             Command::Versions { service, admin } => status::versions(&service, &admin, output),
-            Command::Status { admin, watch } => status::status(&admin, watch, output),
+            Command::Status { admin, watch, all } => status::status(&admin, watch, all, output),
             Command::Trace(arguments) => live::trace(&arguments, output),
             Command::Logs(arguments) => live::logs(&arguments, output),
             Command::Log(arguments) => live::log(&arguments, output),

@@ -19,7 +19,7 @@ use otlp::Sender;
 use tokio::{runtime::Handle, task::JoinHandle};
 
 use crate::{
-    admin::Tokens,
+    admin::{Sites, Tokens},
     deploy::Watch,
     system::{self, Certificates, Ground, System},
     telemetry::{Logs, Lost},
@@ -95,10 +95,11 @@ pub async fn start(manifest: Manifest, surroundings: Surroundings) -> Result<Run
     let mut settings = front::listening(&system.current().manifest.gateway, sockets.tls, system.admission.clone());
     settings.times.idle = system.keep_alive.clone();
     let metrics = Metrics::new(system.clone(), settings.counts.clone(), surroundings.lost, Handle::current());
-    let own = (sockets.admin_address, &*named);
+    let gateway = sockets.gateway.addresses().next().expect("one address was bound");
+    let sites = Sites { gateway, admin: sockets.admin_address, is_encrypted: sockets.admin_tls.is_some() };
     let metrics = Arc::new(metrics);
     let metering = measure(&system, &metrics);
-    let admin = front::admin(own, &system, metrics, &surroundings.logs, tokens);
+    let admin = front::admin((sites, &named), &system, metrics, &surroundings.logs, tokens);
     let admin = match listening::apart(
         sockets.admin,
         Arc::new(admin),
@@ -114,7 +115,7 @@ pub async fn start(manifest: Manifest, surroundings: Surroundings) -> Result<Run
     let gateway = listening::here(sockets.gateway, system.gateway.clone(), settings);
     Ok(Running {
         admin,
-        announcing: Announcing::start(system.clone(), gateway.addresses[0]),
+        announcing: Announcing::start(system.clone(), sites),
         gateway,
         housekeeping: [tokio::spawn(housekeeping(system.clone())), tokio::spawn(follow_certificates(system.clone()))],
         admin_token: token.map(|token| token.file),

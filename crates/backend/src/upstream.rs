@@ -13,6 +13,7 @@ mod dial;
 mod dns;
 mod endpoint;
 mod error;
+mod hosts;
 mod instances;
 mod link;
 mod load;
@@ -43,8 +44,10 @@ use manifest::{UpstreamSettings, Whereabouts};
 pub use self::{
     answer::Answer,
     condition::Health,
+    consul::{ConsulError, FoundHost},
     error::UpstreamError,
-    registrar::{BEAT, Registrar},
+    hosts::hosts,
+    registrar::{BEAT, Here, Registrar},
 };
 use self::{
     check::Checks,

@@ -19,11 +19,12 @@ use http_body_util::BodyExt;
 use serde_json::json;
 use tokio::{runtime::Handle, task::JoinError};
 
-use super::{answer, apply, openapi, status, token::permitted};
+use super::{answer, apply, openapi, sites::Sites, status, token::permitted};
 use crate::{
     health,
     system::{ApplyError, Done, SwapError, SwapOptions, Swapped, System},
 };
+use backend::upstream::{FoundHost, hosts};
 use manifest::May;
 
 /// What an address of the API does.
@@ -37,10 +38,11 @@ pub enum Action {
     Rollback,
     Apply,
     Reload,
+    Hosts,
 }
 
 /// All of the API by path: what it does, with which method.
-pub const ACTIONS: [(&str, http::Method, Action); 8] = [
+pub const ACTIONS: [(&str, http::Method, Action); 9] = [
     ("/openapi.json", http::Method::GET, Action::Document),
     ("/v1/status", http::Method::GET, Action::Status),
     ("/v1/services/{name}", http::Method::GET, Action::Service),
@@ -49,12 +51,14 @@ pub const ACTIONS: [(&str, http::Method, Action); 8] = [
     ("/v1/services/{name}/rollback", http::Method::POST, Action::Rollback),
     ("/v1/apply", http::Method::POST, Action::Apply),
     ("/v1/reload", http::Method::POST, Action::Reload),
+    ("/v1/hosts", http::Method::GET, Action::Hosts),
 ];
 
 /// One address of the API.
 pub struct Api {
     pub action: Action,
     pub system: Arc<System>,
+    pub sites: Sites,
     /// Where guests run.
     pub runtime: Handle,
     pub started: Instant,
@@ -73,7 +77,7 @@ impl Api {
             return Ok(answer::refused(&cx, StatusCode::FORBIDDEN, error));
         }
         let may = match self.action {
-            Action::Document | Action::Status | Action::Service | Action::Versions => May::Read,
+            Action::Document | Action::Status | Action::Service | Action::Versions | Action::Hosts => May::Read,
             Action::Swap | Action::Rollback => May::Swap,
             Action::Apply | Action::Reload => May::Apply,
         };
@@ -91,6 +95,7 @@ impl Api {
             Action::Swap => self.swap(&cx, name, by, request).await,
             Action::Apply => self.apply(&cx, by, request).await,
             Action::Reload => Ok(self.reload(&cx, by).await),
+            Action::Hosts => Ok(self.hosts(&cx).await),
         }
     }
 
@@ -107,6 +112,31 @@ impl Api {
         match self.system.services().contains_key(name) {
             true => answer::ok(cx, &status::versions(&self.system.loader().histories.of(name))),
             false => answer::not_swapped(cx, &self.system.no_component(name)),
+        }
+    }
+
+    /// Where the admin APIs of this system's hosts are, as Consul says.
+    async fn hosts(&self, cx: &RequestContext) -> Response<Body> {
+        let now = self.system.current();
+        let Some(agent) = now.manifest.consul.clone() else {
+            let error = "This host knows of no others: its manifest has no `[discovery.consul]`";
+            return answer::refused(cx, StatusCode::CONFLICT, error);
+        };
+        let (system, services) = (self.system.clone(), now.routed().into_iter().collect::<Vec<_>>());
+        let name = now.manifest.name.clone();
+        let own = self.sites.as_others_see(&name, &agent);
+        let asking = async move { hosts(&agent, system.outbound(), &services, &name).await };
+        match self.runtime.spawn(asking).await {
+            Ok(Ok(found)) => {
+                let others = found.into_iter().filter(|host| host.gateway != own.gateway);
+                let (reached, unreached): (Vec<_>, Vec<_>) = others.partition(|host| host.admin.is_some());
+                let gateway = |host: FoundHost| format!("{}:{}", host.gateway.0, host.gateway.1);
+                let others: Vec<_> = reached.into_iter().filter_map(|host| host.admin).collect();
+                let unreachable: Vec<_> = unreached.into_iter().map(gateway).collect();
+                answer::ok(cx, &json!({ "own": own.admin, "others": others, "unreachable": unreachable }))
+            }
+            Ok(Err(error)) => answer::refused(cx, StatusCode::SERVICE_UNAVAILABLE, &error.to_string()),
+            Err(_broken) => answer::refused(cx, StatusCode::INTERNAL_SERVER_ERROR, "Asking Consul broke off"),
         }
     }
 

@@ -105,6 +105,7 @@ const OPERATIONS: &[Operation] = &[
         body: Some("application/toml"),
         ..post("/v1/apply", "Makes a manifest the running one", May::Apply, "Applied", &[409, 413, 415, 422, 500])
     },
+    get("/v1/hosts", "Where the admin APIs of this system's hosts are, by Consul", Answer::Data("Hosts"), &[409, 500]),
     post("/v1/reload", "Reads the host's own manifest file again", May::Apply, "Applied", &[409, 422, 500]),
     Operation {
         query: &[

@@ -79,7 +79,12 @@ impl Admin {
         Self { url: self.url.clone().or_else(named), files: self.files.clone() }
     }
 
-    fn url(&self) -> &str {
+    /// The same for a host elsewhere.
+    pub(super) fn at(&self, url: &str) -> Self {
+        Self { url: Some(url.to_owned()), files: self.files.clone() }
+    }
+
+    pub(super) fn url(&self) -> &str {
         self.url.as_deref().unwrap_or(DEFAULT_URL)
     }
 

@@ -4,7 +4,14 @@ use std::{process::ExitCode, time::Duration};
 
 use serde_json::Value;
 
-use super::{Output, admin::Admin, list, table::within};
+use super::{
+    Output,
+    admin::Admin,
+    list,
+    table::{mebibytes, within},
+};
+
+mod all;
 
 /// How often a status that is watched is asked for.
 const WATCH: Duration = Duration::from_secs(1);
@@ -12,9 +19,11 @@ const WATCH: Duration = Duration::from_secs(1);
 const CLEAR: &str = "\x1b[H\x1b[J";
 
 /// `watch` asks again and again, until it is ended or the host is gone; a pipe gets a line each time.
-pub(super) fn status(admin: &Admin, watch: bool, output: Output) -> anyhow::Result<ExitCode> {
+/// `every`: of all hosts of the system.
+pub(super) fn status(admin: &Admin, watch: bool, every: bool, output: Output) -> anyhow::Result<ExitCode> {
+    let shown = if every { all::shown } else { shown };
     loop {
-        let status = admin.get("/v1/status")?.data()?;
+        let status = if every { all::asked(admin)? } else { admin.get("/v1/status")?.data()? };
         match (output.json, watch) {
             (true, true) => output.line(&status)?,
             (true, false) => output.document(&status)?,
@@ -162,11 +171,6 @@ pub(super) fn versions(service: &str, admin: &Admin, output: Output) -> anyhow::
     }));
     output.text(&within(&rows, output.width))?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// Rounded up: what is used is never shown as nothing.
-fn mebibytes(bytes: &Value) -> String {
-    format!("{} MiB", bytes.as_u64().unwrap_or(0).div_ceil(1 << 20))
 }
 
 fn word(value: &Value) -> String {

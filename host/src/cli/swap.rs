@@ -1,8 +1,7 @@
 //! `archipel swap` and `archipel rollback`.
 
-use std::{path::PathBuf, process::ExitCode, thread, time::Duration};
+use std::{path::PathBuf, process::ExitCode};
 
-use anyhow::bail;
 use clap::Args;
 use http::Method;
 use serde_json::Value;
@@ -12,6 +11,9 @@ use super::{
     admin::{Admin, wasm},
     list,
 };
+
+mod all;
+mod ramping;
 
 /// What to swap, and how.
 #[derive(Debug, Args)]
@@ -29,20 +31,30 @@ pub(super) struct Arguments {
     /// With `--ramp`: waits for its end, and exits 1 when the build was taken back.
     #[arg(long)]
     wait: bool,
+    /// On every host of the system that Consul knows, the one at --admin first.
+    #[arg(long)]
+    all: bool,
+    /// With --all: when a host fails, those that have the build already go back to the one before.
+    #[arg(long, requires = "all")]
+    rollback: bool,
     #[command(flatten)]
     admin: Admin,
 }
 
-/// Between two looks at a ramp.
-const LOOK: Duration = Duration::from_millis(500);
-
 pub(super) fn swap(arguments: &Arguments, output: Output) -> anyhow::Result<ExitCode> {
-    let Arguments { service, file, ramp, accept_permissions, wait, admin } = arguments;
-    let path = format!("/v1/services/{service}/swap?ramp={ramp}&acceptPermissions={accept_permissions}");
+    let Arguments { service, file, ramp, accept_permissions, wait, all, rollback, admin } = arguments;
+    let (ramp, accept) = (*ramp, *accept_permissions);
+    if *all {
+        return all::swap(&all::Wanted { service, file, ramp, accept, rollback: *rollback }, admin, output);
+    }
+    let path = format!("/v1/services/{service}/swap?ramp={ramp}&acceptPermissions={accept}");
     let doing = format!("swapping {service}: compile, start, smoke request");
     let swapped = admin.call(Method::POST, &path, Some(wasm(file)?), &doing)?.data()?;
     match swapped["ramp"].is_array() {
-        true if *wait => ended(service, &swapped, admin, output),
+        true if *wait => {
+            ramping::ended(service, &swapped["version"], admin)?;
+            print(&Value::Object(live(&swapped)), "is live", output)
+        }
         _ => print(&swapped, "is live", output),
     }
 }
@@ -91,31 +103,6 @@ fn changes(changes: &Value) -> String {
         list(&change["added"]).for_each(|new| text.push_str(&format!("+ {name}: {}\n", word(new))));
     }
     text
-}
-
-/// Waits until the build is live, or is taken back.
-fn ended(service: &str, swapped: &Value, admin: &Admin, output: Output) -> anyhow::Result<ExitCode> {
-    let version = &swapped["version"];
-    let of = format!("/v1/services/{service}");
-    loop {
-        let status = admin.get(&of)?.data()?;
-        if status["ramp"]["version"] == *version {
-            thread::sleep(LOOK);
-            continue;
-        }
-        let versions = admin.get(&format!("{of}/versions"))?.data()?;
-        let last = list(&versions).find(|entry| entry["version"] == *version);
-        match last.map(|entry| word(&entry["outcome"])) {
-            Some("swapped") => return print(&Value::Object(live(swapped)), "is live", output),
-            // Its end is being written down.
-            Some("ramping") => thread::sleep(LOOK),
-            _ => bail!(
-                "{service} {} was taken back: {}",
-                word(version),
-                last.map(|entry| word(&entry["reason"])).unwrap_or("its history is gone")
-            ),
-        }
-    }
 }
 
 /// The answer to the swap, now that its ramp is over.

@@ -30,6 +30,11 @@ pub(super) fn within(rows: &[Vec<String>], width: Option<usize>) -> String {
     rows.iter().map(|row| lines(row, &widths)).collect()
 }
 
+/// Rounded up: what is used is never shown as nothing.
+pub(super) fn mebibytes(bytes: &serde_json::Value) -> String {
+    format!("{} MiB", bytes.as_u64().unwrap_or(0).div_ceil(1 << 20))
+}
+
 fn length(text: &str) -> usize {
     text.chars().count()
 }

@@ -3,12 +3,7 @@
 //! Decides which: the components that routes lead to, as the manifest that runs now says. They are taken
 //! back before anything is drained, so that nobody is sent to a host that goes.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::SocketAddr,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tokio::{
     sync::watch,
@@ -16,7 +11,7 @@ use tokio::{
     time::{interval, timeout},
 };
 
-use crate::{health::Status, system::System};
+use crate::{admin::Sites, health::Status, system::System};
 use backend::upstream::{BEAT, Registrar};
 
 /// What taking them back may take.
@@ -28,10 +23,9 @@ pub(super) struct Announcing {
 }
 
 impl Announcing {
-    /// `gateway`: where its first listener is.
-    pub(super) fn start(system: Arc<System>, gateway: SocketAddr) -> Self {
+    pub(super) fn start(system: Arc<System>, sites: Sites) -> Self {
         let (ends, ended) = watch::channel(false);
-        Self { ends, task: tokio::spawn(announce(system, gateway, ended)) }
+        Self { ends, task: tokio::spawn(announce(system, sites, ended)) }
     }
 
     /// Our services are here no more; takes four seconds at most.
@@ -43,7 +37,7 @@ impl Announcing {
     }
 }
 
-async fn announce(system: Arc<System>, gateway: SocketAddr, mut ended: watch::Receiver<bool>) {
+async fn announce(system: Arc<System>, sites: Sites, mut ended: watch::Receiver<bool>) {
     let mut registrar: Option<Registrar> = None;
     let mut round = interval(BEAT);
     loop {
@@ -60,11 +54,7 @@ async fn announce(system: Arc<System>, gateway: SocketAddr, mut ended: watch::Re
             registrar = wanted.map(|agent| Registrar::new(agent, system.outbound()));
         }
         let (Some(agent), Some(registrar)) = (wanted, &mut registrar) else { continue };
-        let services = here(&system).await;
-        match &agent.address {
-            Some((host, port)) => registrar.beat(&services, (host, *port)).await,
-            None => registrar.beat(&services, (&gateway.ip().to_string(), gateway.port())).await,
-        }
+        registrar.beat(&here(&system).await, &sites.as_others_see(&manifest.name, agent)).await;
     }
     if let Some(mut registrar) = registrar {
         registrar.leave().await;
@@ -74,11 +64,10 @@ async fn announce(system: Arc<System>, gateway: SocketAddr, mut ended: watch::Re
 /// The components that routes lead to, and whether each is well.
 async fn here(system: &System) -> BTreeMap<Arc<str>, bool> {
     let now = system.current();
-    let routed: BTreeSet<&Arc<str>> = now.manifest.routes.iter().flat_map(|route| route.target.services()).collect();
     let mut here = BTreeMap::new();
-    for name in routed.into_iter().filter(|name| now.services.contains_key(*name)) {
-        let health = system.health().service(name).await;
-        here.insert(name.clone(), health.is_some_and(|report| report.status < Status::Unhealthy));
+    for name in now.routed() {
+        let health = system.health().service(&name).await;
+        here.insert(name, health.is_some_and(|report| report.status < Status::Unhealthy));
     }
     here
 }

@@ -1,7 +1,6 @@
 //! The two listeners: what the admin's shows, and the settings of both.
 
 use std::{
-    net::SocketAddr,
     num::NonZeroUsize,
     sync::Arc,
     time::{Duration, Instant},
@@ -22,7 +21,7 @@ use http::StatusCode;
 use tokio::runtime::Handle;
 
 use crate::{
-    admin::{self, Api, EventsApi, LiveApi, Page, Tokens},
+    admin::{self, Api, EventsApi, LiveApi, Page, Sites, Tokens},
     health::Pages,
     system::{self, Descriptors, System},
     telemetry::Logs,
@@ -36,7 +35,7 @@ const ADMIN_BODY_MAX_BYTES: u64 = 64 << 20;
 
 /// The admin listener's pages and its API, for its own `Host` only.
 pub(super) fn admin(
-    (address, named): (SocketAddr, &[String]),
+    (sites, named): (Sites, &[String]),
     system: &Arc<System>,
     metrics: Arc<dyn Dispatch>,
     logs: &Arc<Logs>,
@@ -59,7 +58,7 @@ pub(super) fn admin(
     let (runtime, started) = (Handle::current(), Instant::now());
     entries.extend(admin::ACTIONS.into_iter().map(|(path, method, action)| {
         let (system, runtime) = (system.clone(), runtime.clone());
-        asked(path, method, Arc::new(Api { action, system, runtime, started }))
+        asked(path, method, Arc::new(Api { action, system, sites, runtime, started }))
     }));
     entries.extend(
         admin::EVENT_ACTIONS
@@ -73,8 +72,8 @@ pub(super) fn admin(
         entry
     }));
     let settings = Settings {
-        hosts: admin::own_hosts(address, named),
-        any_address: address.ip().is_unspecified(),
+        hosts: admin::own_hosts(sites.admin, named),
+        any_address: sites.admin.ip().is_unspecified(),
         expose_version: false,
         body_limit_bytes: ADMIN_BODY_MAX_BYTES,
         timeout: ADMIN_TIMEOUT,

@@ -1,6 +1,6 @@
 //! What runs, as one value that never changes: whatever changes makes another one.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 
 use gateway::call::Callee;
 
@@ -27,6 +27,12 @@ impl Current {
     /// Whether there is a service of this name, here or elsewhere.
     pub fn has(&self, name: &str) -> bool {
         self.services.contains_key(name) || self.remotes.contains_key(name)
+    }
+
+    /// The components here that routes lead to: those that other hosts are told of.
+    pub fn routed(&self) -> BTreeSet<Arc<str>> {
+        let targets = self.manifest.routes.iter().flat_map(|route| route.target.services());
+        targets.filter(|name| self.services.contains_key(*name)).cloned().collect()
     }
 
     /// All services, for those that call them.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use crate::harness::{
-    Answer, Connection, Host, Redis,
+    Answer, Connection, Consul, Host, Redis,
     admin::{build, wasm},
     exchange,
     spoilt::{TRAP, starting_with},
@@ -31,7 +31,8 @@ type Asked<'a> = (&'a str, &'a str, &'a str, &'a str, (&'a str, &'a [u8]), u16);
 #[test]
 fn every_operation_answers_as_its_document_says() {
     let redis = Redis::start();
-    let host = Host::running(&manifest(&redis));
+    let consul = Consul::start();
+    let host = Host::running(&(manifest(&redis) + &consul.settings()));
     let token = format!("Bearer {}", host.admin_token());
     let document = exchange(host.admin, "GET", "/openapi.json", &[("authorization", &token)], b"").json();
     assert_eq!(document["openapi"], "3.1.0");
@@ -66,6 +67,7 @@ fn every_operation_answers_as_its_document_says() {
         ("post", "/v1/apply", "", "", none, 415),
         ("post", "/v1/apply", "", "", (TOML, b"nonsense"), 422),
         ("post", "/v1/reload", "", "", none, 200),
+        ("get", "/v1/hosts", "", "", none, 200),
         ("get", "/v1/traces", "", "?route=/{*rest}&slowMs=1&errors=true", none, 200),
         ("get", "/v1/traces", "", "?slowMs=soon", none, 400),
         ("get", "/v1/logs", "", "", none, 200),

@@ -1,79 +1,10 @@
 //! Hosts that find one another's services by Consul.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Condvar, Mutex},
-    thread,
-    time::Duration,
-};
+use std::thread;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::harness::{Command, Host, Upstream, place, until, upstream::Act, write_manifest};
-
-/// Consul's HTTP API as far as hosts use it.
-#[derive(Clone)]
-struct Consul {
-    state: Arc<(Mutex<State>, Condvar)>,
-    server: Upstream,
-}
-
-#[derive(Default)]
-struct State {
-    index: u64,
-    /// By id.
-    services: BTreeMap<String, Value>,
-}
-
-impl Consul {
-    fn start() -> Self {
-        let state: Arc<(Mutex<State>, Condvar)> = Arc::default();
-        let of = state.clone();
-        let server = Upstream::acting(move |_, request| Act::Say(answer(&of, request).into_bytes()));
-        Self { state, server }
-    }
-
-    /// The ids of what is registered.
-    fn ids(&self) -> Vec<String> {
-        self.state.0.lock().unwrap().services.keys().cloned().collect()
-    }
-
-    fn settings(&self) -> String {
-        format!("[discovery.consul]\nurl = \"http://{}\"\ntags = [\"test\"]\n", self.server.address)
-    }
-}
-
-fn answer((state, changed): &(Mutex<State>, Condvar), request: &str) -> String {
-    let (head, body) = request.split_once("\r\n\r\n").unwrap();
-    let target = head.split(' ').nth(1).unwrap();
-    let (path, query) = target.split_once('?').unwrap_or((target, ""));
-    let mut now = state.lock().unwrap();
-    if let Some(name) = path.strip_prefix("/v1/health/service/") {
-        let asked =
-            query.split('&').find_map(|pair| pair.strip_prefix("index=")).map_or(0, |index| index.parse().unwrap());
-        if asked > 0 {
-            let waited = changed.wait_timeout_while(now, Duration::from_secs(60), |now| now.index < asked);
-            now = waited.unwrap().0;
-        }
-        let of_name = now.services.values().filter(|service| service["Name"] == name);
-        let entries: Vec<Value> =
-            of_name.map(|service| json!({ "Node": { "Address": "" }, "Service": service })).collect();
-        let text = json!(entries).to_string();
-        // An index begins at 1.
-        let index = now.index + 1;
-        return format!("HTTP/1.1 200 OK\r\nx-consul-index: {index}\r\ncontent-length: {}\r\n\r\n{text}", text.len());
-    }
-    if path == "/v1/agent/service/register" {
-        let said: Value = serde_json::from_str(body).unwrap();
-        now.services.insert(said["ID"].as_str().unwrap().to_owned(), said);
-        now.index += 1;
-    } else if let Some(id) = path.strip_prefix("/v1/agent/service/deregister/") {
-        now.services.remove(id);
-        now.index += 1;
-    }
-    changed.notify_all();
-    "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n".to_owned()
-}
+use crate::harness::{Command, Consul, Host, place, until, write_manifest};
 
 fn users(consul: &Consul) -> Host {
     Host::running(&format!(
@@ -137,5 +68,5 @@ fn a_system_that_is_there_for_a_test_is_not_registered() {
     let looks = "\"$ARCHIPEL\" status && \"$ARCHIPEL\" status";
     let done = Command::new(&["test", manifest.to_str().unwrap(), "--", "sh", "-c", looks]).done();
     assert_eq!(done.code, 0, "{}{}", done.output, done.errors);
-    assert_eq!(consul.server.requests(), Vec::<String>::new());
+    assert_eq!(consul.requests(), Vec::<String>::new());
 }

@@ -76,6 +76,7 @@ mod reload;
 mod rollout;
 mod secrets;
 mod serving;
+mod several;
 mod shutdown;
 mod sockets;
 mod spin;

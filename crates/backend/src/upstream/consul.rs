@@ -4,6 +4,7 @@
 //! `watch`'s, what is said of us `registrar`'s. The token is in no message.
 
 use std::{
+    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -41,9 +42,13 @@ const FORGOTTEN_AFTER: &str = "1m";
 const TOKEN: HeaderName = HeaderName::from_static("x-consul-token");
 const INDEX: HeaderName = HeaderName::from_static("x-consul-index");
 
+/// What is said of a host beside each of its services: the `name` of its manifest, and the address of its admin API.
+const SYSTEM: &str = "archipel-system";
+const ADMIN: &str = "archipel-admin";
+
 /// Why Consul gave no answer.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum ConsulError {
+pub enum ConsulError {
     #[error("Consul cannot be asked: {0}")]
     Unanswered(String),
     #[error("Consul refused: {status} {text}")]
@@ -67,6 +72,18 @@ pub(super) struct Registration {
     pub(super) address: String,
     pub(super) port: u16,
     pub(super) tags: Vec<String>,
+    /// The `name` of the manifest.
+    pub(super) system: String,
+    /// The URL of the admin API, where others reach it.
+    pub(super) admin: Option<String>,
+}
+
+/// A host of ours, as it told Consul of itself.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FoundHost {
+    pub gateway: (String, u16),
+    /// The URL of its admin API; none: others do not reach that.
+    pub admin: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -89,6 +106,8 @@ struct Service {
     #[serde(default)]
     address: String,
     port: u16,
+    #[serde(default)]
+    meta: Option<BTreeMap<String, String>>,
 }
 
 impl Consul {
@@ -111,27 +130,46 @@ impl Consul {
         (service, scheme): (&str, Scheme),
         index: u64,
     ) -> Result<Instances, ConsulError> {
-        let datacenter = self.datacenter.as_ref().map(|name| format!("&dc={name}")).unwrap_or_default();
         let held = if index == 0 { String::new() } else { format!("&index={index}&wait={}s", WAIT.as_secs()) };
-        let path = format!("/v1/health/service/{service}?passing=true{datacenter}{held}");
+        let path = format!("/v1/health/service/{service}?{}passing=true{held}", self.datacenter());
         // Consul adds up to a sixteenth, so that not all come back at once.
         let within = if index == 0 { TIMEOUT } else { WAIT + WAIT / 16 + TIMEOUT };
         let answer = self.ask(Method::GET, &path, Bytes::new(), within).await?;
         let index = answer.headers().get(INDEX).and_then(|index| index.to_str().ok()?.parse().ok());
-        let entries: Vec<Entry> =
-            serde_json::from_slice(answer.body()).map_err(|error| ConsulError::Nonsense(error.to_string()))?;
+        let entries = entries(&answer)?;
         let index = index.ok_or_else(|| ConsulError::Nonsense(format!("it has no `{INDEX}`")))?;
         let addresses = entries.iter().take(ADDRESSES_MAX).filter_map(|entry| entry.target(scheme)).collect();
         Ok(Instances { index, addresses, again: BETWEEN })
     }
 
+    /// The hosts of `system` that `service` is on, well or not. Cancel safe.
+    pub(super) async fn hosts(&self, service: &str, system: &str) -> Result<Vec<FoundHost>, ConsulError> {
+        let path = format!("/v1/health/service/{service}?{}", self.datacenter());
+        let path = path.trim_end_matches(['&', '?']);
+        let entries = entries(&self.ask(Method::GET, path, Bytes::new(), TIMEOUT).await?)?;
+        let host = |entry: Entry| {
+            let Service { address, port, meta } = entry.service;
+            let mut meta = meta?;
+            (meta.get(SYSTEM)? == system).then(|| FoundHost { gateway: (address, port), admin: meta.remove(ADMIN) })
+        };
+        Ok(entries.into_iter().take(ADDRESSES_MAX).filter_map(host).collect())
+    }
+
+    /// For a query.
+    fn datacenter(&self) -> String {
+        self.datacenter.as_ref().map(|name| format!("dc={name}&")).unwrap_or_default()
+    }
+
     pub(super) async fn register(&self, of: &Registration) -> Result<(), ConsulError> {
+        let mut meta = BTreeMap::from([(SYSTEM, &of.system)]);
+        meta.extend(of.admin.as_ref().map(|admin| (ADMIN, admin)));
         let said = json!({
             "ID": of.id,
             "Name": &*of.name,
             "Address": of.address,
             "Port": of.port,
             "Tags": of.tags,
+            "Meta": meta,
             "Check": { "TTL": TTL, "Status": "passing", "DeregisterCriticalServiceAfter": FORGOTTEN_AFTER },
         });
         self.tell("/v1/agent/service/register", said.to_string().into()).await
@@ -180,6 +218,10 @@ impl Consul {
         let late = |_elapsed| ConsulError::Unanswered("it did not answer in time".into());
         tokio::time::timeout(within, asked).await.map_err(late)?
     }
+}
+
+fn entries(answer: &Response<Bytes>) -> Result<Vec<Entry>, ConsulError> {
+    serde_json::from_slice(answer.body()).map_err(|error| ConsulError::Nonsense(error.to_string()))
 }
 
 impl Entry {

@@ -21,6 +21,17 @@ pub const BEAT: Duration = Duration::from_secs(5);
 /// What leaving may take: whoever drains does not wait for longer.
 const LEAVING_MAX: Duration = Duration::from_secs(2);
 
+/// Where this host is, as others reach it.
+#[derive(Debug, Clone)]
+pub struct Here {
+    /// The `name` of its manifest.
+    pub system: String,
+    /// Its gateway's host and port.
+    pub gateway: (String, u16),
+    /// The URL of its admin API; none: others do not reach that.
+    pub admin: Option<String>,
+}
+
 pub struct Registrar {
     settings: ConsulSettings,
     consul: Consul,
@@ -42,13 +53,16 @@ impl Registrar {
 
     /// Our services, whether each is well, and where all of them are asked. What is new is registered, what is
     /// gone deregistered, and of the others is said how they are.
-    pub async fn beat(&mut self, services: &BTreeMap<Arc<str>, bool>, (address, port): (&str, u16)) {
+    pub async fn beat(&mut self, services: &BTreeMap<Arc<str>, bool>, here: &Here) {
+        let (address, port) = &here.gateway;
         let registration = |name: &Arc<str>| Registration {
             id: format!("{name}-{}-{port}", address.replace(':', ".")),
             name: name.clone(),
-            address: address.to_owned(),
-            port,
+            address: address.clone(),
+            port: *port,
             tags: self.settings.tags.clone(),
+            system: here.system.clone(),
+            admin: here.admin.clone(),
         };
         let wanted: BTreeMap<Registration, bool> =
             services.iter().map(|(name, is_well)| (registration(name), *is_well)).collect();

@@ -86,6 +86,7 @@ const SCHEMAS: &[(&str, &[(&str, &str)])] = &[
         ],
     ),
     ("Applied", &[("services", LIST), ("restart", LIST), ("digest", STRING), ("tookMs", NUMBER)]),
+    ("Hosts", &[("own", "string?"), ("others", LIST), ("unreachable", LIST)]),
     ("Topics", &[("topics", LIST), ("delayed", COUNT), ("expired", COUNT)]),
     ("Pending", &[("events", LIST)]),
     ("Dead", &[]),

@@ -4,6 +4,7 @@ pub mod admin;
 mod bouncer;
 mod collector;
 mod command;
+mod consul;
 mod external;
 pub mod h2;
 mod host;
@@ -22,6 +23,7 @@ pub mod upstream;
 pub use bouncer::Bouncer;
 pub use collector::{Collector, LogLine, Span, tree};
 pub use command::{Command, Done};
+pub use consul::Consul;
 pub use external::Postgres;
 pub use host::{
     Failed, Host, archipel, by_quick_door, by_quick_engine, children, components, foreign, in_typescript, is_running,

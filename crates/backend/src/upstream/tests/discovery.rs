@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::json;
+
 use super::{fake::Fake, *};
 use manifest::{ConsulSettings, Secret};
 
@@ -90,16 +92,19 @@ async fn our_services_are_registered_told_of_and_deregistered() {
     let mut registrar = Registrar::new(&agent(&consul), &Outbound::new(None).unwrap());
     let services =
         |all: &[(&str, bool)]| all.iter().map(|(name, well)| (Arc::from(*name), *well)).collect::<BTreeMap<_, _>>();
-    registrar.beat(&services(&[("users", true), ("orders", true)]), ("10.0.0.5", 3000)).await;
+    let admin = Some("https://10.0.0.5:3900".to_owned());
+    let here = Here { system: "shop".into(), gateway: ("10.0.0.5".into(), 3000), admin };
+    registrar.beat(&services(&[("users", true), ("orders", true)]), &here).await;
     let told = consul.told();
     assert_eq!(told.len(), 2, "{told:?}");
     let (path, said) = &told[1];
     assert_eq!(path, "/v1/agent/service/register");
     assert_eq!((&said["ID"], &said["Name"]), (&"users-10.0.0.5-3000".into(), &"users".into()));
     assert_eq!((&said["Address"], &said["Port"], &said["Tags"][0]), (&"10.0.0.5".into(), &3000.into(), &"blue".into()));
+    assert_eq!(said["Meta"], json!({ "archipel-system": "shop", "archipel-admin": "https://10.0.0.5:3900" }));
     assert_eq!((&said["Check"]["TTL"], &said["Check"]["Status"]), (&"15s".into(), &"passing".into()));
 
-    registrar.beat(&services(&[("users", false)]), ("10.0.0.5", 3000)).await;
+    registrar.beat(&services(&[("users", false)]), &here).await;
     let told = consul.told().split_off(2);
     assert_eq!(told[0].0, "/v1/agent/service/deregister/orders-10.0.0.5-3000");
     assert_eq!(told[1].0, "/v1/agent/check/update/service:users-10.0.0.5-3000");
