@@ -1,10 +1,12 @@
 //! The one body type of the gateway and the ways a body can fail.
 //!
 //! A [`Body`] that is already whole costs no allocation; a streamed one costs one. What an answer
-//! holds until its last byte is in `body/held`, the limit of a request's body in `body/limited`, which of them are waited for in `body/small`.
+//! holds until its last byte is in `body/held`, the limit of a request's body in
+//! `body/limited`, which of them are waited for in `body/small`, what came whole over HTTP/2 in `body/ended`.
 
 mod awaited;
 mod empty_frames;
+mod ended;
 mod error;
 mod fault;
 mod held;
@@ -22,6 +24,7 @@ use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
 
 pub use awaited::Awaited;
+pub use ended::Ended;
 pub use error::BodyError;
 pub(crate) use fault::Fault;
 pub(crate) use held::Held;

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use http::Version;
 use http_body_util::{Full, StreamBody};
 
 use super::{empty_frames::EMPTY_FRAMES_MAX, *};
@@ -73,4 +74,36 @@ fn read(body: &mut Body) -> Result<String, String> {
 fn ready<T>(future: impl Future<Output = T>) -> T {
     use futures_util::FutureExt;
     future.now_or_never().expect("all frames are there")
+}
+
+/// A body that ends, and says that it was at its end or not.
+struct Ending {
+    frames: Vec<&'static str>,
+    was_whole: bool,
+}
+
+impl http_body::Body for Ending {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let next = (!self.frames.is_empty()).then(|| self.frames.remove(0));
+        Poll::Ready(next.map(|text| Ok(Frame::data(Bytes::from(text)))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.frames.is_empty() && self.was_whole
+    }
+}
+
+#[test]
+fn over_http_2_a_body_is_whole_only_when_its_end_was_said() {
+    let read = |was_whole, version| {
+        let ending = Ending { frames: vec!["a", "b"], was_whole };
+        read(&mut Body::new(Ended::new(ending, version)))
+    };
+    let cut = "the body was cut short: its stream was reset before its end";
+    assert_eq!(read(true, Version::HTTP_2), Ok("ab".into()));
+    assert_eq!(read(false, Version::HTTP_2), Err(cut.into()));
+    assert_eq!(read(false, Version::HTTP_11), Ok("ab".into()), "its framing has said it");
 }

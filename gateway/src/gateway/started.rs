@@ -10,7 +10,7 @@ use http::{Request, Response, StatusCode, header::HOST, request::Parts};
 use tokio::time::timeout_at;
 
 use crate::{
-    body::{self, Body, BodyError, Fault},
+    body::{self, Body, BodyError, Ended, Fault},
     context::RequestContext,
     cors,
     dispatch::{DispatchError, Dispatched},
@@ -43,6 +43,7 @@ impl<'a> Started<'a> {
         B::Error: Into<BodyError>,
     {
         let wish = wish(cx, entry, &head, body.is_end_stream(), cors)?;
+        let body = Ended::new(body, head.version);
         let (body, fault) = body::within_limit(body, limit, cx.awaited.clone())?;
         headers::forward(&mut head, cx);
         if let Some(wish) = &wish {

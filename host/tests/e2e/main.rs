@@ -24,6 +24,7 @@ mod certificates;
 mod cli;
 mod clients;
 mod config;
+mod conformance;
 mod cors;
 mod crash;
 mod denied;

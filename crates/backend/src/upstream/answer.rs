@@ -10,7 +10,8 @@ use std::{
 };
 
 use bytes::Bytes;
-use gateway::body::BodyError;
+use gateway::body::{BodyError, Ended};
+use http::Response;
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 
@@ -21,7 +22,7 @@ use super::{
 
 /// The body of an answer from elsewhere.
 pub struct Answer {
-    body: Incoming,
+    body: Ended<Incoming>,
     pool: Arc<Pool>,
     /// None once it was given back or closed.
     lent: Option<Lent>,
@@ -30,13 +31,15 @@ pub struct Answer {
 }
 
 impl Answer {
-    pub(super) fn new(body: Incoming, pool: Arc<Pool>, lent: Lent, load: Load) -> Self {
-        Self { body, pool, lent: Some(lent), _load: Some(load) }
+    pub(super) fn of(response: Response<Incoming>, pool: Arc<Pool>, lent: Lent, load: Load) -> Response<Self> {
+        let version = response.version();
+        response.map(|body| Self { body: Ended::new(body, version), pool, lent: Some(lent), _load: Some(load) })
     }
 
     /// Of a 101: it has no bytes, and its connection is not one of the pool's any more.
-    pub(super) fn none(body: Incoming, pool: Arc<Pool>) -> Self {
-        Self { body, pool, lent: None, _load: None }
+    pub(super) fn none(response: Response<Incoming>, pool: Arc<Pool>) -> Response<Self> {
+        let version = response.version();
+        response.map(|body| Self { body: Ended::new(body, version), pool, lent: None, _load: None })
     }
 
     fn ended(&mut self) {
@@ -57,7 +60,7 @@ impl http_body::Body for Answer {
             Some(Err(_broken)) => self.lent = None,
             Some(Ok(_)) => {}
         }
-        Poll::Ready(polled.map(|frame| frame.map_err(BodyError::from)))
+        Poll::Ready(polled)
     }
 
     fn is_end_stream(&self) -> bool {

@@ -127,7 +127,7 @@ impl Endpoint {
                 Ok(response) if is_wish && response.status() == StatusCode::SWITCHING_PROTOCOLS => {
                     return self.switched(response, lent, load).await;
                 }
-                Ok(response) => return Ok(response.map(|body| Answer::new(body, self.pool.clone(), lent, load))),
+                Ok(response) => return Ok(Answer::of(response, self.pool.clone(), lent, load)),
                 Err(error) => error,
             };
             let (unsent, error) = self.unsent(error);
@@ -152,7 +152,7 @@ impl Endpoint {
             is_stale: false,
         })?;
         response.extensions_mut().insert(Switched::new(TokioIo::new(wire)).keeping((lent, load)));
-        Ok(response.map(|body| Answer::none(body, self.pool.clone())))
+        Ok(Answer::none(response, self.pool.clone()))
     }
 
     fn unsent(

@@ -13,6 +13,7 @@ mod log;
 mod postgres;
 mod proxy;
 mod redis;
+pub mod scripted;
 mod shared;
 pub mod shop;
 pub mod spoilt;
