@@ -16,14 +16,15 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 use gateway::auth::Verifier;
 use serde_json::{Value, json};
 
+use self::place::Kept;
 pub use self::{
     generated::{KeyFile, KeyFileError},
     issuer::{Issuer, IssuerError, SignError, of_others},
     passwords::{PasswordError, Passwords},
     voucher::{Spoken, Voucher},
 };
-use crate::redis::Stores;
-use manifest::{AuthSettings, KeySettings};
+use crate::{postgres::Databases, redis::Stores};
+use manifest::{AuthSettings, KeySettings, KeyStore};
 
 /// Everything the host knows of who is who.
 pub struct Identities {
@@ -59,12 +60,15 @@ impl Identities {
 
     /// Shares generated keys where the manifest `system` says so; waits a moment for those of other hosts. Whoever
     /// does it already goes on. Needs a tokio runtime. Cancel safe.
-    pub async fn share(&self, stores: &Stores, system: &str) {
+    pub async fn share(&self, stores: &Stores, databases: &Databases, system: &str) {
         for (settings, issuer) in self.issuers.values() {
-            if let KeySettings::Generated { store: Some(store) } = &settings.keys
-                && let Some(store) = stores.get(store)
-            {
-                issuer.share(store, system).await;
+            let KeySettings::Generated { store: Some(store) } = &settings.keys else { continue };
+            let kept = match store {
+                KeyStore::Redis(name) => stores.get(name).cloned().map(Kept::Redis),
+                KeyStore::Postgres(name) => databases.shelf(name).map(|shelf| Kept::Postgres(Arc::new(shelf))),
+            };
+            if let Some(kept) = kept {
+                issuer.share(kept, system).await;
             }
         }
     }

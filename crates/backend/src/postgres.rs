@@ -37,6 +37,7 @@ mod private;
 mod publish;
 pub(crate) mod quote;
 mod session;
+pub(crate) mod shelf;
 mod socket;
 mod start;
 mod statement;
@@ -67,6 +68,7 @@ use super::{embedded::postgres::Server, outbox::Outbox};
 use database::Database;
 use grant::{DatabaseGrant, Granted};
 use pool::Site;
+use shelf::Shelf;
 
 /// All databases of a manifest, started and migrated.
 #[derive(Clone, Default)]
@@ -115,6 +117,11 @@ impl Databases {
             Some((name, database)) => database.migrate(name, self.server.as_deref()).await,
             None => Ok(0),
         }
+    }
+
+    /// Where hosts keep in it what they share, and no service.
+    pub(crate) fn shelf(&self, database: &str) -> Option<Shelf> {
+        self.databases.get(database).map(|known| Shelf::new(&known.owner.endpoint))
     }
 
     /// What an operator should know: a superuser's URL, a server with too few sessions.

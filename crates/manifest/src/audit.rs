@@ -103,8 +103,9 @@ impl Loaded {
 fn everything(manifest: &Manifest) -> Permissions {
     let store = keyvalue::KeyValueScope { prefix: "".into(), mode: Mode::ReadWrite };
     let topics = manifest.events.is_some().then(|| "**".parse().expect("a pattern for every topic"));
+    let databases = manifest.databases.keys().filter(|name| !manifest.keeps_keys(name));
     Permissions {
-        postgres: grant::Postgres(manifest.databases.keys().map(|name| (name.clone(), Mode::ReadWrite)).collect()),
+        postgres: grant::Postgres(databases.map(|name| (name.clone(), Mode::ReadWrite)).collect()),
         keyvalue: keyvalue::KeyValue(manifest.keyvalue.keys().map(|name| (name.clone(), store.clone())).collect()),
         publish: grant::Publish(topics.into_iter().collect()),
         call: grant::call::Call(

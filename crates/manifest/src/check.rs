@@ -16,6 +16,7 @@ mod folder;
 mod gateway;
 mod gather;
 mod host;
+mod keystore;
 mod keyvalue;
 mod limited;
 mod limiting;
@@ -34,7 +35,7 @@ mod url;
 pub use self::auth::{key_document, ttl};
 pub(super) use self::{
     admin::admin,
-    auth::{Auths, GatewayAuth, auth, own_keys},
+    auth::{Auths, GatewayAuth, auth},
     checking::Check,
     cors::cors,
     database::database,
@@ -43,6 +44,7 @@ pub(super) use self::{
     folder::apart,
     gateway::gateway,
     host::host,
+    keystore::{StoreNames, own_keys},
     keyvalue::keyvalue,
     limited::limited,
     redis::{redis, redis_count},

@@ -32,10 +32,10 @@ pub use self::load::Loaded;
 pub use self::settings::{
     Access, AdminSettings, AdminToken, AuthSettings, BACKOFF_MAX, Collector, ConsulSettings, ConsumerSettings,
     DatabasePlace, DatabaseSettings, DnsQuestion, DnsSettings, Environment, EventSettings, GatewaySettings,
-    HealthCheck, HostSettings, Image, KeySettings, KeyValueSettings, Limits, May, OtlpProtocol, OwnCertificate,
-    PartSettings, PoolSettings, Proof, RampSettings, RedisPlace, RedisSettings, Remote, Reuse, RouteSettings, Secret,
-    SecretHeader, SecretSettings, SecretSource, ServiceSettings, Sha256, Smoke, Target, TelemetrySettings, TlsMode,
-    TrustSettings, UpstreamLimits, UpstreamSettings, UpstreamTls, Whereabouts, pulled,
+    HealthCheck, HostSettings, Image, KeySettings, KeyStore, KeyValueSettings, Limits, May, OtlpProtocol,
+    OwnCertificate, PartSettings, PoolSettings, Proof, RampSettings, RedisPlace, RedisSettings, Remote, Reuse,
+    RouteSettings, Secret, SecretHeader, SecretSettings, SecretSource, ServiceSettings, Sha256, Smoke, Target,
+    TelemetrySettings, TlsMode, TrustSettings, UpstreamLimits, UpstreamSettings, UpstreamTls, Whereabouts, pulled,
 };
 /// A whole checked manifest.
 #[derive(Debug, Clone, PartialEq)]

@@ -131,9 +131,11 @@ fn check(files: Files, path: &Path, env: &Environment, confines: Option<&Confine
     let parts = Parts::new(&mut check, &sources, std::iter::once(own).chain(includes));
     // Issuers and databases first: they say which variables no service may see.
     let auth_names = written_names(&sources[..1], "auth");
+    let postgres_names = written_names(&sources, "postgres");
+    let stores = check::StoreNames { redis: &redis_names, postgres: &postgres_names };
     let issuers: BTreeMap<Arc<str>, AuthSettings> = (raw.auth.into_iter())
         .filter_map(|(name, raw)| {
-            Some((name.as_str().into(), check::auth(&mut check, &auth_root.child(&name), raw, &redis_names)?))
+            Some((name.as_str().into(), check::auth(&mut check, &auth_root.child(&name), raw, stores)?))
         })
         .collect();
     let auths = Auths { settings: &issuers, names: &auth_names };
@@ -151,7 +153,7 @@ fn check(files: Files, path: &Path, env: &Environment, confines: Option<&Confine
     let redis: BTreeMap<Arc<str>, RedisSettings> =
         (parts.redis.into_iter()).map(|(name, (key, raw))| (name, check::redis(&mut check, &key, raw))).collect();
     check::redis_count(&mut check, &root.child("redis"), &redis);
-    check::own_keys(&mut check, &auth_root, &issuers, &redis);
+    check::own_keys(&mut check, &auth_root, &issuers, (&redis, &databases));
     let secrets = check::secrets(&mut check, &root.child("secrets"), raw.secrets);
     let store_root = root.child("keyvalue");
     let keyvalue: BTreeMap<Arc<str>, KeyValueSettings> = (raw.keyvalue.into_iter())
@@ -171,7 +173,7 @@ fn check(files: Files, path: &Path, env: &Environment, confines: Option<&Confine
         databases: &databases,
         issuers: &issuers,
         names: Names {
-            postgres: written_names(&sources, "postgres"),
+            postgres: postgres_names.clone(),
             keyvalue: written_names(&sources[..1], "keyvalue"),
             auth: auth_names.clone(),
             services: names.clone(),

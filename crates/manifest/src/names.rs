@@ -83,6 +83,12 @@ impl There<'_> {
     }
 
     fn unfit_database(&self, name: &Arc<str>, mode: Mode) -> Option<Misfit> {
+        if let Some(auth) = keys_in(self.issuers, self.databases, name) {
+            let message = format!(
+                "it keeps the keys of `[auth.{auth}]`, and whoever reads them can sign; give them a database of their own"
+            );
+            return Some(Misfit { key: "postgres", name: Some(name.clone()), message });
+        }
         let unfit = self.databases.get(name).is_some_and(|settings| !settings.can_be_used(mode));
         let message = format!(
             "`read` needs a role that can only read, for a read-only transaction is no boundary; add `url_read` to \
@@ -100,6 +106,20 @@ impl There<'_> {
         let message = self.absent("auth", name, &self.names.auth).or_else(verifies)?;
         Some(Misfit { key: "sign", name: Some("auth".into()), message })
     }
+}
+
+/// The issuer whose keys are in the database `name`, which may be another name of the one that its `store` says.
+fn keys_in<'a>(
+    issuers: &'a BTreeMap<Arc<str>, AuthSettings>,
+    databases: &BTreeMap<Arc<str>, DatabaseSettings>,
+    name: &Arc<str>,
+) -> Option<&'a Arc<str>> {
+    let url = |name: &Arc<str>| match &databases.get(name)?.place {
+        DatabasePlace::External { url, .. } => Some(url),
+        DatabasePlace::Embedded => None,
+    };
+    let is_here = |store: &Arc<str>| store == name || url(store).is_some_and(|kept| url(name) == Some(kept));
+    issuers.iter().find(|(_, settings)| settings.keys.database().is_some_and(is_here)).map(|(auth, _)| auth)
 }
 
 impl DatabaseSettings {
@@ -120,6 +140,11 @@ impl Manifest {
             None => format!("`{}`: {}", misfit.key, misfit.message),
         };
         misfits(permissions, &self.there()).into_iter().next().map_or(Ok(()), |misfit| Err(told(misfit)))
+    }
+
+    /// Whether generated keys are in this database, so that no service may reach it.
+    pub fn keeps_keys(&self, database: &Arc<str>) -> bool {
+        keys_in(&self.issuers, &self.databases, database).is_some()
     }
 
     fn there(&self) -> There<'_> {

@@ -23,7 +23,7 @@ mod telemetry;
 mod trust;
 mod upstream;
 
-pub use auth::{AuthSettings, KeySettings};
+pub use auth::{AuthSettings, KeySettings, KeyStore};
 pub use discovery::{ConsulSettings, DnsQuestion, DnsSettings};
 pub use public::GatewaySettings;
 pub use remote::{Image, Remote, Sha256, pulled};

@@ -54,7 +54,7 @@ async fn started(ground: &Ground, manifest: &Manifest) -> Result<Backends, NextE
             let keyvalue = Arc::new(KeyValues::new(&manifest.name, &manifest.keyvalue, &redis));
             let (events, publishers, outbound) = (events(manifest, &redis), Arc::default(), ground.outbound.clone());
             let trust = trust(manifest);
-            identity.share(&redis, &manifest.name).await;
+            identity.share(&redis, &databases, &manifest.name).await;
             Ok(Backends {
                 databases,
                 identity,
@@ -128,7 +128,7 @@ async fn changed(ground: &Ground, before: &Current, manifest: &Manifest) -> Resu
     }
     if manifest.issuers != running.issuers {
         next.identity = Arc::new(now.identity.changed(&manifest.issuers, &manifest.host.data)?);
-        next.identity.share(&now.redis, &manifest.name).await;
+        next.identity.share(&now.redis, &next.databases, &manifest.name).await;
     }
     Ok(next)
 }

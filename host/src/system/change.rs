@@ -5,7 +5,9 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use crate::engine::EngineSettings;
 use grant::Mode;
-use manifest::{DatabasePlace, DatabaseSettings, EventSettings, KeySettings, Manifest, RedisSettings, ServiceSettings};
+use manifest::{
+    DatabasePlace, DatabaseSettings, EventSettings, KeySettings, KeyStore, Manifest, RedisSettings, ServiceSettings,
+};
 
 /// A manifest that can run now.
 pub(super) struct Change {
@@ -113,7 +115,7 @@ fn reachable(manifest: &Manifest) -> Result<(), String> {
         }
     }
     for (name, settings) in &manifest.issuers {
-        if let KeySettings::Generated { store: Some(store) } = &settings.keys
+        if let KeySettings::Generated { store: Some(KeyStore::Redis(store)) } = &settings.keys
             && !manifest.redis.contains_key(store)
         {
             return Err(format!("`auth.{name}.keys` names `redis.{store}`, which is only there after a restart"));

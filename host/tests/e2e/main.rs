@@ -78,6 +78,7 @@ mod rollout;
 mod secrets;
 mod serving;
 mod several;
+mod shared_keys;
 mod shutdown;
 mod sockets;
 mod spin;

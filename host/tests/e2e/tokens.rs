@@ -13,12 +13,12 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Command, Host, Redis, archipel, place, until, upstream::quoted, wait, write_manifest};
+use crate::harness::{Answer, Command, Host, archipel, place, upstream::quoted, wait, write_manifest};
 
 const GENERATED: &str = "keys = { generate = true }";
 
 /// A gateway that asks for tokens of `main`, with `probe` behind every path but `/open`.
-fn manifest(keys: &str) -> String {
+pub fn manifest(keys: &str) -> String {
     format!(
         r#"
 [gateway]
@@ -42,7 +42,7 @@ service = "probe"
 }
 
 #[track_caller]
-fn sign(folder: &Path, more: &[&str]) -> String {
+pub fn sign(folder: &Path, more: &[&str]) -> String {
     let manifest = folder.join("manifest.toml");
     let arguments = [&["token", "sign", manifest.to_str().unwrap(), "--sub", "7"], more].concat();
     let done = Command::new(&arguments).done();
@@ -53,7 +53,7 @@ fn sign(folder: &Path, more: &[&str]) -> String {
 }
 
 #[track_caller]
-fn get(host: &Host, path: &str, token: &str) -> Answer {
+pub fn get(host: &Host, path: &str, token: &str) -> Answer {
     host.send("GET", path, &[("authorization", &format!("Bearer {token}"))], b"")
 }
 
@@ -167,60 +167,6 @@ fn a_generated_key_is_its_owners_alone_and_a_second_one_takes_over_while_the_hos
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
     let refused = Command::new(&["token", "sign", manifest_file.to_str().unwrap(), "--sub", "7"]).refused();
     assert!(refused.contains("others can read") && refused.contains("chmod 600"), "{refused}");
-}
-
-#[test]
-fn hosts_share_the_keys_they_generate_by_a_redis_which_may_lose_them_or_be_away() {
-    let mut redis = Redis::start();
-    let text = format!(
-        "[redis.main]\nurl = \"{}\"\n{}",
-        redis.url(),
-        manifest("keys = { generate = true, store = \"redis.main\" }")
-    );
-    let start = || Host::running(&text);
-    // Neither has a key before, and both make one.
-    let mut hosts: Vec<Host> = thread::scope(|scope| {
-        let starting = [scope.spawn(start), scope.spawn(start)];
-        starting.map(|host| host.join().unwrap()).into()
-    });
-    let believed = |hosts: &[Host], token: &str| {
-        for host in hosts {
-            until("a token of any of them is believed", || get(host, "/echo", token).status == 200);
-        }
-    };
-    let mut tokens: Vec<String> = hosts.iter().map(|host| sign(host.folder.path(), &[])).collect();
-    tokens.iter().for_each(|token| believed(&hosts, token));
-    let stored = || redis.command(&["GET", "archipel:{test}:keys:main"]);
-    assert!(stored().contains("\"kid\""), "{}", stored());
-    let published = |host: &Host| host.get("/.well-known/jwks.json").json();
-    until("they publish the same", || published(&hosts[0]) == published(&hosts[1]));
-
-    let file = hosts[0].folder.path().join("manifest.toml");
-    let rotated = Command::new(&["token", "rotate", file.to_str().unwrap()]).json()["kid"].clone();
-    tokens.push(sign(hosts[0].folder.path(), &[]));
-    believed(&hosts, tokens.last().unwrap());
-    until("the other has it too", || published(&hosts[1]).to_string().contains(rotated.as_str().unwrap()));
-
-    redis.command(&["FLUSHALL"]);
-    until("who still has them puts them back", || stored().contains(rotated.as_str().unwrap()));
-    hosts.push(start());
-    tokens.push(sign(hosts[2].folder.path(), &[]));
-    tokens.iter().for_each(|token| believed(&hosts, token));
-
-    redis.kill();
-    hosts[0].log.expect_line("keys cannot be shared with other hosts");
-    tokens.iter().for_each(|token| believed(&hosts, token));
-    let alone = start();
-    let own = sign(alone.folder.path(), &[]);
-    assert_eq!(get(&alone, "/echo", &own).status, 200, "nobody waits for the others");
-    redis.start_again();
-    believed(&hosts, &own);
-    hosts.push(alone);
-    tokens.iter().for_each(|token| believed(&hosts, token));
-    hosts[0].log.expect_line("keys are shared with other hosts again");
-    for host in &hosts {
-        assert!(!host.log.text().contains(redis.secret()), "a password is in no log");
-    }
 }
 
 #[test]

@@ -119,13 +119,13 @@ impl KeyFile {
     pub(super) async fn share(&self) -> Result<bool, String> {
         let Some(place) = self.place.get() else { return Ok(false) };
         for _ in 0..place::ROUNDS_MAX {
-            let others = place.read().await.map_err(|error| error.to_string())?;
+            let others = place.read().await?;
             let (path, text) = (self.path.clone(), others.clone());
             let merging = tokio::task::spawn_blocking(move || merge(&path, text.as_deref()));
             let merged = merging.await.map_err(|_broken| "merging keys broke off".to_owned())??;
             let text = serde_json::to_string(&merged).map_err(|error| error.to_string())?;
             let is_same = others.as_ref() == Some(&text);
-            if is_same || place.replace(others.as_deref(), &text).await.map_err(|error| error.to_string())? {
+            if is_same || place.replace(others.as_deref(), &text).await? {
                 self.take(signing(&merged, &self.path).map_err(|error| document::problem::chain(&error))?);
                 self.state().known = Some(merged.keys.into_iter().map(|key| key.kid).collect());
                 return Ok(true);

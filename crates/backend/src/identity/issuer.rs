@@ -15,10 +15,9 @@ use uuid::Uuid;
 use super::{
     generated::{self, KeyFile, KeyFileError},
     jwks::{JwksAddress, JwksFile},
-    place::{PATIENCE, Place},
+    place::{Kept, PATIENCE, Place},
     sharing::Sharing,
 };
-use crate::redis::Store;
 use grant::{Granted, Signing};
 use manifest::{AuthSettings, KeySettings};
 
@@ -99,12 +98,12 @@ impl Issuer {
     }
 
     /// Shares generated keys with the other hosts of the manifest `system`; waits for theirs, but not for long.
-    pub(super) async fn share(&self, store: &Arc<Store>, system: &str) {
+    pub(super) async fn share(&self, store: Kept, system: &str) {
         let Signer::Generated(file) = &self.signer else { return };
         if self.sharing.get().is_some() {
             return;
         }
-        file.shared_by(Place::new(store.clone(), system, &self.name));
+        file.shared_by(Place::new(store, system, &self.name));
         // What fails is tried again, and told, by whoever sees to it from now on.
         let _first = tokio::time::timeout(PATIENCE, file.share()).await;
         self.sharing.get_or_init(|| Sharing::start(file.clone(), self.name.clone()));

@@ -14,9 +14,14 @@ use gateway::{
     tls::holds_certificates,
 };
 
-use super::{Check, database::secret_file, limited, limiting::redis_store};
+use super::{
+    Check,
+    database::secret_file,
+    keystore::{StoreNames, key_store},
+    limited,
+};
 use crate::{
-    Access, AuthSettings, KeySettings, RedisPlace, RedisSettings, Secret, defaults,
+    Access, AuthSettings, KeySettings, Secret, defaults,
     raw::{RawAlgorithm, RawAuth, RawKeys, RawSecret},
 };
 use document::name::check as name;
@@ -54,12 +59,7 @@ const NAME_BYTES_MAX: usize = 255;
 /// More than any key needs.
 const PEM_BYTES_MAX: u64 = 64 << 10;
 
-pub(crate) fn auth(
-    check: &mut Check<'_>,
-    key: &Key<'_>,
-    raw: RawAuth,
-    redis_names: &BTreeSet<Arc<str>>,
-) -> Option<AuthSettings> {
+pub(crate) fn auth(check: &mut Check<'_>, key: &Key<'_>, raw: RawAuth, stores: StoreNames<'_>) -> Option<AuthSettings> {
     check.keep(key, name(key.name()));
     let mut text = |name: &str, written, example: &str| {
         let key = key.child(name);
@@ -72,7 +72,7 @@ pub(crate) fn auth(
     let roles = roles.map_or(Some(RolesClaim::default()), |parsed| parsed);
     let keys_key = key.child("keys");
     let keys = match raw.keys {
-        Some(raw) => keys(check, &keys_key, raw, redis_names),
+        Some(raw) => keys(check, &keys_key, raw, stores),
         None => {
             if !keys_key.is_written() {
                 check.wrong(&keys_key, "is missing; add `keys = { generate = true }`");
@@ -83,28 +83,6 @@ pub(crate) fn auth(
     Some(AuthSettings { issuer: issuer?, audience: audience?, roles: roles?, leeway, keys: keys? })
 }
 
-/// Several hosts share an operator's Redis, but no keys that each makes for itself.
-pub(crate) fn own_keys(
-    check: &mut Check<'_>,
-    key: &Key<'_>,
-    issuers: &BTreeMap<Arc<str>, AuthSettings>,
-    redis: &BTreeMap<Arc<str>, RedisSettings>,
-) {
-    let shared = redis.iter().find(|(_, settings)| matches!(settings.place, RedisPlace::External { .. }));
-    let Some((shared, _)) = shared else { return };
-    for (name, _) in
-        issuers.iter().filter(|(_, settings)| matches!(settings.keys, KeySettings::Generated { store: None }))
-    {
-        check.warn(
-            &key.child(name).child("keys"),
-            format_args!(
-                "each host makes keys of its own: several hosts on `redis.{shared}` refuse one another's tokens; \
-                 with more than one, write `{{ generate = true, store = \"redis.{shared}\" }}`"
-            ),
-        );
-    }
-}
-
 fn claim(text: String) -> Result<String, &'static str> {
     match (1..=NAME_BYTES_MAX).contains(&text.len()) && !text.chars().any(char::is_control) {
         true => Ok(text),
@@ -112,7 +90,7 @@ fn claim(text: String) -> Result<String, &'static str> {
     }
 }
 
-fn keys(check: &mut Check<'_>, key: &Key<'_>, raw: RawKeys, redis_names: &BTreeSet<Arc<str>>) -> Option<KeySettings> {
+fn keys(check: &mut Check<'_>, key: &Key<'_>, raw: RawKeys, stores: StoreNames<'_>) -> Option<KeySettings> {
     if raw.alg.is_some() && raw.pem.is_none() {
         check.wrong(&key.child("alg"), "is only for `pem`: other keys say themselves what they are for; remove it");
     }
@@ -126,7 +104,7 @@ fn keys(check: &mut Check<'_>, key: &Key<'_>, raw: RawKeys, redis_names: &BTreeS
     match raw {
         RawKeys { generate: Some(true), jwks: None, pem: None, hs256: None, store, .. } => {
             let store_key = key.child("store");
-            let store = store.map(|text| redis_store(check, &store_key, (&text, "keys"), redis_names).ok_or(()));
+            let store = store.map(|text| key_store(check, &store_key, &text, stores).ok_or(()));
             Some(KeySettings::Generated { store: store.transpose().ok()? })
         }
         RawKeys { generate: None, jwks: Some(place), pem: None, hs256: None, ca, .. } => jwks(check, key, &place, ca),

@@ -33,9 +33,9 @@ pub(crate) struct RawKeys {
     /// An Ed25519 key that the host makes on first use and keeps under `host.data`.
     #[schemars(extend("const" = true))]
     pub(crate) generate: Option<bool>,
-    /// The Redis by which all hosts of this manifest share the generated keys: `redis.NAME`. Not written: each host
-    /// makes its own.
-    #[schemars(extend("examples" = ["redis.main"]))]
+    /// By what all hosts of this manifest share the generated keys: `redis.NAME`, or `postgres.NAME` of a database with a
+    /// `url` that no service reaches. Not written: each host makes its own.
+    #[schemars(extend("examples" = ["redis.main", "postgres.keys"]))]
     pub(crate) store: Option<String>,
     /// A JSON Web Key Set of others: a file, or an `https://` address.
     #[schemars(extend("examples" = ["https://id.example.com/.well-known/jwks.json"]))]

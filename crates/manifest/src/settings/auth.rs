@@ -21,8 +21,8 @@ pub struct AuthSettings {
 pub enum KeySettings {
     /// Made by the host, under its `data`.
     Generated {
-        /// The Redis by which the hosts of a manifest share them; none: each has its own.
-        store: Option<Arc<str>>,
+        /// By what the hosts of a manifest share them; none: each has its own.
+        store: Option<KeyStore>,
     },
     /// A key set of others; absolute.
     JwksFile(PathBuf),
@@ -39,7 +39,23 @@ pub enum KeySettings {
     Secret(Secret),
 }
 
+/// What all hosts of a manifest reach, by its name there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyStore {
+    Redis(Arc<str>),
+    /// A database that no service reaches.
+    Postgres(Arc<str>),
+}
+
 impl KeySettings {
+    /// The database that keeps the keys, if one does.
+    pub fn database(&self) -> Option<&Arc<str>> {
+        match self {
+            Self::Generated { store: Some(KeyStore::Postgres(name)) } => Some(name),
+            _ => None,
+        }
+    }
+
     /// Whether the host holds what signs.
     pub fn can_sign(&self) -> bool {
         matches!(self, Self::Generated { .. } | Self::Private(_) | Self::Secret(_))

@@ -165,13 +165,14 @@ fn generated_keys_are_shared_by_a_redis_of_the_manifest() {
         format!("[redis.main]\nurl = 'redis://db'\n[auth.main]\nissuer = 'a'\naudience = 'b'\nkeys = {{ {keys} }}\n")
     };
     let keys = |text: &str| loaded(text, &[("SECRET", &"x".repeat(32))]).manifest.issuers["main"].keys.clone();
-    let store = Some("main".into());
+    let store = Some(KeyStore::Redis("main".into()));
     assert_eq!(keys(&with("generate = true, store = 'redis.main'")), KeySettings::Generated { store });
     assert_eq!(keys(&with("generate = true")), KeySettings::Generated { store: None });
     let place = "7:35 auth.main.keys.store:";
     for (written, says) in [
+        ("keyvalue.main", "`keyvalue.main` is no store of keys; write `redis.NAME` or `postgres.NAME`, or remove it"),
         ("redis.mian", "there is no `[redis.mian]`; did you mean `main`?"),
-        ("postgres.main", "`postgres.main` is no store of keys; write `redis.NAME`, or remove it"),
+        ("postgres.main", "there is no `[postgres.main]`; add it, or remove this line"),
     ] {
         check(&with(&format!("generate = true, store = '{written}'")), &[&format!("{place} {says}")]);
     }
@@ -179,4 +180,30 @@ fn generated_keys_are_shared_by_a_redis_of_the_manifest() {
         &with("jwks = 'https://id.test/keys', store = 'redis.main'"),
         &["7:49 auth.main.keys.store: is only for `generate`: other keys are where they come from; remove it"],
     );
+}
+
+#[test]
+fn generated_keys_are_shared_by_a_database_that_no_service_reaches() {
+    let with = |databases: &str, rest: &str| {
+        format!(
+            "{databases}[auth.main]\nissuer = 'a'\naudience = 'b'\nkeys = {{ generate = true, store = 'postgres.keys' }}\n{rest}"
+        )
+    };
+    let keys = "[postgres.keys]\nurl = 'postgres://a@db/keys'\n";
+    let settings = loaded(&with(keys, ""), &[]).manifest.issuers["main"].keys.clone();
+    assert_eq!(settings, KeySettings::Generated { store: Some(KeyStore::Postgres("keys".into())) });
+    let place = "7:35 auth.main.keys.store:";
+    let private = "`postgres.keys` is private to one host; give it a `url`, or remove this line";
+    check(&with("[postgres.keys]\n\n", ""), &[&format!("{place} {private}")]);
+
+    let service = |database: &str| {
+        format!("[services.a]\ncomponent = 'a.wasm'\npermissions = {{ postgres = {{ {database} = 'read-write' }} }}\n")
+    };
+    let other = format!("{keys}[postgres.other]\nurl = 'postgres://a@db/other'\n");
+    let same = format!("{keys}[postgres.same]\nurl = 'postgres://a@db/keys'\n");
+    loaded(&with(&other, &service("other")), &[]);
+    let says = "it keeps the keys of `[auth.main]`, and whoever reads them can sign; give them a database of their own";
+    let at = |line: usize, name: &str| format!("{line}:37 services.a.permissions.postgres.{name}: {says}");
+    check(&with(keys, &service("keys")), &[&at(10, "keys")]);
+    check(&with(&same, &service("same")), &[&at(12, "same")]);
 }
