@@ -26,7 +26,7 @@ const WORST_BESIDE_OTHER_TESTS: Duration = Duration::from_secs(2);
 /// `host.guest_memory` here.
 const GUEST_MEMORY_MIB: u64 = 256;
 /// What the host takes for itself while it is busy.
-const HOST_MIB: u64 = 96;
+const HOST_MIB: u64 = 44;
 /// What a process of the private PostgreSQL may have for itself, and what one has without a statement.
 const PROCESS_MIB: u64 = 64 + 16;
 /// Between two questions of a neighbour.
