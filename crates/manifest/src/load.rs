@@ -153,7 +153,7 @@ fn check(files: Files, path: &Path, env: &Environment, confines: Option<&Confine
     let redis: BTreeMap<Arc<str>, RedisSettings> =
         (parts.redis.into_iter()).map(|(name, (key, raw))| (name, check::redis(&mut check, &key, raw))).collect();
     check::redis_count(&mut check, &root.child("redis"), &redis);
-    check::own_keys(&mut check, &auth_root, &issuers, (&redis, &databases));
+    check::own_keys(&mut check, &auth_root, &issuers, &redis, &databases);
     let secrets = check::secrets(&mut check, &root.child("secrets"), raw.secrets);
     let store_root = root.child("keyvalue");
     let keyvalue: BTreeMap<Arc<str>, KeyValueSettings> = (raw.keyvalue.into_iter())

@@ -45,7 +45,8 @@ pub(crate) fn own_keys(
     check: &mut Check<'_>,
     key: &Key<'_>,
     issuers: &BTreeMap<Arc<str>, AuthSettings>,
-    (redis, databases): (&BTreeMap<Arc<str>, RedisSettings>, &BTreeMap<Arc<str>, DatabaseSettings>),
+    redis: &BTreeMap<Arc<str>, RedisSettings>,
+    databases: &BTreeMap<Arc<str>, DatabaseSettings>,
 ) {
     for (name, settings) in issuers {
         let Some(store) = settings.keys.database() else { continue };
