@@ -167,8 +167,8 @@ service = "its"
 
 #[test]
 fn a_key_of_a_later_feature_is_refused_and_never_ignored() {
-    let failed = refused(&format!("[telemetry]\nlogs = true\n{}", service("COMPONENTS/hello.wasm", "")));
-    says(&failed, &["telemetry.logs", "not yet supported (logs over OTLP)"]);
+    let failed = refused(&format!("[profiles.test]\nx = 1\n{}", service("COMPONENTS/hello.wasm", "")));
+    says(&failed, &["profiles", "not yet supported (profiles); remove it"]);
     let with_auth = service("COMPONENTS/hello.wasm", "").replace("public = true", "auth = \"main\"");
     says(&refused(&with_auth), &["routes[0].auth", "there is no `[auth.main]`"]);
 }

@@ -10,6 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tempfile::TempDir;
+
 use super::until;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -19,13 +21,15 @@ const PASSWORD: &str = "canary-redis-password";
 pub struct Redis {
     child: Option<Child>,
     port: u16,
+    /// One that gets a replica writes its data down for that; another must not begin with it.
+    folder: TempDir,
 }
 
 impl Redis {
     #[track_caller]
     pub fn start() -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut redis = Self { child: None, port };
+        let mut redis = Self { child: None, port, folder: tempfile::tempdir().unwrap() };
         redis.start_again();
         redis
     }
@@ -33,8 +37,10 @@ impl Redis {
     /// On the same port, with nothing in it; waits until it answers.
     #[track_caller]
     pub fn start_again(&mut self) {
+        let _ = fs::remove_file(self.folder.path().join("dump.rdb"));
         let mut command = Command::new(std::env::var_os("ARCHIPEL_REDIS").unwrap_or_else(|| "redis-server".into()));
-        command.args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--save", "", "--dir", "/tmp"]);
+        command.args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--save", ""]);
+        command.arg("--dir").arg(self.folder.path());
         command.args(["--requirepass", PASSWORD]).stdin(Stdio::null()).stdout(Stdio::null());
         self.child = Some(command.spawn().unwrap());
         let began = Instant::now();
