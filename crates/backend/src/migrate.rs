@@ -19,6 +19,7 @@ use tokio_postgres::{Client, error::ErrorPosition, error::SqlState};
 
 use super::postgres::{
     endpoint::{ConnectError, Endpoint},
+    schema::Schema,
     turns::{self, Turn},
 };
 use files::File;
@@ -58,6 +59,11 @@ pub enum MigrateError {
     OutOfOrder { path: PathBuf, last: String },
     #[error("`{path}` failed{}: {message}", line.map(|line| format!(" at line {line}")).unwrap_or_default())]
     Failed { path: PathBuf, line: Option<usize>, message: String },
+    #[error(
+        "these migrations were applied with their history in `{table}`; write its schema as `schema`, or move the \
+         host's tables with `ALTER TABLE … SET SCHEMA`"
+    )]
+    Elsewhere { table: String },
     #[error("the table of applied migrations cannot be used: {0}")]
     History(String),
 }
@@ -68,22 +74,35 @@ pub enum MigrateError {
 pub(crate) async fn migrate(endpoint: &Endpoint, database: &str, folder: &Path) -> Result<Vec<String>, MigrateError> {
     let files = files::read(folder)?;
     let session = endpoint.connect(MESSAGE_BYTES_MAX).await?;
-    let running = run(&session.client, database, folder, &files);
+    let target = Target { client: &session.client, schema: &endpoint.schema, database };
+    let running = run(&target, folder, &files);
     tokio::time::timeout(TIMEOUT, running).await.map_err(|_| MigrateError::Timeout)?
 }
 
-async fn run(client: &Client, database: &str, folder: &Path, files: &[File]) -> Result<Vec<String>, MigrateError> {
-    turns::prepare(client).await.map_err(history)?;
+/// What is migrated.
+struct Target<'a> {
+    client: &'a Client,
+    schema: &'a Schema,
+    /// Its name in the manifest.
+    database: &'a str,
+}
+
+async fn run(target: &Target<'_>, folder: &Path, files: &[File]) -> Result<Vec<String>, MigrateError> {
+    let Target { client, schema, database } = *target;
+    turns::prepare(client, schema).await.map_err(history)?;
     let mut done = Vec::new();
     loop {
         client.batch_execute(SESSION).await.map_err(history)?;
         client.batch_execute("BEGIN").await.map_err(history)?;
-        Turn::Migrations.wait(client).await.map_err(|error| match error.code() {
+        Turn::Migrations.wait(client, schema).await.map_err(|error| match error.code() {
             Some(&SqlState::LOCK_NOT_AVAILABLE) => MigrateError::Locked,
             _ => history(error),
         })?;
+        if let Some(table) = History::elsewhere(client, schema, files).await.map_err(history)? {
+            return Err(MigrateError::Elsewhere { table });
+        }
         // Only now: another host may have applied some meanwhile.
-        let mut known = History::read(client, database, files).await.map_err(history)?;
+        let mut known = History::read(client, schema, database, files).await.map_err(history)?;
         tell_of_newer(folder, files, &known.applied, done.is_empty());
         let next = pending(folder, files, &known.applied)?.first().copied();
         known.name(client, database).await.map_err(history)?;

@@ -61,6 +61,13 @@ pub(super) struct Terms {
 #[error("cannot make the outbox: {0}")]
 pub struct OutboxError(String);
 
+impl Outbox {
+    /// The call that leaves an event, as this database has it.
+    pub(super) fn put(&self) -> String {
+        self.terms.load().owner.schema.sql(PUT).into_owned()
+    }
+}
+
 impl Terms {
     pub(super) fn new(owner: Endpoint, writers: Writers) -> Self {
         Self { owner, writers }
@@ -74,7 +81,7 @@ impl Terms {
     }
 
     async fn make(&self, client: &Client) -> Result<(), OutboxError> {
-        schema::make(client, &self.writers).await.map_err(|error| OutboxError(words(&error)))
+        schema::make(client, &self.owner.schema, &self.writers).await.map_err(|error| OutboxError(words(&error)))
     }
 }
 
@@ -82,7 +89,7 @@ impl Terms {
 pub(super) async fn left_behind(owner: &Endpoint) -> Result<u64, OutboxError> {
     let connected = owner.connect(schema::MESSAGE_MAX_BYTES).await;
     let session = connected.map_err(|error| OutboxError(error.to_string()))?;
-    schema::waiting(&session.client).await.map_err(|error| OutboxError(words(&error)))
+    schema::waiting(&session.client, &owner.schema).await.map_err(|error| OutboxError(words(&error)))
 }
 
 impl Outbox {

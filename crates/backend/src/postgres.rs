@@ -36,6 +36,7 @@ mod pooler;
 mod private;
 mod publish;
 pub(crate) mod quote;
+pub(crate) mod schema;
 mod session;
 pub(crate) mod shelf;
 mod socket;

@@ -305,6 +305,9 @@ pub(crate) struct RawDatabase {
     /// `disable`, `prefer` (encrypted if offered, certificate not checked) or `require` (checked).
     #[schemars(extend("default" = "prefer"))]
     pub(crate) tls: Option<RawTlsMode>,
+    /// The schema of the operator's server in which the host keeps its own tables (`archipel_…`); made if it is missing.
+    #[schemars(extend("default" = "public", "examples" = ["archipel"]))]
+    pub(crate) schema: Option<String>,
     /// Open connections at once.
     #[schemars(extend("default" = defaults::DATABASE_CONNECTIONS_MAX))]
     pub(crate) connections_max: Option<u64>,

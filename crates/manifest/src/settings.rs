@@ -125,7 +125,9 @@ pub enum DatabasePlace {
     /// A private server that the host starts.
     Embedded,
     /// The operator's server. The URLs are secrets: `Debug` prints nothing of them.
-    External { url: Secret, url_read: Option<Secret>, tls: TlsMode },
+    ///
+    /// The schema is that of the host's own tables there; none: `public`.
+    External { url: Secret, url_read: Option<Secret>, tls: TlsMode, schema: Option<Arc<str>> },
 }
 
 /// A Redis by name.

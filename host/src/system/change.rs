@@ -65,11 +65,12 @@ fn databases(
         let Some(wanted) = wanted.get_mut(name) else { continue };
         match (&running.place, &mut wanted.place) {
             (
-                DatabasePlace::External { url, url_read, .. },
-                DatabasePlace::External { url: wanted, url_read: wanted_read, .. },
+                DatabasePlace::External { url, url_read, schema, .. },
+                DatabasePlace::External { url: wanted, url_read: wanted_read, schema: wanted_schema, .. },
             ) => {
                 keep.key(&format!("postgres.{name}.url"), url, wanted);
                 keep.key(&format!("postgres.{name}.url_read"), url_read, wanted_read);
+                keep.key(&format!("postgres.{name}.schema"), schema, wanted_schema);
             }
             (running, wanted) => keep.key(&format!("postgres.{name}.url"), running, wanted),
         }
@@ -239,6 +240,7 @@ mod tests {
         let DatabasePlace::External { url, .. } = &moved.databases["a"].place else { panic!("it is elsewhere") };
         assert_eq!((url.reveal(), moved.databases["a"].rows_max), ("postgres://u@a.test/a", 5));
         check(A, &format!("{A}url_read = \"postgres://r@a.test/a\"\n"), &["postgres.a.url_read"]);
+        check(A, &format!("{A}schema = \"ours\"\n"), &["postgres.a.schema"]);
         let kept = check("[postgres.a]\n", A, &["postgres.a.url"]);
         assert_eq!(kept.databases["a"].place, DatabasePlace::Embedded);
         check(A, "[postgres.a]\n", &["postgres.a.url"]);

@@ -5,8 +5,9 @@
 //! slowest neighbour took is printed.
 
 use std::{
+    any::Any,
     fs,
-    panic::{AssertUnwindSafe, catch_unwind},
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     path::PathBuf,
     sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     thread,
@@ -127,8 +128,9 @@ impl World {
             });
             let ended = scope.spawn(|| attack(self)).join();
             over.store(true, Relaxed);
-            let worst = asking.into_iter().map(|asked| asked.join().unwrap()).collect();
-            assert!(ended.is_ok(), "{name}");
+            let worst = asking.into_iter().map(|asked| asked.join().unwrap_or_else(|panic| resume_unwind(panic)));
+            let worst = worst.collect();
+            ended.unwrap_or_else(|panic| resume_unwind(panic));
             worst
         });
         let growth = self.host.memory_peak_mib() - before;
@@ -204,24 +206,38 @@ fn a_component_with_a_small_grant_stops_nobody() {
         ("all memory of a Redis", full_store),
     ];
     // Each is tried, whatever became of the one before.
-    let tried =
-        attacks.map(|(name, attack)| catch_unwind(AssertUnwindSafe(|| world.under(name, attack))).map_err(|_| name));
-    let succeeded: Vec<&str> = tried.into_iter().filter_map(Result::err).collect();
-    assert!(succeeded.is_empty(), "attacks that hurt somebody: {succeeded:?}");
+    let tried = attacks.map(|(name, attack)| {
+        let tried = catch_unwind(AssertUnwindSafe(|| world.under(name, attack)));
+        tried.map_err(|panic| format!("{name}: {}", words(&*panic)))
+    });
+    let succeeded: Vec<String> = tried.into_iter().filter_map(Result::err).collect();
+    assert!(succeeded.is_empty(), "attacks that hurt somebody: {succeeded:#?}");
+}
+
+/// Does it so many times at once, and panics as the first that does.
+fn at_once(times: usize, act: impl Fn(usize) + Sync) {
+    let act = &act;
+    thread::scope(|scope| {
+        let acting: Vec<_> = (0..times).map(|number| scope.spawn(move || act(number))).collect();
+        acting.into_iter().for_each(|acted| acted.join().unwrap_or_else(|panic| resume_unwind(panic)));
+    });
+}
+
+/// What a panic said.
+fn words(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default()
 }
 
 /// Ten bytes that print 131 072 digits, and four bytes that become an item of a list.
 fn large_answers(world: &World) {
     let numbers = format!("select {} from generate_series(1, 20)", vec!["1e131071::numeric"; 1600].join(", "));
     let nothings = "select array_fill(null::text, array[4000000])".to_owned();
-    thread::scope(|scope| {
-        for sql in [&numbers, &nothings, &numbers, &nothings] {
-            scope.spawn(move || {
-                for _ in 0..3 {
-                    let told = world.query("attacker", "shop", sql);
-                    assert_eq!(told["error"]["variant"], "too-large", "{told}");
-                }
-            });
+    at_once(4, |number| {
+        let sql = [&numbers, &nothings][number % 2];
+        for _ in 0..3 {
+            let told = world.query("attacker", "shop", sql);
+            assert_eq!(told["error"]["variant"], "too-large", "{told}");
         }
     });
 }
@@ -239,12 +255,8 @@ fn dirty_sessions(world: &World) {
     ] {
         let told = world.query("attacker", "shop", dirt);
         assert!(told["error"].is_null(), "{dirt}: {told}");
-        thread::scope(|scope| {
-            // Whichever of its connections it had.
-            (0..8).for_each(|_| {
-                _ = scope.spawn(|| assert_eq!(world.query("attacker", "shop", session), clean, "{dirt}"))
-            });
-        });
+        // Whichever of its connections it had.
+        at_once(8, |_| assert_eq!(world.query("attacker", "shop", session), clean, "{dirt}"));
     }
     world.look.becomes("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'", 0);
 }
@@ -285,20 +297,16 @@ fn processes(host: &Host) -> Vec<u64> {
 }
 
 fn kept_statements(world: &World) {
-    thread::scope(|scope| {
-        for thread in 0..4 {
-            scope.spawn(move || {
-                for number in 0..12 {
-                    let joined = format!(
-                        "select length(string_agg(repeat('x', 1000), '{thread} {number}')) from generate_series(1, 30000)"
-                    );
-                    let long = format!("select '{number}{}', {thread}", "x".repeat(900_000));
-                    for sql in [joined, long] {
-                        let told = world.query("attacker", "shop", &sql);
-                        assert!(told["error"].is_null(), "{}", told["error"]);
-                    }
-                }
-            });
+    at_once(4, |thread| {
+        for number in 0..12 {
+            let joined = format!(
+                "select length(string_agg(repeat('x', 1000), '{thread} {number}')) from generate_series(1, 30000)"
+            );
+            let long = format!("select '{number}{}', {thread}", "x".repeat(900_000));
+            for sql in [joined, long] {
+                let told = world.query("attacker", "shop", &sql);
+                assert!(told["error"].is_null(), "{}", told["error"]);
+            }
         }
     });
     until("no process keeps what it was given", || processes(&world.host).into_iter().all(|mib| mib <= PROCESS_MIB));

@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::harness::{
-    Failed, Host, Server,
+    Failed, Host, Server, Streams,
     admin::{build, wasm},
-    exchange, place,
+    exchange, place, until,
 };
 
 const FIRST: &str = "create table items (id int primary key);";
@@ -197,6 +197,54 @@ fn two_names_of_one_database_have_a_history_each_and_keep_it_when_they_are_renam
     look.run("ALTER TABLE archipel_migrations DROP COLUMN database, ADD PRIMARY KEY (name)");
     drop(started(start(folder, "", &url)));
     assert_eq!(look.text(state), "shop 1.sql");
+}
+
+/// `publisher` leaves events in the same database.
+const EVENTS: &str = "[redis.main]\n[events]\nredis = \"main\"\n\
+                      [services.publisher]\ncomponent = \"COMPONENTS/probe_outbox.wasm\"\n\
+                      permissions = { postgres = { shop = \"read-write\" }, publish = [\"order.*\"] }\n\
+                      [[routes]]\npath = \"/publish\"\nservice = \"publisher\"\npublic = true\n";
+
+#[test]
+fn a_role_that_may_make_nothing_in_public_has_the_hosts_tables_in_a_schema_of_its_own() {
+    let server = Server::start();
+    let look = server.session("shop");
+    let [password, _] = server.secrets();
+    look.run(&format!("CREATE ROLE narrow LOGIN PASSWORD '{password}'"));
+    look.run("CREATE SCHEMA \"table\" AUTHORIZATION narrow; ALTER ROLE narrow SET search_path = \"table\"");
+    let url = server.url("narrow", "");
+    let folder = with_migrations(&[("1.sql", FIRST)]);
+    let folder = refused(start(folder, EVENTS, &url), &server, &["permission denied for schema public"]).folder;
+
+    let inside = format!("schema = \"table\"\n{EVENTS}");
+    let host = started(start(folder, &inside, &url));
+    let event = json!({ "topic": "order.placed", "body": { "number": 7 } });
+    let left = host.json("POST", "/publish", &json!({ "database": "shop", "steps": [event] }));
+    assert_eq!(left.status, 200, "{}", left.text());
+    assert_eq!(Streams::inside(&host).until("order.placed", 1)[0]["body"], json!({ "number": 7 }));
+    let ours = "SELECT string_agg(schemaname || '.' || tablename, ' ' ORDER BY tablename) FROM pg_tables \
+                WHERE tablename LIKE 'archipel%' OR tablename = 'items'";
+    let tables =
+        ["archipel_migrations", "archipel_outbox", "archipel_turns", "items"].map(|name| format!("table.{name}"));
+    assert_eq!(look.text(ours), tables.join(" "));
+    until("the outbox is empty", || look.count("SELECT count(*) FROM \"table\".archipel_outbox") == 0);
+    let folder = host.stop();
+
+    // They would run again.
+    look.run("CREATE SCHEMA other AUTHORIZATION narrow");
+    let other = inside.replace("\"table\"", "\"other\"");
+    let folder =
+        refused(start(folder, &other, &url), &server, &["`\"table\".archipel_migrations`", "SET SCHEMA"]).folder;
+    // The refused start has made what comes before migrations.
+    look.run("DROP SCHEMA other CASCADE; CREATE SCHEMA other AUTHORIZATION narrow");
+    for table in ["migrations", "turns", "outbox"] {
+        look.run(&format!("ALTER TABLE \"table\".archipel_{table} SET SCHEMA other"));
+    }
+    look.run("ALTER FUNCTION \"table\".archipel_publish SET SCHEMA other");
+    let host = started(start(folder, &other, &url));
+    let left = host.json("POST", "/publish", &json!({ "database": "shop", "steps": [event] }));
+    assert_eq!(left.status, 200, "{}", left.text());
+    Streams::inside(&host).until("order.placed", 2);
 }
 
 fn migration(folder: &TempDir, name: &str) -> std::path::PathBuf {

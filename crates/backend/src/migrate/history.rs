@@ -8,7 +8,7 @@
 use tokio_postgres::{Client, Error};
 
 use super::files::File;
-use crate::postgres::own;
+use crate::postgres::{own, schema::Schema};
 
 const NAME: &str = "public.archipel_migrations";
 const TABLE: &str = "CREATE TABLE public.archipel_migrations \
@@ -17,6 +17,12 @@ const TABLE: &str = "CREATE TABLE public.archipel_migrations \
 /// Of a table of before. A host of that time goes on writing the history without a name.
 const NAMED: &str = "ALTER TABLE public.archipel_migrations ADD COLUMN database text NOT NULL DEFAULT '', \
                      DROP CONSTRAINT archipel_migrations_pkey, ADD PRIMARY KEY (database, name)";
+/// Where else a table of this name may be read, as SQL writes it.
+const OTHERS: &str = "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) FROM pg_catalog.pg_class c \
+                      JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+                      WHERE c.relname = 'archipel_migrations' AND c.relkind = 'r' \
+                        AND pg_catalog.has_schema_privilege(c.relnamespace, 'USAGE') \
+                        AND pg_catalog.has_table_privilege(c.oid, 'SELECT')";
 const IS_NAMED: &str = "SELECT EXISTS (SELECT FROM pg_catalog.pg_attribute WHERE attname = 'database' \
                         AND attrelid = 'public.archipel_migrations'::pg_catalog.regclass)";
 
@@ -28,6 +34,7 @@ pub(super) struct Applied {
 
 /// One history, and under which name it stands in the table.
 pub(super) struct History {
+    schema: Schema,
     database: String,
     pub(super) applied: Vec<Applied>,
 }
@@ -35,17 +42,36 @@ pub(super) struct History {
 impl History {
     /// That of the database's name in the manifest, made where there is none; within a transaction that has
     /// the turn.
-    pub(super) async fn read(client: &Client, database: &str, files: &[File]) -> Result<Self, Error> {
-        if !own::is_there(client, NAME).await? {
-            own::make(client, NAME, TABLE).await?;
-        } else if !client.query_one(IS_NAMED, &[]).await?.try_get::<_, bool>(0)? {
-            client.batch_execute(NAMED).await?;
+    pub(super) async fn read(client: &Client, schema: &Schema, database: &str, files: &[File]) -> Result<Self, Error> {
+        let table = schema.sql(NAME);
+        if !own::is_there(client, &table).await? {
+            own::make(client, &table, &schema.sql(TABLE)).await?;
+        } else if !client.query_one(&*schema.sql(IS_NAMED), &[]).await?.try_get::<_, bool>(0)? {
+            client.batch_execute(&schema.sql(NAMED)).await?;
         }
         let sql = "SELECT database, name, sha256 FROM public.archipel_migrations ORDER BY database, name COLLATE \"C\"";
-        let rows = client.query(sql, &[]).await?;
+        let rows = client.query(&*schema.sql(sql), &[]).await?;
         let rows =
             rows.iter().map(|row| Ok((row.try_get(0)?, Applied { name: row.try_get(1)?, sha256: row.try_get(2)? })));
-        Ok(Self::of(database, files, rows.collect::<Result<Vec<_>, Error>>()?))
+        let rows = rows.collect::<Result<Vec<_>, Error>>()?;
+        Ok(Self { schema: schema.clone(), ..Self::of(database, files, rows) })
+    }
+
+    /// The table of another schema in which the first of these files was applied, if this schema has none: they would
+    /// run again.
+    pub(super) async fn elsewhere(client: &Client, schema: &Schema, files: &[File]) -> Result<Option<String>, Error> {
+        let Some(first) = files.first() else { return Ok(None) };
+        if own::is_there(client, &schema.sql(NAME)).await? {
+            return Ok(None);
+        }
+        for row in client.query(OTHERS, &[]).await? {
+            let table: String = row.try_get(0)?;
+            let sql = format!("SELECT EXISTS (SELECT FROM {table} WHERE name = $1 AND sha256 = $2)");
+            if client.query_one(&*sql, &[&first.name, &first.sha256]).await?.try_get(0)? {
+                return Ok(Some(table));
+            }
+        }
+        Ok(None)
     }
 
     fn of(database: &str, files: &[File], rows: Vec<(String, Applied)>) -> Self {
@@ -60,14 +86,14 @@ impl History {
             None => database.to_owned(),
         };
         let applied = rows.into_iter().filter(|(of, _)| *of == database).map(|(_, was)| was).collect();
-        Self { database, applied }
+        Self { schema: Schema::default(), database, applied }
     }
 
     /// Gives the one without a name to `database`, now that its files are known to be this one's.
     pub(super) async fn name(&mut self, client: &Client, database: &str) -> Result<(), Error> {
         if self.database.is_empty() {
             let sql = "UPDATE public.archipel_migrations SET database = $1 WHERE database = ''";
-            client.execute(sql, &[&database]).await?;
+            client.execute(&*self.schema.sql(sql), &[&database]).await?;
             self.database = database.to_owned();
         }
         Ok(())
@@ -76,7 +102,7 @@ impl History {
     /// Remembers a file, in the transaction that has run it.
     pub(super) async fn remember(&self, client: &Client, file: &File) -> Result<(), Error> {
         let sql = "INSERT INTO public.archipel_migrations (database, name, sha256) VALUES ($1, $2, $3)";
-        client.execute(sql, &[&self.database, &file.name, &file.sha256]).await.map(drop)
+        client.execute(&*self.schema.sql(sql), &[&self.database, &file.name, &file.sha256]).await.map(drop)
     }
 }
 

@@ -24,6 +24,7 @@ use crate::{
     events::{BATCH_MAX, Event, Events, Options, PublishError},
     postgres::{
         endpoint::Session,
+        schema::Schema,
         turns::{self, Turn},
     },
 };
@@ -84,6 +85,7 @@ pub(super) struct Rounds {
 /// A live connection and what is asked over it.
 pub(super) struct Line {
     session: Session,
+    schema: Schema,
     take: Statement,
     any: Statement,
     delete: Statement,
@@ -154,24 +156,20 @@ impl Rounds {
     }
 
     async fn connect(&self) -> Result<Line, RoundError> {
-        let connected = self.outbox.terms.load_full().owner.connect(schema::MESSAGE_MAX_BYTES).await;
+        let terms = self.outbox.terms.load_full();
+        let connected = terms.owner.connect(schema::MESSAGE_MAX_BYTES).await;
         let session = connected.map_err(|error| RoundError::Database(error.to_string()))?;
-        let client = &session.client;
-        if !schema::is_there(client).await? {
-            self.outbox
-                .terms
-                .load_full()
-                .make(client)
-                .await
-                .map_err(|error| RoundError::Database(error.to_string()))?;
+        let (client, schema) = (&session.client, terms.owner.schema.clone());
+        if !schema::is_there(client, &schema).await? {
+            terms.make(client).await.map_err(|error| RoundError::Database(error.to_string()))?;
         }
-        turns::prepare(client).await?;
+        turns::prepare(client, &schema).await?;
         client.batch_execute(SESSION).await?;
-        let (take, any) = (client.prepare(TAKE).await?, client.prepare(ANY).await?);
-        let delete = client.prepare(DELETE).await?;
-        self.tell_of_strangers(client).await?;
+        let (take, any) = (client.prepare(&schema.sql(TAKE)).await?, client.prepare(&schema.sql(ANY)).await?);
+        let delete = client.prepare(&schema.sql(DELETE)).await?;
+        self.tell_of_strangers(client, &schema).await?;
         let looked_again = Instant::now().checked_sub(AGAIN).unwrap_or_else(Instant::now);
-        Ok(Line { session, take, any, delete, looked_again, counted: None })
+        Ok(Line { session, schema, take, any, delete, looked_again, counted: None })
     }
 
     async fn round(&mut self, line: &mut Line) -> Result<Round, RoundError> {
@@ -201,10 +199,10 @@ impl Rounds {
     /// see it in between.
     async fn round_anew(&mut self, line: &mut Line) -> Result<Round, RoundError> {
         line.session.client.batch_execute("BEGIN").await?;
-        if !Turn::Outbox.take(&line.session.client).await? {
+        if !Turn::Outbox.take(&line.session.client, &line.schema).await? {
             return Ok(Round::NotOurTurn);
         }
-        let rows = self.take(line, LOOK_AGAIN).await?;
+        let rows = self.take(line, &line.schema.sql(LOOK_AGAIN)).await?;
         line.looked_again = Instant::now();
         self.carry(line, rows).await
     }
@@ -223,7 +221,7 @@ impl Rounds {
     async fn carry(&mut self, line: &Line, rows: Vec<Row>) -> Result<Round, RoundError> {
         if rows.is_empty() {
             // Nothing waits, or it was somebody else's turn.
-            if !Turn::Outbox.take(&line.session.client).await? {
+            if !Turn::Outbox.take(&line.session.client, &line.schema).await? {
                 return Ok(Round::NotOurTurn);
             }
             // Looked at once more with the turn: what came while another had it would wait for the next poll.
@@ -293,16 +291,16 @@ impl Rounds {
         }
         let seqs: Vec<i64> = aside.iter().map(|(waiting, _)| waiting.seq).collect();
         let reasons: Vec<&str> = aside.iter().map(|(_, reason)| reason.as_str()).collect();
-        line.session.client.execute(SET_ASIDE, &[&seqs, &reasons]).await?;
+        line.session.client.execute(&*line.schema.sql(SET_ASIDE), &[&seqs, &reasons]).await?;
         Ok(())
     }
 
     /// Events of services that do not publish here stay: another host may know them.
-    async fn tell_of_strangers(&self, client: &Client) -> Result<(), RoundError> {
+    async fn tell_of_strangers(&self, client: &Client, schema: &Schema) -> Result<(), RoundError> {
         let known = self.publishers.names();
         let sql =
             "SELECT publisher, count(*) FROM public.archipel_outbox WHERE NOT publisher = ANY ($1) GROUP BY publisher";
-        for row in client.query(sql, &[&known]).await? {
+        for row in client.query(&*schema.sql(sql), &[&known]).await? {
             let (publisher, events): (String, i64) = (row.try_get(0)?, row.try_get(1)?);
             tracing::error!(
                 database = %self.outbox.database, service = publisher, events,
@@ -315,7 +313,8 @@ impl Rounds {
     /// Whether the first event has waited so long. Whether the database answers is the next round's to find out.
     pub(super) async fn is_late(&self, line: &Line, late: Duration) -> bool {
         let (known, seconds) = (self.publishers.names(), late.as_secs_f64());
-        let asking = async { line.session.client.query_opt(LATE, &[&known, &seconds]).await };
+        let sql = line.schema.sql(LATE);
+        let asking = async { line.session.client.query_opt(&*sql, &[&known, &seconds]).await };
         let answer = tokio::time::timeout(ASIDE_TIMEOUT, asking).await;
         matches!(answer, Ok(Ok(Some(row))) if row.try_get(0).unwrap_or(false))
     }
@@ -332,7 +331,8 @@ impl Rounds {
         let known = self.publishers.names();
         let no_room = PublishError::Overloaded.to_string();
         // Whether the database answers is the next round's to find out.
-        let counting = async { line.session.client.query_one(COUNT, &[&known, &no_room, &self.waiting_max]).await };
+        let count = line.schema.sql(COUNT);
+        let counting = async { line.session.client.query_one(&*count, &[&known, &no_room, &self.waiting_max]).await };
         let Ok(Ok(row)) = tokio::time::timeout(ASIDE_TIMEOUT, counting).await else { return };
         let waiting = row.try_get::<_, i64>(0).unwrap_or(0);
         let full = waiting >= self.waiting_max;

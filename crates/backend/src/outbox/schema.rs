@@ -10,6 +10,7 @@ use tokio_postgres::Client;
 
 use crate::postgres::{
     own, quote,
+    schema::Schema,
     turns::{self, Turn},
 };
 
@@ -61,19 +62,19 @@ pub(crate) enum Writers {
 /// Does nothing where all is as it should be: an operator may have made it, for a role that may not.
 ///
 /// One host at a time, as with migrations.
-pub(super) async fn make(client: &Client, writers: &Writers) -> Result<(), tokio_postgres::Error> {
-    let is_there = is_there(client).await?;
-    if matches!(writers, Writers::Shared) && is_there && !is_outdated(client).await? {
+pub(super) async fn make(client: &Client, schema: &Schema, writers: &Writers) -> Result<(), tokio_postgres::Error> {
+    let is_there = is_there(client, schema).await?;
+    if matches!(writers, Writers::Shared) && is_there && !is_outdated(client, schema).await? {
         return Ok(());
     }
-    turns::prepare(client).await?;
+    turns::prepare(client, schema).await?;
     client.batch_execute("BEGIN; SET LOCAL lock_timeout = '60s'").await?;
-    Turn::Migrations.wait(client).await?;
+    Turn::Migrations.wait(client, schema).await?;
     // Looking whether the index is there would wait for everybody who writes events just now.
     if !is_there {
-        own::make(client, NAME, TABLE).await?;
+        own::make(client, &schema.sql(NAME), &schema.sql(TABLE)).await?;
     }
-    client.batch_execute(&function(writers)).await?;
+    client.batch_execute(&schema.sql(&function(writers))).await?;
     client.batch_execute("COMMIT").await
 }
 
@@ -128,30 +129,33 @@ fn function(writers: &Writers) -> String {
 }
 
 /// Whether the function knows services by their roles: it came from a private server with a dump, and here it
-/// would know nobody. Or it is one in SQL, of earlier, that this role may replace.
-async fn is_outdated(client: &Client) -> Result<bool, tokio_postgres::Error> {
+/// would know nobody. Or it writes to a table in another schema: an operator has moved it here. Or it is one in
+/// SQL, of earlier, that this role may replace.
+async fn is_outdated(client: &Client, schema: &Schema) -> Result<bool, tokio_postgres::Error> {
     let sql = format!(
-        "SELECT prosrc LIKE '%{BY_ROLE}%' OR lanname = 'sql' AND pg_has_role(proowner, 'USAGE')
+        "SELECT prosrc LIKE '%{BY_ROLE}%' OR strpos(prosrc, 'public.archipel_outbox') = 0
+                OR lanname = 'sql' AND pg_has_role(proowner, 'USAGE')
          FROM pg_catalog.pg_proc JOIN pg_catalog.pg_language ON pg_language.oid = prolang
          WHERE pg_proc.oid = to_regprocedure('public.archipel_publish({PARAMETERS})')"
     );
-    client.query_one(&sql, &[]).await?.try_get(0)
+    client.query_one(&*schema.sql(&sql), &[]).await?.try_get(0)
 }
 
-pub(super) async fn is_there(client: &Client) -> Result<bool, tokio_postgres::Error> {
+pub(super) async fn is_there(client: &Client, schema: &Schema) -> Result<bool, tokio_postgres::Error> {
     let sql = format!(
         "SELECT to_regclass('public.archipel_outbox') IS NOT NULL
                 AND to_regprocedure('public.archipel_publish({PARAMETERS})') IS NOT NULL"
     );
-    client.query_one(&sql, &[]).await?.try_get(0)
+    client.query_one(&*schema.sql(&sql), &[]).await?.try_get(0)
 }
 
 /// All that wait, whoever left them and whatever stands in their way.
-pub(super) async fn waiting(client: &Client) -> Result<u64, tokio_postgres::Error> {
-    if !is_there(client).await? {
+pub(super) async fn waiting(client: &Client, schema: &Schema) -> Result<u64, tokio_postgres::Error> {
+    if !is_there(client, schema).await? {
         return Ok(0);
     }
     client.batch_execute("SET statement_timeout = '5s'").await?;
-    let count: i64 = client.query_one("SELECT count(*) FROM public.archipel_outbox", &[]).await?.try_get(0)?;
+    let sql = schema.sql("SELECT count(*) FROM public.archipel_outbox");
+    let count: i64 = client.query_one(&*sql, &[]).await?.try_get(0)?;
     Ok(count.unsigned_abs())
 }

@@ -20,6 +20,7 @@ use super::{
     flush::{self, Flushes},
     frame::{Bounded, BoundedTls, Notes},
     pooler::Pooler,
+    schema::Schema,
     session::{drive, refusal},
     socket::Socket,
     tls::{TlsError, client_config},
@@ -39,6 +40,8 @@ pub(crate) struct Endpoint {
     /// `-c name=value …` that `RESET ALL` goes back to.
     options: Option<String>,
     tuning: Tuning,
+    /// Of the host's own tables there.
+    pub(crate) schema: Schema,
     /// Of an operator's server, where somebody may be in between.
     pooler: Option<Arc<Pooler>>,
     /// Its sessions are of no use where nothing can be written.
@@ -70,6 +73,7 @@ impl Endpoint {
             tls,
             options: parsed.options,
             tuning: parsed.tuning,
+            schema: Schema::default(),
             pooler,
             writes: false,
             flushes: None,
@@ -83,8 +87,14 @@ impl Endpoint {
         if let Some(password) = password {
             config.password(password.reveal());
         }
-        let tuning = Tuning::default();
-        Self { config, tls: None, options: None, tuning, pooler: None, writes: false, flushes: None }
+        let (tuning, schema) = (Tuning::default(), Schema::default());
+        Self { config, tls: None, options: None, tuning, schema, pooler: None, writes: false, flushes: None }
+    }
+
+    /// The same, where the host's own tables are in this schema.
+    pub(super) fn with_schema(mut self, name: Option<&Arc<str>>) -> Self {
+        self.schema = Schema::new(name);
+        self
     }
 
     /// The same; whoever writes commits together with others of that server.

@@ -55,7 +55,8 @@ impl Exchange for Leave<'_> {
 
     async fn on(&self, lease: &mut Lease) -> Result<(), Failure> {
         let Self(left, scope) = self;
-        let prepared = lease.prepare(PUT, KIND).await?;
+        let schema = lease.schema();
+        let prepared = lease.prepare(&schema.sql(PUT), KIND).await?;
         let items: Vec<_> = left.events.iter().map(|event| (prepared.clone(), event.as_slice())).collect();
         let sent = lease.execute_all(&items, *scope).await;
         sent.map(drop).map_err(|(_, failure)| {

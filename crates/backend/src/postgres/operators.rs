@@ -48,9 +48,11 @@ pub(super) async fn make(wanted: &Wanted<'_>) -> Result<Option<(Ready, Vec<Strin
 
 /// As the URL's role, and as the one that may only read if there is one. None: a private database.
 fn endpoints(name: &Arc<str>, settings: &DatabaseSettings) -> Result<Option<(Endpoint, Option<Endpoint>)>, StartError> {
-    let DatabasePlace::External { url, url_read, tls } = &settings.place else { return Ok(None) };
-    let usable =
-        |url| Endpoint::from_url(url, *tls).map_err(|source| StartError::Url { database: name.clone(), source });
+    let DatabasePlace::External { url, url_read, tls, schema } = &settings.place else { return Ok(None) };
+    let usable = |url| {
+        let endpoint = Endpoint::from_url(url, *tls).map(|endpoint| endpoint.with_schema(schema.as_ref()));
+        endpoint.map_err(|source| StartError::Url { database: name.clone(), source })
+    };
     let endpoint = usable(url)?;
     let reading = url_read.as_ref().map(usable).transpose()?;
     Ok(Some((endpoint, reading)))

@@ -29,6 +29,7 @@ use super::{
     connection::{Condition, Connection},
     endpoint::{ConnectError, Endpoint},
     error::Error,
+    schema::Schema,
 };
 use crate::crowd::Crowd;
 
@@ -319,6 +320,11 @@ pub(super) struct Lease {
 }
 
 impl Lease {
+    /// Where the host's own function is in this database.
+    pub(super) fn schema(&self) -> Schema {
+        self.role.schema.clone()
+    }
+
     /// The same place with a connection opened just now, for one that broke. Waiting for a place
     /// here would be waiting for others that do the same.
     pub(super) async fn renewed(mut self) -> Result<Self, Error> {

@@ -9,10 +9,7 @@ use super::{
     transaction::Transaction,
     value::Value,
 };
-use crate::{
-    events::{Event, Options},
-    outbox::PUT,
-};
+use crate::events::{Event, Options};
 
 impl Transaction {
     /// The event is there if and only if the transaction commits; somebody carries it on then. It
@@ -32,7 +29,7 @@ impl Transaction {
         let bytes =
             event.body.len() + event.headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
         if let Some(params) = self.leave_later(params, bytes)? {
-            self.run(deadline, Execute { sql: PUT, kind: KIND, params: &params }).await?;
+            self.run(deadline, Execute { sql: &outbox.put(), kind: KIND, params: &params }).await?;
         }
         self.remember_publishing();
         Ok(())

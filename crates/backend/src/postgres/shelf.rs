@@ -11,6 +11,7 @@ use tokio_postgres::{Client, Error, error::SqlState};
 use super::{
     endpoint::{ConnectError, Endpoint, Session},
     own,
+    schema::Schema,
 };
 
 const TABLE: &str = "public.archipel_keys";
@@ -50,8 +51,9 @@ impl Shelf {
 
     /// The text under `name`. Cancel safe.
     pub(crate) async fn read(&self, name: &str) -> Result<Option<String>, ShelfError> {
+        let sql = self.endpoint.schema.sql("SELECT keys FROM public.archipel_keys WHERE name = $1");
         self.ask(async |client| {
-            let row = client.query_opt("SELECT keys FROM public.archipel_keys WHERE name = $1", &[&name]).await?;
+            let row = client.query_opt(&*sql, &[&name]).await?;
             row.map(|row| row.try_get(0)).transpose()
         })
         .await
@@ -59,15 +61,13 @@ impl Shelf {
 
     /// Puts `next` in the place of `known`; `false`: it was not that any more. Cancel safe.
     pub(crate) async fn replace(&self, name: &str, known: Option<&str>, next: &str) -> Result<bool, ShelfError> {
+        let sql = self.endpoint.schema.sql(match known {
+            None => "INSERT INTO public.archipel_keys VALUES ($1, $2) ON CONFLICT DO NOTHING",
+            Some(_) => "UPDATE public.archipel_keys SET keys = $2 WHERE name = $1 AND keys = $3",
+        });
         let written = self.ask(async |client| match known {
-            None => {
-                let sql = "INSERT INTO public.archipel_keys VALUES ($1, $2) ON CONFLICT DO NOTHING";
-                client.execute(sql, &[&name, &next]).await
-            }
-            Some(known) => {
-                let sql = "UPDATE public.archipel_keys SET keys = $2 WHERE name = $1 AND keys = $3";
-                client.execute(sql, &[&name, &next, &known]).await
-            }
+            None => client.execute(&*sql, &[&name, &next]).await,
+            Some(known) => client.execute(&*sql, &[&name, &next, &known]).await,
         });
         Ok(written.await? == 1)
     }
@@ -80,7 +80,7 @@ impl Shelf {
                 Some(session) => session,
                 None => {
                     let session = self.endpoint.connect(MESSAGE_MAX_BYTES).await?;
-                    prepare(&session.client).await?;
+                    prepare(&session.client, &self.endpoint.schema).await?;
                     session
                 }
             };
@@ -92,11 +92,13 @@ impl Shelf {
     }
 }
 
-/// Makes the table where there is none.
-async fn prepare(client: &Client) -> Result<(), Error> {
-    while !own::is_there(client, TABLE).await? {
+/// Makes the table where there is none, and its schema.
+async fn prepare(client: &Client, schema: &Schema) -> Result<(), Error> {
+    schema.prepare(client).await?;
+    let table = schema.sql(TABLE);
+    while !own::is_there(client, &table).await? {
         client.batch_execute("BEGIN").await?;
-        match own::make(client, TABLE, MAKE).await {
+        match own::make(client, &table, &schema.sql(MAKE)).await {
             Ok(()) => client.batch_execute("COMMIT").await?,
             // Another host makes it just now; it is there when that one's transaction has ended.
             Err(error)

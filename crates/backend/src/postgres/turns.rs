@@ -6,7 +6,7 @@
 
 use tokio_postgres::{Client, Error, error::SqlState};
 
-use super::own;
+use super::{own, schema::Schema};
 
 const TABLE: &str = "public.archipel_turns";
 const MAKE: &str = "CREATE TABLE public.archipel_turns (what text PRIMARY KEY);
@@ -27,22 +27,23 @@ impl Turn {
     }
 
     /// Waits for it, as long as the session's `lock_timeout` lets it; it lasts until the transaction ends.
-    pub(crate) async fn wait(self, client: &Client) -> Result<(), Error> {
-        let sql = "SELECT FROM public.archipel_turns WHERE what = $1 FOR UPDATE";
-        client.query_one(sql, &[&self.name()]).await.map(drop)
+    pub(crate) async fn wait(self, client: &Client, schema: &Schema) -> Result<(), Error> {
+        let sql = schema.sql("SELECT FROM public.archipel_turns WHERE what = $1 FOR UPDATE");
+        client.query_one(&*sql, &[&self.name()]).await.map(drop)
     }
 
     /// Takes it until the transaction ends, unless somebody has it.
-    pub(crate) async fn take(self, client: &Client) -> Result<bool, Error> {
-        let sql = "SELECT FROM public.archipel_turns WHERE what = $1 FOR UPDATE SKIP LOCKED";
-        Ok(client.query_opt(sql, &[&self.name()]).await?.is_some())
+    pub(crate) async fn take(self, client: &Client, schema: &Schema) -> Result<bool, Error> {
+        let sql = schema.sql("SELECT FROM public.archipel_turns WHERE what = $1 FOR UPDATE SKIP LOCKED");
+        Ok(client.query_opt(&*sql, &[&self.name()]).await?.is_some())
     }
 }
 
-/// Makes the table of turns where there is none. Must not be called within a transaction.
-pub(crate) async fn prepare(client: &Client) -> Result<(), Error> {
-    while !own::is_there(client, TABLE).await? {
-        match make(client).await {
+/// Makes the table of turns where there is none, and its schema. Must not be called within a transaction.
+pub(crate) async fn prepare(client: &Client, schema: &Schema) -> Result<(), Error> {
+    schema.prepare(client).await?;
+    while !own::is_there(client, &schema.sql(TABLE)).await? {
+        match make(client, schema).await {
             Ok(()) => break,
             // Another host makes it just now; it is there when that one's transaction has ended.
             Err(error)
@@ -56,8 +57,8 @@ pub(crate) async fn prepare(client: &Client) -> Result<(), Error> {
     Ok(())
 }
 
-async fn make(client: &Client) -> Result<(), Error> {
+async fn make(client: &Client, schema: &Schema) -> Result<(), Error> {
     client.batch_execute("BEGIN").await?;
-    own::make(client, TABLE, MAKE).await?;
+    own::make(client, &schema.sql(TABLE), &schema.sql(MAKE)).await?;
     client.batch_execute("COMMIT").await
 }

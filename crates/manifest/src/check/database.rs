@@ -5,6 +5,7 @@ use std::{
     io::Read as _,
     num::NonZeroUsize,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use super::Check;
@@ -17,6 +18,8 @@ use document::source::Key;
 
 /// More than any connection URL needs.
 const SECRET_FILE_MAX: u64 = 64 * 1024;
+/// PostgreSQL cuts longer names.
+const SCHEMA_NAME_MAX: usize = 63;
 
 pub(crate) fn database(check: &mut Check<'_>, key: &Key<'_>, raw: RawDatabase) -> DatabaseSettings {
     check.keep(key, name(key.name()));
@@ -42,7 +45,10 @@ pub(crate) fn database(check: &mut Check<'_>, key: &Key<'_>, raw: RawDatabase) -
         bytes_max: check.bytes(&key.child("bytes_max"), raw.bytes_max, defaults::BYTES_MAX, &defaults::RESULT_BYTES),
         migrations: raw.migrations.as_deref().and_then(|path| migrations(check, &key.child("migrations"), path)),
         optional: raw.optional.unwrap_or(false),
-        place: place(check, key, raw.url, raw.url_read, raw.tls),
+        place: {
+            let schema = raw.schema.and_then(|name| schema(check, &key.child("schema"), name));
+            place(check, key, raw.url, raw.url_read, raw.tls, schema)
+        },
     }
 }
 
@@ -52,9 +58,10 @@ fn place(
     url: Option<RawText>,
     url_read: Option<RawText>,
     tls: Option<RawTlsMode>,
+    schema: Option<Arc<str>>,
 ) -> DatabasePlace {
     if !key.child("url").is_written() {
-        for name in ["url_read", "tls"].map(|name| key.child(name)) {
+        for name in ["url_read", "tls", "schema"].map(|name| key.child(name)) {
             if name.is_written() {
                 check.wrong(&name, "is only for an operator's server; add `url`, or remove it");
             }
@@ -75,13 +82,31 @@ fn place(
             check.wrong(&key.child("url_read"), "is the same as `url`; name a role that may only SELECT, or remove it");
             DatabasePlace::Embedded
         }
-        (Ok(Some(url)), url_read) => DatabasePlace::External { url, url_read: url_read.unwrap_or(None), tls },
+        (Ok(Some(url)), url_read) => DatabasePlace::External { url, url_read: url_read.unwrap_or(None), tls, schema },
         (Ok(None), Ok(Some(_))) if key.child("url").is_written() => {
             check.wrong(&key.child("url_read"), "has a value while `url` has none; set both, or neither");
             DatabasePlace::Embedded
         }
         _ => DatabasePlace::Embedded,
     }
+}
+
+/// A name that is the same in SQL with and without quotes, but for SQL's own words.
+fn schema(check: &mut Check<'_>, key: &Key<'_>, name: String) -> Option<Arc<str>> {
+    let is_plain = |name: &str| {
+        name.len() <= SCHEMA_NAME_MAX
+            && name.starts_with(|first: char| first.is_ascii_lowercase() || first == '_')
+            && name.chars().all(|char| char.is_ascii_lowercase() || char.is_ascii_digit() || char == '_')
+            && !name.starts_with("pg_")
+    };
+    if is_plain(&name) {
+        return Some(name.into());
+    }
+    check.wrong(
+        key,
+        format_args!("`{name}` is no plain name of a schema; use 1 to {SCHEMA_NAME_MAX} of a-z, 0-9 and _, not beginning with a digit or `pg_`"),
+    );
+    None
 }
 
 /// Has been reported.

@@ -88,6 +88,28 @@ fn what_is_only_for_an_operators_server_needs_its_url() {
 }
 
 #[test]
+fn the_schema_of_the_hosts_tables_is_an_operators_and_a_plain_name() {
+    let schema = |text: &str| match place(text, &[]) {
+        DatabasePlace::External { schema, .. } => schema,
+        DatabasePlace::Embedded => panic!("it has a URL"),
+    };
+    assert_eq!(schema("url = 'postgres://db'"), None);
+    assert_eq!(schema("url = 'postgres://db'\nschema = 'table_2'").as_deref(), Some("table_2"));
+    check_database(
+        "schema = 'ours'",
+        &["3:10 postgres.users.schema: is only for an operator's server; add `url`, or remove it"],
+    );
+    let long = "x".repeat(64);
+    for name in ["", "Ours", "a b", "2nd", "a\"; drop", "pg_ours", &long] {
+        let told = format!(
+            "4:10 postgres.users.schema: `{name}` is no plain name of a schema; use 1 to 63 of a-z, 0-9 and _, \
+             not beginning with a digit or `pg_`"
+        );
+        check_database(&format!("url = 'postgres://db'\nschema = '{name}'"), &[&told]);
+    }
+}
+
+#[test]
 fn a_password_in_the_file_is_a_warning() {
     let warnings = loaded(&format!("[postgres.users]\nurl = '{URL}'"), &[]).warnings;
     let line = "3:7 postgres.users.url: has a password in a file that others may read; \

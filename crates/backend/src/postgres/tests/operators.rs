@@ -100,7 +100,7 @@ impl Operators {
         url_read: Option<Secret>,
         settings: DatabaseSettings,
     ) -> Result<Databases, StartError> {
-        let place = DatabasePlace::External { url, url_read, tls: TlsMode::Prefer };
+        let place = DatabasePlace::External { url, url_read, tls: TlsMode::Prefer, schema: None };
         let folder = DataFolder::open(&self.place.path().join("hosts")).unwrap();
         start(&folder, DatabaseSettings { place, migrations: Some(migrations(self.place.path(), &[])), ..settings })
             .await

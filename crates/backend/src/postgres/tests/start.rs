@@ -105,7 +105,7 @@ async fn an_optional_server_that_is_away_is_migrated_later_and_any_other_is_an_e
     let folder = DataFolder::open(&place.path().join("data")).unwrap();
     let url = Secret::new("postgres://nobody@127.0.0.1:1/nowhere".to_owned());
     let away = DatabaseSettings {
-        place: DatabasePlace::External { url_read: Some(url.clone()), url, tls: TlsMode::Prefer },
+        place: DatabasePlace::External { url_read: Some(url.clone()), url, tls: TlsMode::Prefer, schema: None },
         migrations: Some(migrations(place.path(), &files)),
         optional: true,
         ..settings()
