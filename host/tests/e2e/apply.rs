@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::{
     harness::{
-        Answer, Connection, Held, Host,
+        Answer, Connection, End, Held, Host,
         admin::{build, wasm},
         components, exchange, place, probe,
         spoilt::{TRAP, starting_with},
@@ -71,6 +71,7 @@ fn what_changed_is_live_what_did_not_is_not_touched_and_no_request_is_lost() {
     let first = version(&ask(&host, "kept", "/counter"));
     let (stop, answers) = (AtomicBool::new(false), AtomicUsize::new(0));
     thread::scope(|scope| {
+        let _end = End(&stop);
         let client = |name: &'static str| {
             let mut connection = Connection::open(host.gateway);
             while !stop.load(Relaxed) {

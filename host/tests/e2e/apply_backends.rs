@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::{
     apply::{applied, apply, ask, service},
-    harness::{Answer, Connection, Host, Postgres, Redis, Session, Streams, place, until},
+    harness::{Answer, Connection, End, Host, Postgres, Redis, Session, Streams, place, until},
 };
 
 /// A service that is another guest than `probe`, with these permissions.
@@ -51,6 +51,7 @@ fn bounds_of_a_database_change_under_load_and_no_connection_is_left_behind() {
     let files = || fs::read_dir(format!("/proc/{}/fd", host.id())).unwrap().count();
     let (stop, answers, before) = (AtomicBool::new(false), AtomicUsize::new(0), files());
     thread::scope(|scope| {
+        let _end = End(&stop);
         let client = |name: &'static str| {
             let body = query("select count(*) from generate_series(1, 50)").to_string();
             let head =

@@ -16,7 +16,7 @@ use std::{
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Answer, Command, Connection, Host, probe,
+    Answer, Command, Connection, End, Host, probe,
     shop::{self, Member, data, member},
     until, write_manifest,
 };
@@ -68,6 +68,7 @@ fn a_backup_under_load_has_every_order_that_was_answered_before_it_once() {
 
     let (stop, placed) = (AtomicBool::new(false), Mutex::new(BTreeSet::new()));
     let (before, taken) = thread::scope(|scope| {
+        let _end = End(&stop);
         for client in 0..2 {
             let (host, buyer, tea, stop, placed) = (&host, &buyer, &tea, &stop, &placed);
             scope.spawn(move || {

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::{
     apply::applied,
     harness::{
-        Host, Redis, Streams,
+        End, Host, Redis, Streams,
         admin::{build, wasm},
         place, redis_pid, until,
     },
@@ -277,6 +277,7 @@ fn a_service_that_is_removed_and_comes_back_takes_its_events_once() {
     until("both take", || (taking() == 2).then_some(()));
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
+        let _end = End(&done);
         let most = scope.spawn(|| {
             let mut most = 0;
             let began = Instant::now();
@@ -319,6 +320,7 @@ fn a_redis_that_dies_loses_nothing_that_was_published_and_delays_nobody() {
         Host::running(&manifest("", &[("a", "order.*", "limits = { reuse = { requests = 1000, idle = \"10s\" } }")]));
     let stop = AtomicBool::new(false);
     let (published, refused, slowest) = thread::scope(|scope| {
+        let _end = End(&stop);
         let publisher = scope.spawn(|| {
             let (mut published, mut refused, mut slowest) = (BTreeSet::new(), 0, Duration::ZERO);
             while !stop.load(Relaxed) {

@@ -17,7 +17,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::harness::{Bouncer, Connection, Host, Postgres, Proxy, Redis, Session, place, until};
+use crate::harness::{Bouncer, Connection, End, Host, Postgres, Proxy, Redis, Session, place, until};
 
 /// What is right again later than that was not mended by the host: a statement's time, a connection's, and the
 /// Redis' two seconds, each twice. On a quiet machine it is 3 s at most.
@@ -102,15 +102,6 @@ fn two_hosts_are_right_again_after_every_fault_and_nothing_is_lost_or_mixed_up()
     assert!(wrong.is_empty(), "not right again after {RIGHT_AGAIN:?}: {wrong:?}");
 }
 
-/// Ends the clients however the faults end.
-struct End<'a>(&'a AtomicBool);
-
-impl Drop for End<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Relaxed);
-    }
-}
-
 impl World {
     fn open() -> Self {
         let (postgres, redis) = (Postgres::start(), Redis::start());
@@ -140,6 +131,8 @@ impl World {
 
     fn postgres_moves(&mut self) {
         self.to_postgres.redirect(self.postgres.port());
+        // It would lend those that lead to the old server for some more seconds.
+        self.bouncer.reconnect();
     }
 
     fn redis_fails(&mut self) {
@@ -216,17 +209,22 @@ impl Clients {
         }
     }
 
-    /// How long it takes until both hosts do all of their work, from now on.
-    fn are_well(&self) -> Option<Duration> {
+    /// How long it takes until each host does all of its work, from now on.
+    fn are_well(&self) -> Option<[Duration; 2]> {
         let began = Instant::now();
         self.well.iter().for_each(|well| well.store(0, Relaxed));
-        while self.well.iter().any(|well| well.load(Relaxed) < WELL) {
+        let mut after = [None; 2];
+        while after.contains(&None) {
             if began.elapsed() > RIGHT_AGAIN {
                 return None;
             }
             thread::park_timeout(Duration::from_millis(2));
+            for (host, after) in after.iter_mut().enumerate() {
+                let is_well = self.well[host].load(Relaxed) >= WELL;
+                *after = after.or_else(|| is_well.then(|| began.elapsed()));
+            }
         }
-        Some(began.elapsed())
+        Some(after.map(Option::unwrap_or_default))
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::harness::{Answer, Connection, Host, Redis, place, probe, until};
+use crate::harness::{Answer, Connection, End, Host, Redis, place, probe, until};
 
 const CONNECTIONS: usize = 25;
 
@@ -158,6 +158,7 @@ fn two_hosts_with_one_redis_count_together() {
 fn load<T>(host: &Host, meanwhile: impl FnOnce(&AtomicU64) -> T) -> (Duration, T) {
     let (stop, slowest, answers) = (AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(0));
     let done = thread::scope(|scope| {
+        let _end = End(&stop);
         for _ in 0..8 {
             scope.spawn(|| {
                 let mut connection = Connection::open(host.gateway);

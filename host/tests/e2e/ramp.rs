@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::{
     harness::{
-        Answer, Connection, Host,
+        Answer, Connection, End, Host,
         admin::{build, file, wasm},
         place, probe, until, write_manifest,
     },
@@ -39,6 +39,7 @@ pub fn under_load<T>(host: &Host, paths: &[&str], then: impl FnOnce(&AtomicUsize
     let (stop, answers) = (AtomicBool::new(false), AtomicUsize::new(0));
     let seen = Mutex::new(Seen::new());
     let done = thread::scope(|scope| {
+        let _end = End(&stop);
         for _ in 0..4 {
             scope.spawn(|| {
                 let mut connection = Connection::open(host.gateway);
@@ -120,6 +121,7 @@ fn a_build_that_fails_on_every_tenth_request_is_taken_back_by_itself() {
         paths.push(failing);
         let (stop, failed) = (AtomicBool::new(false), AtomicUsize::new(0));
         thread::scope(|scope| {
+            let _end = End(&stop);
             for _ in 0..4 {
                 scope.spawn(|| {
                     let mut connection = Connection::open(host.gateway);

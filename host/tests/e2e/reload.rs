@@ -12,7 +12,9 @@ use std::{
 
 use serde_json::Value;
 
-use crate::harness::{Connection, Held, Host, archipel, children, is_running, place, probe, until, write_manifest};
+use crate::harness::{
+    Connection, End, Held, Host, archipel, children, is_running, place, probe, until, write_manifest,
+};
 
 fn coloured(colour: &str) -> String {
     probe(&format!("env = {{ COLOUR = \"{colour}\" }}\npermissions = {{ env = [\"COLOUR\"] }}"))
@@ -101,6 +103,7 @@ fn a_manifest_behind_swapped_links_is_applied_under_load_and_a_bad_one_changes_n
     let host = Host::spawned(run, folder).map_err(|failed| failed.errors).unwrap();
     let (stop, answers) = (AtomicBool::new(false), AtomicUsize::new(0));
     thread::scope(|scope| {
+        let _end = End(&stop);
         let client = || {
             let mut connection = Connection::open(host.gateway);
             while !stop.load(Relaxed) {

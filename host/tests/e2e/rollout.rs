@@ -20,7 +20,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::harness::{
-    Connection, Host, Redis,
+    Connection, End, Host, Redis,
     admin::{build, wasm},
     archipel, exchange, place, probe, until, wait, write_manifest,
 };
@@ -138,6 +138,7 @@ fn hosts_behind_a_balancer_are_replaced_and_reconfigured_and_no_request_fails() 
     let (stop, answers) = (AtomicBool::new(false), AtomicUsize::new(0));
     let began = Instant::now();
     thread::scope(|scope| {
+        let _end = End(&stop);
         let clients: Vec<_> = (0..CLIENTS)
             .map(|number| {
                 scope.spawn({
@@ -218,6 +219,7 @@ fn events_of_two_hosts_are_neither_lost_nor_handled_twice_while_builds_manifests
     let (stop, answers) = (AtomicBool::new(false), AtomicUsize::new(0));
     let rounds = if std::env::var_os("ARCHIPEL_ROUNDS").is_some() { rounds() } else { 2 };
     let ids: Vec<String> = thread::scope(|scope| {
+        let _end = End(&stop);
         let publishers: Vec<_> = (0..2)
             .map(|number| {
                 let (stop, answers) = (&stop, &answers);

@@ -9,7 +9,7 @@ use std::{
 use serde_json::Value;
 
 use crate::harness::{
-    Command, Connection, Consul, Host,
+    Command, Connection, Consul, End, Host,
     admin::{build, file, needing, wasm},
     place, until,
 };
@@ -77,6 +77,7 @@ fn live(hosts: &[Host]) -> Vec<String> {
 fn under_load<T>(front: &Host, then: impl FnOnce() -> T) -> (usize, T) {
     let (stop, answers) = (AtomicBool::new(false), AtomicUsize::new(0));
     let done = thread::scope(|scope| {
+        let _end = End(&stop);
         for _ in 0..3 {
             scope.spawn(|| {
                 let mut connection = Connection::open(front.gateway);

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::{
     harness::{
-        Answer, Connection, Held, Host,
+        Answer, Connection, End, Held, Host,
         admin::{build, file, wasm},
         components, exchange,
         h2::{Client, runtime, whole},
@@ -72,6 +72,7 @@ fn under_load_no_request_fails_and_no_connection_sees_an_older_version() {
     let probe = wasm("probe");
     let (stop, answers) = (AtomicBool::new(false), AtomicUsize::new(0));
     let order = thread::scope(|scope| {
+        let _end = End(&stop);
         let client = || {
             let mut connection = Connection::open(host.gateway);
             let mut seen: Vec<String> = Vec::new();
@@ -109,6 +110,7 @@ fn over_http_2_no_request_fails_and_no_stream_sees_an_older_version() {
     let probe = wasm("probe");
     let (stop, answers) = (AtomicBool::new(false), AtomicUsize::new(0));
     thread::scope(|scope| {
+        let _end = End(&stop);
         let client = || {
             runtime().block_on(async {
                 let mut client = Client::open(host.gateway).await;

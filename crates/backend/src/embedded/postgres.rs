@@ -141,7 +141,7 @@ impl Server {
     }
 
     pub(crate) fn as_superuser(&self, database: &str) -> Endpoint {
-        Endpoint::on_socket(self.socket.clone(), database, SUPERUSER, None)
+        Endpoint::on_socket(self.socket.clone(), database, SUPERUSER, None).patient()
     }
 }
 

@@ -32,6 +32,9 @@ use manifest::{Secret, TlsMode};
 /// How long telling a server to stop a statement may take.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// How long a login at the private server may take at a start.
+const PATIENT_TIMEOUT: Duration = Duration::from_secs(20);
+
 /// A server, a role and a database. `Debug` prints nothing of them.
 #[derive(Clone)]
 pub(crate) struct Endpoint {
@@ -94,6 +97,12 @@ impl Endpoint {
     /// The same, where the host's own tables are in this schema.
     pub(super) fn with_schema(mut self, name: Option<&Arc<str>>) -> Self {
         self.schema = Schema::new(name);
+        self
+    }
+
+    /// The same, for what must be done before anything is served: a machine that is busy is no reason to give up.
+    pub(crate) fn patient(mut self) -> Self {
+        self.tuning.connect_timeout = PATIENT_TIMEOUT;
         self
     }
 

@@ -27,7 +27,7 @@ pub(super) async fn make(server: &Server, wanted: &Wanted<'_>, before: Option<&D
         Some(known) => roles::extend(server, wanted.name, known, &wanted.grants, limits).await,
     };
     let roles = prepared.map_err(refused)?;
-    let endpoint = server.endpoint(&roles.database, &roles.owner.role, &roles.owner.password);
+    let endpoint = server.endpoint(&roles.database, &roles.owner.role, &roles.owner.password).patient();
 
     // Before the migrations, so that a service's own tables and rights come after.
     let writers = event_writers(&roles, wanted, before);

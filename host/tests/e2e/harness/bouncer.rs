@@ -10,7 +10,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use super::{external::account, place, until};
+use super::{Session, external::account, place, until};
 
 /// Ended with the test.
 pub struct Bouncer {
@@ -29,10 +29,10 @@ impl Bouncer {
         let (users, file) = (folder.path().join("users"), folder.path().join("pgbouncer.ini"));
         let config = format!(
             "[databases]\n* = host=127.0.0.1 port={server}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n\
-             unix_socket_dir =\nauth_type = trust\nauth_file = {}\npool_mode = {mode}\ndefault_pool_size = 40\n\
+             unix_socket_dir =\nauth_type = trust\nadmin_users = shop\nauth_file = {}\npool_mode = {mode}\ndefault_pool_size = 40\n\
              ignore_startup_parameters = options\n\
              # What is behind an address may change, and what goes silent is noticed.\n\
-             server_lifetime = 2\nquery_timeout = 3\n",
+             server_lifetime = 2\nserver_login_retry = 1\nquery_timeout = 3\n",
             users.display()
         );
         fs::write(&users, "\"shop\" \"\"\n").unwrap();
@@ -46,6 +46,14 @@ impl Bouncer {
         let bouncer = Self { child: command.spawn().unwrap(), port, _folder: folder };
         until("PgBouncer takes connections", || TcpStream::connect(("127.0.0.1", port)).is_ok());
         bouncer
+    }
+
+    /// Gives up its connections to servers, as an operator lets it after a failover.
+    #[track_caller]
+    pub fn reconnect(&self) {
+        let mut config = tokio_postgres::Config::new();
+        config.host("127.0.0.1").port(self.port).user("shop").dbname("pgbouncer");
+        Session::open(&config).expect("its console").run("RECONNECT");
     }
 }
 

@@ -5,6 +5,7 @@ mod bouncer;
 mod collector;
 mod command;
 mod consul;
+mod end;
 mod external;
 pub mod h2;
 mod host;
@@ -25,6 +26,7 @@ pub use bouncer::Bouncer;
 pub use collector::{Collector, LogLine, Span, tree};
 pub use command::{Command, Done};
 pub use consul::Consul;
+pub use end::End;
 pub use external::Postgres;
 pub use host::{
     Failed, Host, archipel, by_quick_door, by_quick_engine, children, components, foreign, in_typescript, is_running,

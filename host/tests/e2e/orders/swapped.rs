@@ -7,6 +7,7 @@ use std::sync::{
 
 use super::*;
 use crate::harness::{
+    End,
     admin::{build, wasm},
     until,
 };
@@ -19,6 +20,7 @@ fn orders_go_on_while_orders_products_and_users_are_swapped_at_once() {
     let before = names.map(|name| host.live(name));
     let (stop, placed, made) = (AtomicBool::new(false), AtomicUsize::new(0), Mutex::new(BTreeSet::new()));
     thread::scope(|scope| {
+        let _end = End(&stop);
         for _ in 0..4 {
             scope.spawn(|| {
                 while !stop.load(Relaxed) {

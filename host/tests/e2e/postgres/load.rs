@@ -6,6 +6,7 @@ use std::sync::{
 };
 
 use super::*;
+use crate::harness::End;
 
 const POOL: usize = 8;
 
@@ -18,6 +19,7 @@ fn all_backends_killed_under_load_fail_their_own_requests_only() {
 
     let (over, answers) = (AtomicBool::new(false), Mutex::new(Vec::new()));
     let killed = thread::scope(|scope| {
+        let _end = End(&over);
         for _ in 0..POOL {
             scope.spawn(|| {
                 let mut connection = Connection::open(host.gateway);

@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::{PARENT, TRACE, export::metric};
-use crate::harness::{Collector, Connection, Host, probe, until};
+use crate::harness::{Collector, Connection, End, Host, probe, until};
 
 /// Who ask at once.
 const CLIENTS: usize = 4;
@@ -47,6 +47,7 @@ fn load(host: SocketAddr, over: &AtomicBool) -> Vec<Duration> {
 fn storm(host: &Host, enough: impl Fn() -> bool) -> Vec<Duration> {
     let (over, address) = (AtomicBool::new(false), host.gateway);
     thread::scope(|scope| {
+        let _end = End(&over);
         let loading = scope.spawn(|| load(address, &over));
         thread::sleep(lasting());
         let deadline = Instant::now() + Duration::from_secs(20);
