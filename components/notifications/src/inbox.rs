@@ -6,6 +6,7 @@
 use sdk::{
     Error, Listing, Start, Uuid,
     keyvalue::{self, Bucket, Item},
+    openapi::{Described, Schema},
 };
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -56,6 +57,11 @@ fn key(user: Uuid) -> String {
 fn stored(item: &Item) -> Result<Stored, Error> {
     let id = Uuid::try_parse(&item.id).map_err(|_| Error::internal("an entry of the inbox has no UUID"))?;
     Ok(Stored { id, body: keyvalue::from_json(&item.value)? })
+}
+
+/// It is what was stored.
+impl Described for Stored {
+    const SCHEMA: &'static Schema = Notification::SCHEMA;
 }
 
 impl Serialize for Stored {

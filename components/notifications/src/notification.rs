@@ -1,6 +1,6 @@
 //! What a notification is, and how one is made of an order event.
 
-use sdk::{Timestamp, Uuid};
+use sdk::{Timestamp, Uuid, openapi::Described};
 use serde::{Deserialize, Serialize};
 
 /// The body of `order.*`, as far as it matters here.
@@ -12,14 +12,15 @@ pub(crate) struct OrderEvent {
     status: Option<String>,
 }
 
-/// As stored and as shown.
-#[derive(Debug, Serialize)]
+/// A notification, as stored and as shown.
+#[derive(Debug, Serialize, Described)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Notification {
+    /// The event's.
     pub(crate) id: Uuid,
     pub(crate) user_id: Uuid,
     order_id: Uuid,
-    /// The event's topic.
+    /// The event's topic: `order.created`.
     kind: String,
     message: String,
     created_at: Timestamp,

@@ -6,7 +6,10 @@
 
 use std::fmt::Write;
 
-use sdk::{Error, Request, Uuid};
+use sdk::{
+    Error, Parameters, Request, Uuid,
+    openapi::{Described as _, Member, Parameter},
+};
 
 use crate::order::{Line, Order};
 
@@ -25,6 +28,15 @@ pub(crate) enum First {
     OnItsWay,
     /// Whoever made this order is gone.
     Abandoned(Uuid),
+}
+
+impl Parameters for Key {
+    const LIST: &'static [Parameter] = &[Parameter::header(
+        Member::new("Idempotency-Key", String::SCHEMA)
+            .length(1..=128)
+            .more(r#""pattern":"^[!-~]+$""#)
+            .doc("The same key with the same JSON value gives the first answer; kept for 24 h"),
+    )];
 }
 
 impl Key {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use sdk::{
     Error, Fields, FromJson, Timestamp, Uuid, new_id,
+    openapi::{Described, Member, Object, Schema},
     postgres::{self, FromRow, Row},
 };
 use serde::Serialize;
@@ -16,24 +17,29 @@ const ITEMS_MAX: usize = 100;
 /// Of one entry; the lines of a product may be more together.
 const QUANTITY_MAX: i32 = 1000;
 
-/// An order as shown.
-#[derive(Debug, Serialize)]
+/// An order.
+#[derive(Debug, Serialize, Described)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Order {
     pub(crate) id: Uuid,
     pub(crate) user_id: Uuid,
+    #[json(length = 1..=ITEMS_MAX)]
     pub(crate) items: Vec<Item>,
+    #[described(json = Money::A_SUM)]
     pub(crate) total: Money,
     pub(crate) status: Status,
     pub(crate) created_at: Timestamp,
 }
 
 /// A product in an order, at the price it had then.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Described)]
 #[serde(rename_all = "camelCase")]
+#[described(name = "OrderItem")]
 pub(crate) struct Item {
     pub(crate) product_id: Uuid,
+    #[json(range = 1..=(ITEMS_MAX as i64 * QUANTITY_MAX as i64))]
     pub(crate) quantity: i32,
+    #[described(json = Money::A_PRICE)]
     pub(crate) price: Money,
 }
 
@@ -61,10 +67,28 @@ impl Draft {
 }
 
 /// So much of a product.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Described)]
+#[described(body, name = "OrderLine")]
 pub(crate) struct Line {
+    #[json("productId")]
     pub(crate) product: Uuid,
+    #[json(range = 1..=QUANTITY_MAX as i64)]
     pub(crate) quantity: i32,
+}
+
+impl Described for NewOrder {
+    const SCHEMA: &'static Schema = &Schema::Object(&Object {
+        name: "NewOrder",
+        doc: "An order to be.",
+        members: &[
+            Member::new("userId", Uuid::SCHEMA),
+            Member::new("items", <Vec<Line>>::SCHEMA)
+                .length(1..=ITEMS_MAX)
+                .doc("Entries of the same product become one"),
+        ],
+        is_body: true,
+        is_some: false,
+    });
 }
 
 impl FromJson for NewOrder {

@@ -2,12 +2,14 @@
 
 use sdk::{
     Error, Fields, FromJson,
+    openapi::Described,
     postgres::{FromValue, Value},
 };
 use serde::Serialize;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Described)]
 #[serde(rename_all = "lowercase")]
+#[described(name = "OrderStatus")]
 pub(crate) enum Status {
     Pending,
     Confirmed,
@@ -17,7 +19,8 @@ pub(crate) enum Status {
 }
 
 /// A step that somebody wants.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, Described)]
+#[described(body, name = "OrderStep")]
 pub(crate) struct Change {
     pub(crate) status: Status,
 }

@@ -17,6 +17,8 @@ use crate::{
     status::Status,
 };
 
+pub(crate) use keys::USED;
+
 pub(crate) struct Store(Database);
 
 /// Which orders are listed; none given is all.

@@ -5,16 +5,19 @@ mod product;
 mod stock;
 mod store;
 
-use sdk::{Answer, Reply, Request, Response, Uuid};
-use shop::{Page, Routes, Who, listed};
+use sdk::{
+    Asked, Body, Created, Data, Error, NoContent, Parameters, Request, Response, Uuid,
+    openapi::{Described, Member, Parameter},
+};
+use shop::{Listed, Page, Who};
 
 use crate::{
-    product::{Changes, NOT_FOUND, NewProduct},
-    stock::{Release, Reserve},
+    product::{Changes, NOT_FOUND, NewProduct, Product},
+    stock::{INSUFFICIENT, OTHER_QUANTITY, RELEASED, Release, Reserve},
     store::Store,
 };
 
-sdk::service!(answer);
+sdk::service!(answer, OPENAPI);
 
 /// The service that may reserve and release.
 const ORDERS: Who = Who::Service("orders");
@@ -23,63 +26,97 @@ fn answer(request: Request) -> Response {
     routes().answer(request)
 }
 
-fn routes() -> Routes {
-    Routes::new()
-        .at("/api/products", |path| path.get(Who::AnyUser, list).post(Who::Admin, create))
-        .at("/api/products/{id}", |path| {
-            path.get(Who::AnyUser, read).put(Who::Admin, change).delete(Who::Admin, delete)
-        })
-        .at("/api/products/{id}/reserve", |path| path.post(ORDERS, reserve))
-        .at("/api/products/{id}/release", |path| path.post(ORDERS, release))
+shop::routes! {
+    "/api/products" {
+        /// List products, newest first
+        ///
+        /// For any token.
+        get(Who::AnyUser) list;
+        /// Create a product
+        ///
+        /// For admins.
+        post(Who::Admin) create;
+    }
+    "/api/products/{id}" {
+        /// Read a product
+        ///
+        /// For any token.
+        get(Who::AnyUser) read, fails [NOT_FOUND];
+        /// Change any of a product's fields
+        ///
+        /// For admins.
+        put(Who::Admin) change, fails [NOT_FOUND];
+        /// Delete a product
+        ///
+        /// For admins.
+        delete(Who::Admin) delete, fails [NOT_FOUND];
+    }
+    "/api/products/{id}/reserve" {
+        /// Take stock for an order
+        ///
+        /// For the service `orders` only. The same again changes nothing more.
+        post(ORDERS) reserve, fails [NOT_FOUND, INSUFFICIENT, RELEASED, OTHER_QUANTITY];
+    }
+    "/api/products/{id}/release" {
+        /// Give back the stock of an order
+        ///
+        /// For the service `orders` only. The same again changes nothing more; a reservation that comes later is refused.
+        post(ORDERS) release, fails [NOT_FOUND];
+    }
 }
 
-fn list(request: &mut Request) -> Answer {
-    let query = request.query(&["limit", "offset", "cursor", "q"])?;
+/// Those of a list of products.
+struct Search;
+
+impl Parameters for Search {
+    const LIST: &'static [Parameter] = &[
+        Page::LIMIT,
+        Page::OFFSET,
+        Page::CURSOR,
+        Parameter::query(
+            Member::new("q", String::SCHEMA)
+                .length(1..=usize::MAX)
+                .more(r#""pattern":"^[^\\u0000]+$""#)
+                .doc("A part of the name, whatever the case; no character stands for another"),
+        ),
+    ];
+}
+
+fn list(request: &mut Request, asked: Asked<Search>) -> Result<Listed<Product>, Error> {
+    let query = asked.query(request)?;
     let page = Page::from_query(&query)?;
-    listed(&Store::open()?.list(&page, query.get("q"))?)
+    Ok(Listed(Store::open()?.list(&page, query.get("q"))?))
 }
 
-fn create(request: &mut Request) -> Answer {
-    let new: NewProduct = request.json()?;
+fn create(request: &mut Request, body: Body<NewProduct>) -> Result<Created<Product>, Error> {
+    let new = body.read(request)?;
     let product = Store::open()?.insert(new)?;
-    Reply::created(format!("/api/products/{}", product.id), &product)
+    Ok(Created { location: format!("/api/products/{}", product.id), data: product })
 }
 
-fn read(_request: &mut Request, id: Uuid) -> Answer {
-    let product = Store::open()?.find(id)?.ok_or(NOT_FOUND)?;
-    Reply::ok(&product)
+fn read(_request: &mut Request, id: Uuid) -> Result<Data<Product>, Error> {
+    Store::open()?.find(id)?.map(Data).ok_or(NOT_FOUND)
 }
 
-fn change(request: &mut Request, id: Uuid) -> Answer {
-    let changes: Changes = request.json()?;
-    let product = Store::open()?.update(id, changes)?.ok_or(NOT_FOUND)?;
-    Reply::ok(&product)
+fn change(request: &mut Request, id: Uuid, body: Body<Changes>) -> Result<Data<Product>, Error> {
+    let changes = body.read(request)?;
+    Store::open()?.update(id, changes)?.map(Data).ok_or(NOT_FOUND)
 }
 
-fn delete(_request: &mut Request, id: Uuid) -> Answer {
+fn delete(_request: &mut Request, id: Uuid) -> Result<NoContent, Error> {
     if !Store::open()?.delete(id)? {
         return Err(NOT_FOUND);
     }
-    Reply::no_content()
+    Ok(NoContent)
 }
 
 /// Answers with the product as it is now: its price is the order's.
-fn reserve(request: &mut Request, id: Uuid) -> Answer {
-    let order: Reserve = request.json()?;
-    Reply::ok(&Store::open()?.reserve(id, &order)?)
+fn reserve(request: &mut Request, id: Uuid, body: Body<Reserve>) -> Result<Data<Product>, Error> {
+    let order = body.read(request)?;
+    Ok(Data(Store::open()?.reserve(id, &order)?))
 }
 
-fn release(request: &mut Request, id: Uuid) -> Answer {
-    let order: Release = request.json()?;
-    Reply::ok(&Store::open()?.release(id, &order)?)
-}
-
-#[cfg(test)]
-mod tests {
-    use sdk::openapi::{documented, existing};
-
-    #[test]
-    fn the_openapi_document_has_exactly_the_routes_that_exist() {
-        assert_eq!(documented(include_str!("../openapi.json")), existing(super::routes().list()));
-    }
+fn release(request: &mut Request, id: Uuid, body: Body<Release>) -> Result<Data<Product>, Error> {
+    let order = body.read(request)?;
+    Ok(Data(Store::open()?.release(id, &order)?))
 }

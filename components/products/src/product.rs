@@ -1,7 +1,10 @@
 //! What a product is, and what may be said about one.
 
+use std::ops::RangeInclusive;
+
 use sdk::{
     Error, Fields, FromJson, Timestamp, Uuid, Wanted,
+    openapi::Described,
     postgres::{self, FromRow, Row},
     within,
 };
@@ -10,36 +13,54 @@ use shop::Money;
 
 pub(crate) const NOT_FOUND: Error = Error::NotFound("Product not found");
 
-/// A product as stored and as shown.
-#[derive(Debug, Serialize)]
+/// A product, as stored and as shown.
+#[derive(Debug, Serialize, Described)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Product {
     pub(crate) id: Uuid,
+    #[json(length = NAME)]
     pub(crate) name: String,
+    #[described(json = Money::A_PRICE)]
     pub(crate) price: Money,
+    #[json(range = INVENTORY)]
     pub(crate) inventory: i32,
+    #[json(length = DESCRIPTION)]
     pub(crate) description: String,
     pub(crate) created_at: Timestamp,
     pub(crate) updated_at: Timestamp,
 }
 
 /// A product to be.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, Described)]
+#[described(body)]
 pub(crate) struct NewProduct {
+    #[json(length = NAME)]
     pub(crate) name: String,
+    #[described(json = Money::A_PRICE)]
     pub(crate) price: Money,
+    #[json(range = INVENTORY)]
     pub(crate) inventory: i32,
-    pub(crate) description: String,
+    #[json(length = DESCRIPTION)]
+    pub(crate) description: Option<String>,
 }
 
 /// What is to be different; at least one of them.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, Described)]
+#[described(body, some, name = "ProductChanges")]
 pub(crate) struct Changes {
+    #[json(length = NAME)]
     pub(crate) name: Option<String>,
+    #[described(json = Money::A_PRICE)]
     pub(crate) price: Option<Money>,
+    #[json(range = INVENTORY)]
     pub(crate) inventory: Option<i32>,
+    #[json(length = DESCRIPTION)]
     pub(crate) description: Option<String>,
 }
+
+const NAME: RangeInclusive<usize> = 1..=255;
+const DESCRIPTION: RangeInclusive<usize> = 0..=4000;
+const INVENTORY: RangeInclusive<i64> = 0..=1_000_000_000;
 
 impl FromRow for Product {
     fn from_row(row: &Row<'_>) -> Result<Self, postgres::Error> {
@@ -61,9 +82,7 @@ impl FromJson for NewProduct {
     fn from_json(fields: &Fields) -> Result<Self, Error> {
         let Changes { name, price, inventory, description } = read(fields)?;
         match (name, price, inventory) {
-            (Some(name), Some(price), Some(inventory)) => {
-                Ok(Self { name, price, inventory, description: description.unwrap_or_default() })
-            }
+            (Some(name), Some(price), Some(inventory)) => Ok(Self { name, price, inventory, description }),
             _ => Err(Error::bad_request("Name, price and inventory are required")),
         }
     }
@@ -86,10 +105,10 @@ impl FromJson for Changes {
 fn read(fields: &Fields) -> Result<Changes, Error> {
     let text = |field, characters| fields.text(field)?.map(|text| within(field, text, characters)).transpose();
     Ok(Changes {
-        name: text("name", 1..=255)?,
+        name: text("name", NAME)?,
         price: Wanted::of(fields, "price").read()?,
-        inventory: fields.whole("inventory", 0..=1_000_000_000)?,
-        description: text("description", 0..=4000)?,
+        inventory: Wanted::of(fields, "inventory").range(INVENTORY).read()?,
+        description: text("description", DESCRIPTION)?,
     })
 }
 
@@ -110,7 +129,7 @@ mod tests {
     fn a_new_product_has_a_name_a_price_and_a_stock() {
         let new = parse::<NewProduct>(r#"{"name":" Tea ","price":19.90,"inventory":5}"#).unwrap();
         let price = Money::parse("19.9").unwrap();
-        let expected = NewProduct { name: "Tea".to_owned(), price, inventory: 5, description: String::new() };
+        let expected = NewProduct { name: "Tea".to_owned(), price, inventory: 5, description: None };
         assert_eq!(new, expected);
         for body in ["{}", r#"{"name":"Tea","price":1}"#, r#"{"price":1,"inventory":1}"#] {
             refused::<NewProduct>(body, "Name, price and inventory are required");

@@ -1,7 +1,9 @@
 //! Stock that orders take and give back: once for each order and product, however often it is said.
 
 use sdk::{
-    Error, Fields, FromJson, Timestamp, Uuid, params,
+    Error, Fields, FromJson, Timestamp, Uuid,
+    openapi::Described,
+    params,
     postgres::{self, FromRow, Row, Single, Statements as _},
 };
 
@@ -13,16 +15,25 @@ use crate::{
 /// The lines of one product in one order, together.
 const QUANTITY_MAX: i32 = 100_000;
 
+pub(crate) const INSUFFICIENT: Error = Error::Conflict("Insufficient inventory");
+pub(crate) const RELEASED: Error = Error::Conflict("The order has released this product");
+pub(crate) const OTHER_QUANTITY: Error = Error::Conflict("The order has reserved another quantity of this product");
+
 /// What an order takes.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, Described)]
+#[described(body)]
 pub(crate) struct Reserve {
+    #[json(range = 1..=QUANTITY_MAX as i64)]
     quantity: i32,
+    #[json("orderId")]
     order: Uuid,
 }
 
 /// The order that gives back what it took.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, Described)]
+#[described(body)]
 pub(crate) struct Release {
+    #[json("orderId")]
     order: Uuid,
 }
 
@@ -64,10 +75,10 @@ impl Store {
         let found: Option<Found> = self.database().query_optional(sql, params![product, wanted.order])?;
         let found = found.ok_or(NOT_FOUND)?;
         match found.quantity {
-            None => Err(Error::Conflict("Insufficient inventory")),
-            Some(_) if found.released => Err(Error::Conflict("The order has released this product")),
+            None => Err(INSUFFICIENT),
+            Some(_) if found.released => Err(RELEASED),
             Some(quantity) if quantity == wanted.quantity => Ok(found.product),
-            Some(_) => Err(Error::Conflict("The order has reserved another quantity of this product")),
+            Some(_) => Err(OTHER_QUANTITY),
         }
     }
 

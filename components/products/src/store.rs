@@ -26,7 +26,8 @@ impl Store {
                    values ($1, $2, $3, $4, $5, $6, $7, $7)
                    returning id, name, price, inventory, description, created_at, updated_at";
         let key = folded(&new.name);
-        let params = params![new_id(now), new.name, key, new.price, new.inventory, new.description, now];
+        let params =
+            params![new_id(now), new.name, key, new.price, new.inventory, new.description.unwrap_or_default(), now];
         Ok(self.0.query_one(sql, params)?)
     }
 

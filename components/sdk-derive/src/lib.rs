@@ -1,9 +1,11 @@
-//! `#[derive(FromRow)]` and `#[derive(FromJson)]` of the sdk: a struct is read field by field, by its fields' names. What
+//! `#[derive(FromRow)]`, `#[derive(FromJson)]` and `#[derive(Described)]` of the sdk: a struct is read field by field, by its fields' names. What
 //! a field's type means is the sdk's to say; here names become code, and nothing is decided about values.
 
+mod described;
 mod json;
 mod named;
 mod row;
+mod said;
 
 use proc_macro::TokenStream;
 use syn::{DeriveInput, Error, parse_macro_input};
@@ -23,4 +25,13 @@ pub fn from_row(input: TokenStream) -> TokenStream {
 pub fn from_json(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);
     json::derived(&input).unwrap_or_else(Error::into_compile_error).into()
+}
+
+/// Describes a struct in an OpenAPI document, or an enum without data as a list of words: by the names that serde writes,
+/// or as `#[described(body)]` by those that `FromJson` reads. `some` is a body that may not be
+/// empty, `name = "…"` another name than the type's.
+#[proc_macro_derive(Described, attributes(described, json))]
+pub fn described(input: TokenStream) -> TokenStream {
+    let input = parse_macro_input!(input as DeriveInput);
+    described::derived(&input).unwrap_or_else(Error::into_compile_error).into()
 }

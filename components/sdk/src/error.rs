@@ -51,7 +51,7 @@ impl Error {
         Self::Internal(reason.into())
     }
 
-    pub fn status(&self) -> u16 {
+    pub const fn status(&self) -> u16 {
         match self {
             Self::BadRequest(_) => 400,
             Self::Unauthorized(_) => 401,
@@ -82,6 +82,15 @@ impl Error {
             Self::Internal(_) => "The service failed; quote the trace id when you report it",
             Self::Unavailable(_) => "The service is not available now; try again later",
             Self::Timeout => "The service did not finish in time; try again later",
+        }
+    }
+
+    /// The sentence of a failure that has one of its own, for a document.
+    pub(crate) const fn own_sentence(&'static self) -> Option<&'static str> {
+        match self {
+            Self::Unauthorized(sentence) | Self::NotFound(sentence) | Self::Conflict(sentence) => Some(sentence),
+            Self::TooManyRequests { sentence, .. } => Some(sentence),
+            _ => None,
         }
     }
 

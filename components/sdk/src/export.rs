@@ -17,9 +17,15 @@ const CHUNK_BYTES: u64 = 64 * 1024;
 
 /// Exports `answer`, a `fn(Request) -> Response`, as the component's HTTP handlers, and embeds
 /// what stands beside its `Cargo.toml`: `permissions.toml`, what the service needs, and
-/// `openapi.json`, what it offers.
+/// `openapi.json`, what it offers. With the document of a table that describes itself there is no such file:
+/// `service!(answer, OPENAPI)`, see [`routes!`](crate::routes).
 #[macro_export]
 macro_rules! service {
+    ($answer:path, $document:path) => {
+        $crate::handler!($answer);
+        $crate::section!("archipel:permissions", "/permissions.toml");
+        $crate::embedded!("archipel:openapi", $document.as_bytes());
+    };
     ($answer:path) => {
         $crate::handler!($answer);
         $crate::section!("archipel:permissions", "/permissions.toml");
@@ -64,12 +70,22 @@ macro_rules! handler {
 #[macro_export]
 macro_rules! section {
     ($name:literal, $file:literal) => {
+        $crate::embedded!($name, include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), $file)));
+    };
+}
+
+/// Embeds bytes as a custom section of the component.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! embedded {
+    ($name:literal, $bytes:expr) => {
         const _: () = {
-            const TEXT: &[u8] = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), $file));
+            const TEXT: &[u8] = $bytes;
 
             #[allow(unsafe_code, reason = "a custom section is data that no code refers to")]
+            #[allow(dead_code, reason = "whoever reads the component uses it")]
+            // Not `#[used]`: that would put it into the guest's memory, too.
             #[cfg_attr(target_family = "wasm", unsafe(link_section = $name))]
-            #[used]
             static SECTION: [u8; TEXT.len()] = *TEXT.first_chunk().expect("its own length");
         };
     };

@@ -1,55 +1,62 @@
-//! What may stand in a table of routes: functions, and the types of a path's parameters.
+//! What may stand in a table of routes: functions, by what they take and what they answer.
 
 use uuid::Uuid;
 
 use crate::{
     Answer, Error, Request,
+    argument::Argument,
+    openapi::{Described, Schema, Success, Taken},
+    replies::Replies,
     text::{hyphenated, percent_decode},
 };
 
-/// A function that answers: of the request alone, or of the request and the path's parameters in their order, up to three.
+/// A function that answers: of the request, and of what else it takes, up to four: first the path's parameters in their
+/// order, then [`Body`](crate::Body) and [`Asked`](crate::Asked), which say what it will read.
 pub trait Handler<P>: 'static {
     /// How many parameters it takes; none is right for every path.
-    const PARAMETERS: usize;
+    const PARAMETERS: usize = Taken::segments(Self::TAKES);
+    const TAKES: &'static [Taken];
+    const ANSWERS: &'static Success;
 
     fn call(&self, request: &mut Request, parameters: &[&str]) -> Answer;
 }
 
 macro_rules! handlers {
-    ($($count:literal: $($name:ident $segment:ident),*;)*) => {$(
-        impl<$($name: FromSegment,)* F: Fn(&mut Request, $($name),*) -> Answer + 'static> Handler<($($name,)*)> for F {
-            const PARAMETERS: usize = $count;
+    ($($($name:ident),*;)*) => {$(
+        impl<$($name: Argument,)* R: Replies, F> Handler<($($name,)* R,)> for F
+        where
+            F: Fn(&mut Request, $($name),*) -> Result<R, Error> + 'static,
+        {
+            const TAKES: &'static [Taken] = &[$($name::TAKEN),*];
+            const ANSWERS: &'static Success = R::ANSWERS;
 
             fn call(&self, request: &mut Request, parameters: &[&str]) -> Answer {
-                let [$($segment),*] = parameters else {
-                    return Err(Error::internal("a handler takes other parameters than its path has"));
-                };
-                self(request, $($name::from_segment($segment)?),*)
+                let mut _segments = parameters.iter();
+                self(request, $($name::taken(&mut _segments)?),*)?.reply()
             }
         }
     )*};
 }
 
 handlers! {
-    1: A a;
-    2: A a, B b;
-    3: A a, B b, C c;
-}
-
-impl<F: Fn(&mut Request) -> Answer + 'static> Handler<()> for F {
-    const PARAMETERS: usize = 0;
-
-    fn call(&self, request: &mut Request, _parameters: &[&str]) -> Answer {
-        self(request)
-    }
+    ;
+    A;
+    A, B;
+    A, B, C;
+    A, B, C, D;
 }
 
 /// What a path's parameter can be parsed as; a refusal is a 400.
 pub trait FromSegment: Sized {
+    /// What it looks like, for a document.
+    const SEGMENT: &'static Schema = &Schema::Text;
+
     fn from_segment(segment: &str) -> Result<Self, Error>;
 }
 
 impl FromSegment for Uuid {
+    const SEGMENT: &'static Schema = <Self as Described>::SCHEMA;
+
     fn from_segment(segment: &str) -> Result<Self, Error> {
         hyphenated(segment).ok_or_else(|| Error::bad_request("The id in the path is not a UUID"))
     }
@@ -63,6 +70,8 @@ impl FromSegment for String {
 
 /// A whole number from 0, in plain digits.
 impl FromSegment for u32 {
+    const SEGMENT: &'static Schema = <u32 as Described>::SCHEMA;
+
     fn from_segment(segment: &str) -> Result<Self, Error> {
         number(segment)
     }
@@ -70,6 +79,8 @@ impl FromSegment for u32 {
 
 /// A whole number from 0, in plain digits.
 impl FromSegment for i64 {
+    const SEGMENT: &'static Schema = <u32 as Described>::SCHEMA;
+
     fn from_segment(segment: &str) -> Result<Self, Error> {
         number(segment)
     }

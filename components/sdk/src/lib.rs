@@ -6,6 +6,7 @@
 //!
 //! Start at [`Routes`].
 
+mod argument;
 mod calendar;
 pub mod call;
 mod dates;
@@ -31,6 +32,7 @@ pub mod postgres;
 mod query;
 mod quick;
 mod random;
+mod replies;
 mod reply;
 mod request;
 mod response;
@@ -83,6 +85,7 @@ pub mod answering {
     });
 }
 
+pub use argument::{Argument, Asked, Body, Parameters};
 pub use dates::{Date, Interval, LocalTimestamp, Time};
 pub use error::Error;
 pub use export::{receive, send};
@@ -93,6 +96,7 @@ pub use json::Json;
 pub use listing::{Listing, Start};
 pub use query::Query;
 pub use quick::{answered, fields, whole};
+pub use replies::{Created, Data, NoContent, Replies};
 pub use reply::{Answer, Reply, respond};
 pub use request::{Method, Request, Source};
 pub use response::Response;

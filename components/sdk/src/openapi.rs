@@ -1,28 +1,25 @@
-//! Which methods an OpenAPI document says a path has: for a test that holds it to the routes.
+//! A service's OpenAPI document, made of its own types while it is compiled.
+//!
+//! [`routes!`](crate::routes) is a table of routes that describes itself: paths, parameters, bodies, answers and failures
+//! are read off the handlers' types. The document is a constant, and [`service!`](crate::service) puts it into the
+//! component as a section that no code refers to: it costs a guest no memory and no request any time.
+//!
+//! Start at [`Described`], which says what a type looks like in JSON; `document.rs` has what comes out.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod described;
+mod document;
+mod held;
+mod known;
+mod operation;
+mod schema;
+mod table;
+#[cfg(test)]
+mod tests;
+mod writer;
 
-use serde_json::{Map, Value};
-
-/// Methods by path. `HEAD` is `GET` and is not named.
-pub type Methods = BTreeMap<String, BTreeSet<String>>;
-
-/// What `document` says.
-///
-/// # Panics
-/// When it is no OpenAPI document: it is a service's own, and this is for its tests.
-pub fn documented(document: &str) -> Methods {
-    let document: Value = serde_json::from_str(document).expect("an OpenAPI document is JSON");
-    let paths: BTreeMap<String, Map<String, Value>> =
-        serde_json::from_value(document["paths"].clone()).expect("an OpenAPI document has paths");
-    let methods = |item: Map<String, Value>| {
-        item.keys().filter(|key| *key != "parameters").map(|method| method.to_uppercase()).collect()
-    };
-    paths.into_iter().map(|(path, item)| (path, methods(item))).collect()
-}
-
-/// What there is: of [`Routes::list`](crate::Routes::list).
-pub fn existing(routes: impl Iterator<Item = (&'static str, String)>) -> Methods {
-    let methods = |allow: String| allow.split(", ").filter(|method| *method != "HEAD").map(str::to_owned).collect();
-    routes.map(|(path, allow)| (path.to_owned(), methods(allow))).collect()
-}
+pub use described::Described;
+pub use document::{length, written};
+pub use held::{Methods, documented, existing};
+pub use operation::{Api, Content, Form, Guard, Header, Operation, Parameter, Path, Place, Success, Taken, said};
+pub use schema::{Member, Object, Schema, Words};
+pub use sdk_derive::Described;

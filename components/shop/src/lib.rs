@@ -13,8 +13,8 @@ mod who;
 
 pub use call::Enveloped;
 pub use envelope::envelope;
-pub use listed::listed;
+pub use listed::Listed;
 pub use money::Money;
 pub use page::Page;
-pub use routes::{PathRoutes, Routes};
+pub use routes::{FORM, PathRoutes, Routes};
 pub use who::{Asker, Who};

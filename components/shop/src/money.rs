@@ -4,6 +4,7 @@ use std::fmt;
 
 use sdk::{
     Error, FromField, Wanted, decimal,
+    openapi::{Described, Schema},
     postgres::{FromValue, Value},
 };
 use serde_json::value::RawValue;
@@ -14,6 +15,10 @@ use serde_json::value::RawValue;
 pub struct Money(i64);
 
 impl Money {
+    /// What a document adds to what is a price.
+    pub const A_PRICE: &str = r#""maximum":9999999.99"#;
+    /// What a document adds to what is a sum.
+    pub const A_SUM: &str = r#""maximum":9999999999.99"#;
     pub const MAX: Self = Self(999_999_999_999);
     /// The most that one thing may cost; what a client gives is never more.
     pub const PRICE_MAX: Self = Self(999_999_999);
@@ -41,6 +46,10 @@ impl Money {
     pub fn times(self, quantity: i32) -> Option<Self> {
         self.0.checked_mul(quantity.into()).and_then(Self::from_cents)
     }
+}
+
+impl Described for Money {
+    const SCHEMA: &'static Schema = &Schema::Plain(r#""type":"number","minimum":0,"multipleOf":0.01"#);
 }
 
 impl fmt::Display for Money {

@@ -3,7 +3,10 @@
 //! Lists are newest first by id (version 7 ids sort by time), and a cursor is the last id that
 //! was shown: new entries and deleted ones move nothing.
 
-use sdk::{Error, FromSegment as _, Listing, Query, Request, Start, Uuid};
+use sdk::{
+    Error, FromSegment as _, Listing, Parameters, Query, Start, Uuid,
+    openapi::{Described, Member, Parameter},
+};
 
 const LIMIT_DEFAULT: u32 = 10;
 const LIMIT_MAX: u32 = 100;
@@ -19,12 +22,17 @@ pub struct Page {
 }
 
 impl Page {
-    pub const PARAMETERS: [&str; 3] = ["limit", "offset", "cursor"];
-
-    /// The page that a request asks for, by these parameters and no others.
-    pub fn of(request: &Request) -> Result<Self, Error> {
-        Self::from_query(&request.query(&Self::PARAMETERS)?)
-    }
+    pub const LIMIT: Parameter =
+        Parameter::query(Member::new("limit", u32::SCHEMA).range(1..=LIMIT_MAX as i64).more(r#""default":10"#));
+    pub const OFFSET: Parameter = Parameter::query(
+        Member::new("offset", u32::SCHEMA)
+            .range(0..=OFFSET_MAX as i64)
+            .more(r#""default":0"#)
+            .doc("Not together with `cursor`"),
+    );
+    pub const CURSOR: Parameter = Parameter::query(
+        Member::new("cursor", Uuid::SCHEMA).doc("An `X-Next-Cursor`; pages stably while entries are added"),
+    );
 
     pub fn from_query(query: &Query) -> Result<Self, Error> {
         let limit = number(query, "limit", 1..=LIMIT_MAX)?.unwrap_or(LIMIT_DEFAULT);
@@ -54,6 +62,11 @@ impl Page {
     }
 }
 
+/// Those of a list that has no others.
+impl Parameters for Page {
+    const LIST: &'static [Parameter] = &[Self::LIMIT, Self::OFFSET, Self::CURSOR];
+}
+
 /// A number in plain digits.
 fn number(query: &Query, name: &str, range: std::ops::RangeInclusive<u32>) -> Result<Option<u32>, Error> {
     let Some(text) = query.get(name) else {
@@ -77,7 +90,7 @@ mod tests {
 
     #[track_caller]
     fn check(query: &str, expected: Option<(u32, Start<Uuid>)>) {
-        let page = Query::parse(query, &Page::PARAMETERS).and_then(|query| Page::from_query(&query));
+        let page = Query::parse(query, &["limit", "offset", "cursor"]).and_then(|query| Page::from_query(&query));
         assert_eq!(page.ok(), expected.map(|(limit, start)| Page { limit, start }), "{query}");
     }
 

@@ -1,8 +1,24 @@
 //! The routes of one of the shop's services: each method names who may use it, and each answer goes out in the envelope.
 
-use sdk::{Answer, Handler, Method, Request, Response};
+use sdk::{
+    Answer, Handler, Method, Request, Response,
+    openapi::{Form, Success, Taken},
+};
 
 use crate::{Who, envelope::enveloped};
+
+/// What stands around every answer with data.
+pub const FORM: Form = Form { around: Some(("Success", SUCCESS)) };
+
+const SUCCESS: &str = r#"{"type":"object","required":["success","timestamp","traceId"],"properties":{"success":{"const":true},"timestamp":{"type":"string","format":"date-time"},"traceId":{"type":"string","pattern":"^[0-9a-f]{32}$"}}}"#;
+
+/// [`sdk::routes!`] of one of the shop's services: each method names who may use it, `get(Who::Admin) list;`.
+#[macro_export]
+macro_rules! routes {
+    ($($table:tt)*) => {
+        ::sdk::described_routes! { [$crate::Routes] [$crate::FORM] $($table)* }
+    };
+}
 
 /// The routes of a service.
 #[derive(Default)]
@@ -18,7 +34,8 @@ struct Guarded<H> {
 }
 
 impl<P, H: Handler<P>> Handler<P> for Guarded<H> {
-    const PARAMETERS: usize = H::PARAMETERS;
+    const TAKES: &'static [Taken] = H::TAKES;
+    const ANSWERS: &'static Success = H::ANSWERS;
 
     fn call(&self, request: &mut Request, parameters: &[&str]) -> Answer {
         self.who.admits(request, parameters)?;
@@ -95,8 +112,9 @@ mod tests {
 
     #[test]
     fn who_may_is_decided_before_the_handler_sees_anything() {
-        let routes = Routes::new()
-            .at("/stock/{id}", |path| path.post(Who::Admin, |_: &mut Request, _: Uuid| panic!("nobody may come here")));
+        let routes = Routes::new().at("/stock/{id}", |path| {
+            path.post(Who::Admin, |_: &mut Request, _: Uuid| -> Answer { panic!("nobody may come here") })
+        });
         assert_eq!(routes.answer(testing::post("/stock/7").into()).status, 401);
         assert_eq!(routes.answer(testing::post("/stock/7").user("ada").into()).status, 403);
     }

@@ -4,7 +4,7 @@
 //! from a token that the gateway verified, `X-Source-Service` on calls between services. A route
 //! cannot be written without a [`Who`], so nobody forgets one.
 
-use sdk::{Error, FromSegment as _, Request, Uuid};
+use sdk::{Error, FromSegment as _, Request, Uuid, openapi::Guard};
 
 /// The role that the operator gives.
 const ADMIN: &str = "admin";
@@ -28,6 +28,15 @@ pub enum Who {
 }
 
 impl Who {
+    /// As a document says it.
+    pub const fn guard(self) -> Guard {
+        match self {
+            Self::Anyone => Guard::Open,
+            Self::AnyUser => Guard::Token,
+            Self::OwnerOrAdmin | Self::Admin | Self::Service(_) => Guard::Some,
+        }
+    }
+
     /// 401 without any identity, 403 with one that is not enough, 400 for an owner's id that is
     /// none.
     pub(crate) fn admits(self, request: &mut Request, parameters: &[&str]) -> Result<(), Error> {

@@ -1,12 +1,14 @@
 //! Accounts that somebody can log in to: registering, and proving a password.
 
-use sdk::{Answer, Error, Fields, FromJson, Reply, Request, Timestamp, passwords, tokens, within};
+use sdk::{
+    Body, Created, Data, Error, Fields, FromJson, Request, Timestamp, openapi::Described, passwords, tokens, within,
+};
 use serde::Serialize;
 
 use crate::{
     attempts::Attempt,
     store::{Account, Store},
-    user::{NewUser, User},
+    user::{AN_EMAIL, NewUser, TEXT_MAX, User},
 };
 
 /// The name of `[auth.main]` in the manifest, and what a token made here says.
@@ -19,45 +21,63 @@ const PASSWORD_MAX: usize = 128;
 /// Verified in place of a text that can be nobody's password, so that it costs the same.
 const NOBODYS: &str = "nobody's password";
 
-const WRONG: Error = Error::Unauthorized("Invalid email or password");
+pub(crate) const WRONG: Error = Error::Unauthorized("Invalid email or password");
 
-/// A user to be, with a password. Not `Debug`: a password is never printed.
-#[derive(PartialEq, Eq)]
-struct NewAccount {
-    user: NewUser,
+/// A user to be, with a password.
+// Not `Debug`: a password is never printed.
+#[derive(PartialEq, Eq, Described)]
+#[described(body)]
+pub(crate) struct NewAccount {
+    #[json(length = 1..=TEXT_MAX)]
+    #[described(json = AN_EMAIL)]
+    email: String,
+    #[json(length = 1..=TEXT_MAX)]
+    name: String,
+    #[json(length = PASSWORD_MIN..=PASSWORD_MAX)]
+    #[described(json = SECRET)]
     password: String,
 }
 
-#[derive(PartialEq, Eq)]
-struct Login {
+/// What a document says of a password.
+const SECRET: &str = r#""format":"password","pattern":"^[^\\u0000]*$""#;
+
+/// Who says who they are.
+#[derive(PartialEq, Eq, Described)]
+#[described(body)]
+pub(crate) struct Login {
+    #[json(length = 1..=usize::MAX)]
+    #[described(json = r#""pattern":"^[^\\u0000]*$""#)]
     email: String,
+    #[json(length = 1..=usize::MAX)]
+    #[described(json = SECRET)]
     password: String,
 }
 
 /// What a login is worth.
-#[derive(Serialize)]
+#[derive(Serialize, Described)]
 #[serde(rename_all = "camelCase")]
-struct Session {
+pub(crate) struct Session {
     token: String,
+    #[described(json = r#""const":"Bearer""#)]
     token_type: &'static str,
+    /// Seconds.
     expires_in: u32,
     user: User,
 }
 
-pub(crate) fn register(request: &mut Request) -> Answer {
-    let NewAccount { user, password } = request.json()?;
+pub(crate) fn register(request: &mut Request, body: Body<NewAccount>) -> Result<Created<User>, Error> {
+    let NewAccount { email, name, password } = body.read(request)?;
     let store = Store::open()?;
-    store.expect_free(&user.email)?; // hashing is the dearest thing there is here
+    store.expect_free(&email)?; // hashing is the dearest thing there is here
     let hash = passwords::hash(&password)?;
-    let user = store.insert(user, Some(hash))?;
-    Reply::created(format!("/api/users/{}", user.id), &user)
+    Ok(store.insert(NewUser { email, name }, Some(hash))?.created())
 }
 
 /// A failure is counted before it is told, so that leaving early spares nobody one; a success is not counted at
 /// any time, so that many at once are no attack. A key that has become full meanwhile refuses the right
 /// password too: whoever tries many at the same time learns no more of them than of ten.
-pub(crate) fn login(request: &mut Request) -> Answer {
-    let login: Login = request.json()?;
+pub(crate) fn login(request: &mut Request, body: Body<Login>) -> Result<Data<Session>, Error> {
+    let login = body.read(request)?;
     let store = Store::open()?;
     let attempt = Attempt::new(&login.email, request.client(), Timestamp::now());
     let account = store.admit(&attempt)?;
@@ -71,7 +91,7 @@ pub(crate) fn login(request: &mut Request) -> Answer {
     store.confirm(&attempt)?;
     let token = tokens::sign(AUTH, user.id.to_string(), &ROLES, SECONDS)?;
     let (token, expires_in) = (token.value, token.expires_in_seconds);
-    Reply::ok(&Session { token, token_type: "Bearer", expires_in, user })
+    Ok(Data(Session { token, token_type: "Bearer", expires_in, user }))
 }
 
 /// The user, if the password is theirs. The host is asked exactly once whoever it is, also for an
@@ -104,7 +124,8 @@ impl FromJson for NewAccount {
             return Err(missing());
         }
         let password = within("password", password.ok_or_else(missing)?, PASSWORD_MIN..=PASSWORD_MAX)?;
-        Ok(Self { user: NewUser::from_json(fields)?, password })
+        let NewUser { email, name } = NewUser::from_json(fields)?;
+        Ok(Self { email, name, password })
     }
 }
 

@@ -26,7 +26,9 @@ struct Seen {
     account: Option<Account>,
 }
 
-const TOO_MANY: &str = "Too many failed logins; try again later";
+const TOO_MANY_SAID: &str = "Too many failed logins; try again later";
+/// As it is at the longest.
+pub(crate) const TOO_MANY: Error = Error::TooManyRequests { sentence: TOO_MANY_SAID, retry_after: 15 * 60 };
 
 impl Attempt {
     /// Without an address, which is only so where no gateway stands in front, all share one key.
@@ -113,7 +115,7 @@ impl Store {
     }
 
     fn too_many(&self, attempt: &Attempt) -> Result<Error, Error> {
-        Ok(Error::TooManyRequests { sentence: TOO_MANY, retry_after: self.seconds_to_wait(attempt)? })
+        Ok(Error::TooManyRequests { sentence: TOO_MANY_SAID, retry_after: self.seconds_to_wait(attempt)? })
     }
 
     /// The attempt no longer counts: one of its keys had no room.

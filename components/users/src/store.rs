@@ -11,7 +11,7 @@ use crate::user::{Changes, NewUser, User};
 /// The index that keeps an email unique, whatever its case.
 const EMAIL_KEY: &str = "users_email_key";
 
-const TAKEN: Error = Error::Conflict("Email already exists");
+pub(crate) const TAKEN: Error = Error::Conflict("Email already exists");
 
 /// A user, and what is kept of the password; none if there is none.
 pub(crate) struct Account {

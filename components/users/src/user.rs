@@ -1,31 +1,53 @@
 //! What a user is, and what may be said about one.
 
-use sdk::{Error, Fields, FromJson, Timestamp, Uuid, postgres::FromRow, within};
+use sdk::{Created, Error, Fields, FromJson, Timestamp, Uuid, openapi::Described, postgres::FromRow, within};
 use serde::Serialize;
 
-/// A user as stored and as shown.
-#[derive(Debug, Serialize, FromRow)]
+/// A user, as stored and as shown.
+#[derive(Debug, Serialize, FromRow, Described)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct User {
     pub(crate) id: Uuid,
+    #[json(length = 1..=TEXT_MAX)]
     pub(crate) email: String,
+    #[json(length = 1..=TEXT_MAX)]
     pub(crate) name: String,
     pub(crate) created_at: Timestamp,
     pub(crate) updated_at: Timestamp,
 }
 
 /// A user to be.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, Described)]
+#[described(body)]
 pub(crate) struct NewUser {
+    #[json(length = 1..=TEXT_MAX)]
+    #[described(json = AN_EMAIL)]
     pub(crate) email: String,
+    #[json(length = 1..=TEXT_MAX)]
     pub(crate) name: String,
 }
 
 /// What is to be different; at least one of the two.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, Described)]
+#[described(body, some, name = "UserChanges")]
 pub(crate) struct Changes {
+    #[json(length = 1..=TEXT_MAX)]
+    #[described(json = AN_EMAIL)]
     pub(crate) email: Option<String>,
+    #[json(length = 1..=TEXT_MAX)]
     pub(crate) name: Option<String>,
+}
+
+/// Characters of an email or a name.
+pub(crate) const TEXT_MAX: usize = 255;
+
+/// What a document says of an email: see [`is_email`].
+pub(crate) const AN_EMAIL: &str = r#""pattern":"^[^\\s@\\u0000-\\u001f\\u007f-\\u009f]+@[^\\s@.\\u0000-\\u001f\\u007f-\\u009f]+(\\.[^\\s@.\\u0000-\\u001f\\u007f-\\u009f]+)+$""#;
+
+impl User {
+    pub(crate) fn created(self) -> Created<Self> {
+        Created { location: format!("/api/users/{}", self.id), data: self }
+    }
 }
 
 impl FromJson for NewUser {
@@ -55,11 +77,11 @@ impl FromJson for Changes {
 }
 
 fn name(text: &str) -> Result<String, Error> {
-    within("name", text, 1..=255)
+    within("name", text, 1..=TEXT_MAX)
 }
 
 fn email(text: &str) -> Result<String, Error> {
-    let text = within("email", text, 1..=255)?;
+    let text = within("email", text, 1..=TEXT_MAX)?;
     if is_email(&text) { Ok(text) } else { Err(Error::bad_request("Invalid email format")) }
 }
 

@@ -1,13 +1,13 @@
 //! Events: one is published, and handled here as any service that subscribes would.
 
 use sdk::{
-    Answer, Reply, Request,
+    Data, Error, Request, Uuid,
     messaging::{self, Delivery, Event, Failure},
 };
 
-pub(crate) fn publish(_request: &mut Request) -> Answer {
+pub(crate) fn publish(_request: &mut Request) -> Result<Data<Uuid>, Error> {
     let id = messaging::publish(&Event::json("note.made", &"hello")?)?;
-    Reply::ok(&id)
+    Ok(Data(id))
 }
 
 /// Each event at least once: its id is the same each time.

@@ -1,6 +1,6 @@
 //! The service `my-service`: which path is whose.
 
-use sdk::{Answer, Reply, Request, Response, Routes};
+use sdk::{Data, Error, Request, Response};
 
 //~ events
 mod events;
@@ -10,8 +10,7 @@ mod notes;
 mod visits;
 //~ end
 
-sdk::handler!(answer);
-sdk::section!("archipel:permissions", "/permissions.toml");
+sdk::service!(answer, OPENAPI);
 //~ events
 sdk::consumer!(events::handle);
 //~ end
@@ -20,24 +19,38 @@ fn answer(request: Request) -> Response {
     routes().answer(request)
 }
 
-fn routes() -> Routes {
-    Routes::new()
-        //~ !added
-        .at("/", |path| path.get(hello))
-        //~ added
-        .at("/my-service", |path| path.get(hello))
-        //~ end
-        //~ postgres
-        .at("/notes", |path| path.get(notes::list).post(notes::create))
-        //~ keyvalue
-        .at("/visits", |path| path.post(visits::count))
-        //~ events
-        .at("/events", |path| path.post(events::publish))
-        //~ end
+// What answers, and what `GET /openapi.json` says of it.
+sdk::routes! {
+    //~ !added
+    "/" {
+    //~ added
+    "/my-service" {
+    //~ end
+        /// A greeting
+        get hello;
+    }
+    //~ postgres
+    "/notes" {
+        /// The newest notes
+        get notes::list;
+        /// Keeps a note
+        post notes::create;
+    }
+    //~ keyvalue
+    "/visits" {
+        /// Counts a visit
+        post visits::count;
+    }
+    //~ events
+    "/events" {
+        /// Publishes an event
+        post events::publish;
+    }
+    //~ end
 }
 
-fn hello(_request: &mut Request) -> Answer {
-    Reply::ok(&"hello from my-service")
+fn hello(_request: &mut Request) -> Result<Data<&'static str>, Error> {
+    Ok(Data("hello from my-service"))
 }
 
 #[cfg(test)]

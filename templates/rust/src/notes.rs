@@ -1,36 +1,40 @@
 //! Notes, kept in PostgreSQL.
 
 use sdk::{
-    Answer, FromJson, Reply, Request, Timestamp, params,
+    Body, Created, Data, Error, FromJson, Request, Timestamp,
+    openapi::Described,
+    params,
     postgres::{Database, FromRow, Statements as _},
 };
 use serde::Serialize;
 
-#[derive(Serialize, FromRow)]
+/// A note.
+#[derive(Serialize, FromRow, Described)]
 #[serde(rename_all = "camelCase")]
-struct Note {
+pub(crate) struct Note {
     id: i64,
     text: String,
     made_at: Timestamp,
 }
 
-#[derive(FromJson)]
-struct NewNote {
+/// A note to be.
+#[derive(FromJson, Described)]
+#[described(body)]
+pub(crate) struct NewNote {
     #[json(length = 1..=1000, missing = "Give the note's `text`")]
     text: String,
 }
 
-pub(crate) fn list(_request: &mut Request) -> Answer {
+pub(crate) fn list(_request: &mut Request) -> Result<Data<Vec<Note>>, Error> {
     let sql = "select id, text, made_at from notes order by id desc limit 100";
-    let notes: Vec<Note> = Database::open("main")?.query(sql, params![])?;
-    Reply::ok(&notes)
+    Ok(Data(Database::open("main")?.query(sql, params![])?))
 }
 
-pub(crate) fn create(request: &mut Request) -> Answer {
-    let new: NewNote = request.json()?;
+pub(crate) fn create(request: &mut Request, body: Body<NewNote>) -> Result<Created<Note>, Error> {
+    let new = body.read(request)?;
     let sql = "insert into notes (text) values ($1) returning id, text, made_at";
     let note: Note = Database::open("main")?.query_one(sql, params![new.text])?;
-    Reply::created(format!("/notes/{}", note.id), &note)
+    Ok(Created { location: format!("/notes/{}", note.id), data: note })
 }
 
 #[cfg(test)]

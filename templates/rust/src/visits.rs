@@ -1,10 +1,10 @@
 //! A counter in the key-value store `cache`.
 
-use sdk::{Answer, Reply, Request, keyvalue::Bucket};
+use sdk::{Data, Error, Request, keyvalue::Bucket};
 
-pub(crate) fn count(_request: &mut Request) -> Answer {
+pub(crate) fn count(_request: &mut Request) -> Result<Data<i64>, Error> {
     let visits = Bucket::open("cache")?.increment("visits", 1)?;
-    Reply::ok(&visits)
+    Ok(Data(visits))
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ const ABANDONED_MICROS: i64 = 10 * 1_000_000;
 /// Old keys that are thrown away with each new one.
 const PRUNED_AT_ONCE: i64 = 20;
 
-const USED: Error = Error::Conflict("This `Idempotency-Key` has been used for another order");
+pub(crate) const USED: Error = Error::Conflict("This `Idempotency-Key` has been used for another order");
 
 struct Found {
     request: String,
