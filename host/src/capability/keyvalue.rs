@@ -43,7 +43,7 @@ impl OpenBucket {
             Error::Unavailable => types::Error::Unavailable(self.name().to_owned()),
             Error::Timeout => types::Error::Timeout,
             Error::TooLarge(limit) => types::Error::TooLarge(limit),
-            Error::Full(_) | Error::Invalid(_) => types::Error::Other(error.to_string()),
+            Error::Full(_) | Error::NoRoom | Error::Invalid(_) => types::Error::Other(error.to_string()),
         }
     }
 

@@ -8,6 +8,8 @@ use std::{
 
 use serde_json::{Value, json};
 
+mod memory;
+
 use crate::harness::{Answer, Connection, Host, Redis, exchange, place, until};
 
 /// One component as four services: everything, two prefixes of the same store, one that only reads.

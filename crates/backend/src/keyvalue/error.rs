@@ -19,6 +19,11 @@ pub enum Error {
         "the store holds as much as it may, {0} bytes: delete something, or let its `memory` in the manifest be more"
     )]
     Full(u64),
+    /// Nothing was written: it is an answer that there is no room for.
+    #[error(
+        "the memory of all components, `host.guest_memory`, has no room for this answer: ask for less, or again later"
+    )]
+    NoRoom,
     #[error(transparent)]
     Invalid(#[from] Invalid),
 }

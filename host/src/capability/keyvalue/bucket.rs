@@ -89,7 +89,7 @@ impl StoreCtx<'_> {
     pub(super) fn paid<T>(&mut self, found: Result<T, Error>, bytes: impl FnOnce(&T) -> usize) -> Result<T, Error> {
         let found = found?;
         self.view.held = Held::nothing_of(Some(self.view.account.clone()));
-        if self.view.held.grow(bytes(&found) as u64) { Ok(found) } else { Err(Error::Unavailable) }
+        if self.view.held.grow(bytes(&found) as u64) { Ok(found) } else { Err(Error::NoRoom) }
     }
 
     /// The bucket for writing; the operator reads which line would allow it.
@@ -132,6 +132,7 @@ impl OpenBucket {
                 Error::Timeout => "timeout",
                 Error::TooLarge(_) => "too_large",
                 Error::Full(_) => "full",
+                Error::NoRoom => "no_room",
                 Error::Invalid(_) => "invalid",
             });
         })
