@@ -4,9 +4,9 @@ mod words;
 
 use proc_macro2::TokenStream;
 use quote::quote;
-use syn::{Attribute, Data, DeriveInput, Error, Expr, ExprLit, Field, Lit, LitStr, Meta, meta::ParseNestedMeta};
+use syn::{Attribute, Data, DeriveInput, Error, Expr, Field, LitStr, meta::ParseNestedMeta};
 
-use crate::said::Said;
+use crate::{doc::doc, said::Said};
 
 const NOT_KNOWN: &str = "what this makes of the JSON is not known here: implement `Described`";
 
@@ -129,16 +129,4 @@ fn of<'a>(attributes: &'a [Attribute], name: &'a str) -> impl Iterator<Item = &'
 
 fn word(meta: &ParseNestedMeta<'_>) -> String {
     meta.path.get_ident().map(ToString::to_string).unwrap_or_default()
-}
-
-/// The lines of a doc comment, in one.
-fn doc(attributes: &[Attribute]) -> String {
-    let line = |attribute: &Attribute| match &attribute.meta {
-        Meta::NameValue(meta) if meta.path.is_ident("doc") => match &meta.value {
-            Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => Some(text.value().trim().to_owned()),
-            _ => None,
-        },
-        _ => None,
-    };
-    attributes.iter().filter_map(line).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
 }

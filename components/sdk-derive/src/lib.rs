@@ -2,6 +2,7 @@
 //! a field's type means is the sdk's to say; here names become code, and nothing is decided about values.
 
 mod described;
+mod doc;
 mod json;
 mod named;
 mod row;

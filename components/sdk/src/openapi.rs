@@ -11,6 +11,7 @@ mod document;
 mod held;
 mod known;
 mod operation;
+mod said;
 mod schema;
 mod table;
 #[cfg(test)]
@@ -20,6 +21,7 @@ mod writer;
 pub use described::Described;
 pub use document::{length, written};
 pub use held::{Methods, documented, existing};
-pub use operation::{Api, Content, Form, Guard, Header, Operation, Parameter, Path, Place, Success, Taken, said};
+pub use operation::{Api, Content, Form, Guard, Header, Operation, Parameter, Path, Place, Success, Taken};
+pub use said::said;
 pub use schema::{Member, Object, Schema, Words};
 pub use sdk_derive::Described;

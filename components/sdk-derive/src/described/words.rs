@@ -25,7 +25,7 @@ pub(super) fn derived(
             None => variant.ident.to_string(),
         });
     }
-    let (of, doc) = (&input.ident, super::doc(&input.attrs));
+    let (of, doc) = (&input.ident, crate::doc::doc(&input.attrs));
     Ok(quote! {
         impl ::sdk::openapi::Described for #of {
             const SCHEMA: &'static ::sdk::openapi::Schema = {

@@ -5,7 +5,7 @@ mod responses;
 mod schemas;
 
 use super::{
-    operation::{Api, Content, Guard, Operation, Parameter, Path, Place, Taken},
+    operation::{Api, Guard, Operation, Parameter, Path, Place, Taken},
     schema::{Schema, same},
     writer::Writer,
 };
@@ -40,7 +40,7 @@ const fn document<const N: usize>(to: &mut Writer<N>, api: &Api) {
     let mut at = 0;
     while at < api.paths.len() {
         is_new(api.paths, at);
-        comma(to, at);
+        to.comma(at);
         path(to, api, &api.paths[at]);
         at += 1;
     }
@@ -66,7 +66,7 @@ const fn path<const N: usize>(to: &mut Writer<N>, api: &Api, path: &Path) {
     to.raw(":{");
     let mut at = 0;
     while at < path.operations.len() {
-        comma(to, at);
+        to.comma(at);
         operation(to, api, path.path, &path.operations[at]);
         at += 1;
     }
@@ -130,7 +130,7 @@ const fn parameters<const N: usize>(to: &mut Writer<N>, path: &str, takes: &[Tak
     to.raw(r#","parameters":["#);
     let (mut rest, mut segments, mut count) = (path.as_bytes(), 0, 0);
     while let Some((name, after)) = braced(rest) {
-        comma(to, count);
+        to.comma(count);
         to.raw(r#"{"name":"#);
         to.text(name);
         to.raw(r#","in":"path","required":true,"schema":"#);
@@ -143,7 +143,7 @@ const fn parameters<const N: usize>(to: &mut Writer<N>, path: &str, takes: &[Tak
         if let Taken::Parameters(list) = takes[at] {
             let mut each = 0;
             while each < list.len() {
-                comma(to, count);
+                to.comma(count);
                 parameter(to, &list[each]);
                 (each, count) = (each + 1, count + 1);
             }
@@ -240,22 +240,5 @@ const fn is_new(paths: &[Path], place: usize) {
     while at < place {
         assert!(!same(paths[at].path, paths[place].path), "a path stands twice in the table of routes");
         at += 1;
-    }
-}
-
-/// Before every part but the first.
-const fn comma<const N: usize>(to: &mut Writer<N>, place: usize) {
-    if place > 0 {
-        to.raw(",");
-    }
-}
-
-impl Content {
-    /// The schema of what is answered, if it is known.
-    const fn schema(&self) -> Option<&'static Schema> {
-        match self {
-            Self::Json(schema) => Some(schema),
-            Self::Unknown | Self::None => None,
-        }
     }
 }

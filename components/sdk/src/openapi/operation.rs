@@ -1,7 +1,7 @@
 //! What is said of a route: what it takes, what it answers, how it fails, who may.
 
 use super::schema::{Member, Schema};
-use crate::{Error, Handler};
+use crate::Error;
 
 /// A service.
 #[derive(Debug)]
@@ -140,8 +140,12 @@ impl Taken {
     }
 }
 
-/// What the type of a handler says.
-#[doc(hidden)]
-pub const fn said<P, H: Handler<P>>(_handler: &H) -> (&'static [Taken], &'static Success) {
-    (H::TAKES, H::ANSWERS)
+impl Content {
+    /// The schema of what is answered, if it is known.
+    pub(crate) const fn schema(&self) -> Option<&'static Schema> {
+        match self {
+            Self::Json(schema) => Some(schema),
+            Self::Unknown | Self::None => None,
+        }
+    }
 }

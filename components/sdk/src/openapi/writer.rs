@@ -16,6 +16,13 @@ impl<const N: usize> Writer<N> {
         self.put(text.as_bytes());
     }
 
+    /// Before every part but the first.
+    pub(crate) const fn comma(&mut self, place: usize) {
+        if place > 0 {
+            self.raw(",");
+        }
+    }
+
     const fn put(&mut self, text: &[u8]) {
         if N > 0 {
             let (_before, rest) = self.bytes.split_at_mut(self.length);

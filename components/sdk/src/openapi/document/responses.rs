@@ -44,7 +44,7 @@ pub(super) const fn shared<const N: usize>(to: &mut Writer<N>) {
     to.raw(r#""responses":{"#);
     let mut at = 0;
     while at < STANDARD.len() {
-        super::comma(to, at);
+        to.comma(at);
         to.text(STANDARD[at].name);
         to.raw(r#":{"description":"#);
         to.text(STANDARD[at].description);

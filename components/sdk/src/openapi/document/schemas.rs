@@ -32,7 +32,7 @@ pub(super) const fn named<const N: usize>(to: &mut Writer<N>, schema: &Schema) {
             to.raw(r#":{"type":"string","enum":["#);
             let mut at = 0;
             while at < words.words.len() {
-                super::comma(to, at);
+                to.comma(at);
                 to.text(words.words[at]);
                 at += 1;
             }
@@ -65,7 +65,7 @@ const fn object<const N: usize>(to: &mut Writer<N>, object: &Object) {
     let mut at = 0;
     while at < object.members.len() {
         let member = &object.members[at];
-        super::comma(to, at);
+        to.comma(at);
         to.text(member.name);
         to.raw(":");
         bounded(to, member, object.is_body, member.doc);
