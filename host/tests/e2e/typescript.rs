@@ -116,6 +116,17 @@ fn spans_of_time_and_arrays_of_moments_come_and_go_exactly() {
 }
 
 #[test]
+fn arrays_of_numbers_and_booleans_come_and_go_with_all_their_digits() {
+    let expected = json!({
+        "digits": ["12345678901234567890.123456789", "-0.00050", "0", "100000", "0.0", null, "NaN",
+            "-0.00000000000000000007", "10000.00001"],
+        "floats": [1.5, 0, 1e300, null, 2], "whole": [1, 2], "small": [0.5, 3], "flags": [true, null, false],
+        "big": [1, null, 3], "computed": ["10000", "9999.9999"], "none": [],
+    });
+    assert_eq!(of(&HOST.get().get("/data/arrays")), expected);
+}
+
+#[test]
 fn a_store_keeps_values_conditions_and_sums() {
     let kept = of(&HOST.get().get("/data/kv"));
     let expected = json!({

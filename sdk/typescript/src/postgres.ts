@@ -5,10 +5,10 @@ import { Database as Connection, commit, rollback, type Rows, type Transaction, 
 import { asked, statusFor, words, type Fault } from './fault.ts';
 import { stringify } from './json.ts';
 import { day, local, moment, time } from './moment.ts';
-import { isRaw, known } from './raw.ts';
+import { isRaw, known, written } from './raw.ts';
 
 /** What stands for `$1`, or for `${…}` in a template. A plain object is JSON; so is an array of anything but texts,
- * moments and integers. */
+ * moments, booleans and numbers. */
 export type Parameter = null | undefined | boolean | number | bigint | string | Date | Uint8Array | object;
 /** What a column holds. */
 // eslint-disable-next-line @typescript-eslint/no-explicit-any
@@ -140,9 +140,15 @@ function objectValue(of: object | null): Value {
   if (of instanceof Uint8Array) return { tag: 'bytes', val: of };
   if (Array.isArray(of) && of.length > 0) {
     if (of.every((item) => typeof item === 'string' || item instanceof Date || item === null)) return { tag: 'text-array', val: of.map(texts) };
-    if (of.every((item) => typeof item === 'bigint' || Number.isSafeInteger(item))) return { tag: 'int64-array', val: of.map(BigInt) };
+    if (of.every((item) => typeof item === 'bigint' || item === null || Number.isSafeInteger(item))) return { tag: 'int64-array', val: of.map(whole) };
+    const raw = written(of);
+    if (raw) return { tag: 'raw', val: raw };
   }
   return { tag: 'json', val: stringify(of) };
+}
+
+function whole(item: bigint | number | null): bigint | undefined {
+  return item === null ? undefined : BigInt(item);
 }
 
 function texts(item: string | Date | null): string | undefined {

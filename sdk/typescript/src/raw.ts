@@ -8,8 +8,8 @@ export interface Raw {
   bytes: Uint8Array;
 }
 
-/** One item; nothing where it is none that the language can hold, as `infinity`. */
-type Read = (view: DataView, at: number) => unknown;
+/** One item of so many bytes; nothing where it is none that the language can hold, as `infinity`. */
+type Read = (view: DataView, at: number, length: number) => unknown;
 
 /** PostgreSQL counts from 2000-01-01. */
 const DAYS_TO_2000 = 10_957;
@@ -34,25 +34,48 @@ const momentAt: Read = (view, at) => {
 };
 const spanAt: Read = (view, at) => span(view.getInt32(at + 12), view.getInt32(at + 8), view.getBigInt64(at));
 
-/** By the number of the item's type (`pg_type.dat`): how long one is, and how it is read. */
+/** All digits, as a text: `-12.50`. Four decimal digits stand together (`numeric_send`). */
+const numericAt: Read = (view, at, length) => {
+  const [count, weight, sign, scale] = [view.getInt16(at), view.getInt16(at + 2), view.getUint16(at + 4), view.getUint16(at + 6)];
+  const word = NO_NUMBERS.get(sign);
+  if (word !== undefined) return word;
+  if (length !== 8 + 2 * count) return undefined;
+  const group = (place: number) => (place < count ? view.getInt16(at + 8 + 2 * place) : 0);
+  let whole = '';
+  for (let place = 0; place <= weight; place += 1) whole += String(group(place)).padStart(4, '0');
+  let fraction = '0000'.repeat(Math.max(0, -weight - 1));
+  for (let place = Math.max(0, weight + 1); fraction.length < scale; place += 1) fraction += String(group(place)).padStart(4, '0');
+  const digits = whole.replace(/^0+(?=.)/, '') || '0';
+  return `${sign === MINUS ? '-' : ''}${digits}${scale > 0 ? `.${fraction.slice(0, scale)}` : ''}`;
+};
+const MINUS = 0x4000;
+const NO_NUMBERS = new Map([[0xc000, 'NaN'], [0xd000, 'Infinity'], [0xf000, '-Infinity']]);
+
+const BOOL = 16;
+const FLOAT8 = 701;
+const NUMERIC = 1700;
+/** By the number of the item's type (`pg_type.dat`): how long one is, 0 for any length, and how it is read. */
 const items = new Map<number, [number, Read]>([
-  [16, [1, (view, at) => view.getUint8(at) !== 0]],
+  [BOOL, [1, (view, at) => view.getUint8(at) !== 0]],
   [700, [4, (view, at) => view.getFloat32(at)]],
-  [701, [8, (view, at) => view.getFloat64(at)]],
+  [FLOAT8, [8, (view, at) => view.getFloat64(at)]],
   [1082, [4, dayAt]],
   [1083, [8, (view, at) => time(view.getBigInt64(at))]],
   [1114, [8, localAt]],
   [1184, [8, momentAt]],
   [1186, [16, spanAt]],
+  [NUMERIC, [0, numericAt]],
 ]);
 const INTERVAL = 1186;
-const arrays = new Set([1000, 1021, 1022, 1182, 1183, 1115, 1185, 1187]);
+const BOOLS = 1000;
+const FLOATS = 1022;
+const arrays = new Set([BOOLS, 1021, FLOATS, 1182, 1183, 1115, 1185, 1187, 1231]);
 
 /** The value, if it is known; else what was given. */
 export function known(raw: Raw): unknown {
   const view = new DataView(raw.bytes.buffer, raw.bytes.byteOffset, raw.bytes.byteLength);
   try {
-    const value = raw.oid === INTERVAL ? spanAt(view, 0) : arrays.has(raw.oid) ? array(view) : undefined;
+    const value = raw.oid === INTERVAL ? spanAt(view, 0, 16) : arrays.has(raw.oid) ? array(view) : undefined;
     return value ?? raw;
   } catch (error) {
     if (error instanceof RangeError) return raw; // cut, or beyond what a Date holds
@@ -65,6 +88,27 @@ export function isRaw(value: unknown): value is Raw {
   return typeof value === 'object' && value !== null && (value as Raw).bytes instanceof Uint8Array;
 }
 
+/** An array of booleans or of numbers, for a statement; nothing for any other. */
+export function written(list: readonly unknown[]): [oid: number, bytes: Uint8Array] | undefined {
+  const only = (type: string) => list.some((item) => typeof item === type) && list.every((item) => item === null || typeof item === type);
+  const form = only('boolean') ? ([BOOLS, BOOL, 1] as const) : only('number') ? ([FLOATS, FLOAT8, 8] as const) : undefined;
+  if (form === undefined) return undefined;
+  const [oid, item, size] = form;
+  const nulls = list.filter((item) => item === null).length;
+  const view = new DataView(new ArrayBuffer(20 + 4 * list.length + size * (list.length - nulls)));
+  [1, nulls > 0 ? 1 : 0, item, list.length, 1].forEach((word, place) => view.setInt32(4 * place, word));
+  let at = 20;
+  for (const value of list) {
+    view.setInt32(at, value === null ? -1 : size);
+    at += 4;
+    if (value === null) continue;
+    if (typeof value === 'boolean') view.setUint8(at, value ? 1 : 0);
+    else view.setFloat64(at, value as number);
+    at += size;
+  }
+  return [oid, new Uint8Array(view.buffer)];
+}
+
 /** Of one dimension, or none. */
 function array(view: DataView): unknown[] | undefined {
   if (view.getInt32(0) === 0) return [];
@@ -75,8 +119,8 @@ function array(view: DataView): unknown[] | undefined {
   let at = 20;
   for (let left = view.getInt32(12); left > 0; left -= 1) {
     const length = view.getInt32(at);
-    const item = length < 0 ? null : read(view, at + 4);
-    if (item === undefined || (length >= 0 && length !== size)) return undefined;
+    const item = length < 0 ? null : read(view, at + 4, length);
+    if (item === undefined || (length >= 0 && size > 0 && length !== size)) return undefined;
     found.push(item);
     at += 4 + Math.max(length, 0);
   }

@@ -22,6 +22,12 @@ export const data = router()
       '{}'::date[] as none, array['infinity'::timestamptz] as endless, array[array[1.5]]::float8[] as deep`;
     return { ...row, moment: row?.moments[0] instanceof Date, endless: row?.endless.oid, deep: row?.deep.oid };
   })
+  .get('/data/arrays', async () => {
+    const digits = ['12345678901234567890.123456789', '-0.00050', '0', '100000', '0.0', null, 'NaN', '-7e-20', '10000.00001'];
+    return await sql.first`select ${digits}::numeric[] as digits, ${[1.5, -0, 1e300, null, 2]}::float8[] as floats,
+      ${[1, 2]}::float8[] as whole, ${[0.5, 3]}::float8[]::real[] as small, ${[true, null, false]}::boolean[] as flags,
+      ${[1n, null, 3]}::bigint[] as big, array['1e4'::numeric, '9999.9999'] as computed, '{}'::numeric[] as none`;
+  })
   .get('/data/error', async () => {
     try {
       await sql`insert into notes (text) values (${'twice'}), (${'twice'})`;

@@ -21,7 +21,7 @@ pub(super) fn of_text(items: &[Option<String>], expected: &Type) -> Result<Encod
 
 pub(super) fn of_integers(items: &[Option<i64>], expected: &Type) -> Result<Encoded, String> {
     let member = match expected.kind() {
-        Kind::Array(member) if matches!(*base(member), Type::INT2 | Type::INT4 | Type::INT8 | Type::NUMERIC) => member,
+        Kind::Array(member) if is_number(base(member)) => member,
         _ => return Err(mismatch("an array of integers", expected)),
     };
     for item in items.iter().flatten() {
@@ -29,6 +29,11 @@ pub(super) fn of_integers(items: &[Option<i64>], expected: &Type) -> Result<Enco
     }
     let texts: Vec<_> = items.iter().map(|item| item.map(|number| number.to_string())).collect();
     Ok(as_text(literal(&texts)))
+}
+
+/// What a whole number can stand for, if it is exact there.
+fn is_number(of: &Type) -> bool {
+    matches!(*of, Type::INT2 | Type::INT4 | Type::INT8 | Type::NUMERIC | Type::FLOAT4 | Type::FLOAT8)
 }
 
 pub(super) fn of_uuids(items: &[Option<u128>]) -> Encoded {

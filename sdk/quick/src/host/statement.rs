@@ -41,6 +41,10 @@ impl<'js> FromJs<'js> for Statement {
                 let items: Vec<Option<Array>> = given.get("val")?;
                 Cell::UuidArray(items.iter().map(|item| item.as_ref().map(halves).transpose()).collect::<Result<_>>()?)
             }
+            "raw" => {
+                let pair: Array = given.get("val")?;
+                Cell::Raw((pair.get(0)?, bytes(&pair.get::<TypedArray<u8>>(1)?)))
+            }
             _ => return Err(Exception::throw_type(ctx, &format!("`{tag}` is no type of a parameter"))),
         };
         Ok(Self(cell))
