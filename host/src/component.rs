@@ -27,6 +27,7 @@ mod durable;
 mod error;
 mod history;
 mod ignored;
+mod known;
 mod names;
 pub mod pulled;
 mod sections;
@@ -165,14 +166,29 @@ impl Component {
         Doors::of(&self.exports)
     }
 
-    /// Whether the host can send requests to it.
+    /// Whether the host can send requests to it, and events if it handles some.
     pub fn check_handler(&self, path: &Path) -> Result<(), ComponentError> {
+        if let Some(interface) = known::strange_export(&self.compiled) {
+            return Err(ComponentError::Outdated {
+                path: path.to_owned(),
+                has: "exports",
+                interface: interface.to_owned(),
+            });
+        }
         if self.doors().are_some() {
             return Ok(());
         }
         let exports =
             if self.exports.is_empty() { "nothing".into() } else { format!("`{}`", self.exports.join("`, `")) };
         Err(ComponentError::NoHandler { path: path.to_owned(), exports })
+    }
+
+    /// Why it is not linked, where that is for an interface of ours that has another form here.
+    pub fn outdated(&self, path: &Path, error: &wasmtime::Error) -> Option<ComponentError> {
+        let told = format!("{error:#}");
+        let is_told = |import: &&String| import.starts_with("archipel:") && told.contains(&format!("`{import}`"));
+        let interface = self.imports.iter().find(is_told)?.clone();
+        Some(ComponentError::Outdated { path: path.to_owned(), has: "imports", interface })
     }
 
     /// What it says itself that it needs; nothing where it says nothing.

@@ -6,8 +6,9 @@ use serde::Serialize;
 
 use super::{Output, output::refused, run::environment};
 use crate::{
-    component::{Component, Ungranted, Workshop},
+    component::{Component, ComponentError, Ungranted, Workshop},
     engine::Lookers,
+    instance::InstanceState,
 };
 use document::problem::{Problem, Problems, chain};
 use grant::{Grants, Permissions};
@@ -108,6 +109,10 @@ fn component_problems(
         found.ungranted.insert(service.name.to_string(), ungranted);
     }
     let missing = component.missing(&service.grants);
+    // What is not offered, or not granted, is not linked either, and told so.
+    if let (true, Some(error)) = (missing.is_empty(), unlinked(&component, &service.component)) {
+        return vec![loaded.problem(&key("component"), chain(&error))];
+    }
     let missing = missing.iter().map(|missing| loaded.problem(&key("component"), missing));
     let needs = match component.needs() {
         Ok(needs) => lacking(&service.grants, &needs),
@@ -117,6 +122,13 @@ fn component_problems(
     };
     let needs = needs.into_iter().map(|message| loaded.problem(&key("permissions"), message));
     missing.chain(needs).collect()
+}
+
+/// Why it could not be linked, where that is for an interface of ours.
+fn unlinked(component: &Component, path: &Path) -> Option<ComponentError> {
+    let linker = crate::capability::linker::<InstanceState>(component.compiled.engine()).ok()?;
+    let error = linker.instantiate_pre(&component.compiled).err()?;
+    component.outdated(path, &error)
 }
 
 /// What a component needs beyond `grants`, and whose word would have to change.

@@ -46,6 +46,12 @@ pub enum ComponentError {
     )]
     NoHandler { path: PathBuf, exports: String },
 
+    #[error(
+        "`{}` {has} `{interface}` in another form than this host: it was built for another version of it; build it again \
+         with the sdk of this version ({})", .path.display(), env!("CARGO_PKG_VERSION")
+    )]
+    Outdated { path: PathBuf, has: &'static str, interface: String },
+
     #[error(transparent)]
     Artifacts(#[from] ArtifactsError),
 }

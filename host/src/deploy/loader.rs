@@ -218,7 +218,12 @@ impl Loader {
         let other = other.transpose().map_err(failed)?;
         let linker = other.as_ref().unwrap_or(&self.linker);
         let blueprint = Blueprint::new(engine, settings.clone(), backends, limit, counts, own);
-        let mut version = Version::new(blueprint, Arc::new(component), self.drain.clone(), linker).map_err(failed)?;
+        let component = Arc::new(component);
+        let linked = Version::new(blueprint, component.clone(), self.drain.clone(), linker);
+        let mut version = linked.map_err(|error| match component.outdated(&settings.component, &error) {
+            Some(source) => DeployError::Component { service: service(), source },
+            None => failed(error),
+        })?;
         before.into_iter().for_each(|before| version.follow(before));
         let version = Arc::new(version);
         let started = version.try_start().await;

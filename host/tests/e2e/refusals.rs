@@ -97,6 +97,31 @@ fn an_interface_of_ours_that_nobody_grants_is_named_with_the_line_that_would() {
     says(&refused_component(&unknown), &["`it` imports `acme:rob/", "archipel inspect"]);
 }
 
+/// A field of a record of ours has another name: as in a component of another version.
+#[track_caller]
+fn outdated(name: &str, field: (&str, &str), lines: &str, told: &[&str]) {
+    let old = spoilt::renamed(&fs::read(components().join(name)).unwrap(), field.0, field.1);
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("it.wasm"), old).unwrap();
+    let manifest = write_manifest(folder.path(), &service("it.wasm", lines));
+    let checked = Command::new(&["check", manifest.to_str().unwrap()]).refused();
+    let run = refused_in(folder, &service("it.wasm", lines));
+    for part in told.iter().chain(&["it.wasm` ", "in another form than this host", "build it again"]) {
+        assert!(checked.contains(part), "no `{part}` in: {checked}");
+    }
+    says(&run, told);
+    says(&run, &["it.wasm` ", "in another form than this host", "build it again"]);
+}
+
+#[test]
+fn a_component_for_another_version_of_an_interface_of_ours_is_told_to_be_built_again() {
+    let handler = ["exports `archipel:http/handler@0.1.0`"];
+    outdated("hello.wasm", ("authority", "authorita"), "", &handler);
+    let events = "permissions = { subscribe = [\"a.*\"] }\n[events]\nredis = \"main\"\n[redis.main]";
+    outdated("probe_events.wasm", ("max-attempts", "max-attempto"), events, &["exports `archipel:messaging/consumer"]);
+    outdated("users.wasm", ("sqlstate", "sqlstati"), &users(shop::GRANTS, ""), &["imports `archipel:postgres/"]);
+}
+
 /// Lines for a service that is the users component.
 fn users(grants: &str, database: &str) -> String {
     let auth = "[auth.main]\nissuer = \"archipel\"\naudience = \"shop\"\nkeys = { generate = true }";
