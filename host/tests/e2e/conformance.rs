@@ -81,20 +81,22 @@ fn by_http2(host: &Host, path: &str) -> Seen {
     })
 }
 
-/// Asks each by both protocols, and says of all at once what was seen otherwise.
+/// Asks each by both protocols, all at once since some are waited for, and says of all what was seen otherwise.
 fn judge(rows: Vec<(&str, Vec<Step>, Seen)>, server: impl Fn(Vec<Step>) -> Scripted, http2: bool) {
     let servers: Vec<Scripted> = rows.iter().map(|(_, steps, _)| server(steps.clone())).collect();
     let places: Vec<(SocketAddr, bool)> = servers.iter().map(|server| (server.address, http2)).collect();
     let host = before(&places);
-    let mut wrong = Vec::new();
-    for (number, (name, _, expected)) in rows.iter().enumerate() {
+    let judged = |(number, (name, _, expected)): (usize, &(&str, Vec<Step>, Seen))| {
         let path = format!("/{number}");
-        for (seen, protocol) in [(by_http1(&host, &path), "HTTP/1.1"), (by_http2(&host, &path), "HTTP/2")] {
-            if seen != *expected {
-                wrong.push(format!("{name}: {seen:?} over {protocol}, not {expected:?}"));
-            }
-        }
-    }
+        let seen = [(by_http1(&host, &path), "HTTP/1.1"), (by_http2(&host, &path), "HTTP/2")];
+        let wrong = seen.into_iter().filter(|(seen, _)| seen != expected);
+        wrong.map(|(seen, by)| format!("{name}: {seen:?} over {by}, not {expected:?}")).collect::<Vec<_>>()
+    };
+    let wrong: Vec<String> = thread::scope(|scope| {
+        let judged = &judged;
+        let asking: Vec<_> = rows.iter().enumerate().map(|row| scope.spawn(move || judged(row))).collect();
+        asking.into_iter().flat_map(|asked| asked.join().unwrap()).collect()
+    });
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
