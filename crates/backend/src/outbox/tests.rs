@@ -1,7 +1,7 @@
 //! The promises of outboxes, kept against a real PostgreSQL and a Redis that is not there.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     io,
     num::NonZeroUsize,
     path::PathBuf,
@@ -60,6 +60,18 @@ fn settings() -> DatabaseSettings {
         migrations: None,
         optional: false,
     }
+}
+
+/// The private databases of `writer`; these services publish.
+async fn started(place: &tempfile::TempDir, publishing: &[&str]) -> (Databases, Granted<DatabaseGrant>) {
+    let folder = DataFolder::open(&place.path().join("data")).unwrap();
+    let all = BTreeMap::from([(Arc::from("shop"), settings())]);
+    let environment = Environment { path: std::env::var_os("PATH"), ..Environment::default() };
+    let grant = grants().postgres("shop").unwrap();
+    let (granted, publishing) =
+        (std::slice::from_ref(&grant), publishing.iter().map(|name| Arc::from(*name)).collect());
+    let databases = Databases::start(&all, granted, &publishing, &folder, &environment, &|_| {}).await.unwrap();
+    (databases, grant)
 }
 
 fn soon() -> Instant {
@@ -131,12 +143,7 @@ impl io::Write for Log {
 async fn more_events_than_may_wait_are_refused_and_those_that_nobody_carries_on_any_more_are_told() {
     let (place, log) = (place(), Log::default());
     let _listening = log.listen();
-    let folder = DataFolder::open(&place.path().join("data")).unwrap();
-    let all = BTreeMap::from([(Arc::from("shop"), settings())]);
-    let environment = Environment { path: std::env::var_os("PATH"), ..Environment::default() };
-    let grant = grants().postgres("shop").unwrap();
-    let (granted, publishing) = (std::slice::from_ref(&grant), BTreeSet::from([Arc::from("writer")]));
-    let databases = Databases::start(&all, granted, &publishing, &folder, &environment, &|_| {}).await.unwrap();
+    let (databases, grant) = started(&place, &["writer"]).await;
     let publishers = Arc::<Publishers>::default();
     publishers.replace([("writer".into(), Publisher { grants: grants(), busy_max: Duration::from_secs(5) })]);
     let outbox = databases.outboxes().next().unwrap().clone();
@@ -159,7 +166,7 @@ async fn more_events_than_may_wait_are_refused_and_those_that_nobody_carries_on_
     assert_eq!(log.told("shop"), 1, "nothing waits that it would carry on");
     databases.stop().await;
 
-    let databases = Databases::start(&all, granted, &BTreeSet::new(), &folder, &environment, &|_| {}).await.unwrap();
+    let (databases, _) = started(&place, &[]).await;
     let told = "3 events wait in database `shop`, from which no service publishes";
     assert!(databases.warnings().iter().any(|warning| warning.starts_with(told)), "{:?}", databases.warnings());
     databases.stop().await;
@@ -205,12 +212,7 @@ async fn relays_end_when_they_are_stopped_and_those_of_databases_that_are_gone_a
 async fn whoever_keeps_the_turn_is_told_of_and_events_go_on_when_it_is_let_go() {
     let (place, log) = (place(), Log::default());
     let _listening = log.listen();
-    let folder = DataFolder::open(&place.path().join("data")).unwrap();
-    let all = BTreeMap::from([(Arc::from("shop"), settings())]);
-    let environment = Environment { path: std::env::var_os("PATH"), ..Environment::default() };
-    let grant = grants().postgres("shop").unwrap();
-    let (granted, publishing) = (std::slice::from_ref(&grant), BTreeSet::from([Arc::from("writer")]));
-    let databases = Databases::start(&all, granted, &publishing, &folder, &environment, &|_| {}).await.unwrap();
+    let (databases, grant) = started(&place, &["writer"]).await;
     let publishers = Arc::<Publishers>::default();
     publishers.replace([("writer".into(), Publisher { grants: grants(), busy_max: Duration::from_secs(5) })]);
     let outbox = databases.outboxes().next().unwrap().clone();

@@ -6,12 +6,7 @@ use crate::postgres::Value;
 #[tokio::test]
 async fn an_event_that_the_database_refuses_takes_its_transaction_along_and_plain_sql_is_held_to_the_bounds() {
     let place = place();
-    let folder = DataFolder::open(&place.path().join("data")).unwrap();
-    let all = BTreeMap::from([(Arc::from("shop"), settings())]);
-    let environment = Environment { path: std::env::var_os("PATH"), ..Environment::default() };
-    let grant = grants().postgres("shop").unwrap();
-    let (granted, publishing) = (std::slice::from_ref(&grant), BTreeSet::from([Arc::from("writer")]));
-    let databases = Databases::start(&all, granted, &publishing, &folder, &environment, &|_| {}).await.unwrap();
+    let (databases, grant) = started(&place, &["writer"]).await;
     let pool = databases.pool(&grant).unwrap();
     let outbox = databases.outboxes().next().unwrap().clone();
     let owner = outbox.terms.load_full().owner.connect(schema::MESSAGE_MAX_BYTES).await.unwrap();

@@ -5,12 +5,7 @@ use super::*;
 #[tokio::test]
 async fn what_is_written_beside_an_undone_event_is_flushed_all_the_same() {
     let place = place();
-    let folder = DataFolder::open(&place.path().join("data")).unwrap();
-    let all = BTreeMap::from([(Arc::from("shop"), settings())]);
-    let environment = Environment { path: std::env::var_os("PATH"), ..Environment::default() };
-    let grant = grants().postgres("shop").unwrap();
-    let (granted, publishing) = (std::slice::from_ref(&grant), BTreeSet::from([Arc::from("writer")]));
-    let databases = Databases::start(&all, granted, &publishing, &folder, &environment, &|_| {}).await.unwrap();
+    let (databases, grant) = started(&place, &["writer"]).await;
     let owner = databases.outboxes().next().unwrap().terms.load_full().owner.clone();
     let owner = owner.connect(schema::MESSAGE_MAX_BYTES).await.unwrap().client;
     // It takes a number itself.

@@ -29,12 +29,7 @@ async fn published(server: &Server, topic: &str) -> Vec<u64> {
 async fn what_only_a_newer_host_may_publish_is_left_to_it_and_keeps_its_order() {
     let (place, log, server) = (place(), Log::default(), Server::start());
     let _listening = log.listen();
-    let folder = DataFolder::open(&place.path().join("data")).unwrap();
-    let all = BTreeMap::from([(Arc::from("shop"), settings())]);
-    let environment = Environment { path: std::env::var_os("PATH"), ..Environment::default() };
-    let grant = grants().postgres("shop").unwrap();
-    let (granted, publishing) = (std::slice::from_ref(&grant), BTreeSet::from([Arc::from("writer")]));
-    let databases = Databases::start(&all, granted, &publishing, &folder, &environment, &|_| {}).await.unwrap();
+    let (databases, grant) = started(&place, &["writer"]).await;
     let outbox = databases.outboxes().next().unwrap().clone();
     let owner = outbox.terms.load_full().owner.connect(schema::MESSAGE_MAX_BYTES).await.unwrap();
 
