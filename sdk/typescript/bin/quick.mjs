@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { randomFillSync } from 'node:crypto';
+import { setFlagsFromString } from 'node:v8';
 import { SECTION, exportsWithout, imports, memory, nameOf, sections, segments, traps, written } from './module.mjs';
 
 /** Beside this package, or where the repository builds it. */
@@ -21,6 +22,8 @@ export function engineFile() {
 
 /** A component of a bundle. `used` names the host's interfaces that it needs, without versions. */
 export async function componentOf(code, used, consumes) {
+  // Modules that run once: better code for them would cost more than all they do. Only V8 has it, and does without.
+  setFlagsFromString('--liftoff-only');
   const engine = await readFile(engineFile());
   const state = await evaluated(engine, code);
   const all = sections(engine).filter(({ id, body }) => id !== SECTION.custom || isKept(nameOf(body), consumes));
