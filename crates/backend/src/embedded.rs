@@ -14,6 +14,7 @@ mod folder;
 mod log;
 pub mod moving;
 pub(super) mod numbers;
+mod pattern;
 pub mod postgres;
 mod private;
 pub mod redis;
@@ -35,6 +36,9 @@ pub struct Environment {
     pub redis: Option<PathBuf>,
     /// `XDG_RUNTIME_DIR`, for sockets.
     pub runtime: Option<PathBuf>,
+    /// The data of these servers is thrown away with them, so nothing waits for the disk; and in this folder is kept what
+    /// they all begin with.
+    pub passing: Option<PathBuf>,
 }
 
 impl Environment {
@@ -46,6 +50,7 @@ impl Environment {
             postgres: variable("ARCHIPEL_POSTGRES").map(PathBuf::from),
             redis: variable("ARCHIPEL_REDIS").map(PathBuf::from),
             runtime: variable("XDG_RUNTIME_DIR").map(PathBuf::from),
+            passing: None,
         }
     }
 }

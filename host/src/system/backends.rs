@@ -43,13 +43,13 @@ async fn started(ground: &Ground, manifest: &Manifest) -> Result<Backends, NextE
     let (servers, grants) = (ground.servers(), grants(manifest));
     let publishers = publishers(manifest.services.values());
     let progress = |progress: Progress<'_>| told(&ground.recorder, progress);
-    let databases =
-        Databases::start(&manifest.databases, &grants, &publishers, &ground.data, &servers, &progress).await?;
-    warn(&databases);
-    let private =
-        Private { fsync_always: events_are_embedded(manifest), memory_max_bytes: manifest.host.redis_memory_bytes };
-    match Stores::start(&manifest.redis, &ground.data, &servers, private, &manifest.name).await {
-        Ok(redis) => {
+    let fsync_always = events_are_embedded(manifest) && servers.passing.is_none();
+    let private = Private { fsync_always, memory_max_bytes: manifest.host.redis_memory_bytes };
+    let databases = Databases::start(&manifest.databases, &grants, &publishers, &ground.data, &servers, &progress);
+    let stores = Stores::start(&manifest.redis, &ground.data, &servers, private, &manifest.name);
+    match tokio::join!(databases, stores) {
+        (Ok(databases), Ok(redis)) => {
+            warn(&databases);
             let (databases, redis, directory) = (Arc::new(databases), Arc::new(redis), Arc::default());
             let keyvalue = Arc::new(KeyValues::new(&manifest.name, &manifest.keyvalue, &redis));
             let (events, publishers, outbound) = (events(manifest, &redis), Arc::default(), ground.outbound.clone());
@@ -68,8 +68,14 @@ async fn started(ground: &Ground, manifest: &Manifest) -> Result<Backends, NextE
                 publishers,
             })
         }
-        Err(error) => {
+        (Ok(databases), Err(error)) => {
             databases.stop().await;
+            Err(error.into())
+        }
+        (Err(error), stores) => {
+            if let Ok(stores) = stores {
+                stores.stop().await;
+            }
             Err(error.into())
         }
     }

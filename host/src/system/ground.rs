@@ -27,7 +27,8 @@ pub struct Surroundings {
     pub environment: Environment,
     /// What is laid over every manifest.
     pub oversight: Oversight,
-    /// The folder under which compiled components are kept, if not under the manifest's `host.data`.
+    /// The folder under which compiled components are kept, and what private servers begin with, where the data of this
+    /// system is thrown away with it.
     pub compiled: Option<PathBuf>,
     /// Log lines on their way to a collector.
     pub records: Arc<Records>,
@@ -79,7 +80,8 @@ impl Ground {
 
     /// What private servers are started with.
     pub(super) fn servers(&self) -> embedded::Environment {
-        embedded::Environment::of(&self.given.environment)
+        let passing = self.given.compiled.clone();
+        embedded::Environment { passing, ..embedded::Environment::of(&self.given.environment) }
     }
 }
 

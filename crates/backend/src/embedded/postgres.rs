@@ -99,9 +99,10 @@ impl Server {
         let cluster = folder.path().join("postgres");
         let account = Account::choose("postgres", &cluster).map_err(ServerError::Account)?;
         let binaries = binaries::find(environment, &cluster)?;
-        let entry = cluster::ensure(&cluster, &binaries, &account).await?;
+        let entry = cluster::ensure(&cluster, &binaries, &account, environment.passing.as_deref()).await?;
         let socket = private::socket_folder(environment.runtime.as_deref(), &account)?;
-        let launch = Launch { binaries, account, cluster, entry, socket: socket.clone(), sessions_max };
+        let passing = environment.passing.is_some();
+        let launch = Launch { binaries, account, cluster, entry, socket: socket.clone(), sessions_max, passing };
         launch.end_left_behind().await?;
         let running = launch.launch_until_ready().await?;
         let (stop, stopping) = oneshot::channel();
@@ -161,6 +162,8 @@ struct Launch {
     entry: Entry,
     socket: PathBuf,
     sessions_max: usize,
+    /// Its data is thrown away at the end.
+    passing: bool,
 }
 
 struct Running {
@@ -294,6 +297,8 @@ impl Launch {
         ];
         let mut settings: Vec<_> = fixed.map(str::to_owned).into();
         settings.push(format!("unix_socket_directories={}", self.socket.display()));
+        let unsafely = ["fsync=off", "synchronous_commit=off", "full_page_writes=off"];
+        settings.extend(unsafely.into_iter().filter(|_| self.passing).map(str::to_owned));
         settings.push(format!("max_connections={}", self.sessions_max + self.sessions_max / 4 + SPARE_SESSIONS));
         settings
     }

@@ -136,3 +136,28 @@ async fn a_migration_leaves_nothing_to_the_next_one_and_fails_with_the_servers_o
     assert!(told.contains("3.sql` failed: duplicate key"), "no line is better than a wrong one: {told}");
     assert!(told.ends_with("detail: Key (name)=(a) already exists."), "{told}");
 }
+
+#[tokio::test]
+async fn data_that_is_thrown_away_is_a_copy_of_what_was_made_once() {
+    let place = place();
+    let kept = place.path().join("kept");
+    std::fs::create_dir(&kept).unwrap();
+    let environment = Environment { passing: Some(kept.clone()), ..environment() };
+    let began = async |name: &str| {
+        let folder = DataFolder::open(&place.path().join(name)).unwrap();
+        let databases = BTreeMap::from([(Arc::from("shop"), settings())]);
+        let started =
+            Databases::start(&databases, &[], &std::collections::BTreeSet::new(), &folder, &environment, &|_| {}).await;
+        started.unwrap().stop().await;
+        std::fs::read(folder.path().join("postgres/global/pg_control")).unwrap()[..8].to_vec()
+    };
+    let identifier = began("first").await;
+    let made_with = kept.join("postgres-pattern/made-with");
+    let written = std::fs::read_to_string(&made_with).unwrap();
+    assert_eq!(began("second").await, identifier, "a cluster's identifier says which one it was copied of");
+    std::fs::write(&made_with, "another version").unwrap();
+    assert_ne!(began("third").await, identifier, "of another version it is made anew");
+    assert_eq!(std::fs::read_to_string(&made_with).unwrap(), written);
+    let left: Vec<_> = std::fs::read_dir(&kept).unwrap().flatten().map(|entry| entry.file_name()).collect();
+    assert_eq!(left, ["postgres-pattern"]);
+}
