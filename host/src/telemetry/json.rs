@@ -1,8 +1,12 @@
 //! The JSON form of a log line: flat, `timestamp`, `level` and `message` first, then the event's
 //! own fields. `service` and `version` are the host's own where the event names none.
 
-use std::fmt::{self, Write};
+use std::{
+    cell::RefCell,
+    fmt::{self, Write},
+};
 
+use jiff::Timestamp;
 use tracing::{
     Event, Subscriber,
     field::{Field, Visit},
@@ -25,8 +29,11 @@ where
     fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
         let metadata = event.metadata();
         let mut line = Line { text: String::with_capacity(LINE_BYTES), own_service: true };
-        let now = jiff::Timestamp::now();
-        write!(line.text, "{{\"timestamp\":\"{now:.3}\",\"level\":\"{}\"", level(*metadata.level()))?;
+        line.text.push_str("{\"timestamp\":\"");
+        stamp(&mut line.text, Timestamp::now());
+        line.text.push_str("\",\"level\":\"");
+        line.text.push_str(level(*metadata.level()));
+        line.text.push('"');
         if metadata.target() != "access" {
             line.text(",\"target\":", metadata.target());
         }
@@ -37,6 +44,28 @@ where
         line.text.push_str("}\n");
         writer.write_str(&line.text)
     }
+}
+
+/// As RFC 3339 has it, with milliseconds. All but these are the same for a second, and written once in it.
+fn stamp(into: &mut String, now: Timestamp) {
+    thread_local! {
+        static SECOND: RefCell<(i64, String)> = const { RefCell::new((i64::MIN, String::new())) };
+    }
+    let (second, millis) = (now.as_millisecond().div_euclid(1000), now.as_millisecond().rem_euclid(1000));
+    SECOND.with_borrow_mut(|(of, text)| {
+        if *of != second {
+            *of = second;
+            text.clear();
+            // Writing to a string cannot fail.
+            let _ = write!(text, "{:.0}", Timestamp::from_second(second).unwrap_or_default());
+        }
+        into.push_str(text.trim_end_matches('Z'));
+    });
+    into.push('.');
+    for place in [100, 10, 1] {
+        into.push(char::from(b'0' + u8::try_from(millis / place % 10).unwrap_or_default()));
+    }
+    into.push('Z');
 }
 
 fn level(level: tracing::Level) -> &'static str {
@@ -154,6 +183,18 @@ fn is_special(byte: u8) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_is_written_with_its_milliseconds_and_no_other_second_is() {
+        for millis in
+            [1_796_000_000_000, 1_796_000_000_001, 1_796_000_000_999, 1_796_000_001_010, 0, -1, 1_795_999_999_500]
+        {
+            let now = Timestamp::from_millisecond(millis).unwrap();
+            let mut text = String::new();
+            stamp(&mut text, now);
+            assert_eq!(text, format!("{now:.3}"));
+        }
+    }
 
     #[test]
     fn a_value_can_never_end_its_line_or_its_string() {
