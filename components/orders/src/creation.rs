@@ -50,7 +50,14 @@ pub(crate) fn create(store: &Store, user: Uuid, lines: &[Line], key: Option<&Key
 /// Reserves and completes, or gives up and releases.
 fn fill(store: &Store, draft: &Draft) -> Result<Order, Error> {
     let mut touched = Vec::new();
-    let reserved = reserve(draft, &mut touched);
+    let reserved = {
+        let mut span = sdk::span!("reserve stock", lines = draft.lines.len());
+        reserve(draft, &mut touched).inspect_err(|error| {
+            if error.status() >= 500 {
+                span.fail(error.sentence());
+            }
+        })
+    };
     let made = reserved.and_then(|items| {
         let total = total(&items)?;
         store.complete(draft, items, total)

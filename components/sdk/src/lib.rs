@@ -38,6 +38,7 @@ mod request;
 mod response;
 mod routes;
 mod segment;
+mod spans;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
 mod text;
@@ -86,6 +87,18 @@ pub mod answering {
     });
 }
 
+/// The bindings of `wasi:otel`, which only a component imports that makes spans.
+#[cfg(target_family = "wasm")]
+#[allow(unsafe_code, unreachable_pub, reason = "generated from wit/")]
+mod tracing {
+    wit_bindgen::generate!({
+        world: "wasi:otel/imports",
+        path: "wit",
+        with: { "wasi:clocks/wall-clock@0.2.12": crate::bindings::wasi::clocks::wall_clock },
+        generate_all,
+    });
+}
+
 pub use argument::{Argument, Asked, Body, Parameters};
 pub use dates::{Date, Interval, LocalTimestamp, Time};
 pub use error::Error;
@@ -102,6 +115,7 @@ pub use reply::{Answer, Reply, respond};
 pub use request::{Method, Request, Source};
 pub use response::Response;
 pub use routes::{PathRoutes, Routes};
+pub use spans::{Span, span};
 pub use sdk_derive::FromJson;
 pub use segment::FromSegment;
 pub use time::Timestamp;

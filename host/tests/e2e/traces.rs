@@ -93,6 +93,14 @@ fn one_trace_leads_from_the_clients_request_to_the_stored_notification() {
     let users = one(&spans, "users", "GET");
     assert_eq!((users.kind, &users.parent), (2, &call.id));
 
+    // A step that the component names itself is within its run, and what it asks for meanwhile within that.
+    let step = one(&spans, "orders", "reserve stock");
+    assert_eq!((step.kind, &step.parent, &*step.attributes["lines"]), (1, &orders.id, "1"));
+    let reserved =
+        spans.iter().find(|span| span.service == "orders" && span.name == "POST").expect("a call to products");
+    assert_eq!((reserved.kind, &reserved.parent), (3, &step.id));
+    said(reserved, &[("service.peer.name", "products")]);
+
     // Statements without values, within the one that sent them.
     let read = spans.iter().find(|span| span.service == "users" && span.name == "SELECT users").expect("a statement");
     assert_eq!((read.kind, &read.parent), (3, &users.id));
