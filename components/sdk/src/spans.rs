@@ -1,7 +1,7 @@
 //! Spans of a component's own, within the host's: `let _span = span!("price the cart", items = 3);`.
 //!
 //! A span ends when it is dropped, however its work ended. What the component asks the host for meanwhile is
-//! within it. Where the host records nothing it costs one call and is not told; a native test has none.
+//! within it. Where the host records nothing it forgets what it is told; a native test has no spans.
 
 use serde_json::Value;
 

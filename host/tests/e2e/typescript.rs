@@ -4,12 +4,17 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Host, Shared, by_quick_engine, in_typescript, place, until};
+use crate::harness::{Answer, Collector, Host, Shared, Span, by_quick_engine, in_typescript, place, until};
 
 /// One host for all: compiling the component takes seconds.
 static HOST: Shared = Shared::new(start);
 
 fn start() -> Host {
+    telling("")
+}
+
+/// With this at the end of its manifest.
+fn telling(last: &str) -> Host {
     let folder = place();
     fs::create_dir(folder.path().join("sql")).unwrap();
     fs::write(folder.path().join("sql/1.sql"), "create table notes (text text not null unique);").unwrap();
@@ -38,6 +43,7 @@ env = ["GREETING"]
 path = "/{{*rest}}"
 service = "guest"
 public = true
+{last}
 "#
     );
     Host::running_in(folder, &manifest)
@@ -134,6 +140,31 @@ fn a_store_keeps_values_conditions_and_sums() {
         "gone": true, "none": null,
     });
     assert_eq!(kept, expected);
+}
+
+#[test]
+fn a_span_has_its_fields_its_failure_and_what_was_asked_meanwhile() {
+    let collector = Collector::start();
+    let host = telling(&collector.telemetry(""));
+    let trace = "0af7651916cd43dd8448eb211c80319c";
+    let parent = format!("00-{trace}-b7ad6b7169203331-01");
+    let answer = host.send("GET", "/data/span", &[("traceparent", &parent)], b"");
+    assert_eq!(of(&answer), json!({ "failed": "no way", "given": 7 }));
+    let all = ["look around", "give up", "give", "GET /{*rest}"];
+    let is_there = |spans: &[Span], name: &str| spans.iter().any(|span| span.service == "guest" && span.name == name);
+    let spans = collector.trace(trace, |spans| all.iter().all(|name| is_there(spans, name)));
+    let one = |name: &str| spans.iter().find(|span| span.service == "guest" && span.name == name).expect(name);
+    let (run, around) = (one("GET /{*rest}"), one("look around"));
+    assert_eq!((around.kind, &around.parent, around.is_error), (1, &run.id, false), "{around:#?}");
+    let said = ["notes", "deep", "seen"].map(|name| &*around.attributes[name]);
+    assert_eq!(said, ["3", "{\"a\":\"b\"}", "true"]);
+    for within in ["SELECT notes", "give up", "give"] {
+        let within = one(within);
+        assert_eq!(within.parent, around.id, "{within:#?}");
+        assert!(around.began <= within.began && within.ended <= around.ended, "{around:#?} {within:#?}");
+    }
+    let failed = one("give up");
+    assert_eq!((failed.is_error, &*failed.attributes["archipel.reason"]), (true, "RangeError: no way"));
 }
 
 #[test]

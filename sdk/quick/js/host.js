@@ -96,6 +96,12 @@ function environment() {
 
 const interfaces = {
   'wasi:cli/environment': { getEnvironment: environment },
+  'wasi:clocks/wall-clock': { now: () => native.wallClock() },
+  'wasi:otel/tracing': {
+    outerSpanContext: () => native.spanOuter(),
+    onStart: (context) => native.spanStart(context),
+    onEnd: (span) => native.spanEnd(span),
+  },
   'archipel:postgres/client': {
     Database,
     commit: (transaction) => native.commit(transaction._number),

@@ -12,6 +12,7 @@ mod keyvalue;
 mod messaging;
 mod moment;
 mod postgres;
+mod spans;
 mod statement;
 
 /// Puts the functions into `native`.
@@ -20,7 +21,8 @@ pub fn install<'js>(ctx: &Ctx<'js>, native: &Object<'js>) -> Result<()> {
     postgres::install(ctx, native)?;
     keyvalue::install(ctx, native)?;
     messaging::install(ctx, native)?;
-    identity::install(ctx, native)
+    identity::install(ctx, native)?;
+    spans::install(ctx, native)
 }
 
 /// Names and values, one after the other.
@@ -87,6 +89,11 @@ impl Whole {
 
 fn big<'js>(ctx: &Ctx<'js>, number: u64) -> Result<BigInt<'js>> {
     BigInt::from_u64(ctx.clone(), number)
+}
+
+/// A list of two texts.
+fn pair(texts: Vec<String>) -> Option<(String, String)> {
+    <[String; 2]>::try_from(texts).ok().map(|[first, second]| (first, second))
 }
 
 /// Handles that JavaScript knows by number.

@@ -15,6 +15,7 @@ pub mod service {
                 import wasi:clocks/monotonic-clock@0.2.12;
                 import wasi:clocks/wall-clock@0.2.12;
                 import wasi:random/random@0.2.12;
+                import wasi:otel/tracing@0.2.0-rc.2;
                 import wasi:io/poll@0.2.12;
                 import wasi:io/streams@0.2.12;
                 import wasi:http/types@0.2.12;

@@ -9,6 +9,8 @@ const own = resolve(dirname(fileURLToPath(import.meta.url)), '..');
 /** What the quick engine has of the host, by interface. */
 const INTERFACES = {
   'wasi:cli/environment': ['getEnvironment'],
+  'wasi:clocks/wall-clock': ['now'],
+  'wasi:otel/tracing': ['onEnd', 'onStart', 'outerSpanContext'],
   'archipel:postgres/client': ['Database', 'commit', 'rollback'],
   'archipel:keyvalue/store': ['Bucket'],
   'archipel:messaging/producer': ['publish'],

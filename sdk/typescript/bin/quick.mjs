@@ -45,8 +45,8 @@ export async function componentOf(code, used, consumes) {
 
 const unversioned = (name) => name.replace(/@.*/, '');
 
-/** Ours want a permission each; the standard's are denied at the call. */
-const isOptional = (module) => module.startsWith('archipel:');
+/** Ours want a permission each, and spans are not known everywhere; what else the standard has is denied at the call. */
+const isOptional = (module) => module.startsWith('archipel:') || module.startsWith('wasi:otel/');
 
 /** The types of a component, and nothing that only tells where it comes from. */
 const isKept = (name, consumes) => name.startsWith('component-type') && (consumes || !name.includes(':consumer:'));

@@ -18,6 +18,7 @@ const [named, options] = at < 0 ? [process.argv.slice(2), []] : [process.argv.sl
 const FAKES = {
   'archipel:postgres/client': 'postgres', 'archipel:keyvalue/store': 'keyvalue', 'archipel:messaging/producer': 'producer',
   'archipel:identity/tokens': 'tokens', 'archipel:identity/passwords': 'passwords', 'wasi:cli/environment': 'environment',
+  'wasi:otel/tracing': 'tracing', 'wasi:clocks/wall-clock': 'clock',
 };
 
 const standingIn = {

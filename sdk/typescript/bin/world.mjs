@@ -8,8 +8,8 @@ import { fileURLToPath } from 'node:url';
  * `wasi:cli/exit`, which the engine does not know. */
 const ENGINE = '0.2.10';
 const OURS = '0.2.12';
-/** What a handler needs, and the engine itself. */
-const PACKAGES = ['cli', 'clocks', 'filesystem', 'http', 'io', 'random', 'sockets'].map((name) => `wasi-${name}`);
+/** What a handler needs, the engine itself, and spans. */
+const PACKAGES = ['cli', 'clocks', 'filesystem', 'http', 'io', 'otel', 'random', 'sockets'].map((name) => `wasi-${name}`);
 
 /** Beside this package, or where the repository has it. */
 const wit = ['../wit', '../../../wit'].map((path) => fileURLToPath(new URL(path, import.meta.url))).find(existsSync);

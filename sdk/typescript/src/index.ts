@@ -13,4 +13,5 @@ export { tokens, TokenError } from './tokens.ts';
 export { passwords, PasswordError } from './passwords.ts';
 export { env } from './env.ts';
 export { log } from './log.ts';
+export { span, type Fields, type Span } from './span.ts';
 export { uuid } from './uuid.ts';

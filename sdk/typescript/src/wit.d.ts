@@ -44,6 +44,49 @@ declare module 'wasi:cli/environment@0.2.10' {
   export function getEnvironment(): [string, string][];
 }
 
+declare module 'wasi:clocks/wall-clock@0.2.10' {
+  export interface Datetime {
+    seconds: bigint;
+    nanoseconds: number;
+  }
+  export function now(): Datetime;
+}
+
+declare module 'wasi:otel/tracing@0.2.0-rc.2' {
+  import type { Datetime } from 'wasi:clocks/wall-clock@0.2.10';
+  export interface SpanContext {
+    traceId: string;
+    spanId: string;
+    traceFlags: { sampled?: boolean };
+    isRemote: boolean;
+    traceState: [string, string][];
+  }
+  /** `value` is JSON. */
+  export interface KeyValue {
+    key: string;
+    value: string;
+  }
+  export interface SpanData {
+    spanContext: SpanContext;
+    parentSpanId: string;
+    spanKind: 'client' | 'server' | 'producer' | 'consumer' | 'internal';
+    name: string;
+    startTime: Datetime;
+    endTime: Datetime;
+    attributes: KeyValue[];
+    events: { name: string; time: Datetime; attributes: KeyValue[] }[];
+    links: { spanContext: SpanContext; attributes: KeyValue[] }[];
+    status: { tag: 'unset' | 'ok' } | { tag: 'error'; val: string };
+    instrumentationScope: { name: string; version: string | undefined; schemaUrl: string | undefined; attributes: KeyValue[] };
+    droppedAttributes: number;
+    droppedEvents: number;
+    droppedLinks: number;
+  }
+  export function onStart(context: SpanContext): void;
+  export function onEnd(span: SpanData): void;
+  export function outerSpanContext(): SpanContext;
+}
+
 declare module 'archipel:postgres/client@0.1.0' {
   export type Value =
     | { tag: 'null' }

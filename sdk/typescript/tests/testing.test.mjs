@@ -1,7 +1,7 @@
 // What stands in for the host in unit tests keeps what it promises.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { call, env, json, kv, passwords, postgres, publish, Reject, router, tokens } from '../src/index.ts';
+import { call, env, json, kv, passwords, postgres, publish, Reject, router, span, tokens } from '../src/index.ts';
 import { ask, deliver, fake } from '../src/testing.ts';
 
 const sql = postgres('main');
@@ -103,4 +103,16 @@ test('a request is as the gateway hands it over, and a failure is an answer', as
   assert.equal((await ask(service, '/fails')).status, 500);
   const consuming = { consume: (event) => { throw new Reject(event.topic); } };
   assert.deepEqual(await deliver(consuming, 'note.made', 7), { tag: 'reject', val: 'note.made' });
+});
+
+test('spans do their work and tell nobody', async (t) => {
+  fake(t);
+  const seen = await span('price the cart', { items: 3 }, (own) => {
+    own.set('currency', 'EUR');
+    own.set('itself', own);
+    own.fail('out of stock');
+    return 7;
+  });
+  assert.equal(seen, 7);
+  await assert.rejects(span('fail', () => { throw new RangeError('no way'); }), /no way/);
 });

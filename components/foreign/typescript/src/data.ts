@@ -1,5 +1,5 @@
 // Databases, stores and events, by what the manifest grants.
-import { json, kv, PostgresError, postgres, publish, router } from 'archipel';
+import { json, kv, PostgresError, postgres, publish, router, span } from 'archipel';
 
 const sql = postgres('shop');
 const cache = kv('cache');
@@ -45,6 +45,14 @@ export const data = router()
     return { failed, done, notes: (await sql`select text from notes`).map((row) => row.text) };
   })
   .get('/data/injection', async () => await sql`select ${"'; drop table notes; --"} as text`)
+  .get('/data/span', async () => span('look around', { notes: 3n, deep: { a: 'b' } }, async (own) => {
+    await sql`select text from notes`;
+    own.set('seen', true);
+    const failed = await span('give up', () => {
+      throw new RangeError('no way');
+    }).catch((error: Error) => error.message);
+    return { failed, given: await span('give', () => 7) };
+  }))
   .get('/data/kv', async () => {
     const first = await cache.set('a', 'one', { ifAbsent: true });
     const second = await cache.set('a', 'two', { ifAbsent: true });

@@ -2,7 +2,7 @@
 
 use rquickjs::{Ctx, Function, Object, Result, TypedArray};
 
-use super::{Fault, Whole, bytes, given};
+use super::{Fault, Whole, bytes, given, pair};
 use crate::world::service::archipel::messaging::{
     producer,
     types::{Error, Message, PublishOptions},
@@ -25,10 +25,6 @@ fn publish<'js>(ctx: Ctx<'js>, message: Object<'js>, options: Option<Object<'js>
         Ok(PublishOptions { delay_ms: millis("delayMs")?, dedup_id: options.get("dedupId")?, ttl_ms: millis("ttlMs")? })
     });
     given(&ctx, producer::publish(&message, options.transpose()?.as_ref()))
-}
-
-fn pair(header: Vec<String>) -> Option<(String, String)> {
-    <[String; 2]>::try_from(header).ok().map(|[name, value]| (name, value))
 }
 
 impl From<Error> for Fault {
