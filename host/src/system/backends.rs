@@ -108,7 +108,8 @@ async fn changed(ground: &Ground, before: &Current, manifest: &Manifest) -> Resu
     let grants = grants(manifest);
     let [known, publishers] = [running, manifest].map(|manifest| publishers(manifest.services.values()));
     if manifest.databases != running.databases || grants != self::grants(running) || publishers != known {
-        next.databases = Arc::new(now.databases.changed(&manifest.databases, &grants, &publishers).await?);
+        let progress = |progress: Progress<'_>| told(&ground.recorder, progress);
+        next.databases = Arc::new(now.databases.changed(&manifest.databases, &grants, &publishers, &progress).await?);
         warn(&next.databases);
     }
     // Those that changed have been migrated.
@@ -171,7 +172,7 @@ pub(super) async fn widened(now: &Current, of: &ServiceSettings) -> Result<Arc<B
     let all: Vec<_> = others.chain([of]).collect();
     let grants: Vec<_> = all.iter().flat_map(|settings| settings.grants.databases()).collect();
     let publishers = publishers(all.into_iter());
-    let changed = now.backends.databases.changed(&now.manifest.databases, &grants, &publishers).await;
+    let changed = now.backends.databases.changed(&now.manifest.databases, &grants, &publishers, &|_| {}).await;
     let databases = Arc::new(changed.map_err(|error| chain(&error))?);
     Ok(Arc::new(Backends { databases, ..(*now.backends).clone() }))
 }

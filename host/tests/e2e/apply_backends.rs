@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::{
     apply::{applied, apply, ask, service},
-    harness::{Answer, Connection, End, Host, Postgres, Redis, Session, Streams, place, until},
+    harness::{Answer, Collector, Connection, End, Host, Postgres, Redis, Session, Span, Streams, place, until},
 };
 
 /// A service that is another guest than `probe`, with these permissions.
@@ -256,4 +256,19 @@ fn events_come_with_an_applied_manifest_and_are_kept_as_another_one_says() {
     until("what nobody handles goes", || streams.of("note").is_empty());
     let health = host.admin("GET", "/health/services/reader", b"").text();
     assert!(health.contains("events"), "{health}");
+}
+
+#[test]
+fn the_migrations_of_a_database_that_is_added_are_a_span() {
+    let (collector, folder) = (Collector::start(), place());
+    fs::create_dir(folder.path().join("sql")).unwrap();
+    fs::write(folder.path().join("sql/1.sql"), "create table notes (text text not null);").unwrap();
+    let services = guest("one", "probe_pg.wasm", "postgres = { shop = \"read-write\" }");
+    let manifest = |added: &str| format!("[postgres.shop]\n{added}\n{services}{}", collector.telemetry(""));
+    let host = Host::running_in(folder, &manifest(""));
+    applied(&host, &manifest("[postgres.added]\nmigrations = \"sql\""));
+    let is_it = |span: &Span| span.name == "migrate added";
+    let span = until("the migrations are told", || collector.spans().into_iter().find(is_it));
+    assert_eq!((&*span.service, span.kind, &*span.attributes["archipel.files"]), ("gateway", 1, "1"), "{span:#?}");
+    assert!(span.began < span.ended, "{span:#?}");
 }

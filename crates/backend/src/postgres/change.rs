@@ -83,13 +83,14 @@ impl Databases {
         databases: &BTreeMap<Arc<str>, DatabaseSettings>,
         grants: &[Granted<DatabaseGrant>],
         publishers: &BTreeSet<Arc<str>>,
+        progress: &(dyn Fn(Progress<'_>) + Send + Sync),
     ) -> Result<Self, StartError> {
         self.have_room(databases)?;
         let mut next = Self { warnings: Vec::new(), ..self.clone() };
         next.databases.retain(|name, _| databases.contains_key(name));
         for (name, settings) in databases {
             let of_it: Vec<_> = grants.iter().filter(|grant| grant.get().database == *name).collect();
-            let wanted = Wanted { name, settings, grants: of_it, publishers, progress: &|_| {} };
+            let wanted = Wanted { name, settings, grants: of_it, publishers, progress };
             if !next.databases.get(name).is_some_and(|database| database.is_as(&wanted)) {
                 next.add(&wanted).await?;
             }

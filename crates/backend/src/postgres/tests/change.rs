@@ -7,7 +7,7 @@ const WRITERS: &str = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'db
 async fn changed(shop: &Shop, settings: DatabaseSettings) -> Result<Databases, StartError> {
     let all = BTreeMap::from([(Arc::from("shop"), settings)]);
     let grants = [grant("writer", "shop", Mode::ReadWrite), grant("reader", "shop", Mode::Read)];
-    shop.databases.changed(&all, &grants, &BTreeSet::new()).await
+    shop.databases.changed(&all, &grants, &BTreeSet::new(), &|_| {}).await
 }
 
 fn writer(databases: &Databases) -> Arc<Pool> {

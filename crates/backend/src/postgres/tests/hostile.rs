@@ -122,7 +122,7 @@ async fn what_the_host_keeps_in_a_database_is_the_owners_from_the_beginning() {
     let all = BTreeMap::from([(Arc::from("shop"), DatabaseSettings { migrations: Some(folder), ..settings() })]);
     let grants = [grant("writer", "shop", Mode::ReadWrite), grant("reader", "shop", Mode::Read)];
     let publishers = BTreeSet::from([Arc::from("writer")]);
-    let refused = shop.databases.changed(&all, &grants, &publishers).await.err().expect("no such column");
+    let refused = shop.databases.changed(&all, &grants, &publishers, &|_| {}).await.err().expect("no such column");
     assert!(matches!(refused, StartError::Migrate { .. }), "{refused}");
     assert_eq!(shop.count("SELECT count(*) FROM pg_class WHERE relname = 'archipel_outbox'").await, 1);
     assert_eq!(shop.count(OPEN).await, 0);
