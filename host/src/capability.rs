@@ -25,6 +25,7 @@ use self::{
 pub mod asking;
 pub mod client;
 pub mod config;
+pub mod exception;
 pub mod files;
 pub mod http;
 pub mod identity;

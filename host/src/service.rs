@@ -15,7 +15,6 @@ use gateway::{
     dispatch::{AnswerBy, AnsweredBy, Dispatch, DispatchError, Dispatched},
 };
 use http::{Request, Response};
-use span::Active;
 
 use crate::{
     instance::{Instance, Scope},
@@ -23,6 +22,7 @@ use crate::{
 };
 
 mod answer;
+mod answering;
 mod asked;
 mod breaker;
 mod delivery;
@@ -56,6 +56,7 @@ pub use traffic::Traffic;
 pub use version::Version;
 
 use answer::Work;
+use answering::Answering;
 use asked::Asked;
 use breaker::Admitted;
 use door::Door;
@@ -182,10 +183,10 @@ impl Service {
         cx: Arc<RequestContext>,
         mut request: Request<Body>,
     ) -> Result<Response<Body>, DispatchError> {
-        let mut span = told::request(&cx, self.current.load().source(), request.method());
+        let mut span = Answering::begin(&cx, self.current.load().source(), request.method(), began);
         let admitted = self.breaker.admit().map_err(|_open| {
             self.counts.troubles.count(Trouble::Resting);
-            span.fail(Trouble::Resting.word());
+            span.refused(Trouble::Resting.word());
             DispatchError::Resting { service: self.name.clone() }
         })?;
         let mut deadline = Deadline::of(began + self.current.load().limits().timeout, cx.deadline, &cx.awaited);
@@ -198,13 +199,13 @@ impl Service {
         let entered_by = request.extensions().get::<AnswerBy>().map_or(deadline.latest, |by| by.0.min(deadline.latest));
         let Some(permit) = self.gate.enter(body, entered_by).await else {
             self.counts.troubles.count(Trouble::Full);
-            span.fail(Trouble::Full.word());
+            span.refused(Trouble::Full.word());
             return Err(DispatchError::Overloaded { service: self.name.clone() });
         };
         // After the queue: who waited there meets the newest one.
         let Chosen { version, admitted, arm } = self.chosen(cx.trace.trace_id, admitted);
         let entered = if permit.has_queued { Instant::now() } else { began };
-        told::admitted(&mut span, version.source(), entered);
+        span.admitted(version.source(), entered);
         let place = Place { version, permit, entered, admitted, deadline, span };
         let result = self.answer_on(place, cx, request).await;
         if let Some(arm) = arm {
@@ -224,7 +225,7 @@ impl Service {
         let scope = Scope { trace_id: cx.trace.trace_id, deadline: deadline.latest, cpu: version.limits().cpu };
         let head_only = request.method() == http::Method::HEAD;
         let door = Door::of(&version.exports, &cx, &request);
-        span.set("archipel.door", door.word());
+        span.enters_by(door.word());
         let limits = version.leave.limits(deadline, entered);
         let (gathered, began) = match door.is_too_narrow_for(&request) {
             true => (door::gather(&version, &limits, request.body_mut()).await, Instant::now()),
@@ -237,13 +238,13 @@ impl Service {
         };
         let started = match ready {
             Ok(instance) => {
-                span.set("archipel.fresh", instance.served == 0);
+                span.runs(instance.served == 0);
                 let time = Time { limits, fair_by };
                 GuestRun::start((door, instance), scope, time, (cx, span), request)
                     .map_err(|error| Failure::trapped(format_args!("{error:#}")))
             }
             Err(failure) => {
-                told::failed(&mut span, &failure);
+                span.failed(&failure);
                 Err(failure.unless_hurried(fair_by))
             }
         };
@@ -294,5 +295,5 @@ struct Place {
     entered: Instant,
     admitted: Admitted,
     deadline: Deadline,
-    span: Active,
+    span: Answering,
 }

@@ -57,7 +57,7 @@ impl Line {
         wire.field(3, self.severity.word().as_bytes());
         body(&mut wire, 5, &self.message);
         for (key, value) in &self.attributes {
-            attribute(&mut wire, 6, key, value);
+            attribute(&mut wire, 6, key, value.said());
         }
         if let Some(trace_id) = self.trace_id {
             wire.field(9, &trace_id.to_be_bytes());

@@ -172,9 +172,8 @@ impl Waiting for Arc<Records> {
     }
 
     async fn written(&self, batch: Vec<Record>, sources: &mut Sources) -> Vec<Request> {
-        let mut groups = sources.groups();
-        batch.iter().for_each(|record| groups.add(&record.source, |wire| wire.field(2, &record.written)));
-        groups.done()
+        let lines = batch.iter().map(|record| (&record.source, &record.written));
+        sources.requests(lines, |wire, line| wire.field(2, line))
     }
 
     fn sent(&self, items: usize) {

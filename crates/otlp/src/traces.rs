@@ -2,9 +2,9 @@
 //!
 //! Fields have the numbers of `trace.proto`. The tests read it with the published types.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use span::{Kind, More, Span, Trace};
+use span::{Kept, Kind, More, Told, Trace};
 
 use crate::{
     attribute::{attribute, name},
@@ -19,57 +19,68 @@ const IS_REMOTE: u32 = 0x200;
 const STATUS_ERROR: u64 = 2;
 
 /// All spans of `traces`, in as many requests as they need.
-pub(crate) fn requests(traces: &[Trace], sources: &mut Sources) -> Vec<Request> {
-    let (clock, mut groups) = (Clock::now(), sources.groups());
-    for trace in traces {
-        for span in &trace.spans {
-            groups.add(&span.source, |wire| write(wire, trace, span, &clock));
-        }
-    }
-    groups.done()
+pub(crate) fn requests(traces: &[Kept], sources: &mut Sources) -> Vec<Request> {
+    let clock = Clock::now();
+    let spans = traces.iter().flat_map(|trace| trace.spans.iter().map(move |span| (&**trace, &**span)));
+    let spans = spans.map(|(trace, span)| (span.source(), (trace, span)));
+    sources.requests(spans, |wire, (trace, span)| write(wire, trace, *span, &clock))
 }
 
-fn write(wire: &mut Wire, trace: &Trace, span: &Span, clock: &Clock) {
+fn write(wire: &mut Wire, trace: &Trace, span: &dyn Told, clock: &Clock) {
+    let head = span.head();
     let sampled = u32::from(trace.sampled);
-    let trace_id = trace.trace_id.to_be_bytes();
     wire.message(2, |wire| {
-        wire.field(1, &trace_id);
-        wire.field(2, &span.id.to_be_bytes());
+        wire.raw(&ids(trace.trace_id, head.id));
         if let Some(state) = trace.tracestate.as_deref() {
             wire.field(3, state.as_bytes());
         }
-        if let Some(parent) = span.parent {
+        if let Some(parent) = head.parent {
             wire.field(4, &parent.to_be_bytes());
         }
-        name(wire, 5, &span.name);
-        wire.uint(6, kind(span.kind));
-        let told = span.more.as_deref().and_then(|more| more.times);
-        let (began, ended) = match told {
+        name(wire, 5, head.name);
+        wire.uint(6, kind(head.kind));
+        let more = span.more();
+        let (began, ended) = match more.and_then(|more| more.times) {
             Some((began, ended)) => (nanos(began), nanos(ended)),
-            None => (clock.nanos(span.began), clock.nanos(span.ended)),
+            None => (clock.nanos(head.began), clock.nanos(head.ended)),
         };
-        wire.fixed64(7, began);
-        wire.fixed64(8, ended);
-        for (key, value) in &span.attributes {
-            attribute(wire, 9, key, value);
-        }
-        if let Some(error) = &span.error {
+        wire.raw(&times(began, ended));
+        span.each(&mut |key, value| attribute(wire, 9, key, value));
+        if let Some(error) = head.error {
             attribute(wire, 9, "error.type", error);
         }
-        if let Some(more) = span.more.as_deref() {
+        if let Some(more) = more {
             rest(wire, more, sampled);
         }
-        if span.error.is_some() {
+        if head.error.is_some() {
             wire.message(15, |wire| wire.uint(3, STATUS_ERROR));
         }
-        wire.fixed32(16, sampled | IS_REMOTE_KNOWN | if span.remote_parent { IS_REMOTE } else { 0 });
+        wire.fixed32(16, sampled | IS_REMOTE_KNOWN | if head.remote_parent { IS_REMOTE } else { 0 });
     });
+}
+
+/// Fields 1 and 2 of a span, both of bytes.
+fn ids(trace: u128, span: u64) -> [u8; 28] {
+    let mut bytes = [0; 28];
+    (bytes[0], bytes[1], bytes[18], bytes[19]) = (0x0a, 16, 0x12, 8);
+    bytes[2..18].copy_from_slice(&trace.to_be_bytes());
+    bytes[20..].copy_from_slice(&span.to_be_bytes());
+    bytes
+}
+
+/// Fields 7 and 8, both of eight bytes.
+fn times(began: u64, ended: u64) -> [u8; 18] {
+    let mut bytes = [0; 18];
+    (bytes[0], bytes[9]) = (0x39, 0x41);
+    bytes[1..9].copy_from_slice(&began.to_le_bytes());
+    bytes[10..].copy_from_slice(&ended.to_le_bytes());
+    bytes
 }
 
 /// What few spans have.
 fn rest(wire: &mut Wire, more: &More, sampled: u32) {
     for (key, value) in &more.attributes {
-        attribute(wire, 9, key, value);
+        attribute(wire, 9, key, value.said());
     }
     if more.dropped > 0 {
         wire.uint(10, more.dropped.into());
@@ -78,7 +89,7 @@ fn rest(wire: &mut Wire, more: &More, sampled: u32) {
         wire.message(11, |wire| {
             wire.fixed64(1, nanos(event.at));
             wire.field(2, event.name.as_bytes());
-            event.attributes.iter().for_each(|(key, value)| attribute(wire, 3, key, value));
+            event.attributes.iter().for_each(|(key, value)| attribute(wire, 3, key, value.said()));
         });
     }
     for link in &more.links {
@@ -112,12 +123,10 @@ impl Clock {
         Self { day_nanos: nanos(SystemTime::now()), moment: Instant::now() }
     }
 
+    /// What is told is over, so it was before.
     fn nanos(&self, at: Instant) -> u64 {
-        let of = |apart: Duration| apart.as_secs() * 1_000_000_000 + u64::from(apart.subsec_nanos());
-        match self.moment.checked_duration_since(at) {
-            Some(ago) => self.day_nanos.saturating_sub(of(ago)),
-            None => self.day_nanos.saturating_add(of(at.duration_since(self.moment))),
-        }
+        let ago = self.moment.saturating_duration_since(at);
+        self.day_nanos.saturating_sub(ago.as_secs() * 1_000_000_000 + u64::from(ago.subsec_nanos()))
     }
 }
 

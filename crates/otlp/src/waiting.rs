@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use span::{Recorder, Trace};
+use span::{Kept, Recorder};
 
 use crate::{
     signal::Signal,
@@ -41,23 +41,23 @@ const BATCH_SPANS: usize = 512;
 pub(crate) struct Spans(pub(crate) Arc<Recorder>);
 
 impl Waiting for Spans {
-    type Batch = Vec<Trace>;
+    type Batch = Vec<Kept>;
 
     const SIGNAL: Signal = Signal::Traces;
 
-    async fn gather(&self) -> Vec<Trace> {
+    async fn gather(&self) -> Vec<Kept> {
         self.0.take(BATCH_SPANS, GATHER).await
     }
 
-    async fn rest(&self) -> Option<Vec<Trace>> {
+    async fn rest(&self) -> Option<Vec<Kept>> {
         Some(self.0.take_now(BATCH_SPANS)).filter(|traces| !traces.is_empty())
     }
 
-    async fn written(&self, batch: Vec<Trace>, sources: &mut Sources) -> Vec<Request> {
+    async fn written(&self, batch: Vec<Kept>, sources: &mut Sources) -> Vec<Request> {
         traces::requests(&batch, sources)
     }
 
-    fn unwanted(&self, batch: Vec<Trace>) {
+    fn unwanted(&self, batch: Vec<Kept>) {
         self.lost(batch.iter().map(|trace| trace.spans.len()).sum());
     }
 

@@ -11,20 +11,21 @@ enum Kind {
     Fixed32 = 5,
 }
 
+/// What says that a field has a length, in its tag.
+pub(crate) const LENGTH: u8 = Kind::Length as u8;
+
 /// A message as far as it is written.
 #[derive(Debug, Default)]
 pub(crate) struct Wire(Vec<u8>);
 
 /// Room for the length of most messages within a message: from 128 to 16 383 bytes.
 const LENGTH_USUAL: usize = 2;
+/// The same of those that hold many: up to 2 MiB.
+const LENGTH_LONG: usize = 3;
 
 impl Wire {
     pub(crate) fn with_capacity(bytes: usize) -> Self {
         Self(Vec::with_capacity(bytes))
-    }
-
-    pub(crate) fn bytes(&self) -> &[u8] {
-        &self.0
     }
 
     pub(crate) fn into_bytes(self) -> Vec<u8> {
@@ -90,18 +91,32 @@ impl Wire {
     /// A message whose length is known when it is written.
     #[inline]
     pub(crate) fn message(&mut self, field: u32, write: impl FnOnce(&mut Self)) {
+        self.measured::<LENGTH_USUAL>(field, write);
+    }
+
+    /// The same of a message that holds many.
+    pub(crate) fn long_message(&mut self, field: u32, write: impl FnOnce(&mut Self)) {
+        self.measured::<LENGTH_LONG>(field, write);
+    }
+
+    /// With room for a length of as many bytes, which is right most times.
+    #[inline]
+    fn measured<const ROOM: usize>(&mut self, field: u32, write: impl FnOnce(&mut Self)) {
         self.tag(field, Kind::Length);
         let at = self.0.len();
-        self.0.extend_from_slice(&[0; LENGTH_USUAL]);
+        self.0.extend_from_slice(&[0; ROOM]);
         write(self);
-        let length = self.0.len() - at - LENGTH_USUAL;
-        if size(length as u64) == LENGTH_USUAL {
-            (self.0[at], self.0[at + 1]) = (length as u8 | 0x80, (length >> 7) as u8);
+        let length = self.0.len() - at - ROOM;
+        if size(length as u64) != ROOM {
+            let mut written = Self::default();
+            written.varint(length as u64);
+            self.0.splice(at..at + ROOM, written.0);
             return;
         }
-        let mut written = Self::default();
-        written.varint(length as u64);
-        self.0.splice(at..at + LENGTH_USUAL, written.0);
+        for (place, byte) in self.0[at..at + ROOM].iter_mut().enumerate() {
+            let more = if place + 1 < ROOM { 0x80 } else { 0 };
+            *byte = (length >> (7 * place)) as u8 & 0x7f | more;
+        }
     }
 }
 
@@ -137,8 +152,12 @@ mod tests {
             let (mut inside, mut known) = (Wire::default(), Wire::default());
             inside.message(1, |wire| wire.raw(&vec![7; length]));
             known.field(1, &vec![7; length]);
-            assert_eq!(inside.bytes(), known.bytes(), "{length}");
             assert_eq!(known.len(), field_size(length));
+            let mut long = Wire::default();
+            long.long_message(1, |wire| wire.raw(&vec![7; length]));
+            let known = known.into_bytes();
+            assert_eq!(inside.into_bytes(), known, "{length}");
+            assert_eq!(long.into_bytes(), known, "{length}");
         }
     }
 }

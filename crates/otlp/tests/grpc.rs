@@ -78,7 +78,7 @@ async fn told(message: &'static [u8], status: &'static str) -> (Counts, mpsc::Un
     let exporter = Sender::spans(recorder.clone(), following);
     let recording = recorder.begin(7, None, None).1.expect("it is wanted");
     for source in [Source::new("users", "2"), recording.own().clone()] {
-        recording.add(Span::new(source, Kind::Server, "GET"));
+        recording.add(Box::new(Span::new(source, Kind::Server, "GET")));
     }
     drop(recording);
     exporter.stop(Duration::from_secs(20)).await;

@@ -22,8 +22,9 @@ impl Active {
         name: impl FnOnce() -> Value,
     ) -> Self {
         Self(recording.map(|recording| {
-            let span = Span::new(source.clone(), kind, name());
-            (recording.clone(), Box::new(Span { parent: Some(parent), ..span }))
+            let mut span = Box::new(Span::new(source.clone(), kind, name()));
+            span.parent = Some(parent);
+            (recording.clone(), span)
         }))
     }
 

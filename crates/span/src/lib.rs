@@ -12,13 +12,15 @@ mod recorder;
 mod recording;
 mod sampling;
 mod source;
+mod told;
 
 pub use active::Active;
 pub use record::{Event, Kind, Link, More, Span, Value};
-pub use recorder::{Counts, Follower, QUEUE_MAX_SPANS, Recorder, Settings};
+pub use recorder::{Counts, Follower, Kept, QUEUE_MAX_SPANS, Recorder, Settings};
 pub use recording::{GUEST_SPANS_MAX, Recording, SPANS_MAX, Spans, Trace};
 pub use sampling::Sampling;
 pub use source::Source;
+pub use told::{Head, Said, Told};
 
 /// A span's id; never zero.
 pub fn new_id() -> u64 {

@@ -8,7 +8,7 @@ use std::{
     time::{Instant, SystemTime},
 };
 
-use crate::Source;
+use crate::{Head, Said, Source, Told};
 
 /// Of a text in an attribute.
 const TEXT_BYTES_MAX: usize = 1024;
@@ -98,21 +98,27 @@ pub struct More {
 impl Span {
     /// Begins now and, until it is said otherwise, ends now.
     pub fn new(source: Arc<Source>, kind: Kind, name: impl Into<Value>) -> Self {
-        Self::with_room(ATTRIBUTES_USUAL, source, kind, name)
+        Self::begun((crate::new_id(), Instant::now()), ATTRIBUTES_USUAL, source, kind, name)
     }
 
-    /// The same, and there is room for so many attributes before any is set.
-    pub fn with_room(attributes: usize, source: Arc<Source>, kind: Kind, name: impl Into<Value>) -> Self {
-        let now = Instant::now();
+    /// The same of work whose id is known and that has begun, and there is room for so many attributes before any is
+    /// set.
+    pub fn begun(
+        (id, began): (u64, Instant),
+        attributes: usize,
+        source: Arc<Source>,
+        kind: Kind,
+        name: impl Into<Value>,
+    ) -> Self {
         Self {
-            id: crate::new_id(),
+            id,
             parent: None,
             remote_parent: false,
             kind,
             name: name.into(),
             source,
-            began: now,
-            ended: now,
+            began,
+            ended: began,
             attributes: Vec::with_capacity(attributes),
             error: None,
             more: None,
@@ -123,13 +129,13 @@ impl Span {
         if self.attributes.len() < ATTRIBUTES_MAX {
             self.attributes.push((key, value.into()));
         } else {
-            self.more().dropped += 1;
+            self.more_mut().dropped += 1;
         }
     }
 
     /// Under a name that a guest chose.
     pub fn set_named(&mut self, key: String, value: impl Into<Value>) {
-        let more = self.more();
+        let more = self.more_mut();
         match more.attributes.len() < ATTRIBUTES_MAX {
             true => more.attributes.push((shortened(key), value.into())),
             false => more.dropped += 1,
@@ -137,7 +143,7 @@ impl Span {
     }
 
     pub fn event(&mut self, event: Event) {
-        let more = self.more();
+        let more = self.more_mut();
         match more.events.len() < EVENTS_MAX {
             true => more.events.push(event),
             false => more.dropped += 1,
@@ -145,7 +151,7 @@ impl Span {
     }
 
     pub fn link(&mut self, link: Link) {
-        let more = self.more();
+        let more = self.more_mut();
         match more.links.len() < EVENTS_MAX {
             true => more.links.push(link),
             false => more.dropped += 1,
@@ -159,7 +165,7 @@ impl Span {
         }
     }
 
-    pub fn more(&mut self) -> &mut More {
+    pub fn more_mut(&mut self) -> &mut More {
         self.more.get_or_insert_default()
     }
 }
@@ -211,22 +217,63 @@ macro_rules! integers {
                 Self::Int(i64::try_from(value).unwrap_or(i64::MAX))
             }
         }
+
+        impl From<$integer> for Said<'_> {
+            #[inline]
+            fn from(value: $integer) -> Self {
+                Self::Int(i64::try_from(value).unwrap_or(i64::MAX))
+            }
+        }
     )*};
 }
 
 integers!(i64 u64 u32 u16 usize u128);
 
+impl Value {
+    /// As it is told.
+    pub fn said(&self) -> Said<'_> {
+        match self {
+            Self::Static(text) => Said::Text(text),
+            Self::Shared(text) => Said::Text(text),
+            Self::Text(text) => Said::Text(text),
+            Self::Words(first, second) => Said::Words(first, second),
+            Self::Int(value) => Said::Int(*value),
+            Self::Float(value) => Said::Float(*value),
+            Self::Bool(value) => Said::Bool(*value),
+        }
+    }
+}
+
 impl std::fmt::Display for Value {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Static(text) => f.write_str(text),
-            Self::Shared(text) => f.write_str(text),
-            Self::Text(text) => f.write_str(text),
-            Self::Words(first, second) => write!(f, "{first} {second}"),
-            Self::Int(value) => value.fmt(f),
-            Self::Float(value) => value.fmt(f),
-            Self::Bool(value) => value.fmt(f),
+        self.said().fmt(f)
+    }
+}
+
+impl Told for Span {
+    fn head(&self) -> Head<'_> {
+        Head {
+            id: self.id,
+            parent: self.parent,
+            remote_parent: self.remote_parent,
+            kind: self.kind,
+            name: self.name.said(),
+            began: self.began,
+            ended: self.ended,
+            error: self.error.as_ref().map(Value::said),
         }
+    }
+
+    fn source(&self) -> &Arc<Source> {
+        &self.source
+    }
+
+    fn each(&self, tell: &mut dyn FnMut(&'static str, Said<'_>)) {
+        self.attributes.iter().for_each(|(key, value)| tell(key, value.said()));
+    }
+
+    fn more(&self) -> Option<&More> {
+        self.more.as_deref()
     }
 }
 
@@ -239,7 +286,7 @@ mod tests {
         let mut span = Span::new(Source::new("a", "1"), Kind::Server, "GET");
         (0..70).for_each(|_| span.set("key", 1_u64));
         (0..40).for_each(|_| span.link(Link { trace_id: 1, span_id: 1 }));
-        assert_eq!((span.attributes.len(), span.more().links.len(), span.more().dropped), (64, 32, 6 + 8));
+        assert_eq!((span.attributes.len(), span.more_mut().links.len(), span.more_mut().dropped), (64, 32, 6 + 8));
         let Value::Text(text) = Value::from("é".repeat(1000)) else { panic!("a text") };
         assert_eq!(text.len(), 1024);
         span.fail("first");

@@ -5,6 +5,7 @@
 
 use std::{
     collections::VecDeque,
+    ops::Deref,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
@@ -67,8 +68,26 @@ pub struct Recorder {
 
 #[derive(Debug, Default)]
 struct Queue {
-    traces: VecDeque<Trace>,
+    traces: VecDeque<Kept>,
     spans: usize,
+}
+
+/// A trace that waits to be sent. Those who follow may look at it, too.
+#[derive(Debug)]
+pub enum Kept {
+    Alone(Trace),
+    Shown(Arc<Trace>),
+}
+
+impl Deref for Kept {
+    type Target = Trace;
+
+    fn deref(&self) -> &Trace {
+        match self {
+            Self::Alone(trace) => trace,
+            Self::Shown(trace) => trace,
+        }
+    }
 }
 
 /// Sees traces that are kept, as they end, and misses those for which it is too slow.
@@ -169,7 +188,7 @@ impl Recorder {
     }
 
     /// Spans that wait, up to about `most`; ends when there are so many, or after `within`. Cancel safe.
-    pub async fn take(&self, most: usize, within: Duration) -> Vec<Trace> {
+    pub async fn take(&self, most: usize, within: Duration) -> Vec<Kept> {
         let enough = async {
             loop {
                 let more = self.full_enough.notified();
@@ -185,9 +204,9 @@ impl Recorder {
     }
 
     /// What waits already, up to about `most` spans.
-    pub fn take_now(&self, most: usize) -> Vec<Trace> {
+    pub fn take_now(&self, most: usize) -> Vec<Kept> {
         let mut queue = lock(&self.queue);
-        let mut taken = Vec::new();
+        let mut taken = Vec::with_capacity(queue.traces.len().min(most));
         let mut spans = 0;
         while spans < most
             && let Some(trace) = queue.traces.pop_front()
@@ -261,9 +280,9 @@ impl Recorder {
     }
 
     /// To those who follow, if there are any.
-    fn show(&self, trace: Trace) -> Trace {
+    fn show(&self, trace: Trace) -> Kept {
         if !self.followed.load(Relaxed) {
-            return trace;
+            return Kept::Alone(trace);
         }
         let mut followers = lock(&self.followers);
         let shown = Arc::new(trace);
@@ -273,7 +292,7 @@ impl Recorder {
         });
         self.followed.store(!followers.is_empty(), Relaxed);
         drop(followers);
-        Arc::unwrap_or_clone(shown)
+        Kept::Shown(shown)
     }
 }
 
@@ -310,7 +329,7 @@ mod tests {
         let recorder = recorder(0.0);
         let kept = |spans: Vec<Span>| {
             let recording = recorder.begin(1, None, None).1.expect("somebody wants it");
-            spans.into_iter().for_each(|span| recording.add(span));
+            spans.into_iter().for_each(|span| recording.add(Box::new(span)));
             drop(recording);
             recorder.take_now(100).len()
         };
@@ -333,7 +352,7 @@ mod tests {
         for trace in 1..=3000 {
             // Once there is no room, nothing is recorded for it.
             let Some(recording) = recorder.begin(trace, None, None).1 else { continue };
-            recording.add(span(Kind::Server, Duration::ZERO));
+            recording.add(Box::new(span(Kind::Server, Duration::ZERO)));
             recorded += 1;
         }
         assert_eq!(recorded, QUEUE_MAX_SPANS + 1);
@@ -344,7 +363,7 @@ mod tests {
         let left = QUEUE_MAX_SPANS as u64 - 512;
         assert_eq!(recorder.counts(), Counts { sent: 512, dropped: 3000 - QUEUE_MAX_SPANS as u64, queued: left });
         let endless = recorder.begin(1, None, None).1.expect("somebody wants it");
-        (0..1000).for_each(|_| endless.add(span(Kind::Client, Duration::ZERO)));
+        (0..1000).for_each(|_| endless.add(Box::new(span(Kind::Client, Duration::ZERO))));
         drop(endless);
         let traces = recorder.take_now(10_000);
         let last = traces.last().expect("it was kept");
@@ -357,14 +376,14 @@ mod tests {
         assert!(recorder.begin(1, None, None).1.is_none());
         let mut follower = recorder.follow().expect("few follow");
         let recording = recorder.begin(7, Some(true), Some("a=1")).1.expect("somebody follows");
-        recording.add(span(Kind::Server, Duration::ZERO));
+        recording.add(Box::new(span(Kind::Server, Duration::ZERO)));
         drop(recording);
         let shown = follower.0.try_recv().expect("it has ended");
         assert_eq!((shown.trace_id, shown.tracestate.as_deref()), (7, Some("a=1")));
         assert_eq!(recorder.counts(), Counts::default(), "nobody sends, so nothing waits and nothing is lost");
         drop(follower);
         if let Some(recording) = recorder.begin(1, None, None).1 {
-            recording.add(span(Kind::Server, Duration::ZERO));
+            recording.add(Box::new(span(Kind::Server, Duration::ZERO)));
         }
         assert!(recorder.begin(1, None, None).1.is_none());
     }

@@ -8,7 +8,9 @@ use std::{
     time::Instant,
 };
 
-use crate::{Kind, Recorder, Source, Span};
+use smallvec::SmallVec;
+
+use crate::{Head, Kind, Recorder, Source, Told};
 
 /// Spans of one request on one host; more are counted and left out.
 pub const SPANS_MAX: usize = 256;
@@ -21,7 +23,8 @@ pub struct Recording(Arc<Open>);
 #[derive(Debug)]
 struct Open {
     recorder: Arc<Recorder>,
-    trace_id: u128,
+    /// In halves: what has to lie at a multiple of sixteen is dear to allocate.
+    trace_id: [u64; 2],
     sampled: bool,
     tracestate: Option<Box<str>>,
     spans: Mutex<Spans>,
@@ -29,11 +32,11 @@ struct Open {
     keep: AtomicBool,
 }
 
-/// Each where it was made: a span is large, and is handed on.
-pub type Spans = Vec<Box<Span>>;
+/// Each where it was made: a span is large, and is handed on. Most requests have as many as find room here.
+pub type Spans = SmallVec<[Box<dyn Told>; 4]>;
 
 /// The spans of one request, when it is over.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Trace {
     pub trace_id: u128,
     /// It was to be kept from the start; else for what happened in it.
@@ -49,7 +52,7 @@ impl Recording {
     pub(crate) fn new(recorder: Arc<Recorder>, trace_id: u128, sampled: bool, tracestate: Option<Box<str>>) -> Self {
         Self(Arc::new(Open {
             recorder,
-            trace_id,
+            trace_id: [(trace_id >> 64) as u64, trace_id as u64],
             sampled,
             tracestate,
             spans: Mutex::default(),
@@ -59,18 +62,18 @@ impl Recording {
     }
 
     /// One that failed or took long keeps the whole trace.
-    pub fn add(&self, span: impl Into<Box<Span>>) {
-        self.push(span.into(), SPANS_MAX);
+    pub fn add<T: Told + 'static>(&self, span: Box<T>) {
+        self.push(span, SPANS_MAX);
     }
 
     /// One that a guest made.
-    pub fn add_of_guest(&self, span: Span) {
-        self.push(Box::new(span), GUEST_SPANS_MAX);
+    pub fn add_of_guest<T: Told + 'static>(&self, span: Box<T>) {
+        self.push(span, GUEST_SPANS_MAX);
     }
 
-    fn push(&self, span: Box<Span>, max: usize) {
+    fn push<T: Told + 'static>(&self, span: Box<T>, max: usize) {
         let open = &*self.0;
-        if span.kind.is_entry() && (span.error.is_some() || open.recorder.is_slow(span.began, span.ended)) {
+        if !open.keep.load(Relaxed) && self.keeps(&span.head()) {
             open.keep.store(true, Relaxed);
         }
         let mut spans = open.spans.lock().unwrap_or_else(PoisonError::into_inner);
@@ -81,11 +84,15 @@ impl Recording {
         }
     }
 
+    fn keeps(&self, span: &Head<'_>) -> bool {
+        span.kind.is_entry() && (span.error.is_some() || self.0.recorder.is_slow(span.began, span.ended))
+    }
+
     /// The names of the last `max` things that `source` has asked others for, in the order in which they ended.
     pub fn last_of(&self, source: &Arc<Source>, max: usize) -> Vec<String> {
         let spans = self.0.spans.lock().unwrap_or_else(PoisonError::into_inner);
-        let asked = spans.iter().rev().map(|span| &**span);
-        let asked = asked.filter(|span| matches!(span.kind, Kind::Client | Kind::Producer) && span.source == *source);
+        let own = spans.iter().rev().filter(|span| span.source() == source).map(|span| span.head());
+        let asked = own.filter(|span| matches!(span.kind, Kind::Client | Kind::Producer));
         let mut names: Vec<_> = asked.take(max).map(|span| span.name.to_string()).collect();
         names.reverse();
         names
@@ -116,6 +123,7 @@ impl Drop for Open {
             return;
         }
         let tracestate = self.tracestate.take();
-        self.recorder.keep(Trace { trace_id: self.trace_id, sampled: self.sampled, tracestate, spans, left_out });
+        let trace_id = u128::from(self.trace_id[0]) << 64 | u128::from(self.trace_id[1]);
+        self.recorder.keep(Trace { trace_id, sampled: self.sampled, tracestate, spans, left_out });
     }
 }

@@ -19,7 +19,7 @@ use http::{
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
 use serde_json::{Value, json};
-use span::{Kind, Recorder, Span, Trace};
+use span::{Head, Kind, Recorder, Said, Trace};
 
 use super::{answer, token::permitted};
 use crate::telemetry::Logs;
@@ -151,33 +151,36 @@ impl Wanted {
     }
 
     fn is(&self, trace: &Trace) -> bool {
-        let took = |span: &Span| span.ended.saturating_duration_since(span.began);
+        let took = |span: Head<'_>| span.ended.saturating_duration_since(span.began);
         let has_route = |route: &String| {
-            let is = |(key, value): &(&str, span::Value)| *key == "http.route" && value.to_string() == *route;
-            trace.spans.iter().any(|span| span.attributes.iter().any(is))
+            let mut has = false;
+            let mut look = |key: &str, value: Said<'_>| has |= key == "http.route" && value == Said::Text(route);
+            trace.spans.iter().for_each(|span| span.each(&mut look));
+            has
         };
         self.route.as_ref().is_none_or(has_route)
-            && trace.spans.iter().any(|span| took(span) >= self.slow)
-            && (!self.errors || trace.spans.iter().any(|span| span.error.is_some()))
+            && trace.spans.iter().any(|span| took(span.head()) >= self.slow)
+            && (!self.errors || trace.spans.iter().any(|span| span.head().error.is_some()))
     }
 }
 
 fn document(trace: &Trace) -> Value {
-    let began = trace.spans.iter().map(|span| span.began).min();
+    let began = trace.spans.iter().map(|span| span.head().began).min();
     let millis = |duration: Duration| duration.as_micros() as f64 / 1000.0;
     let spans = trace.spans.iter().map(|span| {
-        let attributes: serde_json::Map<String, Value> =
-            span.attributes.iter().map(|(key, value)| ((*key).to_owned(), of(value))).collect();
+        let mut attributes = serde_json::Map::new();
+        span.each(&mut |key, value| _ = attributes.insert(key.to_owned(), of(value)));
+        let (source, span) = (span.source(), span.head());
         json!({
             "spanId": format!("{:016x}", span.id),
             "parentId": span.parent.map(|parent| format!("{parent:016x}")),
-            "service": &*span.source.name,
-            "version": &*span.source.version,
+            "service": &*source.name,
+            "version": &*source.version,
             "kind": kind(span.kind),
             "name": span.name.to_string(),
             "atMs": began.map(|began| millis(span.began.saturating_duration_since(began))),
             "durationMs": millis(span.ended.saturating_duration_since(span.began)),
-            "error": span.error.as_ref().map(ToString::to_string),
+            "error": span.error.map(|error| error.to_string()),
             "attributes": attributes,
         })
     });
@@ -189,11 +192,11 @@ fn document(trace: &Trace) -> Value {
     })
 }
 
-fn of(value: &span::Value) -> Value {
+fn of(value: Said<'_>) -> Value {
     match value {
-        span::Value::Int(number) => (*number).into(),
-        span::Value::Float(number) => (*number).into(),
-        span::Value::Bool(truth) => (*truth).into(),
+        Said::Int(number) => number.into(),
+        Said::Float(number) => number.into(),
+        Said::Bool(truth) => truth.into(),
         text => text.to_string().into(),
     }
 }

@@ -206,13 +206,13 @@ fn ended(asking: &Asking, told: Told) {
         span.set("archipel.reason", reason);
         span.fail("error");
     }
-    let more = span.more();
+    let more = span.more_mut();
     more.dropped = [told.dropped_attributes, told.dropped_events, told.dropped_links]
         .into_iter()
         .fold(more.dropped, u32::saturating_add);
     let (began, ended) = (moment(told.began), moment(told.ended));
     more.times = Some((began, ended.max(began)));
-    spans.add_of_guest(span);
+    spans.add_of_guest(Box::new(span));
 }
 
 fn kind(role: Role) -> Kind {

@@ -16,7 +16,10 @@ use wasmtime_wasi::{
     p2::{OutputStream, Pollable, StreamResult},
 };
 
-use super::said::Said;
+use super::{
+    exception::{Exception, Heard, Telling},
+    said::Said,
+};
 use crate::telemetry::speaking;
 
 /// What one request may print, both streams together; the rest is cut with a note.
@@ -41,15 +44,11 @@ struct State {
     cut: bool,
     stdout: Vec<u8>,
     stderr: Vec<u8>,
-    /// What a panic has said so far; its lines are one for the log.
-    panic: String,
-    /// What the last panic of the current request has said.
-    panicked: Option<String>,
+    /// A failure that it is telling of; its lines are one for the log.
+    telling: Option<Telling>,
+    /// The last failure that it has told of in the current request.
+    failed: Option<Exception>,
 }
-
-/// How Rust's standard library begins and ends what it says of a panic.
-const PANIC: [&str; 2] = ["thread '", " panicked at "];
-const PANIC_ENDS: &str = "note: run with `RUST_BACKTRACE=1`";
 
 #[derive(Debug, Clone, Copy)]
 enum Stream {
@@ -68,12 +67,12 @@ impl Output {
         state.trace_id = trace_id;
         state.taken = 0;
         state.cut = false;
-        state.panicked = None;
+        (state.telling, state.failed) = (None, None);
     }
 
-    /// What its guest said of a panic, if there was one since the request began and it is over.
-    pub fn panic(&self) -> Option<String> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).panicked.clone()
+    /// What its guest said of a failure of its own, if there was one since the request began and it is over.
+    pub fn exception(&self) -> Option<Exception> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).failed.clone()
     }
 
     /// The request is over: logs what was printed without a final newline.
@@ -85,7 +84,7 @@ impl Output {
                 self.line(&mut state, stream, &rest);
             }
         }
-        self.panicked(&mut state);
+        self.failed(&mut state);
     }
 
     fn write(&self, stream: Stream, bytes: &[u8]) {
@@ -105,31 +104,36 @@ impl Output {
         }
     }
 
-    /// Logs a line, or keeps it with those of the panic that it is part of.
+    /// Logs a line, or keeps it with those of the failure that it is part of.
     fn line(&self, state: &mut State, stream: Stream, line: &[u8]) {
         let text = String::from_utf8_lossy(line);
         if matches!(stream, Stream::Stdout) {
             return self.tell(state.trace_id, stream, &text);
         }
-        let begins = text.starts_with(PANIC[0]) && text.contains(PANIC[1]);
-        let ends = text.starts_with(PANIC_ENDS);
-        if begins || ends || state.panic.len() + text.len() > LINE_MAX_BYTES {
-            self.panicked(state);
+        match state.telling.as_mut().map(|telling| telling.hears(&text, LINE_MAX_BYTES)) {
+            Some(Heard::Part) => return,
+            Some(Heard::Last) => return self.failed(state),
+            Some(Heard::Other) => self.failed(state),
+            None => {}
         }
-        match () {
-            () if ends || text.trim().is_empty() => {}
-            () if begins => state.panic = text.into_owned(),
-            () if state.panic.is_empty() => self.tell(state.trace_id, stream, &text),
-            () => state.panic.extend([" ", &*text]),
+        if text.trim().is_empty() {
+            return;
+        }
+        state.telling = Telling::begins(&text);
+        if state.telling.is_none() {
+            state.failed = Exception::of(&text).or(state.failed.take());
+            self.tell(state.trace_id, stream, &text);
         }
     }
 
-    /// Logs what a panic has said.
-    fn panicked(&self, state: &mut State) {
-        let said = std::mem::take(&mut state.panic);
-        if !said.is_empty() {
-            self.tell(state.trace_id, Stream::Stderr, &said);
-            state.panicked = Some(said);
+    /// Logs what a guest has said of its failure. What its language said goes before the panic that its runtime makes
+    /// of it.
+    fn failed(&self, state: &mut State) {
+        let Some(exception) = state.telling.take().map(Telling::over) else { return };
+        self.tell(state.trace_id, Stream::Stderr, &exception.to_string());
+        let is_outdone = exception.is_panic() && state.failed.as_ref().is_some_and(|failed| !failed.is_panic());
+        if !is_outdone {
+            state.failed = Some(exception);
         }
     }
 

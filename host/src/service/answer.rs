@@ -62,7 +62,7 @@ pub(super) async fn head(mut work: Work) -> Result<Response<Body>, Failure> {
                     work.admitted.failed();
                 }
             }
-            let body = body?;
+            let body = body.map_err(|failure| work.run.failed(failure.after(instance.output.exception())))?;
             work.version.keep(instance);
             body
         }
@@ -88,8 +88,9 @@ fn poll_head(run: &mut GuestRun, timer: &mut Timer, cx: &mut Context<'_>) -> Pol
     match (run.take_head(), finished) {
         (Some(Ok(head)), finished) => Poll::Ready(Ok((head, finished))),
         (Some(Err(failure)), _) => Poll::Ready(Err(failure)),
-        (None, Some(_)) => {
-            Poll::Ready(Err(run.failed(Failure::NoAnswer("it returned without setting a response".into()))))
+        (None, Some(instance)) => {
+            let failure = Failure::NoAnswer("it returned without setting a response".into());
+            Poll::Ready(Err(run.failed(failure.after(instance.output.exception()))))
         }
         (None, None) => timer.poll_over(&run.head_limits, cx).map(|over| Err(run.failed(over.into()))),
     }

@@ -57,7 +57,9 @@ impl Service {
             if !matches!(failure, Failure::NoRoom(_)) {
                 self.counts.troubles.count(failure.trouble());
             }
-            told::failed(&mut span, failure);
+            if let Some(span) = span.span() {
+                told::failed(span, failure);
+            }
         })?;
         told::returned(&mut span, &instance);
         match &handled {

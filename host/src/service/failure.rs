@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Instant};
 use gateway::{body::BodyError, dispatch::DispatchError};
 
 use super::scene::Scene;
-use crate::{instance::Stopped, telemetry::counts::Trouble};
+use crate::{capability::exception::Exception, instance::Stopped, telemetry::counts::Trouble};
 
 /// Why a guest gave no answer, or no whole one.
 #[derive(Debug, thiserror::Error)]
@@ -14,9 +14,9 @@ pub enum Failure {
     NoRoom(String),
     #[error("{0}{1}")]
     Stopped(Stopped, Box<Scene>),
-    /// `panic` is what it said of itself before.
+    /// `said` is what it said of itself before.
     #[error("{reason}{scene}")]
-    Trapped { reason: String, panic: Option<String>, scene: Box<Scene> },
+    Trapped { reason: String, said: Option<Box<Exception>>, scene: Box<Scene> },
     #[error("the host panicked while it ran: {0}")]
     Panicked(String),
     #[error("{0}")]
@@ -75,7 +75,7 @@ impl Failure {
 
     /// A trap of which nothing is known but `reason`.
     pub(super) fn trapped(reason: impl ToString) -> Self {
-        Self::Trapped { reason: reason.to_string(), panic: None, scene: Box::default() }
+        Self::Trapped { reason: reason.to_string(), said: None, scene: Box::default() }
     }
 
     /// What the guest was doing, as far as is known.
@@ -88,11 +88,19 @@ impl Failure {
     }
 
     /// What the guest said of it itself.
-    pub(super) fn panic(&self) -> Option<&str> {
+    pub(super) fn said(&self) -> Option<&Exception> {
         match self {
-            Self::Trapped { panic, .. } => panic.as_deref(),
-            Self::Downstream(failure) | Self::Hurried(failure) => failure.panic(),
+            Self::Trapped { said, .. } => said.as_deref(),
+            Self::Downstream(failure) | Self::Hurried(failure) => failure.said(),
             _ => None,
+        }
+    }
+
+    /// The same, of one that gave no answer; `said` is what the guest said of itself before.
+    pub(super) fn after(self, said: Option<Exception>) -> Self {
+        match (self, said) {
+            (Self::NoAnswer(reason), Some(said)) => Self::NoAnswer(format!("{said}; then: {reason}")),
+            (failure, _) => failure,
         }
     }
 }

@@ -13,7 +13,6 @@ use std::{
 
 use gateway::{body::Body, context::RequestContext, dispatch::AnswerBy};
 use http::{Request, Response};
-use span::Active;
 use wasmtime::component::Resource;
 use wasmtime_wasi_http::{
     WasiBody, WasiHttpView,
@@ -24,11 +23,12 @@ use wasmtime_wasi_http::{
 };
 
 use super::{
+    answering::Answering,
     door::Door,
     failure::Failure,
     guarded::Guarded,
     leave::Limits,
-    quick, told,
+    quick,
     trap::explained,
     upload::{Upload, Watched},
 };
@@ -60,7 +60,7 @@ pub(super) struct GuestRun {
     /// Being late sooner than this is not its fault.
     fair_by: Instant,
     /// Ends with it.
-    span: Active,
+    span: Answering,
 }
 
 type Head = Result<Response<GuestBody>, ErrorCode>;
@@ -133,7 +133,7 @@ impl GuestRun {
         (door, mut instance): (Door, Instance),
         scope: Scope,
         time: Time,
-        (cx, span): (Arc<RequestContext>, Active),
+        (cx, span): (Arc<RequestContext>, Answering),
         request: Request<Body>,
     ) -> wasmtime::Result<Self> {
         let https = cx.https;
@@ -160,7 +160,7 @@ impl GuestRun {
             Poll::Ready(Err(failure)) => return Poll::Ready(Err(self.failed(failure))),
             Poll::Ready(Ok(finished)) => finished,
         };
-        told::returned(&mut self.span, &instance);
+        self.span.returned(&instance);
         Poll::Ready(match result {
             Ok(answer) => {
                 if let Some(answer) = answer {
@@ -177,7 +177,7 @@ impl GuestRun {
     /// `failure`, or whoever else it is the fault of; its span says so.
     pub(super) fn failed(&mut self, failure: Failure) -> Failure {
         let failure = self.blamed(failure);
-        told::failed(&mut self.span, &failure);
+        self.span.failed(&failure);
         failure
     }
 
@@ -193,7 +193,7 @@ impl GuestRun {
         let head = self.head.lock().unwrap_or_else(PoisonError::into_inner).take()?;
         Some(match head {
             Ok(head) => {
-                told::head(&mut self.span, head.status());
+                self.span.head(head.status());
                 Ok(head)
             }
             Err(code) => Err(self.failed(Failure::NoAnswer(format!("it answered with the error {code:?}")))),

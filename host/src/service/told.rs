@@ -1,11 +1,11 @@
-//! A guest's work as a span: a request it answers, an event it handles.
+//! A guest's work as a span: an event it handles, a failure; and a request that is answered elsewhere. The requests it
+//! answers itself are in `answering`.
 //!
-//! Decides what is said of it: whether its instance was fresh, how long it waited for a place, what it used,
-//! how it failed. Never what it was asked or what it answered.
+//! Decides what is said of it: what it used, how it failed. Never what it was asked or what it answered.
 
 use std::{
     sync::Arc,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, SystemTime},
 };
 
 use gateway::{
@@ -17,22 +17,10 @@ use http::{Method, StatusCode};
 use span::{Active, Event, Kind, Link, Source, Span, Value};
 
 use super::failure::Failure;
-use crate::{capability::messaging::Delivery, instance::Instance};
-
-/// Begins with the wait for a place.
-pub(super) fn request(cx: &RequestContext, source: &Arc<Source>, method: &Method) -> Active {
-    let Some(spans) = &cx.spans else { return Active::default() };
-    let name = match &cx.route {
-        Some(route) => Value::Words(method_name(method), route.clone()),
-        None => Value::Static(method_name(method)),
-    };
-    let mut span = of(cx, Span::new(source.clone(), Kind::Server, name));
-    span.set("http.request.method", method_name(method));
-    if let Some(route) = &cx.route {
-        span.set("http.route", route.clone());
-    }
-    Active::of(spans, span)
-}
+use crate::{
+    capability::{exception::Exception, messaging::Delivery},
+    instance::Instance,
+};
 
 /// A request to a service that runs elsewhere: what that is told to be within.
 pub(super) fn elsewhere(cx: &RequestContext, service: &Arc<str>, method: &Method) -> Active {
@@ -68,13 +56,6 @@ fn of(cx: &RequestContext, span: Span) -> Span {
     Span { id: cx.trace.span_id, parent: cx.trace.parent_id, ..span }
 }
 
-/// It has a place, on a build that was chosen just now.
-pub(super) fn admitted(span: &mut Active, source: &Arc<Source>, now: Instant) {
-    let Some(span) = span.span() else { return };
-    span.source = source.clone();
-    span.set("archipel.queue_us", micros(now.saturating_duration_since(span.began)));
-}
-
 pub(super) fn head(span: &mut Active, status: StatusCode) {
     let Some(span) = span.span() else { return };
     span.set("http.response.status_code", status.as_u16());
@@ -91,20 +72,25 @@ pub(super) fn refused(span: &mut Active, error: &DispatchError) {
     }
 }
 
+/// CPU in microseconds and memory in bytes that the run has used.
+pub(super) fn used(instance: &Instance) -> (u64, u64) {
+    (micros(instance.budget.spent()), instance.memory_bytes())
+}
+
 /// A request's own durations: no wide numbers needed.
-fn micros(duration: Duration) -> u64 {
+pub(super) fn micros(duration: Duration) -> u64 {
     duration.as_secs() * 1_000_000 + u64::from(duration.subsec_micros())
 }
 
-/// It has returned, well or not.
+/// An event's handler has returned, well or not.
 pub(super) fn returned(span: &mut Active, instance: &Instance) {
     let Some(span) = span.span() else { return };
-    span.set("archipel.cpu_us", micros(instance.budget.spent()));
-    span.set("archipel.memory_bytes", instance.memory_bytes());
+    let (cpu_us, memory_bytes) = used(instance);
+    span.set("archipel.cpu_us", cpu_us);
+    span.set("archipel.memory_bytes", memory_bytes);
 }
 
-pub(super) fn failed(span: &mut Active, failure: &Failure) {
-    let Some(span) = span.span() else { return };
+pub(super) fn failed(span: &mut Span, failure: &Failure) {
     let kind = failure.trouble().word();
     span.set("archipel.reason", failure.to_string());
     span.fail(Value::Static(kind));
@@ -116,14 +102,26 @@ pub(super) fn failed(span: &mut Active, failure: &Failure) {
             span.set("code.line.number", number);
         }
     }
-    // The conventions' way to tell of what was thrown.
-    let (kind, message) = match failure.panic() {
-        Some(panic) => ("panic", panic.to_owned()),
-        None => (kind, failure.to_string()),
-    };
-    let mut attributes =
-        vec![("exception.type".to_owned(), kind.into()), ("exception.message".to_owned(), message.into())];
     let stack = scene.stack();
+    match failure.said() {
+        Some(said) if said.stack.is_empty() => threw(span, &said.kind, &said.message, stack),
+        Some(said) => exception(span, said),
+        None => threw(span, kind, &failure.to_string(), stack),
+    }
+}
+
+/// What a guest said of its own failure.
+pub(super) fn exception(span: &mut Span, said: &Exception) {
+    let stack = said.stack.iter().map(|frame| format!("at {frame}\n")).collect();
+    threw(span, &said.kind, &said.message, stack);
+}
+
+/// The conventions' way to tell of what was thrown.
+fn threw(span: &mut Span, kind: &str, message: &str, stack: String) {
+    let mut attributes = vec![
+        ("exception.type".to_owned(), kind.to_owned().into()),
+        ("exception.message".to_owned(), message.to_owned().into()),
+    ];
     if !stack.is_empty() {
         attributes.push(("exception.stacktrace".to_owned(), stack.into()));
     }

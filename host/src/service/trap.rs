@@ -29,10 +29,11 @@ fn told(error: &wasmtime::Error, of: (&Lines, &Output), asked: Vec<String>, refu
     if let Some(stopped) = error.downcast_ref::<Stopped>() {
         return Failure::Stopped(*stopped, scene);
     }
-    let panic = output.panic();
-    let reason = [refusal.map(|refusal| refusal.to_string()), panic.clone(), Some(reason(error))];
+    let said = output.exception().map(Box::new);
+    let told = said.as_ref().map(ToString::to_string);
+    let reason = [refusal.map(|refusal| refusal.to_string()), told, Some(reason(error))];
     let reason = reason.into_iter().flatten().collect::<Vec<_>>().join("; then: ");
-    Failure::Trapped { reason, panic, scene }
+    Failure::Trapped { reason, said, scene }
 }
 
 /// Without the engine's own list of functions, which has no names.

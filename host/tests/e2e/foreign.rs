@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Connection, Host, Shared, Upstream, foreign, upstream::quoted};
+use crate::harness::{Answer, Collector, Connection, Host, Shared, Upstream, foreign, upstream::quoted};
 
 /// One host for both languages: compiling them takes seconds.
 static HOST: Shared = Shared::new(start);
@@ -118,4 +118,50 @@ fn what_they_try_beyond_their_grants_is_denied_and_told() {
     datagrams.set_nonblocking(true).unwrap();
     assert_eq!(datagrams.recv(&mut [0; 16]).unwrap_err().kind(), ErrorKind::WouldBlock, "nothing may leave the host");
     ["python", "javascript"].iter().for_each(|service| answers(&host, service));
+}
+
+/// What the log and the trace say of a request that fails: the error in one line, and the exception's type, message
+/// and stack.
+#[track_caller]
+fn fails(host: &Host, collector: &Collector, service: &str, path: &str) -> (String, [String; 3]) {
+    let (answer, trace) = ask(host, service, path);
+    assert_eq!(answer.status, 502, "{answer:?}");
+    assert!(!answer.text().contains("Error"), "nothing of it reaches a client: {}", answer.text());
+    let failure = |line: &str| {
+        let line: Value = serde_json::from_str(line).ok()?;
+        (line["traceId"] == trace && line["message"] == "a request failed").then(|| line["error"].to_string())
+    };
+    let error = host.log.find(failure).unwrap_or_else(|| panic!("{path} is not told in:\n{}", host.log.text()));
+    let spans = collector.trace(&trace, |spans| spans.iter().any(|span| span.service == service));
+    let span = spans.iter().find(|span| span.service == service).expect("the guest's");
+    assert!(span.is_error, "{span:#?}");
+    let (name, said) = span.events.first().unwrap_or_else(|| panic!("no event in {span:#?}"));
+    assert_eq!((name.as_str(), span.events.len()), ("exception", 1), "{span:#?}");
+    (error, ["type", "message", "stacktrace"].map(|name| said[&format!("exception.{name}")].clone()))
+}
+
+/// Where a source has this text for the first time.
+fn line_of(source: &str, text: &str) -> usize {
+    1 + source.lines().position(|line| line.contains(text)).expect("a line of the source")
+}
+
+#[test]
+fn an_error_that_nobody_catches_is_told_with_its_own_stack() {
+    let collector = Collector::start();
+    let limits = "limits = { memory = \"256MiB\" }\n";
+    let host = Host::running(&(service("python", limits) + &service("javascript", "") + &collector.telemetry("")));
+    let python = include_str!("../../../components/foreign/python/app.py");
+    let at = format!("app.py:{})", line_of(python, "place(query[\"to\"])"));
+    let (error, [kind, message, stack]) = fails(&host, &collector, "python", "/connect");
+    assert!(error.contains("KeyError: 'to'; in connect (") && error.contains(&at), "{error}");
+    assert!(error.contains(", called by handle ("), "{error}");
+    assert_eq!((&*kind, &*message), ("KeyError", "'to'"));
+    assert!(stack.starts_with("at connect (") && stack.contains(&at) && stack.contains("\nat handle ("), "{stack}");
+    let javascript = include_str!("../../../components/foreign/javascript/app.js");
+    let at = format!("app.js:{}:", line_of(javascript, "throw new RangeError"));
+    let (error, [kind, message, stack]) = fails(&host, &collector, "javascript", "/throw");
+    assert!(error.contains("Error: no price of tea; in price (") && error.contains(&at), "{error}");
+    assert!(error.contains(", called by answer ("), "{error}");
+    assert_eq!((&*kind, &*message), ("Error", "no price of tea"));
+    assert!(stack.starts_with("at price (") && stack.contains(&at) && stack.contains("\nat answer ("), "{stack}");
 }

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Collector, Host, Shared, Span, by_quick_engine, in_typescript, place, until};
+use crate::harness::{Answer, Collector, Host, Shared, Span, by_quick_engine, in_typescript, place, tree, until};
 
 /// One host for all: compiling the component takes seconds.
 static HOST: Shared = Shared::new(start);
@@ -153,18 +153,33 @@ fn a_span_has_its_fields_its_failure_and_what_was_asked_meanwhile() {
     let all = ["look around", "give up", "give", "GET /{*rest}"];
     let is_there = |spans: &[Span], name: &str| spans.iter().any(|span| span.service == "guest" && span.name == name);
     let spans = collector.trace(trace, |spans| all.iter().all(|name| is_there(spans, name)));
-    let one = |name: &str| spans.iter().find(|span| span.service == "guest" && span.name == name).expect(name);
+    let one = |name: &str| {
+        let found = spans.iter().find(|span| span.service == "guest" && span.name == name);
+        found.unwrap_or_else(|| panic!("no `{name}` in\n{}", tree(&spans)))
+    };
     let (run, around) = (one("GET /{*rest}"), one("look around"));
     assert_eq!((around.kind, &around.parent, around.is_error), (1, &run.id, false), "{around:#?}");
     let said = ["notes", "deep", "seen"].map(|name| &*around.attributes[name]);
     assert_eq!(said, ["3", "{\"a\":\"b\"}", "true"]);
-    for within in ["SELECT notes", "give up", "give"] {
-        let within = one(within);
+    let asked: Vec<_> = spans.iter().filter(|span| span.attributes.contains_key("db.query.text")).collect();
+    assert_eq!(asked.len(), 1, "{}", tree(&spans));
+    for within in [asked[0], one("give up"), one("give")] {
         assert_eq!(within.parent, around.id, "{within:#?}");
         assert!(around.began <= within.began && within.ended <= around.ended, "{around:#?} {within:#?}");
     }
     let failed = one("give up");
     assert_eq!((failed.is_error, &*failed.attributes["archipel.reason"]), (true, "RangeError: no way"));
+
+    // What nobody catches is an exception of the guest's run.
+    let other = trace.replace("319c", "319d");
+    let parent = format!("00-{other}-b7ad6b7169203331-01");
+    assert_eq!(host.send("GET", "/fail/throw", &[("traceparent", &parent)], b"").status, 500);
+    let spans = collector.trace(&other, |spans| is_there(spans, "GET /{*rest}"));
+    let run = spans.iter().find(|span| span.service == "guest").expect("its run");
+    let (name, said) = run.events.first().unwrap_or_else(|| panic!("no event in {run:#?}"));
+    let told = ["type", "message", "stacktrace"].map(|name| &*said[&format!("exception.{name}")]);
+    let wanted = ["Error", "no price of tea", "at price src/failures.ts:5\n"];
+    assert_eq!((&**name, told, run.is_error), ("exception", wanted, true));
 }
 
 #[test]

@@ -8,17 +8,17 @@ use opentelemetry_proto::tonic::{
     trace::v1::{ResourceSpans, Span as Read, span::SpanKind},
 };
 use prost::Message;
-use span::{Event, Kind, Link, Source, Value};
+use span::{Event, Kind, Link, Source, Span, Value};
 
 use super::*;
 use crate::{Protocol, signal::Signal};
 
 fn trace(spans: Vec<Span>) -> Trace {
-    let spans = spans.into_iter().map(Box::new).collect();
+    let spans = spans.into_iter().map(|span| Box::new(span) as Box<dyn Told>).collect();
     Trace { trace_id: 0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c, sampled: true, tracestate: None, spans, left_out: 0 }
 }
 
-fn read(traces: &[Trace]) -> Vec<ResourceSpans> {
+fn read(traces: &[Kept]) -> Vec<ResourceSpans> {
     let common = vec![("service.namespace".to_owned(), "shop".to_owned())];
     let requests = requests(traces, &mut Sources::new(common));
     let of = |request: &Request| ExportTraceServiceRequest::decode(request.message.clone()).expect("OTLP");
@@ -26,7 +26,7 @@ fn read(traces: &[Trace]) -> Vec<ResourceSpans> {
 }
 
 fn one(trace: Trace) -> Read {
-    let mut resources = read(&[trace]);
+    let mut resources = read(&[Kept::Alone(trace)]);
     assert_eq!(resources.len(), 1);
     resources.remove(0).scope_spans.remove(0).spans.remove(0)
 }
@@ -107,8 +107,8 @@ fn what_few_spans_have_is_read_too() {
     let attributes = vec![("exception.type".to_owned(), Value::Static("panic"))];
     span.event(Event { name: "exception".into(), at, attributes });
     span.link(Link { trace_id: 9, span_id: 8 });
-    span.more().dropped = 3;
-    span.more().times = Some((at, at + Duration::from_nanos(7)));
+    span.more_mut().dropped = 3;
+    span.more_mut().times = Some((at, at + Duration::from_nanos(7)));
     let read = one(trace(vec![span]));
     assert_eq!((read.start_time_unix_nano, read.end_time_unix_nano), (5_000_000_000, 5_000_000_007));
     assert_eq!((&*read.events[0].name, read.events[0].time_unix_nano), ("exception", 5_000_000_000));
@@ -122,7 +122,7 @@ fn what_few_spans_have_is_read_too() {
 fn each_source_is_one_resource_with_its_name_in_whatever_order_its_spans_come() {
     let sources = [Source::new("users", "2"), Source::new("orders", "3+abc")];
     let span = |at: usize| Span::new(sources[at].clone(), Kind::Server, "GET");
-    let resources = read(&[trace(vec![span(0), span(1), span(0)]), trace(vec![span(1)])]);
+    let resources = read(&[Kept::Alone(trace(vec![span(0), span(1), span(0)])), Kept::Alone(trace(vec![span(1)]))]);
     let told: Vec<_> = resources
         .iter()
         .map(|of| {
@@ -149,7 +149,7 @@ fn a_request_is_bounded_and_nothing_is_lost_between_two() {
         (0..60).for_each(|_| span.set("key", "v".repeat(1024)));
         span
     };
-    let traces: Vec<_> = (0..50).map(|_| trace(vec![large()])).collect();
+    let traces: Vec<_> = (0..50).map(|_| Kept::Alone(trace(vec![large()]))).collect();
     let requests = requests(&traces, &mut Sources::new(Vec::new()));
     assert_eq!(requests.iter().map(|request| request.items).sum::<usize>(), 50);
     assert!(requests.len() > 1 && requests.iter().all(|request| request.message.len() < 1_200_000), "{requests:?}");
@@ -162,7 +162,7 @@ fn in_json_ids_are_hexadecimal_and_times_are_texts() {
     let mut span = Span::new(Source::new("a", "1"), Kind::Server, "GET");
     span.set("http.response.status_code", 200_u16);
     span.id = 0x0102_0304_0506_0708;
-    let request = requests(&[trace(vec![span])], &mut Sources::new(Vec::new())).remove(0);
+    let request = requests(&[Kept::Alone(trace(vec![span]))], &mut Sources::new(Vec::new())).remove(0);
     let json: serde_json::Value =
         serde_json::from_slice(&Signal::Traces.body(request.message, Protocol::HttpJson)).expect("JSON");
     let span = &json["resourceSpans"][0]["scopeSpans"][0]["spans"][0];
