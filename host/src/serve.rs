@@ -173,11 +173,13 @@ impl Running {
     /// Stops everything in order; returns how many connections had to be cut.
     pub async fn stop(self) -> usize {
         self.system.health().start_draining();
-        let host = self.system.current().manifest.host.clone();
-        let until = tokio::time::Instant::now() + host.linger + host.drain + LAST;
+        let now = self.system.current();
+        let (linger, drain) = (now.linger(), now.manifest.host.drain);
+        drop(now);
+        let until = tokio::time::Instant::now() + linger + drain + LAST;
         self.announcing.stop().await;
-        tokio::time::sleep(host.linger).await;
-        let (stragglers, ()) = tokio::join!(self.gateway.stop(host.drain), self.system.stop_consuming(host.drain));
+        tokio::time::sleep(linger).await;
+        let (stragglers, ()) = tokio::join!(self.gateway.stop(drain), self.system.stop_consuming(drain));
         self.housekeeping.iter().for_each(JoinHandle::abort);
         tokio::join!(self.metering.stop(LAST), self.system.stop(until));
         self.admin.stop(Duration::ZERO).await;

@@ -14,6 +14,7 @@ use otlp::Records;
 use span::Recorder;
 use tokio::time::{Instant, timeout_at};
 
+mod announced;
 mod apply;
 mod backends;
 mod certificates;
@@ -37,6 +38,7 @@ mod routes;
 mod start;
 mod swap;
 
+pub use announced::{Announced, Asked};
 pub use apply::Done;
 pub use certificates::{Certificate, Certificates};
 pub use current::{Applied, Current};
@@ -74,6 +76,8 @@ pub struct System {
     pub admission: Admission,
     /// Of the gateway's connections.
     pub keep_alive: KeepAlive,
+    /// What other hosts are told of the services here.
+    announced: Announced,
     /// Services that an applied manifest removed, for those who still call them.
     leaving: Leaving,
     consumers: Consumers,
@@ -92,6 +96,11 @@ impl System {
     /// All services that are components, as they are now.
     pub fn services(&self) -> Arc<Services> {
         self.current.load().services.clone()
+    }
+
+    /// What other hosts are told of the services here.
+    pub fn announced(&self) -> &Announced {
+        &self.announced
     }
 
     /// What makes builds ready, and counts them.

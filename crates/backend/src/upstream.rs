@@ -47,7 +47,7 @@ pub use self::{
     consul::{ConsulError, FoundHost},
     error::UpstreamError,
     hosts::hosts,
-    registrar::{BEAT, Here, Registrar},
+    registrar::{BEAT, HEARD, Here, Registrar},
 };
 use self::{
     check::Checks,

@@ -1,7 +1,8 @@
 //! Tells Consul which services are here, for as long as they are.
 //!
 //! Decides which: the components that routes lead to, as the manifest that runs now says. They are taken
-//! back before anything is drained, so that nobody is sent to a host that goes.
+//! back before anything is drained, so that nobody is sent to a host that goes; one that an applied manifest
+//! removes is taken back before that runs (`system`'s `Announced`).
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -11,7 +12,11 @@ use tokio::{
     time::{interval, timeout},
 };
 
-use crate::{admin::Sites, health::Status, system::System};
+use crate::{
+    admin::Sites,
+    health::Status,
+    system::{Asked, Current, System},
+};
 use backend::upstream::{BEAT, Registrar};
 
 /// What taking them back may take.
@@ -39,33 +44,38 @@ impl Announcing {
 
 async fn announce(system: Arc<System>, sites: Sites, mut ended: watch::Receiver<bool>) {
     let mut registrar: Option<Registrar> = None;
+    let mut asked = system.announced().asked();
     let mut round = interval(BEAT);
     loop {
         tokio::select! {
             _ = ended.wait_for(|ended| *ended) => break,
+            _ = asked.changed() => {} // `system` has its other end
             _ = round.tick() => {}
         }
-        let manifest = system.current().manifest.clone();
-        let wanted = manifest.consul.as_ref().filter(|agent| agent.register);
+        let asked = asked.borrow_and_update().clone();
+        let now = system.current();
+        let wanted = now.manifest.consul.as_ref().filter(|agent| agent.register);
         if registrar.as_ref().map(Registrar::settings) != wanted {
             if let Some(mut before) = registrar.take() {
                 before.leave().await;
             }
             registrar = wanted.map(|agent| Registrar::new(agent, system.outbound()));
         }
-        let (Some(agent), Some(registrar)) = (wanted, &mut registrar) else { continue };
-        registrar.beat(&here(&system).await, &sites.as_others_see(&manifest.name, agent)).await;
+        if let (Some(agent), Some(registrar)) = (wanted, &mut registrar) {
+            let here = here(&system, &now, &asked).await;
+            registrar.beat(&here, &sites.as_others_see(&now.manifest.name, agent)).await;
+        }
+        system.announced().told(&asked);
     }
     if let Some(mut registrar) = registrar {
         registrar.leave().await;
     }
 }
 
-/// The components that routes lead to, and whether each is well.
-async fn here(system: &System) -> BTreeMap<Arc<str>, bool> {
-    let now = system.current();
+/// What Consul is told of, and whether each is well.
+async fn here(system: &System, now: &Current, asked: &Asked) -> BTreeMap<Arc<str>, bool> {
     let mut here = BTreeMap::new();
-    for name in now.routed() {
+    for name in now.announced().into_iter().filter(|name| !asked.is_going(name)) {
         let health = system.health().service(&name).await;
         here.insert(name, health.is_some_and(|report| report.status < Status::Unhealthy));
     }

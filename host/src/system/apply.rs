@@ -15,10 +15,10 @@ use tokio::sync::MutexGuard;
 use super::{
     Applied, ApplyError, System, change,
     commit::tell_unrestricted,
-    next::{self, Wanted},
+    next::{self, Prepared, Wanted},
 };
 use crate::{
-    deploy::{self, Fate, Freshness, Unfetched},
+    deploy::{self, Fate, Freshness, Gone, Unfetched},
     telemetry::counts::ApplyOutcome,
 };
 use document::problem::chain;
@@ -113,8 +113,8 @@ impl System {
         let prepared = next::next(&self.ground, Some(&self.current()), wanted, None).await?;
         // From here on nothing can fail.
         let (services, manifest) = (prepared.fates.clone(), prepared.current.applied.clone());
+        let gone = self.change_over(prepared).await;
         let done = Done { services, manifest, took: began.elapsed() };
-        let gone = self.commit(prepared);
         tell_unrestricted(&self.current().manifest);
         for warning in &loaded.warnings {
             tracing::warn!(file = %warning.file.display(), "{warning}");
@@ -130,6 +130,20 @@ impl System {
             "a changed manifest runs"
         );
         Ok(done)
+    }
+
+    /// Makes `prepared` what runs. Other hosts are sent to what goes no more before it goes, and know of what came when
+    /// this returns.
+    async fn change_over(&self, prepared: Prepared) -> Gone {
+        let before = self.current();
+        let (told_of, now) = (before.announced(), prepared.current.announced());
+        let going = self.announced.leave(&told_of - &now, before.linger()).await;
+        let gone = self.commit(prepared);
+        drop(going);
+        if now != told_of {
+            self.announced.settle().await;
+        }
+        gone
     }
 
     /// Components of others are brought here first; what a tag stands for is looked at anew.

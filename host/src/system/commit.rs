@@ -8,7 +8,9 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use gateway::{connection::KeepAlive, gateway::Gateway, listener::Admission};
 
-use super::{Current, Ground, System, exporting::Exporting, leaving::Leaving, next::Prepared, refining::Refining};
+use super::{
+    Announced, Current, Ground, System, exporting::Exporting, leaving::Leaving, next::Prepared, refining::Refining,
+};
 use crate::{
     consumers::Consumers,
     deploy::{Bounds, Deployed, Gone},
@@ -27,6 +29,7 @@ impl System {
             admission: Admission::new(current.manifest.gateway.connections_max), // until they are followed
             keep_alive: KeepAlive::new(current.manifest.gateway.keep_alive),
             current: ArcSwap::from_pointee(current),
+            announced: Announced::default(),
             leaving: Leaving::default(),
             consumers: Consumers::default(),
             relays: Relays::default(),

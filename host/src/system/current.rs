@@ -1,12 +1,12 @@
 //! What runs, as one value that never changes: whatever changes makes another one.
 
-use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 
 use gateway::call::Callee;
 
 use super::{document::Document, limits::Limits};
 use crate::deploy::{Remotes, Services};
-use backend::Backends;
+use backend::{Backends, upstream::HEARD};
 use manifest::Manifest;
 
 /// What runs at one moment.
@@ -29,10 +29,23 @@ impl Current {
         self.services.contains_key(name) || self.remotes.contains_key(name)
     }
 
-    /// The components here that routes lead to: those that other hosts are told of.
+    /// What other hosts are told of: what is routed, where Consul is told of it at all.
+    pub fn announced(&self) -> BTreeSet<Arc<str>> {
+        let is_told = self.manifest.consul.as_ref().is_some_and(|agent| agent.register);
+        if is_told { self.routed() } else { BTreeSet::new() }
+    }
+
+    /// The components here that routes lead to.
     pub fn routed(&self) -> BTreeSet<Arc<str>> {
         let targets = self.manifest.routes.iter().flat_map(|route| route.target.services());
         targets.filter(|name| self.services.contains_key(*name)).cloned().collect()
+    }
+
+    /// How long whatever goes is still there for those who have not heard of it: `host.linger`, and at least what
+    /// Consul's word needs to those who were told of something here.
+    pub fn linger(&self) -> Duration {
+        let linger = self.manifest.host.linger;
+        if self.announced().is_empty() { linger } else { linger.max(HEARD) }
     }
 
     /// All services, for those that call them.

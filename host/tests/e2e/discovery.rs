@@ -1,17 +1,25 @@
 //! Hosts that find one another's services by Consul.
 
-use std::thread;
+use std::{thread, time::Duration};
 
 use serde_json::json;
 
-use crate::harness::{Command, Consul, Host, place, until, write_manifest};
+use crate::harness::{Command, Consul, Host, place, under_load, until, write_manifest};
+
+const ROUTE: &str = "[[routes]]\npath = \"/{*rest}\"\nservice = \"users\"\npublic = true\n";
+
+/// What a host says that has the service.
+fn having(consul: &Consul) -> String {
+    format!("{}[services.users]\ncomponent = \"COMPONENTS/hello.wasm\"\n{ROUTE}", consul.settings())
+}
+
+/// What a host says that sends on to those that have it.
+fn finding(consul: &Consul) -> String {
+    format!("{}[services.users]\nurl = {{ discover = \"consul:users\" }}\n{ROUTE}", consul.settings())
+}
 
 fn users(consul: &Consul) -> Host {
-    Host::running(&format!(
-        "{}[services.users]\ncomponent = \"COMPONENTS/hello.wasm\"\n\
-         [[routes]]\npath = \"/{{*rest}}\"\nservice = \"users\"\npublic = true\n",
-        consul.settings()
-    ))
+    Host::running(&having(consul))
 }
 
 #[test]
@@ -20,11 +28,7 @@ fn a_gateway_finds_the_services_of_other_hosts_and_one_that_stops_costs_no_reque
     let (first, second) = (users(&consul), users(&consul));
     until("both are registered", || consul.ids().len() == 2);
     assert!(consul.ids().contains(&format!("users-127.0.0.1-{}", first.gateway.port())));
-    let front = Host::running(&format!(
-        "{}[services.users]\nurl = {{ discover = \"consul:users\" }}\n\
-         [[routes]]\npath = \"/{{*rest}}\"\nservice = \"users\"\npublic = true\n",
-        consul.settings()
-    ));
+    let front = Host::running(&finding(&consul));
     assert_eq!(front.get("/").text(), "hello from archipel\n", "the first request waits for the first answer");
     let addresses = |front: &Host| {
         let status = front.admin("GET", "/v1/services/users", b"").json()["data"].clone();
@@ -52,18 +56,41 @@ fn a_gateway_finds_the_services_of_other_hosts_and_one_that_stops_costs_no_reque
     drop(third);
 }
 
+/// Its file says this from now on, and that runs when this returns.
+fn becomes(host: &Host, manifest: &str) {
+    write_manifest(host.folder.path(), manifest);
+    let answer = host.admin("POST", "/v1/reload", b"");
+    assert_eq!(answer.status, 200, "{}", answer.text());
+}
+
+#[test]
+fn a_service_moves_between_hosts_by_an_apply_on_each_and_no_request_is_lost() {
+    let consul = Consul::start();
+    let nothing = consul.settings();
+    let (one, two) = (users(&consul), Host::running(&nothing));
+    let id = |host: &Host| format!("users-127.0.0.1-{}", host.gateway.port());
+    until("it is registered", || consul.ids() == [id(&one)]);
+    let front = Host::running(&finding(&consul));
+    consul.be_late(Duration::from_millis(700));
+    let (asked, ()) = under_load(front.gateway, "POST", || {
+        // The first host is left with nothing; then with a way to where it is; then nothing is left of the way.
+        for (from, to, left) in [(&one, &two, &nothing), (&two, &one, &finding(&consul)), (&one, &two, &nothing)] {
+            becomes(to, &having(&consul));
+            assert!(consul.ids().contains(&id(to)), "it is known where it came when the answer is there");
+            becomes(from, left);
+            assert_eq!(consul.ids(), [id(to)], "and no more where it was");
+        }
+    });
+    println!("{asked} requests, none failed");
+    let by = one.admin("GET", "/v1/services/users", b"").status;
+    assert_eq!(by, 404, "it is gone there");
+}
+
 #[test]
 fn a_system_that_is_there_for_a_test_is_not_registered() {
     let consul = Consul::start();
     let folder = place();
-    let manifest = write_manifest(
-        folder.path(),
-        &format!(
-            "{}[services.users]\ncomponent = \"COMPONENTS/hello.wasm\"\n\
-             [[routes]]\npath = \"/{{*rest}}\"\nservice = \"users\"\npublic = true\n",
-            consul.settings()
-        ),
-    );
+    let manifest = write_manifest(folder.path(), &having(&consul));
     // Longer than it takes to be registered.
     let looks = "\"$ARCHIPEL\" status && \"$ARCHIPEL\" status";
     let done = Command::new(&["test", manifest.to_str().unwrap(), "--", "sh", "-c", looks]).done();

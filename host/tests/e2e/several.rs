@@ -1,17 +1,13 @@
 //! Several hosts of one manifest, changed by one command: one first, then the others, and no request fails.
 
-use std::{
-    path::Path,
-    sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
-    thread,
-};
+use std::path::Path;
 
 use serde_json::Value;
 
 use crate::harness::{
-    Command, Connection, Consul, End, Host,
+    Command, Consul, Host,
     admin::{build, file, needing, wasm},
-    place, until,
+    place, under_load, until,
 };
 
 const HOSTS: usize = 3;
@@ -73,31 +69,6 @@ fn live(hosts: &[Host]) -> Vec<String> {
     hosts.iter().map(|host| host.live("users")).collect()
 }
 
-/// Asks the gateway on several connections until `then` is done; every answer must be a good one.
-fn under_load<T>(front: &Host, then: impl FnOnce() -> T) -> (usize, T) {
-    let (stop, answers) = (AtomicBool::new(false), AtomicUsize::new(0));
-    let done = thread::scope(|scope| {
-        let _end = End(&stop);
-        for _ in 0..3 {
-            scope.spawn(|| {
-                let mut connection = Connection::open(front.gateway);
-                while !stop.load(Relaxed) {
-                    connection.request("GET", "/", &[], b"");
-                    let answer = connection.answer(false).expect("an answer to every request");
-                    assert!(answer.whole && answer.status == 200, "{answer:?}");
-                    answers.fetch_add(1, Relaxed);
-                    thread::park_timeout(std::time::Duration::from_millis(1));
-                }
-            });
-        }
-        until("the load is on", || answers.load(Relaxed) > 50);
-        let done = then();
-        stop.store(true, Relaxed);
-        done
-    });
-    (answers.into_inner(), done)
-}
-
 #[test]
 fn a_build_and_a_manifest_go_to_every_host_one_first_and_no_request_fails() {
     let consul = Consul::start();
@@ -109,7 +80,7 @@ fn a_build_and_a_manifest_go_to_every_host_one_first_and_no_request_fails() {
     ));
     let new = file(&hosts[0], "new.wasm", &build(&wasm("hello"), 1));
     let old = live(&hosts);
-    let (asked, told) = under_load(&front, || {
+    let (asked, told) = under_load(front.gateway, "GET", || {
         let told = swap(&hosts, &new, &[]).json();
         let changed = hosts[0].folder.path().join("changed.toml");
         let text = std::fs::read_to_string(hosts[0].folder.path().join("manifest.toml")).unwrap();

@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{
-    consul::{Consul, Registration},
+    consul::{Consul, ConsulError, Registration},
     dial::Dialler,
 };
 use crate::http::Outbound;
@@ -18,6 +18,9 @@ use manifest::ConsulSettings;
 
 /// How often to call [`Registrar::beat`]: three fit into the time after which Consul takes us for dead.
 pub const BEAT: Duration = Duration::from_secs(5);
+/// What whoever follows Consul by blocking queries needs at most to hear what Consul was told: until then a service
+/// that Consul knows no more is still asked.
+pub const HEARD: Duration = Duration::from_secs(2);
 /// What leaving may take: whoever drains does not wait for longer.
 const LEAVING_MAX: Duration = Duration::from_secs(2);
 
@@ -69,9 +72,11 @@ impl Registrar {
         let gone: Vec<_> = self.known.iter().filter(|known| !wanted.contains_key(*known)).cloned().collect();
         let mut failure = None;
         for gone in gone {
-            // Forgotten in any case: Consul does so itself when it hears no more of it.
-            failure = self.consul.deregister(&gone.id).await.err().or(failure);
-            self.known.remove(&gone);
+            match self.consul.deregister(&gone.id).await {
+                Ok(()) | Err(ConsulError::Refused { status: 400..=499, .. }) => _ = self.known.remove(&gone),
+                // Told again with the next beat: until Consul finds out by itself, others are sent to it.
+                Err(error) => failure = Some(error),
+            }
         }
         for (of, is_well) in wanted {
             let told = match self.known.contains(&of) {

@@ -10,6 +10,7 @@ mod external;
 pub mod h2;
 mod host;
 mod http;
+mod load;
 mod log;
 mod postgres;
 mod proxy;
@@ -33,6 +34,7 @@ pub use host::{
     place, probe, wait, write_manifest,
 };
 pub use http::{Answer, Connection, Held, exchange};
+pub use load::under_load;
 pub use postgres::{Server, Session, postmaster};
 pub use proxy::Proxy;
 pub use redis::{Redis, redis_pid};
