@@ -12,11 +12,14 @@ use tempfile::TempDir;
 
 use super::{Session, external::account, place, until};
 
+/// What it says, in its folder.
+const LOG: &str = "log";
+
 /// Ended with the test.
 pub struct Bouncer {
     child: Child,
     pub port: u16,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Bouncer {
@@ -38,12 +41,13 @@ impl Bouncer {
         fs::write(&users, "\"shop\" \"\"\n").unwrap();
         fs::write(&file, config).unwrap();
         let mut command = Command::new(program);
-        command.arg("-q").arg(&file).current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.arg("-q").arg(&file).current_dir("/").stdin(Stdio::null()).stdout(Stdio::null());
+        command.stderr(fs::File::create(folder.path().join(LOG)).unwrap());
         if let Some((uid, gid)) = account() {
             [&users, &file].into_iter().for_each(|path| chown(path, Some(uid), Some(gid)).unwrap());
             command.uid(uid).gid(gid);
         }
-        let bouncer = Self { child: command.spawn().unwrap(), port, _folder: folder };
+        let bouncer = Self { child: command.spawn().unwrap(), port, folder };
         until("PgBouncer takes connections", || TcpStream::connect(("127.0.0.1", port)).is_ok());
         bouncer
     }
@@ -53,7 +57,9 @@ impl Bouncer {
     pub fn reconnect(&self) {
         let mut config = tokio_postgres::Config::new();
         config.host("127.0.0.1").port(self.port).user("shop").dbname("pgbouncer");
-        Session::open(&config).expect("its console").run("RECONNECT");
+        let console = Session::open(&config);
+        let said = || fs::read_to_string(self.folder.path().join(LOG)).unwrap_or_default();
+        console.unwrap_or_else(|error| panic!("PgBouncer's console: {error:?}; it said: {}", said())).run("RECONNECT");
     }
 }
 
