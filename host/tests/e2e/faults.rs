@@ -87,12 +87,12 @@ fn two_hosts_are_right_again_after_every_fault_and_nothing_is_lost_or_mixed_up()
             let clients = &clients;
             scope.spawn(move || clients.run(number, gateway));
         }
-        assert!(clients.are_well().is_some(), "at first");
+        assert!(clients.are_well(|| ()).is_some(), "at first");
         for (name, breaks, mends) in FAULTS {
             breaks(&mut world);
             thread::park_timeout(LASTS);
             mends(&mut world);
-            match clients.are_well() {
+            match clients.are_well(|| world.bouncer.watch()) {
                 Some(after) => println!("{name}: right again after {after:?}"),
                 None => wrong.push(name),
             }
@@ -131,6 +131,7 @@ impl World {
 
     fn postgres_moves(&mut self) {
         self.to_postgres.redirect(self.postgres.port());
+        self.bouncer.watch();
         // It would lend those that lead to the old server for some more seconds.
         self.bouncer.reconnect();
     }
@@ -209,8 +210,8 @@ impl Clients {
         }
     }
 
-    /// How long it takes until each host does all of its work, from now on.
-    fn are_well(&self) -> Option<[Duration; 2]> {
+    /// How long it takes until each host does all of its work, from now on; `meanwhile` is done again and again.
+    fn are_well(&self, mut meanwhile: impl FnMut()) -> Option<[Duration; 2]> {
         let began = Instant::now();
         self.well.iter().for_each(|well| well.store(0, Relaxed));
         let mut after = [None; 2];
@@ -218,6 +219,7 @@ impl Clients {
             if began.elapsed() > RIGHT_AGAIN {
                 return None;
             }
+            meanwhile();
             thread::park_timeout(Duration::from_millis(2));
             for (host, after) in after.iter_mut().enumerate() {
                 let is_well = self.well[host].load(Relaxed) >= WELL;

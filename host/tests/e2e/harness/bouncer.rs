@@ -18,6 +18,7 @@ const LOG: &str = "log";
 /// Ended with the test.
 pub struct Bouncer {
     child: Child,
+    program: &'static str,
     pub port: u16,
     folder: TempDir,
 }
@@ -40,16 +41,22 @@ impl Bouncer {
         );
         fs::write(&users, "\"shop\" \"\"\n").unwrap();
         fs::write(&file, config).unwrap();
-        let mut command = Command::new(program);
-        command.arg("-q").arg(&file).current_dir("/").stdin(Stdio::null()).stdout(Stdio::null());
-        command.stderr(fs::File::create(folder.path().join(LOG)).unwrap());
         if let Some((uid, gid)) = account() {
             [&users, &file].into_iter().for_each(|path| chown(path, Some(uid), Some(gid)).unwrap());
-            command.uid(uid).gid(gid);
         }
-        let bouncer = Self { child: command.spawn().unwrap(), port, folder };
+        let child = spawn(program, folder.path());
+        let bouncer = Self { child, program, port, folder };
         until("PgBouncer takes connections", || TcpStream::connect(("127.0.0.1", port)).is_ok());
         bouncer
+    }
+
+    /// Starts it again if it has ended by itself, as whoever watches it would.
+    pub fn watch(&mut self) {
+        if let Some(status) = self.child.try_wait().unwrap() {
+            let said = fs::read_to_string(self.folder.path().join(LOG)).unwrap_or_default();
+            println!("PgBouncer ended by itself: {status}; it said: {said}");
+            self.child = spawn(self.program, self.folder.path());
+        }
     }
 
     /// Gives up its connections to servers, as an operator lets it after a failover.
@@ -57,10 +64,18 @@ impl Bouncer {
     pub fn reconnect(&self) {
         let mut config = tokio_postgres::Config::new();
         config.host("127.0.0.1").port(self.port).user("shop").dbname("pgbouncer");
-        let console = Session::open(&config);
-        let said = || fs::read_to_string(self.folder.path().join(LOG)).unwrap_or_default();
-        console.unwrap_or_else(|error| panic!("PgBouncer's console: {error:?}; it said: {}", said())).run("RECONNECT");
+        until("PgBouncer has a console", || Session::open(&config).ok()).run("RECONNECT");
     }
+}
+
+fn spawn(program: &str, folder: &Path) -> Child {
+    let mut command = Command::new(program);
+    command.arg("-q").arg(folder.join("pgbouncer.ini")).current_dir("/").stdin(Stdio::null()).stdout(Stdio::null());
+    command.stderr(fs::File::create(folder.join(LOG)).unwrap());
+    if let Some((uid, gid)) = account() {
+        command.uid(uid).gid(gid);
+    }
+    command.spawn().unwrap()
 }
 
 impl Drop for Bouncer {

@@ -91,8 +91,11 @@ impl Redis {
         until("the other one has all of it", || {
             other.command(&["INFO", "replication"]).contains("master_link_status:up")
         });
-        // It waits until the other one has what came meanwhile.
-        self.command(&["FAILOVER", "TO", "127.0.0.1", &other.port.to_string()]);
+        // It waits until the other one has what came meanwhile, once it has heard of it: that is a moment after the other
+        // one's word.
+        until("it gives way", || {
+            self.command(&["FAILOVER", "TO", "127.0.0.1", &other.port.to_string()]).starts_with("+OK")
+        });
         until("it is a replica", || self.command(&["INFO", "replication"]).contains("role:slave"));
         until("the other one is not", || other.command(&["INFO", "replication"]).contains("role:master"));
         other
