@@ -123,10 +123,13 @@ impl Clock {
         Self { day_nanos: nanos(SystemTime::now()), moment: Instant::now() }
     }
 
-    /// What is told is over, so it was before.
     fn nanos(&self, at: Instant) -> u64 {
-        let ago = self.moment.saturating_duration_since(at);
-        self.day_nanos.saturating_sub(ago.as_secs() * 1_000_000_000 + u64::from(ago.subsec_nanos()))
+        let between =
+            |from: Instant, to: Instant| u64::try_from(to.duration_since(from).as_nanos()).unwrap_or(u64::MAX);
+        match at <= self.moment {
+            true => self.day_nanos.saturating_sub(between(at, self.moment)),
+            false => self.day_nanos.saturating_add(between(self.moment, at)),
+        }
     }
 }
 
