@@ -89,6 +89,9 @@ struct Target<'a> {
 
 async fn run(target: &Target<'_>, folder: &Path, files: &[File]) -> Result<Vec<String>, MigrateError> {
     let Target { client, schema, database } = *target;
+    if let Some(table) = History::elsewhere(client, schema, files).await.map_err(history)? {
+        return Err(MigrateError::Elsewhere { table });
+    }
     turns::prepare(client, schema).await.map_err(history)?;
     let mut done = Vec::new();
     loop {
@@ -98,9 +101,6 @@ async fn run(target: &Target<'_>, folder: &Path, files: &[File]) -> Result<Vec<S
             Some(&SqlState::LOCK_NOT_AVAILABLE) => MigrateError::Locked,
             _ => history(error),
         })?;
-        if let Some(table) = History::elsewhere(client, schema, files).await.map_err(history)? {
-            return Err(MigrateError::Elsewhere { table });
-        }
         // Only now: another host may have applied some meanwhile.
         let mut known = History::read(client, schema, database, files).await.map_err(history)?;
         tell_of_newer(folder, files, &known.applied, done.is_empty());

@@ -56,13 +56,6 @@ fn a_gateway_finds_the_services_of_other_hosts_and_one_that_stops_costs_no_reque
     drop(third);
 }
 
-/// Its file says this from now on, and that runs when this returns.
-fn becomes(host: &Host, manifest: &str) {
-    write_manifest(host.folder.path(), manifest);
-    let answer = host.admin("POST", "/v1/reload", b"");
-    assert_eq!(answer.status, 200, "{}", answer.text());
-}
-
 #[test]
 fn a_service_moves_between_hosts_by_an_apply_on_each_and_no_request_is_lost() {
     let consul = Consul::start();
@@ -75,9 +68,9 @@ fn a_service_moves_between_hosts_by_an_apply_on_each_and_no_request_is_lost() {
     let (asked, ()) = under_load(front.gateway, "POST", || {
         // The first host is left with nothing; then with a way to where it is; then nothing is left of the way.
         for (from, to, left) in [(&one, &two, &nothing), (&two, &one, &finding(&consul)), (&one, &two, &nothing)] {
-            becomes(to, &having(&consul));
+            to.becomes(&having(&consul));
             assert!(consul.ids().contains(&id(to)), "it is known where it came when the answer is there");
-            becomes(from, left);
+            from.becomes(left);
             assert_eq!(consul.ids(), [id(to)], "and no more where it was");
         }
     });

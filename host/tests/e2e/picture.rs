@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use crate::harness::{
     Connection, Consul, End, Host, Postgres, Redis, free,
     shop::{Member, data, email, member, open_folder},
-    until, wait, write_manifest,
+    until, wait,
 };
 
 const TEA: &str = "017f22e2-79b0-7cc3-98c4-dc0c0c07398f";
@@ -259,14 +259,6 @@ fn notified(front: &Host, buyer: &Member) -> Vec<String> {
     }
 }
 
-/// Its file says this from now on, and that runs when this returns. Whom it believes changes by its file only.
-#[track_caller]
-fn becomes(host: &Host, manifest: &str) {
-    write_manifest(host.folder.path(), manifest);
-    let answer = host.admin("POST", "/v1/reload", b"");
-    assert_eq!(answer.status, 200, "{}", answer.text());
-}
-
 #[test]
 fn a_shop_in_several_processes_loses_nothing_when_each_of_them_ends_is_killed_or_moves() {
     let system = System::start();
@@ -308,10 +300,10 @@ fn a_shop_in_several_processes_loses_nothing_when_each_of_them_ends_is_killed_or
         // Each moves to where nothing was: it comes there, and then it goes where it was.
         let node = system.node(ports[2]);
         nodes.1.stop();
-        becomes(&spares.0, &system.shop(places[4]));
-        becomes(&shops.1, &system.common(places[1]));
-        becomes(&spares.1, &system.notifications(places[5]));
-        becomes(&notifying.1, &system.common(places[3]));
+        spares.0.becomes(&system.shop(places[4]));
+        shops.1.becomes(&system.common(places[1]));
+        spares.1.becomes(&system.notifications(places[5]));
+        notifying.1.becomes(&system.common(places[3]));
         until("all are known again", all_known);
         seen.none_failed("each moved");
 

@@ -84,12 +84,15 @@ impl Pattern {
         for entry in fs::read_dir(from)? {
             let entry = entry?;
             let (source, target) = (entry.path(), to.join(entry.file_name()));
-            match entry.file_type()?.is_dir() {
+            let kind = entry.file_type()?;
+            match kind.is_dir() {
                 true => {
                     fs::create_dir(&target)?;
                     self.same_mode(&source, &target)?;
                     self.copy(&source, &target)?;
                 }
+                // A link is nobody's of a cluster.
+                false if !kind.is_file() => return Err(io::ErrorKind::InvalidData.into()),
                 false => {
                     fs::copy(&source, &target)?;
                     self.account.own(&target)?;

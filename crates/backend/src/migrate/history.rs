@@ -17,10 +17,12 @@ const TABLE: &str = "CREATE TABLE public.archipel_migrations \
 /// Of a table of before. A host of that time goes on writing the history without a name.
 const NAMED: &str = "ALTER TABLE public.archipel_migrations ADD COLUMN database text NOT NULL DEFAULT '', \
                      DROP CONSTRAINT archipel_migrations_pkey, ADD PRIMARY KEY (database, name)";
-/// Where else a table of this name may be read, as SQL writes it.
+/// The table of this name that stands where the files' own tables go, if it may be read, as SQL writes it. One that
+/// stands anywhere else is another system's.
 const OTHERS: &str = "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) FROM pg_catalog.pg_class c \
                       JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
                       WHERE c.relname = 'archipel_migrations' AND c.relkind = 'r' \
+                        AND n.nspname = pg_catalog.current_schema() \
                         AND pg_catalog.has_schema_privilege(c.relnamespace, 'USAGE') \
                         AND pg_catalog.has_table_privilege(c.oid, 'SELECT')";
 const IS_NAMED: &str = "SELECT EXISTS (SELECT FROM pg_catalog.pg_attribute WHERE attname = 'database' \
@@ -57,8 +59,8 @@ impl History {
         Ok(Self { schema: schema.clone(), ..Self::of(database, files, rows) })
     }
 
-    /// The table of another schema in which the first of these files was applied, if this schema has none: they would
-    /// run again.
+    /// The table of the schema into which these files go, where the first of them was applied and the host's own schema
+    /// has no history: they would run again.
     pub(super) async fn elsewhere(client: &Client, schema: &Schema, files: &[File]) -> Result<Option<String>, Error> {
         let Some(first) = files.first() else { return Ok(None) };
         if own::is_there(client, &schema.sql(NAME)).await? {

@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf};
 
 use serde_json::Value;
 
-use super::{Answer, Command, Host, components, exchange};
+use super::{Answer, Command, Host, components, exchange, write_manifest};
 
 impl Host {
     pub fn admin_token(&self) -> String {
@@ -22,6 +22,14 @@ impl Host {
     #[track_caller]
     pub fn swap(&self, service: &str, wasm: &[u8]) -> Answer {
         self.admin("POST", &format!("/v1/services/{service}/swap"), wasm)
+    }
+
+    /// Its file says this from now on, and that runs when this returns.
+    #[track_caller]
+    pub fn becomes(&self, manifest: &str) {
+        write_manifest(self.folder.path(), manifest);
+        let answer = self.admin("POST", "/v1/reload", b"");
+        assert_eq!(answer.status, 200, "{}", answer.text());
     }
 
     #[track_caller]
