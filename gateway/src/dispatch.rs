@@ -82,6 +82,10 @@ pub enum DispatchError {
     #[error("service `{service}` trapped: {reason}")]
     Trapped { service: Arc<str>, reason: String },
 
+    /// It could not answer this request: an error of its own that nothing caught. The next one may well be answered.
+    #[error("service `{service}` raised an error: {reason}")]
+    Raised { service: Arc<str>, reason: String },
+
     /// It returned without an answer, or with one that is no valid HTTP.
     #[error("service `{service}` gave no valid answer: {reason}")]
     InvalidAnswer { service: Arc<str>, reason: String },

@@ -141,6 +141,9 @@ impl GatewayError {
             Self::Dispatch(D::TooManyHops { .. }) => {
                 (StatusCode::LOOP_DETECTED, Level::WARN, "The chain of calls between services is too long")
             }
+            Self::Dispatch(D::Raised { .. }) => {
+                (StatusCode::INTERNAL_SERVER_ERROR, Level::WARN, "The service failed while it handled the request")
+            }
             Self::Dispatch(D::Trapped { .. }) => {
                 (StatusCode::BAD_GATEWAY, Level::WARN, "The service failed while it handled the request")
             }

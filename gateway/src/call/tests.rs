@@ -15,7 +15,7 @@ use super::*;
 use crate::dispatch::Dispatched;
 
 /// Answers with these statuses, one after the other, the last for ever; 0 never answers, 1 is a
-/// callee that trapped. Reads every body to its end.
+/// callee that trapped, 3 one with an error that nothing caught. Reads every body to its end.
 fn callee(statuses: &[u16], retry_after: Option<&'static str>) -> (Callee, Arc<Mutex<Vec<String>>>) {
     let statuses = Mutex::new(statuses.iter().copied().collect::<VecDeque<u16>>());
     let bodies = Arc::new(Mutex::new(Vec::new()));
@@ -33,6 +33,7 @@ fn callee(statuses: &[u16], retry_after: Option<&'static str>) -> (Callee, Arc<M
                 0 => std::future::pending().await,
                 1 => return Err(DispatchError::Trapped { service: "b".into(), reason: "test".into() }),
                 2 => return Err(DispatchError::Resting { service: "b".into() }),
+                3 => return Err(DispatchError::Raised { service: "b".into(), reason: "test".into() }),
                 status => Response::builder().status(status),
             };
             let response = retry_after.iter().fold(response, |response, after| response.header(RETRY_AFTER, *after));
@@ -82,7 +83,9 @@ async fn what_may_happen_twice_is_tried_three_times_with_the_same_body() {
 
 #[tokio::test(start_paused = true)]
 async fn what_may_happen_only_once_is_sent_once() {
-    for (method, status) in [("POST", 503), ("PATCH", 502), ("POST", 1), ("GET", 504), ("GET", 500), ("GET", 2)] {
+    for (method, status) in
+        [("POST", 503), ("PATCH", 502), ("POST", 1), ("GET", 504), ("GET", 500), ("GET", 2), ("GET", 3)]
+    {
         let (callee, seen) = callee(&[status], None);
         callee.call(&caller(0), request(method, "x")).await;
         check(&seen, &["x"]);

@@ -31,7 +31,7 @@ pub struct Exception {
 }
 
 impl Exception {
-    pub(super) fn is_panic(&self) -> bool {
+    pub fn is_panic(&self) -> bool {
         self.kind == "panic"
     }
 

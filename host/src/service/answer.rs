@@ -26,7 +26,7 @@ use super::{
     leave::Timer,
     run::{GuestBody, GuestRun},
 };
-use crate::{instance::Instance, telemetry::counts::Trouble};
+use crate::instance::Instance;
 use streaming::{Streaming, poll_here};
 pub(super) use work::Work;
 
@@ -38,7 +38,7 @@ pub(super) async fn head(mut work: Work) -> Result<Response<Body>, Failure> {
         Ok(answered) => answered,
         Err(failure) => {
             work.version.counts().troubles.count(failure.trouble());
-            work.admitted.failed_if(failure.is_the_guests());
+            work.admitted.failed_for(failure.blame());
             return Err(failure);
         }
     };
@@ -55,16 +55,18 @@ pub(super) async fn head(mut work: Work) -> Result<Response<Body>, Failure> {
                 GuestBody::Open(inner) => whole(inner),
                 GuestBody::Whole(body) => Ok(body),
             };
-            match body.is_ok() {
-                true => work.admitted.succeeded(),
-                false => {
-                    work.version.counts().troubles.count(Trouble::NoAnswer);
-                    work.admitted.failed();
+            match body.map_err(|failure| work.run.failed(failure.after(instance.output.exception()))) {
+                Ok(body) => {
+                    work.admitted.succeeded();
+                    work.version.keep(instance);
+                    body
+                }
+                Err(failure) => {
+                    work.version.counts().troubles.count(failure.trouble());
+                    work.admitted.failed_for(failure.blame());
+                    return Err(failure);
                 }
             }
-            let body = body.map_err(|failure| work.run.failed(failure.after(instance.output.exception())))?;
-            work.version.keep(instance);
-            body
         }
         (None, GuestBody::Open(inner)) if bodiless => {
             discarded(Streaming::new(work, inner)).await?;

@@ -46,6 +46,15 @@ enum State {
 #[error("too many of its requests failed; it is tried again within a second")]
 pub struct BreakerOpen;
 
+/// Against whom a failed request counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Blame {
+    Service,
+    /// Only this request: the service goes on, and a build that is new has one error more.
+    Request,
+    Nobody,
+}
+
 /// A request that was let through; its outcome moves the breaker. Dropped without an outcome
 /// (the client went away) it counts as neither, and a probe is given back.
 #[derive(Debug)]
@@ -146,10 +155,17 @@ impl Admitted {
         self.breaker.record(false, self.probe);
     }
 
-    /// Failed, if the service is to blame; else it counts as neither.
-    pub fn failed_if(self, blamed: bool) {
-        if blamed {
-            self.failed();
+    /// Failed, and who is to blame.
+    pub fn failed_for(self, blame: Blame) {
+        match blame {
+            Blame::Service => self.failed(),
+            Blame::Request => {
+                if let Some(arm) = &self.arm {
+                    arm.broke_off();
+                }
+                self.succeeded();
+            }
+            Blame::Nobody => {}
         }
     }
 

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Instant};
 
 use gateway::{body::BodyError, dispatch::DispatchError};
 
-use super::scene::Scene;
+use super::{breaker::Blame, scene::Scene};
 use crate::{capability::exception::Exception, instance::Stopped, telemetry::counts::Trouble};
 
 /// Why a guest gave no answer, or no whole one.
@@ -21,6 +21,9 @@ pub enum Failure {
     Panicked(String),
     #[error("{0}")]
     NoAnswer(String),
+    /// It said itself that it could not answer this request: an error of its own that nothing caught.
+    #[error("{0}")]
+    Raised(String),
     #[error("it ran past its deadline while it waited")]
     DeadlineExceeded,
     #[error("its build was replaced, and its time to end, `host.drain`, is over")]
@@ -34,9 +37,23 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// Whether the component is to blame, for the breaker.
-    pub(super) fn is_the_guests(&self) -> bool {
-        !matches!(self, Self::NoRoom(_) | Self::Left | Self::Upload(_) | Self::Downstream(_) | Self::Hurried(_))
+    /// Whom it is to be counted against.
+    pub(super) fn blame(&self) -> Blame {
+        match self {
+            Self::NoRoom(_) | Self::Left | Self::Upload(_) | Self::Downstream(_) | Self::Hurried(_) => Blame::Nobody,
+            failure if failure.is_raised() => Blame::Request,
+            _ => Blame::Service,
+        }
+    }
+
+    /// A language whose errors are exceptions may end the instance with one, which is a trap to the engine. A panic is
+    /// none: it is a trap by the contract.
+    fn is_raised(&self) -> bool {
+        match self {
+            Self::Raised(_) => true,
+            Self::Trapped { said, .. } => said.as_ref().is_some_and(|said| !said.is_panic()),
+            _ => false,
+        }
     }
 
     /// Being late before `fair_by` is not the component's fault: otherwise a caller in a hurry could
@@ -53,7 +70,8 @@ impl Failure {
             Self::Stopped(Stopped::Cpu, _) => Trouble::Cpu,
             Self::Stopped(Stopped::Deadline, _) | Self::DeadlineExceeded => Trouble::Timeout,
             Self::Left => Trouble::Replaced,
-            Self::Trapped { .. } => Trouble::Trap,
+            failure if failure.is_raised() => Trouble::Exception,
+            Self::Trapped { .. } | Self::Raised(_) => Trouble::Trap,
             Self::Panicked(_) => Trouble::Panic,
             Self::NoAnswer(_) => Trouble::NoAnswer,
             Self::Upload(_) | Self::Downstream(_) => Trouble::Client,
@@ -66,7 +84,8 @@ impl Failure {
         match self {
             Self::NoRoom(_) => DispatchError::Overloaded { service },
             Self::Stopped(..) | Self::DeadlineExceeded | Self::Left => DispatchError::TimedOut { service, reason },
-            Self::Trapped { .. } | Self::Panicked(_) => DispatchError::Trapped { service, reason },
+            failure if failure.is_raised() => DispatchError::Raised { service, reason },
+            Self::Trapped { .. } | Self::Raised(_) | Self::Panicked(_) => DispatchError::Trapped { service, reason },
             Self::NoAnswer(_) => DispatchError::InvalidAnswer { service, reason },
             Self::Upload(error) => DispatchError::RequestBody(error),
             Self::Downstream(failure) | Self::Hurried(failure) => failure.into_dispatch_error(service),
@@ -96,10 +115,10 @@ impl Failure {
         }
     }
 
-    /// The same, of one that gave no answer; `said` is what the guest said of itself before.
+    /// The same, of one that gave no answer; where the guest said before why, it is that.
     pub(super) fn after(self, said: Option<Exception>) -> Self {
         match (self, said) {
-            (Self::NoAnswer(reason), Some(said)) => Self::NoAnswer(format!("{said}; then: {reason}")),
+            (Self::NoAnswer(reason), Some(said)) => Self::Raised(format!("{said}; then: {reason}")),
             (failure, _) => failure,
         }
     }

@@ -17,7 +17,7 @@ use http::{Request, Response};
 
 use super::{
     asked::Asked,
-    breaker::{Admitted, Breaker},
+    breaker::{Admitted, Blame, Breaker},
     fair::fair_time,
     gate::{Arrival, Gate, Permit},
     leave::{Deadline, Limits},
@@ -129,7 +129,8 @@ impl Remote {
             Err(error) => {
                 let is_hurried = matches!(error, UpstreamError::Late { .. }) && Instant::now() < fair_by;
                 let is_excused = is_hurried || cx.awaited.is_on();
-                place.admitted.failed_if(is_its_fault(&error) && !is_excused);
+                let blame = if is_its_fault(&error) && !is_excused { Blame::Service } else { Blame::Nobody };
+                place.admitted.failed_for(blame);
                 self.counts.troubles.count(trouble(&error));
                 Err(self.refused(error))
             }

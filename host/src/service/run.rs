@@ -196,7 +196,7 @@ impl GuestRun {
                 self.span.head(head.status());
                 Ok(head)
             }
-            Err(code) => Err(self.failed(Failure::NoAnswer(format!("it answered with the error {code:?}")))),
+            Err(code) => Err(self.failed(Failure::Raised(format!("it answered with the error {code:?}")))),
         })
     }
 }

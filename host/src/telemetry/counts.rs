@@ -22,6 +22,8 @@ labels! {
     /// What kept a request or an event from its answer.
     pub enum Trouble {
         Trap = "trap",
+        /// An error of the guest's own that nothing caught.
+        Exception = "exception",
         Panic = "panic",
         Timeout = "timeout",
         Cpu = "cpu",

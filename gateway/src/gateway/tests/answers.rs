@@ -97,10 +97,11 @@ async fn a_status_without_a_body_has_none() {
 async fn every_failure_of_a_service_has_its_status_and_tells_nothing_from_inside() {
     let reason = || "secret reason".to_owned();
     let name = || Arc::<str>::from("users");
-    let failures: [(u16, Box<dyn Fn() -> DispatchError + Send + Sync>); 8] = [
+    let failures: [(u16, Box<dyn Fn() -> DispatchError + Send + Sync>); 9] = [
         (503, Box::new(move || DispatchError::Unavailable { service: name(), reason: reason() })),
         (503, Box::new(move || DispatchError::Overloaded { service: name() })),
         (504, Box::new(move || DispatchError::TimedOut { service: name(), reason: reason() })),
+        (500, Box::new(move || DispatchError::Raised { service: name(), reason: reason() })),
         (502, Box::new(move || DispatchError::Trapped { service: name(), reason: reason() })),
         (502, Box::new(move || DispatchError::InvalidAnswer { service: name(), reason: reason() })),
         (413, Box::new(|| BodyError::TooLarge { limit: 10 }.into())),

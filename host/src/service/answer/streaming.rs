@@ -155,7 +155,7 @@ impl Streaming {
         self.version.counts().troubles.count(failure.trouble());
         let guest = std::mem::replace(&mut *lock(&self.guest), Guest::Gone);
         if let Guest::Running { admitted, .. } | Guest::Returned(_, admitted) = guest {
-            admitted.failed_if(failure.is_the_guests());
+            admitted.failed_for(failure.blame());
         }
         let service = &self.version.component.service;
         Poll::Ready(Some(Err(BodyError::Cut(format!("service `{service}`: {failure}")))))
