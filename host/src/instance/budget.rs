@@ -1,8 +1,11 @@
 //! How long a guest may run, and when it must let others run.
 //!
 //! A guest runs inside the task of its request, so its CPU time is the time that task's polls
-//! take: what it waits in host calls costs it nothing. The engine's epoch interrupts it; the
+//! take: what it waits in host calls costs it nothing, nor does the time of a turn in which its thread stood still
+//! (a busy machine, a container past its share). The engine's epoch interrupts it; the
 //! callback asks [`Budget::at_tick`] what to do. Nothing here looks at what the guest does.
+
+mod thread;
 
 use std::{
     sync::{
@@ -77,7 +80,9 @@ impl Budget {
 
     /// A poll of the guest begins on this thread.
     pub fn resume(&self) {
-        self.running_since.store(self.clock.now(), Relaxed);
+        let now = self.clock.now();
+        thread::look(now);
+        self.running_since.store(now, Relaxed);
     }
 
     /// The poll has ended: the guest waits, or is done.
@@ -90,14 +95,14 @@ impl Budget {
     /// Adds the turn that ends now to what is spent, and begins another.
     fn bill(&self) -> u64 {
         let now = self.clock.now();
-        let ran = now.saturating_sub(self.running_since.swap(now, Relaxed));
+        let ran = thread::ran(now.saturating_sub(self.running_since.swap(now, Relaxed)));
         self.spent.fetch_add(ran, Relaxed).saturating_add(ran)
     }
 
     /// What becomes of a guest that is running when its epoch deadline passes.
     pub fn at_tick(self: &Arc<Self>) -> wasmtime::Result<UpdateDeadline> {
         let now = self.clock.now();
-        let ran = now.saturating_sub(self.running_since.load(Relaxed));
+        let ran = thread::ran(now.saturating_sub(self.running_since.load(Relaxed)));
         let spent = self.spent.load(Relaxed).saturating_add(ran);
         if now >= self.deadline.load(Relaxed) {
             return Err(Stopped::Deadline.into());
@@ -157,6 +162,29 @@ mod tests {
         budget.spent.store(nanos(Duration::from_millis(4)), Relaxed);
         let error = budget.at_tick().err().expect("stopped");
         assert_eq!(error.downcast_ref::<Stopped>(), Some(&Stopped::Cpu));
+    }
+
+    #[test]
+    fn a_thread_that_stood_still_costs_its_guest_nothing() {
+        let budget = budget();
+        budget.arm(Duration::from_millis(100), Instant::now() + LONG);
+        // To whoever looks at the clock it is the same: a turn of 300 ms in which the thread did nothing.
+        std::thread::park_timeout(Duration::from_millis(300));
+        assert!(budget.at_tick().is_ok());
+        budget.pause();
+        assert!(budget.spent() < Duration::from_millis(100), "{:?}", budget.spent());
+    }
+
+    #[test]
+    fn what_a_guest_computes_is_counted() {
+        let budget = budget();
+        budget.arm(Duration::from_millis(30), Instant::now() + LONG);
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while budget.at_tick().is_ok() {
+            assert!(Instant::now() < deadline, "a loop without an end is stopped");
+        }
+        budget.pause();
+        assert!(budget.spent() >= Duration::from_millis(30), "{:?}", budget.spent());
     }
 
     #[test]
