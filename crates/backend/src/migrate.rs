@@ -57,6 +57,11 @@ pub enum MigrateError {
     Missing { name: String, folder: PathBuf },
     #[error("`{path}` comes before `{last}`, which is applied already; rename it so that it comes last")]
     OutOfOrder { path: PathBuf, last: String },
+    #[error(
+        "`{path}` would run before `{before}`: names are sorted as text; give each number as many digits, with zeros \
+         in front"
+    )]
+    Misnumbered { path: PathBuf, before: String },
     #[error("`{path}` failed{}: {message}", line.map(|line| format!(" at line {line}")).unwrap_or_default())]
     Failed { path: PathBuf, line: Option<usize>, message: String },
     #[error(
@@ -146,6 +151,12 @@ fn pending<'a>(folder: &Path, files: &'a [File], applied: &[Applied]) -> Result<
         }
     }
     let new: Vec<_> = files.iter().filter(|file| applied.iter().all(|was| was.name != file.name)).collect();
+    let is_new = |file: &File| new.iter().any(|other| other.name == file.name);
+    for pair in files.windows(2).filter(|pair| pair.iter().any(is_new)) {
+        if files::are_misnumbered(&pair[0].name, &pair[1].name) {
+            return Err(MigrateError::Misnumbered { path: pair[0].path.clone(), before: pair[1].name.clone() });
+        }
+    }
     match (new.first(), applied.last()) {
         (Some(first), Some(last)) if first.name < last.name => {
             Err(MigrateError::OutOfOrder { path: first.path.clone(), last: last.name.clone() })
@@ -220,6 +231,24 @@ mod tests {
             error.to_string(),
             "`m/2.sql` comes before `3.sql`, which is applied already; rename it so that it comes last"
         );
+    }
+
+    #[test]
+    fn numbers_that_are_not_in_the_order_of_names_are_refused_before_anything_runs() {
+        #[track_caller]
+        fn check(names: [&str; 2], applied: &[Applied], is_refused: bool) {
+            let files = names.map(|name| file(name, "a"));
+            let pending = pending(Path::new("m"), &files, applied);
+            assert_eq!(matches!(pending, Err(MigrateError::Misnumbered { .. })), is_refused, "{names:?}");
+        }
+        check(["10_b.sql", "2_a.sql"], &[], true);
+        check(["V10__b.sql", "V9__a.sql"], &[], true);
+        check(["02_a.sql", "10_b.sql"], &[], false);
+        check(["0009_a.sql", "20260101000000_b.sql"], &[], false);
+        check(["a.sql", "b.sql"], &[], false);
+        check(["10_b.sql", "2_a.sql"], &[was("10_b.sql", "a")], true);
+        // What an older host has done so is done.
+        check(["10_b.sql", "2_a.sql"], &[was("10_b.sql", "a"), was("2_a.sql", "a")], false);
     }
 
     fn file(name: &str, sha256: &str) -> File {

@@ -89,6 +89,10 @@ fn is_forward(path: &Path, all: &[PathBuf]) -> Result<bool, FilesError> {
         let instead = "migrations only go forward, remove it";
         return Err(FilesError::Layout { path: path.to_owned(), tool: "Flyway", instead });
     }
+    if name.starts_with("r__") {
+        let instead = "nothing runs twice here, put it into a numbered file";
+        return Err(FilesError::Layout { path: path.to_owned(), tool: "Flyway", instead });
+    }
     let Some(stem) = name.strip_suffix(".down.sql") else { return Ok(true) };
     let forward = [format!("{stem}.up.sql"), format!("{stem}.sql")];
     match all.iter().any(|other| forward.contains(&lower(other))) {
@@ -104,6 +108,18 @@ fn is_undo_of_flyway(name: &str) -> bool {
         version.starts_with(|c: char| c.is_ascii_digit())
             && version.chars().all(|c| c.is_ascii_digit() || c == '.' || c == '_')
     })
+}
+
+/// Of two files that follow each other by name: whether their numbers say otherwise (`10_b.sql`, `2_a.sql`).
+pub(super) fn are_misnumbered(first: &str, second: &str) -> bool {
+    number(first).zip(number(second)).is_some_and(|(first, second)| (first.len(), first) > (second.len(), second))
+}
+
+/// The digits at the beginning, or after Flyway's `V`, without zeros in front.
+fn number(name: &str) -> Option<&str> {
+    let name = name.strip_prefix(['v', 'V']).unwrap_or(name);
+    let end = name.find(|c: char| !c.is_ascii_digit()).unwrap_or(name.len());
+    (end > 0).then(|| name[..end].trim_start_matches('0'))
 }
 
 fn read_file(path: PathBuf) -> Result<File, FilesError> {
@@ -227,6 +243,8 @@ mod tests {
         refused(&[("20260101_a/migration.sql", "")], "Prisma");
         refused(&[("20260101_a/up.sql", ""), ("20260101_a/down.sql", "")], "Diesel");
         refused(&[("V1__a.sql", ""), ("U1__a.sql", "")], "Flyway");
+        refused(&[("V1__a.sql", ""), ("R__b.sql", "")], "Flyway");
+        refused(&[("1.sql", "-- +migrate Up\nselect 1;\n-- +migrate Down\nselect 2")], "sql-migrate");
         refused(&[("1.sql", "-- migrate:up\nselect 1;\n-- migrate:down\nselect 2")], "dbmate");
         refused(&[("1.sql", "-- +goose Up\nselect 1;\n-- +goose Down\nselect 2")], "goose");
         check(
