@@ -12,13 +12,10 @@ use crate::{
 pub struct Query(Vec<(String, String)>);
 
 impl Query {
-    /// Reads the part after `?`; none at all is a query without parameters.
+    /// Reads the part after `?`; an `&` too many separates nothing, as the URL standard has it.
     pub fn parse(query: &str, known: &[&str]) -> Result<Self, Error> {
         let mut parameters: Vec<(String, String)> = Vec::new();
-        if query.is_empty() {
-            return Ok(Self(parameters));
-        }
-        for part in query.split('&') {
+        for part in query.split('&').filter(|part| !part.is_empty()) {
             let (name, value) = part.split_once('=').unwrap_or((part, ""));
             let (name, value) = (decode(name)?, decode(value)?);
             if !known.contains(&name.as_str()) {
@@ -77,8 +74,10 @@ mod tests {
         check("limit=5&%6cimit=6", None);
         check("limit=", None);
         check("limit", None);
-        check("limit=5&", None);
-        check("&limit=5", None);
+        check("limit=5&", Some(&[("limit", "5")]));
+        check("&&limit=5", Some(&[("limit", "5")]));
+        check("&", Some(&[]));
+        check("=", None);
         check("other=1", None);
     }
 

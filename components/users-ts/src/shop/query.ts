@@ -5,7 +5,8 @@ import { quoted } from './body.ts';
 export function queryOf(request: Request, known: string[]): Map<string, string> {
   const parameters = new Map<string, string>();
   const query = new URL(request.url).search.slice(1);
-  for (const part of query === '' ? [] : query.split('&')) {
+  // An `&` too many separates nothing, as the URL standard has it.
+  for (const part of query.split('&').filter((part) => part !== '')) {
     const at = part.indexOf('=');
     const [name, value] = [at < 0 ? part : part.slice(0, at), at < 0 ? '' : part.slice(at + 1)].map(decoded) as [string, string];
     if (!known.includes(name)) badRequest(`Query parameter \`${quoted(name)}\` is unknown; there are \`${known.join('`, `')}\``);
