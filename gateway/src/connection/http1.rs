@@ -5,13 +5,16 @@ use std::{
     future::poll_fn,
     pin::{Pin, pin},
     sync::{Arc, Mutex, PoisonError},
-    task::Poll,
+    task::{Poll, ready},
 };
 
 use http::{HeaderValue, Response, header};
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
-use tokio::time::{Instant, sleep_until};
+use tokio::{
+    task::yield_now,
+    time::{Instant, sleep_until},
+};
 
 use super::{
     Handler, Peer, Times,
@@ -94,6 +97,8 @@ pub(super) async fn serve<H: Handler>(
     let mut watch = DrainWatch::new(drain, changed);
     let mut waiting = Since::now(Waiting::First);
     let mut stall = WriteStall::new(times.write_stall);
+    // After a moment in which the whole process stood still, a request may be here that nobody has heard of yet.
+    let mut listening = None;
 
     let end = poll_fn(|cx| {
         if let Poll::Ready(result) = Pin::new(&mut connection).poll(cx) {
@@ -116,8 +121,10 @@ pub(super) async fn serve<H: Handler>(
             (Waiting::Next { .. }, _) => Some(since + times.idle.get()),
         };
         if !alarm.rang(cx, nearer(limit, stall.deadline(&state))) {
+            listening = None;
             return Poll::Pending;
         }
+        ready!(listening.get_or_insert_with(|| Box::pin(yield_now())).as_mut().poll(cx));
         Poll::Ready(match now_waiting {
             Waiting::Head if !state.is_shut() => End::Refused(Fault::HeadTooSlow),
             Waiting::Head | Waiting::First | Waiting::Next { .. } => End::Dropped("idle"),
