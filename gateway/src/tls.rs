@@ -4,7 +4,7 @@
 //! place counts, and one behind a symlink that was replaced. Whoever holds a [`Tls`] says when to
 //! look. What cannot be used changes nothing.
 
-mod expiry;
+pub mod expiry;
 mod names;
 
 use std::{

@@ -199,5 +199,5 @@ async fn housekeeping(system: Arc<System>) {
 }
 
 async fn follow_certificates(system: Arc<System>) {
-    system.certificates().follow().await;
+    system.follow_certificates().await;
 }

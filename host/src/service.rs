@@ -251,7 +251,7 @@ impl Service {
         let run = match started {
             Ok(run) => run,
             Err(failure) => {
-                admitted.failed_if(failure.is_the_guests());
+                admitted.failed_for(failure.blame());
                 self.counts.troubles.count(failure.trouble());
                 return Err(failure.into_dispatch_error(self.name.clone()));
             }

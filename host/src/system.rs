@@ -108,9 +108,24 @@ impl System {
         &self.ground.loader
     }
 
-    /// Those of our own listeners.
-    pub fn certificates(&self) -> &Arc<Certificates> {
-        &self.ground.certificates
+    /// Those that are shown to others, by our own listeners and to services elsewhere.
+    pub fn certificates(&self) -> Vec<Certificate> {
+        self.ground.certificates.iter().chain(self.shown_elsewhere()).collect()
+    }
+
+    /// Follows the files of our own listeners' and tells of the ends of all. Cancel safe.
+    pub async fn follow_certificates(&self) {
+        self.ground.certificates.follow(|| self.shown_elsewhere()).await;
+    }
+
+    fn shown_elsewhere(&self) -> Vec<Certificate> {
+        let now = self.current.load();
+        let shown = now.remotes.iter().filter_map(|(name, of)| {
+            let (file, not_after) = of.remote.upstream.certificate()?;
+            let owner = format!("service {name}").into();
+            Some(Certificate { owner, file: file.to_owned(), not_after: Some(not_after) })
+        });
+        shown.collect()
     }
 
     /// What requests do, while they do it.

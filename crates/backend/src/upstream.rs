@@ -26,11 +26,12 @@ mod tests;
 mod watch;
 
 use std::{
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use gateway::{body::Body, retry};
@@ -192,6 +193,11 @@ impl Upstream {
     pub fn tend(&self) {
         self.secure.tend();
         self.members.all().iter().for_each(|endpoint| endpoint.pool.tend());
+    }
+
+    /// The certificate that it is shown, and until when that is good.
+    pub fn certificate(&self) -> Option<(&Path, SystemTime)> {
+        self.secure.own()
     }
 
     /// Its addresses as they are now.

@@ -8,7 +8,7 @@ use spki::der::{
 };
 
 /// The end of a certificate's validity; none if it is no certificate, or ends before 1970.
-pub(super) fn not_after(certificate: &[u8]) -> Option<SystemTime> {
+pub fn not_after(certificate: &[u8]) -> Option<SystemTime> {
     let since_1970 = read(certificate).ok()?;
     SystemTime::UNIX_EPOCH.checked_add(since_1970)
 }

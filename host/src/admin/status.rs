@@ -49,7 +49,7 @@ fn store((name, usage): (&Arc<str>, Usage)) -> Value {
 }
 
 fn certificate(of: &Certificate) -> Value {
-    json!({ "listener": of.listener, "file": of.file(), "notAfter": of.end() })
+    json!({ "owner": &*of.owner, "file": of.file, "notAfter": of.end() })
 }
 
 pub(super) fn service(system: &System, deployed: &Deployed) -> Value {

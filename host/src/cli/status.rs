@@ -62,8 +62,8 @@ fn shown(status: &Value, output: Output) -> String {
         false => format!("\nneeds a restart: {}\n", restart.join(", ")),
     };
     let certificates = list(&status["certificates"]).map(|of| {
-        let [listener, file, end] = ["listener", "file", "notAfter"].map(|key| word(&of[key]));
-        format!("\nthe certificate of the {listener} is good until {end}: {file}\n")
+        let [owner, file, end] = ["owner", "file", "notAfter"].map(|key| word(&of[key]));
+        format!("\nthe certificate of {owner} is good until {end}: {file}\n")
     });
     let accepted = list(&status["services"]).flat_map(|service| {
         list(&service["accepted"]).map(move |accepted| {

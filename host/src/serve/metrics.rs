@@ -131,8 +131,9 @@ impl Metrics {
         all.single(&m::GUEST_MEMORY_MAX, memory.max_bytes());
         all.single(&m::LOG_LOST, self.lost.get());
         let mut samples = all.family(&m::CERTIFICATE);
-        let ends = self.system.certificates().iter().filter_map(|of| Some((of.listener, of.not_after()?)));
-        ends.for_each(|(listener, end)| samples.sample(&[listener], seconds(end)));
+        let certificates = self.system.certificates();
+        let ends = certificates.iter().filter_map(|of| Some((&*of.owner, of.not_after?)));
+        ends.for_each(|(owner, end)| samples.sample(&[owner], seconds(end)));
         all.family(&m::BUILD).sample(&[env!("CARGO_PKG_VERSION")], 1_u64);
         let Some(process) = Process::now() else { return };
         all.single(&m::CPU, process.cpu_seconds);

@@ -187,8 +187,8 @@ families! {
         "What all instances together may have.";
     LOG_LOST: Counter "archipel_log_lines_lost" []
         "Log lines dropped, because nobody read them in time.";
-    CERTIFICATE: Gauge "archipel_certificate_end_seconds" ["listener"]
-        "Until when the certificate of a listener is good, since 1970.";
+    CERTIFICATE: Gauge "archipel_certificate_end_seconds" ["owner"]
+        "Until when a certificate that we show is good, since 1970.";
     BUILD: Info "archipel_build" ["version"]
         "The version of this host.";
     CPU: Counter "process_cpu_seconds" []

@@ -3,6 +3,7 @@
 
 use std::{
     fs,
+    net::TcpListener,
     os::unix::fs::symlink,
     path::Path,
     sync::Arc,
@@ -70,8 +71,7 @@ fn shown(host: &Host) -> CertificateDer<'static> {
 /// What `/metrics` says of the gateway's certificate.
 fn end_in_metrics(host: &Host) -> Option<i64> {
     let text = exchange(host.admin, "GET", "/metrics", &[], b"").text();
-    let line =
-        text.lines().find_map(|line| line.strip_prefix("archipel_certificate_end_seconds{listener=\"gateway\"} "));
+    let line = text.lines().find_map(|line| line.strip_prefix("archipel_certificate_end_seconds{owner=\"gateway\"} "));
     line.map(|end| end.parse().unwrap())
 }
 
@@ -88,12 +88,12 @@ fn a_renewed_certificate_is_shown_without_a_restart_and_its_end_is_told() {
 
     turn_to(folder, "b");
     until("the renewed one is shown", || shown(&host) == *second.certificate.der());
-    assert_eq!(end_in_metrics(&host), Some(second.end));
+    until("and its end told", || end_in_metrics(&host) == Some(second.end));
     host.log.expect_line("a renewed certificate is used");
     let status = host.admin("GET", "/v1/status", b"").json();
     let told = &status["data"]["certificates"][0];
     let end: jiff::Timestamp = told["notAfter"].as_str().unwrap().parse().unwrap();
-    assert_eq!((&told["listener"], end.as_second()), (&"gateway".into(), second.end));
+    assert_eq!((&told["owner"], end.as_second()), (&"gateway".into(), second.end));
     let printed = host.command(&["status"]).done().output;
     assert!(printed.contains(told["notAfter"].as_str().unwrap()), "{printed}");
 
@@ -117,6 +117,27 @@ fn a_certificate_that_ends_soon_is_told_at_the_start() {
     let line = host.log.expect_line("a certificate expires soon");
     let left = Duration::from_secs(soon.end.unsigned_abs()).saturating_sub(since_1970());
     assert!(line.contains(&format!("\"days\":{}", left.as_secs() / 86_400)) && line.contains("chain.pem"), "{line}");
+}
+
+#[test]
+fn a_certificate_that_a_service_elsewhere_is_shown_is_told_of_as_well() {
+    let (folder, soon) = (place(), made(10));
+    soon.write(folder.path());
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let legacy = format!(
+        "[services.legacy]\nurl = \"https://{nobody}\"\ntls = {{ ca = \"chain.pem\", cert = \"chain.pem\", key = \"key.pem\" }}\n\
+         [[routes]]\npath = \"/{{*rest}}\"\nservice = \"legacy\"\npublic = true\n"
+    );
+    let host = Host::running_in(folder, &legacy);
+    assert!(host.get("/").status >= 502, "nobody is there; its files are read for the attempt");
+    let line: serde_json::Value = serde_json::from_str(&host.log.expect_line("a certificate expires soon")).unwrap();
+    assert_eq!(line["owner"], "service legacy");
+    let told = &host.admin("GET", "/v1/status", b"").json()["data"]["certificates"][0];
+    let end: jiff::Timestamp = told["notAfter"].as_str().unwrap().parse().unwrap();
+    assert_eq!((&told["owner"], end.as_second()), (&"service legacy".into(), soon.end));
+    let metrics = exchange(host.admin, "GET", "/metrics", &[], b"").text();
+    let sample = format!("archipel_certificate_end_seconds{{owner=\"service legacy\"}} {}\n", soon.end);
+    assert!(metrics.contains(&sample), "{metrics}");
 }
 
 /// Writes an authority (`ca.pem`) and a certificate of it for a client (`client.pem`, `client-key.pem`).
@@ -154,7 +175,7 @@ fn the_admin_api_speaks_tls_to_those_with_a_certificate_of_its_authority() {
     let done = status(address("https"), &[ca, cert, key]);
     assert_eq!(done.code, 0, "{}", done.errors);
     let told: serde_json::Value = serde_json::from_str(&done.output).unwrap();
-    assert_eq!(told["certificates"][0]["listener"], "admin");
+    assert_eq!(told["certificates"][0]["owner"], "admin");
     for (url, files, says) in [
         (address("https"), &[ca][..], "broke off"),
         (address("https"), &[ca, ("--admin-cert", "chain.pem"), ("--admin-key", "key.pem")], "broke off"),

@@ -8,11 +8,15 @@ use std::{
     fs::File,
     io::{self, Read as _},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::{Duration, Instant, SystemTime},
 };
 
 use arc_swap::ArcSwapOption;
+use gateway::tls::expiry::not_after;
 use rustls::{
     ClientConfig, RootCertStore, client::ResolvesClientCert, crypto::ring, sign::CertifiedKey, sign::SingleCertAndKey,
 };
@@ -32,6 +36,7 @@ pub(super) struct Secure {
     settings: UpstreamTls,
     now: ArcSwapOption<Connectors>,
     looked: Mutex<Looked>,
+    tending: AtomicBool,
 }
 
 /// What there is to connect with.
@@ -42,6 +47,8 @@ pub(super) struct Connectors {
     pub(super) first: TlsConnector,
     /// Counts what was read anew.
     pub(super) generation: u64,
+    /// Until when our own certificate is good; none where there is none, or it does not say so in a way we read.
+    not_after: Option<SystemTime>,
 }
 
 #[derive(Default)]
@@ -56,8 +63,14 @@ impl Secure {
     /// `base` is how everybody is spoken to: its roots hold where `settings` name none.
     pub(super) fn new(base: Arc<ClientConfig>, settings: UpstreamTls) -> Self {
         let has_files = settings.ca.is_some() || settings.own.is_some();
-        let now = if has_files { None } else { Some(Arc::new(Connectors::of((*base).clone(), 0))) };
-        Self { base, settings, now: ArcSwapOption::from(now), looked: Mutex::default() }
+        let now = if has_files { None } else { Some(Arc::new(Connectors::of((*base).clone(), 0, None))) };
+        Self {
+            base,
+            settings,
+            now: ArcSwapOption::from(now),
+            looked: Mutex::default(),
+            tending: AtomicBool::new(false),
+        }
     }
 
     /// The name that the certificate must have, if it is not that of the address.
@@ -85,12 +98,22 @@ impl Secure {
         self.now.load().as_ref().map_or(0, |now| now.generation)
     }
 
-    /// Looks at the files where they were looked at before, and waits for nothing. Needs a tokio runtime.
+    /// Our own certificate and until when it is good; none before it was read.
+    pub(super) fn own(&self) -> Option<(&Path, SystemTime)> {
+        let own = self.settings.own.as_ref()?;
+        Some((&own.certificate, self.now.load().as_ref()?.not_after?))
+    }
+
+    /// Looks at the files, and waits for nothing. Needs a tokio runtime.
     pub(super) fn tend(self: &Arc<Self>) {
-        if self.now.load().is_some() && self.is_due() {
+        // A folder on another machine may hang: one thread waits for it.
+        if self.is_due() && !self.tending.swap(true, Relaxed) {
             let this = self.clone();
-            // What cannot be used has been told.
-            tokio::task::spawn_blocking(move || drop(this.look()));
+            tokio::task::spawn_blocking(move || {
+                // What cannot be used has been told, or is to whoever asks.
+                drop(this.look());
+                this.tending.store(false, Relaxed);
+            });
         }
     }
 
@@ -117,7 +140,11 @@ impl Secure {
                 if looked.used.is_some() {
                     tracing::info!(file = %self.shown().display(), "a renewed certificate is shown to a service elsewhere");
                 }
-                self.now.store(Some(Arc::new(Connectors::of(config, self.generation() + 1))));
+                let not_after = texts
+                    .as_ref()
+                    .and_then(|texts| certificates(texts.get(1)?).ok())
+                    .and_then(|chain| not_after(chain.first()?));
+                self.now.store(Some(Arc::new(Connectors::of(config, self.generation() + 1, not_after))));
                 (looked.used, looked.odd) = (texts, None);
                 Ok(())
             }
@@ -175,10 +202,15 @@ impl Secure {
 }
 
 impl Connectors {
-    fn of(config: ClientConfig, generation: u64) -> Self {
+    fn of(config: ClientConfig, generation: u64, not_after: Option<SystemTime>) -> Self {
         let mut first = config.clone();
         first.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Self { any: TlsConnector::from(Arc::new(config)), first: TlsConnector::from(Arc::new(first)), generation }
+        Self {
+            any: TlsConnector::from(Arc::new(config)),
+            first: TlsConnector::from(Arc::new(first)),
+            generation,
+            not_after,
+        }
     }
 }
 
