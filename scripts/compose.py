@@ -24,7 +24,7 @@ import uuid
 
 import yaml
 
-PATIENCE = 60
+PATIENCE = 180
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
 
@@ -132,7 +132,8 @@ class Place:
         def listening():
             if process.poll() is not None:
                 sys.exit(f"compose: the host ended:\n{(self.folder / 'host.log').read_text()[-3000:]}")
-            lines = [line for line in output.read_text().splitlines() if '"listening"' in line]
+            whole = output.read_text().rpartition("\n")[0]
+            lines = [line for line in whole.splitlines() if '"listening"' in line]
             return json.loads(lines[0])["listening"]["gateway"][0] if lines else None
 
         return process, until("the host serves", listening)

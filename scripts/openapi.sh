@@ -34,13 +34,13 @@ trap stop EXIT
 
 # A line of its output names the addresses when it is ready.
 url=
-for _ in $(seq 600); do
+for _ in $(seq 1800); do
     url=$(sed -n 's#.*"gateway":\["\([^"]*\)".*#http://\1#p' "$log" | head -n 1)
     [[ -n $url ]] && break
     kill -0 "$host" 2>/dev/null || { cat "$log" "$place/host.errors" >&2; exit 1; }
     sleep 0.1
 done
-[[ -n $url ]] || { echo "openapi: the shop is not ready after 60 s; see $log" >&2; exit 1; }
+[[ -n $url ]] || { echo "openapi: the shop is not ready after 180 s; see $log" >&2; exit 1; }
 token=$("$archipel" token sign "$manifest" --sub operator --role admin --ttl 1h)
 
 status=0

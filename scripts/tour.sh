@@ -44,9 +44,9 @@ visit() {
     wrong=$((wrong + 1))
 }
 
-# later TITLE STATUS TEXT CURL-ARGUMENTS…: the same for what becomes true within five seconds
+# later TITLE STATUS TEXT CURL-ARGUMENTS…: the same for what becomes true in a moment
 later() {
-    local patience=5
+    local patience=30
     visit "$@"
 }
 
@@ -56,7 +56,7 @@ ask() {
     shift 2
     until=$(($(date +%s%N) + patience * 1000000000))
     while :; do
-        answer=$(curl -sS -i --max-time 10 "$@" 2>&1 | tr -d '\r') || true
+        answer=$(curl -sS -i --max-time 30 "$@" 2>&1 | tr -d '\r') || true
         got=$(printf '%s\n' "$answer" | sed -n '1s/^HTTP[^ ]* \([0-9]*\).*/\1/p')
         [[ $got == "$status" && $answer == *"$text"* ]] && return
         (($(date +%s%N) < until)) || return 0

@@ -244,8 +244,10 @@ mod tests {
 
     #[tokio::test]
     async fn both_families_are_listened_on_at_one_port_and_each_takes_its_own() {
-        let free = bind(&["127.0.0.1:0".parse().unwrap()]).unwrap().addresses().next().unwrap().port();
-        let [v4, v6] = ["0.0.0.0", "::"].map(|ip| SocketAddr::new(ip.parse().unwrap(), free));
+        // Above those that others are given, who might get it meanwhile.
+        let at = |port| ["0.0.0.0", "::"].map(|ip| SocketAddr::new(ip.parse().unwrap(), port));
+        let free = (61_000..=u16::MAX).find(|port| bind(&at(*port)).is_ok()).expect("a port that is free");
+        let [v4, v6] = at(free);
         let both = bind(&[v4, v6]).unwrap();
         assert_eq!(both.addresses().collect::<Vec<_>>(), [v4, v6]);
         for (ip, listener) in ["127.0.0.1", "::1"].into_iter().zip(&both.0) {

@@ -70,7 +70,7 @@ async fn told(message: &'static [u8], status: &'static str) -> (Counts, mpsc::Un
         protocol: Protocol::Grpc,
         headers: vec![("x-key".into(), "a key".into())],
         ca: None,
-        timeout: Duration::from_secs(5),
+        timeout: Duration::from_secs(30),
         is_default: false,
         resource: vec![("service.namespace".into(), "test".into())],
     };
@@ -81,7 +81,7 @@ async fn told(message: &'static [u8], status: &'static str) -> (Counts, mpsc::Un
         recording.add(Box::new(Span::new(source, Kind::Server, "GET")));
     }
     drop(recording);
-    exporter.stop(Duration::from_secs(20)).await;
+    exporter.stop(Duration::from_secs(60)).await;
     (recorder.counts(), seen)
 }
 

@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn many_threads_at_once_get_exactly_the_limit() {
-        let memory = memory("1000/h");
+        let memory = memory("100/h"); // half a minute until there is one more
         let (start, count) = (Barrier::new(25), AtomicU32::new(0));
         std::thread::scope(|scope| {
             for _ in 0..25 {
@@ -145,7 +145,7 @@ mod tests {
                 });
             }
         });
-        assert_eq!(count.load(Relaxed), 1000);
+        assert_eq!(count.load(Relaxed), 100);
     }
 
     #[tokio::test(start_paused = true)]
@@ -165,8 +165,8 @@ mod tests {
         assert_eq!(accepted(&memory, u32::MAX, 5), 0, "an empty bucket is still known");
     }
 
-    #[test]
-    fn two_thousand_clients_are_two_thousand_buckets() {
+    #[tokio::test(start_paused = true)]
+    async fn two_thousand_clients_are_two_thousand_buckets() {
         let memory = memory("100/min");
         for round in 0..3 {
             for client in 0..2000 {

@@ -69,10 +69,10 @@ fn what_changed_is_live_what_did_not_is_not_touched_and_no_request_is_lost() {
     let before = [service("kept", WARM), service("other", ""), service("gone", "")].concat();
     let host = Host::running(&before);
     let first = version(&ask(&host, "kept", "/counter"));
-    let (stop, answers) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let (stop, answers) = (AtomicBool::new(false), [const { AtomicUsize::new(0) }; 2]);
     thread::scope(|scope| {
         let _end = End(&stop);
-        let client = |name: &'static str| {
+        let client = |name: &'static str, answers: &AtomicUsize| {
             let mut connection = Connection::open(host.gateway);
             while !stop.load(Relaxed) {
                 connection.write(format!("GET / HTTP/1.1\r\nhost: {name}.test\r\n\r\n").as_bytes());
@@ -81,11 +81,13 @@ fn what_changed_is_live_what_did_not_is_not_touched_and_no_request_is_lost() {
                 answers.fetch_add(1, Relaxed);
             }
         };
-        let clients: Vec<_> = ["kept", "other", "kept", "other"].map(|name| scope.spawn(move || client(name))).into();
-        until("the load is on", || answers.load(Relaxed) > 100);
+        let named = [("kept", 0), ("other", 1), ("kept", 0), ("other", 1)];
+        let answers = &answers;
+        let clients: Vec<_> = named.map(|(name, of)| scope.spawn(move || client(name, &answers[of]))).into();
+        until("the load is on", || answers.iter().all(|answers| answers.load(Relaxed) > 50));
         for round in 0..6 {
             let colour = grant.replace("red", &format!("red-{round}"));
-            let lines = format!("version = \"2.{round}.0\"\nlimits = {{ timeout = \"{}s\" }}\n{colour}", round + 2);
+            let lines = format!("version = \"2.{round}.0\"\nlimits = {{ timeout = \"{}s\" }}\n{colour}", round + 30);
             let added = if round % 2 == 0 { service("added", "") } else { String::new() };
             let after = [service("kept", WARM), service("other", &lines), added].concat();
             let done = applied(&host, &after);
@@ -238,18 +240,17 @@ fn what_was_swapped_in_stays_until_the_components_file_changes() {
 fn requests_in_flight_finish_on_the_service_that_is_gone() {
     let host = Host::running(&[service("one", ""), service("two", "")].concat());
     let mut slow = Connection::open(host.gateway);
-    slow.write(b"GET /sleep?ms=1500 HTTP/1.1\r\nhost: two.test\r\n\r\n");
-    let stream = {
-        let mut connection = Connection::open(host.gateway);
-        connection.write(b"GET /stream?chunks=30&ms=50 HTTP/1.1\r\nhost: two.test\r\n\r\n");
-        connection
-    };
+    slow.write(b"POST /slow-body HTTP/1.1\r\nhost: two.test\r\ntransfer-encoding: chunked\r\n\r\n1\r\na\r\n");
+    let mut stream = Connection::open(host.gateway);
+    stream.write(b"POST /echo-body HTTP/1.1\r\nhost: two.test\r\ntransfer-encoding: chunked\r\n\r\n1\r\na\r\n");
     let in_flight = || host.admin("GET", "/v1/services/two", b"").json()["data"]["inFlight"].as_u64();
     until("both are in", || in_flight() == Some(2));
     applied(&host, &service("one", ""));
     assert_eq!(ask(&host, "two", "/").status, 404);
+    // Each ends when its client has sent all of it.
+    slow.write(b"0\r\n\r\n");
     assert_eq!(slow.answer(false).unwrap().status, 200);
-    let mut stream = stream;
+    stream.write(b"0\r\n\r\n");
     let answer = stream.answer(false).unwrap();
     assert!(answer.whole && answer.status == 200, "{answer:?}");
 }

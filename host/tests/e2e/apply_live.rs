@@ -1,6 +1,9 @@
 //! Every key that is live by the reference: a changed manifest is applied, and its effect is there.
 
-use std::time::{Duration, Instant};
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
 use serde_json::{Value, json};
 
@@ -52,9 +55,9 @@ fn what_is_said_of_the_gateway_is_live() {
     gateway("body_limit = \"1KiB\"");
     assert_eq!(host.send("POST", "/echo-body", &[], &[b'x'; 2048]).status, 413);
     gateway("timeout = \"100ms\"");
-    assert_eq!(host.get("/sleep?ms=3000").status, 504);
+    assert_eq!(host.get("/sleep?ms=30000").status, 504);
     gateway("requests_max = 1");
-    let held = Held::with(host.gateway, "/stream?chunks=40&ms=50");
+    let held = Held::upload(host.gateway);
     assert_eq!(host.get("/").status, 503);
     gateway("");
     assert_eq!(host.get("/").status, 200);
@@ -62,7 +65,10 @@ fn what_is_said_of_the_gateway_is_live() {
     gateway("limit = \"1/h\"\ntrusted_proxies = [\"127.0.0.0/8\"]");
     assert_eq!(["192.0.2.1", "192.0.2.2", "192.0.2.1"].map(from), [200, 200, 429]);
     gateway("limit = \"1/h\"\nlimit_store = \"redis.main\"");
-    assert_eq!(["192.0.2.3", "192.0.2.4"].map(from), [200, 429], "nobody is believed, and counted elsewhere");
+    assert_eq!(from("192.0.2.3"), 200);
+    // While a Redis takes longer than it may, the host counts by itself.
+    let mut others = (4..255).map(|last| from(&format!("192.0.2.{last}")));
+    until("nobody is believed, and counted elsewhere", || others.next().expect("a Redis in time") == 429);
     assert!(host.get("/health").text().contains("redis.main"), "{}", host.get("/health").text());
     gateway("");
 
@@ -72,18 +78,22 @@ fn what_is_said_of_the_gateway_is_live() {
 
 fn more_and_fewer_connections(host: &Host, gateway: &dyn Fn(&str)) {
     gateway("connections_max = 4"); // two from one address
-    let mut open: Vec<Connection> = (0..2).map(|_| Connection::open(host.gateway)).collect();
-    let mut ask = |connection: &mut Connection| {
+    let ask = |connection: &mut Connection| {
         connection.request("GET", "/", &[], b"");
         connection.answer(false).map(|answer| answer.status)
     };
-    assert_eq!(open.iter_mut().map(&mut ask).collect::<Vec<_>>(), [Some(200), Some(200)]);
+    // Those before count until the host has seen their end.
+    let mut open = until("there is room for two", || {
+        let mut open: Vec<Connection> = (0..2).map(|_| Connection::open(host.gateway)).collect();
+        let is_room = open.iter_mut().map(ask).collect::<Vec<_>>() == [Some(200), Some(200)];
+        is_room.then_some(open)
+    });
     assert!(Connection::open(host.gateway).closed(), "it is one too many");
     gateway("connections_max = 6");
     let mut third = Connection::open(host.gateway);
     assert_eq!(ask(&mut third), Some(200));
     gateway("connections_max = 1");
-    assert_eq!(open.iter_mut().map(&mut ask).collect::<Vec<_>>(), [Some(200), Some(200)], "none is closed");
+    assert_eq!(open.iter_mut().map(ask).collect::<Vec<_>>(), [Some(200), Some(200)], "none is closed");
     drop(open);
     let mut late = Connection::open(host.gateway);
     late.request("GET", "/", &[], b"");
@@ -125,17 +135,21 @@ fn what_is_said_of_a_service_is_live() {
     one("limits = { memory = \"16MiB\" }");
     assert!(grown() < 16);
     one("limits = { timeout = \"100ms\" }");
-    assert_eq!(host.get("/sleep?ms=3000").status, 504);
+    assert_eq!(host.get("/sleep?ms=30000").status, 504);
     one("limits = { cpu = \"2s\" }");
     let began = Instant::now();
     assert!(host.get("/spin").status >= 500);
     assert!(began.elapsed() >= Duration::from_millis(1500), "twice of what it is without a word");
     one("limits = { concurrency = 1, queue = { length = 0, wait = \"1ms\" } }");
-    let held = Held::with(host.gateway, "/stream?chunks=40&ms=50");
+    let held = Held::upload(host.gateway);
     assert_eq!(host.get("/").status, 503);
     one("limits = { concurrency = 1, queue = { length = 8, wait = \"10s\" } }");
-    assert_eq!(host.get("/").status, 200);
-    assert!(held.ends_whole());
+    let (asked, is_whole) = thread::scope(|scope| {
+        let asking = scope.spawn(|| host.get("/").status);
+        let is_whole = held.ends_whole();
+        (asking.join().unwrap(), is_whole)
+    });
+    assert_eq!((asked, is_whole), (200, true));
 
     assert_eq!(count(&host), 1);
     one("limits = { reuse = { requests = 1000, idle = \"60s\" } }");
@@ -159,7 +173,7 @@ fn what_is_said_of_a_service_is_live() {
     live(&host, &Lines { one: net, rest: "[host]\nallow_unrestricted = true", ..Lines::default() });
     let route = |route| live(&host, &Lines { route, ..Lines::default() });
     route("public = true\ntimeout = \"100ms\"\nbody_limit = \"1KiB\"");
-    assert_eq!(host.get("/sleep?ms=3000").status, 504);
+    assert_eq!(host.get("/sleep?ms=30000").status, 504);
     assert_eq!(host.send("POST", "/echo-body", &[], &[b'x'; 2048]).status, 413);
     route("public = true\nlimit = \"1/h\"");
     assert_eq!([(); 2].map(|()| host.get("/").status), [200, 429]);
@@ -204,9 +218,9 @@ fn who_is_asked_for_a_token_and_how_stores_are_kept_is_live() {
         live(&host, &Lines { rest: &text, ..Lines::default() });
     };
     let told = |what: &str, key: &str| {
-        let answer = host.json("POST", &format!("/kv/{what}"), &json!({ "store": "notes", "key": key, "value": "x" }));
-        assert_eq!(answer.status, 200, "{}", answer.text());
-        answer.json()
+        let order = json!({ "store": "notes", "key": key, "value": "x" });
+        let answer = || Some(host.json("POST", &format!("/kv/{what}"), &order)).filter(|answer| answer.status == 200);
+        until("Redis answers in time", answer).json()
     };
     kv("");
     told("set", "kept");

@@ -1,10 +1,10 @@
 //! The commands: what a pipe gets, what a terminal gets, what each one promises.
 
-use std::{fs, net::TcpListener, path::Path};
+use std::{fs, path::Path};
 
 use serde_json::{Value, json};
 
-use crate::harness::{Command, Host, archipel, components, until, write_manifest};
+use crate::harness::{Command, Host, archipel, components, free, until, write_manifest};
 
 fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
@@ -156,19 +156,13 @@ fn healthcheck_exits_0_for_a_healthy_host_and_1_for_anything_else() {
     }
     let missing = Command::new(&["healthcheck", &format!("http://{}/health/nothing", host.admin)]).refused();
     assert!(missing.contains("answered 404"), "{missing}");
-    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    assert!(Command::new(&["healthcheck", &ready(closed)]).refused().contains("is `archipel run` running?"));
+    assert!(Command::new(&["healthcheck", &ready(free())]).refused().contains("is `archipel run` running?"));
     assert!(
         Command::new(&["healthcheck", "ftp://127.0.0.1/"]).refused().contains("must be an http:// or https:// URL")
     );
     // `localhost` is ::1 first on most systems, where nothing listens.
     let by_name = format!("http://localhost:{}/health/ready", host.gateway.port());
     assert_eq!(Command::new(&["healthcheck", &by_name]).done().code, 0);
-}
-
-/// A port that was free a moment ago.
-fn free() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 #[test]
@@ -187,7 +181,7 @@ fn a_reader_that_leaves_is_no_failure_and_a_full_disk_stops_no_host() {
     assert!(String::from_utf8_lossy(&refused.stderr).contains("cannot write to standard output"));
 
     for closed in [false, true] {
-        let (folder, port) = (crate::harness::place(), free());
+        let (folder, port) = (crate::harness::place(), free().port());
         let rest = format!("[gateway]\nlisten = \"127.0.0.1:{port}\"\n{}", crate::harness::probe(""));
         let manifest = write_manifest(folder.path(), &rest);
         let mut child = match closed {
@@ -222,7 +216,7 @@ fn what_other_programs_call_run_is_answered_with_run_and_a_level_that_is_none_is
 
 #[test]
 fn apply_asks_the_host_where_its_manifest_says() {
-    let (folder, port) = (crate::harness::place(), free());
+    let (folder, port) = (crate::harness::place(), free().port());
     let rest = crate::harness::probe("");
     let file = write_manifest(folder.path(), &rest);
     let text = fs::read_to_string(&file).unwrap();

@@ -3,7 +3,7 @@
 
 use std::{
     fs,
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{SocketAddr, TcpStream},
     process::{Child, Command, Stdio},
     sync::{Arc, OnceLock},
 };
@@ -11,7 +11,7 @@ use std::{
 use tempfile::TempDir;
 
 use crate::harness::{
-    Connection, Host, Upstream, exchange, place, probe, until,
+    Connection, Host, Upstream, exchange, free, place, probe, until,
     upstream::{Act, ok},
 };
 
@@ -108,7 +108,7 @@ impl Nginx {
     /// bodies as they come.
     fn before(host: SocketAddr) -> Self {
         let folder = place();
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let address = free();
         let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
             .map(|kind| format!("{kind}_temp_path {}/{kind};\n", folder.path().display()));
         let config = format!(

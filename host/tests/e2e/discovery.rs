@@ -34,7 +34,7 @@ fn a_gateway_finds_the_services_of_other_hosts_and_one_that_stops_costs_no_reque
         let status = front.admin("GET", "/v1/services/users", b"").json()["data"].clone();
         (status["url"].clone(), status["addresses"].as_array().unwrap().len())
     };
-    assert_eq!(addresses(&front), (json!(["consul:users"]), 2));
+    until("both are found", || addresses(&front) == (json!(["consul:users"]), 2));
 
     let stopping = thread::spawn(move || first.stop());
     let mut asked = 0;

@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::harness::{
-    Host, Upstream, until,
+    Host, Upstream, free, until,
     upstream::{Act, ok},
     wait,
 };
@@ -23,7 +23,7 @@ impl Names {
     /// `records` are its arguments: `--host-record=NAME,ADDRESS`, `--srv-host=NAME,TARGET,PORT,PRIORITY`.
     fn of(records: &[String]) -> Self {
         let at = until("a port is free for UDP and TCP", || {
-            let tcp = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+            let tcp = free();
             UdpSocket::bind(tcp).ok().map(|_udp| tcp)
         });
         let mut names = Self { at, child: None };

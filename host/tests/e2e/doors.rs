@@ -3,12 +3,12 @@
 //! What is the same behind both is held by the same tests: `just doors` runs those of guests' behaviours once more
 //! with guests that have the quick door and no other.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Answer, Command, Connection, Host, Shared, Upstream, components, exchange,
+    Answer, Command, Connection, Host, Shared, Upstream, components, exchange, free, until,
     upstream::{Act, ok, quoted},
 };
 
@@ -135,10 +135,7 @@ fn an_answer_counts_against_the_memory_of_all_guests_until_its_client_has_read_i
     assert_eq!(answer.status, 200);
     assert!(memory() > 6 << 20, "{}", memory());
     drop(stuck);
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while memory() > 6 << 20 {
-        assert!(Instant::now() < deadline, "it is never given back");
-    }
+    until("it is given back", || memory() <= 6 << 20);
 }
 
 /// A service that sends by the quick client, to `callee` and to these places outside.
@@ -195,7 +192,7 @@ fn a_whole_request_that_has_no_answer_says_why() {
         }
         _ => Act::Say(ok("0123456789").into_bytes()),
     });
-    let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let unused = free();
     let host = sender(&format!("\"{}\", \"{unused}\"", upstream.address));
     let named = |url: &str, more: &str| {
         let told = sent(&host, url, more);

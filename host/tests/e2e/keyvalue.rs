@@ -10,7 +10,10 @@ use serde_json::{Value, json};
 
 mod memory;
 
-use crate::harness::{Answer, Connection, Host, Redis, exchange, place, until};
+use crate::{
+    harness::{Answer, Connection, Host, Redis, exchange, place, until},
+    limits::paused,
+};
 
 /// One component as four services: everything, two prefixes of the same store, one that only reads.
 fn manifest(redis: &str) -> String {
@@ -283,8 +286,14 @@ fn a_grant_for_reading_writes_nothing(host: &Host) {
 
 fn what_is_too_large_is_refused_before_it_is_sent(host: &Host) {
     let mebibyte = 1 << 20;
-    assert_eq!(told(host, "all", "set", json!({"key": "big", "size": mebibyte})), true);
-    assert_eq!(value(host, "all", "big"), mebibyte);
+    // So much in time takes a machine that is not too busy.
+    let in_time = |what: &str, mut order: Value| {
+        order["store"] = json!("cache");
+        let done = || Some(ask(host, "all", what, &order)).filter(|answer| answer.status == 200);
+        until("it is done in time", done).json()
+    };
+    assert_eq!(in_time("set", json!({"key": "big", "size": mebibyte})), true);
+    assert_eq!(in_time("get", json!({"key": "big"}))["value"], mebibyte);
     let too_large = |limit: u64| json!({"error": "too-large", "limit": limit});
     let big = |what: &str, order: Value| refused(host, "all", what, order);
     assert_eq!(big("set", json!({"key": "big", "size": mebibyte + 1})), too_large(1 << 20));
@@ -294,17 +303,13 @@ fn what_is_too_large_is_refused_before_it_is_sent(host: &Host) {
     assert_eq!(big("get-many", json!({"key": "a", "count": 1001})), too_large(1000));
     assert_eq!(told(host, "all", "get-many", json!({"key": "a", "count": 1000})).as_array().unwrap().len(), 1000);
     assert_eq!(big("get-many", json!({"key": "big", "count": 9})), too_large(8 << 20));
-    // So much in time takes a machine that is not too busy.
-    let in_time = |what: &str, order: Value| {
-        let read = || Some(ask(host, "all", what, &order)).filter(|answer| answer.status == 200);
-        until("it is read in time", read).json().as_array().unwrap().len()
-    };
-    assert_eq!(in_time("get-many", json!({"store": "cache", "key": "big", "count": 8})), 8);
+    let many = |what: &str, order: Value| in_time(what, order).as_array().unwrap().len();
+    assert_eq!(many("get-many", json!({"key": "big", "count": 8})), 8);
     for _ in 0..9 {
-        told(host, "all", "append", json!({"key": "bigs", "size": mebibyte, "keep": 20}));
+        in_time("append", json!({"key": "bigs", "size": mebibyte, "keep": 20}));
     }
     assert_eq!(big("read-list", json!({"key": "bigs", "offset": 0, "limit": 9})), too_large(8 << 20));
-    assert_eq!(in_time("read-list", json!({"store": "cache", "key": "bigs", "offset": 1, "limit": 8})), 8);
+    assert_eq!(many("read-list", json!({"key": "bigs", "offset": 1, "limit": 8})), 8);
     told(host, "all", "delete", json!({"key": "bigs"}));
 
     let longest = "k".repeat(1024);
@@ -355,13 +360,12 @@ fn a_redis_that_is_away_is_found_out_fast_and_used_again_when_it_is_back() {
     };
     let away = json!({"error": "unavailable", "what": "cache"});
     let all_away = |what: &str| {
-        for _ in 0..12 {
-            let (answer, took) = get(&host);
+        let (pause, answers) = paused(|| (0..12).map(|_| get(&host)).collect::<Vec<_>>());
+        for (answer, took) in answers {
             assert_eq!(answer, away, "{what}");
-            assert!(took < Duration::from_secs(1), "{what}: {took:?}, and 100 ms are promised");
+            assert!(took < pause + Duration::from_secs(1), "{what}: {took:?}, and 100 ms are promised");
         }
-        let (_, took) = (0..5).map(|_| get(&host)).min_by_key(|(_, took)| *took).unwrap();
-        assert!(took < Duration::from_millis(100), "{what}: {took:?}, and an outage costs nobody 100 ms");
+        until(&format!("an outage costs nobody 100 ms: {what}"), || get(&host).1 < Duration::from_millis(100));
     };
     let back = |what: &str| until(what, || get(&host).0.get("error").is_none());
     let status = |service: &str| {

@@ -1,6 +1,6 @@
 //! `GET /metrics` counts what happens, says so in two formats, and tells nobody's secrets.
 
-use std::{collections::BTreeSet, fs};
+use std::{collections::BTreeSet, fs, time::Duration};
 
 use serde_json::json;
 
@@ -14,6 +14,7 @@ use crate::{
         upstream::quoted,
         write_manifest,
     },
+    limits::paused,
     ramp::under_load,
 };
 
@@ -122,10 +123,10 @@ fn traffic_failures_calls_and_denials_move_the_counts() {
 #[test]
 fn refusals_are_counted_by_reason_and_a_host_that_spins_is_full_or_drains_still_answers() {
     let mut host = Host::running(&format!(
-        "[gateway]\nlisten = \"127.0.0.1:0\"\nrequests_max = 4\n\
+        "[gateway]\nlisten = \"127.0.0.1:0\"\nrequests_max = 4\ntimeout = \"60s\"\n\
          [auth.main]\nissuer = \"a\"\naudience = \"b\"\nkeys = {{ generate = true }}\n{}\
          [[routes]]\npath = \"/mine\"\nmethods = [\"GET\"]\nservice = \"probe\"\nauth = \"main\"\n",
-        probe("limits = { timeout = \"20s\", cpu = \"20s\" }")
+        probe("limits = { timeout = \"60s\", cpu = \"60s\" }")
     ));
     let refused = |reason: &str| format!("archipel_http_requests_refused_total{{reason=\"{reason}\"}}");
     assert_eq!(host.get("/mine").status, 401);
@@ -153,7 +154,7 @@ fn refusals_are_counted_by_reason_and_a_host_that_spins_is_full_or_drains_still_
 
 #[test]
 fn a_client_that_leaves_before_its_answer_is_counted_as_one() {
-    let host = Host::probe("");
+    let host = Host::probe("limits = { timeout = \"20s\" }");
     let mut connection = Connection::open(host.gateway);
     connection.request("GET", "/sleep?ms=20000", &[], b"");
     becomes(&host, "archipel_service_requests_in_flight{service=\"probe\"}", 1.0);
@@ -171,8 +172,9 @@ fn page_sum(host: &Host, name: &str, label: &str) -> f64 {
     page.samples.iter().filter(|(sample, _)| sample.starts_with(name) && sample.contains(label)).map(|(_, n)| n).sum()
 }
 
+/// Slower by itself is no reason here: ten answers do not outweigh one during which the machine stood still.
 const BRISK: &str = "swap = { ramp = { steps = [\"20%\", \"60%\"], step = \"200ms\", min_requests = 10 }, \
-                     rollback = { error_rate = \"5%\", latency = \"1000%\", window = \"5s\" } }";
+                     rollback = { error_rate = \"5%\", latency = \"10000%\", window = \"5s\" } }";
 
 #[test]
 fn swaps_and_ramps_are_counted_by_how_they_end() {
@@ -266,9 +268,9 @@ fn events_are_counted_and_a_redis_that_hangs_costs_a_scrape_nothing() {
     becomes(&host, "archipel_permission_denials_total{service=\"a\",permission=\"publish\"}", 1.0);
     redis.freeze(true);
     let began = std::time::Instant::now();
-    let scrapes = (0..5).map(|_| page(&host)).collect::<Vec<_>>();
+    let (pause, scrapes) = paused(|| (0..5).map(|_| page(&host)).collect::<Vec<_>>());
     let each = began.elapsed() / 5;
     redis.freeze(false);
-    assert!(each.as_millis() < 1000, "{each:?} for one scrape");
+    assert!(each < pause + Duration::from_secs(1), "{each:?} for one scrape");
     assert!(scrapes.iter().all(|page| page.value("archipel_redis_up{redis=\"main\"}").is_some()));
 }

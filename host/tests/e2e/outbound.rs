@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Host, Upstream,
+    Host, Upstream, free,
     upstream::{Act, ok, quoted},
 };
 
@@ -121,7 +121,9 @@ fn connections_are_used_again_and_never_by_another_service() {
     for _ in 0..5 {
         assert_eq!(call(&host, &upstream.url("/"), "")["status"], 200);
     }
-    assert_eq!((upstream.requests().len(), upstream.connections()), (15, 1));
+    let connections = upstream.connections();
+    // One that is just being given back is not there for the next request.
+    assert!(upstream.requests().len() == 15 && connections <= 2, "{connections}");
 }
 
 #[test]
@@ -142,7 +144,7 @@ fn every_wait_on_the_way_out_has_its_own_limit_and_error() {
         ),
         _ => Act::Say(b"SSH-2.0-OpenSSH\r\n\r\n".to_vec()),
     });
-    let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let unused = free();
     let host = dialler(&format!("[\"{}\", \"{unused}\", \"no-such-name.invalid:80\"]", slow.address));
     let error = |path: &str, more: &str| {
         let told = call(&host, &slow.url(path), more);
@@ -152,7 +154,7 @@ fn every_wait_on_the_way_out_has_its_own_limit_and_error() {
     assert_eq!(error("/head", "&first=200"), "ErrorCode::HttpResponseTimeout");
     let told = call(&host, &slow.url("/body"), "&between=200");
     assert_eq!((&told["status"], &told["body"], &told["whole"]), (&json!(200), &json!("half"), &json!(false)));
-    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(9), "{:?}", began.elapsed());
     let told = call(&host, &slow.url("/cut"), "");
     assert_eq!((&told["body"], &told["whole"]), (&json!("half"), &json!(false)));
     assert_eq!(error("/close", ""), "ErrorCode::ConnectionTerminated");
@@ -171,11 +173,11 @@ fn a_server_that_never_answers_costs_the_caller_its_own_deadline() {
     let hanging = Upstream::acting(|_, _| Act::Hang);
     let host = Host::running(
         &service(&format!("[\"{}\"]", hanging.address))
-            .replace("permissions", "limits = { timeout = \"1s\" }\npermissions"),
+            .replace("permissions", "limits = { timeout = \"3s\" }\npermissions"),
     );
     let began = Instant::now();
     assert_eq!(host.get(&format!("/call?url={}", quoted(&hanging.url("/")))).status, 504);
-    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(9), "the gateway's is 10 s: {:?}", began.elapsed());
     assert_eq!(host.get("/").status, 200);
 }
 

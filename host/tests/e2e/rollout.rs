@@ -7,7 +7,7 @@ use std::{
     collections::BTreeMap,
     fs,
     io::{Read as _, Write as _},
-    net::{SocketAddr, TcpListener},
+    net::SocketAddr,
     os::unix::{fs::symlink, net::UnixStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -22,7 +22,7 @@ use tempfile::TempDir;
 use crate::harness::{
     Connection, End, Host, Redis,
     admin::{build, wasm},
-    archipel, exchange, place, probe, until, wait, write_manifest,
+    archipel, exchange, free, place, probe, until, wait, write_manifest,
 };
 
 const HOSTS: usize = 3;
@@ -32,12 +32,6 @@ const LINGER: &str = "1s";
 
 fn rounds() -> usize {
     std::env::var("ARCHIPEL_ROUNDS").ok().and_then(|count| count.parse().ok()).unwrap_or(HOSTS)
-}
-
-/// Ports that were free a moment ago, all of them at once.
-fn free(count: usize) -> Vec<SocketAddr> {
-    let held: Vec<TcpListener> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-    held.iter().map(|listener| listener.local_addr().unwrap()).collect()
 }
 
 /// Puts a manifest in place as Kubernetes does.
@@ -123,7 +117,7 @@ fn client(to: SocketAddr, keeps: bool, stop: &AtomicBool, answers: &AtomicUsize)
 
 #[test]
 fn hosts_behind_a_balancer_are_replaced_and_reconfigured_and_no_request_fails() {
-    let ports = free(HOSTS + 1);
+    let ports = [(); HOSTS + 1].map(|()| free());
     let (listen, at) = (ports[HOSTS], &ports[..HOSTS]);
     let place_of = |number: usize| {
         let folder = place();
@@ -182,19 +176,20 @@ fn publisher(to: SocketAddr, number: usize, stop: &AtomicBool, answers: &AtomicU
     let (mut connection, mut ids) = (Connection::open(to), Vec::new());
     while !stop.load(Relaxed) {
         let order = format!("{{\"topic\":\"order.created\",\"body\":{{}},\"dedup\":\"{number}-{}\"}}", ids.len());
-        connection.request("POST", "/publish", &[("content-type", "application/json")], order.as_bytes());
-        let answer = connection.answer(false).expect("an answer to every request");
-        assert!(answer.whole, "{answer:?}");
         // A Redis that was late on a busy machine is asked again: what is published twice under one name is one event.
-        let variant = &answer.json()["error"]["variant"];
-        match answer.status {
-            200 => ids.push(answer.json()["id"].as_str().unwrap().to_owned()),
-            _ => assert!(variant == "timeout" || variant == "unavailable", "{answer:?}"),
-        }
-        answers.fetch_add(1, Relaxed);
-        if answer.header("connection") == Some("close") {
-            connection = Connection::open(to);
-        }
+        ids.push(until("it is published", || {
+            connection.request("POST", "/publish", &[("content-type", "application/json")], order.as_bytes());
+            let answer = connection.answer(false).expect("an answer to every request");
+            assert!(answer.whole, "{answer:?}");
+            answers.fetch_add(1, Relaxed);
+            if answer.header("connection") == Some("close") {
+                connection = Connection::open(to);
+            }
+            let told = answer.json();
+            let variant = &told["error"]["variant"];
+            assert!(answer.status == 200 || variant == "timeout" || variant == "unavailable", "{answer:?}");
+            (answer.status == 200).then(|| told["id"].as_str().unwrap().to_owned())
+        }));
         thread::sleep(Duration::from_millis(5));
     }
     ids
@@ -203,7 +198,7 @@ fn publisher(to: SocketAddr, number: usize, stop: &AtomicBool, answers: &AtomicU
 #[test]
 fn events_of_two_hosts_are_neither_lost_nor_handled_twice_while_builds_manifests_and_hosts_are_replaced() {
     let redis = Redis::start();
-    let ports = free(3);
+    let ports = [(); 3].map(|()| free());
     let (listen, at) = (ports[2], &ports[..2]);
     let place_of = |number: usize| {
         let folder = place();

@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::json;
 
-use crate::harness::{Connection, Host};
+use crate::harness::{Connection, Host, until};
 
 const HELLO: &str = r#"
 [services.hello]
@@ -57,16 +57,12 @@ fn a_reused_instance_keeps_its_memory_as_long_as_the_manifest_says() {
 fn an_idle_instance_is_given_up() {
     let host = Host::probe("limits = { reuse = { requests = 1000, idle = \"100ms\" } }");
     let first = host.get("/counter").text();
-    let deadline = Instant::now() + Duration::from_secs(20);
-    loop {
-        assert_ne!(host.get("/counter").text(), first, "the instance was reused");
+    until("the instance is reused", || host.get("/counter").text() != first);
+    until("it is given up", || {
         // Longer than `idle` and the round of the one who looks for idle instances.
         thread::park_timeout(Duration::from_millis(1500));
-        if host.get("/counter").text() == first {
-            return;
-        }
-        assert!(Instant::now() < deadline, "the instance outlived its idle time");
-    }
+        host.get("/counter").text() == first
+    });
 }
 
 /// Each of these is the guest's failure: an error in the envelope, nothing internal in it, a
@@ -89,7 +85,7 @@ fn fails_alone(host: &Host, path: &str, status: u16) {
 
 #[test]
 fn a_guest_that_fails_hurts_nobody() {
-    let host = Host::probe("limits = { timeout = \"2s\", cpu = \"300ms\" }");
+    let host = Host::probe("limits = { timeout = \"9s\", cpu = \"1s\" }");
     fails_alone(&host, "/trap", 502);
     fails_alone(&host, "/panic", 502);
     fails_alone(&host, "/recurse", 502);
@@ -100,7 +96,7 @@ fn a_guest_that_fails_hurts_nobody() {
 
 #[test]
 fn a_guest_that_waits_past_its_timeout_is_given_up() {
-    let host = Host::probe("limits = { timeout = \"300ms\" }");
+    let host = Host::probe("limits = { timeout = \"4s\" }");
     fails_alone(&host, "/sleep?ms=60000", 504);
 }
 
@@ -114,7 +110,7 @@ fn a_panic_reaches_the_log_with_its_trace_id() {
 
 #[test]
 fn an_answer_cut_short_never_looks_whole() {
-    let host = Host::probe("limits = { timeout = \"1s\" }");
+    let host = Host::probe("limits = { timeout = \"4s\" }");
     for path in ["/trap-after-head", "/spin-after-head", "/length?says=100&sends=10"] {
         let mut connection = Connection::open(host.gateway);
         connection.request("GET", path, &[], b"");
@@ -211,7 +207,7 @@ fn neighbours_do_not_notice_guests_that_spin() {
         r#"
         [services.probe]
         component = "COMPONENTS/probe.wasm"
-        limits = { timeout = "3s", cpu = "3s" }
+        limits = { timeout = "8s", cpu = "8s" }
         [services.hello]
         component = "COMPONENTS/hello.wasm"
         [[routes]]
@@ -225,23 +221,24 @@ fn neighbours_do_not_notice_guests_that_spin() {
         "#,
     );
     let mut waits = Vec::new();
-    thread::scope(|scope| {
-        for _ in 0..64 {
-            scope.spawn(|| host.get("/spin"));
-        }
-        let until = Instant::now() + Duration::from_millis(2500);
-        while Instant::now() < until {
-            let began = Instant::now();
-            assert_eq!(host.get("/").status, 200);
-            waits.push(began.elapsed());
-        }
+    let spinning = [(); 64].map(|()| {
+        let mut connection = Connection::open(host.gateway);
+        connection.request("GET", "/spin", &[], b"");
+        connection
     });
+    let end = Instant::now() + Duration::from_millis(2500);
+    while Instant::now() < end || waits.is_empty() {
+        let began = Instant::now();
+        assert_eq!(host.get("/").status, 200);
+        waits.push(began.elapsed());
+    }
+    drop(spinning);
     waits.sort();
     let (p99, worst) = (waits[waits.len() * 99 / 100], waits[waits.len() - 1]);
     // The bar is 50 ms and 250 ms on a quiet machine; this asserts that the neighbour is served
-    // at all while 64 guests spin, and prints the figures.
+    // at all while 64 guests spin, which they do for eight seconds, and prints the figures.
     println!("neighbour: {} requests, p99 {p99:?}, worst {worst:?}", waits.len());
-    assert!(worst < Duration::from_secs(2), "{worst:?}");
+    assert!(worst < Duration::from_secs(6), "{worst:?}");
 }
 
 #[test]

@@ -80,6 +80,7 @@ fn a_build_and_a_manifest_go_to_every_host_one_first_and_no_request_fails() {
     ));
     let new = file(&hosts[0], "new.wasm", &build(&wasm("hello"), 1));
     let old = live(&hosts);
+    until("they are found", || front.get("/").status == 200);
     let (asked, told) = under_load(front.gateway, "GET", || {
         let told = swap(&hosts, &new, &[]).json();
         let changed = hosts[0].folder.path().join("changed.toml");

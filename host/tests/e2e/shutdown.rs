@@ -39,7 +39,7 @@ fn slow(host: &Host) -> Answer {
 
 #[test]
 fn sigterm_under_load_breaks_no_answer_and_is_not_ready_at_once() {
-    let mut host = Host::running(&manifest("linger = \"700ms\"\ndrain = \"10s\"", ""));
+    let mut host = Host::running(&manifest("linger = \"5s\"\ndrain = \"10s\"", ""));
     let answers = AtomicUsize::new(0);
     let (began, at_signal) = thread::scope(|scope| {
         let clients: Vec<_> = (0..8).map(|_| scope.spawn(|| busy(&host, &answers))).collect();

@@ -23,7 +23,7 @@ fn secured() -> Secured {
     fs::write(folder.path().join("chain.pem"), made.cert.pem()).unwrap();
     fs::write(folder.path().join("key.pem"), made.signing_key.serialize_pem()).unwrap();
     let gateway = "[gateway]\nlisten = \"127.0.0.1:0\"\ntls = { cert = \"chain.pem\", key = \"key.pem\" }\n";
-    let host = Host::running_in(folder, &format!("{gateway}{}", probe("limits = { timeout = \"2s\" }")));
+    let host = Host::running_in(folder, &format!("{gateway}{}", probe("limits = { timeout = \"6s\" }")));
     let mut roots = rustls::RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(made.cert.pem().as_bytes()).unwrap()).unwrap();
     Secured { host, roots }

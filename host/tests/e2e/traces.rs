@@ -206,10 +206,10 @@ fn what_is_not_sampled_is_sent_if_it_failed_or_was_slow_or_its_caller_says_so() 
         ("/sampled", Some(PARENT)),
         ("/not", Some(unsampled)),
         ("/status?code=404", None),
-        ("/sleep?ms=300", None),
+        ("/sleep?ms=4400", None),
         ("/trap", Some(unsampled)),
     ];
-    let kept = kept("sample = \"0%\"\nslow = \"250ms\"", &requests, "/trap");
+    let kept = kept("sample = \"0%\"\nslow = \"4s\"", &requests, "/trap");
     assert_eq!(kept, ["/sampled", "/sleep", "/trap"]);
 }
 

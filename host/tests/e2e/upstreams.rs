@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use crate::harness::{
     Command, Connection, Host, Upstream,
     admin::wasm,
-    probe, until,
+    free, probe, until,
     upstream::{Act, ok, quoted},
 };
 
@@ -34,8 +34,7 @@ fn at(upstream: &Upstream) -> String {
 
 /// The URL of a port where nobody listens.
 fn nowhere() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    format!("http://{}", listener.local_addr().unwrap())
+    format!("http://{}", free())
 }
 
 /// What the admin API says of it now.
@@ -135,7 +134,7 @@ fn failures_elsewhere_have_the_answers_of_failures_here() {
     });
     let host = Host::running(&format!(
         "{}[services.gone]\nurl = \"{}\"\n[[routes]]\npath = \"/gone\"\nservice = \"gone\"\npublic = true\n",
-        legacy(&at(&elsewhere), "limits = { timeout = \"300ms\" }"),
+        legacy(&at(&elsewhere), "limits = { timeout = \"3s\" }"),
         nowhere()
     ));
     assert_eq!(host.get("/own").status, 418, "its own word passes");
@@ -161,7 +160,7 @@ fn an_answer_that_breaks_off_elsewhere_is_aborted_here() {
             Act::Pause(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n".to_vec(), Duration::ZERO)
         }
     });
-    let host = Host::running(&legacy(&at(&elsewhere), "limits = { timeout = \"500ms\" }"));
+    let host = Host::running(&legacy(&at(&elsewhere), "limits = { timeout = \"3s\" }"));
     for path in ["/length", "/chunks", "/late"] {
         let mut connection = Connection::open(host.gateway);
         connection.request("GET", path, &[], b"");
@@ -228,7 +227,8 @@ fn it_is_no_component_and_says_so_when_it_is_to_be_swapped() {
 fn status_metrics_health_and_the_commands_know_it() {
     let elsewhere = Upstream::answering("hello");
     let url = format!("[\"http://{}\", \"{}\"]", elsewhere.address, nowhere());
-    let lines = "health = { path = \"/health\", interval = \"100ms\" }";
+    // A check may take as long as it is to the next.
+    let lines = "health = { path = \"/health\", interval = \"1s\" }";
     let host = Host::running(&legacy(&url, lines));
     assert_eq!(host.report["elsewhere"]["legacy"][0], json!(format!("http://{}", elsewhere.address)));
     until("the one that nobody listens at is down", || status(&host)["addresses"][1]["health"] == "down");
@@ -262,7 +262,7 @@ fn status_metrics_health_and_the_commands_know_it() {
     until("it is not well", || alone.admin("GET", "/health/services/legacy", b"").status == 503);
     let began = Instant::now();
     assert_eq!(alone.get("/").status, 503);
-    assert!(began.elapsed() < Duration::from_millis(500), "at once");
+    assert!(began.elapsed() < Duration::from_secs(4), "before `limits.timeout`: at once");
 }
 
 #[test]
@@ -284,7 +284,12 @@ fn one_that_fails_most_requests_rests_and_its_places_are_bounded() {
     drop(hanging);
     until("it is out", || status(&host)["inFlight"] == 0);
     assert_eq!(host.get("/").text(), "hello");
-    let mut statuses: Vec<u16> = (0..25).map(|_| host.send("POST", "/broken", &[], b"").status).collect();
+    until("its place is free", || status(&host)["inFlight"] == 0);
+    // It rests for a second only: whoever goes on asking may see the end of that.
+    let mut statuses: Vec<u16> = Vec::new();
+    while statuses.len() < 25 && statuses.last() != Some(&503) {
+        statuses.push(host.send("POST", "/broken", &[], b"").status);
+    }
     statuses.dedup();
     assert_eq!(statuses, [502, 503], "first it is tried, then it rests");
     until("it is tried again", || host.get("/").status == 200);
@@ -315,7 +320,7 @@ fn events(count: usize) -> std::net::SocketAddr {
 
 #[test]
 fn a_stream_outlives_the_time_of_its_service_elsewhere_and_here_and_no_other_route_does() {
-    let limits = "limits = { timeout = \"500ms\" }";
+    let limits = "limits = { timeout = \"2s\" }";
     let routes = |service: &str| {
         format!(
             "[[routes]]\npath = \"/{service}/stream\"\nservice = \"{service}\"\npublic = true\nstream = true\n\
@@ -323,23 +328,23 @@ fn a_stream_outlives_the_time_of_its_service_elsewhere_and_here_and_no_other_rou
         )
     };
     let host = Host::running(&format!(
-        "[gateway]\nlisten = \"127.0.0.1:0\"\ntimeout = \"1s\"\n\
+        "[gateway]\nlisten = \"127.0.0.1:0\"\ntimeout = \"2s\"\n\
          [services.legacy]\nurl = \"http://{}\"\n{limits}\n{}",
-        events(15),
+        events(30),
         routes("legacy"),
     ));
     let whole = host.get("/legacy/stream");
     assert!(whole.whole);
-    assert_eq!((whole.text().len(), whole.header("content-type")), (15 * 9, Some("text/event-stream")));
+    assert_eq!((whole.text().len(), whole.header("content-type")), (30 * 9, Some("text/event-stream")));
     let mut connection = Connection::open(host.gateway);
     connection.request("GET", "/legacy/other", &[], b"");
     assert!(!connection.answer(false).expect("a head").whole, "it is cut");
 
     let stream = "[[routes]]\npath = \"/stream\"\nservice = \"probe\"\npublic = true\nstream = true\n";
     let host =
-        Host::running(&format!("[gateway]\nlisten = \"127.0.0.1:0\"\ntimeout = \"1s\"\n{}{stream}", probe(limits)));
-    let answer = host.get("/stream?chunks=15&size=1&ms=100");
-    assert_eq!((answer.whole, answer.text().len()), (true, 15));
+        Host::running(&format!("[gateway]\nlisten = \"127.0.0.1:0\"\ntimeout = \"2s\"\n{}{stream}", probe(limits)));
+    let answer = host.get("/stream?chunks=30&size=1&ms=100");
+    assert_eq!((answer.whole, answer.text().len()), (true, 30));
 }
 
 /// Listens until the test's process ends: each connection gets the head of an answer that has no end, this much at
@@ -352,7 +357,9 @@ fn endless(piece: &'static [u8], pause: Duration) -> (String, Arc<AtomicUsize>) 
             let most = most.clone();
             thread::spawn(move || {
                 let mut sent = 0;
-                let begun = socket.write_all(b"HTTP/1.1 200 OK\r\n");
+                // Who answers before it is asked has another fault: that connection was never good.
+                let asked = socket.read(&mut [0; 1]);
+                let begun = asked.and_then(|_| socket.write_all(b"HTTP/1.1 200 OK\r\n"));
                 while begun.is_ok() && socket.write_all(piece).is_ok() {
                     sent += piece.len();
                     most.fetch_max(sent, Relaxed);
@@ -370,12 +377,12 @@ fn a_head_without_an_end_is_no_answer() {
     let field = endless(&[b'x'; 4096], Duration::ZERO);
     let trickle = endless(b"a:b\r\n", Duration::from_millis(200));
     for ((url, taken), status) in [(fields, 502), (field, 502), (trickle, 504)] {
-        let host = Host::running(&legacy(&format!("\"{url}\""), "limits = { timeout = \"1s\" }"));
+        let host = Host::running(&legacy(&format!("\"{url}\""), "limits = { timeout = \"3s\" }"));
         let before = host.memory_mib();
         let began = Instant::now();
         let answer = host.get("/");
         assert_eq!(answer.status, status, "{}", answer.text());
-        assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+        assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
         assert!(host.memory_peak_mib() < before + 16, "{} MiB", host.memory_peak_mib() - before);
         // The kernel's buffers take some MiB of it; then nobody reads on.
         let taken = taken.load(Relaxed);
@@ -386,7 +393,7 @@ fn a_head_without_an_end_is_no_answer() {
             "[services.dialler]\ncomponent = \"COMPONENTS/probe_net.wasm\"\npermissions = {{ net = [\"{address}\"] }}\n\
              [[routes]]\npath = \"/{{*rest}}\"\nservice = \"dialler\"\npublic = true\n"
         ));
-        let told = dialler.get(&format!("/call?first=1000&url={}", quoted(&url))).json()[0]["error"].clone();
+        let told = dialler.get(&format!("/call?first=3000&url={}", quoted(&url))).json()[0]["error"].clone();
         // What grows without an end is too large, or no HTTP by then, or cut while it is still sent.
         let expected: &[&str] = match status {
             502 => &[

@@ -36,6 +36,14 @@ impl Server {
         redis::Client::open(format!("unix://{}", self.folder.path().join("s").display())).unwrap()
     }
 
+    /// To look from outside, however long the answer takes.
+    pub(crate) async fn connection(&self) -> redis::aio::MultiplexedConnection {
+        let patience = Some(Duration::from_secs(20));
+        let config = redis::AsyncConnectionConfig::new();
+        let config = config.set_connection_timeout(patience).set_response_timeout(patience);
+        self.client().get_multiplexed_async_connection_with_config(&config).await.unwrap()
+    }
+
     /// A host's own view of the system `shop`.
     pub(crate) async fn events(&self) -> Arc<Events> {
         let settings = EventSettings { redis: "main".into(), retain: Duration::from_secs(3600), retain_bytes: 1 << 20 };

@@ -102,3 +102,30 @@ fn fault(error: RedisError) -> Fault {
         _ => Fault::Lost(chain(&error)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(said: &str, expected: bool) {
+        let answer = redis::parse_redis_value(format!("-{said}\r\n").as_bytes()).and_then(Value::extract_error);
+        assert_eq!(is_over(&answer.expect_err("an error")), expected, "{said}");
+    }
+
+    #[test]
+    fn what_a_server_that_does_not_answer_commands_says_ends_its_connection() {
+        check("LOADING Redis is loading the dataset in memory", true);
+        check("MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.", true);
+        check("READONLY You can't write against a read only replica.", true);
+        check("MOVED 3999 127.0.0.1:6381", true);
+        check("ASK 3999 127.0.0.1:6381", true);
+        check("CLUSTERDOWN The cluster is down", true);
+        check("TRYAGAIN Multiple keys request during rehashing of slot", true);
+        check("NOAUTH Authentication required.", true);
+        check("UNBLOCKED force unblock from blocking operation, instance state changed", true);
+        for other in ["OOM command not allowed when used memory > 'maxmemory'.", "WRONGTYPE Operation", "ERR syntax"] {
+            check(other, false);
+        }
+    }
+}

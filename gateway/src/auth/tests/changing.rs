@@ -27,7 +27,7 @@ fn scripted(answer: Result<KeySet, String>, pace: Pace) -> (Arc<Scripted>, Verif
     (source, Verifier::new(rules(), keys))
 }
 
-const SLOW: Pace = Pace { every: Duration::from_secs(300), floor: Duration::from_secs(10) };
+const SLOW: Pace = Pace { every: Duration::from_secs(300), floor: Duration::from_secs(100) };
 const EAGER: Pace = Pace { every: Duration::from_secs(300), floor: Duration::ZERO };
 
 /// A token that is valid now.
@@ -85,12 +85,12 @@ async fn without_keys_nobody_comes_in_and_with_old_ones_a_failing_source_changes
 #[tokio::test]
 async fn a_known_token_still_expires() {
     let verifier = Verifier::new(Rules { leeway: Duration::ZERO, ..rules() }, Keys::fixed(set(&[&key()])));
-    let token = key().sign(&with(json!({ "exp": now() + 0.2 }))).unwrap();
+    let token = key().sign(&with(json!({ "exp": now() + 3.0 }))).unwrap();
     verifier.verify(&token).await.unwrap();
-    let deadline = std::time::Instant::now() + Duration::from_secs(10);
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
     while verifier.verify(&token).await.is_ok() {
         assert!(std::time::Instant::now() < deadline, "it never expired");
-        tokio::task::yield_now().await;
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 

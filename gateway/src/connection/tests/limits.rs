@@ -87,7 +87,7 @@ async fn a_client_that_sends_on_after_its_refusal_is_cut_off_in_time() {
     socket.write_all(head.as_bytes()).await.unwrap();
     read_until(&mut socket, "too large").await;
     server.drain.start();
-    assert_eq!(server.drain.wait(Duration::from_secs(4)).await, 0);
+    assert_eq!(server.drain.wait(PATIENCE).await, 0);
 }
 
 #[tokio::test]
@@ -137,15 +137,18 @@ async fn a_full_listener_still_notices_the_drain() {
 
 #[tokio::test]
 async fn five_hundred_slow_clients_do_not_stop_the_next_one() {
-    let server = Server::with(|settings| settings.admission = Admission::new(connections(1200)), hello);
+    let patient = |settings: &mut Settings| {
+        settings.admission = Admission::new(connections(1200));
+        settings.times.head = PATIENCE * 10;
+    };
+    let server = Server::with(patient, hello);
     let mut slow = Vec::new();
     for _ in 0..500 {
         let mut socket = server.connect().await;
         socket.write_all(b"GET / HTTP/1.1\r\nHost").await.unwrap();
         slow.push(socket);
     }
-    let started = std::time::Instant::now();
     let answer = server.exchange("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
     assert!(answer.ends_with("hello"), "{answer}");
-    assert!(started.elapsed() < Duration::from_secs(2));
+    assert!(server.drain.connections() >= slow.len(), "none of them had to go before it");
 }

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     os::unix::{fs::chown, process::CommandExt},
     path::Path,
     process::{Child, Command, Stdio},
@@ -10,7 +10,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use super::{Session, external::account, place, until};
+use super::{Session, external::account, free, place, until};
 
 /// What it says, in its folder.
 const LOG: &str = "log";
@@ -29,7 +29,7 @@ impl Bouncer {
         let program = ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer"].into_iter().find(|path| Path::new(path).exists());
         let program = program.expect("PgBouncer is installed; `scripts/setup.sh pooler` does that");
         let folder = place();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free().port();
         let (users, file) = (folder.path().join("users"), folder.path().join("pgbouncer.ini"));
         let config = format!(
             "[databases]\n* = host=127.0.0.1 port={server}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n\

@@ -119,7 +119,7 @@ impl Collector {
         let collector = Self { address: listener.local_addr().unwrap(), state: Arc::default() };
         let of = collector.clone();
         thread::spawn(move || {
-            for socket in listener.incoming().map_while(Result::ok) {
+            for socket in listener.incoming().flatten() {
                 of.state.connections.fetch_add(1, SeqCst);
                 let (of, stream) = (of.clone(), wrap(socket));
                 thread::spawn(move || of.serve(stream));

@@ -1,7 +1,6 @@
 //! A PostgreSQL server as an operator has one: reached by URL, started and stopped by the test.
 
 use std::{
-    net::TcpListener,
     os::unix::{fs::chown, process::CommandExt},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -9,7 +8,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use super::{host::children, log::Log, shop::open_folder};
+use super::{free, host::children, log::Log, shop::open_folder};
 
 /// A server on a port of its own with a role `shop` and databases `shop`, `products` and `orders`; ended with the test.
 pub struct Postgres {
@@ -30,7 +29,7 @@ impl Postgres {
         let mut initdb = program("initdb");
         initdb.args(["-U", "operator", "-A", "trust", "-E", "UTF8", "--locale", "C", "--no-sync", "-D"]).arg(&data);
         assert!(initdb.stdout(Stdio::null()).status().unwrap().success(), "initdb");
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free().port();
         let mut server = Self { port, running: None, folder };
         server.statement("CREATE ROLE shop LOGIN");
         server.statement("CREATE DATABASE shop OWNER shop");
@@ -70,7 +69,7 @@ impl Postgres {
         let (data, copy) = (self.folder.path().join("data"), folder.path().join("data"));
         assert!(Command::new("cp").arg("-a").arg(&data).arg(&copy).status().unwrap().success());
         std::fs::write(data.join("standby.signal"), "").unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free().port();
         let mut other = Self { port, running: None, folder };
         other.resume();
         self.resume();

@@ -15,7 +15,8 @@ use tempfile::TempDir;
 
 use super::{Answer, exchange, log::Log};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+/// More than a drain may take by default.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Compiling a component of 20 MB takes twelve seconds of CPU, beside all the other tests.
 const START_PATIENCE: Duration = Duration::from_secs(180);
 

@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::Value;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// An answer as it was on the wire.
 #[derive(Debug, Clone)]
@@ -52,6 +52,8 @@ pub fn exchange(to: SocketAddr, method: &str, path: &str, headers: &[(&str, &str
 pub struct Held {
     connection: Connection,
     answer: Answer,
+    /// What it has still to send.
+    rest: &'static [u8],
 }
 
 impl Held {
@@ -64,13 +66,29 @@ impl Held {
     pub fn with(to: SocketAddr, path: &str) -> Self {
         let mut connection = Connection::open(to);
         connection.request("GET", path, &[], b"");
+        Self::begun(connection, b"")
+    }
+
+    /// One that goes on until its end is asked for, however long that takes: its guest waits for the client.
+    #[track_caller]
+    pub fn upload(to: SocketAddr) -> Self {
+        let mut connection = Connection::open(to);
+        // A small body of a known length would not reach the guest before its end.
+        let head = format!("POST /echo-body HTTP/1.1\r\nhost: {to}\r\ntransfer-encoding: chunked\r\n\r\n");
+        connection.write(&[head.as_bytes(), b"1\r\na\r\n"].concat());
+        Self::begun(connection, b"0\r\n\r\n")
+    }
+
+    #[track_caller]
+    fn begun(mut connection: Connection, rest: &'static [u8]) -> Self {
         let answer = connection.begin().expect("an answer begins");
         assert_eq!(answer.status, 200, "{answer:?}");
-        Self { connection, answer }
+        Self { connection, answer, rest }
     }
 
     /// Whether the answer came whole.
     pub fn ends_whole(mut self) -> bool {
+        self.connection.write(self.rest);
         self.connection.finish(&mut self.answer);
         self.answer.whole
     }

@@ -16,9 +16,9 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio_postgres::{Client, Config, NoTls};
 
-use super::{Host, place};
+use super::{Host, free, place};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A session that looks from outside, above all roles.
 pub struct Session {
@@ -125,7 +125,7 @@ impl Server {
             fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
             own(&path, account);
         }
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free().port();
         let child = serve(&data, port, account);
         let server = Self { child, port, place, account };
         let boss = server.session("postgres");

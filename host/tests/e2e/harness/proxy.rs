@@ -39,7 +39,7 @@ impl Proxy {
         let (target, delay, connections) = (AtomicU16::new(target), AtomicU64::new(0), Mutex::default());
         let shared = Arc::new(Shared { target, delay, connections });
         let accepting = shared.clone();
-        thread::spawn(move || listener.incoming().map_while(Result::ok).for_each(|client| accepting.accept(client)));
+        thread::spawn(move || listener.incoming().flatten().for_each(|client| accepting.accept(client)));
         Self { port, shared }
     }
 
@@ -75,6 +75,8 @@ impl Drop for Proxy {
 
 impl Shared {
     fn accept(self: &Arc<Self>, client: TcpStream) {
+        // One that is being accepted is cut or silenced like those that there are, or leads where new ones do.
+        let mut connections = self.connections.lock().unwrap();
         let address = SocketAddr::from(([127, 0, 0, 1], self.target.load(SeqCst)));
         let Ok(server) = TcpStream::connect(address) else { return };
         let silent = Arc::<AtomicBool>::default();
@@ -86,7 +88,7 @@ impl Shared {
             let (shared, silent) = (self.clone(), silent.clone());
             thread::spawn(move || shared.carry(from, to, &silent));
         }
-        self.connections.lock().unwrap().push(Connection { ends: [client, server], silent });
+        connections.push(Connection { ends: [client, server], silent });
     }
 
     fn carry(&self, mut from: TcpStream, mut to: TcpStream, silent: &AtomicBool) {

@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{Read, Write},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     path::Path,
     process::{Child, Command, Stdio},
     thread,
@@ -12,9 +12,9 @@ use std::{
 
 use tempfile::TempDir;
 
-use super::until;
+use super::{free, until};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 const PASSWORD: &str = "canary-redis-password";
 
 /// A server as an operator would run one: TCP and a password. It keeps nothing on disk.
@@ -28,7 +28,7 @@ pub struct Redis {
 impl Redis {
     #[track_caller]
     pub fn start() -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free().port();
         let mut redis = Self { child: None, port, folder: tempfile::tempdir().unwrap() };
         redis.start_again();
         redis

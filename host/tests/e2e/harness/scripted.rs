@@ -71,7 +71,7 @@ impl Scripted {
         let (received, open) = (Arc::default(), Arc::new(AtomicUsize::new(0)));
         let (serve, of, counted) = (Arc::new(serve), Arc::clone(&received), open.clone());
         thread::spawn(move || {
-            for mut socket in listener.incoming().map_while(Result::ok) {
+            for mut socket in listener.incoming().flatten() {
                 let (serve, of, counted) = (serve.clone(), Arc::clone(&of), counted.clone());
                 counted.fetch_add(1, Relaxed);
                 thread::spawn(move || {

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::Host;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The streams of a host's events.
 pub struct Streams {

@@ -47,7 +47,7 @@ impl Upstream {
         let upstream = Self { address: listener.local_addr().unwrap(), seen: Arc::default() };
         let (of, act) = (upstream.clone(), Arc::new(act));
         thread::spawn(move || {
-            for socket in listener.incoming().map_while(Result::ok) {
+            for socket in listener.incoming().flatten() {
                 of.seen.lock().unwrap().connections += 1;
                 let (of, act) = (of.clone(), act.clone());
                 thread::spawn(move || of.serve(socket, &*act));

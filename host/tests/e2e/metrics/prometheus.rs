@@ -4,14 +4,13 @@ use std::{
     collections::BTreeSet,
     fs,
     io::Write,
-    net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
 
 use serde_json::Value;
 
-use crate::harness::{Collector, Host, exchange, probe, until};
+use crate::harness::{Collector, Host, exchange, free, probe, until};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../manifests/observability")
@@ -79,7 +78,7 @@ impl Prometheus {
             host.admin
         );
         fs::write(place.path().join("p.yml"), format!("global: {{ scrape_interval: 1s }}\n{target}")).unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free().port();
         let mut command = Command::new("prometheus");
         command.arg(format!("--config.file={}", place.path().join("p.yml").display()));
         command.arg(format!("--storage.tsdb.path={}", place.path().join("data").display()));

@@ -25,7 +25,7 @@ fn orders_are_taken_while_redis_is_away_and_their_events_come_later() {
 #[test]
 fn stock_of_an_order_that_a_killed_host_was_making_comes_back() {
     let manifest = with_orders_manifest([""; 4])
-        .replace("[services.orders]\n", "[services.orders]\nenv = { CHECK_AFTER_MS = \"300\" }\n");
+        .replace("[services.orders]\n", "[services.orders]\nenv = { CHECK_AFTER_MS = \"3000\" }\n");
     let host = Host::running_in(open_folder(), &manifest).for_admin();
     let user = customer(&host);
     let mut products = [product(&host, "1", 10), product(&host, "1", 10)];
@@ -35,10 +35,10 @@ fn stock_of_an_order_that_a_killed_host_was_making_comes_back() {
     let shelf = Session::inside(&host, "products");
     shelf.run(&format!("begin; select from products where id = '{second}' for update"));
     let body = wanted(&user, &[(second, 2), (first, 3)]).to_string();
+    let look = Session::inside(&host, "products");
     let mut connection = Connection::open(host.gateway);
     let headers = host.signed(&[("content-type", "application/json"), ("idempotency-key", "dead")]);
     connection.request("POST", "/api/orders", &headers, body.as_bytes());
-    let look = Session::inside(&host, "products");
     look.becomes(&format!("select inventory::int8 from products where id = '{first}'"), 7);
 
     let host = Host::running_in(host.killed(), &manifest).for_admin();

@@ -28,5 +28,5 @@ server.listen(port, '127.0.0.1', async () => {
 process.on('SIGTERM', async () => {
   await tell(`deregister/${id}`, {});
   // Whoever has not heard of it yet is still answered.
-  setTimeout(() => server.close(() => process.exit(0)), 1000);
+  setTimeout(() => server.close(() => process.exit(0)), 3000);
 });

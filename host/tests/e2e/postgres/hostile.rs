@@ -80,9 +80,9 @@ const HOSTILE: &[(&str, &str)] = &[
 
 #[test]
 fn what_is_no_business_of_a_component_is_refused_and_changes_nothing() {
-    let lines = "limits = { timeout = \"3s\" }\npermissions = { postgres = { shop = \"read-write\" } }";
+    let lines = "limits = { timeout = \"9s\" }\npermissions = { postgres = { shop = \"read-write\" } }";
     let stranger = ("stranger", "permissions = { postgres = { other = \"read-write\" } }");
-    let shop = Shop::open("statement_timeout = \"1s\"\nconnections_max = 1", &[("writer", lines), stranger]);
+    let shop = Shop::open("statement_timeout = \"5s\"\nconnections_max = 1", &[("writer", lines), stranger]);
     shop.execute("writer", "insert into items (name) values ('kept')", json!([]));
     let before = state(&shop);
     for (sql, expected) in HOSTILE {

@@ -1,7 +1,7 @@
 //! What the contract offers, through a guest.
 
 use super::*;
-use crate::metrics::becomes;
+use crate::{limits::paused, metrics::becomes};
 
 #[test]
 fn every_operation_does_what_the_contract_says() {
@@ -146,8 +146,8 @@ fn grants(shop: &Shop) {
 
 #[test]
 fn an_answer_over_its_bounds_is_too_large_and_a_late_statement_is_stopped_on_the_server() {
-    let bounds = "rows_max = 100\nbytes_max = \"64KiB\"\nstatement_timeout = \"1s\"\nconnections_max = 1";
-    let lines = "limits = { timeout = \"3s\" }\npermissions = { postgres = { shop = \"read-write\" } }";
+    let bounds = "rows_max = 100\nbytes_max = \"64KiB\"\nstatement_timeout = \"2s\"\nconnections_max = 1";
+    let lines = "limits = { timeout = \"9s\" }\npermissions = { postgres = { shop = \"read-write\" } }";
     let shop = Shop::open(bounds, &[("writer", lines)]);
     let rows = |count: u32| shop.query("writer", &format!("select generate_series(1, {count})"), json!([]));
     assert_eq!(rows(100)["rows"].as_array().unwrap().len(), 100);
@@ -159,7 +159,7 @@ fn an_answer_over_its_bounds_is_too_large_and_a_late_statement_is_stopped_on_the
     }
     let began = Instant::now();
     variant(&shop.query("writer", "select pg_sleep(60)", json!([])), "timeout");
-    assert!(began.elapsed() < Duration::from_millis(2000), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
     shop.becomes_quiet();
     let count = shop.query("writer", "select count(*) from items", json!([]));
     assert_eq!(count["rows"], json!([[{ "int64": 0 }]]), "the only connection serves again");
@@ -167,7 +167,7 @@ fn an_answer_over_its_bounds_is_too_large_and_a_late_statement_is_stopped_on_the
 
 #[test]
 fn a_full_pool_is_a_503_within_its_wait_and_serves_again() {
-    let holder = "limits = { timeout = \"4s\" }\npermissions = { postgres = { users = \"read-write\" } }";
+    let holder = "limits = { timeout = \"6s\" }\npermissions = { postgres = { users = \"read-write\" } }";
     let host = Host::running(&format!(
         "{}\n[services.holder]\ncomponent = \"COMPONENTS/probe_pg.wasm\"\n{holder}\n\
          [[routes]]\npath = \"/pg/{{*rest}}\"\nservice = \"holder\"\npublic = true\n",
@@ -180,13 +180,14 @@ fn a_full_pool_is_a_503_within_its_wait_and_serves_again() {
     held.request("POST", "/pg/begin-and-hang", &[("content-type", "application/json")], order.as_bytes());
     look.becomes("SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction'", 1);
 
-    let began = Instant::now();
-    let refused = host.get("/api/users");
-    let waited = began.elapsed();
+    let (pause, (refused, waited)) = paused(|| {
+        let began = Instant::now();
+        (host.get("/api/users"), began.elapsed())
+    });
     println!("full pool: 503 after {waited:?}");
     assert_eq!(refused.status, 503);
     assert_eq!(refused.header("retry-after"), Some("1"));
-    assert!((Duration::from_millis(950)..Duration::from_millis(1200)).contains(&waited), "{waited:?}");
+    assert!((Duration::from_millis(950)..pause + Duration::from_millis(1900)).contains(&waited), "{waited:?}");
     becomes(&host, "archipel_postgres_wait_timeouts_total{database=\"users\"}", 1.0);
     becomes(&host, "archipel_postgres_connections_lent{database=\"users\"}", 1.0);
     assert_eq!(held.answer(false).expect("an answer").status, 504);

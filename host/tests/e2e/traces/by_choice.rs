@@ -34,8 +34,7 @@ fn the_log_is_at_the_collector_too_each_service_for_itself_and_within_its_trace(
         assert_eq!(access.span_id.len(), 16);
         assert_eq!(access.resource["service.namespace"], "test");
         // What the log says, it says to both.
-        let printed = host.log.text();
-        assert!(printed.contains(&access.span_id), "{printed}");
+        host.log.expect_line(&access.span_id);
         let own = line(&collector, "starting", "");
         assert_ne!(own.service, "probe");
         assert!(!own.resource["service.version"].is_empty());
@@ -82,15 +81,16 @@ fn metrics_are_those_that_are_shown_and_count_from_the_start() {
         Some(sum.data_points.iter().map(|point| count(&point.value)).sum::<i64>()).filter(|sum| *sum == 3)
     };
     until("three requests", requests);
-    let duration = collector.metric("archipel_http_request_duration_seconds").expect("with the others");
-    assert_eq!((&*duration.service, &*duration.unit), ("front", "s"));
-    let Data::Histogram(histogram) = duration.data else { panic!("a histogram") };
-    let of_route = histogram.data_points.iter().find(|point| point.count == 3).expect("of the route");
+    // Each is kept by itself: what is sent together is there one after the other.
+    let of_route = until("their durations", || {
+        let duration = collector.metric("archipel_http_request_duration_seconds")?;
+        assert_eq!((&*duration.service, &*duration.unit), ("front", "s"));
+        let Data::Histogram(histogram) = duration.data else { panic!("a histogram") };
+        histogram.data_points.into_iter().find(|point| point.count == 3)
+    });
     assert_eq!(of_route.bucket_counts.len(), of_route.explicit_bounds.len() + 1);
     assert_eq!(of_route.bucket_counts.iter().sum::<u64>(), 3);
-    let Data::Gauge(_) = collector.metric("process_open_fds").expect("with the others").data else {
-        panic!("a gauge");
-    };
+    let Data::Gauge(_) = until("a gauge", || collector.metric("process_open_fds")).data else { panic!("a gauge") };
     until("counted", || metric(&host, "archipel_otlp_metrics_sent_total") > 0);
     // What happened last is sent before the end.
     host.get("/");
@@ -140,7 +140,7 @@ fn a_collector_with_a_private_authority_is_believed_by_its_file_and_no_other() {
     let host = Host::start_with(folder, &telemetry("ca = \"other.pem\"\n"), &[]).ok().expect("started");
     host.get("/");
     host.log.expect_line("invalid peer certificate");
-    assert!(host.log.text().contains("the collector takes no spans"));
+    host.log.expect_line("the collector takes no spans");
     let other = written(&host);
     let without = other.replace("ca = \"other.pem\"\n", "");
     assert_eq!(host.apply(&without).status, 200, "the web's authorities know it not either");

@@ -44,7 +44,7 @@ fn a_panic_says_its_message_function_file_and_line_and_what_was_asked_before() {
 
 #[test]
 fn what_ran_for_too_long_says_where_it_was_stopped() {
-    let host = Host::probe("limits = { cpu = \"50ms\" }");
+    let host = Host::probe("limits = { cpu = \"500ms\" }");
     assert_eq!(host.get("/spin").status, 504);
     let line = host.log.expect_line("more CPU than `limits.cpu` allows; in ");
     assert!(line.contains("(probe/src/crash.rs:"), "{line}");

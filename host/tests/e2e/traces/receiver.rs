@@ -1,7 +1,7 @@
 //! A receiver of another make, rotel, between a host and our own collector: what it hands on is what it has understood.
 
 use std::{
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{SocketAddr, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
@@ -9,7 +9,7 @@ use std::{
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 
 use super::{PARENT, TRACE, one, said, told};
-use crate::harness::{Collector, Host, LogLine, place, probe, until};
+use crate::harness::{Collector, Host, LogLine, free, place, probe, until};
 
 /// Ended with the test.
 struct Rotel {
@@ -25,10 +25,6 @@ fn program() -> PathBuf {
     let versions = std::fs::read_dir(&library).into_iter().flatten().flatten();
     let mut programs = versions.map(|version| version.path().join("site-packages/rotel/rotel-agent"));
     programs.find(|program| program.exists()).expect("rotel is there: `scripts/setup.sh receiver`")
-}
-
-fn free() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
 impl Rotel {

@@ -4,7 +4,7 @@
 //! `ARCHIPEL_STORM=60` makes each of them last a minute, and prints what was measured.
 
 use std::{
-    net::{SocketAddr, TcpListener},
+    net::SocketAddr,
     sync::atomic::{AtomicBool, Ordering::Relaxed},
     thread,
     time::{Duration, Instant},
@@ -50,7 +50,7 @@ fn storm(host: &Host, enough: impl Fn() -> bool) -> Vec<Duration> {
         let _end = End(&over);
         let loading = scope.spawn(|| load(address, &over));
         thread::sleep(lasting());
-        let deadline = Instant::now() + Duration::from_secs(20);
+        let deadline = Instant::now() + Duration::from_secs(60);
         let was_enough = until_or(deadline, enough);
         over.store(true, Relaxed);
         let took = loading.join().expect("all clients end well");
@@ -75,8 +75,7 @@ fn at(sorted: &[Duration], share: f64) -> Duration {
 
 #[test]
 fn a_collector_in_trouble_costs_spans_and_neither_requests_nor_memory() {
-    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let good = Collector::at(address);
+    let good = Collector::start();
     let settings = "limits = { concurrency = 16 }\n";
     let host = Host::running(&format!("{}{}", probe(settings), good.telemetry("")));
     let calm = storm(&host, || metric(&host, "archipel_spans_sent_total") > 0);
@@ -84,7 +83,7 @@ fn a_collector_in_trouble_costs_spans_and_neither_requests_nor_memory() {
     let lost = || metric(&host, "archipel_spans_dropped_total");
     let (before, mut lost_before) = (resident(), lost());
     println!("well: {} requests, p50 {:?}, p99 {:?}, {before} MiB", calm.len(), at(&calm, 0.5), at(&calm, 0.99));
-    let troubles: [(&str, u16, u64); 4] = [("slow", 200, 2_000), ("429", 429, 0), ("503", 503, 0), ("away", 200, 0)];
+    let troubles: [(&str, u16, u64); 4] = [("slow", 200, 5_000), ("429", 429, 0), ("503", 503, 0), ("away", 200, 0)];
     for (name, status, delay_ms) in troubles {
         let asked_before = good.heads().len();
         good.away(name == "away");
@@ -96,10 +95,10 @@ fn a_collector_in_trouble_costs_spans_and_neither_requests_nor_memory() {
         println!("{name}: {} requests, p50 {p50:?}, p99 {p99:?}, {now} MiB, {} lost", took.len(), lost() - lost_before);
         assert!(queued <= 2048, "{name}: {queued} wait");
         assert!(now < before + 64, "{name}: {before} MiB, then {now} MiB");
-        // Nobody waits for a collector, which takes two seconds at its slowest.
+        // Nobody waits for a collector, which takes five seconds at its slowest.
         let (usual, longest) = (at(&calm, 0.5), at(&took, 1.0));
-        assert!(p50 < usual * 3 + Duration::from_millis(20), "{name}: {p50:?}, when all was well {usual:?}");
-        assert!(longest < Duration::from_secs(2), "{name}: {longest:?}");
+        assert!(p50 < usual * 3 + Duration::from_millis(200), "{name}: {p50:?}, when all was well {usual:?}");
+        assert!(longest < Duration::from_secs(5), "{name}: {longest:?}");
         lost_before = lost();
     }
     // It ends by itself: what is asked then arrives.

@@ -3,7 +3,7 @@
 use super::{keeping::refused, *};
 
 async fn length(server: &Server, key: &str) -> usize {
-    let mut connection = server.client().get_multiplexed_async_connection().await.unwrap();
+    let mut connection = server.connection().await;
     redis::cmd("XLEN").arg(key).query_async(&mut connection).await.unwrap()
 }
 
@@ -61,14 +61,14 @@ async fn a_redis_that_is_away_is_an_error_within_its_time() {
     let began = Instant::now();
     let refused = events.publish(&[event("order.created", "1")], soon()).await.unwrap_err();
     assert!(matches!(refused, PublishError::Unavailable(_) | PublishError::Late(_)), "{refused}");
-    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
 }
 
 #[tokio::test]
 async fn a_topic_that_is_new_counts_once_for_all_events_of_a_call() {
     let server = Server::start();
     let events = server.events().await;
-    let mut redis = server.client().get_multiplexed_async_connection().await.unwrap();
+    let mut redis = server.connection().await;
     let mut add = redis::cmd("SADD");
     add.arg("archipel:{shop}:topics").arg((1..TOPICS_MAX).map(|number| format!("t{number}")).collect::<Vec<_>>());
     add.query_async::<()>(&mut redis).await.unwrap();

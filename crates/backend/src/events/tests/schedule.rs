@@ -3,6 +3,8 @@
 //!
 //! `ARCHIPEL_FUZZ_SECONDS` says for how long, `ARCHIPEL_FUZZ_SEED` with which seed to begin.
 
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
 use fastrand::Rng;
 use futures_util::future::join_all;
 
@@ -45,12 +47,13 @@ struct Schedule<'a> {
     fates: BTreeMap<Uuid, Fate>,
     /// How often what was on its way to a host may have been lost.
     lost: u32,
+    stalls: Arc<AtomicU32>,
 }
 
 impl<'a> Schedule<'a> {
-    async fn of(server: &'a Server, seed: u64) -> Self {
-        let mut schedule =
-            Self { server, seed, rng: Rng::with_seed(seed), hosts: Vec::new(), fates: BTreeMap::new(), lost: 0 };
+    async fn of(server: &'a Server, seed: u64, stalls: Arc<AtomicU32>) -> Self {
+        let (rng, hosts, fates) = (Rng::with_seed(seed), Vec::new(), BTreeMap::new());
+        let mut schedule = Self { server, seed, rng, hosts, fates, lost: 0, stalls };
         for number in 0..HOSTS {
             let host = schedule.host(number == 0).await;
             schedule.hosts.push(host);
@@ -104,7 +107,7 @@ impl<'a> Schedule<'a> {
             assert!(!fate.settled, "seed {seed}: {} was handed out after it was handled", event.id);
             assert!(!fate.dead, "seed {seed}: {} is a dead letter and was handed out", event.id);
             fate.handed += 1;
-            let most = fate.handed + self.lost;
+            let most = fate.handed + self.lost + self.stalls.load(Relaxed);
             assert!(taken.attempt <= most, "seed {seed}: {}, but {most} at most began", taken.attempt);
             host.held.push((taken, fate.replayed));
         }
@@ -210,17 +213,28 @@ async fn until<T>(mut ask: impl AsyncFnMut() -> Option<T>) -> T {
     }
 }
 
+/// Counts how often this thread stood still for so long that hosts may have taken one another for gone.
+async fn watch(stalls: Arc<AtomicU32>) {
+    loop {
+        let began = Instant::now();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        stalls.fetch_add(u32::from(began.elapsed() > Duration::from_millis(300)), Relaxed);
+    }
+}
+
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is `{text}`: no number")))
 }
 
 #[tokio::test]
 async fn hosts_of_two_versions_that_die_at_any_moment_lose_no_event_and_bury_none_of_others() {
-    let server = Server::start();
+    let (server, stalls) = (Server::start(), Arc::<AtomicU32>::default());
+    tokio::spawn(watch(stalls.clone()));
     let until = Instant::now() + Duration::from_secs(number("ARCHIPEL_FUZZ_SECONDS").unwrap_or(SECONDS));
     let mut seed = number("ARCHIPEL_FUZZ_SEED").unwrap_or_else(|| fastrand::u64(..1 << 32));
     loop {
-        let schedules = (seed..seed + SYSTEMS).map(async |seed| Schedule::of(&server, seed).await.run().await);
+        let schedules =
+            (seed..seed + SYSTEMS).map(async |seed| Schedule::of(&server, seed, stalls.clone()).await.run().await);
         join_all(schedules).await;
         if Instant::now() >= until {
             break;

@@ -80,7 +80,7 @@ async fn many_retries_of_a_newer_host_do_not_hide_those_of_an_older_one() {
             put_off += 1;
         }
     }
-    let mut redis = versions.server.client().get_multiplexed_async_connection().await.unwrap();
+    let mut redis = versions.server.connection().await;
     let all_due = redis::Script::new(
         "for _, member in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do redis.call('ZADD', KEYS[1], 0, member) end
          return redis.call('ZCARD', KEYS[1])",

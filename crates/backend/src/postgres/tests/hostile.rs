@@ -142,7 +142,7 @@ async fn no_service_can_keep_hosts_from_migrating() {
     let locking = shop.writer().query("SELECT 1 FROM archipel_turns FOR UPDATE", &[], soon()).await;
     assert_eq!(sqlstate(locking), "42501");
     migrations(shop._place.path(), &[("2.sql", "SELECT 1")]);
-    let migrated = tokio::time::timeout(Duration::from_secs(10), shop.databases.migrate("shop")).await;
+    let migrated = tokio::time::timeout(Duration::from_secs(30), shop.databases.migrate("shop")).await;
     assert_eq!(migrated.expect("nobody is waited for").unwrap(), 1);
     held.rollback(soon()).await.unwrap();
 }

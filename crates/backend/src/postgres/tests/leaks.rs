@@ -53,7 +53,7 @@ async fn assert_clean(pool: &Pool, after: &str) {
     let session = "SELECT coalesce(current_setting('my.secret', true), ''), current_setting('search_path'), \
                    current_setting('statement_timeout'), current_setting('default_transaction_read_only'), \
                    (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'), to_regclass('left_behind')::text";
-    let clean = [text(""), text("\"$user\", public"), text("2s"), text("off"), Value::Int64(0), Value::Null];
+    let clean = [text(""), text("\"$user\", public"), text("10s"), text("off"), Value::Int64(0), Value::Null];
     assert_eq!(pool.query(session, &[], soon()).await.unwrap().rows[0], clean, "after {after}");
     assert_eq!(sqlstate(pool.query("SELECT lastval()", &[], soon()).await), "55000", "after {after}");
 }
@@ -79,7 +79,7 @@ async fn dropped_transactions_leave_none_open() {
 
 #[tokio::test]
 async fn a_statement_whose_time_is_over_is_stopped_on_the_server() {
-    let settings = DatabaseSettings { statement_timeout: Duration::from_millis(300), ..settings() };
+    let settings = DatabaseSettings { statement_timeout: Duration::from_secs(3), ..settings() };
     let shop = Shop::with(settings).await;
     let pool = shop.writer();
     let running = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%pg_sleep%' AND pid <> pg_backend_pid()";

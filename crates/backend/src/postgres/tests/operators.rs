@@ -37,28 +37,36 @@ impl Operators {
             std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
         }
         std::fs::write(cluster.join("pg_hba.conf"), "hostssl all all 127.0.0.1/32 scram-sha-256\n").unwrap();
-        let server = Self::launch(program.into(), cluster, roots, shop._place);
+        let mut server = Self::launch(program.into(), cluster, roots, shop._place);
         server.is_up().await;
         server
     }
 
     fn launch(program: PathBuf, cluster: PathBuf, roots: PathBuf, place: tempfile::TempDir) -> Self {
+        let (child, port) = Self::run(&program, &cluster);
+        Self { child, port, roots, place, program, cluster }
+    }
+
+    fn run(program: &Path, cluster: &Path) -> (Child, u16) {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let owner = std::fs::metadata(&cluster).unwrap();
-        let mut command = Command::new(&program);
-        command.env_clear().current_dir("/").uid(owner.uid()).gid(owner.gid()).arg("-D").arg(&cluster);
+        let owner = std::fs::metadata(cluster).unwrap();
+        let mut command = Command::new(program);
+        command.env_clear().current_dir("/").uid(owner.uid()).gid(owner.gid()).arg("-D").arg(cluster);
         for setting in ["listen_addresses=127.0.0.1", "unix_socket_directories=", "ssl=on", "fsync=off"] {
             command.arg("-c").arg(setting);
         }
         command.arg("-c").arg(format!("port={port}")).stdout(Stdio::null()).stderr(Stdio::null());
-        let child = command.spawn().unwrap();
-        Self { child, port, roots, place, program, cluster }
+        (command.spawn().unwrap(), port)
     }
 
-    async fn is_up(&self) {
+    async fn is_up(&mut self) {
         let deadline = soon() + soon().saturating_duration_since(Instant::now());
         while self.connect("boss", "", TlsMode::Prefer).await.is_err() {
             assert!(Instant::now() < deadline, "the server does not start");
+            // Somebody else may have taken the port meanwhile.
+            if self.child.try_wait().unwrap().is_some() {
+                (self.child, self.port) = Self::run(&self.program, &self.cluster);
+            }
             tokio::task::yield_now().await;
         }
     }
@@ -72,10 +80,10 @@ impl Operators {
         let cluster = place.path().join("standby");
         assert!(Command::new("cp").arg("-a").arg(&primary.cluster).arg(&cluster).status().unwrap().success());
         std::fs::write(cluster.join("standby.signal"), "").unwrap();
-        let standby = Self::launch(primary.program.clone(), cluster, primary.roots.clone(), place);
+        let mut standby = Self::launch(primary.program.clone(), cluster, primary.roots.clone(), place);
         let place = std::mem::replace(&mut primary.place, tempfile::tempdir().unwrap());
         let (program, cluster, roots) = (primary.program.clone(), primary.cluster.clone(), primary.roots.clone());
-        let primary = Self::launch(program, cluster, roots, place);
+        let mut primary = Self::launch(program, cluster, roots, place);
         primary.is_up().await;
         standby.is_up().await;
         (primary, standby)

@@ -18,28 +18,31 @@ impl Bouncer {
         let program = ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer"].iter().find(|path| Path::new(path).exists());
         let program = program.expect("PgBouncer is installed; `scripts/setup.sh pooler` does that");
         let place = place();
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         std::fs::write(place.path().join("users"), "\"boss\" \"hunter2\"\n").unwrap();
-        let config = format!(
-            "[databases]\ndb_shop = host=127.0.0.1 port={}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n\
-             unix_socket_dir =\nauth_type = plain\nauth_file = {}\npool_mode = {mode}\ndefault_pool_size = 8\n\
-             server_tls_sslmode = require\n{more}\n",
-            server.port,
-            place.path().join("users").display(),
-        );
-        let file = place.path().join("pgbouncer.ini");
-        std::fs::write(&file, config).unwrap();
-        let owner = std::fs::metadata(&server.cluster).unwrap();
-        let mut command = Command::new(program);
-        command.arg("-q").arg(&file).uid(owner.uid()).gid(owner.gid()).current_dir("/");
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let bouncer = Self { child, port, _place: place };
+        let (file, owner) = (place.path().join("pgbouncer.ini"), std::fs::metadata(&server.cluster).unwrap());
         let deadline = soon();
-        while tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_err() {
-            assert!(Instant::now() < deadline, "PgBouncer does not start");
-            tokio::task::yield_now().await;
+        loop {
+            let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+            let config = format!(
+                "[databases]\ndb_shop = host=127.0.0.1 port={}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n\
+                 listen_port = {port}\nunix_socket_dir =\nauth_type = plain\nauth_file = {}\npool_mode = {mode}\n\
+                 default_pool_size = 8\nserver_tls_sslmode = require\n{more}\n",
+                server.port,
+                place.path().join("users").display(),
+            );
+            std::fs::write(&file, config).unwrap();
+            let mut command = Command::new(program);
+            command.arg("-q").arg(&file).uid(owner.uid()).gid(owner.gid()).current_dir("/");
+            let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+            // Somebody else may have taken the port meanwhile.
+            while child.try_wait().unwrap().is_none() {
+                assert!(Instant::now() < deadline, "PgBouncer does not start");
+                if tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
+                    return Self { child, port, _place: place };
+                }
+                tokio::task::yield_now().await;
+            }
         }
-        bouncer
     }
 
     fn url(&self) -> Secret {
@@ -64,14 +67,14 @@ async fn behind_a_pooler_in_session_mode_all_is_as_without_it() {
         let (writer, reader) = (Mode::ReadWrite, Mode::Read);
         let writer = databases.pool(&grant("writer", "shop", writer)).unwrap();
         for _ in 0..3 {
-            assert_eq!(writer.one("SELECT current_setting('statement_timeout')").await, text("2s"), "{more}");
+            assert_eq!(writer.one("SELECT current_setting('statement_timeout')").await, text("10s"), "{more}");
             assert_eq!(writer.one("SELECT current_setting('my.own')").await, text("7"), "{more}");
             writer.query("SELECT set_config('statement_timeout', '0', false)", &[], soon()).await.unwrap();
         }
         let reader = databases.pool(&grant("reader", "shop", reader)).unwrap();
         let insert = "INSERT INTO items (name) VALUES ('x')";
         assert_eq!(sqlstate(reader.execute(insert, &[], soon()).await), "25006", "{more}");
-        assert!(databases.check("shop").await.is_ok());
+        is_well(&databases).await;
         databases.stop().await;
     }
 }

@@ -72,6 +72,7 @@ async fn a_service_that_is_known_to_speak_it_needs_no_tls_and_one_that_is_not_is
     let (authority, _) = listening(None).await;
     let mut known = settings(&[format!("http://{authority}")]);
     known.pool.http2 = true;
+    known.limits.queue_wait = Duration::from_secs(10); // the others wait for the connection of the first
     let upstream = Arc::new(Upstream::new(&known, &Outbound::new(None).unwrap()));
     let each = (0..50).map(|_| get(&upstream));
     for told in futures_util::future::join_all(each).await {
@@ -90,7 +91,9 @@ async fn a_service_that_is_known_to_speak_it_needs_no_tls_and_one_that_is_not_is
 #[tokio::test]
 async fn many_requests_share_a_connection_and_none_is_lost_when_its_server_ends_it() {
     let (url, _roots, outbound, end) = server().await;
-    let upstream = Arc::new(Upstream::new(&settings(std::slice::from_ref(&url)), &outbound));
+    let mut patient = settings(std::slice::from_ref(&url));
+    patient.limits.queue_wait = Duration::from_secs(10);
+    let upstream = Arc::new(Upstream::new(&patient, &outbound));
     let whom = url.trim_start_matches("https://");
     assert_eq!(get(&upstream).await.unwrap(), format!("1 {whom}"));
     let many = |count: usize| {
