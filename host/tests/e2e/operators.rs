@@ -33,7 +33,11 @@ fn manifest(database: &str) -> String {
 fn with_migrations(files: &[(&str, &str)]) -> TempDir {
     let folder = place();
     fs::create_dir(folder.path().join("migrations")).unwrap();
-    files.iter().for_each(|(name, sql)| fs::write(folder.path().join("migrations").join(name), sql).unwrap());
+    for (name, sql) in files {
+        let path = folder.path().join("migrations").join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, sql).unwrap();
+    }
     folder
 }
 
@@ -68,6 +72,69 @@ fn silent(server: &Server, text: &str) {
 
 fn query(host: &Host, sql: &str) -> Value {
     host.json("POST", "/pg/query", &json!({ "database": "shop", "sql": sql })).json()
+}
+
+/// As other tools lay out a folder: which tool, its files, and whether they run here as they are.
+const LAYOUTS: [(&str, &[(&str, &str)], bool); 8] = [
+    ("sqlx", &[("20260101000000_items.up.sql", FIRST), ("20260101000000_items.down.sql", "drop table items")], true),
+    ("golang-migrate", &[("000001_items.up.sql", FIRST), ("000001_items.down.sql", "drop table items")], true),
+    ("Flyway", &[("V1__items.sql", FIRST), ("R__view.sql", "create or replace view v as select 1")], false),
+    ("Prisma", &[("20260101_items/migration.sql", FIRST), ("migration_lock.toml", "provider = \"postgresql\"")], false),
+    (
+        "Diesel",
+        &[("2026-01-01-000000_items/up.sql", FIRST), ("2026-01-01-000000_items/down.sql", "drop table items")],
+        false,
+    ),
+    (
+        "dbmate",
+        &[(
+            "20260101000000_items.sql",
+            "-- migrate:up\ncreate table items (id int);\n\n-- migrate:down\ndrop table items;\n",
+        )],
+        false,
+    ),
+    (
+        "goose",
+        &[("00001_items.sql", "-- +goose Up\ncreate table items (id int);\n-- +goose Down\ndrop table items;\n")],
+        false,
+    ),
+    (
+        "sql-migrate",
+        &[("1-items.sql", "-- +migrate Up\ncreate table items (id int);\n-- +migrate Down\ndrop table items;\n")],
+        false,
+    ),
+];
+
+#[test]
+fn folders_of_other_tools_run_as_they_are_or_are_refused_by_name_before_anything_runs() {
+    let made = |server: &Server| {
+        server
+            .session("shop")
+            .count("SELECT count(*) FROM pg_tables WHERE tablename IN ('items', 'archipel_migrations')")
+    };
+    let untouched = Server::start();
+    for (tool, files, runs) in LAYOUTS {
+        if runs {
+            let server = Server::start();
+            drop(started(start(with_migrations(files), "", &server.url("plain", ""))));
+            assert_eq!(made(&server), 2, "{tool}");
+        } else {
+            let outcome = start(with_migrations(files), "", &untouched.url("plain", ""));
+            drop(refused(outcome, &untouched, &["is laid out for", tool]));
+            assert_eq!(made(&untouched), 0, "{tool}");
+        }
+    }
+}
+
+#[test]
+fn an_older_build_that_has_fewer_migrations_starts_and_says_so() {
+    let server = Server::start();
+    let url = server.url("plain", "");
+    let second = ("2.sql", "alter table items add column name text;");
+    drop(started(start(with_migrations(&[("1.sql", FIRST), second]), "", &url)));
+    let host = started(start(with_migrations(&[("1.sql", FIRST)]), "", &url));
+    host.log.expect_line("this database has newer migrations than the folder has files; they stay");
+    assert_eq!(query(&host, "select count(name) from items")["rows"], json!([[{ "int64": 0 }]]));
 }
 
 const UNTRUSTED: &str = "the server's certificate is not trusted";
