@@ -19,8 +19,16 @@ WHERE a.grantee <> c.relowner
            WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid
              AND d.refobjid = pg_catalog.to_regclass($1)))";
 
+/// `to_regclass` would say no from memory where another host has made it a moment ago; this reads what is committed,
+/// and has the session look at names anew.
+const IS_THERE: &str = "
+SELECT EXISTS (SELECT FROM pg_catalog.pg_class c
+               JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+               JOIN pg_catalog.parse_ident($1) AS wanted ON n.nspname = wanted[1] AND c.relname = wanted[2])";
+
+/// Whether there is a table of this name, which has its schema.
 pub(crate) async fn is_there(client: &Client, table: &str) -> Result<bool, Error> {
-    client.query_one("SELECT pg_catalog.to_regclass($1) IS NOT NULL", &[&table]).await?.try_get(0)
+    client.query_one(IS_THERE, &[&table]).await?.try_get(0)
 }
 
 /// Makes a table by `sql`, within the transaction that is open, and takes it from all but its owner.

@@ -2,10 +2,12 @@
 
 use std::{
     future::Future,
+    pin::pin,
     time::{Duration, Instant},
 };
 
 use redis::{RedisError, RedisResult, aio::MultiplexedConnection};
+use tokio::time::error::Elapsed;
 
 use super::{Share, Store, dial, outage::Outage};
 
@@ -14,6 +16,9 @@ const ASK_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// As long as the host's own work waits for one, with nobody behind it.
 const WORK_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A timer that rings so late rings in a process that stood still; it is some two milliseconds otherwise.
+const STOOD_STILL: Duration = Duration::from_millis(10);
 
 /// Why there is no answer. Holds no address and no password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -77,7 +82,7 @@ impl Store {
             return Err(AskError::Away(self.name.to_string()));
         }
         let by = deadline.min(began + patience);
-        match tokio::time::timeout_at(by.into(), self.answer(question)).await {
+        match in_time(by, self.answer(question)).await {
             Ok(Ok(answer)) => {
                 outage.answered();
                 Ok(answer)
@@ -109,7 +114,7 @@ impl Store {
     where
         F: Future<Output = RedisResult<T>>,
     {
-        match tokio::time::timeout(WORK_TIMEOUT, self.answer(question)).await {
+        match in_time(Instant::now() + WORK_TIMEOUT, self.answer(question)).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) if is_refusal(&error) => Err(self.refused(&error)),
             Ok(Err(_lost)) => Err(AskError::Away(self.name.to_string())),
@@ -138,7 +143,50 @@ impl Store {
     }
 }
 
+/// `answer`, if it is there by then. A moment in which this process stood still is not the server's: where the time was
+/// over unseen, the answer may lie here unread, and what was lost comes on top, up to as long as anybody waits.
+async fn in_time<T>(by: Instant, answer: impl Future<Output = T>) -> Result<T, Elapsed> {
+    let mut answer = pin!(answer);
+    let outcome = tokio::time::timeout_at(by.into(), answer.as_mut()).await;
+    let lost = by.elapsed();
+    match outcome {
+        Err(_elapsed) if lost >= STOOD_STILL => tokio::time::timeout(lost.min(ASK_TIMEOUT), answer).await,
+        outcome => outcome,
+    }
+}
+
 /// Whether the server itself said it, and would say it again.
 fn is_refusal(error: &RedisError) -> bool {
     error.kind() != redis::ErrorKind::Io && !error.is_timeout() && !dial::is_over(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_answer_that_came_while_the_process_stood_still_is_taken() {
+        let (tell, told) = oneshot::channel();
+        // As the task that reads the connection: it is asked after the alarm.
+        let reading = tokio::spawn(async move {
+            tokio::task::yield_now().await;
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            tell.send(1)
+        });
+        let by = Instant::now() + Duration::from_millis(20);
+        let answer = in_time(by, async {
+            tokio::task::yield_now().await;
+            std::thread::park_timeout(Duration::from_millis(200));
+            told.await
+        });
+        assert_eq!(answer.await.expect("in time"), Ok(1));
+        reading.await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_server_that_says_nothing_is_not_waited_for() {
+        assert!(in_time(Instant::now() + Duration::from_millis(20), std::future::pending::<()>()).await.is_err());
+    }
 }
