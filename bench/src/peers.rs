@@ -17,6 +17,9 @@ use crate::cores::Cores;
 /// Where distributions have servers, besides PATH.
 const SYSTEM_FOLDERS: &[&str] = &["/usr/sbin", "/usr/local/sbin"];
 
+/// Clients of PostgreSQL that the peers' users service may have, as npm calls them.
+const CLIENTS: [&str; 2] = ["pg", "postgres"];
+
 /// A peer in one of its ways to serve.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Peer {
@@ -120,12 +123,7 @@ impl Peers {
                 let script = place.file("serve.ts", include_str!("../peers/serve.ts"), "")?;
                 deno(&mut command, place).arg(script);
             }
-            Peer::DenoOak => {
-                let globals = place.file("globals.mjs", include_str!("../peers/globals.mjs"), "")?;
-                let map = place.file("map.json", &import_map(&self.oak(), &globals), "")?;
-                let script = place.file("oak.ts", include_str!("../peers/oak.ts"), "")?;
-                deno(&mut command, place).arg("--allow-read").arg("--import-map").arg(map).arg(script);
-            }
+            Peer::DenoOak => self.oak_app(&mut command, place, include_str!("../peers/oak.ts"))?,
             Peer::NodeHttp => {
                 let script = place.file("http.mjs", include_str!("../peers/http.mjs"), "")?;
                 command.arg(script).env("PORT", place.listen.port().to_string()).env("BODY", place.body);
@@ -139,6 +137,32 @@ impl Peers {
             }
         }
         Ok(Some(command))
+    }
+
+    /// A user by id out of a PostgreSQL, by Deno and Oak; nothing where they or the clients of PostgreSQL are not
+    /// installed.
+    pub(crate) fn users(&self, place: &Place<'_>) -> anyhow::Result<Option<Command>> {
+        let modules = self.folder.join("npm/node_modules");
+        let Some(program) = self.program("deno").filter(|_| self.has(Peer::DenoOak)) else {
+            return Ok(None);
+        };
+        if !CLIENTS.iter().all(|client| modules.join(client).is_dir()) {
+            return Ok(None);
+        }
+        let mut command = place.cores.server_command(&program);
+        command.current_dir(place.folder).env("HOME", place.folder).env("MODULES", modules);
+        self.oak_app(&mut command, place, include_str!("../peers/users.ts"))?;
+        Ok(Some(command))
+    }
+
+    fn oak_app(&self, command: &mut Command, place: &Place<'_>, script: &str) -> anyhow::Result<()> {
+        let globals = place.file("globals.mjs", include_str!("../peers/globals.mjs"), "")?;
+        let map = place.file("map.json", &import_map(&self.oak(), &globals), "")?;
+        let script = place.file("app.ts", script, "")?;
+        // Deno wants the right to write for a socket in the file system.
+        let rights = ["--allow-read", "--allow-write", "--allow-sys"];
+        deno(command, place).args(rights).arg("--import-map").arg(map).arg(script);
+        Ok(())
     }
 
     /// Of those that are installed.
@@ -273,6 +297,13 @@ mod tests {
         fs::write(folder.path().join("bin/deno"), "").unwrap();
         assert!(peers.command(Peer::DenoOak, &place).unwrap().is_none(), "without Oak there is none");
         assert!(peers.command(Peer::DenoServe, &place).unwrap().is_some());
+        fs::create_dir(folder.path().join("oak")).unwrap();
+        assert!(peers.command(Peer::DenoOak, &place).unwrap().is_some());
+        assert!(peers.users(&place).unwrap().is_none(), "without a client of PostgreSQL there are no users");
+        for client in CLIENTS {
+            fs::create_dir_all(folder.path().join("npm/node_modules").join(client)).unwrap();
+        }
+        assert!(peers.users(&place).unwrap().is_some());
         fs::write(folder.path().join("bin/nginx"), "").unwrap();
         assert!(peers.command(Peer::Nginx, &place).unwrap().is_some());
         let conf = fs::read_to_string(folder.path().join("nginx.conf")).unwrap();

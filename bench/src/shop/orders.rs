@@ -102,7 +102,8 @@ impl Orders {
         Ok(())
     }
 
-    pub(super) fn rows(&self, bench: &str, plan: Plan, processors: usize) -> [Row; 2] {
+    /// `name` is what the work is called.
+    pub(super) fn rows(&self, bench: &str, name: &str, plan: Plan, processors: usize) -> [Row; 2] {
         let row = |subject| Row {
             connections: Some(plan.connections.get()),
             ..Row::new(bench, subject, "order", processors)
@@ -111,9 +112,9 @@ impl Orders {
         let order = Row {
             pss_bytes,
             failures: Some(self.failures),
-            ..row("order").with_rounds(&self.rounds).with_latencies(&self.answered)
+            ..row(name).with_rounds(&self.rounds).with_latencies(&self.answered)
         };
-        [order, row("order to stored notification").with_latencies(&self.notified)]
+        [order, row(&format!("{name} to stored notification")).with_latencies(&self.notified)]
     }
 }
 
