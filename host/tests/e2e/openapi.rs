@@ -193,7 +193,7 @@ fn answers_of_the_host(host: &Host, user: &str, token: &str) -> Vec<(&'static st
     answers
 }
 
-fn operations(document: &Value) -> impl Iterator<Item = (&str, &str)> {
+pub(crate) fn operations(document: &Value) -> impl Iterator<Item = (&str, &str)> {
     let paths = document["paths"].as_object().expect("paths").iter();
     paths.flat_map(|(path, item)| {
         let methods = item.as_object().expect("methods").keys().filter(|key| *key != "parameters");
@@ -222,7 +222,7 @@ fn is_described(document: &Value, operation: &Value, answer: &Answer, what: &str
     }
 }
 
-fn followed<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
+pub(crate) fn followed<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
     match value["$ref"].as_str() {
         Some(reference) => {
             let pointer = reference.strip_prefix('#').expect("a reference into the document");
@@ -232,7 +232,7 @@ fn followed<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
     }
 }
 
-fn every_reference_leads_somewhere(document: &Value, part: &Value) {
+pub(crate) fn every_reference_leads_somewhere(document: &Value, part: &Value) {
     followed(document, part);
     match part {
         Value::Array(items) => items.iter().for_each(|item| every_reference_leads_somewhere(document, item)),
@@ -243,7 +243,7 @@ fn every_reference_leads_somewhere(document: &Value, part: &Value) {
 
 /// As much of JSON Schema as the document uses; a word that is not known here fails the test.
 #[track_caller]
-fn assert_matches(document: &Value, schema: &Value, value: &Value, at: &str) {
+pub(crate) fn assert_matches(document: &Value, schema: &Value, value: &Value, at: &str) {
     for (word, wanted) in schema.as_object().unwrap_or_else(|| panic!("{at} has no schema")) {
         let text = || value.as_str().unwrap_or_else(|| panic!("{at} is no string: {value}"));
         match word.as_str() {

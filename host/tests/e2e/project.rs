@@ -1,5 +1,7 @@
 //! A project of one's own: what is in a new one, what its tests get of a system, and what is left of it.
 
+mod described;
+
 use std::{
     fs,
     io::{BufRead as _, BufReader, Read},
@@ -11,6 +13,7 @@ use std::{
     time::Duration,
 };
 
+use self::described::a_project_describes_what_it_answers;
 use crate::harness::{Command, Done, archipel, components, exchange, place, write_manifest};
 
 /// Behind a token, with a database that must not be the operator's.
@@ -124,6 +127,7 @@ fn a_new_project_in_rust_builds_and_passes_its_tests_offline() {
         assert!(said.contains(&format!("{test} ... ok")), "{test}: {said}");
     }
     assert!(!said.contains("warning"), "{said}");
+    a_project_describes_what_it_answers(&project);
 }
 
 /// What `npm ci` would leave in `project`, of what is installed already.
@@ -161,6 +165,7 @@ fn a_new_project_in_typescript_builds_and_passes_its_tests_offline() {
     }
     assert!(said.contains("# fail 0") && said.contains("# skipped 0"), "{said}");
     the_page_is_true_of(&project);
+    a_project_describes_what_it_answers(&project);
 }
 
 #[test]
@@ -323,5 +328,5 @@ fn unit_tests_in_typescript_find_a_host_that_answers_what_they_say() {
     let run = std::process::Command::new("node").arg("bin/test.mjs").current_dir(&sdk).output();
     let done = run.expect("run `just foreign` first");
     let said = [done.stdout, done.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
-    assert!(done.status.success() && said.contains("# pass 10") && said.contains("# fail 0"), "{said}");
+    assert!(done.status.success() && said.contains("# pass 13") && said.contains("# fail 0"), "{said}");
 }

@@ -6,13 +6,15 @@
 // ENTRY is src/index.ts, FILE is dist/NAME.wasm by package.json's name. The engine is what package.json says in
 // `"archipel": { "engine": "quick" }`, else StarlingMonkey. What the component imports is what the bundle
 // uses, no more; with `subscribe` in permissions.toml it also handles events. permissions.toml and openapi.json
-// beside package.json go into the component. What has not changed is not built again.
+// beside package.json go into the component; without the latter what the router's routes say of themselves. What has not
+// changed is not built again.
 import { createHash } from 'node:crypto';
 import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { bundled } from './bundle.mjs';
+import { described } from './describe.mjs';
 import { custom, inFile } from './module.mjs';
 import { placed } from './places.mjs';
 import { componentOf, engineFile } from './quick.mjs';
@@ -42,14 +44,15 @@ async function build() {
   const sections = { 'archipel:permissions': await text('permissions.toml'), 'archipel:openapi': await text('openapi.json') };
   const consumes = /^\s*subscribe\s*=/m.test(sections['archipel:permissions'] ?? '');
   const bundle = await bundled(resolve(entry), consumes, isQuick);
-  const ours = ['../package.json', './engine.mjs', './world.mjs', './quick.mjs', './module.mjs'].map((file) => readFile(new URL(file, import.meta.url), 'utf8'));
-  const hash = createHash('sha256').update(JSON.stringify([engineName, bundle, sections, await Promise.all(ours)]));
+  const ours = ['../package.json', './engine.mjs', './world.mjs', './quick.mjs', './module.mjs', './describe.mjs', '../src/openapi.ts'].map((file) => readFile(new URL(file, import.meta.url), 'utf8'));
+  const hash = createHash('sha256').update(JSON.stringify([engineName, own.name, own.version, bundle, sections, await Promise.all(ours)]));
   if (isQuick) hash.update(await readFile(engineFile()));
   const digest = hash.digest('hex');
   if (!values.force && (await text(`${out}.stamp`)) === digest && (await readFile(out).catch(() => undefined))) return 'as it was';
   const place = await mkdtemp(join(tmpdir(), 'archipel-build-'));
   try {
     const component = await (isQuick ? quickly(bundle, consumes) : componentized(place, bundle, consumes));
+    if (bundle.routes) sections['archipel:openapi'] ??= await document(place);
     await mkdir(dirname(out), { recursive: true });
     const given = Object.entries(sections).filter(([, content]) => content !== undefined);
     await writeFile(`${out}.new`, Buffer.concat([component, ...given.map(([name, content]) => inFile(custom(name, content)))]));
@@ -58,6 +61,16 @@ async function build() {
     return `${(component.length / 1e6).toFixed(1)} MB, imports ${bundle.imports.join(', ') || 'nothing'}`;
   } finally {
     await rm(place, { recursive: true, force: true });
+  }
+}
+
+/** A description is no reason not to build. */
+async function document(place) {
+  try {
+    return await described(entry, place, basename(own.name ?? 'service'), own.version ?? '0.0.0');
+  } catch (error) {
+    console.error(`archipel-build: its routes are not described: ${error.message ?? error}`);
+    return undefined;
   }
 }
 

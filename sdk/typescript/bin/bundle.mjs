@@ -40,7 +40,7 @@ ${consumes ? `import { consume } from ${consumer};
 export const consumer = { handle: (delivery) => consume(service.default, delivery) };` : ''}`;
 }
 
-/** The bundle, its imports by name, and its places.
+/** The bundle, its imports by name, its places, and whether it has a router.
  *
  * Fails with esbuild's own words, each with file, line and column. */
 export async function bundled(entry, consumes, isQuick) {
@@ -68,7 +68,8 @@ export async function bundled(entry, consumes, isQuick) {
     ? outputs.flatMap((output) => Object.keys(output.inputs)).filter((input) => input.startsWith('host:')).map((input) => input.slice('host:'.length))
     : outputs.flatMap((output) => output.imports.filter((found) => found.external)).map((found) => found.path);
   const imports = [...new Set(external)].sort();
-  return { code: `${code}\nglobalThis.__archipelPlaces = ${JSON.stringify(places)};\n`, imports, places };
+  const routes = outputs.some((output) => Object.keys(output.inputs).some((input) => named(input) === 'archipel/src/router.ts'));
+  return { code: `${code}\nglobalThis.__archipelPlaces = ${JSON.stringify(places)};\n`, imports, places, routes };
 }
 
 /** The host's interfaces as the quick engine has them: values of its own, which no version is part of. */

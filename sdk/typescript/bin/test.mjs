@@ -11,27 +11,10 @@ import { tmpdir } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
+import { standingIn } from './standing.mjs';
 
 const at = process.argv.indexOf('--');
 const [named, options] = at < 0 ? [process.argv.slice(2), []] : [process.argv.slice(2, at), process.argv.slice(at + 1)];
-/** The interfaces of the host, by name, and what stands in for each. */
-const FAKES = {
-  'archipel:postgres/client': 'postgres', 'archipel:keyvalue/store': 'keyvalue', 'archipel:messaging/producer': 'producer',
-  'archipel:identity/tokens': 'tokens', 'archipel:identity/passwords': 'passwords', 'wasi:cli/environment': 'environment',
-  'wasi:otel/tracing': 'tracing', 'wasi:clocks/wall-clock': 'clock',
-};
-
-const standingIn = {
-  name: 'what stands in for the host',
-  setup(building) {
-    building.onResolve({ filter: /^(archipel|wasi):/ }, ({ path }) => {
-      const fake = FAKES[path.split('@')[0]];
-      if (fake) return { path: fileURLToPath(new URL(`../src/fake/${fake}.ts`, import.meta.url)) };
-      return { errors: [{ text: `nothing stands in for ${path} in a test: what imports it is tested by \`archipel test\`` }] };
-    });
-  },
-};
-
 const files = named.length > 0 ? named : await found('tests');
 if (files.length === 0) {
   console.error('archipel-test: there is no test: write tests/NAME.test.mjs');

@@ -2,6 +2,7 @@
 // to be granted: each file below asks the host for one thing.
 export { serve, stream, type Handler, type Service } from './serve.ts';
 export { router, type Params, type Route, type Router } from './router.ts';
+export type { Says, Schema } from './described.ts';
 export { identity, type Identity } from './identity.ts';
 export { HttpError, json, problem } from './json.ts';
 export { postgres, PostgresError, type Cell, type Database, type Parameter, type Row, type Statements } from './postgres.ts';

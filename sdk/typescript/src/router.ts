@@ -1,17 +1,20 @@
 // Paths to handlers: `/notes/{id}`, a segment at a time, the literal before the parameter. A path that is there
 // with another method is 405 with `Allow`.
+import type { Says } from './described.ts';
 import { json, problem } from './json.ts';
+import type { Handler } from './serve.ts';
 
 export type Params = Record<string, string>;
 /** What it gives is answered as JSON, unless it is a Response; `undefined` is 204. */
 export type Route = (request: Request, params: Params) => unknown;
 
+/** What is said of a route is for `GET /openapi.json`. */
 export interface Router {
-  get(path: string, route: Route): Router;
-  post(path: string, route: Route): Router;
-  put(path: string, route: Route): Router;
-  patch(path: string, route: Route): Router;
-  delete(path: string, route: Route): Router;
+  get(path: string, route: Route, says?: Says): Router;
+  post(path: string, route: Route, says?: Says): Router;
+  put(path: string, route: Route, says?: Says): Router;
+  patch(path: string, route: Route, says?: Says): Router;
+  delete(path: string, route: Route, says?: Says): Router;
   fetch(request: Request): Promise<Response>;
 }
 
@@ -20,6 +23,18 @@ interface Path {
   routes: Map<string, Route>;
 }
 
+/** A route as it was written. */
+export interface Written {
+  method: string;
+  path: string;
+  says: Says;
+}
+
+const tables = new WeakMap<Handler, Written[]>();
+
+/** The routes of the router whose `fetch` this is. */
+export const writtenOf = (handler: Handler) => tables.get(handler);
+
 /** How often a path's segments are parameters, from the left: fewer and later wins. */
 const rank = (path: Path) => path.segments.map((segment) => (segment.startsWith('{') ? '1' : '0')).join('');
 
@@ -27,7 +42,9 @@ export function router(): Router {
   const paths = new Map<string, Path>();
   /** Those that win first. */
   let ordered: Path[] = [];
-  const add = (method: string) => (path: string, route: Route) => {
+  const written: Written[] = [];
+  const add = (method: string) => (path: string, route: Route, says: Says = {}) => {
+    written.push({ method, path, says });
     const known = paths.get(path) ?? { segments: path.split('/'), routes: new Map() };
     known.routes.set(method, route);
     paths.set(path, known);
@@ -54,6 +71,7 @@ export function router(): Router {
       return answer === undefined ? new Response(null, { status: 204 }) : json(answer);
     },
   };
+  tables.set(self.fetch, written);
   return self;
 }
 

@@ -11,9 +11,12 @@ export interface Service {
 }
 
 let served: Handler | undefined;
+/** As it was given. */
+let given: unknown;
 
 /** Answers requests with `handler`; in place of a default export. */
 export function serve(handler: Handler | Service): Service {
+  given = handler;
   served = typeof handler === 'function' ? handler : (request) => handler.fetch(request);
   return { fetch: served };
 }
@@ -26,6 +29,12 @@ export function handlerOf(exported: unknown): Handler {
   }
   if (served) return served;
   throw new Error('the service answers nothing: `export default` a function, a router or an app, or call `serve`');
+}
+
+/** What of it is called, by itself: a router is known by it. */
+export function fetchOf(exported: unknown): Handler | undefined {
+  const service = exported ?? given;
+  return typeof service === 'function' ? (service as Handler) : (service as Service | undefined)?.fetch;
 }
 
 const streamed = new WeakSet<Response>();
