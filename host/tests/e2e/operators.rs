@@ -74,8 +74,11 @@ fn query(host: &Host, sql: &str) -> Value {
     host.json("POST", "/pg/query", &json!({ "database": "shop", "sql": sql })).json()
 }
 
+/// The names of files and what is in them.
+type Files = &'static [(&'static str, &'static str)];
+
 /// As other tools lay out a folder: which tool, its files, and whether they run here as they are.
-const LAYOUTS: [(&str, &[(&str, &str)], bool); 8] = [
+const LAYOUTS: [(&str, Files, bool); 8] = [
     ("sqlx", &[("20260101000000_items.up.sql", FIRST), ("20260101000000_items.down.sql", "drop table items")], true),
     ("golang-migrate", &[("000001_items.up.sql", FIRST), ("000001_items.down.sql", "drop table items")], true),
     ("Flyway", &[("V1__items.sql", FIRST), ("R__view.sql", "create or replace view v as select 1")], false),
