@@ -115,9 +115,12 @@ impl Failure {
         }
     }
 
-    /// The same, of one that gave no answer; where the guest said before why, it is that.
+    /// The same, of one that gave no answer; where the guest said before why, it is that. A panic stays a broken answer.
     pub(super) fn after(self, said: Option<Exception>) -> Self {
         match (self, said) {
+            (Self::NoAnswer(reason), Some(said)) if said.is_panic() => {
+                Self::NoAnswer(format!("{said}; then: {reason}"))
+            }
             (Self::NoAnswer(reason), Some(said)) => Self::Raised(format!("{said}; then: {reason}")),
             (failure, _) => failure,
         }
