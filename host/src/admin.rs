@@ -11,6 +11,7 @@ mod apply;
 mod events;
 mod live;
 mod openapi;
+mod ramp;
 mod sites;
 mod status;
 mod token;

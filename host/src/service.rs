@@ -50,7 +50,7 @@ pub use breaker::Breaker;
 pub use delivery::Handled;
 pub use failure::Failure;
 pub use leave::DrainLimit;
-pub use ramp::{Arm, ArmCounts, Ramp};
+pub use ramp::{Arm, ArmCounts, LEASE, Lead, Ramp};
 pub use remote::Remote;
 pub use traffic::Traffic;
 pub use version::Version;

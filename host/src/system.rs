@@ -47,6 +47,7 @@ pub use error::{ApplyError, NextError, StartError};
 pub use explain::{Authentication, Explanation, explain};
 pub use exporting::Exporting;
 pub use ground::{Ground, Surroundings};
+pub use ramp::{Rules, Stage, Standing, Word};
 pub use routes::read_only;
 pub use swap::{Step, SwapError, SwapOptions, Swapped};
 

@@ -19,7 +19,7 @@ use http_body_util::BodyExt;
 use serde_json::json;
 use tokio::{runtime::Handle, task::JoinError};
 
-use super::{answer, apply, openapi, sites::Sites, status, token::permitted};
+use super::{answer, apply, openapi, ramp, sites::Sites, status, token::permitted};
 use crate::{
     health,
     system::{ApplyError, Done, SwapError, SwapOptions, Swapped, System},
@@ -36,19 +36,21 @@ pub enum Action {
     Versions,
     Swap,
     Rollback,
+    Ramp,
     Apply,
     Reload,
     Hosts,
 }
 
 /// All of the API by path: what it does, with which method.
-pub const ACTIONS: [(&str, http::Method, Action); 9] = [
+pub const ACTIONS: [(&str, http::Method, Action); 10] = [
     ("/openapi.json", http::Method::GET, Action::Document),
     ("/v1/status", http::Method::GET, Action::Status),
     ("/v1/services/{name}", http::Method::GET, Action::Service),
     ("/v1/services/{name}/versions", http::Method::GET, Action::Versions),
     ("/v1/services/{name}/swap", http::Method::POST, Action::Swap),
     ("/v1/services/{name}/rollback", http::Method::POST, Action::Rollback),
+    ("/v1/services/{name}/ramp", http::Method::POST, Action::Ramp),
     ("/v1/apply", http::Method::POST, Action::Apply),
     ("/v1/reload", http::Method::POST, Action::Reload),
     ("/v1/hosts", http::Method::GET, Action::Hosts),
@@ -78,7 +80,7 @@ impl Api {
         }
         let may = match self.action {
             Action::Document | Action::Status | Action::Service | Action::Versions | Action::Hosts => May::Read,
-            Action::Swap | Action::Rollback => May::Swap,
+            Action::Swap | Action::Rollback | Action::Ramp => May::Swap,
             Action::Apply | Action::Reload => May::Apply,
         };
         let Some(by) = permitted(&cx, may) else {
@@ -92,6 +94,7 @@ impl Api {
             Action::Service => Ok(self.about(&cx, &name)),
             Action::Versions => Ok(self.versions(&cx, &name)),
             Action::Rollback => Ok(self.rollback(&cx, name, by).await),
+            Action::Ramp => Ok(self.ramp(&cx, &name, request).await),
             Action::Swap => self.swap(&cx, name, by, request).await,
             Action::Apply => self.apply(&cx, by, request).await,
             Action::Reload => Ok(self.reload(&cx, by).await),
@@ -144,6 +147,16 @@ impl Api {
         let system = self.system.clone();
         let work = self.runtime.spawn(async move { system.rollback(&name, &by).await });
         outcome(cx, work.await)
+    }
+
+    async fn ramp(&self, cx: &RequestContext, name: &str, request: Request<Body>) -> Response<Body> {
+        match ramp::word(request.into_body()).await {
+            Ok((version, word)) => match self.system.lead(name, &version, word) {
+                Ok(led) => answer::ok(cx, &ramp::told(&led)),
+                Err(error) => answer::not_swapped(cx, &error),
+            },
+            Err(error) => answer::refused(cx, StatusCode::BAD_REQUEST, error),
+        }
     }
 
     async fn apply(
@@ -210,7 +223,7 @@ impl Api {
     }
 }
 
-/// `ramp=true&acceptPermissions=true`.
+/// `ramp=true&led=true&acceptPermissions=true`.
 fn options(query: &str) -> Result<SwapOptions, String> {
     let mut options = SwapOptions::default();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
@@ -221,11 +234,15 @@ fn options(query: &str) -> Result<SwapOptions, String> {
         };
         match pair.split('=').next() {
             Some("ramp") => options.ramp = wanted,
+            Some("led") => options.led = wanted,
             Some("acceptPermissions") => options.accept = wanted,
-            _ => return Err(format!("`{pair}` is unknown here; there are `ramp` and `acceptPermissions`")),
+            _ => return Err(format!("`{pair}` is unknown here; there are `ramp`, `led` and `acceptPermissions`")),
         }
     }
-    Ok(options)
+    match options.led && !options.ramp {
+        true => Err("`led=true` goes with `ramp=true`".to_owned()),
+        false => Ok(options),
+    }
 }
 
 fn outcome(cx: &RequestContext, outcome: Result<Result<Swapped, SwapError>, JoinError>) -> Response<Body> {

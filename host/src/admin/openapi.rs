@@ -80,6 +80,7 @@ const OPERATIONS: &[Operation] = &[
         body: Some("application/wasm"),
         query: &[
             parameter("ramp", "boolean", "By shares of the requests"),
+            parameter("led", "boolean", "With `ramp`: whoever sends it says when the share grows"),
             parameter(
                 "acceptPermissions",
                 "boolean",
@@ -101,6 +102,16 @@ const OPERATIONS: &[Operation] = &[
         "Swapped",
         &[404, 409, 422, 500],
     ),
+    Operation {
+        body: Some("application/json"),
+        ..post(
+            "/v1/services/{name}/ramp",
+            "What whoever leads a ramp over several hosts says of it, every few seconds",
+            May::Swap,
+            "Ramp",
+            &[400, 404, 409],
+        )
+    },
     Operation {
         body: Some("application/toml"),
         ..post("/v1/apply", "Makes a manifest the running one", May::Apply, "Applied", &[409, 413, 415, 422, 500])

@@ -137,11 +137,11 @@ fn accepted(accepted: &Accepted, settings: &ServiceSettings) -> Value {
 }
 
 /// A build on its way: its share now, and how both do over the window.
-fn ramp(ramp: &Ramp) -> Value {
+pub(super) fn ramp(ramp: &Ramp) -> Value {
     let millis = |latency: Duration| latency.as_micros() as f64 / 1000.0;
     let arm = |counts: ArmCounts| json!({ "requests": counts.requests, "errors": counts.errors, "meanMs": counts.mean().map(millis) });
     let (old, new) = ramp.counts();
-    json!({ "version": ramp.version.text(), "percent": ramp.percent(), "new": arm(new), "old": arm(old) })
+    json!({ "version": ramp.version.text(), "percent": ramp.percent(), "led": ramp.lead.is_some(), "new": arm(new), "old": arm(old) })
 }
 
 /// Newest first.

@@ -40,6 +40,8 @@ pub(super) struct Admin {
     url: Option<String>,
     #[command(flatten)]
     files: secured::Files,
+    #[arg(skip = ANSWER_TIMEOUT)]
+    within: Duration,
 }
 
 const DEFAULT_URL: &str = "http://127.0.0.1:3900";
@@ -76,12 +78,17 @@ impl Admin {
     /// The same, with the address of the manifest where the user names none.
     pub(super) fn or_of(&self, manifest: &Path) -> Self {
         let named = || fs::read_to_string(manifest).ok().and_then(|text| named_by(&text));
-        Self { url: self.url.clone().or_else(named), files: self.files.clone() }
+        Self { url: self.url.clone().or_else(named), files: self.files.clone(), within: self.within }
     }
 
     /// The same for a host elsewhere.
     pub(super) fn at(&self, url: &str) -> Self {
-        Self { url: Some(url.to_owned()), files: self.files.clone() }
+        Self { url: Some(url.to_owned()), files: self.files.clone(), within: self.within }
+    }
+
+    /// The same for questions that are answered within this time, or not at all.
+    pub(super) fn within(self, within: Duration) -> Self {
+        Self { within, ..self }
     }
 
     pub(super) fn url(&self) -> &str {
@@ -99,9 +106,9 @@ impl Admin {
         let mut answer = None;
         for token in self.tokens()? {
             let asked = self.ask(&method, path, body.clone(), &token);
-            let asked = runtime.block_on(async { tokio::time::timeout(ANSWER_TIMEOUT, asked).await });
+            let asked = runtime.block_on(async { tokio::time::timeout(self.within, asked).await });
             let asked =
-                asked.with_context(|| format!("`{}` did not answer within {ANSWER_TIMEOUT:?}", self.url()))??;
+                asked.with_context(|| format!("`{}` did not answer within {:?}", self.url(), self.within))??;
             let refused = asked.status == StatusCode::UNAUTHORIZED;
             answer = Some(asked);
             if !refused {

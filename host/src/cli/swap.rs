@@ -13,7 +13,9 @@ use super::{
 };
 
 mod all;
+mod leading;
 mod ramping;
+mod round;
 
 /// What to swap, and how.
 #[derive(Debug, Args)]
@@ -31,7 +33,8 @@ pub(super) struct Arguments {
     /// With `--ramp`: waits for its end, and exits 1 when the build was taken back.
     #[arg(long)]
     wait: bool,
-    /// On every host of the system that Consul knows, the one at --admin first.
+    /// On every host of the system that Consul knows, the one at --admin first; with --ramp by shares that grow by what all
+    /// of them answer together.
     #[arg(long)]
     all: bool,
     /// With --all: when a host fails, those that have the build already go back to the one before.

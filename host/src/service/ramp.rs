@@ -15,9 +15,11 @@ use std::{
 
 mod arm;
 mod end;
+mod lead;
 
 pub use arm::{Arm, ArmCounts};
 use end::End;
+pub use lead::{LEASE, Lead};
 
 use super::{Breaker, Version, breaker::Admitted};
 
@@ -31,6 +33,8 @@ pub struct Ramp {
     key: RandomState,
     pub(super) old: Arc<Arm>,
     pub(super) new: Arc<Arm>,
+    /// Of one whose steps are decided elsewhere.
+    pub lead: Option<Lead>,
     end: End,
 }
 
@@ -45,8 +49,14 @@ impl Ramp {
             key: RandomState::new(),
             old: arm(),
             new: arm(),
+            lead: None,
             end: End::default(),
         }
+    }
+
+    /// The same, whose steps are told from outside.
+    pub fn led(self) -> Self {
+        Self { lead: Some(Lead::new(self.percent())), ..self }
     }
 
     pub fn percent(&self) -> u8 {

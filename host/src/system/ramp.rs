@@ -3,7 +3,7 @@
 //!
 //! The build has passed everything that a swap asks before it gets its first share. Which request
 //! it gets is `service/ramp`'s decision. The history names the old build until the ramp is over, so
-//! that a restart in the middle runs that.
+//! that a restart in the middle runs that. One that is led from outside, over several hosts, takes its steps from there.
 
 use std::{
     sync::Arc,
@@ -12,26 +12,38 @@ use std::{
 
 use span::Active;
 
+mod judge;
+
+pub use judge::{Rules, Stage, Standing};
+
 use super::{SwapError, Swapped, System, swap::Sent};
 use crate::{
     component::{Entry, Outcome, changes},
     deploy::{Deployed, Turn, entry},
-    service::{ArmCounts, Ramp, Version},
+    service::{ArmCounts, LEASE, Lead, Ramp, Version},
     telemetry::counts::RampDecision,
 };
 use document::problem::chain;
-use manifest::RampSettings;
 
 /// How often both builds are compared.
 const LOOK: Duration = Duration::from_millis(50);
-/// A build that nobody asks for so long in one step is taken back.
-const STEP_MAX: Duration = Duration::from_secs(60 * 60);
+/// The share of a build that is live, per cent.
+const ALL: u8 = 100;
 
 /// A ramp and what it is about.
 struct Climb {
     deployed: Arc<Deployed>,
     ramp: Arc<Ramp>,
     sent: Sent,
+}
+
+/// What is said of a ramp that is led.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Word {
+    /// It goes on, with this share if one is named; a hundred: live.
+    Share(Option<u8>),
+    /// It is taken back, and why.
+    Back(String),
 }
 
 impl System {
@@ -58,11 +70,25 @@ impl System {
             steps: settings.steps.clone(),
         };
         let (first, min) = (settings.steps.first().copied().unwrap_or(1), u64::from(settings.min_requests.get()));
-        let ramp = Arc::new(Ramp::new(version, first, settings.window, min));
+        let ramp = Ramp::new(version, first, settings.window, min);
+        let ramp = Arc::new(if sent.leads { ramp.led() } else { ramp });
         deployed.service.begin(ramp.clone());
         drop(turn);
         tokio::spawn(self.clone().climb(Climb { deployed: deployed.clone(), ramp, sent }));
         Ok(swapped)
+    }
+
+    /// What whoever leads a ramp says of it. Gives back the ramp.
+    pub fn lead(&self, service: &str, version: &str, word: Word) -> Result<Arc<Ramp>, SwapError> {
+        let deployed = self.deployed(service)?;
+        let other = || SwapError::NotLed { service: deployed.settings.name.clone(), version: version.to_owned() };
+        let ramp = deployed.service.ramp().filter(|ramp| ramp.version.text() == version).ok_or_else(other)?;
+        match (word, &ramp.lead) {
+            (Word::Share(percent), Some(lead)) => lead.hear(percent),
+            (Word::Back(reason), Some(_)) if ramp.end(reason.clone()) => deployed.service.drop_ramp(&ramp),
+            _ => return Err(other()),
+        }
+        Ok(ramp)
     }
 
     /// Leads a ramp to its end; the task belongs to the ramp and ends with it.
@@ -72,21 +98,27 @@ impl System {
         let service = &deployed.settings.name;
         let mut span = Active::alone(self.recorder(), || format!("ramp {service}").into());
         span.set("archipel.version", ramp.version.text().to_owned());
-        for percent in &settings.steps {
-            ramp.grow(*percent);
+        let mut grow = |percent: u8| {
+            ramp.grow(percent);
             deployed.service.counts().ramps.count(RampDecision::Step);
             span.event(|| format!("{percent} %"));
             tracing::info!(%service, version = ramp.version.text(), percent, "a ramp goes on");
-            let ended = tokio::select! {
-                biased;
-                reason = ramp.ended() => Some(reason),
-                verdict = step(ramp, settings) => verdict.err(),
-            };
-            if let Some(reason) = ended {
-                span.set("archipel.reason", reason.clone());
-                span.fail("reverted");
-                return self.taken_back(&climb, &reason).await;
+        };
+        let steps = async {
+            match &ramp.lead {
+                Some(lead) => led(ramp, lead, &mut grow).await,
+                None => alone(ramp, &Rules::from(settings), &mut grow).await,
             }
+        };
+        let ended = tokio::select! {
+            biased;
+            reason = ramp.ended() => Some(reason),
+            verdict = steps => verdict.err(),
+        };
+        if let Some(reason) = ended {
+            span.set("archipel.reason", reason.clone());
+            span.fail("reverted");
+            return self.taken_back(&climb, &reason).await;
         }
         drop(span);
         self.arrive(climb).await;
@@ -95,7 +127,7 @@ impl System {
     /// All steps went well: the build goes live as any other does.
     async fn arrive(&self, climb: Climb) {
         let began = Instant::now();
-        let Climb { deployed, ramp, sent: Sent { wasm, by } } = &climb;
+        let Climb { deployed, ramp, sent: Sent { wasm, by, .. } } = &climb;
         let turn = deployed.lane.turn(ramp.version.text()).await;
         // From here on a rollback waits for the turn, and rolls this build back.
         if !ramp.end("it goes live".to_owned()) {
@@ -135,99 +167,69 @@ impl System {
     }
 }
 
-/// Waits until the step has lasted and the build has answered enough.
+/// All steps, by what this host sees.
 ///
 /// # Errors
 /// Why it is to be taken back.
-async fn step(ramp: &Ramp, settings: &RampSettings) -> Result<(), String> {
-    let began = Instant::now();
-    let before = ramp.answered();
-    let mut look = tokio::time::interval(LOOK.min(settings.step));
-    loop {
-        look.tick().await;
-        let (now, (old, new)) = (ramp.answered(), ramp.counts());
-        if ramp.is_resting() {
-            let (errors, requests) = (new.errors, new.requests);
-            return Err(format!("most of its requests failed, {errors} of {requests}"));
-        }
-        verdict(old, new, settings)?;
-        let min = u64::from(settings.min_requests.get());
-        if now - before >= min && new.requests >= min && began.elapsed() >= settings.step {
-            return Ok(());
-        }
-        if began.elapsed() > settings.step.max(STEP_MAX) {
-            return Err(format!("it answered {} requests in {:?}, too few to judge", now - before, began.elapsed()));
-        }
-    }
-}
-
-/// Whether the new build does well enough, over the window.
-///
-/// # Errors
-/// The budget that it has used up.
-fn verdict(old: ArmCounts, new: ArmCounts, settings: &RampSettings) -> Result<(), String> {
-    let min = u64::from(settings.min_requests.get());
-    if new.requests < min {
-        return Ok(());
-    }
-    let rate = |counts: ArmCounts| counts.errors as f64 * 100.0 / counts.requests.max(1) as f64;
-    let (was, is) = (rate(old), rate(new));
-    if is > was + f64::from(settings.error_rate) {
-        let (errors, requests, more) = (new.errors, new.requests, settings.error_rate);
-        return Err(format!(
-            "{errors} of its {requests} requests failed, {is:.1} % and {was:.1} % with the build before it; {more} points more are allowed"
-        ));
-    }
-    if let (Some(was), Some(is)) = (old.mean().filter(|_| old.requests >= min), new.mean()) {
-        let allowed = was.mul_f64(1.0 + f64::from(settings.latency) / 100.0) + LATENCY_FLOOR;
-        if is > allowed {
-            return Err(format!(
-                "its answers took {is:.1?} on average, and {was:.1?} with the build before it; {allowed:.1?} are allowed"
-            ));
-        }
+async fn alone(ramp: &Ramp, rules: &Rules, grow: &mut impl FnMut(u8)) -> Result<(), String> {
+    for percent in &rules.steps {
+        grow(*percent);
+        step(ramp, rules).await?;
     }
     Ok(())
 }
 
-/// A difference that nobody notices is none.
-const LATENCY_FLOOR: Duration = Duration::from_millis(2);
-
-#[cfg(test)]
-mod tests {
-    use std::num::NonZeroU32;
-
-    use super::*;
-
-    fn settings() -> RampSettings {
-        RampSettings {
-            steps: vec![5],
-            step: Duration::from_secs(1),
-            min_requests: NonZeroU32::new(50).unwrap(),
-            error_rate: 2,
-            latency: 50,
-            window: Duration::from_secs(10),
+/// The shares that it is told from outside, until that is everything. What all hosts see together is judged there; only
+/// a build that fails at most of its requests here goes back without being asked.
+///
+/// # Errors
+/// Why it is to be taken back.
+async fn led(ramp: &Ramp, lead: &Lead, grow: &mut impl FnMut(u8)) -> Result<(), String> {
+    let (mut words, mut look) = (lead.words(), tokio::time::interval(LOOK));
+    let mut share = 0;
+    loop {
+        let word = *words.borrow_and_update();
+        if word.percent == ALL {
+            return Ok(());
+        }
+        if word.percent != share {
+            share = word.percent;
+            grow(share);
+        }
+        resting(ramp)?;
+        if word.is_over() {
+            return Err(format!("whoever leads its ramp was not heard of for {LEASE:?}"));
+        }
+        tokio::select! {
+            biased;
+            _ = words.changed() => {} // the ramp has its other end
+            _ = look.tick() => {}
         }
     }
+}
 
-    fn counts(requests: u64, errors: u64, mean_ms: u64) -> ArmCounts {
-        ArmCounts { requests, errors, latency: Duration::from_millis(mean_ms * requests) }
-    }
-
-    #[test]
-    fn a_build_is_taken_back_when_it_fails_or_dawdles_more_than_it_may() {
-        for (old, new, well) in [
-            (counts(1000, 0, 10), counts(49, 49, 1000), true),
-            (counts(1000, 0, 10), counts(50, 0, 10), true),
-            (counts(1000, 0, 10), counts(50, 1, 10), true),
-            (counts(1000, 0, 10), counts(50, 2, 10), false),
-            (counts(1000, 100, 10), counts(100, 12, 10), true),
-            (counts(1000, 100, 10), counts(100, 13, 10), false),
-            (counts(1000, 0, 10), counts(50, 0, 17), true),
-            (counts(1000, 0, 10), counts(50, 0, 18), false),
-            (counts(10, 0, 10), counts(50, 0, 18), true),
-            (counts(0, 0, 0), counts(50, 0, 18), true),
-        ] {
-            assert_eq!(verdict(old, new, &settings()).is_ok(), well, "{old:?} {new:?}");
+/// Waits until the step has lasted and the build has answered enough.
+///
+/// # Errors
+/// Why it is to be taken back.
+async fn step(ramp: &Ramp, rules: &Rules) -> Result<(), String> {
+    let stage = Stage::begin(ramp.answered());
+    let mut look = tokio::time::interval(LOOK.min(rules.step()));
+    loop {
+        look.tick().await;
+        resting(ramp)?;
+        if stage.judge(Standing::of(ramp), rules)? {
+            return Ok(());
         }
     }
+}
+
+/// # Errors
+/// It fails so much that nobody asks it any more.
+fn resting(ramp: &Ramp) -> Result<(), String> {
+    if !ramp.is_resting() {
+        return Ok(());
+    }
+    let (_, ArmCounts { errors, requests, .. }) = ramp.counts();
+    Err(format!("most of its requests failed, {errors} of {requests}"))
 }

@@ -49,6 +49,8 @@ pub struct Swapped {
 pub(super) struct Sent {
     pub(super) wasm: Bytes,
     pub(super) by: Arc<str>,
+    /// They also lead its ramp.
+    pub(super) leads: bool,
 }
 
 impl System {
@@ -78,7 +80,8 @@ impl System {
             let version = self.loader().start(settings, component, backends.clone()).await?;
             smoke(&version, &settings.smoke).await.map_err(|reason| SwapError::Smoke { reason })?;
             if options.ramp {
-                return self.set_out(&deployed, version, Sent { wasm, by: by.clone() }, turn, began).await;
+                let sent = Sent { wasm, by: by.clone(), leads: options.led };
+                return self.set_out(&deployed, version, sent, turn, began).await;
             }
             let noted = entry(&version, Outcome::Swapped, by, None);
             let new: Vec<_> =
@@ -169,7 +172,7 @@ impl System {
         Ok(swapped)
     }
 
-    fn deployed(&self, service: &str) -> Result<Arc<Deployed>, SwapError> {
+    pub(super) fn deployed(&self, service: &str) -> Result<Arc<Deployed>, SwapError> {
         self.services().get(service).cloned().ok_or_else(|| self.no_component(service))
     }
 

@@ -13,6 +13,7 @@ use crate::harness::{
 
 const WASM: &str = "application/wasm";
 const TOML: &str = "application/toml";
+const JSON: &str = "application/json";
 
 fn manifest(redis: &Redis) -> String {
     format!(
@@ -28,6 +29,13 @@ fn manifest(redis: &Redis) -> String {
 /// body of what is sent, and the status of the answer.
 type Asked<'a> = (&'a str, &'a str, &'a str, &'a str, (&'a str, &'a [u8]), u16);
 
+/// What `build` will be called beside `live`.
+fn label(live: &str, build: &[u8]) -> String {
+    let digest = ring::digest::digest(&ring::digest::SHA256, build);
+    let short: String = digest.as_ref()[..6].iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{}+{short}", live.split_once('+').unwrap().0)
+}
+
 #[test]
 fn every_operation_answers_as_its_document_says() {
     let redis = Redis::start();
@@ -39,6 +47,8 @@ fn every_operation_answers_as_its_document_says() {
     let file = std::fs::read(host.folder.path().join("manifest.toml")).unwrap();
     let (new, trap) = (build(&wasm("probe_events"), 1), starting_with(&wasm("probe_events"), TRAP));
     let (swap, rollback) = ("/v1/services/{name}/swap", "/v1/services/{name}/rollback");
+    let (ramp, ramped) = ("/v1/services/{name}/ramp", build(&wasm("probe_events"), 2));
+    let word = format!("{{\"version\": \"{}\"}}", label(&host.live("a"), &ramped));
     let (pending, dead, replay) = ("/v1/events/pending", "/v1/events/dead", "/v1/events/replay");
     let none: (&str, &[u8]) = ("text/plain", b"");
     let asked: &[Asked<'_>] = &[
@@ -63,6 +73,13 @@ fn every_operation_answers_as_its_document_says() {
         ("post", swap, "a", "", (WASM, b"no component"), 422),
         ("post", swap, "a", "", (WASM, &trap), 409),
         ("post", rollback, "a", "", none, 200),
+        ("post", swap, "a", "?led=true", (WASM, &ramped), 400),
+        ("post", swap, "a", "?ramp=true&led=true", (WASM, &ramped), 200),
+        ("post", ramp, "a", "", (JSON, word.as_bytes()), 200),
+        ("post", ramp, "a", "", none, 400),
+        ("post", ramp, "none", "", (JSON, word.as_bytes()), 404),
+        ("post", rollback, "a", "", none, 200),
+        ("post", ramp, "a", "", (JSON, word.as_bytes()), 409),
         ("post", "/v1/apply", "", "", (TOML, &file), 200),
         ("post", "/v1/apply", "", "", none, 415),
         ("post", "/v1/apply", "", "", (TOML, b"nonsense"), 422),
@@ -72,8 +89,8 @@ fn every_operation_answers_as_its_document_says() {
         ("get", "/v1/traces", "", "?slowMs=soon", none, 400),
         ("get", "/v1/logs", "", "", none, 200),
         ("get", "/v1/log", "", "", none, 200),
-        ("put", "/v1/log", "", "", ("application/json", b"{\"level\": \"info\"}"), 200),
-        ("put", "/v1/log", "", "", ("application/json", b"{\"level\": \"a=b=c\"}"), 400),
+        ("put", "/v1/log", "", "", (JSON, b"{\"level\": \"info\"}"), 200),
+        ("put", "/v1/log", "", "", (JSON, b"{\"level\": \"a=b=c\"}"), 400),
         ("get", "/v1/events/topics", "", "", none, 200),
         ("get", pending, "", "?service=a", none, 200),
         ("get", pending, "", "", none, 400),

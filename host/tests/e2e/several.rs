@@ -4,6 +4,8 @@ use std::path::Path;
 
 use serde_json::Value;
 
+mod ramps;
+
 use crate::harness::{
     Command, Consul, Host,
     admin::{build, file, needing, wasm},

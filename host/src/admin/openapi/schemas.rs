@@ -85,6 +85,18 @@ const SCHEMAS: &[(&str, &[(&str, &str)])] = &[
             ("ramp", "array?"),
         ],
     ),
+    (
+        "Ramp",
+        &[
+            ("version", STRING),
+            ("percent", COUNT),
+            ("led", FLAG),
+            ("new", OBJECT),
+            ("old", OBJECT),
+            ("answered", COUNT),
+            ("rules", OBJECT),
+        ],
+    ),
     ("Applied", &[("services", LIST), ("restart", LIST), ("digest", STRING), ("tookMs", NUMBER)]),
     ("Hosts", &[("own", "string?"), ("others", LIST), ("unreachable", LIST)]),
     ("Topics", &[("topics", LIST), ("delayed", COUNT), ("expired", COUNT)]),

@@ -1,32 +1,27 @@
 //! `archipel swap --all`: one host first, and the others when that does well.
 //!
-//! A failure leaves every host with one whole build or the other, and says which has which.
+//! With `--ramp` all of them get the build by the same shares, which grow by what all of them answered together; when
+//! nobody has anything against it, it goes live on one after the other. A failure leaves every host with one whole build
+//! or the other, and says which has which.
 
-use std::{cell::Cell, path::Path, process::ExitCode};
+use std::{path::Path, process::ExitCode};
 
 use anyhow::bail;
-use http::Method;
-use serde_json::{Value, json};
 
 use super::{
     super::{
         Output,
-        admin::{Admin, Answer, Body},
-        list,
+        admin::Admin,
         several::{self, Member, Turn},
-        table,
     },
-    ramping,
+    leading::Leader,
+    round::Round,
 };
-use crate::component::Digest;
-
-/// Of fewer requests it is not asked how many failed.
-const REQUESTS_MIN: u64 = 20;
 
 pub(super) struct Wanted<'a> {
     pub(super) service: &'a str,
     pub(super) file: &'a Path,
-    /// The first host takes it by shares.
+    /// All of them take it by shares.
     pub(super) ramp: bool,
     pub(super) accept: bool,
     /// Where it is live when another host fails, it is taken back.
@@ -35,89 +30,71 @@ pub(super) struct Wanted<'a> {
 
 pub(super) fn swap(wanted: &Wanted<'_>, admin: &Admin, output: Output) -> anyhow::Result<ExitCode> {
     let service = wanted.service;
-    let component = crate::component::read(wanted.file, None)?;
-    let digest = Digest::of(&component);
-    let body = Body::Wasm(component.into());
+    let round = Round::with(service, wanted.file, wanted.accept)?;
     let members = several::all(admin)?;
-    let of = format!("/v1/services/{service}");
-    let state = |member: &Member| member.admin.get(&of)?.data();
-    let has_it = |state: &Value| state["digest"].as_str().and_then(|text| text.parse().ok()) == Some(digest);
-    let counts = |state: &Value| (state["requests"].as_u64().unwrap_or(0), state["errors"].as_u64().unwrap_or(0));
+    let (mut turns, stopped) = match wanted.ramp {
+        true => by_shares(service, &round, &members),
+        false => {
+            let turns = at_once(&round, &members);
+            let stopped = stopped(&members, &turns);
+            (turns, stopped)
+        }
+    };
+    if stopped.is_some() && wanted.rollback {
+        members.iter().zip(&mut turns).for_each(|(member, turn)| round.take_back(member, turn));
+    }
+    round.print(&members, &turns, output)?;
+    let Some(stopped) = stopped else { return Ok(ExitCode::SUCCESS) };
+    bail!("{}", how_to_go_on(service, &stopped, &members, &turns))
+}
 
-    let (before, by_shares) = (Cell::new((0, 0)), Cell::new(wanted.ramp));
+fn at_once(round: &Round<'_>, members: &[Member]) -> Vec<Turn> {
     let change = |member: &Member| {
-        let now = state(member)?;
-        before.set(counts(&now));
-        if has_it(&now) && now["ramp"].is_null() {
+        if round.has_it(member)? {
             return Ok(false);
         }
-        let ramp = by_shares.take();
-        let path = format!("{of}/swap?ramp={ramp}&acceptPermissions={}", wanted.accept);
-        let doing = format!("swapping {service} at {}: compile, start, smoke request", member.url);
-        let swapped = member.admin.call(Method::POST, &path, Some(body.clone()), &doing)?.data()?;
-        if swapped["ramp"].is_array() {
-            ramping::ended(service, &swapped["version"], &member.admin)?;
+        round.send(member, "").map(|_swapped| true)
+    };
+    several::in_turn(members, change, |member| round.does_well(member))
+}
+
+/// What became of each, and where or why it stopped.
+fn by_shares(service: &str, round: &Round<'_>, members: &[Member]) -> (Vec<Turn>, Option<String>) {
+    let mut leader = Leader::new(service);
+    let begin = |member: &Member| {
+        if round.has_it(member)? {
+            return Ok(false);
         }
+        let swapped = round.send(member, "&ramp=true&led=true")?;
+        leader.lead(member, &swapped["version"])?;
         Ok(true)
     };
-    let does_well = |member: &Member| {
-        several::is_well(member, &format!("/health/services/{service}"))?;
-        let now = counts(&state(member).map_err(|error| format!("{error:#}"))?);
-        let (requests, errors) = (now.0.saturating_sub(before.get().0), now.1.saturating_sub(before.get().1));
-        match requests >= REQUESTS_MIN && errors * 2 > requests {
-            true => Err(format!("{errors} of {requests} requests failed")),
-            false => Ok(()),
-        }
+    let mut turns = several::in_turn(members, begin, |member| round.does_well(member));
+    let against = stopped(members, &turns).or_else(|| leader.climb().err().map(|reason| format!(": {reason}")));
+    if let Some(stopped) = against {
+        let reason = format!("swapping it on all hosts stopped{stopped}");
+        members.iter().zip(&mut turns).for_each(|(member, turn)| leader.back(member, turn, &reason));
+        return (turns, Some(stopped));
+    }
+    let arrive = |member: &Member| {
+        round.has_it(member)?;
+        leader.arrive(member)
     };
-    let mut turns = several::in_turn(&members, change, does_well);
-    let has_failed = turns.iter().any(|turn| turn.reason().is_some());
-    let stopped =
-        members.iter().zip(&turns).find_map(|(member, turn)| Some((member.url.clone(), turn.reason()?.to_owned())));
-    if has_failed && wanted.rollback {
-        for (member, turn) in members.iter().zip(&mut turns) {
-            take_back(member, turn, &of, || state(member).is_ok_and(|now| has_it(&now)));
-        }
-    }
-    print(service, &members, &turns, state, output)?;
-    let Some((host, reason)) = stopped else { return Ok(ExitCode::SUCCESS) };
-    bail!("{}", how_to_go_on(service, (&host, &reason), &members, &turns))
+    let mut turns = several::in_turn(members, arrive, |member| round.does_well(member));
+    let stopped = stopped(members, &turns);
+    let reason = "swapping it on all hosts stopped before it could go live here";
+    members.iter().zip(&mut turns).for_each(|(member, turn)| leader.back(member, turn, reason));
+    (turns, stopped)
 }
 
-/// Back to the build before, where this one is live.
-fn take_back(member: &Member, turn: &mut Turn, of: &str, has_it: impl Fn() -> bool) {
-    if !matches!(turn, Turn::Changed | Turn::Unwell(_)) || !has_it() {
-        return;
-    }
-    let taken = member.admin.call(Method::POST, &format!("{of}/rollback"), None, "taking it back");
-    match taken.and_then(Answer::data) {
-        Ok(_) => *turn = Turn::TakenBack,
-        Err(error) => *turn = Turn::Unwell(format!("it cannot be taken back: {error:#}")),
-    }
+/// At which host, and why.
+fn stopped(members: &[Member], turns: &[Turn]) -> Option<String> {
+    let failed = members.iter().zip(turns).find_map(|(member, turn)| Some((member, turn.reason()?)));
+    failed.map(|(member, reason)| format!(" at `{}`: {reason}", member.url))
 }
 
-/// What has which build now, as each host says itself.
-fn print(
-    service: &str,
-    members: &[Member],
-    turns: &[Turn],
-    state: impl Fn(&Member) -> anyhow::Result<Value>,
-    output: Output,
-) -> anyhow::Result<()> {
-    let live = |member: &Member| json!({ "version": state(member).map_or(Value::Null, |now| now["version"].clone()) });
-    let hosts = several::told(members, turns, live);
-    if output.json {
-        return output.document(&json!({ "service": service, "hosts": hosts }));
-    }
-    let mut rows = vec![["HOST", service, "WHAT"].map(str::to_owned).to_vec()];
-    rows.extend(list(&hosts).map(|host| {
-        let word = |key: &str| host[key].as_str().unwrap_or("does not answer").to_owned();
-        vec![word("admin"), word("version"), word("outcome")]
-    }));
-    output.text(&table(&rows))
-}
-
-fn how_to_go_on(service: &str, (host, reason): (&str, &str), members: &[Member], turns: &[Turn]) -> String {
-    let mut text = format!("swapping {service} stopped at `{host}`: {reason}");
+fn how_to_go_on(service: &str, stopped: &str, members: &[Member], turns: &[Turn]) -> String {
+    let mut text = format!("swapping {service} stopped{stopped}");
     let has = several::those(members, turns, |turn| matches!(turn, Turn::Had | Turn::Changed | Turn::Unwell(_)));
     if has.is_empty() {
         return text + "\nno host has the new build";

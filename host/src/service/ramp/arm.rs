@@ -48,7 +48,8 @@ impl ArmCounts {
         u32::try_from(self.requests).ok().filter(|count| *count > 0).map(|count| self.latency / count)
     }
 
-    fn and(self, other: Self) -> Self {
+    /// Both together.
+    pub fn and(self, other: Self) -> Self {
         Self {
             requests: self.requests + other.requests,
             errors: self.errors + other.errors,

@@ -48,6 +48,9 @@ pub enum SwapError {
     #[error("service `{service}` has no version before {version} to go back to")]
     NoPrevious { service: Arc<str>, version: String },
 
+    #[error("no ramp of {service} {version} is led here; `archipel versions {service}` says how one ended")]
+    NotLed { service: Arc<str>, version: String },
+
     #[error("superseded by {version}, which waits in its place")]
     Superseded { version: String },
 
@@ -70,9 +73,11 @@ impl SwapError {
     /// The step that failed, where one did.
     pub fn step(&self) -> Option<Step> {
         Some(match self {
-            Self::NoService { .. } | Self::Elsewhere { .. } | Self::NoPrevious { .. } | Self::Superseded { .. } => {
-                return None;
-            }
+            Self::NoService { .. }
+            | Self::Elsewhere { .. }
+            | Self::NoPrevious { .. }
+            | Self::NotLed { .. }
+            | Self::Superseded { .. } => return None,
             Self::NotAccepted { .. } | Self::RampNeeds => Step::Permissions,
             Self::Smoke { .. } | Self::Deploy(DeployError::Smoke { .. }) => Step::Smoke,
             Self::Deploy(DeployError::Missing { missing, .. })

@@ -18,6 +18,8 @@ use manifest::ServiceSettings;
 pub struct SwapOptions {
     /// By shares of the requests.
     pub ramp: bool,
+    /// Whoever sends it says when its share grows.
+    pub led: bool,
     /// It gets what it needs beyond the manifest; otherwise it is refused then.
     pub accept: bool,
     /// Somebody waits for it: quickly made code will do. What runs is preferred to that otherwise.

@@ -28,6 +28,12 @@ impl Command {
         Self { child }
     }
 
+    /// Ends it at once, wherever it is.
+    pub fn killed(mut self) {
+        self.child.kill().unwrap();
+        wait(&mut self.child);
+    }
+
     #[track_caller]
     pub fn done(mut self) -> Done {
         let (output, errors) = (read(self.child.stdout.take()), read(self.child.stderr.take()));
