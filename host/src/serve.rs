@@ -91,12 +91,13 @@ pub async fn start(manifest: Manifest, surroundings: Surroundings) -> Result<Run
     let token = Token::of(&sockets, ground.data())?;
     let tokens = Tokens::new(&manifest.admin, token.as_ref().map(|token| &*token.text));
     let named = manifest.admin.hosts.clone();
-    let system = System::start(ground, manifest, surroundings.digest, &surroundings.watch).await?;
+    let gateway = sockets.gateway.addresses().next().expect("one address was bound");
+    let sites = Sites { gateway, admin: sockets.admin_address, is_encrypted: sockets.admin_tls.is_some() };
+    let own = sites.front(manifest.consul.as_ref());
+    let system = System::start(ground, manifest, surroundings.digest, &own, &surroundings.watch).await?;
     let mut settings = front::listening(&system.current().manifest.gateway, sockets.tls, system.admission.clone());
     settings.times.idle = system.keep_alive.clone();
     let metrics = Metrics::new(system.clone(), settings.counts.clone(), surroundings.lost, Handle::current());
-    let gateway = sockets.gateway.addresses().next().expect("one address was bound");
-    let sites = Sites { gateway, admin: sockets.admin_address, is_encrypted: sockets.admin_tls.is_some() };
     let metrics = Arc::new(metrics);
     let metering = measure(&system, &metrics);
     let admin = front::admin((sites, &named), &system, metrics, &surroundings.logs, tokens);

@@ -35,6 +35,7 @@ mod ramp;
 mod refine;
 mod refining;
 mod routes;
+mod siblings;
 mod start;
 mod swap;
 

@@ -21,6 +21,7 @@ mod members;
 mod pool;
 mod registrar;
 mod secure;
+mod sibling;
 #[cfg(test)]
 mod tests;
 mod watch;
@@ -49,6 +50,7 @@ pub use self::{
     error::UpstreamError,
     hosts::hosts,
     registrar::{BEAT, HEARD, Here, Registrar},
+    sibling::{Sibling, SiblingError},
 };
 use self::{
     check::Checks,

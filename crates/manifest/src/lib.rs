@@ -34,8 +34,9 @@ pub use self::settings::{
     DatabasePlace, DatabaseSettings, DnsQuestion, DnsSettings, Environment, EventSettings, GatewaySettings,
     HealthCheck, HostSettings, Image, KeySettings, KeyStore, KeyValueSettings, Limits, May, OtlpProtocol,
     OwnCertificate, PartSettings, PoolSettings, Proof, RampSettings, RedisPlace, RedisSettings, Remote, Reuse,
-    RouteSettings, Secret, SecretHeader, SecretSettings, SecretSource, ServiceSettings, Sha256, Smoke, Target,
-    TelemetrySettings, TlsMode, TrustSettings, UpstreamLimits, UpstreamSettings, UpstreamTls, Whereabouts, pulled,
+    RouteSettings, Secret, SecretHeader, SecretSettings, SecretSource, ServiceSettings, Sha256, Smoke, TakeBuilds,
+    Target, TelemetrySettings, TlsMode, TrustSettings, UpstreamLimits, UpstreamSettings, UpstreamTls, Whereabouts,
+    pulled,
 };
 /// A whole checked manifest.
 #[derive(Debug, Clone, PartialEq)]

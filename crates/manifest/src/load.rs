@@ -163,7 +163,8 @@ fn check(files: Files, path: &Path, env: &Environment, confines: Option<&Confine
         })
         .collect();
     let consul_key = root.child("discovery").child("consul");
-    let consul = raw.discovery.consul.and_then(|raw| check::consul(&mut check, &consul_key, raw, &gateway));
+    let consul =
+        raw.discovery.consul.and_then(|raw| check::consul(&mut check, &consul_key, raw, (&gateway, &admin, &host)));
     let dns_key = root.child("discovery").child("dns");
     let dns = check::dns(&mut check, &dns_key, raw.discovery.dns.unwrap_or_default());
     let has_events = raw.events.is_some();

@@ -25,7 +25,7 @@ use serde::Deserialize;
 pub(crate) use self::auth::{RawAlgorithm, RawAuth, RawKeys, RawSecret};
 pub(crate) use self::ceiling::RawCeiling;
 pub(crate) use self::cors::{RawCors, RawRouteCors};
-pub(crate) use self::discovery::{RawConsul, RawDiscovery, RawDns};
+pub(crate) use self::discovery::{RawConsul, RawDiscovery, RawDns, RawTakeBuilds};
 pub(crate) use self::events::{RawConsumer, RawEvents};
 pub(crate) use self::gather::{RawPart, RawPartFrom};
 pub(crate) use self::keyvalue::RawKeyValue;

@@ -24,7 +24,7 @@ mod trust;
 mod upstream;
 
 pub use auth::{AuthSettings, KeySettings, KeyStore};
-pub use discovery::{ConsulSettings, DnsQuestion, DnsSettings};
+pub use discovery::{ConsulSettings, DnsQuestion, DnsSettings, TakeBuilds};
 pub use public::GatewaySettings;
 pub use remote::{Image, Remote, Sha256, pulled};
 pub use telemetry::{Collector, OtlpProtocol, TelemetrySettings};

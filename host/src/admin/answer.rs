@@ -1,7 +1,7 @@
 //! The admin API's answers: the envelope of the shop's contract.
 
 use gateway::{body::Body, context::RequestContext};
-use http::{Response, StatusCode};
+use http::{HeaderValue, Response, StatusCode, header::CONTENT_TYPE};
 use serde_json::{Value, json};
 
 use crate::{
@@ -13,6 +13,13 @@ use document::problem::chain;
 
 pub(super) fn ok(cx: &RequestContext, data: &Value) -> Response<Body> {
     envelope(cx, StatusCode::OK, &json!({"success": true, "data": data}))
+}
+
+/// A component.
+pub(super) fn wasm(wasm: Vec<u8>) -> Response<Body> {
+    let mut response = Response::new(gateway::body::full(wasm));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/wasm"));
+    response
 }
 
 pub(super) fn refused(cx: &RequestContext, status: StatusCode, error: &str) -> Response<Body> {

@@ -21,6 +21,7 @@ use tokio::{runtime::Handle, task::JoinError};
 
 use super::{answer, apply, openapi, ramp, sites::Sites, status, token::permitted};
 use crate::{
+    component::Digest,
     health,
     system::{ApplyError, Done, SwapError, SwapOptions, Swapped, System},
 };
@@ -34,6 +35,7 @@ pub enum Action {
     Status,
     Service,
     Versions,
+    Build,
     Swap,
     Rollback,
     Ramp,
@@ -43,11 +45,12 @@ pub enum Action {
 }
 
 /// All of the API by path: what it does, with which method.
-pub const ACTIONS: [(&str, http::Method, Action); 10] = [
+pub const ACTIONS: [(&str, http::Method, Action); 11] = [
     ("/openapi.json", http::Method::GET, Action::Document),
     ("/v1/status", http::Method::GET, Action::Status),
     ("/v1/services/{name}", http::Method::GET, Action::Service),
     ("/v1/services/{name}/versions", http::Method::GET, Action::Versions),
+    ("/v1/services/{name}/build", http::Method::GET, Action::Build),
     ("/v1/services/{name}/swap", http::Method::POST, Action::Swap),
     ("/v1/services/{name}/rollback", http::Method::POST, Action::Rollback),
     ("/v1/services/{name}/ramp", http::Method::POST, Action::Ramp),
@@ -79,7 +82,9 @@ impl Api {
             return Ok(answer::refused(&cx, StatusCode::FORBIDDEN, error));
         }
         let may = match self.action {
-            Action::Document | Action::Status | Action::Service | Action::Versions | Action::Hosts => May::Read,
+            Action::Document | Action::Status | Action::Service | Action::Versions | Action::Build | Action::Hosts => {
+                May::Read
+            }
             Action::Swap | Action::Rollback | Action::Ramp => May::Swap,
             Action::Apply | Action::Reload => May::Apply,
         };
@@ -93,6 +98,7 @@ impl Api {
             Action::Status => Ok(answer::ok(&cx, &status::host(&self.system, self.started.elapsed()))),
             Action::Service => Ok(self.about(&cx, &name)),
             Action::Versions => Ok(self.versions(&cx, &name)),
+            Action::Build => Ok(self.build(&cx, &name, request.uri().query().unwrap_or_default()).await),
             Action::Rollback => Ok(self.rollback(&cx, name, by).await),
             Action::Ramp => Ok(self.ramp(&cx, &name, request).await),
             Action::Swap => self.swap(&cx, name, by, request).await,
@@ -115,6 +121,23 @@ impl Api {
         match self.system.services().contains_key(name) {
             true => answer::ok(cx, &status::versions(&self.system.loader().histories.of(name))),
             false => answer::not_swapped(cx, &self.system.no_component(name)),
+        }
+    }
+
+    /// A build that the service has run, for a host of the same system that has none of it.
+    async fn build(&self, cx: &RequestContext, name: &str, query: &str) -> Response<Body> {
+        if !self.system.services().contains_key(name) {
+            return answer::not_swapped(cx, &self.system.no_component(name));
+        }
+        let Some(digest) = query.strip_prefix("digest=").and_then(|text| text.parse::<Digest>().ok()) else {
+            return answer::refused(cx, StatusCode::BAD_REQUEST, "Name it: `digest=` with 64 hexadecimal digits");
+        };
+        let histories = self.system.loader().histories.clone();
+        let known = histories.of(name).lineage.contains(&digest);
+        let found = self.runtime.spawn_blocking(move || known.then(|| histories.build(&digest)).flatten()).await;
+        match found.ok().flatten() {
+            Some(wasm) => answer::wasm(wasm),
+            None => answer::refused(cx, StatusCode::NOT_FOUND, &format!("{name} has no such build here")),
         }
     }
 

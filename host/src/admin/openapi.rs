@@ -77,6 +77,10 @@ const OPERATIONS: &[Operation] = &[
     get("/v1/services/{name}", "One service", Answer::Data("EitherService"), &[404]),
     get("/v1/services/{name}/versions", "What a service has run, newest first", Answer::Data("Versions"), &[404]),
     Operation {
+        query: &[Parameter { required: true, ..parameter("digest", "string", "Its SHA-256, in hexadecimal digits") }],
+        ..get("/v1/services/{name}/build", "A build that a service has run", Answer::Text(WASM), &[400, 404])
+    },
+    Operation {
         body: Some("application/wasm"),
         query: &[
             parameter("ramp", "boolean", "By shares of the requests"),
@@ -154,6 +158,7 @@ const OPERATIONS: &[Operation] = &[
 ];
 
 const LINES: &[&str] = &["application/x-ndjson"];
+const WASM: &[&str] = &["application/wasm"];
 const METRICS: &[&str] = &["text/plain", "application/openmetrics-text"];
 
 /// The whole document, which is OpenAPI 3.1.

@@ -15,13 +15,18 @@ pub struct Sites {
 }
 
 impl Sites {
+    /// Where others reach the gateway of the host.
+    pub fn front(&self, agent: Option<&ConsulSettings>) -> (String, u16) {
+        let written = agent.and_then(|agent| agent.address.clone());
+        written.unwrap_or_else(|| (self.gateway.ip().to_string(), self.gateway.port()))
+    }
+
     /// What Consul is told of the host of the manifest `system`.
     ///
     /// The admin API is left out where it listens on loopback and the gateway does not: on another machine that
     /// address is another host.
     pub fn as_others_see(&self, system: &str, agent: &ConsulSettings) -> Here {
-        let (gateway, port) =
-            agent.address.clone().unwrap_or_else(|| (self.gateway.ip().to_string(), self.gateway.port()));
+        let (gateway, port) = self.front(Some(agent));
         let ip = self.admin.ip();
         let host = match ip.is_unspecified() {
             true => Some(gateway.clone()),
@@ -55,6 +60,7 @@ mod tests {
                 register: true,
                 address: address.map(|host| (host.to_owned(), 3000)),
                 tags: Vec::new(),
+                take_builds: None,
             };
             let sites = Sites { gateway: gateway.parse().unwrap(), admin: admin.parse().unwrap(), is_encrypted: false };
             sites.as_others_see("shop", &agent).admin

@@ -65,6 +65,8 @@ pub(super) fn service(system: &System, deployed: &Deployed) -> Value {
         "version": version.label.to_str().unwrap_or_default(),
         "digest": version.component.digest,
         "source": source,
+        "file": history.file,
+        "since": last(&history).map(|index| &history.entries[index].at),
         "compiler": version.component.compiler,
         "component": component(&deployed.settings),
         "doors": version.component.doors().words(),
@@ -144,10 +146,15 @@ pub(super) fn ramp(ramp: &Ramp) -> Value {
     json!({ "version": ramp.version.text(), "percent": ramp.percent(), "led": ramp.lead.is_some(), "new": arm(new), "old": arm(old) })
 }
 
+/// The entry by which the live build went live.
+fn last(history: &History) -> Option<usize> {
+    let live = history.live();
+    history.entries.iter().rposition(|entry| Some(entry.digest) == live && entry.outcome.is_live())
+}
+
 /// Newest first.
 pub(super) fn versions(history: &History) -> Value {
-    let live = history.live();
-    let last = history.entries.iter().rposition(|entry| Some(entry.digest) == live && entry.outcome.is_live());
+    let last = last(history);
     let entry = |(index, entry)| {
         let mut entry = json!(entry);
         entry["live"] = (Some(index) == last).into();

@@ -50,6 +50,9 @@ fn every_operation_answers_as_its_document_says() {
     let (ramp, ramped) = ("/v1/services/{name}/ramp", build(&wasm("probe_events"), 2));
     let word = format!("{{\"version\": \"{}\"}}", label(&host.live("a"), &ramped));
     let (pending, dead, replay) = ("/v1/events/pending", "/v1/events/dead", "/v1/events/replay");
+    let (built, query) = ("/v1/services/{name}/build", |digest: &str| format!("?digest={digest}"));
+    let live = host.admin("GET", "/v1/services/a", b"").json()["data"]["digest"].as_str().unwrap().to_owned();
+    let (known, unknown) = (query(&live), query(&"0".repeat(64)));
     let none: (&str, &[u8]) = ("text/plain", b"");
     let asked: &[Asked<'_>] = &[
         ("get", "/health", "", "", none, 200),
@@ -64,6 +67,9 @@ fn every_operation_answers_as_its_document_says() {
         ("get", "/v1/services/{name}", "none", "", none, 404),
         ("get", "/v1/services/{name}/versions", "a", "", none, 200),
         ("get", "/v1/services/{name}/versions", "none", "", none, 404),
+        ("get", built, "a", "?digest=none", none, 400),
+        ("get", built, "a", &unknown, none, 404),
+        ("get", built, "a", &known, none, 200),
         ("post", rollback, "a", "", none, 409),
         ("post", rollback, "none", "", none, 404),
         ("post", swap, "a", "", (WASM, &new), 200),

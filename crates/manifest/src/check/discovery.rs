@@ -2,8 +2,9 @@
 
 use super::{Check, database::text, url::url_is_right};
 use crate::{
-    ConsulSettings, DnsQuestion, DnsSettings, GatewaySettings, Secret, defaults,
-    raw::{RawConsul, RawDns, RawText},
+    AdminSettings, ConsulSettings, DnsQuestion, DnsSettings, GatewaySettings, HostSettings, May, Secret, TakeBuilds,
+    defaults,
+    raw::{RawConsul, RawDns, RawTakeBuilds, RawText},
 };
 use document::source::Key;
 use grant::net::{Scheme, Target};
@@ -18,7 +19,7 @@ pub(crate) fn consul(
     check: &mut Check<'_>,
     key: &Key<'_>,
     raw: RawConsul,
-    gateway: &GatewaySettings,
+    (gateway, admin, host): (&GatewaySettings, &AdminSettings, &HostSettings),
 ) -> Option<ConsulSettings> {
     let url_key = key.child("url");
     let url = check.required(&url_key, raw.url, "http://127.0.0.1:8500");
@@ -45,7 +46,35 @@ pub(crate) fn consul(
             "is missing: `gateway.listen` is every address of this machine; write the one by which others reach it, or `register = false`",
         );
     }
-    Some(ConsulSettings { url: url?, token: token.map(Secret::new), datacenter, register, address, tags: raw.tags })
+    let take_key = key.child("take_builds");
+    let take_builds = raw.take_builds.and_then(|raw| take_builds(check, &take_key, raw, (admin, host)));
+    let (token, tags) = (token.map(Secret::new), raw.tags);
+    Some(ConsulSettings { url: url?, token, datacenter, register, address, tags, take_builds })
+}
+
+fn take_builds(
+    check: &mut Check<'_>,
+    key: &Key<'_>,
+    raw: RawTakeBuilds,
+    (admin, host): (&AdminSettings, &HostSettings),
+) -> Option<TakeBuilds> {
+    if !host.signed_by.is_empty() {
+        check.wrong(key, "cannot be: `host.import.signed_by` wants signatures, and a build of another host has none");
+    }
+    let token_key = key.child("token");
+    let name = check.required(&token_key, raw.token, "ops");
+    let ca = raw.ca.and_then(|path| check.file(&key.child("ca"), &path));
+    let name = name?;
+    let Some(token) = admin.tokens.get(&*name) else {
+        if !check.is_written_wrong("admin") {
+            check.wrong(&token_key, format_args!("there is no `[admin.tokens.{name}]`; add one that all hosts know"));
+        }
+        return None;
+    };
+    if !token.may.contains(&May::Read) {
+        check.wrong(&token_key, format_args!("`{name}` may not `read`; add that to `admin.tokens.{name}.may`"));
+    }
+    Some(TakeBuilds { token: token.secret.clone(), ca })
 }
 
 /// Whom a `discover` may ask.

@@ -46,4 +46,16 @@ pub(crate) struct RawConsul {
     /// What our services are marked with.
     #[serde(default)]
     pub(crate) tags: Vec<String>,
+    /// A start takes the builds that were swapped in on the other hosts of this system over the same component file.
+    pub(crate) take_builds: Option<RawTakeBuilds>,
+}
+
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawTakeBuilds {
+    /// The name under `admin.tokens` of the token that all hosts know; it may `read`.
+    #[schemars(required, extend("examples" = ["ops"]))]
+    pub(crate) token: Option<String>,
+    /// A PEM file of authorities: the certificates of their `admin.tls` must be of one of them. Not written: of the web's.
+    pub(crate) ca: Option<String>,
 }

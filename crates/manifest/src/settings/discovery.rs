@@ -1,6 +1,6 @@
 //! What a manifest says of who knows where services are.
 
-use std::{fmt, net::SocketAddr, time::Duration};
+use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
 use grant::net::Target;
 
@@ -17,6 +17,16 @@ pub struct ConsulSettings {
     /// Host and port by which others reach our gateway; none: those of its first listener.
     pub address: Option<(String, u16)>,
     pub tags: Vec<String>,
+    pub take_builds: Option<TakeBuilds>,
+}
+
+/// How a start asks the other hosts of its system for what they run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TakeBuilds {
+    /// Of their admin APIs.
+    pub token: Secret,
+    /// Whose certificates are believed; none: the web's roots.
+    pub ca: Option<PathBuf>,
 }
 
 /// How DNS is asked.

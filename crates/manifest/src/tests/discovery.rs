@@ -23,6 +23,32 @@ fn a_service_is_found_by_its_name_at_an_agent_of_consul() {
 }
 
 #[test]
+fn builds_of_other_hosts_are_asked_for_by_a_token_that_may_read() {
+    let of = |take: &str, may: &str| {
+        format!(
+            "[discovery.consul]\nurl = 'http://127.0.0.1:8500'\ntake_builds = {take}\n\
+             [admin.tokens.ops]\nenv = 'OPS'\nmay = {may}\n"
+        )
+    };
+    let env = [("OPS", "a-token-of-all-hosts")];
+    let consul = loaded(&of("{ token = 'ops' }", "['read']"), &env).manifest.consul.clone().unwrap();
+    let take = consul.take_builds.as_ref().unwrap();
+    assert_eq!((take.token.reveal(), &take.ca), ("a-token-of-all-hosts", &None));
+    assert!(!format!("{consul:?}").contains("a-token-of-all-hosts"));
+    let refused = |text: &str, says: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        let Err(problems) = load(folder.path(), &format!("name = \"shop\"\n{text}"), &env) else {
+            panic!("right: {text}")
+        };
+        assert!(problems.to_string().contains(says), "no `{says}` in {problems}");
+    };
+    refused(&of("{ token = 'ops' }", "['swap']"), "take_builds.token: `ops` may not `read`");
+    refused(&of("{ token = 'none' }", "['read']"), "take_builds.token: there is no `[admin.tokens.none]`");
+    refused(&of("{}", "['read']"), "take_builds.token: is missing");
+    refused(&of("{ token = 'ops', ca = 'none.pem' }", "['read']"), "take_builds.ca: cannot read");
+}
+
+#[test]
 fn a_service_is_found_by_a_name_of_dns_with_or_without_servers_of_its_own() {
     let of = |discover: &str, table: &str| loaded(&format!("{}{table}", FOUND.replace("consul:orders", discover)), &[]);
     let manifest = of("dns:Orders.test.:4000", "[discovery.dns]\nservers = ['10.0.0.1:53']\nttl_max = '5s'\n").manifest;

@@ -50,6 +50,8 @@ const SCHEMAS: &[(&str, &[(&str, &str)])] = &[
             ("version", STRING),
             ("digest", STRING),
             ("source", STRING),
+            ("file", "string?"),
+            ("since", "string?"),
             ("compiler", STRING),
             ("component", STRING),
             ("permissions", LIST),

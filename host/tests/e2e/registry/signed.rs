@@ -118,6 +118,13 @@ fn check_names_a_key_that_is_none_and_a_component_that_can_have_no_signature() {
     for says in ["signed_by[0]", "private key", "signed_by[1]", "signed_by[2]", "nowhere.pem"] {
         assert!(told.contains(says), "no `{says}` in {told}");
     }
+    let taking = format!(
+        "{}[discovery.consul]\nurl = \"http://127.0.0.1:8500\"\ntake_builds = {{ token = \"ops\" }}\n",
+        signed_by("oci://registry.example.com/hello:1", &[&key], folder.path())
+    );
+    let file = write_manifest(folder.path(), &taking);
+    let told = Archipel::new(&["check", file.to_str().unwrap()]).refused();
+    assert!(told.contains("take_builds") && told.contains("wants signatures"), "{told}");
     let component = format!("https://example.com/hello.wasm@sha256:{}", "0".repeat(64));
     let file = write_manifest(folder.path(), &signed_by(&component, &[&key], folder.path()));
     let told = Archipel::new(&["check", file.to_str().unwrap()]).refused();

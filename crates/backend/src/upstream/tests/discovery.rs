@@ -15,6 +15,7 @@ fn agent(fake: &Fake) -> ConsulSettings {
         register: true,
         address: None,
         tags: vec!["blue".into()],
+        take_builds: None,
     }
 }
 
