@@ -1,5 +1,6 @@
 //! A shop in several processes that find each other by Consul: the gateway in one, users and orders in a second, products
-//! in plain Node.js, notifications in a third. Each is ended, killed and moved while orders are placed.
+//! in plain Node.js, notifications in a third. Each is ended, killed and moved while orders are placed, and the gateway
+//! killed.
 
 use std::{
     collections::BTreeSet,
@@ -170,8 +171,16 @@ impl Drop for Node {
 #[derive(Default)]
 struct Seen {
     asked: AtomicUsize,
-    /// What failed, and when.
-    failed: Mutex<Vec<(Instant, String)>>,
+    failed: Mutex<Vec<Failure>>,
+}
+
+/// A request that did not get what it asked for.
+#[derive(Debug)]
+struct Failure {
+    asked: Instant,
+    over: Instant,
+    #[expect(dead_code, reason = "for whoever reads why a test failed")]
+    told: String,
 }
 
 impl Seen {
@@ -193,9 +202,20 @@ impl Seen {
         let failed = std::mem::take(&mut *self.failed.lock().unwrap());
         let asked = self.asked.swap(0, Relaxed);
         assert!(failed.len() * 100 <= asked, "{what}: {} of {asked} failed: {failed:?}", failed.len());
-        let late = failed.iter().find(|(at, _)| at.duration_since(since) > Duration::from_secs(2));
+        let late = failed.iter().find(|failure| failure.asked.duration_since(since) > Duration::from_secs(2));
         assert!(late.is_none(), "{what}: {late:?}");
         println!("{what}: {} of {asked} failed", failed.len());
+    }
+
+    /// What failed was under way or begun between these two.
+    #[track_caller]
+    fn failed_only_between(&self, what: &str, (gone, back): (Instant, Instant)) {
+        self.asked.store(0, Relaxed);
+        until("the load goes on", || self.asked.load(Relaxed) > 300);
+        let failed = std::mem::take(&mut *self.failed.lock().unwrap());
+        let odd = failed.iter().find(|failure| failure.over < gone || failure.asked > back);
+        assert!(odd.is_none(), "{what}: {odd:?}");
+        println!("{what}: away for {:.1?}, {} failed meanwhile", back - gone, failed.len());
     }
 }
 
@@ -204,7 +224,7 @@ impl Seen {
 fn buyer(front: SocketAddr, buyer: &Member, stop: &AtomicBool, seen: &Seen) -> BTreeSet<String> {
     let user = buyer.path.rsplit('/').next().unwrap();
     let body = json!({ "userId": user, "items": [{ "productId": TEA, "quantity": 1 }] }).to_string();
-    let (mut connection, mut orders) = (Connection::open(front), BTreeSet::new());
+    let (mut connection, mut orders) = (None, BTreeSet::new());
     for round in 0.. {
         if stop.load(Relaxed) {
             break;
@@ -224,19 +244,28 @@ fn buyer(front: SocketAddr, buyer: &Member, stop: &AtomicBool, seen: &Seen) -> B
             _ => ("GET", &*notifications, &b""[..], 200),
         };
         let asked = Instant::now();
-        connection.request(method, path, &headers, said);
-        let answer = connection.answer(false);
+        // Nobody listens while the gateway itself is away.
+        let answer = connection.take().or_else(|| Connection::try_open(front)).and_then(|mut open: Connection| {
+            open.request(method, path, &headers, said);
+            let answer = open.answer(false);
+            connection = Some(open);
+            answer
+        });
         seen.asked.fetch_add(1, Relaxed);
         match answer {
             Some(answer) if answer.whole && answer.status == expected => {
+                // What looks whole is.
+                let data = answer.json()["data"].clone();
+                assert!(!data.is_null(), "{answer:?}");
                 if method == "POST" {
-                    orders.insert(answer.json()["data"]["id"].as_str().unwrap().to_owned());
+                    orders.insert(data["id"].as_str().unwrap().to_owned());
                 }
             }
             other => {
                 let told = other.map(|answer| format!("{} {}", answer.status, answer.text()));
-                seen.failed.lock().unwrap().push((asked, format!("{method} {path}: {told:?}")));
-                connection = Connection::open(front);
+                let told = format!("{method} {path}: {told:?}");
+                seen.failed.lock().unwrap().push(Failure { asked, over: Instant::now(), told });
+                connection = None;
             }
         }
         thread::park_timeout(Duration::from_millis(15));
@@ -260,6 +289,14 @@ fn notified(front: &Host, buyer: &Member) -> Vec<String> {
     }
 }
 
+/// Whether the gateway has heard of two of each.
+fn knows_all(front: &Host) -> bool {
+    ["users", "orders", "products", "notifications"].iter().all(|name| {
+        let status = front.admin("GET", &format!("/v1/services/{name}"), b"").json()["data"].clone();
+        status["addresses"].as_array().is_some_and(|addresses| addresses.len() == 2)
+    })
+}
+
 #[test]
 fn a_shop_in_several_processes_loses_nothing_when_each_of_them_ends_is_killed_or_moves() {
     let system = System::start();
@@ -273,16 +310,11 @@ fn a_shop_in_several_processes_loses_nothing_when_each_of_them_ends_is_killed_or
     let ports: Vec<u16> = (0..3).map(|_| free().port()).collect();
     let mut nodes = (system.node(ports[0]), system.node(ports[1]));
     until("all are known", || system.consul.ids().len() == 2 + 2 + 2 + 2);
-    let known = |name: &str| {
-        let status = front.admin("GET", &format!("/v1/services/{name}"), b"").json()["data"].clone();
-        status["addresses"].as_array().map_or(0, Vec::len)
-    };
-    let all_known = || ["users", "orders", "products", "notifications"].iter().all(|name| known(name) == 2);
-    until("the gateway knows them", all_known);
+    until("the gateway knows them", || knows_all(&front));
     let who: Vec<Member> = (0..BUYERS).map(|number| member(&front, &email(&format!("buyer{number}")))).collect();
 
     let (stop, seen) = (AtomicBool::new(false), Seen::default());
-    let placed: Vec<BTreeSet<String>> = thread::scope(|scope| {
+    let (placed, front): (Vec<BTreeSet<String>>, Host) = thread::scope(|scope| {
         let stopping = End(&stop);
         let (stop, seen) = (&stop, &seen);
         let buying = who.iter().map(|who| scope.spawn(move || buyer(system.front, who, stop, seen)));
@@ -295,7 +327,7 @@ fn a_shop_in_several_processes_loses_nothing_when_each_of_them_ends_is_killed_or
         nodes.0 = system.node(ports[0]);
         shops.0 = Host::running_in(shops.0.stop(), &system.shop(places[0]));
         notifying.0 = Host::running_in(notifying.0.stop(), &system.notifications(places[2]));
-        until("all are known again", all_known);
+        until("all are known again", || knows_all(&front));
         seen.none_failed("each ended in order");
 
         // Each moves to where nothing was: it comes there, and then it goes where it was.
@@ -305,7 +337,7 @@ fn a_shop_in_several_processes_loses_nothing_when_each_of_them_ends_is_killed_or
         shops.1.becomes(&system.common(places[1]));
         spares.1.becomes(&system.notifications(places[5]));
         notifying.1.becomes(&system.common(places[3]));
-        until("all are known again", all_known);
+        until("all are known again", || knows_all(&front));
         seen.none_failed("each moved");
 
         // And each is killed.
@@ -321,10 +353,15 @@ fn a_shop_in_several_processes_loses_nothing_when_each_of_them_ends_is_killed_or
         let folder = notifying.0.killed();
         seen.few_failed("notifications killed", began);
         let _notifying = Host::spawned_again(folder);
+        // The gateway, too: nobody answers until it is back and has heard where all are.
+        let gone = Instant::now();
+        let front = Host::spawned_again(front.killed()).for_admin();
+        until("the gateway knows them again", || knows_all(&front));
+        seen.failed_only_between("the gateway killed", (gone, Instant::now()));
         drop(stopping);
         let placed = buyers.into_iter().map(|buyer| buyer.join().unwrap()).collect();
         drop((node, again));
-        placed
+        (placed, front)
     });
 
     for (who, placed) in who.iter().zip(&placed) {
