@@ -102,18 +102,16 @@ fn start_on(
     let (filter, level) = reload::Layer::new(filter);
     let followers = Followers::default();
     let logs = Logs::new(followers.clone(), level, text);
-    // What is written as JSON is followed as it is written. What is written for people is made a second time,
-    // while somebody follows: a filter that must be asked for each line costs every line.
-    let tee = matches!(shape, Shape::Json).then(|| followers.clone());
-    let (writer, flush) = Lines::to(output, tee)?;
+    let (writer, flush) = Lines::to(output)?;
     let lost = writer.lost();
     let records = Records::new(own);
     let registry = tracing_subscriber::registry().with(filter).with(filter_fn(tells_no_secrets));
     let registry = registry.with(records::Listening(records.clone()));
     match shape {
         Shape::Text { colours } => {
+            // Made a second time while somebody follows: a filter that must be asked for each line costs every line.
             let looked = followers.clone();
-            let following = fmt::layer().event_format(json::Lines).with_ansi(false).with_writer(followers);
+            let following = json::Lines(move |_: &Metadata<'_>, line: &[u8]| followers.tell(line));
             let following = following.with_filter(dynamic_filter_fn(move |_, _| looked.are_any()));
             let shown = fmt::layer().compact().with_target(false).with_ansi(colours).with_writer(writer);
             listen(registry.with(following).with(shown))?;
@@ -125,7 +123,11 @@ fn start_on(
             )?;
         }
         Shape::Json => {
-            listen(registry.with(fmt::layer().event_format(json::Lines).with_ansi(false).with_writer(writer)))?;
+            // It is followed as it is written.
+            listen(registry.with(json::Lines(move |of: &Metadata<'_>, line: &[u8]| {
+                followers.tell(line);
+                writer.tell(of, line);
+            })))?;
         }
     }
     Ok(Telemetry { lost, logs, records, _writer: flush })

@@ -3,17 +3,14 @@
 //! A follower gets every line that is told from now on, as JSON whatever the host's own output is, and misses
 //! those for which it is too slow. Without followers a line is not made twice.
 
-use std::{
-    io::{self, Write},
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicBool, Ordering::Relaxed},
 };
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
-use tracing_subscriber::{EnvFilter, Registry, fmt::MakeWriter, reload};
+use tracing_subscriber::{EnvFilter, Registry, reload};
 
 use super::filter::filter;
 
@@ -91,32 +88,16 @@ impl Followers {
 }
 
 impl Followers {
-    /// A line on its way to all of them.
+    /// A line on its way to all of them, if there are any.
     pub(super) fn tell(&self, line: &[u8]) {
+        if !self.are_any() {
+            return;
+        }
         let mut lines = lock(&self.0.lines);
         let shared = Bytes::copy_from_slice(line);
         lines
             .retain(|follower| !matches!(follower.try_send(shared.clone()), Err(mpsc::error::TrySendError::Closed(_))));
         self.0.any.store(!lines.is_empty(), Relaxed);
-    }
-}
-
-impl Write for Followers {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.tell(line);
-        Ok(line.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Followers {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
     }
 }
 

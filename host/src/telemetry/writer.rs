@@ -18,7 +18,7 @@ use gateway::counts::Counter;
 use tracing::Metadata;
 use tracing_subscriber::fmt::MakeWriter;
 
-use super::{live::Followers, speaker::speaker};
+use super::speaker::speaker;
 
 /// What may wait to be written.
 const WAITING_MAX_BYTES: usize = 8 << 20;
@@ -38,8 +38,6 @@ pub(super) struct Lines {
     shared: Arc<Shared>,
     /// What may wait with a line of these.
     max_bytes: usize,
-    /// Who follows lines as they are written here; none: they are for people.
-    followers: Option<Followers>,
 }
 
 struct Shared {
@@ -113,9 +111,9 @@ pub(super) struct Flush {
 
 impl Lines {
     /// Starts the thread that writes to `output`.
-    pub(super) fn to(output: impl Write + Send + 'static, followers: Option<Followers>) -> io::Result<(Self, Flush)> {
+    pub(super) fn to(output: impl Write + Send + 'static) -> io::Result<(Self, Flush)> {
         let shared = Shared { waiting: Mutex::default(), changed: Condvar::new(), lost: Counter::default() };
-        let lines = Self { shared: Arc::new(shared), max_bytes: WAITING_MAX_BYTES, followers };
+        let lines = Self { shared: Arc::new(shared), max_bytes: WAITING_MAX_BYTES };
         let writing = lines.clone();
         let thread = thread::Builder::new().name("log".into()).spawn(move || writing.run(output))?;
         let flush = Flush { lines: lines.clone(), thread: Some(thread) };
@@ -162,23 +160,33 @@ impl Lines {
     }
 }
 
-impl Write for Lines {
+impl Lines {
     /// Takes the whole line or none of it.
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        if let Some(followers) = self.followers.as_mut().filter(|followers| followers.are_any()) {
-            followers.tell(line);
-        }
+    pub(super) fn tell(&self, of: &Metadata<'_>, line: &[u8]) {
+        self.put(line, room(of));
+    }
+
+    fn put(&self, line: &[u8], max_bytes: usize) {
         let mut waiting = self.lock();
         let was_idle = waiting.text.is_empty();
-        let is_taken = waiting.push(line, self.max_bytes);
+        let is_taken = waiting.push(line, max_bytes);
         drop(waiting);
         if !is_taken {
             self.shared.lost.count();
-            return Ok(line.len());
-        }
-        if was_idle {
+        } else if was_idle {
             self.shared.changed.notify_one();
         }
+    }
+}
+
+/// What may wait with a line of these.
+fn room(of: &Metadata<'_>) -> usize {
+    if of.target() == GUEST { GUESTS_MAX_BYTES } else { WAITING_MAX_BYTES }
+}
+
+impl Write for Lines {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.put(line, self.max_bytes);
         Ok(line.len())
     }
 
@@ -195,8 +203,7 @@ impl<'a> MakeWriter<'a> for Lines {
     }
 
     fn make_writer_for(&'a self, line: &Metadata<'_>) -> Self {
-        let max_bytes = if line.target() == GUEST { GUESTS_MAX_BYTES } else { WAITING_MAX_BYTES };
-        Self { max_bytes, ..self.clone() }
+        Self { max_bytes: room(line), ..self.clone() }
     }
 }
 
@@ -236,7 +243,7 @@ mod tests {
     #[test]
     fn every_line_is_written_in_order_and_the_last_ones_at_the_end() {
         let output = Output::default();
-        let (mut lines, flush) = Lines::to(output.clone(), None).unwrap();
+        let (mut lines, flush) = Lines::to(output.clone()).unwrap();
         let wanted: Vec<u8> = (0..1000).flat_map(|n| format!("{n}\n").into_bytes()).collect();
         for line in wanted.split_inclusive(|byte| *byte == b'\n') {
             lines.write_all(line).unwrap();
@@ -249,7 +256,7 @@ mod tests {
     fn a_reader_that_stopped_costs_lines_that_are_counted_and_bounded_memory() {
         let output = Output::default();
         let stopped = output.0.1.lock().unwrap();
-        let (mut lines, flush) = Lines::to(output.clone(), None).unwrap();
+        let (mut lines, flush) = Lines::to(output.clone()).unwrap();
         let line = vec![b'x'; 1 << 20];
         for _ in 0..50 {
             lines.write_all(&line).unwrap();
@@ -265,7 +272,7 @@ mod tests {
     fn a_guest_that_floods_the_log_leaves_room_for_the_hosts_own_lines_and_for_other_guests() {
         let output = Output::default();
         let stopped = output.0.1.lock().unwrap();
-        let (lines, flush) = Lines::to(output.clone(), None).unwrap();
+        let (lines, flush) = Lines::to(output.clone()).unwrap();
         let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(lines.clone()).finish();
         let [mad, modest] = ["mad", "modest"].map(Arc::<str>::from);
         tracing::subscriber::with_default(subscriber, || {
