@@ -42,8 +42,8 @@ engine: _compiler
     scripts/setup.sh engine
     scripts/engine.sh
 
-# Run every test against real servers, then the demo once
-test: setup build foreign
+# Run every test against real servers, then the demo once (OPTIONS: of cargo)
+test *OPTIONS: setup build foreign
     scripts/setup.sh pooler
     scripts/setup.sh prometheus
     scripts/setup.sh receiver
@@ -52,11 +52,10 @@ test: setup build foreign
     scripts/setup.sh registry
     scripts/setup.sh clients
     scripts/setup.sh consul
-    cargo test -p host # apart from the rest: the same features as the demo's build, so nothing is built twice
-    ARCHIPEL_USERS=typescript cargo test -p host --test e2e -- users:: accounts::
-    ARCHIPEL_ENGINE=quick ARCHIPEL_USERS=typescript cargo test -p host --test e2e -- users:: accounts:: typescript::
-    {{ just_executable() }} doors
-    cargo test --workspace --exclude host
+    cargo "$@" test --workspace # always all: for some of the packages cargo builds what they use again, with other features
+    ARCHIPEL_USERS=typescript cargo "$@" test --workspace --test e2e -- users:: accounts::
+    ARCHIPEL_ENGINE=quick ARCHIPEL_USERS=typescript cargo "$@" test --workspace --test e2e -- users:: accounts:: typescript::
+    {{ just_executable() }} doors "$@"
     cd components && cargo test --workspace --target-dir target
     scripts/deploy.sh
     scripts/openapi.sh '{{ host_target }}/debug/archipel'
@@ -66,9 +65,9 @@ test: setup build foreign
 deployments:
     scripts/deploy.sh
 
-# Run the tests of guests' behaviours again, with guests behind the quick door (docs/http.md)
-doors:
-    ARCHIPEL_DOOR=quick cargo test -p host --test e2e -- edge:: bounds:: calls:: serving:: gather::
+# Run the tests of guests' behaviours again, with guests behind the quick door (docs/http.md; OPTIONS: of cargo)
+doors *OPTIONS:
+    ARCHIPEL_DOOR=quick cargo "$@" test --workspace --test e2e -- edge:: bounds:: calls:: serving:: gather::
 
 # Hold the running shop to its OpenAPI document: just openapi 300 (seconds)
 openapi SECONDS='45': setup build
@@ -82,6 +81,9 @@ crash COUNT='50': build
 # Check formatting, run clippy on everything, shellcheck where it is installed
 lint: _linters _fmt-check
     cargo clippy --workspace --all-targets -- -D warnings
+    {{ just_executable() }} _lint-guests
+
+_lint-guests:
     cd components && cargo clippy --workspace --all-targets --target-dir target -- -D warnings
     scripts/setup.sh engine
     scripts/engine.sh clippy
@@ -144,8 +146,9 @@ deb: release engine
 deny:
     scripts/deny.sh
 
-# What CI runs; if this passes here, it passes there
-ci: setup lint deny test
+# What CI runs; if this passes here, it passes there. Clippy looks at the host while its tests are built: all is compiled once
+ci: setup _fmt-check _lint-guests deny
+    CLIPPY_ARGS='-D__CLIPPY_HACKERY__warnings' {{ just_executable() }} test --config 'build.rustc-workspace-wrapper="clippy-driver"'
 
 # Install what is missing: wasm target, C compiler, PostgreSQL, Redis, curl (--dry-run: only say)
 setup *ARGS:
