@@ -34,11 +34,7 @@ use self::{
     times::parting,
     transport::{Socket, Transport},
 };
-use crate::{
-    drain::Drain,
-    tls::{Tls, names},
-    trust::PeerNames,
-};
+use crate::{drain::Drain, tls::Tls};
 
 /// What all connections of a listener share.
 #[derive(Clone)]
@@ -83,10 +79,11 @@ async fn open<H>(tcp: TcpStream, state: &Arc<State>, shared: &Shared<H>) -> io::
         None => (Socket::Plain(tcp), Scheme::Http, None),
         Some(tls) => {
             let address = tcp.peer_addr()?;
-            let stream = timeout(times.handshake, tls.acceptor().accept(tcp)).await?;
+            let (acceptor, authorities) = tls.acceptor();
+            let stream = timeout(times.handshake, acceptor.accept(tcp)).await?;
             let stream = stream.inspect_err(|error| tls.refused(address, error))?;
-            if let Some([own, ..]) = stream.get_ref().1.peer_certificates() {
-                state.is_of(PeerNames(names(own)));
+            if let Some(client) = tls.client(stream.get_ref().1.peer_certificates(), authorities) {
+                state.is_of(client);
             }
             let is_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
             let protocol = if is_h2 { Protocol::Http2 } else { Protocol::Http1 };

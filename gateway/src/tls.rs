@@ -6,8 +6,10 @@
 
 pub mod expiry;
 mod names;
+mod peer;
 
 use std::{
+    fmt,
     fs::File,
     io::{self, Read as _},
     net::SocketAddr,
@@ -28,7 +30,8 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem, pem::PemObject as _};
 use tokio_rustls::TlsAcceptor;
 
 use crate::quiet::Quiet;
-pub(crate) use names::names;
+use names::names;
+pub(crate) use peer::Client;
 
 /// A chain, a key and roots are some kilobytes; nobody's files are read for longer than this.
 const FILE_MAX_BYTES: u64 = 1 << 20;
@@ -59,12 +62,18 @@ struct Followed {
 struct Usable {
     config: Arc<ServerConfig>,
     not_after: Option<SystemTime>,
+    /// By whom clients are judged; none: they are not.
+    judge: Option<Arc<dyn ClientCertVerifier>>,
+    /// Grows with each change of the authorities that `judge` believes.
+    authorities: u64,
 }
 
 /// What was found by looking.
 struct Looked {
     /// The digest of the texts that are used.
     used: Digest,
+    /// The authorities among them.
+    client_ca: Option<Vec<u8>>,
     /// That of texts that cannot be used, and how often they were there in a row.
     odd: Option<(Digest, u32)>,
 }
@@ -114,7 +123,7 @@ impl Tls {
         let texts = Texts::read(&files)?;
         let used = Some(texts.digest());
         let now = ArcSwap::from_pointee(texts.usable(&files)?);
-        let looked = Mutex::new(Looked { used, odd: None });
+        let looked = Mutex::new(Looked { used, client_ca: texts.client_ca, odd: None });
         Ok(Self(Arc::new(Followed { files, now, looked, refused: Quiet::default() })))
     }
 
@@ -134,10 +143,11 @@ impl Tls {
             looked.odd = None;
             return Ok(false);
         }
-        match texts.and_then(|texts| texts.usable(files)) {
-            Ok(usable) => {
+        match texts.and_then(|texts| Ok((texts.usable(files)?, texts.client_ca))) {
+            Ok((mut usable, client_ca)) => {
+                usable.authorities = now.load().authorities + u64::from(client_ca != looked.client_ca);
                 now.store(Arc::new(usable));
-                *looked = Looked { used: digest, odd: None };
+                *looked = Looked { used: digest, client_ca, odd: None };
                 Ok(true)
             }
             Err(error) => {
@@ -168,8 +178,26 @@ impl Tls {
         }
     }
 
-    pub(crate) fn acceptor(&self) -> TlsAcceptor {
-        TlsAcceptor::from(self.0.now.load().config.clone())
+    /// Tells why a client's certificate is believed no more that was believed before.
+    fn told(&self, why: fmt::Arguments<'_>) {
+        if let Some(kept_back) = self.0.refused.may_say() {
+            tracing::info!(
+                reason = %why,
+                keptBack = kept_back,
+                "the certificate of a client that is connected is good no more; it is a client like any other"
+            );
+        }
+    }
+
+    /// And which authorities it asks.
+    pub(crate) fn acceptor(&self) -> (TlsAcceptor, u64) {
+        let now = self.0.now.load();
+        (TlsAcceptor::from(now.config.clone()), now.authorities)
+    }
+
+    /// Who a connection is of whose certificates `by` has just judged; none: it showed none.
+    pub(crate) fn client(&self, chain: Option<&[CertificateDer<'_>]>, by: u64) -> Option<Client> {
+        Client::of(self, chain?, by)
     }
 }
 
@@ -213,9 +241,13 @@ impl Texts {
         let builder = ServerConfig::builder_with_provider(Arc::new(provider::default_provider()))
             .with_protocol_versions(&[&version::TLS13, &version::TLS12])
             .expect("ring has suites for both versions");
-        let builder = match (&self.client_ca, client_ca) {
-            (Some(text), Some(path)) => builder.with_client_cert_verifier(judge(text, path, *without_too)?),
-            _ => builder.with_no_client_auth(),
+        let judge = match (&self.client_ca, client_ca) {
+            (Some(text), Some(path)) => Some(judge(text, path, *without_too)?),
+            _ => None,
+        };
+        let builder = match judge.clone() {
+            Some(judge) => builder.with_client_cert_verifier(judge),
+            None => builder.with_no_client_auth(),
         };
         let mut config = builder.with_single_cert(chain, private_key).map_err(|source| TlsError::Mismatch {
             certificate: certificate.clone(),
@@ -228,7 +260,7 @@ impl Texts {
             config.session_storage = Arc::new(NoServerSessionStorage {});
             config.send_tls13_tickets = 0;
         }
-        Ok(Usable { config: Arc::new(config), not_after })
+        Ok(Usable { config: Arc::new(config), not_after, judge, authorities: 0 })
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::{
 
 use http::Request;
 
-use crate::trust::PeerNames;
+use crate::tls::Client;
 
 #[derive(Debug, Default)]
 pub(super) struct State {
@@ -21,7 +21,7 @@ pub(super) struct State {
     write_blocked: AtomicBool,
     shut: AtomicBool,
     looks_whole: AtomicBool,
-    names: OnceLock<PeerNames>,
+    client: OnceLock<Client>,
 }
 
 impl State {
@@ -45,14 +45,14 @@ impl State {
         self.cut.load(Relaxed)
     }
 
-    /// Whom the client's certificate names.
-    pub(super) fn is_of(&self, names: PeerNames) {
-        let _once = self.names.set(names);
+    /// Who has shown a certificate.
+    pub(super) fn is_of(&self, client: Client) {
+        let _once = self.client.set(client);
     }
 
-    /// Tells whoever answers a request whom that certificate names.
+    /// Tells whoever answers a request whom that certificate names, while it is good.
     pub(super) fn introduce<B>(&self, request: &mut Request<B>) {
-        if let Some(names) = self.names.get() {
+        if let Some(names) = self.client.get().and_then(Client::names) {
             request.extensions_mut().insert(names.clone());
         }
     }

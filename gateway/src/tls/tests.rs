@@ -4,12 +4,12 @@ use std::{fs, os::unix::fs::symlink};
 
 use super::*;
 
-struct Made {
+pub(super) struct Made {
     certificate: String,
     key: String,
 }
 
-fn made(until: i32) -> Made {
+pub(super) fn made(until: i32) -> Made {
     let key = rcgen::KeyPair::generate().unwrap();
     let mut wanted = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
     wanted.not_after = rcgen::date_time_ymd(until, 1, 1);
@@ -17,22 +17,26 @@ fn made(until: i32) -> Made {
 }
 
 /// A folder of its own, gone with the test.
-struct Place(PathBuf);
+pub(super) struct Place(PathBuf);
 
 impl Place {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let place = std::env::temp_dir().join(format!("gateway-tls-{}", uuid::Uuid::new_v4()));
         fs::create_dir(&place).unwrap();
         Self(place)
     }
 
-    fn write(&self, folder: &str, made: &Made) {
+    pub(super) fn write(&self, folder: &str, made: &Made) {
         fs::create_dir_all(self.0.join(folder)).unwrap();
         fs::write(self.0.join(folder).join("chain.pem"), &made.certificate).unwrap();
         fs::write(self.0.join(folder).join("key.pem"), &made.key).unwrap();
     }
 
-    fn files(&self, folder: &str) -> Files {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    pub(super) fn files(&self, folder: &str) -> Files {
         let folder = self.0.join(folder);
         Files {
             certificate: folder.join("chain.pem"),
