@@ -16,7 +16,7 @@ use super::{
     signals::{Reloads, Signals},
     supervisor::{READY, STOPPING, Supervisor},
     table::within,
-    watch::{Following, Watching, build_missing},
+    watch::{Following, Watching, build_first},
 };
 use crate::{
     component::Compiler,
@@ -114,7 +114,7 @@ pub(super) fn run(file: &Path, options: &Options, output: Output) -> anyhow::Res
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().thread_name("archipel").enable_all().build()?;
     if options.watch {
-        runtime.block_on(build_missing(&loaded.manifest))?;
+        runtime.block_on(build_first(&loaded.manifest))?;
     }
     if let Err(problems) = runtime.block_on(fetch(&loaded, &environment, Freshness::Kept))? {
         return refused(&problems, output);

@@ -43,6 +43,8 @@ pub(super) struct Watching {
     changed: Arc<Changed>,
     watcher: RecommendedWatcher,
     last: HashMap<Arc<str>, Last>,
+    /// What the file says, where that does not run; its sources are watched, too.
+    refused: Option<Manifest>,
 }
 
 /// How a service was last built.
@@ -61,7 +63,8 @@ impl Watching {
     /// Sees every change from now on.
     pub(super) fn start(running: &Running) -> anyhow::Result<Self> {
         let changed = Arc::new(Changed::default());
-        Ok(Self { watcher: changed.follow(&running.manifest(), Scope::Sources)?, changed, last: HashMap::new() })
+        let watcher = changed.follow(&running.manifest(), Scope::Sources)?;
+        Ok(Self { watcher, changed, last: HashMap::new(), refused: None })
     }
 
     /// Builds what changes, until it is dropped.
@@ -69,14 +72,14 @@ impl Watching {
         loop {
             self.changed.quiet().await;
             let What { manifest, services } = self.changed.take();
-            if manifest {
-                match running.apply_file().await {
-                    Ok(text) => say(&text),
-                    Err(error) => say(&chain(&error)),
-                }
+            // What does not run yet may now.
+            let comes = services.keys().any(|name| !running.manifest().services.contains_key(name));
+            if manifest || comes {
+                self.apply(running).await;
             }
             // Folders may have come.
-            match self.changed.follow(&running.manifest(), Scope::Sources) {
+            let followed = self.refused.as_ref();
+            match self.changed.follow(followed.unwrap_or(&running.manifest()), Scope::Sources) {
                 Ok(watcher) => self.watcher = watcher,
                 Err(error) => say(&format!("{error:#}; only folders that were there are watched")),
             }
@@ -86,6 +89,28 @@ impl Watching {
                 }
             }
         }
+    }
+
+    /// Makes the file the running manifest; what it names and was never built is built before.
+    async fn apply(&mut self, running: &Running) {
+        let wanted = running.read_file().await;
+        for settings in wanted.iter().flat_map(|wanted| wanted.services.values()) {
+            if !settings.component.is_file()
+                && let Err(output) = build(settings, folder(&running.manifest())).await
+            {
+                say(&format!("{output}\n{}: the build failed", settings.name));
+            }
+        }
+        self.refused = match running.apply_file().await {
+            Ok(text) => {
+                say(&text);
+                None
+            }
+            Err(error) => {
+                say(&chain(&error));
+                wanted
+            }
+        };
     }
 
     /// A build that writes among its source is seen as a change of that. It may have hidden one of an editor's,
@@ -115,10 +140,9 @@ impl Watching {
 }
 
 async fn built(running: &Running, settings: &ServiceSettings) -> bool {
-    let folder = running.manifest().file.parent().map(Path::to_owned).unwrap_or_default();
-    let built = build(settings, &folder).await;
+    let built = build(settings, folder(&running.manifest())).await;
     if let Err(output) = &built {
-        say(&format!("{output}\n{}: the build failed; the one before it goes on", settings.name));
+        failed(settings, output);
     }
     built.is_ok()
 }
@@ -136,23 +160,40 @@ async fn went_live(running: &Running, name: &str) -> bool {
     false
 }
 
-/// Builds the components that are not there yet, before a start.
-pub(super) async fn build_missing(manifest: &Manifest) -> anyhow::Result<()> {
-    built_before(manifest, manifest.services.values().filter(|settings| !settings.component.is_file())).await
-}
-
-/// Builds all components, each command once.
-pub(super) async fn build_all(manifest: &Manifest) -> anyhow::Result<()> {
-    let mut commands = BTreeSet::new();
-    built_before(manifest, manifest.services.values().filter(|settings| commands.insert(&settings.build))).await
-}
-
-async fn built_before(manifest: &Manifest, services: impl Iterator<Item = &ServiceSettings>) -> anyhow::Result<()> {
-    let folder = manifest.file.parent().unwrap_or(Path::new("."));
-    for settings in services {
-        if let Err(output) = build(settings, folder).await {
-            anyhow::bail!("{output}\nthe build of service `{}` failed", settings.name);
+/// Builds all components before a start, each command once: sources may have changed while nobody watched. One that fails
+/// leaves the component of the build before it, if there is one.
+pub(super) async fn build_first(manifest: &Manifest) -> anyhow::Result<()> {
+    for settings in commands(manifest) {
+        match build(settings, folder(manifest)).await {
+            Err(output) if settings.component.is_file() => failed(settings, &output),
+            built => built.map_err(|output| broken(settings, &output))?,
         }
     }
     Ok(())
+}
+
+/// The same, for whoever wants what the sources are now and nothing else.
+pub(super) async fn build_all(manifest: &Manifest) -> anyhow::Result<()> {
+    for settings in commands(manifest) {
+        build(settings, folder(manifest)).await.map_err(|output| broken(settings, &output))?;
+    }
+    Ok(())
+}
+
+/// One service for each command.
+fn commands(manifest: &Manifest) -> impl Iterator<Item = &ServiceSettings> {
+    let mut commands = BTreeSet::new();
+    manifest.services.values().filter(move |settings| commands.insert(&settings.build))
+}
+
+fn folder(manifest: &Manifest) -> &Path {
+    manifest.file.parent().unwrap_or(Path::new("."))
+}
+
+fn failed(settings: &ServiceSettings, output: &str) {
+    say(&format!("{output}\n{}: the build failed; the one before it goes on", settings.name));
+}
+
+fn broken(settings: &ServiceSettings, output: &str) -> anyhow::Error {
+    anyhow::anyhow!("{output}\nthe build of service `{}` failed", settings.name)
 }

@@ -13,9 +13,6 @@ use super::{
     config::{EngineSettings, Keep, features, pooled},
 };
 
-/// Its code takes more of the stack than Cranelift's: what recurses with that must do so with this.
-const STACK_MAX_BYTES: usize = 1 << 20;
-
 /// The quick engine, where it is needed.
 pub struct Quick {
     settings: EngineSettings,
@@ -56,5 +53,5 @@ impl Quick {
 }
 
 fn winch(config: &mut Config) -> &Config {
-    config.strategy(Strategy::Winch).max_wasm_stack(STACK_MAX_BYTES)
+    config.strategy(Strategy::Winch)
 }

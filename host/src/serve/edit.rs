@@ -30,6 +30,11 @@ impl Running {
         self.system.current().manifest.clone()
     }
 
+    /// What the manifest's file says now, if it can be read; its components need not be there.
+    pub async fn read_file(&self) -> Option<Manifest> {
+        self.system.read_file().await
+    }
+
     /// Makes the manifest's file the running manifest; a sentence for people.
     pub async fn apply_file(&self) -> Result<String, ApplyError> {
         self.applied_file(BY).await

@@ -21,7 +21,7 @@ use crate::{
     deploy::{self, Fate, Freshness, Gone, Unfetched},
     telemetry::counts::ApplyOutcome,
 };
-use document::problem::chain;
+use document::problem::{Problems, chain};
 use manifest::{Confines, Loaded, Manifest};
 
 /// A manifest that runs now.
@@ -29,6 +29,11 @@ pub struct Done {
     pub services: BTreeMap<Arc<str>, Fate>,
     pub manifest: Arc<Applied>,
     pub took: Duration,
+}
+
+/// The file as it is.
+fn read(given: &Surroundings) -> Result<Loaded, Problems> {
+    Manifest::load(&given.file, &given.environment).and_then(|loaded| loaded.overseen(&given.oversight))
 }
 
 impl System {
@@ -76,11 +81,15 @@ impl System {
     async fn file(&self, _turn: MutexGuard<'_, ()>, by: Arc<str>) -> Result<Done, ApplyError> {
         let began = Instant::now();
         let given = self.ground.given.clone();
-        let reading = move || {
-            let loaded = Manifest::load(&given.file, &given.environment);
-            loaded.and_then(|loaded| loaded.overseen(&given.oversight)).map_err(ApplyError::Wrong)
-        };
+        let reading = move || read(&given).map_err(ApplyError::Wrong);
         self.counted(self.take_over(reading, by, began).await)
+    }
+
+    /// What the file says now; none: mistakes. Cancel safe.
+    pub async fn read_file(&self) -> Option<Manifest> {
+        let given = self.ground.given.clone();
+        let reading = tokio::task::spawn_blocking(move || read(&given));
+        Some(reading.await.ok()?.ok()?.manifest)
     }
 
     fn counted(&self, outcome: Result<Done, ApplyError>) -> Result<Done, ApplyError> {

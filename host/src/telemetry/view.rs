@@ -50,6 +50,8 @@ struct Said {
     error: String,
     status: u64,
     milliseconds: f64,
+    /// What a client is told to quote.
+    trace: String,
     /// The line that would allow what was denied.
     allow: String,
 }
@@ -66,7 +68,12 @@ impl Said {
                     _ => Some(GREY),
                 };
                 let by = if service.is_empty() { "nobody" } else { service };
-                (colour, format!("{method} {path} -> {status} by {by} in {milliseconds:.1} ms"))
+                let traced = if *status < 500 || self.trace.is_empty() {
+                    String::new()
+                } else {
+                    format!(", trace {}", self.trace)
+                };
+                (colour, format!("{method} {path} -> {status} by {by} in {milliseconds:.1} ms{traced}"))
             }
             "guest" => ((level == Level::WARN).then_some(YELLOW), format!("{service} | {message}")),
             _ if !self.allow.is_empty() => (Some(YELLOW), format!("denied: {message}{}", self.command())),
@@ -121,6 +128,7 @@ impl Visit for Said {
             "path" => &mut self.path,
             "service" => &mut self.service,
             "error" => &mut self.error,
+            "traceId" => &mut self.trace,
             "allow" => &mut self.allow,
             _ => return,
         };
@@ -146,6 +154,8 @@ mod tests {
         };
         let line = |target: &str| said.line(Level::INFO, target).1;
         assert_eq!(line("access"), "GET /notes -> 200 by notes in 1.2 ms");
+        let failed = Said { status: 500, trace: "0af7".to_owned(), path: "/".to_owned(), ..Said::default() };
+        assert_eq!(failed.line(Level::INFO, "access").1, " / -> 500 by nobody in 0.0 ms, trace 0af7");
         assert_eq!(line("guest"), "notes | text");
         assert_eq!(line("archipel::system"), "archipel: text");
         let denied = |message: &str| {

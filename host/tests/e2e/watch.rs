@@ -105,6 +105,41 @@ fn what_is_edited_is_built_and_live_and_a_broken_build_changes_nothing() {
 }
 
 #[test]
+fn what_was_edited_unseen_is_built_before_the_start_and_a_service_that_comes_is_built_too() {
+    let folder = place();
+    for name in ["one", "two"] {
+        fs::create_dir_all(folder.path().join("ws").join(name)).unwrap();
+        fs::write(folder.path().join("ws").join(name).join("Cargo.toml"), "").unwrap();
+    }
+    edit(folder.path(), "one", 1);
+    let start = |folder| Host::start_as(folder, &service("one", ""), &["--watch"], &[]).map_err(|failed| failed.errors);
+    let host = start(folder).unwrap();
+    let first = live(&host, "one");
+
+    let folder = host.stop();
+    edit(folder.path(), "one", 2);
+    let folder = start(folder).map(|host| {
+        assert_ne!(live(&host, "one"), first, "what it is now");
+        host.stop()
+    });
+    let folder = folder.unwrap();
+    fs::write(folder.path().join("ws/one/broken"), "").unwrap();
+    let host = start(folder).unwrap();
+    host.errors.expect_line("one: the build failed; the one before it goes on");
+    assert_ne!(live(&host, "one"), first);
+
+    let path = host.folder.path().to_owned();
+    fs::write(path.join("ws/two/broken"), "").unwrap();
+    edit(&path, "two", 1);
+    write_manifest(&path, &[service("one", ""), service("two", "")].concat());
+    host.errors.expect_line("two: the build failed");
+    host.errors.expect_line("nothing was changed");
+    fs::remove_file(path.join("ws/two/broken")).unwrap();
+    host.errors.expect_line("the manifest runs as it is now: two added");
+    live(&host, "two");
+}
+
+#[test]
 fn a_build_that_writes_among_its_source_comes_to_rest() {
     let folder = place();
     let source = folder.path().join("one");

@@ -4,11 +4,12 @@
 //! shell has started does not outlive a build that is cut.
 
 use std::{
+    convert::Infallible,
     io::IsTerminal,
     path::Path,
     pin::pin,
     process::{ExitStatus, Stdio},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -25,6 +26,9 @@ const BUILD_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 /// Of what a failed build said, its end.
 const OUTPUT_MAX_BYTES: usize = 64 << 10;
 
+/// How often somebody who waits for a build is told that it goes on.
+const STILL: Duration = Duration::from_secs(10);
+
 /// How long what is still said after the shell has ended is waited for.
 const LINGER: Duration = Duration::from_secs(1);
 
@@ -38,13 +42,25 @@ pub(super) async fn build(settings: &ServiceSettings, folder: &Path) -> Result<(
     say(&format!("{}: {command}", settings.name));
     let mut group = Group::run(command, folder).map_err(|error| format!("cannot run `{command}`: {error}"))?;
     let mut said = Vec::new();
-    let ended = tokio::time::timeout(BUILD_TIMEOUT, group.ended(&mut said)).await;
+    let ended = tokio::select! {
+        ended = tokio::time::timeout(BUILD_TIMEOUT, group.ended(&mut said)) => ended,
+        never = still_at_it(&settings.name) => match never {},
+    };
     let said = String::from_utf8_lossy(&said).trim_end().to_owned();
     match ended {
         Ok(Ok(status)) if status.success() => Ok(()),
         Ok(Ok(status)) => Err(format!("{said}\n`{command}` ended with {status}")),
         Ok(Err(error)) => Err(format!("{said}\n`{command}`: {error}")),
         Err(_elapsed) => Err(format!("`{command}` did not end within {BUILD_TIMEOUT:?}")),
+    }
+}
+
+/// Says so again and again. A first build fetches what it needs, and that may be a minute without a word.
+async fn still_at_it(service: &str) -> Infallible {
+    let began = Instant::now();
+    loop {
+        tokio::time::sleep(STILL).await;
+        say(&format!("{service}: still building, {} s", began.elapsed().as_secs()));
     }
 }
 
