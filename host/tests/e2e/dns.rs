@@ -139,3 +139,53 @@ fn srv_records_say_ports_and_who_goes_first() {
     (0..20).for_each(|_| assert_eq!(answered(&front), "spare"));
     assert_eq!((one.requests().len(), two.requests().len()), before);
 }
+
+#[test]
+fn a_headless_service_has_an_address_for_each_that_runs_and_one_that_goes_is_asked_no_more() {
+    let (one, two) = until("a port is free at two addresses", || {
+        let one = TcpListener::bind("127.0.0.1:0").unwrap();
+        let two = TcpListener::bind(("127.0.0.2", one.local_addr().unwrap().port())).ok()?;
+        Some((one, two))
+    });
+    let port = one.local_addr().unwrap().port();
+    let (one, _two) = (saying(one, "one"), saying(two, "two"));
+    let records = |addresses: &[&str]| -> Vec<String> {
+        addresses.iter().map(|address| format!("--host-record=orders.test,{address}")).collect()
+    };
+    let mut names = Names::of(&records(&["127.0.0.1", "127.0.0.2"]));
+    let front = front(&names, &format!("dns:orders.test:{port}"));
+    let mut heard = BTreeSet::new();
+    until("both are asked", || {
+        heard.insert(answered(&front));
+        heard.len() == 2
+    });
+    thread::scope(|scope| {
+        // While requests come, one of them leaves: nobody notices.
+        let asking = scope.spawn(|| until("the other is asked alone", || (0..20).all(|_| answered(&front) == "two")));
+        names.become_those(&records(&["127.0.0.2"]));
+        asking.join().unwrap();
+    });
+    let before = one.requests().len();
+    (0..20).for_each(|_| assert_eq!(answered(&front), "two"));
+    assert_eq!(one.requests().len(), before);
+}
+
+#[test]
+fn addresses_of_both_families_are_one_service_s() {
+    let (one, two) = until("a port is free for both", || {
+        let one = TcpListener::bind("127.0.0.1:0").unwrap();
+        let two = TcpListener::bind(("::1", one.local_addr().unwrap().port())).ok()?;
+        Some((one, two))
+    });
+    let port = one.local_addr().unwrap().port();
+    let (_one, _two) = (saying(one, "four"), saying(two, "six"));
+    let mut names = Names::of(&["--host-record=orders.test,127.0.0.1,::1".to_owned()]);
+    let front = front(&names, &format!("dns:orders.test:{port}"));
+    let mut heard = BTreeSet::new();
+    until("both are asked", || {
+        heard.insert(answered(&front));
+        heard.len() == 2
+    });
+    names.become_those(&["--host-record=orders.test,::1".to_owned()]);
+    until("there is no address of the older family any more", || (0..20).all(|_| answered(&front) == "six"));
+}
