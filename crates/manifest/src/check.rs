@@ -44,7 +44,7 @@ pub(super) use self::{
     folder::apart,
     gateway::gateway,
     host::host,
-    keystore::{StoreNames, own_keys},
+    keystore::{StoreNames, own_keys, own_trust_key},
     keyvalue::keyvalue,
     limited::limited,
     redis::{redis, redis_count},

@@ -125,7 +125,7 @@ fn check(files: Files, path: &Path, env: &Environment, confines: Option<&Confine
     };
     let admin = check::admin(&mut check, &root.child("admin"), raw.admin, &gateway);
     let (auth_root, auth_key) = (root.child("auth"), root.child("gateway").child("auth"));
-    let host = check::host(&mut check, &root.child("host"), raw.host);
+    let host = check::host(&mut check, &root.child("host"), raw.host, &redis_names);
 
     let own = RawInclude { postgres: raw.postgres, redis: raw.redis, services: raw.services, routes: raw.routes };
     let parts = Parts::new(&mut check, &sources, std::iter::once(own).chain(includes));
@@ -213,6 +213,7 @@ fn check(files: Files, path: &Path, env: &Environment, confines: Option<&Confine
             }
         }
     }
+    check::own_trust_key(&mut check, &root.child("host").child("trust_store"), &host, &upstreams, &redis);
     let by_key: Vec<_> = component_keys.into_iter().zip(services.values()).collect();
     check::apart(&mut check, &by_key);
     let routes: Vec<(Key<'_>, RouteSettings)> = (parts.routes.into_iter())

@@ -262,6 +262,9 @@ pub(crate) struct RawHost {
     /// How long to go on accepting after being told to stop, until load balancers have noticed.
     #[schemars(extend("default" = defaults::LINGER))]
     pub(crate) linger: Option<Time>,
+    /// By what the hosts of this manifest share the key that vouches for them (`trust = "token"`): `redis.NAME`. Not
+    /// written: each has its own.
+    pub(crate) trust_store: Option<String>,
     /// All instances of all services together. Not written: half of the machine's or the
     /// container's memory.
     pub(crate) guest_memory: Option<Size>,

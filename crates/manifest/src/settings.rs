@@ -81,6 +81,8 @@ pub struct HostSettings {
     pub data: PathBuf,
     pub drain: Duration,
     pub linger: Duration,
+    /// The Redis by which hosts share the key that vouches for them; none: each has its own.
+    pub trust_store: Option<Arc<str>>,
     /// All instances of all services together.
     pub guest_memory_bytes: u64,
     /// What the private Redis may hold.

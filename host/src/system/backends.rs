@@ -55,6 +55,7 @@ async fn started(ground: &Ground, manifest: &Manifest) -> Result<Backends, NextE
             let (events, publishers, outbound) = (events(manifest, &redis), Arc::default(), ground.outbound.clone());
             let trust = trust(manifest);
             identity.share(&redis, &databases, &manifest.name).await;
+            share(voucher.as_ref(), &redis, manifest).await;
             Ok(Backends {
                 databases,
                 identity,
@@ -130,6 +131,7 @@ async fn changed(ground: &Ground, before: &Current, manifest: &Manifest) -> Resu
         next.keyvalue = Arc::new(KeyValues::new(&manifest.name, &manifest.keyvalue, &now.redis));
     }
     next.voucher = voucher(manifest, &manifest.host.data, now.voucher.as_ref())?;
+    share(next.voucher.as_ref(), &now.redis, manifest).await;
     if manifest.trust != running.trust {
         next.trust = trust(manifest);
     }
@@ -160,6 +162,14 @@ fn voucher(
         (false, _) => Ok(None),
         (true, Some(before)) => Ok(Some(before.clone())),
         (true, None) => Voucher::open(&manifest.name, data).map(|voucher| Some(Arc::new(voucher))),
+    }
+}
+
+/// Other hosts of the manifest have the same key.
+async fn share(voucher: Option<&Arc<Voucher>>, stores: &Stores, manifest: &Manifest) {
+    let store = manifest.host.trust_store.as_ref().and_then(|name| stores.get(name));
+    if let (Some(voucher), Some(store)) = (voucher, store) {
+        voucher.share(store.clone()).await;
     }
 }
 

@@ -34,6 +34,7 @@ pub(super) fn live(running: &Manifest, wanted: Manifest) -> Result<Change, Strin
     keep.key("admin.tls", &running.admin.tls, &mut manifest.admin.tls);
     keep.key("admin.tokens", &running.admin.tokens, &mut manifest.admin.tokens);
     keep.key("host.data", &running.host.data, &mut manifest.host.data);
+    keep.key("host.trust_store", &running.host.trust_store, &mut manifest.host.trust_store);
     keep.key("host.guest_memory", &running.host.guest_memory_bytes, &mut manifest.host.guest_memory_bytes);
     keep.key("host.redis_memory", &running.host.redis_memory_bytes, &mut manifest.host.redis_memory_bytes);
     databases(&mut keep, &running.databases, &mut manifest.databases);
@@ -282,6 +283,7 @@ mod tests {
             check(gateway, "[gateway]\nlisten = \"127.0.0.1:3001\"\nh2c = false\n", &["gateway.listen", "gateway.h2c"]);
         assert_eq!(kept.gateway.listen[0].port(), 3000);
         check("", "[host]\nguest_memory = \"1GiB\"\ndrain = \"1s\"\n", &["host.guest_memory"]);
+        check("", "[host]\ntrust_store = \"redis.main\"\n[redis.main]\n", &["host.trust_store", "redis.main"]);
         check("", "[host]\nredis_memory = \"1GiB\"\n", &["host.redis_memory"]);
         check("[redis.a]\n", "[redis.a]\n[redis.b]\n", &["redis.b"]);
     }

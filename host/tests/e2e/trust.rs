@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use tokio_rustls::rustls::{self, ClientConnection, StreamOwned};
 
 use crate::harness::{
-    Command, Host, Upstream, place, until,
+    Command, Host, Redis, Upstream, free, place, until,
     upstream::{Act, ok, quoted},
 };
 
@@ -264,6 +264,93 @@ fn by_tokens_a_call_keeps_its_identity_and_each_is_for_one_service_only() {
         assert_eq!(front.send("GET", "/spy", &[("authorization", &token)], b"").status, 200);
         rotated == key_of(&shown(spy.requests().last().unwrap()))
     });
+}
+
+#[test]
+fn hosts_of_one_manifest_vouch_with_keys_that_each_of_them_shows() {
+    let (redis, spy) = (Redis::start(), Upstream::acting(|_, _| Act::Say(ok("seen").into_bytes())));
+    let manifest = |url: &str| {
+        format!(
+            "{ISSUER}[host]\ntrust_store = \"redis.main\"\n[redis.main]\nurl = \"{}\"\n\
+             [services.probe]\nurl = \"{url}\"\ntrust = \"token\"\n\
+             [services.spy]\nurl = \"http://{}\"\ntrust = \"token\"\n\
+             [[routes]]\npath = \"/{{*rest}}\"\nservice = \"probe\"\nauth = \"main\"\n\
+             [[routes]]\npath = \"/spy\"\nservice = \"spy\"\nauth = \"main\"\n",
+            redis.url(),
+            spy.address
+        )
+    };
+    let first = Host::running(&manifest("http://127.0.0.1:9"));
+    // What a balancer in front of both would answer: either of them, and so all of their keys.
+    let keys = format!("http://{}/.well-known/trust.json", first.gateway);
+    let back = Host::running(&format!("{}[trust.test]\nservices = [\"probe\"]\njwks = \"{keys}\"\n", guarded()));
+    let text = manifest(&format!("http://{}", back.gateway));
+    assert_eq!(first.apply(&text).status, 200);
+    let second = Host::running(&text);
+    let fronts = [&first, &second];
+    let (mut asked, mut signed) = (0, Vec::new());
+    let mut ask = || {
+        asked += 1;
+        signed.clear();
+        for front in fronts {
+            let user = format!("user-{asked}");
+            let token = format!("Bearer {}", front.token(&user, &[]));
+            let echo = front.send("GET", "/echo", &[("authorization", &token)], b"");
+            assert_eq!((echo.status, seen(&echo.json(), "x-user-id")), (200, Some(&*user)), "of {}", front.gateway);
+            assert_eq!(front.send("GET", "/spy", &[("authorization", &token)], b"").status, 200);
+            signed.push(key_of(&shown(spy.requests().last().unwrap())));
+        }
+        signed.clone()
+    };
+    let before = ask();
+    assert_eq!(before[0], before[1], "the second signs with what the first shows");
+    let file = second.folder.path().join("manifest.toml");
+    let rotated = Command::new(&["token", "rotate", "--trust", file.to_str().unwrap()]).json()["kid"].clone();
+    until("both sign with the new key", || ask().iter().all(|key| *key == rotated));
+}
+
+/// A host with `own`, which asks `other` on another host; each believes the other's word.
+fn one_of_two((own, other): (&str, &str), other_at: SocketAddr, more: &str) -> String {
+    format!(
+        "{ISSUER}[trust.test]\nservices = [\"{own}\"]\njwks = \"http://{other_at}/.well-known/trust.json\"\n\
+         [services.{own}]\ncomponent = \"COMPONENTS/probe_net.wasm\"\npermissions = {{ call = [\"{other}\"] }}\n\
+         [services.{other}]\nurl = \"http://{other_at}\"\ntrust = \"token\"\n\
+         [[routes]]\npath = \"/{{*rest}}\"\nservice = \"{own}\"\npublic = true\n{more}"
+    )
+}
+
+#[test]
+fn a_circle_over_two_hosts_ends_as_508_and_what_the_first_has_left_holds_on_the_other() {
+    let listening = |at: SocketAddr| format!("[gateway]\nlisten = \"{at}\"\n");
+    let (spy, here, there) = (Upstream::acting(|_, _| Act::Say(ok("seen").into_bytes())), free(), free());
+    let to_spy = format!(
+        "timeout = \"7s\"\n[services.spy]\nurl = \"http://{}\"\ntrust = \"token\"\n\
+         [[routes]]\npath = \"/spy\"\nservice = \"spy\"\npublic = true\ntimeout = \"7s\"\n",
+        spy.address
+    );
+    let first = Host::running(&(listening(here) + &one_of_two(("ping", "pong"), there, &to_spy)));
+    let _second = Host::running(&(listening(there) + &one_of_two(("pong", "ping"), here, "")));
+    let turns = ["ping", "pong"].into_iter().cycle();
+    let circle = |length: usize| {
+        let steps = turns.clone().take(length).collect::<Vec<_>>();
+        let onto =
+            |rest: String, name: &&str| format!("/proxy?url={}", quoted(&format!("http://{name}.internal{rest}")));
+        // The last of them answers itself; the first is `ping`, which is asked from outside.
+        steps[1..].iter().rfold("/".to_owned(), onto)
+    };
+    assert_eq!(first.get(&circle(4)).status, 200, "some steps are none too many");
+    let ended = first.get(&circle(12));
+    assert_eq!(ended.status, 508, "{}", ended.text());
+
+    assert_eq!(first.get("/spy").status, 200);
+    let head = spy.requests().remove(0);
+    let number = |name: &str| {
+        let line = head.lines().find_map(|line| line.strip_prefix(name));
+        line.unwrap_or_else(|| panic!("no {name} in {head}")).trim().parse::<u64>().unwrap()
+    };
+    assert_eq!(number("x-archipel-hops:"), 1);
+    let left = number("x-archipel-timeout:");
+    assert!(left > 0 && left <= 7000, "{left} ms");
 }
 
 /// The token of another host in a request's head.

@@ -60,6 +60,8 @@ struct State {
     looked: Instant,
     /// The ids of those that other hosts can know; none: there are no others.
     known: Option<BTreeSet<String>>,
+    /// The newest that others had when they were asked first.
+    found: Option<String>,
 }
 
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -90,7 +92,7 @@ impl KeyFile {
             None => change(&path, |stored| if stored.keys.is_empty() { add(stored) } else { Ok(()) })?,
         };
         let keys = Arc::new(signing(&stored, &path)?);
-        let state = Mutex::new(State { keys, looked: Instant::now(), known: None });
+        let state = Mutex::new(State { keys, looked: Instant::now(), known: None, found: None });
         Ok(Arc::new(Self { path, state, place: OnceLock::new() }))
     }
 
@@ -127,11 +129,20 @@ impl KeyFile {
             let is_same = others.as_ref() == Some(&text);
             if is_same || place.replace(others.as_deref(), &text).await? {
                 self.take(signing(&merged, &self.path).map_err(|error| document::problem::chain(&error))?);
-                self.state().known = Some(merged.keys.into_iter().map(|key| key.kid).collect());
+                let mut state = self.state();
+                if state.known.as_ref().is_none_or(BTreeSet::is_empty) {
+                    state.found = others.and_then(|text| newest(&text));
+                }
+                state.known = Some(merged.keys.into_iter().map(|key| key.kid).collect());
                 return Ok(true);
             }
         }
         Err("other hosts change the keys all the time".into())
+    }
+
+    /// The id of the newest key that others had before they had ours.
+    pub(super) fn found(&self) -> Option<String> {
+        self.state().found.clone()
     }
 
     /// Adds a key, which signs from now on, and forgets those that have been retired for a day.
@@ -227,6 +238,12 @@ fn signing(stored: &Stored, path: &Path) -> Result<Vec<SigningKey>, KeyFileError
     };
     let keys: Option<Vec<SigningKey>> = stored.keys.iter().map(key).collect();
     keys.filter(|keys| !keys.is_empty()).ok_or_else(|| KeyFileError::Damaged { path: path.to_owned() })
+}
+
+/// The id of the newest key of others.
+fn newest(others: &str) -> Option<String> {
+    let stored = serde_json::from_str::<Stored>(others).ok()?;
+    stored.keys.last().map(|key| key.kid.clone())
 }
 
 /// Puts the keys of `others` into the file, and gives all that there are now: what both are to have.

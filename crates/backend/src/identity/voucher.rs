@@ -7,7 +7,7 @@
 use std::{
     num::NonZeroUsize,
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -19,7 +19,10 @@ use serde_json::{Map, Value, json};
 use super::{
     generated::{KeyFile, KeyFileError},
     issuer::SignError,
+    place::{Kept, PATIENCE, Place},
+    sharing::Sharing,
 };
+use crate::redis::Store;
 
 const LIFE: Duration = Duration::from_secs(60);
 /// How long a token is used again: it must outlive the call.
@@ -48,6 +51,8 @@ pub struct Voucher {
     keys: Arc<KeyFile>,
     made: Mutex<LruCache<Spoken, (HeaderValue, Instant)>>,
     turn: Mutex<Turn>,
+    /// Keeps its keys and those of other hosts the same.
+    sharing: OnceLock<Sharing>,
 }
 
 /// Which key signs, by its id.
@@ -88,7 +93,21 @@ impl Voucher {
     /// There is no key, and none can be made.
     pub fn open(system: &str, data: &Path) -> Result<Self, KeyFileError> {
         let made = Mutex::new(LruCache::new(MADE_MAX));
-        Ok(Self { system: system.into(), keys: KeyFile::open(data, KEY)?, made, turn: Mutex::default() })
+        let (keys, turn, sharing) = (KeyFile::open(data, KEY)?, Mutex::default(), OnceLock::new());
+        Ok(Self { system: system.into(), keys, made, turn, sharing })
+    }
+
+    /// Shares the keys with the other hosts of the manifest, by `store`; waits for theirs, but not for long. A host that
+    /// comes later signs with a key that they show already, until they show its own. Once. Cancel safe.
+    pub async fn share(&self, store: Arc<Store>) {
+        if self.sharing.get().is_some() {
+            return;
+        }
+        self.keys.shared_by(Place::new(Kept::Redis(store), &self.system, KEY));
+        // What fails is tried again, and told, by whoever sees to it from now on.
+        let _first = tokio::time::timeout(PATIENCE, self.keys.share()).await;
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner).signs = self.keys.found();
+        self.sharing.get_or_init(|| Sharing::start(self.keys.clone(), KEY.into()));
     }
 
     /// Adds a key to those under `data`; gives its id. A host that runs shows it within seconds, and signs with it

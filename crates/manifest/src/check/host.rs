@@ -1,14 +1,22 @@
 //! `[host]`: what all services share.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
-use super::{Check, limited};
+use super::{Check, limited, limiting::redis_store};
 use crate::{HostSettings, Image, defaults, memory, raw::RawHost};
 use document::{problem::chain, source::Key};
 use gateway::auth::{PemKey, VerifyingKey};
 
-pub(crate) fn host(check: &mut Check<'_>, key: &Key<'_>, raw: RawHost) -> HostSettings {
+pub(crate) fn host(
+    check: &mut Check<'_>,
+    key: &Key<'_>,
+    raw: RawHost,
+    redis_names: &BTreeSet<Arc<str>>,
+) -> HostSettings {
+    let store_key = key.child("trust_store");
+    let trust_store = raw.trust_store.and_then(|text| redis_store(check, &store_key, (&text, "keys"), redis_names));
     HostSettings {
+        trust_store,
         data: check.path(&key.child("data"), raw.data.as_deref().unwrap_or(defaults::DATA)).unwrap_or_default(),
         drain: check.within(&key.child("drain"), raw.drain, defaults::DRAIN, &defaults::PAUSES).get(),
         linger: check.within(&key.child("linger"), raw.linger, defaults::LINGER, &defaults::PAUSES).get(),

@@ -1,4 +1,4 @@
-//! `auth.NAME.keys.store`: by what several hosts share the keys that they generate.
+//! `auth.NAME.keys.store`, `host.trust_store`: by what several hosts share the keys that they generate.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -6,7 +6,10 @@ use std::{
 };
 
 use super::{Check, limiting::redis_store};
-use crate::{AuthSettings, DatabasePlace, DatabaseSettings, KeySettings, KeyStore, RedisPlace, RedisSettings};
+use crate::{
+    AuthSettings, DatabasePlace, DatabaseSettings, HostSettings, KeySettings, KeyStore, Proof, RedisPlace,
+    RedisSettings, UpstreamSettings,
+};
 use document::source::Key;
 use document::structure::nearest;
 
@@ -55,8 +58,7 @@ pub(crate) fn own_keys(
             check.wrong(&key.child(name).child("keys").child("store"), message);
         }
     }
-    let shared = redis.iter().find(|(_, settings)| matches!(settings.place, RedisPlace::External { .. }));
-    let Some((shared, _)) = shared else { return };
+    let Some(shared) = of_operators(redis) else { return };
     for (name, _) in
         issuers.iter().filter(|(_, settings)| matches!(settings.keys, KeySettings::Generated { store: None }))
     {
@@ -68,4 +70,30 @@ pub(crate) fn own_keys(
             ),
         );
     }
+}
+
+/// The same for the key that vouches for a host.
+pub(crate) fn own_trust_key(
+    check: &mut Check<'_>,
+    key: &Key<'_>,
+    host: &HostSettings,
+    upstreams: &BTreeMap<Arc<str>, UpstreamSettings>,
+    redis: &BTreeMap<Arc<str>, RedisSettings>,
+) {
+    let vouched = upstreams.values().find(|settings| settings.proof == Proof::Token);
+    let (Some(vouched), Some(shared), None) = (vouched, of_operators(redis), &host.trust_store) else { return };
+    check.warn(
+        key,
+        format_args!(
+            "is missing: each host signs its calls of `{}` with a key of its own, and the other side knows that of one; \
+             with more than one host of this manifest, write `trust_store = \"redis.{shared}\"`",
+            vouched.name
+        ),
+    );
+}
+
+/// A Redis that several hosts may share.
+fn of_operators(redis: &BTreeMap<Arc<str>, RedisSettings>) -> Option<&Arc<str>> {
+    let shared = redis.iter().find(|(_, settings)| matches!(settings.place, RedisPlace::External { .. }));
+    shared.map(|(name, _)| name)
 }

@@ -51,3 +51,25 @@ fn what_proves_nothing_or_trusts_nobody_is_told() {
         ],
     );
 }
+
+#[test]
+fn a_key_that_each_host_makes_for_itself_is_a_warning_where_hosts_share_a_redis() {
+    let text = |redis: &str, store: &str| {
+        format!("{redis}{store}[services.a]\nurl = 'http://10.0.0.7:4000'\ntrust = 'token'\n{ROUTE}")
+    };
+    let warned = |text: &str| {
+        let warnings = loaded(text, &[]).warnings;
+        warnings.iter().filter(|warning| warning.key == "host.trust_store").count()
+    };
+    let (shared, store) = ("[redis.main]\nurl = 'redis://db'\n", "[host]\ntrust_store = 'redis.main'\n");
+    assert_eq!(warned(&text(shared, "")), 1);
+    assert_eq!(warned(&text("[redis.main]\n", "")), 0, "nobody else reaches a private one");
+    assert_eq!(warned(&text(shared, "").replace("'token'", "'none'")), 0, "nobody is shown a token");
+    assert_eq!(warned(&text(shared, store)), 0);
+    let settings = loaded(&text(shared, store), &[]).manifest.host.clone();
+    assert_eq!(settings.trust_store.as_deref(), Some("main"));
+    check(
+        &text(shared, "[host]\ntrust_store = 'redis.mian'\n"),
+        &["6:15 host.trust_store: there is no `[redis.mian]`; did you mean `main`?"],
+    );
+}
