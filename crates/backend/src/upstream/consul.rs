@@ -160,7 +160,8 @@ impl Consul {
         self.datacenter.as_ref().map(|name| format!("dc={name}&")).unwrap_or_default()
     }
 
-    pub(super) async fn register(&self, of: &Registration) -> Result<(), ConsulError> {
+    /// It is here from now on, well or not.
+    pub(super) async fn register(&self, of: &Registration, is_well: bool) -> Result<(), ConsulError> {
         let mut meta = BTreeMap::from([(SYSTEM, &of.system)]);
         meta.extend(of.admin.as_ref().map(|admin| (ADMIN, admin)));
         let said = json!({
@@ -170,14 +171,14 @@ impl Consul {
             "Port": of.port,
             "Tags": of.tags,
             "Meta": meta,
-            "Check": { "TTL": TTL, "Status": "passing", "DeregisterCriticalServiceAfter": FORGOTTEN_AFTER },
+            "Check": { "TTL": TTL, "Status": status(is_well), "DeregisterCriticalServiceAfter": FORGOTTEN_AFTER },
         });
         self.tell("/v1/agent/service/register", said.to_string().into()).await
     }
 
     /// We live, and the service is well or is not.
     pub(super) async fn tell_health(&self, id: &str, is_well: bool) -> Result<(), ConsulError> {
-        let said = json!({ "Status": if is_well { "passing" } else { "critical" } });
+        let said = json!({ "Status": status(is_well) });
         self.tell(&format!("/v1/agent/check/update/service:{id}"), said.to_string().into()).await
     }
 
@@ -218,6 +219,10 @@ impl Consul {
         let late = |_elapsed| ConsulError::Unanswered("it did not answer in time".into());
         tokio::time::timeout(within, asked).await.map_err(late)?
     }
+}
+
+fn status(is_well: bool) -> &'static str {
+    if is_well { "passing" } else { "critical" }
 }
 
 fn entries(answer: &Response<Bytes>) -> Result<Vec<Entry>, ConsulError> {

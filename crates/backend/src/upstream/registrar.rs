@@ -87,7 +87,7 @@ impl Registrar {
                 continue;
             }
             // New, or forgotten by a Consul that was started again.
-            match self.consul.register(&of).await {
+            match self.consul.register(&of, is_well).await {
                 Ok(()) => _ = self.known.insert(of),
                 Err(error) => failure = Some(error),
             }

@@ -87,14 +87,23 @@ async fn a_token_is_sent_and_what_is_refused_says_so_without_it() {
     assert_eq!(get(&refused).await.unwrap_err(), "none of its 0 addresses is well");
 }
 
+fn registrar(fake: &Fake) -> Registrar {
+    Registrar::new(&agent(fake), &Outbound::new(None).unwrap())
+}
+
+fn here() -> Here {
+    let admin = Some("https://10.0.0.5:3900".to_owned());
+    Here { system: "shop".into(), gateway: ("10.0.0.5".into(), 3000), admin }
+}
+
+fn services(all: &[(&str, bool)]) -> BTreeMap<Arc<str>, bool> {
+    all.iter().map(|(name, is_well)| (Arc::from(*name), *is_well)).collect()
+}
+
 #[tokio::test]
 async fn our_services_are_registered_told_of_and_deregistered() {
     let consul = Fake::start().await;
-    let mut registrar = Registrar::new(&agent(&consul), &Outbound::new(None).unwrap());
-    let services =
-        |all: &[(&str, bool)]| all.iter().map(|(name, well)| (Arc::from(*name), *well)).collect::<BTreeMap<_, _>>();
-    let admin = Some("https://10.0.0.5:3900".to_owned());
-    let here = Here { system: "shop".into(), gateway: ("10.0.0.5".into(), 3000), admin };
+    let (mut registrar, here) = (registrar(&consul), here());
     registrar.beat(&services(&[("users", true), ("orders", true)]), &here).await;
     let told = consul.told();
     assert_eq!(told.len(), 2, "{told:?}");
@@ -113,4 +122,12 @@ async fn our_services_are_registered_told_of_and_deregistered() {
 
     registrar.leave().await;
     assert_eq!(consul.told().last().unwrap().0, "/v1/agent/service/deregister/users-10.0.0.5-3000");
+}
+
+#[tokio::test]
+async fn a_service_that_is_not_well_is_registered_as_such() {
+    let consul = Fake::start().await;
+    registrar(&consul).beat(&services(&[("users", false)]), &here()).await;
+    let (path, said) = consul.told().remove(0);
+    assert_eq!((path.as_str(), &said["Check"]["Status"]), ("/v1/agent/service/register", &"critical".into()));
 }
