@@ -4,12 +4,17 @@
 //! back before anything is drained, so that nobody is sent to a host that goes; one that an applied manifest
 //! removes is taken back before that runs (`system`'s `Announced`).
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
+use futures_util::future::join_all;
 use tokio::{
     sync::watch,
     task::JoinHandle,
-    time::{interval, timeout},
+    time::{MissedTickBehavior, interval, timeout},
 };
 
 use crate::{
@@ -38,6 +43,7 @@ impl Announcing {
         self.ends.send_replace(true);
         if timeout(LEAVING_MAX, &mut self.task).await.is_err() {
             self.task.abort();
+            tracing::warn!("Consul was not told in time that the services here go; it finds out by itself");
         }
     }
 }
@@ -46,38 +52,53 @@ async fn announce(system: Arc<System>, sites: Sites, mut ended: watch::Receiver<
     let mut registrar: Option<Registrar> = None;
     let mut asked = system.announced().asked();
     let mut round = interval(BEAT);
+    round.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
+            biased;
             _ = ended.wait_for(|ended| *ended) => break,
             _ = asked.changed() => {} // `system` has its other end
             _ = round.tick() => {}
         }
-        let asked = asked.borrow_and_update().clone();
-        let now = system.current();
-        let wanted = now.manifest.consul.as_ref().filter(|agent| agent.register);
-        if registrar.as_ref().map(Registrar::settings) != wanted {
-            if let Some(mut before) = registrar.take() {
-                before.leave().await;
-            }
-            registrar = wanted.map(|agent| Registrar::new(agent, system.outbound()));
+        let now = asked.borrow_and_update().clone();
+        // A slow Consul keeps nobody waiting who stops the host or changes what runs.
+        tokio::select! {
+            biased;
+            _ = ended.wait_for(|ended| *ended) => break,
+            _ = asked.changed() => asked.mark_changed(),
+            () = tell(&system, &sites, &mut registrar, &now) => {}
         }
-        if let (Some(agent), Some(registrar)) = (wanted, &mut registrar) {
-            let here = here(&system, &now, &asked).await;
-            registrar.beat(&here, &sites.as_others_see(&now.manifest.name, agent)).await;
-        }
-        system.announced().told(&asked);
     }
     if let Some(mut registrar) = registrar {
         registrar.leave().await;
     }
 }
 
-/// What Consul is told of, and whether each is well.
-async fn here(system: &System, now: &Current, asked: &Asked) -> BTreeMap<Arc<str>, bool> {
-    let mut here = BTreeMap::new();
-    for name in now.announced().into_iter().filter(|name| !asked.is_going(name)) {
-        let health = system.health().service(&name).await;
-        here.insert(name, health.is_some_and(|report| report.status < Status::Unhealthy));
+/// Tells Consul of what runs now: first of who goes, then of who comes, which is what a change waits for. Cancel safe.
+async fn tell(system: &System, sites: &Sites, registrar: &mut Option<Registrar>, asked: &Asked) {
+    let now = system.current();
+    let wanted = now.manifest.consul.as_ref().filter(|agent| agent.register);
+    if registrar.as_ref().map(Registrar::settings) != wanted {
+        if let Some(before) = registrar {
+            before.leave().await;
+        }
+        *registrar = wanted.map(|agent| Registrar::new(agent, system.outbound()));
     }
-    here
+    let (Some(agent), Some(registrar)) = (wanted, registrar) else { return system.announced().told(asked) };
+    let at = sites.as_others_see(&now.manifest.name, agent);
+    let names: BTreeSet<_> = now.announced().into_iter().filter(|name| !asked.is_going(name)).collect();
+    registrar.part(&names, &at).await;
+    let here = how(system, names).await;
+    registrar.introduce(&here, &at).await;
+    system.announced().told(asked);
+    registrar.beat(&here, &at).await;
+}
+
+/// Whether each is well; all are looked at at once, a second at most.
+async fn how(system: &System, names: BTreeSet<Arc<str>>) -> BTreeMap<Arc<str>, bool> {
+    let each = names.into_iter().map(|name| async move {
+        let health = system.health().service(&name).await;
+        (name, health.is_some_and(|report| report.status < Status::Unhealthy))
+    });
+    join_all(each).await.into_iter().collect()
 }

@@ -33,7 +33,7 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 const ANSWER_MAX_BYTES: usize = 4 << 20;
 /// More addresses than this of one service are left out.
 const ADDRESSES_MAX: usize = 1000;
-const CONNECTIONS_MAX: usize = 4;
+const CONNECTIONS_MAX: usize = 8;
 const IDLE: Duration = Duration::from_secs(30);
 /// After how long Consul takes us for dead, and forgets us.
 const TTL: &str = "15s";

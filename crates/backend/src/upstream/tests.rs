@@ -4,6 +4,8 @@ mod answers;
 mod discovery;
 mod fake;
 mod h2;
+mod log;
+mod registering;
 mod server;
 
 use std::{

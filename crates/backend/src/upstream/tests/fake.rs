@@ -1,9 +1,12 @@
 //! Consul's HTTP API as far as we use it: blocking queries by index, registrations with a TTL, a token.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -32,6 +35,10 @@ struct State {
     /// What it was told, in order: path and body.
     told: Mutex<Vec<(String, Value)>>,
     token: Mutex<Option<String>>,
+    /// How long it takes to hear of something.
+    slowness: Mutex<Duration>,
+    telling: AtomicUsize,
+    most_telling: AtomicUsize,
 }
 
 impl Drop for Fake {
@@ -55,6 +62,9 @@ impl Fake {
             known: Mutex::default(),
             told: Mutex::default(),
             token: Mutex::default(),
+            slowness: Mutex::default(),
+            telling: AtomicUsize::new(0),
+            most_telling: AtomicUsize::new(0),
         });
         let (address, of) = (listener.local_addr().unwrap(), state.clone());
         // The connections end with it.
@@ -86,6 +96,28 @@ impl Fake {
         *self.state.token.lock().unwrap() = Some(token.to_owned());
     }
 
+    /// From now on it takes that long to hear of something.
+    pub(super) fn slow_down(&self, to: Duration) {
+        *self.state.slowness.lock().unwrap() = to;
+    }
+
+    /// So many told it something at the same time, since this was asked last.
+    pub(super) fn most_telling(&self) -> usize {
+        self.state.most_telling.swap(0, Relaxed)
+    }
+
+    /// The ids that were registered and not deregistered.
+    pub(super) fn registered(&self) -> BTreeSet<String> {
+        let mut ids = BTreeSet::new();
+        for (path, said) in self.told() {
+            match path.strip_prefix("/v1/agent/service/deregister/") {
+                Some(id) => _ = ids.remove(id),
+                None => ids.extend(said["ID"].as_str().map(str::to_owned)),
+            }
+        }
+        ids
+    }
+
     pub(super) fn told(&self) -> Vec<(String, Value)> {
         self.state.told.lock().unwrap().clone()
     }
@@ -113,8 +145,22 @@ async fn answer(request: Request<Incoming>, state: Arc<State>) -> Result<Respons
         return Ok(said(200, now, json!(entries).to_string()));
     }
     let body = body.collect().await?.to_bytes();
+    let telling = state.telling.fetch_add(1, Relaxed) + 1;
+    state.most_telling.fetch_max(telling, Relaxed);
+    let _left = Leaving(&state.telling);
+    let slowness = *state.slowness.lock().unwrap();
+    tokio::time::sleep(slowness).await;
     state.told.lock().unwrap().push((path, serde_json::from_slice(&body).unwrap_or(Value::Null)));
     Ok(said(200, 0, String::new()))
+}
+
+/// Of one that tells something, also where it gives up.
+struct Leaving<'a>(&'a AtomicUsize);
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
 }
 
 fn said(status: u16, index: u64, text: String) -> Response<Full<Bytes>> {
