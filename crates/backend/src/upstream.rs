@@ -136,7 +136,7 @@ impl Upstream {
             let found = timeout_at(allowed.by.into(), self.members.found()).await;
             let all = found.unwrap_or_else(|_elapsed| self.members.all());
             let endpoint = balance::choose(&all, avoided.as_ref());
-            let endpoint = endpoint.ok_or(UpstreamError::NoneWell { addresses: all.len() })?;
+            let endpoint = endpoint.ok_or_else(|| self.none(all.len()))?;
             let copy = if may_repeat { copied(&request) } else { None };
             let mut answered = self.asked(&endpoint, request, allowed).await;
             let (again, asked_to_wait) = match &mut answered {
@@ -189,6 +189,14 @@ impl Upstream {
             Err(failed) => endpoint.failed(&failed.error),
         }
         answered
+    }
+
+    /// None of so many addresses can be asked.
+    fn none(&self, addresses: usize) -> UpstreamError {
+        match addresses {
+            0 => UpstreamError::Nowhere { reason: self.members.why_none() },
+            addresses => UpstreamError::NoneWell { addresses },
+        }
     }
 
     /// Closes connections that have waited for too long, and looks at certificate files.

@@ -156,7 +156,7 @@ impl Remote {
     fn refused(&self, error: UpstreamError) -> DispatchError {
         let (service, reason) = (self.name.clone(), error.to_string());
         match error {
-            UpstreamError::NoneWell { .. } | UpstreamError::Unreachable { .. } => {
+            UpstreamError::NoneWell { .. } | UpstreamError::Nowhere { .. } | UpstreamError::Unreachable { .. } => {
                 DispatchError::Unavailable { service, reason }
             }
             UpstreamError::Full { .. } => DispatchError::Overloaded { service },
@@ -175,9 +175,10 @@ fn is_its_fault(error: &UpstreamError) -> bool {
 
 fn trouble(error: &UpstreamError) -> Trouble {
     match error {
-        UpstreamError::NoneWell { .. } | UpstreamError::Unreachable { .. } | UpstreamError::Untrusted { .. } => {
-            Trouble::Unreachable
-        }
+        UpstreamError::NoneWell { .. }
+        | UpstreamError::Nowhere { .. }
+        | UpstreamError::Unreachable { .. }
+        | UpstreamError::Untrusted { .. } => Trouble::Unreachable,
         UpstreamError::Full { .. } => Trouble::Full,
         UpstreamError::Broken { .. } => Trouble::NoAnswer,
         UpstreamError::Late { .. } => Trouble::Timeout,

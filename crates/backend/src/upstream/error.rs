@@ -7,9 +7,10 @@ use gateway::body::BodyError;
 /// Why there is no answer. The texts are for the log: they name addresses.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum UpstreamError {
-    /// None of its addresses is well, or nobody knows one.
     #[error("none of its {addresses} addresses is well")]
     NoneWell { addresses: usize },
+    #[error("it has no address: {reason}")]
+    Nowhere { reason: String },
     /// Nothing was sent.
     #[error("`{address}` cannot be reached: {reason}")]
     Unreachable { address: String, reason: String },
@@ -34,7 +35,7 @@ impl UpstreamError {
     pub(super) fn is_passing(&self) -> bool {
         match self {
             Self::Unreachable { .. } | Self::Untrusted { .. } | Self::Full { .. } | Self::Broken { .. } => true,
-            Self::NoneWell { .. } | Self::Late { .. } | Self::RequestBody(_) => false,
+            Self::NoneWell { .. } | Self::Nowhere { .. } | Self::Late { .. } | Self::RequestBody(_) => false,
         }
     }
 

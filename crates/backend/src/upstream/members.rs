@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::{sync::watch, time::timeout};
 
 use super::{dial::Dialler, endpoint::Endpoint};
@@ -20,11 +20,20 @@ pub(super) struct Members {
     all: ArcSwap<Vec<Arc<Endpoint>>>,
     /// Whether anybody has said where it is.
     known: watch::Sender<bool>,
+    /// Why nobody has, as far as that is known.
+    unfound: ArcSwapOption<String>,
 }
 
 impl Members {
     pub(super) fn new(service: Arc<str>, dialler: Dialler, pool: PoolSettings) -> Self {
-        Self { service, dialler, pool, all: ArcSwap::default(), known: watch::Sender::new(false) }
+        Self {
+            service,
+            dialler,
+            pool,
+            all: ArcSwap::default(),
+            known: watch::Sender::new(false),
+            unfound: ArcSwapOption::default(),
+        }
     }
 
     pub(super) fn service(&self) -> &Arc<str> {
@@ -43,6 +52,20 @@ impl Members {
             let _ = timeout(FIRST_MAX, known.wait_for(|known| *known)).await;
         }
         self.all()
+    }
+
+    /// Where it is could not be asked.
+    pub(super) fn failed(&self, reason: &str) {
+        self.unfound.store(Some(Arc::new(reason.to_owned())));
+    }
+
+    /// Why it has no address, where it has none.
+    pub(super) fn why_none(&self) -> String {
+        match &*self.unfound.load() {
+            _ if *self.known.borrow() => "who knows where it is names none".to_owned(),
+            Some(reason) => format!("nobody has said yet where it is: {reason}"),
+            None => "nobody has said yet where it is".to_owned(),
+        }
     }
 
     /// It is there from now on. What stays keeps its connections, and how it is.

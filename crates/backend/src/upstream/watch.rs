@@ -96,6 +96,7 @@ impl Following {
             let known = members.all().len();
             tracing::warn!(service = %members.service(), reason, known, "where a service is cannot be asked; what was known stays");
         }
+        members.failed(reason);
         let pause = (PAUSE * 2_u32.saturating_pow(self.failures.min(10))).min(PAUSE_MAX);
         self.failures += 1;
         self.index = 0;

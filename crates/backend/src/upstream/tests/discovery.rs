@@ -1,6 +1,6 @@
 //! Services whose addresses Consul knows.
 
-use super::{fake::Fake, *};
+use super::{fake::Fake, log::Log, *};
 use manifest::{ConsulSettings, Secret};
 
 pub(super) fn agent(fake: &Fake) -> ConsulSettings {
@@ -69,16 +69,47 @@ async fn an_answer_that_would_leave_nothing_is_not_believed_at_once() {
     }
     until("it is believed in the end", || addresses(&upstream).is_empty()).await;
     assert!(began.elapsed() > Duration::from_secs(9), "{:?}", began.elapsed());
-    assert_eq!(get(&upstream).await.unwrap_err(), "none of its 0 addresses is well");
+    assert_eq!(get(&upstream).await.unwrap_err(), "it has no address: who knows where it is names none");
 }
 
 #[tokio::test]
 async fn a_token_is_sent_and_what_is_refused_says_so_without_it() {
-    let (one, consul) = (Server::answering("one").await, Fake::start().await);
+    let (one, consul, log) = (Server::answering("one").await, Fake::start().await, Log::default());
+    let _listening = log.listen();
     consul.set("orders", &[one.address]);
     consul.demand("s3cret");
     let with = |token: &str| ConsulSettings { token: Some(Secret::new(token.into())), ..agent(&consul) };
     assert_eq!(get(&found(with("s3cret"))).await.unwrap(), "one");
-    let refused = found(with("wrong"));
-    assert_eq!(get(&refused).await.unwrap_err(), "none of its 0 addresses is well");
+    let refused = found(with("wr0ng"));
+    until("it is told", || log.text().contains("where a service is cannot be asked")).await;
+    let why = "it has no address: nobody has said yet where it is: Consul refused: 403 Permission denied";
+    assert_eq!(get(&refused).await.unwrap_err(), why);
+    let log = log.text();
+    assert!(log.contains("403 Permission denied") && !log.contains("s3cret") && !log.contains("wr0ng"), "{log}");
+}
+
+#[tokio::test]
+async fn a_service_that_nobody_could_be_asked_for_yet_says_so() {
+    let nobody = ConsulSettings { url: Server::nobody().await.parse().unwrap(), ..agent(&Fake::start().await) };
+    let failed = get(&found(nobody)).await.unwrap_err();
+    assert!(
+        failed.starts_with("it has no address: nobody has said yet where it is: Consul cannot be asked"),
+        "{failed}"
+    );
+}
+
+#[tokio::test]
+async fn each_question_names_the_datacenter_where_that_is_not_the_agents_own() {
+    let (one, other, consul) = (Server::answering("one").await, Server::answering("other").await, Fake::start().await);
+    consul.set("orders", &[one.address]);
+    let upstream = found(ConsulSettings { datacenter: Some("eu".into()), ..agent(&consul) });
+    assert_eq!(get(&upstream).await.unwrap(), "one");
+    consul.set("orders", &[other.address]);
+    until("the change is followed", || addresses(&upstream) == [other.url()]).await;
+    let asked = consul.asked();
+    assert!(asked.len() >= 2 && asked.iter().all(|query| query.split('&').any(|pair| pair == "dc=eu")), "{asked:?}");
+    let own = found(agent(&consul));
+    assert_eq!(get(&own).await.unwrap(), "other");
+    let asked = consul.asked().split_off(asked.len());
+    assert!(asked.iter().any(|query| !query.contains("dc=")), "{asked:?}");
 }

@@ -34,6 +34,8 @@ struct State {
     known: Mutex<BTreeMap<String, Vec<SocketAddr>>>,
     /// What it was told, in order: path and body.
     told: Mutex<Vec<(String, Value)>>,
+    /// The queries of questions for addresses, in order.
+    asked: Mutex<Vec<String>>,
     token: Mutex<Option<String>>,
     /// How long it takes to hear of something.
     slowness: Mutex<Duration>,
@@ -61,6 +63,7 @@ impl Fake {
             index: watch::Sender::new(1),
             known: Mutex::default(),
             told: Mutex::default(),
+            asked: Mutex::default(),
             token: Mutex::default(),
             slowness: Mutex::default(),
             telling: AtomicUsize::new(0),
@@ -94,6 +97,10 @@ impl Fake {
 
     pub(super) fn demand(&self, token: &str) {
         *self.state.token.lock().unwrap() = Some(token.to_owned());
+    }
+
+    pub(super) fn asked(&self) -> Vec<String> {
+        self.state.asked.lock().unwrap().clone()
     }
 
     /// From now on it takes that long to hear of something.
@@ -133,6 +140,7 @@ async fn answer(request: Request<Incoming>, state: Arc<State>) -> Result<Respons
     let query = head.uri.query().unwrap_or_default().to_owned();
     if let Some(name) = path.strip_prefix("/v1/health/service/") {
         assert!(query.contains("passing=true"), "{query}");
+        state.asked.lock().unwrap().push(query.clone());
         let value = |key: &str| query.split('&').find_map(|pair| pair.strip_prefix(key)?.strip_prefix('='));
         let asked: u64 = value("index").map_or(0, |index| index.parse().unwrap());
         let wait: u64 = value("wait").map_or(0, |wait| wait.trim_end_matches('s').parse().unwrap());
