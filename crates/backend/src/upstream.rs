@@ -65,6 +65,7 @@ use self::{
 
 /// A service elsewhere; dropped with its last request.
 pub struct Upstream {
+    at: Whereabouts,
     members: Arc<Members>,
     secure: Arc<Secure>,
     wait: Duration,
@@ -97,9 +98,18 @@ pub struct AddressReport {
 impl Upstream {
     /// Needs a tokio runtime, on which its connections live. Nothing is dialled yet, but for checks.
     pub fn new(settings: &UpstreamSettings, outbound: &Outbound) -> Self {
+        Self::after(settings, outbound, None)
+    }
+
+    /// The same, which knows until somebody says otherwise where `before` was, if both are found by the same name.
+    pub fn after(settings: &UpstreamSettings, outbound: &Outbound, before: Option<&Self>) -> Self {
         let secure = Arc::new(Secure::new(outbound.tls(), settings.tls.clone()));
         let dialler = Dialler::new(outbound.resolver().apart(), secure.clone());
         let members = Arc::new(Members::new(settings.name.clone(), dialler.clone(), settings.pool));
+        let scheme = if settings.is_encrypted() { Scheme::Https } else { Scheme::Http };
+        if let Some(before) = before.filter(|before| is_found_alike(&before.at, &settings.at)) {
+            members.inherit(&before.members, scheme);
+        }
         let watch = match &settings.at {
             Whereabouts::Fixed(urls) => {
                 members.replace(urls);
@@ -107,18 +117,16 @@ impl Upstream {
             }
             Whereabouts::Consul { name, agent } => {
                 let consul = Consul::new(agent, Dialler::plain(outbound));
-                let scheme = if settings.is_encrypted() { Scheme::Https } else { Scheme::Http };
                 Some(Watch::start(Guide::Consul(consul, name.clone(), scheme), members.clone()))
             }
             Whereabouts::Dns { question, by } => {
-                let scheme = if settings.is_encrypted() { Scheme::Https } else { Scheme::Http };
                 let dns = Dns::new(by, question.clone(), scheme);
                 Some(Watch::start(Guide::Dns(dns), members.clone()))
             }
         };
         let checks = settings.health.clone().map(|health| Checks::start(health, members.clone()));
-        let (wait, budget) = (settings.limits.queue_wait, retry::Budget::new());
-        Self { members, secure, wait, budget, retries: AtomicU64::new(0), _checks: checks, _watch: watch }
+        let (at, wait, budget) = (settings.at.clone(), settings.limits.queue_wait, retry::Budget::new());
+        Self { at, members, secure, wait, budget, retries: AtomicU64::new(0), _checks: checks, _watch: watch }
     }
 
     /// Sends a request as far as the head of its answer; the body streams after that. Its path is sent
@@ -224,6 +232,17 @@ impl Upstream {
     /// Requests that were sent another time.
     pub fn retries(&self) -> u64 {
         self.retries.load(Relaxed)
+    }
+}
+
+/// Whether both are found by the same name in the same place, whoever is asked for it.
+fn is_found_alike(one: &Whereabouts, other: &Whereabouts) -> bool {
+    match (one, other) {
+        (Whereabouts::Consul { name, agent }, Whereabouts::Consul { name: others, agent: of_other }) => {
+            name == others && agent.datacenter == of_other.datacenter
+        }
+        (Whereabouts::Dns { question, .. }, Whereabouts::Dns { question: others, .. }) => question == others,
+        _ => false,
     }
 }
 

@@ -23,7 +23,7 @@ pub struct Elsewhere {
 }
 
 /// Those that `wanted` describes. One that is the same as `before` is not touched; one with other
-/// settings goes on counting, and has connections of its own.
+/// settings goes on counting, has connections of its own, and begins with the addresses that were found.
 pub fn elsewhere(
     wanted: &BTreeMap<Arc<str>, UpstreamSettings>,
     before: Option<&Remotes>,
@@ -35,7 +35,8 @@ pub fn elsewhere(
         if let Some(same) = same_name.filter(|old| old.settings == *settings) {
             return (name.clone(), same.clone());
         }
-        let remote = Remote::new(settings, Upstream::new(settings, outbound), counts.service(name), voucher);
+        let upstream = Upstream::after(settings, outbound, same_name.map(|old| &old.remote.upstream));
+        let remote = Remote::new(settings, upstream, counts.service(name), voucher);
         let remote = Arc::new(match same_name {
             Some(old) => remote.after(&old.remote),
             None => remote,

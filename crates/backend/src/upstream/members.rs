@@ -6,7 +6,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::{sync::watch, time::timeout};
 
 use super::{dial::Dialler, endpoint::Endpoint};
-use grant::net::Target;
+use grant::net::{Scheme, Target};
 use manifest::PoolSettings;
 
 /// How long the first answer of who knows the addresses is waited for.
@@ -59,12 +59,25 @@ impl Members {
         self.unfound.store(Some(Arc::new(reason.to_owned())));
     }
 
+    #[cfg(test)]
+    pub(super) fn has_failed(&self) -> bool {
+        self.unfound.load().is_some()
+    }
+
     /// Why it has no address, where it has none.
     pub(super) fn why_none(&self) -> String {
         match &*self.unfound.load() {
             _ if *self.known.borrow() => "who knows where it is names none".to_owned(),
             Some(reason) => format!("nobody has said yet where it is: {reason}"),
             None => "nobody has said yet where it is".to_owned(),
+        }
+    }
+
+    /// What is known there is known here, and asked by `scheme`. None known is nothing.
+    pub(super) fn inherit(&self, before: &Self, scheme: Scheme) {
+        let targets: Vec<_> = before.all().iter().map(|one| Target { scheme, ..one.target().clone() }).collect();
+        if !targets.is_empty() {
+            self.replace(&targets);
         }
     }
 

@@ -56,6 +56,33 @@ async fn what_was_known_stays_while_consul_is_away_and_what_it_then_says_is_foll
 }
 
 #[tokio::test]
+async fn what_was_known_passes_to_other_settings_of_the_same_name_while_consul_is_away() {
+    let (one, consul) = (Server::answering("one").await, Fake::start().await);
+    consul.set("orders", &[one.address]);
+    let before = found(agent(&consul));
+    assert_eq!(get(&before).await.unwrap(), "one");
+    let next = |name: &str, agent: ConsulSettings| {
+        let at = Whereabouts::Consul { name: name.into(), agent };
+        Upstream::after(&UpstreamSettings { at, ..settings(&[]) }, &Outbound::new(None).unwrap(), Some(&before))
+    };
+    let away = ConsulSettings { url: Server::nobody().await.parse().unwrap(), ..agent(&consul) };
+    let same = next("orders", away.clone());
+    assert_eq!(get(&same).await.unwrap(), "one");
+    until("nobody can be asked", || same.members.has_failed()).await;
+    assert_eq!(get(&same).await.unwrap(), "one");
+
+    let other_name = next("users", away.clone());
+    let elsewhere = next("orders", ConsulSettings { datacenter: Some("eu".into()), ..away });
+    assert_eq!((addresses(&other_name), addresses(&elsewhere)), (vec![], vec![]));
+
+    // What Consul says is followed as before.
+    let other = Server::answering("other").await;
+    let followed = next("orders", agent(&consul));
+    consul.set("orders", &[other.address]);
+    until("the change is followed", || addresses(&followed) == [other.url()]).await;
+}
+
+#[tokio::test]
 async fn an_answer_that_would_leave_nothing_is_not_believed_at_once() {
     let (one, consul) = (Server::answering("one").await, Fake::start().await);
     consul.set("orders", &[one.address]);
