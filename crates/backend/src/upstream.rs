@@ -22,6 +22,7 @@ mod pool;
 mod registrar;
 mod secure;
 mod sibling;
+mod standing;
 #[cfg(test)]
 mod tests;
 mod watch;
@@ -60,6 +61,7 @@ use self::{
     endpoint::{Endpoint, Times, Unanswered},
     members::Members,
     secure::Secure,
+    standing::Verdict,
     watch::{Guide, Watch},
 };
 
@@ -84,6 +86,8 @@ pub struct Allowance {
     pub fair_by: Instant,
     /// Whether an answer of 502 or 503 is reason to ask again; what was not even sent always may be.
     pub again: bool,
+    /// The answer may go on for as long as it likes: its head tells how its address is, not its end.
+    pub is_stream: bool,
 }
 
 /// One address, for those who look at it.
@@ -172,7 +176,7 @@ impl Upstream {
         }
     }
 
-    /// One try, and what it tells of its address.
+    /// One try, and what its head tells of its address; the rest is told by its body.
     async fn asked(
         &self,
         endpoint: &Arc<Endpoint>,
@@ -180,21 +184,26 @@ impl Upstream {
         allowed: Allowance,
     ) -> Result<Response<Answer>, Unanswered> {
         let times = Times { wait: self.wait, by: allowed.by };
+        let was_whole = request.body().is_whole();
         let answered = timeout_at(allowed.by.into(), endpoint.send(request, times)).await;
-        let answered = answered.unwrap_or_else(|_elapsed| {
+        let mut answered = answered.unwrap_or_else(|_elapsed| {
             let error = UpstreamError::Late { address: endpoint.address.clone() };
             Err(Unanswered { error, unsent: None, is_stale: false })
         });
-        match &answered {
+        let standing = &endpoint.standing;
+        match &mut answered {
             Ok(response) if is_gateways(response.status()) => {
                 let reason = format!("it answered {}", response.status().as_u16());
-                endpoint.failed(&UpstreamError::Broken { address: endpoint.address.clone(), reason });
+                standing.failed(&UpstreamError::Broken { address: endpoint.address.clone(), reason });
             }
-            Ok(_) => endpoint.succeeded(),
+            Ok(response) if allowed.is_stream || response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+                standing.succeeded();
+            }
+            Ok(response) => response.body_mut().judge(Verdict::new(standing.clone(), was_whole)),
             Err(Unanswered { error: UpstreamError::RequestBody(_) | UpstreamError::Full { .. }, .. }) => {}
             Err(Unanswered { is_stale: true, .. }) => {}
             Err(Unanswered { error: UpstreamError::Late { .. }, .. }) if Instant::now() < allowed.fair_by => {}
-            Err(failed) => endpoint.failed(&failed.error),
+            Err(failed) => standing.failed(&failed.error),
         }
         answered
     }
@@ -222,7 +231,7 @@ impl Upstream {
     pub fn report(&self) -> Vec<AddressReport> {
         let report = |endpoint: &Arc<Endpoint>| AddressReport {
             address: endpoint.address.clone(),
-            health: endpoint.health(),
+            health: endpoint.standing.now(),
             in_flight: endpoint.load(),
             connections: endpoint.pool.open(),
         };

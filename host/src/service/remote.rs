@@ -117,7 +117,8 @@ impl Remote {
         self.vouching.vouch(&self.name, (cx, by), request.headers_mut()).await?;
         let fair_by = Instant::now() + fair_time(self.limits.timeout);
         // Who calls asks again by itself.
-        let allowed = Allowance { by, fair_by, again: cx.source_service.is_none() };
+        let (again, is_stream) = (cx.source_service.is_none(), cx.stream.is_some());
+        let allowed = Allowance { by, fair_by, again, is_stream };
         let sent = tokio::select! {
             biased;
             sent = self.upstream.send(request, allowed) => sent,

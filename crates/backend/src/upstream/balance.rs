@@ -8,10 +8,10 @@ use super::{condition::Health, endpoint::Endpoint};
 /// but never one that is down. None: all of them are.
 pub(super) fn choose(all: &[Arc<Endpoint>], avoided: Option<&Arc<Endpoint>>) -> Option<Arc<Endpoint>> {
     let is_avoided = |one: &Arc<Endpoint>| avoided.is_some_and(|avoided| Arc::ptr_eq(one, avoided));
-    let well = |one: &&Arc<Endpoint>| one.health() == Health::Well;
+    let well = |one: &&Arc<Endpoint>| one.standing.now() == Health::Well;
     let chosen = lighter(all.iter().filter(well).filter(|one| !is_avoided(one)))
         .or_else(|| lighter(all.iter().filter(well)))
-        .or_else(|| lighter(all.iter().filter(|one| one.health() != Health::Down)));
+        .or_else(|| lighter(all.iter().filter(|one| one.standing.now() != Health::Down)));
     chosen.cloned()
 }
 

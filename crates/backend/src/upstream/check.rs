@@ -46,7 +46,7 @@ impl Checks {
 async fn check(endpoint: &Endpoint, of: &HealthCheck) {
     let timeout = TIMEOUT.min(of.interval);
     let found = tokio::time::timeout(timeout, asked(endpoint, of, timeout)).await;
-    endpoint.checked(found.unwrap_or_else(|_elapsed| Err("it did not answer in time".to_owned())));
+    endpoint.standing.checked(found.unwrap_or_else(|_elapsed| Err("it did not answer in time".to_owned())));
 }
 
 async fn asked(endpoint: &Endpoint, of: &HealthCheck, timeout: Duration) -> Result<(), String> {

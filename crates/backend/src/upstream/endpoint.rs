@@ -15,24 +15,23 @@ use hyper_util::rt::TokioIo;
 
 use super::{
     answer::Answer,
-    condition::{Condition, Health},
     dial::Dialler,
     error::UpstreamError,
     load::{InFlight, Load},
     pool::{Lent, NoConnection, Pool},
+    standing::Standing,
 };
 use grant::net::Target;
 use manifest::PoolSettings;
 
 pub(super) struct Endpoint {
-    service: Arc<str>,
     target: Target,
     /// For messages: `http://10.0.0.7:4000`.
     pub(super) address: String,
     host: HeaderValue,
     pub(super) pool: Arc<Pool>,
     in_flight: InFlight,
-    condition: Condition,
+    pub(super) standing: Arc<Standing>,
 }
 
 /// When what must be there.
@@ -56,14 +55,14 @@ pub(super) struct Unanswered {
 impl Endpoint {
     pub(super) fn new(service: Arc<str>, target: Target, dialler: Dialler, pool: PoolSettings) -> Self {
         let authority = target.authority();
+        let address = format!("{}://{authority}", target.scheme);
         Self {
-            service,
-            address: format!("{}://{authority}", target.scheme),
+            standing: Arc::new(Standing::new(service, address.clone())),
+            address,
             host: HeaderValue::try_from(authority).expect("a checked address is visible ASCII"),
             target,
             pool: Arc::new(Pool::new(dialler, pool)),
             in_flight: InFlight::default(),
-            condition: Condition::default(),
         }
     }
 
@@ -73,35 +72,6 @@ impl Endpoint {
 
     pub(super) fn load(&self) -> usize {
         self.in_flight.count()
-    }
-
-    pub(super) fn health(&self) -> Health {
-        self.condition.now()
-    }
-
-    pub(super) fn succeeded(&self) {
-        self.condition.succeeded();
-    }
-
-    pub(super) fn failed(&self, reason: &UpstreamError) {
-        if let Some(aside) = self.condition.failed() {
-            let seconds = aside.as_secs();
-            tracing::warn!(service = %self.service, address = self.address, %reason, seconds, "an address fails its requests and gets none for a while");
-        }
-    }
-
-    /// What a check of it found.
-    pub(super) fn checked(&self, found: Result<(), String>) {
-        let news = self.condition.checked(found.is_ok());
-        match found {
-            Ok(()) if news => {
-                tracing::info!(service = %self.service, address = self.address, "an address is well again");
-            }
-            Err(reason) if news => {
-                tracing::warn!(service = %self.service, address = self.address, reason, "an address is not well and gets no requests");
-            }
-            _ => {}
-        }
     }
 
     /// Sends a request as far as the head of its answer. Cancel safe: dropping it ends the exchange.

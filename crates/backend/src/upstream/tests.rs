@@ -49,7 +49,7 @@ fn upstream(servers: &[&Server]) -> Upstream {
 
 fn allowed(seconds: u64) -> Allowance {
     let by = Instant::now() + Duration::from_secs(seconds);
-    Allowance { by, fair_by: Instant::now(), again: true }
+    Allowance { by, fair_by: Instant::now(), again: true, is_stream: false }
 }
 
 async fn send(upstream: &Upstream, request: Request<Body>) -> Result<Response<Answer>, UpstreamError> {

@@ -40,6 +40,68 @@ async fn an_answer_that_is_cut_short_never_looks_whole() {
     }
 }
 
+const CUT: &str = "HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nhello";
+
+fn health(upstream: &Upstream) -> Health {
+    upstream.report()[0].health
+}
+
+#[tokio::test]
+async fn an_address_that_breaks_off_its_answers_is_put_aside() {
+    let server = Server::acting(|_, _| Act::SayAndClose(CUT.into())).await;
+    let upstream = upstream(&[&server]);
+    for _ in 0..2 {
+        assert!(get(&upstream).await.unwrap_err().contains("cut short"));
+    }
+    assert_eq!(health(&upstream), Health::Well, "three in a row");
+    let failures = async {
+        // It is aside for a second, which may have passed on a machine that stood still.
+        while health(&upstream) != Health::Aside {
+            assert!(get(&upstream).await.unwrap_err().contains("cut short"));
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), failures).await.expect("it is put aside");
+}
+
+#[tokio::test]
+async fn an_answer_that_ended_whole_makes_up_for_those_that_broke_off_and_one_that_was_given_up_tells_nothing() {
+    let server = Server::acting(|number, _| match number % 3 {
+        2 => Act::Say(ok("hello")),
+        _ => Act::SayAndClose(CUT.into()),
+    })
+    .await;
+    let upstream = upstream(&[&server]);
+    for number in 0..30 {
+        assert_eq!(get(&upstream).await.is_ok(), number % 3 == 2, "{number}");
+        assert_eq!(health(&upstream), Health::Well, "{number}");
+    }
+    let endless = Server::acting(|_, _| Act::Say("HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nhello".into())).await;
+    let upstream = self::upstream(&[&endless]);
+    for _ in 0..10 {
+        drop(send(&upstream, Request::get("/").body(body::empty()).unwrap()).await.unwrap());
+        assert_eq!(health(&upstream), Health::Well, "whoever asked has gone");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_tells_by_its_head_and_a_request_that_streams_may_be_what_broke_off() {
+    let server = Server::acting(|_, _| Act::SayAndClose(CUT.into())).await;
+    let upstream = upstream(&[&server]);
+    for _ in 0..10 {
+        let asked = Request::get("/").body(body::empty()).unwrap();
+        let answer = upstream.send(asked, Allowance { is_stream: true, ..allowed(10) }).await.unwrap();
+        assert!(answer.into_body().collect().await.is_err());
+        assert_eq!(health(&upstream), Health::Well);
+    }
+    for _ in 0..10 {
+        let streamed =
+            http_body_util::StreamBody::new(futures_util::stream::iter([Ok(http_body::Frame::data("x".into()))]));
+        let answer = send(&upstream, Request::post("/").body(Body::new(streamed)).unwrap()).await.unwrap();
+        assert!(answer.into_body().collect().await.is_err());
+        assert_eq!(health(&upstream), Health::Well);
+    }
+}
+
 #[tokio::test]
 async fn what_is_no_answer_is_told_as_such() {
     for (answer, reason) in [
@@ -90,7 +152,8 @@ async fn one_that_is_late_is_not_asked_again() {
     let upstream = upstream(&[&server]);
     let by = Instant::now() + Duration::from_secs(3);
     let asked = Request::get("/").body(body::empty()).unwrap();
-    let failed = upstream.send(asked, Allowance { by, fair_by: by, again: true }).await.err().unwrap();
+    let failed =
+        upstream.send(asked, Allowance { by, fair_by: by, again: true, is_stream: false }).await.err().unwrap();
     assert!(matches!(failed, UpstreamError::Late { .. }), "{failed}");
     assert_eq!((server.requests().len(), upstream.report()[0].in_flight), (1, 0));
     until("its connection is closed", || upstream.report()[0].connections == 0).await;
