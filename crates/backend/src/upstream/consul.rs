@@ -138,8 +138,10 @@ impl Consul {
         let index = answer.headers().get(INDEX).and_then(|index| index.to_str().ok()?.parse().ok());
         let entries = entries(&answer)?;
         let index = index.ok_or_else(|| ConsulError::Nonsense(format!("it has no `{INDEX}`")))?;
-        let addresses = entries.iter().take(ADDRESSES_MAX).filter_map(|entry| entry.target(scheme)).collect();
-        Ok(Instances { index, addresses, again: BETWEEN })
+        let addresses: Vec<_> = entries.iter().take(ADDRESSES_MAX).filter_map(|entry| entry.target(scheme)).collect();
+        let without = entries.len() - addresses.len();
+        let left_out = format!("{without} of {} have no address, or are more than {ADDRESSES_MAX}", entries.len());
+        Ok(Instances { index, addresses, again: BETWEEN, left_out: (without > 0).then_some(left_out) })
     }
 
     /// The hosts of `system` that `service` is on, well or not. Cancel safe.

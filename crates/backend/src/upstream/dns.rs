@@ -1,10 +1,12 @@
 //! Where a service is by DNS: addresses of a name (A and AAAA), or of what its SRV records name.
 //!
 //! Decides what an answer means and how long it holds: as long as the least of its records, within bounds. That a
-//! name has no records is an answer; that nobody answers is none, and changes nothing.
+//! name has no records is an answer; that nobody answers is none, and changes nothing. Of several names that SRV
+//! records name, those that are not answered are left out, as long as others are.
 
 use std::{net::IpAddr, time::Duration};
 
+use futures_util::future::join_all;
 use hickory_resolver::{
     Resolver, TokioResolver,
     config::{ConnectionConfig, NameServerConfig, ResolverConfig},
@@ -14,6 +16,7 @@ use hickory_resolver::{
         rr::{RData, RecordType},
     },
 };
+use tokio::time::timeout;
 
 use super::instances::Instances;
 use grant::net::{Scheme, Target};
@@ -22,6 +25,8 @@ use manifest::{DnsQuestion, DnsSettings};
 /// A server's time for one question, and how often it is asked.
 const TIMEOUT: Duration = Duration::from_secs(2);
 const ATTEMPTS: usize = 2;
+/// For all questions that it takes.
+const ROUND_MAX: Duration = Duration::from_secs(10);
 /// However short the records hold.
 const HELD_MIN: Duration = Duration::from_secs(1);
 /// More addresses than these of one service are left out, and more SRV records.
@@ -39,44 +44,62 @@ pub(super) struct Dns {
 /// Addresses and how long they hold.
 type Found = (Vec<IpAddr>, Duration);
 
+/// Addresses with their ports, how long they hold, and why some are missing.
+type Places = (Vec<(IpAddr, u16)>, Duration, Option<String>);
+
 impl Dns {
     pub(super) fn new(settings: &DnsSettings, question: DnsQuestion, scheme: Scheme) -> Self {
         let resolver = resolver(settings).map_err(|error| error.to_string());
         Self { resolver, question, scheme, held_max: settings.ttl_max }
     }
 
-    /// Where it is now. Cancel safe.
+    /// Where it is now; takes ten seconds at most. Cancel safe.
     ///
     /// # Errors
     /// Nobody answers; a sentence.
     pub(super) async fn instances(&self) -> Result<Instances, String> {
-        let (addresses, held) = match &self.question {
-            DnsQuestion::Hosts { name, port } => {
-                let (found, held) = self.addresses(name).await?;
-                (found.into_iter().map(|address| (address, *port)).collect(), held)
-            }
-            DnsQuestion::Services { name } => self.services(name).await?,
-        };
+        let late = |_elapsed| format!("it takes longer than {ROUND_MAX:?}");
+        let (addresses, held, left_out) = timeout(ROUND_MAX, self.places()).await.map_err(late)??;
         let target = |(address, port): (IpAddr, u16)| {
             let host = if address.is_ipv6() { format!("[{address}]") } else { address.to_string() };
             Target::new(self.scheme, &format!("{host}:{port}")).ok()
         };
         let addresses = addresses.into_iter().take(ADDRESSES_MAX).filter_map(target).collect();
-        Ok(Instances { index: 0, addresses, again: held.clamp(HELD_MIN, self.held_max.max(HELD_MIN)) })
+        let again = held.clamp(HELD_MIN, self.held_max.max(HELD_MIN));
+        Ok(Instances { index: 0, addresses, again, left_out })
+    }
+
+    async fn places(&self) -> Result<Places, String> {
+        match &self.question {
+            DnsQuestion::Hosts { name, port } => {
+                let (found, held) = self.addresses(name).await?;
+                Ok((found.into_iter().map(|address| (address, *port)).collect(), held, None))
+            }
+            DnsQuestion::Services { name } => self.services(name).await,
+        }
     }
 
     /// Of the SRV records that go before the others: what they name, and at which port.
-    async fn services(&self, name: &str) -> Result<(Vec<(IpAddr, u16)>, Duration), String> {
+    async fn services(&self, name: &str) -> Result<Places, String> {
         let (records, mut held) = self.records(name, RecordType::SRV).await?;
         let all = || records.iter().filter_map(|record| if let RData::SRV(srv) = record { Some(srv) } else { None });
         let first = all().map(|srv| srv.priority).min();
-        let mut found = Vec::new();
-        for srv in all().filter(|srv| Some(srv.priority) == first).take(SERVICES_MAX) {
-            let (addresses, of_name) = self.addresses(&srv.target.to_ascii()).await?;
-            found.extend(addresses.into_iter().map(|address| (address, srv.port)));
-            held = held.min(of_name);
+        let named = all().filter(|srv| Some(srv.priority) == first).take(SERVICES_MAX);
+        let each = named.map(|srv| async move { (self.addresses(&srv.target.to_ascii()).await, srv.port) });
+        let (mut places, mut left_out) = (Vec::new(), None);
+        for (found, port) in join_all(each).await {
+            match found {
+                Ok((addresses, of_name)) => {
+                    places.extend(addresses.into_iter().map(|address| (address, port)));
+                    held = held.min(of_name);
+                }
+                Err(reason) => (left_out, held) = (left_out.or(Some(reason)), HELD_MIN),
+            }
         }
-        Ok((found, held))
+        match left_out {
+            Some(reason) if places.is_empty() => Err(reason),
+            left_out => Ok((places, held, left_out)),
+        }
     }
 
     /// Of either family; one that is not answered does not hide the other.

@@ -9,4 +9,6 @@ pub(super) struct Instances {
     pub(super) index: u64,
     pub(super) addresses: Vec<Target>,
     pub(super) again: Duration,
+    /// Why some that should be among them are not.
+    pub(super) left_out: Option<String>,
 }

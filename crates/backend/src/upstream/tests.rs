@@ -5,6 +5,7 @@ mod discovery;
 mod fake;
 mod h2;
 mod log;
+mod names;
 mod registering;
 mod server;
 

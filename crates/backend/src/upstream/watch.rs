@@ -68,6 +68,7 @@ struct Following {
     /// In a row.
     failures: u32,
     nothing_since: Option<Instant>,
+    is_partial: bool,
 }
 
 impl Following {
@@ -77,6 +78,10 @@ impl Following {
             tracing::info!(service = %members.service(), "where a service is can be asked again");
         }
         self.failures = 0;
+        if let Some(reason) = found.left_out.as_ref().filter(|_| !self.is_partial) {
+            tracing::warn!(service = %members.service(), reason, "some addresses of a service are not known; the others are asked");
+        }
+        self.is_partial = found.left_out.is_some();
         if found.addresses.is_empty() && !members.all().is_empty() {
             let since = *self.nothing_since.get_or_insert_with(Instant::now);
             if since.elapsed() < NOTHING_BELIEVED_AFTER {
