@@ -1,6 +1,7 @@
 //! A project of one's own: what is in a new one, what its tests get of a system, and what is left of it.
 
 mod described;
+mod edited;
 
 use std::{
     fs,
@@ -13,7 +14,10 @@ use std::{
     time::Duration,
 };
 
-use self::described::a_project_describes_what_it_answers;
+use self::{
+    described::a_project_describes_what_it_answers,
+    edited::what_is_edited_is_live_and_a_mistake_is_shown_with_its_place,
+};
 use crate::harness::{Command, Done, archipel, components, exchange, place, write_manifest};
 
 /// Behind a token, with a database that must not be the operator's.
@@ -166,6 +170,7 @@ fn a_new_project_in_typescript_builds_and_passes_its_tests_offline() {
     assert!(said.contains("# fail 0") && said.contains("# skipped 0"), "{said}");
     the_page_is_true_of(&project);
     a_project_describes_what_it_answers(&project);
+    what_is_edited_is_live_and_a_mistake_is_shown_with_its_place(&project);
 }
 
 #[test]

@@ -92,7 +92,7 @@ fn what_a_late_host_takes_over_gets_no_more_than_its_manifest_grants() {
     let text = taking(&consul, "");
     let hosts = two(&consul, &text);
     let old = live(&hosts)[0].clone();
-    let needs = needing(&wasm("hello"), "env = [\"LEVEL\"]");
+    let needs = needing(&wasm("hello"), "call = [\"users\"]");
     for host in &hosts {
         let swapped = host.admin("POST", "/v1/services/users/swap?acceptPermissions=true", &needs);
         assert_eq!(swapped.status, 200, "{}", swapped.text());

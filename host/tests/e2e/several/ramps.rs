@@ -139,7 +139,9 @@ fn a_host_that_is_gone_meanwhile_ends_it_on_the_others() {
     let told = outcomes(&document(&stopped.output));
     assert_eq!(told[..2], each(&hosts, ["taken back"; 2]));
     assert_eq!(told[2], (at.clone(), "refused".to_owned()));
-    assert!(stopped.errors.contains(&format!("`{at}` was not heard of for 30s")), "{}", stopped.errors);
+    // It may have been killed before the command had heard that it gives the build a share: then that broke off.
+    let said = [format!("`{at}` was not heard of for 30s"), format!("stopped at `{at}`")];
+    assert!(said.iter().any(|said| stopped.errors.contains(said)), "{}", stopped.errors);
     assert_eq!(live(&hosts), old[..2]);
 }
 
