@@ -54,7 +54,7 @@ test *OPTIONS: setup build foreign
     scripts/setup.sh consul
     cargo "$@" test --workspace # always all: for some of the packages cargo builds what they use again, with other features
     ARCHIPEL_USERS=typescript cargo "$@" test --workspace --test e2e -- users:: accounts::
-    ARCHIPEL_ENGINE=quick ARCHIPEL_USERS=typescript cargo "$@" test --workspace --test e2e -- users:: accounts:: typescript::
+    ARCHIPEL_ENGINE=quick ARCHIPEL_USERS=typescript cargo "$@" test --workspace --test e2e -- users:: accounts:: profile:: openapi:: typescript::
     {{ just_executable() }} doors "$@"
     cd components && cargo test --workspace --target-dir target
     scripts/deploy.sh

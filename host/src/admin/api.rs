@@ -145,7 +145,8 @@ impl Api {
     async fn hosts(&self, cx: &RequestContext) -> Response<Body> {
         let now = self.system.current();
         let Some(agent) = now.manifest.consul.clone() else {
-            let error = "This host knows of no others: its manifest has no `[discovery.consul]`";
+            let error = "This host knows of no others: its manifest has no `[discovery.consul]`; add it, or give the command to \
+                         each host alone, with its `--admin`";
             return answer::refused(cx, StatusCode::CONFLICT, error);
         };
         let (system, services) = (self.system.clone(), now.routed().into_iter().collect::<Vec<_>>());

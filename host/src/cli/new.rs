@@ -136,7 +136,7 @@ pub(super) fn new(arguments: &Arguments, output: Output) -> anyhow::Result<ExitC
     folder.write("archipel.schema.json", serde_json::to_string_pretty(&*manifest::Manifest::schema())? + "\n")?;
     match output.json {
         true => output.document(&serde_json::json!({ "folder": name, "manifest": format!("{name}/archipel.toml") }))?,
-        false => output.text(&format!("{name} is made. Next:\n\n  cd {name}\n  archipel dev\n"))?,
+        false => output.text(&format!("{name} is made. Next:\n\n  cd {name}\n  archipel dev\n{}", slower(&choice)))?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -186,6 +186,17 @@ pub(super) fn beside(name: &str, lang: Lang, folder: &Path) -> anyhow::Result<()
 /// npm has.
 fn engine_of(language: Language) -> Option<Vec<u8>> {
     (language == Language::TypeScript).then(engine::quick).flatten()
+}
+
+/// What whoever could have the quick engine is told.
+fn slower(choice: &Choice) -> &'static str {
+    match choice.language == Language::TypeScript && !choice.is_quick {
+        true => {
+            "\nIt is for StarlingMonkey, whose builds take half a minute: `quick.wasm` does not lie beside this program. \
+             With it they take seconds; docs/typescript.md says where it is.\n"
+        }
+        false => "",
+    }
 }
 
 fn filled(choice: &Choice, engine: Option<&[u8]>, path: PathBuf) -> anyhow::Result<Folder> {

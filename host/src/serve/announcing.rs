@@ -20,7 +20,7 @@ use tokio::{
 use crate::{
     admin::Sites,
     health::Status,
-    system::{Asked, Current, System},
+    system::{Asked, System},
 };
 use backend::upstream::{BEAT, Registrar};
 

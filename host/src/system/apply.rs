@@ -13,7 +13,7 @@ use std::{
 use tokio::sync::MutexGuard;
 
 use super::{
-    Applied, ApplyError, System, change,
+    Applied, ApplyError, Surroundings, System, change,
     commit::tell_unrestricted,
     next::{self, Prepared, Wanted},
 };
