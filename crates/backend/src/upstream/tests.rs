@@ -172,6 +172,42 @@ async fn of_two_addresses_the_one_with_fewer_requests_gets_the_next() {
 }
 
 #[tokio::test]
+async fn of_many_addresses_one_that_is_busier_than_all_others_gets_nothing_and_the_others_do() {
+    let busy = Server::acting(|_, _| Act::Hang).await;
+    let mut urls: Vec<String> = (1..=4).map(|port| format!("http://127.0.0.1:{port}")).collect();
+    urls.insert(2, busy.url());
+    let upstream = Upstream::new(&settings(&urls), &Outbound::new(None).unwrap());
+    let all = upstream.members.all();
+    let (of, by) = (all[2].clone(), Instant::now() + Duration::from_secs(60));
+    let request = Request::get("/").body(body::empty()).unwrap();
+    let hanging = tokio::spawn(async move { of.send(request, Times { wait: Duration::ZERO, by }).await.is_ok() });
+    until("it is busy", || all[2].load() == 1).await;
+    let mut chosen = [0; 5];
+    for _ in 0..1000 {
+        let one = balance::choose(&all, None).unwrap();
+        chosen[all.iter().position(|of| Arc::ptr_eq(of, &one)).unwrap()] += 1;
+    }
+    assert_eq!(chosen[2], 0, "{chosen:?}");
+    // A fifth of the draws are with the busy one: the others share all alike, within ten deviations.
+    assert!([0, 1, 3, 4].iter().all(|one| (110..=390).contains(&chosen[*one])), "{chosen:?}");
+    hanging.abort();
+}
+
+#[tokio::test]
+async fn in_an_outage_retries_are_a_fifth_of_the_requests_and_ten_a_second() {
+    let server = Server::acting(|_, _| Act::Say("HTTP/1.1 503 No\r\ncontent-length: 0\r\n\r\n".into())).await;
+    let upstream = upstream(&[&server]);
+    let began = Instant::now();
+    for _ in 0..30 {
+        let answers = futures_util::future::join_all((0..10).map(|_| get(&upstream))).await;
+        assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+    }
+    let retries = server.requests().len() - 300;
+    let allowed = 10.0 + 300.0 * 0.2 + 10.0 * began.elapsed().as_secs_f64();
+    assert!(retries > 0 && retries as f64 <= allowed, "{retries} of {allowed}");
+}
+
+#[tokio::test]
 async fn no_more_connections_are_open_than_the_pool_may_have() {
     let server = Server::acting(|_, _| Act::Hang).await;
     let mut settings = settings(&[server.url()]);
