@@ -10,6 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures_util::FutureExt;
 use gateway::body::Body;
 use http::Request;
 use tokio::{
@@ -157,17 +158,24 @@ impl Pool {
         }
     }
 
-    /// `lent` has carried its answer to the end: it may carry another.
+    /// `lent` has carried its answer to the end: it may carry another, mostly at once.
     pub(super) fn give_back(self: &Arc<Self>, lent: Lent) {
         let Lent::Single { mut link, place, .. } = lent else { return };
+        if let Some(is_free) = link.is_free().now_or_never() {
+            return self.keep(is_free.then_some(link), place);
+        }
+        // Its request is still being sent, or its task has not come to the end of the answer.
         let pool = self.clone();
         tokio::spawn(async move {
-            if timeout(REST_MAX, link.is_free()).await.unwrap_or(false) {
-                pool.kept().idle.push(link);
-            }
-            // Only now: whoever waited for the place finds the connection.
-            drop(place);
+            let is_free = timeout(REST_MAX, link.is_free()).await.unwrap_or(false);
+            pool.keep(is_free.then_some(link), place);
         });
+    }
+
+    fn keep(&self, link: Option<Single>, place: OwnedSemaphorePermit) {
+        self.kept().idle.extend(link);
+        // Only now: whoever waited for the place finds the connection.
+        drop(place);
     }
 
     /// Closes what has waited for too long.
