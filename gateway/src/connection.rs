@@ -5,6 +5,7 @@
 //! business. Start at [`serve`].
 
 mod answer;
+mod client;
 mod clock;
 mod handler;
 mod http1;
@@ -24,15 +25,16 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{net::TcpStream, time::timeout};
 
 pub(crate) use self::tunnel::Tunnel;
+use self::{
+    client::Client,
+    state::State,
+    times::parting,
+    transport::{Socket, Transport},
+};
 pub use self::{
     handler::{Handler, Peer, Scheme},
     keep_alive::KeepAlive,
     times::Times,
-};
-use self::{
-    state::State,
-    times::parting,
-    transport::{Socket, Transport},
 };
 use crate::{drain::Drain, tls::Tls};
 
@@ -82,7 +84,8 @@ async fn open<H>(tcp: TcpStream, state: &Arc<State>, shared: &Shared<H>) -> io::
             let (acceptor, authorities) = tls.acceptor();
             let stream = timeout(times.handshake, acceptor.accept(tcp)).await?;
             let stream = stream.inspect_err(|error| tls.refused(address, error))?;
-            if let Some(client) = tls.client(stream.get_ref().1.peer_certificates(), authorities) {
+            let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
+            if let Some(client) = Client::of(tls, chain, authorities) {
                 state.is_of(client);
             }
             let is_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");

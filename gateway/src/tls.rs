@@ -6,7 +6,6 @@
 
 pub mod expiry;
 mod names;
-mod peer;
 
 use std::{
     fmt,
@@ -26,12 +25,11 @@ use rustls::{
     server::{NoServerSessionStorage, VerifierBuilderError, WebPkiClientVerifier, danger::ClientCertVerifier},
     version,
 };
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem, pem::PemObject as _};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime, pem, pem::PemObject as _};
 use tokio_rustls::TlsAcceptor;
 
 use crate::quiet::Quiet;
-use names::names;
-pub(crate) use peer::Client;
+pub(crate) use names::names;
 
 /// A chain, a key and roots are some kilobytes; nobody's files are read for longer than this.
 const FILE_MAX_BYTES: u64 = 1 << 20;
@@ -80,6 +78,15 @@ struct Looked {
 
 /// None: not all of them could be read.
 type Digest = Option<[u8; 32]>;
+
+/// Why a client's certificate proves nothing.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unproven {
+    #[error("clients are not asked for certificates any more")]
+    Unasked,
+    #[error("{0}")]
+    Refused(rustls::Error),
+}
 
 /// Why a certificate cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -178,8 +185,23 @@ impl Tls {
         }
     }
 
+    /// What a chain of a client's is worth by the authorities of now, its own certificate first, and which these are.
+    pub(crate) fn judge(&self, chain: &[CertificateDer<'_>], now: UnixTime) -> (u64, Result<(), Unproven>) {
+        let usable = self.0.now.load();
+        let verdict = match (&usable.judge, chain.split_first()) {
+            (Some(judge), Some((own, others))) => judge.verify_client_cert(own, others, now).map_err(Unproven::Refused),
+            _ => Err(Unproven::Unasked),
+        };
+        (usable.authorities, verdict.map(drop))
+    }
+
+    /// Which authorities are asked now: the number grows with each change of them.
+    pub(crate) fn authorities(&self) -> u64 {
+        self.0.now.load().authorities
+    }
+
     /// Tells why a client's certificate is believed no more that was believed before.
-    fn told(&self, why: fmt::Arguments<'_>) {
+    pub(crate) fn told(&self, why: fmt::Arguments<'_>) {
         if let Some(kept_back) = self.0.refused.may_say() {
             tracing::info!(
                 reason = %why,
@@ -193,11 +215,6 @@ impl Tls {
     pub(crate) fn acceptor(&self) -> (TlsAcceptor, u64) {
         let now = self.0.now.load();
         (TlsAcceptor::from(now.config.clone()), now.authorities)
-    }
-
-    /// Who a connection is of whose certificates `by` has just judged; none: it showed none.
-    pub(crate) fn client(&self, chain: Option<&[CertificateDer<'_>]>, by: u64) -> Option<Client> {
-        Client::of(self, chain?, by)
     }
 }
 
@@ -296,4 +313,4 @@ fn judge(text: &[u8], path: &Path, without_too: bool) -> Result<Arc<dyn ClientCe
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -9,7 +9,7 @@ use std::sync::{
 
 use http::Request;
 
-use crate::tls::Client;
+use super::client::Client;
 
 #[derive(Debug, Default)]
 pub(super) struct State {

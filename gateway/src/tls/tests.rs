@@ -4,12 +4,12 @@ use std::{fs, os::unix::fs::symlink};
 
 use super::*;
 
-pub(super) struct Made {
+pub(crate) struct Made {
     certificate: String,
     key: String,
 }
 
-pub(super) fn made(until: i32) -> Made {
+pub(crate) fn made(until: i32) -> Made {
     let key = rcgen::KeyPair::generate().unwrap();
     let mut wanted = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
     wanted.not_after = rcgen::date_time_ymd(until, 1, 1);
@@ -17,26 +17,26 @@ pub(super) fn made(until: i32) -> Made {
 }
 
 /// A folder of its own, gone with the test.
-pub(super) struct Place(PathBuf);
+pub(crate) struct Place(PathBuf);
 
 impl Place {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let place = std::env::temp_dir().join(format!("gateway-tls-{}", uuid::Uuid::new_v4()));
         fs::create_dir(&place).unwrap();
         Self(place)
     }
 
-    pub(super) fn write(&self, folder: &str, made: &Made) {
+    pub(crate) fn write(&self, folder: &str, made: &Made) {
         fs::create_dir_all(self.0.join(folder)).unwrap();
         fs::write(self.0.join(folder).join("chain.pem"), &made.certificate).unwrap();
         fs::write(self.0.join(folder).join("key.pem"), &made.key).unwrap();
     }
 
-    pub(super) fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
 
-    pub(super) fn files(&self, folder: &str) -> Files {
+    pub(crate) fn files(&self, folder: &str) -> Files {
         let folder = self.0.join(folder);
         Files {
             certificate: folder.join("chain.pem"),

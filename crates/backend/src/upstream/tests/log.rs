@@ -5,17 +5,20 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use tracing::subscriber::DefaultGuard;
+use tracing::{Dispatch, subscriber::DefaultGuard};
 
 #[derive(Clone, Default)]
 pub(super) struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
-    /// From now on, until the guard is dropped.
-    pub(super) fn listen(&self) -> DefaultGuard {
+    /// From now on, until what this gives is dropped.
+    pub(super) fn listen(&self) -> (DefaultGuard, Dispatch) {
+        // Of one subscriber alone, `tracing` asks the thread that comes to a line first whether it is heard, for all
+        // threads: another test's has none.
+        let second = Dispatch::new(tracing_subscriber::registry());
         let log = self.clone();
         let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || log.clone()).finish();
-        tracing::subscriber::set_default(subscriber)
+        (tracing::subscriber::set_default(subscriber), second)
     }
 
     pub(super) fn text(&self) -> String {

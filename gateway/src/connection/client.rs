@@ -11,11 +11,13 @@ use std::{
 
 use rustls_pki_types::{CertificateDer, UnixTime};
 
-use super::{Tls, expiry, names};
-use crate::trust::PeerNames;
+use crate::{
+    tls::{Tls, expiry, names},
+    trust::PeerNames,
+};
 
 /// The client of one connection.
-pub(crate) struct Client {
+pub(super) struct Client {
     tls: Tls,
     chain: Vec<CertificateDer<'static>>,
     names: PeerNames,
@@ -42,30 +44,24 @@ impl Client {
     }
 
     /// Whom its certificate names, while that is good.
-    pub(crate) fn names(&self) -> Option<&PeerNames> {
+    pub(super) fn names(&self) -> Option<&PeerNames> {
         self.is_good(SystemTime::now()).then_some(&self.names)
     }
 
     fn is_good(&self, now: SystemTime) -> bool {
-        let usable = self.tls.0.now.load();
         // A panic while it was held left nothing half done.
         let mut judged = self.judged.lock().unwrap_or_else(PoisonError::into_inner);
-        if judged.by == usable.authorities && now < judged.until {
+        if judged.by == self.tls.authorities() && now < judged.until {
             return judged.is_good;
         }
         let since_1970 = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let (own, others) = self.chain.split_first().expect("it has its own");
-        let verdict = usable
-            .judge
-            .as_ref()
-            .map(|judge| judge.verify_client_cert(own, others, UnixTime::since_unix_epoch(since_1970)));
-        let is_good = matches!(verdict, Some(Ok(_)));
-        if judged.is_good && !is_good {
-            let reason = verdict.and_then(Result::err);
-            self.tls.told(format_args!("{reason:?}, {}", Arc::clone(&self.names.0).join(", ")));
+        let (by, verdict) = self.tls.judge(&self.chain, UnixTime::since_unix_epoch(since_1970));
+        let is_good = verdict.is_ok();
+        if let (true, Err(reason)) = (judged.is_good, verdict) {
+            self.tls.told(format_args!("{reason}, of {}", Arc::clone(&self.names.0).join(", ")));
         }
-        let until = if is_good { end(own) } else { far(now) };
-        *judged = Judged { by: usable.authorities, until, is_good };
+        let until = self.chain.first().filter(|_| is_good).map_or_else(|| far(now), end);
+        *judged = Judged { by, until, is_good };
         is_good
     }
 }
@@ -93,7 +89,10 @@ mod tests {
     use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 
     use super::*;
-    use crate::tls::{Files, tests::Place};
+    use crate::tls::{
+        Files,
+        tests::{Place, made},
+    };
 
     struct Authority(String, Issuer<'static, KeyPair>);
 
@@ -115,7 +114,7 @@ mod tests {
     #[test]
     fn a_client_is_judged_again_by_the_authorities_of_now_and_when_its_certificate_ends() {
         let (place, one, other) = (Place::new(), Authority::new(), Authority::new());
-        place.write("", &super::super::tests::made(2041));
+        place.write("", &made(2041));
         let authorities = place.path("ca.pem");
         fs::write(&authorities, &one.0).unwrap();
         let files = Files { client_ca: Some(authorities.clone()), ..place.files("") };
@@ -125,7 +124,7 @@ mod tests {
         assert_eq!(client.names().map(|names| names.0.to_vec()), Some(vec![Arc::from("front")]));
 
         // Another certificate of ours concerns nobody else's.
-        place.write("", &super::super::tests::made(2043));
+        place.write("", &made(2043));
         assert!(tls.refresh().unwrap() && client.names().is_some());
         fs::write(&authorities, format!("{}{}", one.0, other.0)).unwrap();
         assert!(tls.refresh().unwrap() && client.names().is_some(), "its own is among them");
