@@ -284,9 +284,11 @@ fn hosts_of_one_manifest_vouch_with_keys_that_each_of_them_shows() {
     // What a balancer in front of both would answer: either of them, and so all of their keys.
     let keys = format!("http://{}/.well-known/trust.json", first.gateway);
     let back = Host::running(&format!("{}[trust.test]\nservices = [\"probe\"]\njwks = \"{keys}\"\n", guarded()));
-    let text = manifest(&format!("http://{}", back.gateway));
-    assert_eq!(first.apply(&text).status, 200);
-    let second = Host::running(&text);
+    let (nowhere, there) = ("http://127.0.0.1:9", format!("http://{}", back.gateway));
+    let written = fs::read_to_string(first.folder.path().join("manifest.toml")).unwrap();
+    let applied = first.apply(&written.replace(nowhere, &there));
+    assert_eq!(applied.status, 200, "{}", applied.text());
+    let second = Host::running(&manifest(&there));
     let fronts = [&first, &second];
     let (mut asked, mut signed) = (0, Vec::new());
     let mut ask = || {

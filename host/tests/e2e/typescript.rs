@@ -4,7 +4,9 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Collector, Host, Shared, Span, by_quick_engine, in_typescript, place, tree, until};
+use crate::harness::{
+    Answer, Collector, Host, Shared, Span, by_quick_engine, components, in_typescript, place, tree, until,
+};
 
 /// One host for all: compiling the component takes seconds.
 static HOST: Shared = Shared::new(start);
@@ -64,6 +66,24 @@ fn what_the_web_has_is_there_and_what_is_not_granted_is_absent() {
         "env": "hello", "hidden": null,
     });
     assert_eq!(all, expected);
+}
+
+#[test]
+fn a_line_of_the_log_has_its_level_and_fields_and_a_call_that_is_granted_is_answered() {
+    let host = start();
+    assert!(host.get("/web/log").status < 300);
+    let line: Value = serde_json::from_str(&host.log.expect_line("\"message\":\"look\"")).unwrap();
+    assert_eq!((&line["level"], &line["service"]), (&json!("warn"), &json!("guest")));
+    assert_eq!(line["fields"], json!({ "here": 1, "text": "a\nb" }), "{line}");
+
+    let text = fs::read_to_string(host.folder.path().join("manifest.toml")).unwrap();
+    let own = "env = [\"GREETING\"]\n";
+    let called = components().join("hello.wasm");
+    let granted = text.replace(own, &format!("{own}call = [\"users\"]\n"));
+    let granted = format!("{granted}\n[services.users]\ncomponent = \"{}\"\n", called.display());
+    assert_ne!(host.get("/fail/call").status, 200, "nobody has granted it");
+    assert_eq!(host.apply(&granted).status, 200);
+    assert_eq!(of(&host.get("/fail/call")), json!(200));
 }
 
 #[test]
