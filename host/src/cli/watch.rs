@@ -78,11 +78,9 @@ impl Watching {
                 self.apply(running).await;
             }
             // Folders may have come.
-            let followed = self.refused.as_ref();
-            match self.changed.follow(followed.unwrap_or(&running.manifest()), Scope::Sources) {
-                Ok(watcher) => self.watcher = watcher,
-                Err(error) => say(&format!("{error:#}; only folders that were there are watched")),
-            }
+            let refused = self.refused.take();
+            self.follow(refused.as_ref().unwrap_or(&running.manifest()));
+            self.refused = refused;
             for (name, changed) in services {
                 if let Some(settings) = running.manifest().services.get(&name).cloned() {
                     self.rebuild(running, &settings, changed).await;
@@ -91,9 +89,20 @@ impl Watching {
         }
     }
 
+    /// Sees the changes of all that `manifest` names; those of before are seen until then.
+    fn follow(&mut self, manifest: &Manifest) {
+        match self.changed.follow(manifest, Scope::Sources) {
+            Ok(watcher) => self.watcher = watcher,
+            Err(error) => say(&format!("{error:#}; only folders that were there are watched")),
+        }
+    }
+
     /// Makes the file the running manifest; what it names and was never built is built before.
     async fn apply(&mut self, running: &Running) {
         let wanted = running.read_file().await;
+        if let Some(wanted) = &wanted {
+            self.follow(wanted); // whoever mends what does not build may be quick
+        }
         for settings in wanted.iter().flat_map(|wanted| wanted.services.values()) {
             if !settings.component.is_file()
                 && let Err(output) = build(settings, folder(&running.manifest())).await
