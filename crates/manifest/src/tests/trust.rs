@@ -70,6 +70,6 @@ fn a_key_that_each_host_makes_for_itself_is_a_warning_where_hosts_share_a_redis(
     assert_eq!(settings.trust_store.as_deref(), Some("main"));
     check(
         &text(shared, "[host]\ntrust_store = 'redis.mian'\n"),
-        &["6:15 host.trust_store: there is no `[redis.mian]`; did you mean `main`?"],
+        &["5:15 host.trust_store: there is no `[redis.mian]`; did you mean `main`?"],
     );
 }
