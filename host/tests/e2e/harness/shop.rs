@@ -6,13 +6,14 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::Path,
     sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
 };
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{Answer, Host, until};
+use super::{Answer, Host, until::until_within};
 
 /// The users part of the shop, asked by its operator. `gateway` and `database` are lines for their
 /// tables of the manifest.
@@ -92,6 +93,9 @@ fn is_in_typescript() -> bool {
     }
 }
 
+/// An engine of a language takes a quiet processor a quarter of a minute.
+const COMPILED_WITHIN: Duration = Duration::from_secs(240);
+
 /// What a start has compiled is there for the next one: a component of an engine takes seconds.
 pub fn with_compiled(start: impl FnOnce(TempDir) -> Host) -> Host {
     let folder = open_folder();
@@ -113,7 +117,7 @@ pub fn with_compiled(start: impl FnOnce(TempDir) -> Host) -> Host {
     let ready = |service: &serde_json::Value| service["cached"] == true && service["compiler"] == "cranelift";
     if !host.report["services"].as_array().unwrap().iter().all(ready) {
         // What every start after this one would compile again beside its test.
-        until("the full compilation", || {
+        until_within(COMPILED_WITHIN, "the full compilation", || {
             let services = host.admin("GET", "/v1/status", b"").json()["data"]["services"].clone();
             services.as_array().unwrap().iter().all(|service| service["compiler"] == "cranelift")
         });

@@ -34,13 +34,19 @@ impl<T> Looked for Option<T> {
 
 /// Looks again and again until it is there.
 #[track_caller]
-pub fn until<L: Looked>(what: &str, mut look: impl FnMut() -> L) -> L::Found {
+pub fn until<L: Looked>(what: &str, look: impl FnMut() -> L) -> L::Found {
+    until_within(PATIENCE, what, look)
+}
+
+/// The same for what takes a busy machine longer: much to compile.
+#[track_caller]
+pub fn until_within<L: Looked>(patience: Duration, what: &str, mut look: impl FnMut() -> L) -> L::Found {
     let began = Instant::now();
     loop {
         if let Some(found) = look().found() {
             return found;
         }
-        assert!(began.elapsed() < PATIENCE, "never: {what}");
+        assert!(began.elapsed() < patience, "never: {what}");
         thread::park_timeout(LOOK);
     }
 }
