@@ -45,6 +45,23 @@ pub(super) struct Watching {
     last: HashMap<Arc<str>, Last>,
     /// What the file says, where that does not run; its sources are watched, too.
     refused: Option<Manifest>,
+    tries: Tries,
+}
+
+/// At what the file names and does not run yet.
+struct Tries {
+    /// When the builds of the last one ended.
+    ended: SystemTime,
+    /// In a row, each for a change so soon after the one before that its builds may have made it.
+    echoes: u32,
+}
+
+impl Tries {
+    /// Whether a change at `at` is worth another one.
+    fn again(&mut self, at: SystemTime) -> bool {
+        self.echoes = if at <= self.ended + ECHO { self.echoes + 1 } else { 0 };
+        self.echoes <= IDLE_MAX
+    }
 }
 
 /// How a service was last built.
@@ -64,7 +81,13 @@ impl Watching {
     pub(super) fn start(running: &Running) -> anyhow::Result<Self> {
         let changed = Arc::new(Changed::default());
         let watcher = changed.follow(&running.manifest(), Scope::Sources)?;
-        Ok(Self { watcher, changed, last: HashMap::new(), refused: None })
+        Ok(Self {
+            watcher,
+            changed,
+            last: HashMap::new(),
+            refused: None,
+            tries: Tries { ended: SystemTime::UNIX_EPOCH, echoes: 0 },
+        })
     }
 
     /// Builds what changes, until it is dropped.
@@ -73,8 +96,9 @@ impl Watching {
             self.changed.quiet().await;
             let What { manifest, services } = self.changed.take();
             // What does not run yet may now.
-            let comes = services.keys().any(|name| !running.manifest().services.contains_key(name));
-            if manifest || comes {
+            let coming = services.iter().filter(|(name, _)| !running.manifest().services.contains_key(*name));
+            let latest = coming.flat_map(|(_, paths)| paths.values().copied()).max();
+            if manifest || latest.is_some_and(|at| self.tries.again(at)) {
                 self.apply(running).await;
             }
             // Folders may have come.
@@ -110,6 +134,7 @@ impl Watching {
                 say(&format!("{output}\n{}: the build failed", settings.name));
             }
         }
+        self.tries.ended = SystemTime::now();
         self.refused = match running.apply_file().await {
             Ok(text) => {
                 say(&text);

@@ -140,6 +140,32 @@ fn what_was_edited_unseen_is_built_before_the_start_and_a_service_that_comes_is_
 }
 
 #[test]
+fn a_first_build_that_fails_and_writes_among_its_source_is_not_tried_for_ever() {
+    let folder = place();
+    for name in ["one", "two"] {
+        fs::create_dir_all(folder.path().join("ws").join(name)).unwrap();
+        fs::write(folder.path().join("ws").join(name).join("Cargo.toml"), "").unwrap();
+    }
+    edit(folder.path(), "one", 1);
+    let host = Host::start_as(folder, &service("one", ""), &["--watch"], &[]).map_err(|failed| failed.errors).unwrap();
+    let path = host.folder.path().to_owned();
+    let two = service("two", "").replace("build = \"", "build = \"echo tried >> runs; echo x >> ws/two/log; exit 1; ");
+    write_manifest(&path, &[service("one", ""), two].concat());
+    let runs = || fs::read_to_string(path.join("runs")).map_or(0, |text| text.lines().count());
+    let mut last = (0, Instant::now());
+    until("it rests", || {
+        if runs() != last.0 {
+            last = (runs(), Instant::now());
+        }
+        last.0 > 0 && last.1.elapsed() > Duration::from_secs(3)
+    });
+    assert!(last.0 < 8, "{} builds", last.0);
+    edit(&path, "two", 1);
+    until("what is edited is tried again", || runs() > last.0);
+    live(&host, "one");
+}
+
+#[test]
 fn a_build_that_writes_among_its_source_comes_to_rest() {
     let folder = place();
     let source = folder.path().join("one");
