@@ -76,7 +76,7 @@ openapi SECONDS='45': setup build
 
 # Kill the host that often while orders are placed, and look what is left: just crash 50
 crash COUNT='50': build
-    ARCHIPEL_CRASHES="$1" cargo test -p host --test e2e crash:: -- --nocapture
+    ARCHIPEL_CRASHES="$1" cargo test --workspace --test e2e crash:: -- --nocapture
 
 # Check formatting, run clippy on everything, shellcheck where it is installed
 lint: _linters _fmt-check

@@ -1,7 +1,7 @@
 //! A pod's life, played without a cluster: three hosts behind one HAProxy, each drained and started again while clients
 //! ask, and its manifest swapped as a ConfigMap is.
 //!
-//! `ARCHIPEL_ROUNDS=20 cargo test -p host --test e2e rollout::` replaces twenty; without that it is three, each host once.
+//! `ARCHIPEL_ROUNDS=20 cargo test --workspace --test e2e rollout::` replaces twenty; without that it is three, each host once.
 
 use std::{
     collections::BTreeMap,
