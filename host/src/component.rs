@@ -166,6 +166,13 @@ impl Component {
         Doors::of(&self.exports)
     }
 
+    /// Whether it is JavaScript whose engine was given to a tool as it is: requests come by its fetch event, and one
+    /// instance takes one.
+    pub fn is_fetch_event(&self) -> bool {
+        let is_javascript = self.sections.language.as_deref().is_some_and(|told| told.starts_with("JavaScript"));
+        is_javascript && self.doors() == Doors { standard: true, quick: false }
+    }
+
     /// Whether the host can send requests to it, and events if it handles some.
     pub fn check_handler(&self, path: &Path) -> Result<(), ComponentError> {
         if let Some(interface) = known::strange_export(&self.compiled) {

@@ -12,7 +12,10 @@ use crate::{
 };
 use document::problem::{Problem, Problems, chain};
 use grant::{Grants, Permissions};
-use manifest::{Loaded, Manifest, ServiceSettings};
+use manifest::{Loaded, Manifest, Reuse, ServiceSettings};
+
+const FETCH_EVENT: &str = "the component answers in JavaScript's fetch event, after which its engine takes no second request, so \
+     each gets an instance of its own; remove `reuse`, or build it with the npm package `archipel` (docs/typescript.md)";
 
 #[derive(Serialize)]
 struct Checked {
@@ -54,6 +57,7 @@ pub(super) fn check(file: &Path, ceiling: Option<&Path>, output: Output) -> anyh
     if !problems.is_empty() {
         return refused(&problems, output);
     }
+    loaded.warnings.append(&mut found.warnings);
     let checked = Checked {
         ok: true,
         manifest: file.display().to_string(),
@@ -76,6 +80,7 @@ pub(super) fn check(file: &Path, ceiling: Option<&Path>, output: Output) -> anyh
 struct Found {
     doors: BTreeMap<String, Vec<&'static str>>,
     ungranted: BTreeMap<String, Vec<Ungranted>>,
+    warnings: Vec<Problem>,
 }
 
 fn has_mistakes(service: &ServiceSettings, problems: &Problems) -> bool {
@@ -107,6 +112,9 @@ fn component_problems(
     let ungranted = component.ungranted(&service.grants, !service.env.is_empty());
     if !ungranted.is_empty() {
         found.ungranted.insert(service.name.to_string(), ungranted);
+    }
+    if service.limits.reuse != Reuse::Fresh && component.is_fetch_event() {
+        found.warnings.push(loaded.problem(&key("limits.reuse"), FETCH_EVENT));
     }
     let missing = component.missing(&service.grants);
     // What is not offered, or not granted, is not linked either, and told so.

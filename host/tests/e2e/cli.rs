@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use serde_json::{Value, json};
 
-use crate::harness::{Command, Host, archipel, components, free, until, write_manifest};
+use crate::harness::{Command, Host, archipel, components, foreign, free, until, write_manifest};
 
 fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
@@ -239,6 +239,26 @@ fn check_says_why_a_component_cannot_be_read() {
     let manifest = write_manifest(folder.path(), "[services.a]\ncomponent = \"/proc/self/mem\"\n");
     let refused = Command::new(&["check", manifest.to_str().unwrap()]).refused();
     assert!(refused.contains("cannot read component `/proc/self/mem`: Input/output error"), "{refused}");
+}
+
+#[test]
+fn check_says_where_javascripts_fetch_event_makes_reuse_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let service =
+        |name: &str, component: String, rest: &str| format!("[services.{name}]\ncomponent = \"{component}\"\n{rest}");
+    let reused = "limits = { reuse = { requests = 8 } }\n";
+    let rest = [
+        service("event", foreign("javascript"), reused),
+        service("fresh", foreign("javascript"), ""),
+        service("rust", wasm("plain"), reused),
+    ];
+    let rest = rest.concat();
+    let file = write_manifest(folder.path(), &rest);
+    let checked = Command::new(&["check", file.to_str().unwrap()]).json();
+    let told = checked["warnings"].as_array().unwrap().iter().map(|warning| &warning["key"]).collect::<Vec<_>>();
+    assert_eq!(told, ["services.event.limits.reuse"], "{checked:#}");
+    let words = checked["warnings"][0]["message"].as_str().unwrap();
+    assert!(words.contains("fetch event") && words.contains("npm package `archipel`"), "{words}");
 }
 
 #[test]
