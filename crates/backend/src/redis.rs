@@ -148,13 +148,21 @@ impl Stores {
     /// Writes the private server's data down and ends it. A second call does nothing.
     pub async fn stop(&self) {
         if let Some(server) = &self.server {
+            self.let_go();
             server.stop().await;
         }
+    }
+
+    /// Nobody misses the private server from now on.
+    fn let_go(&self) {
+        let of_private = self.private.iter().flat_map(|(names, _)| names).filter_map(|name| self.stores.get(name));
+        of_private.for_each(|store| store.link.let_go());
     }
 
     /// The same; a private server that takes longer is killed then.
     pub async fn stop_by(&self, until: tokio::time::Instant) {
         if let Some(server) = &self.server {
+            self.let_go();
             server.stop_by(until).await;
         }
     }

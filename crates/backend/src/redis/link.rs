@@ -117,6 +117,11 @@ impl Link {
         });
     }
 
+    /// The server is about to end, for good: its going is no fault that is told, and no other connection is looked for.
+    pub(super) fn let_go(&self) {
+        self.keeper.abort();
+    }
+
     /// There were no answers: whether it is the connection is found out now.
     pub(super) fn doubt(&self) {
         self.shared.doubt.notify_one();
