@@ -144,14 +144,18 @@ fn readable(service: &ServiceSettings, manifest: &Manifest) -> Result<(), String
     Ok(())
 }
 
-/// Limits that the engine has no room for as it was started.
+/// Limits that the engine has no room for as it was started, each with what it has room for.
 pub(super) fn beyond(started: &EngineSettings, wanted: &EngineSettings) -> Vec<String> {
-    let beyond = [
-        (wanted.instances_max > started.instances_max, "limits.concurrency"),
-        (wanted.instance_memory_max_bytes > started.instance_memory_max_bytes, "limits.memory"),
-    ];
-    let named = beyond.into_iter().filter(|(beyond, _)| *beyond);
-    named.map(|(_, key)| format!("services.*.{key}, beyond what the engine was started for")).collect()
+    let instances = (wanted.instances_max > started.instances_max).then(|| {
+        let (all, room) = (wanted.instances_max, started.instances_max);
+        format!("limits.concurrency of all services, {all} in all (there is room for {room} instances at once)")
+    });
+    let mib = |bytes: u64| bytes.div_ceil(1 << 20);
+    let memory = (wanted.instance_memory_max_bytes > started.instance_memory_max_bytes).then(|| {
+        let (most, room) = (mib(wanted.instance_memory_max_bytes), mib(started.instance_memory_max_bytes));
+        format!("limits.memory of {most} MiB (an instance has room for {room} MiB)")
+    });
+    instances.into_iter().chain(memory).collect()
 }
 
 /// What a manifest that was sent may not change: it comes from the machine. `file` is the one on the
@@ -300,8 +304,8 @@ mod tests {
         let fewer = EngineSettings { instances_max: 10, instance_memory_max_bytes: 1, ..started };
         assert!(beyond(&started, &fewer).is_empty());
         let named = beyond(&started, &EngineSettings { instances_max: 513, ..started });
-        assert_eq!(named, ["services.*.limits.concurrency, beyond what the engine was started for"]);
+        assert_eq!(named, ["limits.concurrency of all services, 513 in all (there is room for 512 instances at once)"]);
         let named = beyond(&started, &EngineSettings { instance_memory_max_bytes: (1 << 30) + 1, ..started });
-        assert_eq!(named, ["services.*.limits.memory, beyond what the engine was started for"]);
+        assert_eq!(named, ["limits.memory of 1025 MiB (an instance has room for 1024 MiB)"]);
     }
 }
