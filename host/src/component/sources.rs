@@ -3,7 +3,8 @@
 //! A component under a `target` folder belongs to the cargo workspace around that: a change in its
 //! own crate is its own, one in another service's crate is not, and one anywhere else (a library, a
 //! lock file) is everybody's. Any other component belongs to the folder that it lies in, or to the one around that
-//! where it is a folder for what is built: `dist`.
+//! where it is a folder for what is built: `dist`. Of two such folders, one in the other, a change in the inner one
+//! is the inner one's alone.
 
 use std::{
     collections::BTreeSet,
@@ -73,7 +74,9 @@ impl Sources {
             return false;
         }
         let is_in = |of: &Self| of.own.as_ref().is_some_and(|own| path.starts_with(own));
-        is_in(self) || !others.iter().any(is_in)
+        let is_deeper = |of: &Self| of.root != self.root && of.root.starts_with(&self.root);
+        let is_in_deeper = |of: &Self| is_deeper(of) && path.starts_with(&of.root);
+        is_in(self) || !others.iter().any(|of| is_in(of) || is_in_deeper(of))
     }
 
     fn is_generated(&self, path: &Path) -> bool {
@@ -192,6 +195,10 @@ mod tests {
         ] {
             assert_eq!(made.concern(&root.join("notes").join(path), &[]), concerns, "{path}");
         }
+        let within = [made, Sources::of(&root.join("notes/mail/dist/mail.wasm"))];
+        let concerned = |path: &str| within.each_ref().map(|of| of.concern(&root.join(path), &within));
+        assert_eq!(concerned("notes/mail/src/index.ts"), [false, true]);
+        assert_eq!(concerned("notes/src/index.ts"), [true, false]);
         let alone = Sources::of(&root.join("sdk/one.wasm"));
         assert!(alone.concern(&root.join("sdk/one.c"), &[]) && !alone.concern(&root.join("users/x.c"), &[]));
     }
