@@ -24,7 +24,8 @@ run MANIFEST *ARGS: _compiler
 
 # Start the shop, show it with curl, keep it running until ctrl-C (--once: stop after the tour)
 [no-exit-message]
-demo *ARGS: setup build
+demo *ARGS: setup _wasm
+    scripts/components.sh users products orders notifications
     cargo build -p host
     scripts/demo.sh '{{ host_target }}/debug/archipel' "$@"
 
