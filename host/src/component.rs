@@ -60,6 +60,8 @@ pub struct Component {
     pub imports: Vec<String>,
     /// Those of them that have nothing but types: no request.
     pub types_only: BTreeSet<String>,
+    /// Whether it can come from a folder to a file in it.
+    pub opens_files: bool,
     pub exports: Vec<String>,
     pub sections: Sections,
     /// The compiled code came from the artifact cache.
@@ -145,6 +147,7 @@ impl Component {
         let imports = ty.imports(engine).map(|(name, _)| name.to_owned()).collect();
         let types_only = ty.imports(engine).filter(|(_, item)| is_types(&item.ty, engine));
         let types_only = types_only.map(|(name, _)| name.to_owned()).collect();
+        let opens_files = ty.imports(engine).any(|(name, item)| leads_to_files(name, &item.ty, engine));
         let exports: Vec<String> = ty.exports(engine).map(|(name, _)| name.to_owned()).collect();
         Ok(Self {
             service,
@@ -153,6 +156,7 @@ impl Component {
             compiled,
             imports,
             types_only,
+            opens_files,
             exports,
             sections,
             cached,
@@ -274,6 +278,14 @@ fn is_types(item: &ComponentItem, engine: &wasmtime::Engine) -> bool {
         ComponentItem::Type(_) => true,
         _ => false,
     }
+}
+
+/// Whether an import has a function that takes a folder and a path, or lists a folder. Components are made with those
+/// only that something in them calls.
+fn leads_to_files(name: &str, item: &ComponentItem, engine: &wasmtime::Engine) -> bool {
+    let leads = |function: &str| function.ends_with("-at") || function.ends_with(".read-directory");
+    let ComponentItem::ComponentInstance(instance) = item else { return false };
+    name.starts_with("wasi:filesystem/") && instance.exports(engine).any(|(function, _)| leads(function))
 }
 
 /// Reads a component's file.

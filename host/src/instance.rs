@@ -34,7 +34,7 @@ use crate::{
     engine::{Drawer, Engine, Reservation},
     telemetry::counts::ServiceCounts,
 };
-use backend::{Backends, folder::OpenFolder, memory::Account, secrets::Secrets};
+use backend::{Backends, memory::Account, secrets::Secrets};
 use manifest::ServiceSettings;
 
 mod budget;
@@ -116,14 +116,13 @@ impl Blueprint {
         backends: Arc<Backends>,
         body_limit_bytes: Arc<AtomicU64>,
         counts: Arc<ServiceCounts>,
-        (source, folders, lines): (Arc<Source>, Vec<OpenFolder>, Arc<Lines>),
+        (source, folders, lines): (Arc<Source>, Arc<Folders>, Arc<Lines>),
     ) -> Self {
         let env: Arc<[_]> = settings.env.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
         let (grants, directory) = (settings.grants.clone(), backends.directory.clone());
         let client = backends.outbound.client(grants.clone());
         let (denials, secrets) = (Arc::<Denials>::default(), Arc::new(Secrets::new(&settings.secrets)));
         let own = (denials.clone(), secrets.clone());
-        let folders = Arc::new(Folders::new(grants.clone(), folders));
         let sockets = Arc::new(Sockets::new(grants.clone(), backends.outbound.lookups()));
         let config = Arc::new(Configuration::new(grants.clone(), secrets, env.clone()));
         let (of, whose) = (counts.clone(), source.clone());

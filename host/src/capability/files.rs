@@ -46,7 +46,7 @@ pub struct Folders {
     granted: Vec<(Dir, Arc<str>)>,
     jobs: Jobs,
     open: Arc<Semaphore>,
-    /// That it sees none is told once.
+    /// That it sees none is told once; it is also true where there is nothing to tell.
     told: AtomicBool,
 }
 
@@ -79,7 +79,9 @@ pub fn add_to_linker<T: FolderView>(linker: &mut Linker<T>) -> wasmtime::Result<
 }
 
 impl Folders {
-    pub fn new(grants: Arc<Grants>, folders: Vec<OpenFolder>) -> Self {
+    /// `opens` is whether the component can come from a folder to a file. What adapts WASI 0.1 to its components asks
+    /// for the folders when the first line is printed, also where it cannot: no reason to speak of a permission.
+    pub fn new(grants: Arc<Grants>, folders: Vec<OpenFolder>, opens: bool) -> Self {
         let granted = folders.into_iter().map(|folder| {
             let (perms, mode) = match folder.writable {
                 true => (FsPerms::ReadWrite, OpenMode::READ | OpenMode::WRITE),
@@ -88,7 +90,7 @@ impl Folders {
             (Dir::new(folder.handle, perms, mode, true), folder.guest.into())
         });
         let (granted, open) = (granted.collect(), Arc::new(Semaphore::new(OPEN_MAX)));
-        Self { grants, granted, jobs: Jobs::new(), open, told: AtomicBool::new(false) }
+        Self { grants, granted, jobs: Jobs::new(), open, told: AtomicBool::new(!opens) }
     }
 }
 

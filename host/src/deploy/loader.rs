@@ -16,6 +16,7 @@ use wasmtime::component::Linker;
 
 use super::DeployError;
 use crate::{
+    capability::files::Folders,
     component::{self, Artifacts, Compiler, Component, ComponentError, Digest, Entry, Histories, Outcome, Workshop},
     engine::{Compilers, Engine, EngineError, EngineSettings, GuestMemory, Quick},
     instance::{Blueprint, InstanceState},
@@ -208,9 +209,9 @@ impl Loader {
     ) -> Result<Arc<Version>, DeployError> {
         let service = || settings.name.clone();
         let (limit, counts) = (self.body_limit_bytes.clone(), self.counts.service(&settings.name));
-        let folders = self.folders(settings).await?;
+        let folders = Folders::new(settings.grants.clone(), self.folders(settings).await?, component.opens_files);
         let label = format!("{}+{}", settings.version, component.digest.short());
-        let own = (Source::new(settings.name.clone(), label), folders, component.lines.clone());
+        let own = (Source::new(settings.name.clone(), label), Arc::new(folders), component.lines.clone());
         let engine = self.engine.of(component.compiled.engine());
         let failed = |error: wasmtime::Error| DeployError::Link { service: service(), source: error.into() };
         // Few components need one of their own, and only for a while.

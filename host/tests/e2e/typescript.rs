@@ -250,6 +250,8 @@ fn a_failure_is_a_500_and_one_line_with_its_place_in_the_source() {
     host.log.expect_line("call = [\\\"users\\\"]");
     let told = host.get("/fail/told");
     assert_eq!((told.status, &told.json()["error"]), (418, &json!("It is a teapot")));
+    // What adapts an engine to the host asks for folders when it prints its first line; nobody wanted a file.
+    assert!(!host.log.text().contains("the file system"), "{}", host.log.text());
 }
 
 #[test]
