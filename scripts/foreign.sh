@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # Builds the guests of other languages and sdks: python.wasm with componentize-py, javascript.wasm with
 # componentize-js, spin.wasm with Spin's sdk, and with our own sdk for TypeScript the test guest typescript.wasm and the
-# users service, users_ts.wasm.
+# users service, users_ts.wasm; and of Hono and of itty-router the app that their own package shows (hono_readme.wasm,
+# itty_router_readme.wasm), as it stands there.
 #
 # foreign.sh [FOLDER]
 # The components go to FOLDER, target/foreign when it is not named. The tools go to
 # target/foreign/venv and target/foreign/node and nowhere else, by pip and npm, in the versions that
-# components/foreign/python and sdk/typescript pin. What has not changed since is left as it is. Both in TypeScript are
-# built a second time, for the quick engine (typescript_quick.wasm, users_ts_quick.wasm), which engine.sh has built.
+# components/foreign/python and sdk/typescript pin. What has not changed since is left as it is. Those in TypeScript are
+# built a second time, for the quick engine (typescript_quick.wasm and so on), which engine.sh has built.
 set -euo pipefail
 
 cd "$(dirname "$0")/.."
@@ -129,20 +130,56 @@ build_spin() {
 
 # A project of the sdk's, in a place of its own; its types are checked, too.
 build_typescript() { # NAME, FOLDER
-    local folder=$out/build/$1 tools=$place/node/node_modules/.bin
+    local folder=$out/build/$1
     rm -rf "$folder"/src
     mkdir -p "$folder"
     cp -rL "$2"/. "$folder"
     ln -sfn "$place/node/node_modules" "$folder/node_modules"
     cp "$sdk/tsconfig.json" "$folder"
-    (cd "$folder" && "$tools/tsc" -p .)
-    local kind name
-    for kind in starling quick; do
-        name=$1
-        [[ $kind == starling ]] || name=$1_$kind
-        (cd "$folder" && timed "building $name" "$tools/../archipel/bin/build.mjs" --engine "$kind" --out "$folder/$name.wasm")
-        cmp -s "$folder/$name.wasm" "$out/$name.wasm" || cp "$folder/$name.wasm" "$out/$name.wasm"
+    (cd "$folder" && "$place/node/node_modules/.bin/tsc" -p .)
+    for_engine starling "$folder" src/index.ts "$1"
+    for_engine quick "$folder" src/index.ts "$1_quick"
+}
+
+for_engine() { # ENGINE, FOLDER, ENTRY, NAME
+    (cd "$2" && timed "building $4" "$place/node/node_modules/archipel/bin/build.mjs" "$3" --engine "$1" --out "$2/$4.wasm")
+    cmp -s "$2/$4.wasm" "$out/$4.wasm" || cp "$2/$4.wasm" "$out/$4.wasm"
+}
+
+# The app that a framework's package shows in its README.md, as it stands there: the first block of code that imports
+# something.
+build_readme() { # PACKAGE
+    local name=${1//-/_}_readme readme=$place/node/node_modules/$1/README.md
+    local folder=$out/build/$name
+    mkdir -p "$folder/src"
+    awk '
+        /^```(js|ts|javascript|typescript)$/ && !within { within = 1; block = ""; imports = 0; next }
+        /^```/ && within { if (imports) { printf "%s", block; exit } within = 0; next }
+        within { block = block $0 "\n"; if (/^import /) imports = 1 }
+    ' "$readme" >"$folder/src/index.ts"
+    [[ -s $folder/src/index.ts ]] || fail "$readme shows no app: no block of code in it imports anything"
+    printf '{ "name": "%s", "private": true, "type": "module" }\n' "$name" >"$folder/package.json"
+    ln -sfn "$place/node/node_modules" "$folder/node_modules"
+    for_engine starling "$folder" src/index.ts "$name"
+    for_engine quick "$folder" src/index.ts "${name}_quick"
+}
+
+# The TypeScript that pages show is right by its types: each block is a module of its own.
+check_pages() {
+    local folder=$out/build/pages page
+    rm -rf "$folder"
+    mkdir -p "$folder/src"
+    for page in README.md docs/*.md; do
+        awk -v name="$folder/src/$(basename "$page" .md)" '
+            /^```ts$/ { file = name "_" NR + 1 ".ts"; next }
+            /^```/ { file = "" }
+            file { print > file }
+        ' "$page"
     done
+    [[ -n $(find "$folder/src" -name 'typescript_*' -size +0) ]] || fail "docs/typescript.md shows no TypeScript"
+    ln -s "$place/node/node_modules" "$folder/node_modules"
+    cp "$sdk/tsconfig.json" "$folder"
+    (cd "$folder" && node_modules/.bin/tsc -p .) || fail "what a page shows is not right by its types: src/PAGE_LINE.ts is the block that begins there"
 }
 
 mkdir -p "$out"
@@ -152,3 +189,6 @@ build_javascript
 build_spin
 build_typescript typescript components/foreign/typescript
 build_typescript users_ts components/users-ts
+build_readme hono
+build_readme itty-router
+check_pages

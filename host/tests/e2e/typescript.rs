@@ -1,5 +1,7 @@
 //! A service in TypeScript: what it may use, what goes wrong in one, and what frameworks find.
 
+mod apps;
+
 use std::fs;
 
 use serde_json::{Value, json};
@@ -262,24 +264,4 @@ fn a_loop_and_a_leak_end_and_the_next_request_is_answered() {
         assert!(statuses.contains(&failed.status), "{path}: {failed:?}");
         assert_eq!(host.get("/").text(), "typescript\n");
     }
-}
-
-#[test]
-fn the_usual_app_of_hono_runs() {
-    let host = HOST.get();
-    assert_eq!(host.get("/hono").text(), "Hello Hono!");
-    let post = host.get("/hono/posts/7?page=2");
-    assert_eq!((of(&post), post.header("x-message")), (json!({ "id": "7", "page": "2" }), Some("Hi!")));
-    let made = host.json("POST", "/hono/posts", &json!({ "text": "é" }));
-    assert_eq!((made.status, made.json()), (201, json!({ "text": "é" })));
-    assert_eq!((host.get("/hono/no").status, host.get("/hono/no").text()), (404, "Custom 404".to_owned()));
-}
-
-#[test]
-fn the_usual_app_of_itty_router_runs() {
-    let host = HOST.get();
-    assert_eq!(host.get("/itty/hello/Ada").text(), "\"Hello, Ada!\"", "it answers JSON");
-    assert_eq!(of(&host.get("/itty/json")), json!([1, 2, 3]));
-    assert_eq!(host.get("/itty/promises").text(), "\"foo\"");
-    assert_eq!(host.get("/itty/no").status, 404);
 }

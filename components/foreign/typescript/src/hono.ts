@@ -1,4 +1,5 @@
-// The usual small app of Hono, unchanged but for its paths.
+// What apps of Hono use besides: parameters, bodies, headers, middleware, an answer of one's own for what is not there.
+// The app that the package itself shows is built from its README.md, as it stands there.
 import { Hono } from 'hono';
 import { logger } from 'hono/logger';
 

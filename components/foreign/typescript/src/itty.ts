@@ -1,4 +1,5 @@
-// The usual small app of itty-router, unchanged but for its paths.
+// itty-router below a path, and what it makes of requests. The app that the package itself shows is built from its
+// README.md, as it stands there.
 import { AutoRouter } from 'itty-router';
 
 const router = AutoRouter({ base: '/itty' });
