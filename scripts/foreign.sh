@@ -188,6 +188,7 @@ build_python
 build_javascript
 build_spin
 build_typescript typescript components/foreign/typescript
+for_engine quick "$out/build/typescript" src/served.ts served_quick # the one that others call
 build_typescript users_ts components/users-ts
 build_readme hono
 build_readme itty-router

@@ -40,7 +40,7 @@ redis = "main"
 redis = "main"
 [services.guest]
 component = "{component}"
-limits = {{ memory = "64MiB", reuse = {{ requests = 64, idle = "60s" }} }}
+limits = {{ memory = "64MiB", reuse = {{ requests = 64, idle = "60s" }}, timeout = "30s" }}
 [services.guest.permissions]
 postgres = {{ shop = "read-write" }}
 keyvalue = {{ cache = "read-write" }}
@@ -113,6 +113,26 @@ fn a_promise_that_nothing_settles_is_a_500_that_says_so() {
     let host = HOST.get();
     assert_eq!(host.get("/quick/never").status, 500);
     host.log.expect_line("the service waits for a promise that nothing will settle");
+}
+
+#[test]
+fn a_rejection_that_nobody_awaits_is_one_line_and_one_that_is_awaited_late_is_none() {
+    let host = HOST.get();
+    assert_eq!(of("/quick/streams")[2], "no more", "what the web's types reject of their own, they await");
+    assert_eq!(of("/fail/forgotten"), "caught");
+    host.log.expect_line("nobody awaits what failed: RangeError: nobody listens (at src/failures.ts:35)");
+    // Nothing of these requests is still on its way when a later one is told.
+    assert_eq!(host.get("/fail/throw").status, 500);
+    host.log.expect_line("Error: no price of tea");
+    let told = host.log.text();
+    let told: Vec<_> = told.lines().filter(|line| line.contains("nobody awaits")).collect();
+    assert!(told.len() == 1 && told[0].contains("\"warn\"") && told[0].contains("\"traceId\""), "{told:?}");
+}
+
+#[test]
+fn a_body_that_is_nested_too_deep_is_the_clients_mistake() {
+    let refused = HOST.get().send("POST", "/web/json", &[], "[".repeat(100_000).as_bytes());
+    assert_eq!((refused.status, &refused.json()["error"]), (400, &json!("The body is not JSON")));
 }
 
 /// None is answered before all three have been asked: one after the other would never end.

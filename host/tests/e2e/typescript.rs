@@ -1,22 +1,42 @@
 //! A service in TypeScript: what it may use, what goes wrong in one, and what frameworks find.
 
 mod apps;
+mod failures;
 
 use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Collector, Host, Shared, Span, by_quick_engine, in_typescript, place, tree, until};
+use crate::harness::{Answer, Collector, Host, Shared, Span, foreign, in_typescript, place, tree, until};
 
 /// One host for all: compiling the component takes seconds.
-static HOST: Shared = Shared::new(start);
+static HOST: Shared = Shared::new(beside_a_peer);
 
 fn start() -> Host {
-    telling("")
+    granting("", "")
 }
 
-/// With this at the end of its manifest.
-fn telling(last: &str) -> Host {
+/// With a second service that it may call, which answers and handles events by `serve` and `consumer`. It is the same
+/// for both engines.
+fn beside_a_peer() -> Host {
+    let peer = foreign("served_quick");
+    let last = format!(
+        r#"
+[services.peer]
+component = "{peer}"
+limits = {{ timeout = "30s" }}
+[services.peer.permissions]
+postgres = {{ shop = "read-write" }}
+keyvalue = {{ cache = "read-write" }}
+publish = ["note.*"]
+subscribe = ["note.*"]
+"#
+    );
+    granting("call = [\"peer\"]", &last)
+}
+
+/// With this line among its permissions, and this at the end of its manifest.
+fn granting(line: &str, last: &str) -> Host {
     let folder = place();
     fs::create_dir(folder.path().join("sql")).unwrap();
     fs::write(folder.path().join("sql/1.sql"), "create table notes (text text not null unique);").unwrap();
@@ -33,7 +53,7 @@ redis = "main"
 [services.guest]
 component = "{component}"
 env = {{ GREETING = "hello" }}
-limits = {{ memory = "128MiB", reuse = {{ requests = 64, idle = "60s" }}, cpu = "2s" }}
+limits = {{ memory = "128MiB", reuse = {{ requests = 64, idle = "60s" }}, cpu = "2s", timeout = "30s" }}
 events = {{ tries = 3, backoff = "10ms" }}
 [services.guest.permissions]
 postgres = {{ shop = "read-write" }}
@@ -41,6 +61,7 @@ keyvalue = {{ cache = "read-write" }}
 publish = ["note.*"]
 subscribe = ["note.*"]
 env = ["GREETING"]
+{line}
 [[routes]]
 path = "/{{*rest}}"
 service = "guest"
@@ -92,6 +113,13 @@ fn bodies_come_whole_and_go_whole_or_as_a_stream() {
 }
 
 #[test]
+fn another_service_is_called_and_answers_by_what_serve_was_given() {
+    let host = HOST.get();
+    let called = of(&host.send("POST", "/web/call", &[], "é".as_bytes()));
+    assert_eq!(called, json!({ "status": 200, "said": "POST /peer?of=call: é" }));
+}
+
+#[test]
 fn an_instance_is_used_again_until_something_fails_in_it() {
     let host = start();
     let count = || of(&host.get("/web/count"))["requests"].as_u64().unwrap();
@@ -102,6 +130,8 @@ fn an_instance_is_used_again_until_something_fails_in_it() {
     assert_eq!([count(), count()], [1, 2]);
     host.json("POST", "/fail/throw", &json!({ "read": "to its end" }));
     assert_eq!(count(), 1);
+    assert_eq!(host.send("POST", "/web/json", &[], b"{\"a\":").status, 400);
+    assert_eq!(count(), 2, "nor is what a client has broken");
 }
 
 #[test]
@@ -156,7 +186,7 @@ fn a_store_keeps_values_conditions_and_sums() {
 #[test]
 fn a_span_has_its_fields_its_failure_and_what_was_asked_meanwhile() {
     let collector = Collector::start();
-    let host = telling(&collector.telemetry(""));
+    let host = granting("", &collector.telemetry(""));
     let trace = "0af7651916cd43dd8448eb211c80319c";
     let parent = format!("00-{trace}-b7ad6b7169203331-01");
     let answer = host.send("GET", "/data/span", &[("traceparent", &parent)], b"");
@@ -212,56 +242,7 @@ fn an_event_is_handled_tried_again_or_rejected() {
     host.log.expect_line("Error: not yet (at handled src/events.ts:7)");
     let dead = || host.admin("GET", "/v1/events/dead?service=guest", b"").text();
     until("the other one is dead", || dead().contains("a note is not wrong"));
-}
-
-/// The line of the log about a failure, which answers a 500 that tells nothing of it.
-#[track_caller]
-fn fails(path: &str, line: &str) {
-    let host = HOST.get();
-    let answer = host.get(path);
-    assert_eq!(answer.status, 500, "{path}: {answer:?}");
-    let error = answer.json();
-    assert_eq!(error["error"], "The service failed; quote the trace id when you report it");
-    assert_eq!(error["traceId"].as_str(), answer.header("x-trace-id"));
-    let trace = error["traceId"].as_str().unwrap();
-    let told = |text: &str| {
-        let told: Value = serde_json::from_str(text).ok()?;
-        (told["traceId"] == trace && told["message"] == line).then_some(())
-    };
-    assert!(host.log.find(told).is_some(), "{path}: no `{line}` in\n{}", host.log.text());
-}
-
-#[test]
-fn a_failure_is_a_500_and_one_line_with_its_place_in_the_source() {
-    let host = HOST.get(); // one host, and so one log, from here to the end
-    fails("/fail/throw", "Error: no price of tea (at price src/failures.ts:5)");
-    fails(
-        "/fail/reject",
-        "TypeError: too late (at src/failures.ts:12); caused by Error: the clock (at src/failures.ts:12)",
-    );
-    fails("/fail/text", "thrown: two lines");
-    let denied = |to: &str, place: &str| match by_quick_engine() {
-        true => format!(
-            "TypeError: fetch of {to} failed: HTTP-request-denied: the host's log has the line that would allow it (at {place})"
-        ),
-        false => "TypeError: NetworkError when attempting to fetch resource".to_owned(),
-    };
-    fails("/fail/fetch", &denied("http://example.com/", "src/failures.ts:21"));
-    fails("/fail/call", &denied("http://users.internal/", "src/failures.ts:22"));
-    host.log.expect_line("net = [\\\"example.com:80\\\"]");
-    host.log.expect_line("call = [\\\"users\\\"]");
-    let told = host.get("/fail/told");
-    assert_eq!((told.status, &told.json()["error"]), (418, &json!("It is a teapot")));
-    // What adapts an engine to the host asks for folders when it prints its first line; nobody wanted a file.
-    assert!(!host.log.text().contains("the file system"), "{}", host.log.text());
-}
-
-#[test]
-fn a_loop_and_a_leak_end_and_the_next_request_is_answered() {
-    let host = HOST.get();
-    for (path, statuses) in [("/fail/loop", [504, 504]), ("/fail/memory", [502, 500])] {
-        let failed = host.get(path);
-        assert!(statuses.contains(&failed.status), "{path}: {failed:?}");
-        assert_eq!(host.get("/").text(), "typescript\n");
-    }
+    // The peer has each of them, too, by what `consumer` was given.
+    let peers = || host.send("POST", "/web/call", &[("x-path", "/handled")], b"").text();
+    until("the peer has handled all", || peers().matches("note.made: ").count() >= 3);
 }

@@ -7,7 +7,7 @@ use rquickjs::{
     context::EvalOptions, promise::PromiseState,
 };
 
-use crate::{depth, host, outside, web};
+use crate::{depth, host, outside, rejections, web};
 
 /// What a call may take of the stack, which is 1 MiB; the host allows the engine's own frames 512 KiB.
 const STACK_MAX_BYTES: usize = 192 << 10;
@@ -51,6 +51,8 @@ struct Engine {
 struct Functions {
     answer: Persistent<Function<'static>>,
     consume: Persistent<Function<'static>>,
+    /// Tells what was rejected and is awaited by nobody: the reasons, and how many more there are.
+    abandoned: Persistent<Function<'static>>,
     /// Seeds what must differ between instances; once, before the first call.
     wake: Persistent<Function<'static>>,
     /// Milliseconds until the next timer is due; less than nothing if there is none.
@@ -74,11 +76,14 @@ pub fn prepare(bundle: &str) -> Result<(), Broken> {
         let runtime = Runtime::new()?;
         runtime.set_max_stack_size(STACK_MAX_BYTES);
         runtime.set_gc_threshold(GARBAGE_BYTES);
+        rejections::follow(&runtime);
         let context = Context::full(&runtime)?;
         Ok((runtime, context))
     };
     let (runtime, context) = made().map_err(|error| Broken(error.to_string()))?;
     let functions = context.with(|ctx| evaluated(&ctx, bundle).catch(&ctx).map_err(|error| Broken(told(&error))))?;
+    // What the module has begun, a handler may await.
+    rejections::forget();
     runtime.run_gc();
     ENGINE.with(|engine| {
         engine
@@ -119,7 +124,8 @@ fn evaluated<'js>(ctx: &Ctx<'js>, bundle: &str) -> rquickjs::Result<Functions> {
     let called = |name: &str| -> rquickjs::Result<Persistent<Function<'static>>> {
         Ok(Persistent::save(ctx, service.get::<_, Function>(name)?))
     };
-    Ok(Functions { answer: called("answer")?, consume: called("consume")?, wake, wait, ring, settle })
+    let [answer, consume, abandoned] = [called("answer")?, called("consume")?, called("abandoned")?];
+    Ok(Functions { answer, consume, abandoned, wake, wait, ring, settle })
 }
 
 /// Calls the service and goes on until its promise is settled.
@@ -144,7 +150,9 @@ pub fn call<R>(
                 let value = engine.settled(&ctx, begun)?;
                 end(&ctx, value)
             };
-            done().catch(&ctx).map_err(|error| Broken(told(&error)))
+            let done = done().catch(&ctx).map_err(|error| Broken(told(&error)));
+            engine.tell_abandoned(&ctx);
+            done
         })
     })
 }
@@ -165,11 +173,24 @@ pub fn wait<'js>(ctx: &Ctx<'js>, value: Value<'js>) -> rquickjs::Result<Value<'j
 }
 
 impl Engine {
+    /// At the end of a call: who would await it has gone.
+    fn tell_abandoned(&self, ctx: &Ctx) {
+        let (reasons, more) = rejections::left(ctx);
+        if reasons.is_empty() {
+            return;
+        }
+        let tell = || self.functions.abandoned.clone().restore(ctx)?.call::<_, ()>((reasons, more));
+        if let Err(error) = tell().catch(ctx) {
+            web::print(true, &told(&error));
+        }
+    }
+
     fn settled<'js>(&self, ctx: &Ctx<'js>, value: Value<'js>) -> rquickjs::Result<Value<'js>> {
         let Some(promise) = value.clone().into_promise() else { return Ok(value) };
         loop {
             while ctx.execute_pending_job() {}
             if promise.state() != PromiseState::Pending {
+                rejections::awaited(ctx, &promise);
                 return promise.finish();
             }
             let wait: f64 = self.functions.wait.clone().restore(ctx)?.call(())?;

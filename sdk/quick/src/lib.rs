@@ -11,6 +11,7 @@ mod doors;
 mod engine;
 mod host;
 mod outside;
+mod rejections;
 mod web;
 mod world;
 

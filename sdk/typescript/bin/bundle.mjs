@@ -2,7 +2,7 @@
 import { dirname, relative, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
-import { lines } from './places.mjs';
+import { broken, lines } from './places.mjs';
 
 const own = resolve(dirname(fileURLToPath(import.meta.url)), '..');
 
@@ -21,10 +21,11 @@ const INTERFACES = {
 /** What the quick engine calls: the service's module behind its entry. */
 function quickEntryOf(entry) {
   return `import * as service from ${JSON.stringify(entry)};
-import { answer, consumed } from ${JSON.stringify(resolve(own, 'src/quick.ts'))};
+import { abandoned, answer, consumed } from ${JSON.stringify(resolve(own, 'src/quick.ts'))};
 globalThis.__archipelService = {
   answer: (method, url, headers, body, mayStream) => answer(service.default, method, url, headers, body, mayStream),
   consume: (delivery) => consumed(service.default, delivery),
+  abandoned,
 };`;
 }
 
@@ -61,8 +62,8 @@ export async function bundled(entry, consumes, isQuick) {
   }).catch((error) => {
     throw new Error(error.errors ? error.errors.map(told).join('\n') : String(error));
   });
-  const [map, code] = ['.map', '.js'].map((end) => result.outputFiles.find((file) => file.path.endsWith(end)).text);
-  const places = lines(JSON.parse(map), named);
+  const [map, whole] = ['.map', '.js'].map((end) => result.outputFiles.find((file) => file.path.endsWith(end)).text);
+  const { code, places } = isQuick ? broken(whole, JSON.parse(map), named) : { code: whole, places: lines(JSON.parse(map), named) };
   const outputs = Object.values(result.metafile.outputs);
   const external = isQuick
     ? outputs.flatMap((output) => Object.keys(output.inputs)).filter((input) => input.startsWith('host:')).map((input) => input.slice('host:'.length))

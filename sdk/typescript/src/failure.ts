@@ -1,5 +1,7 @@
 // What a failure becomes: one line in the host's log with the place in the source, and an answer that tells nothing
-// of it. A failure that says what the client should know (`HttpError`) is no failure of the service.
+// of it. A failure that says what the client should know (`HttpError`), and a body that is no JSON, are none of the
+// service's.
+import { isBrokenJson } from './body.ts';
 import { HttpError, problem } from './json.ts';
 import { described } from './place.ts';
 
@@ -14,6 +16,7 @@ export function failed(error: unknown, trace: string): Failure {
     if (error.status >= 500) console.error(`${error.status}: ${described(error)}`);
     return { response: problem(error.status, error.message, { trace, headers: error.headers }), isUnforeseen: false };
   }
+  if (isBrokenJson(error)) return { response: problem(400, 'The body is not JSON', { trace }), isUnforeseen: false };
   const status = statusOf(error);
   console.error(described(error));
   const sentence = status === 500 ? 'The service failed; quote the trace id when you report it'

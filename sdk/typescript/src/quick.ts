@@ -2,6 +2,7 @@
 // over plain values.
 import { consume, type Delivery } from './consumer.ts';
 import { failed } from './failure.ts';
+import { described } from './place.ts';
 import { isStreamed } from './serve.ts';
 import { isBodiless, served } from './served.ts';
 
@@ -39,6 +40,13 @@ export async function consumed(exported: unknown, delivery: Delivery & { publish
     const { tag, val } = error as { tag: string; val: unknown };
     return [tag, typeof val === 'bigint' ? Number(val) : val];
   }
+}
+
+/** Tells of promises that were rejected in a request and that nobody awaited: a line for each, and one for those that
+ * are too many. */
+export function abandoned(reasons: unknown[], more: number): void {
+  for (const reason of reasons) console.error(`nobody awaits what failed: ${described(reason)}`);
+  if (more > 0) console.error(`nobody awaits what failed: ${more} more`);
 }
 
 /** Without those that say how long it is. */

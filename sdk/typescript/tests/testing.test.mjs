@@ -116,3 +116,16 @@ test('spans do their work and tell nobody', async (t) => {
   assert.equal(seen, 7);
   await assert.rejects(span('fail', () => { throw new RangeError('no way'); }), /no way/);
 });
+
+test('a body that is no JSON is the client\'s mistake, unless the service says what it makes of it', async (t) => {
+  fake(t);
+  const notes = router()
+    .post('/notes', async (request) => ({ given: await request.json() }))
+    .post('/copies', async (request) => ({ given: await request.clone().json() }))
+    .post('/caught', async (request) => request.json().catch((error) => error.name))
+    .post('/twice', async (request) => [await request.text(), await request.json()])
+    .post('/own', async (request) => JSON.parse(await request.text()));
+  const asked = async (path, body) => (await ask(notes, path, { method: 'POST', body })).status;
+  assert.deepEqual([await asked('/notes', '{"a":1}'), await asked('/notes', '{"a":'), await asked('/copies', ''), await asked('/caught', '{')], [200, 400, 400, 200]);
+  assert.deepEqual([await asked('/twice', '{}'), await asked('/own', '{')], [500, 500], 'these are the service\'s own');
+});

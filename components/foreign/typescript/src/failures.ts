@@ -26,4 +26,16 @@ export const failures = router()
   .get('/fail/memory', () => {
     const all: Uint8Array[] = [];
     for (;;) all.push(new Uint8Array(1 << 20).fill(1));
+  })
+  // Handlers that call nothing, one behind the other.
+  .get('/fail/before', () => 1)
+  .get('/fail/absent', () => (absent as unknown as { a: { b: string } }).a.b)
+  .get('/fail/after', () => [2])
+  .get('/fail/forgotten', async () => {
+    void Promise.reject(new RangeError('nobody listens'));
+    const late = Promise.reject(new Error('somebody does, late'));
+    await new Promise((done) => setTimeout(done, 1));
+    return await late.catch(() => 'caught');
   });
+
+const absent = undefined;

@@ -1,5 +1,5 @@
 // The web's own words: what people expect to be there.
-import { env, json, log, router, stream, uuid } from 'archipel';
+import { call, env, json, log, router, stream, uuid } from 'archipel';
 
 let requests = 0;
 
@@ -26,6 +26,8 @@ export const web = router()
     };
   })
   .post('/web/echo', async (request) => json({ type: request.headers.get('content-type'), form: [...new URLSearchParams(await request.text())] }))
+  .post('/web/json', async (request) => ({ given: await request.json() }))
+  .post('/web/parse', async (request) => ({ given: JSON.parse(await request.text()) }))
   .get('/web/stream', () => {
     const pieces = ['one\n', 'two\n'];
     const pull = (controller: ReadableStreamDefaultController<Uint8Array>) => {
@@ -34,6 +36,11 @@ export const web = router()
       controller.enqueue(new TextEncoder().encode(piece));
     };
     return stream(new Response(new ReadableStream({ pull })));
+  })
+  .post('/web/call', async (request) => {
+    const path = request.headers.get('x-path') ?? '/peer?of=call';
+    const answer = await call('peer', path, { method: 'POST', body: await request.text() });
+    return json({ status: answer.status, said: await answer.text() });
   })
   .get('/web/log', () => {
     log.warn('look', { here: 1, text: 'a\nb' });
