@@ -5,7 +5,10 @@ use std::{
     fs::{Permissions, set_permissions},
     os::unix::fs::PermissionsExt,
     path::Path,
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
     time::Duration,
 };
 
@@ -108,11 +111,16 @@ pub fn with_compiled(start: impl FnOnce(TempDir) -> Host) -> Host {
         let status = std::process::Command::new("cp").arg("-a").arg(from).arg(to).status().unwrap();
         assert!(status.success());
     };
+    // Of tests that start at once, one replaces what another copies just now.
+    static KEPT: Mutex<()> = Mutex::new(());
+    let alone = || KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+    let copying = alone();
     if kept.is_dir() {
         let data = folder.path().join(".archipel");
         copy(&kept, &data.join("artifacts"));
         set_permissions(&data, Permissions::from_mode(0o711)).unwrap();
     }
+    drop(copying);
     let host = start(folder);
     let ready = |service: &serde_json::Value| service["cached"] == true && service["compiler"] == "cranelift";
     if !host.report["services"].as_array().unwrap().iter().all(ready) {
@@ -124,6 +132,7 @@ pub fn with_compiled(start: impl FnOnce(TempDir) -> Host) -> Host {
         let new = kept.with_extension(host.id().to_string());
         copy(&host.data().join("artifacts"), &new);
         // Two may have started at once: either's will do.
+        let _replacing = alone();
         let _ = std::fs::remove_dir_all(&kept);
         let _ = std::fs::rename(&new, &kept);
     }
