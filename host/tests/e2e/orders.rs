@@ -1,6 +1,6 @@
 //! What the orders service promises, seen through the gateway.
 
-use std::{collections::BTreeSet, thread};
+use std::{collections::BTreeSet, fs, path::Path, thread};
 
 use serde_json::{Value, json};
 
@@ -72,6 +72,16 @@ fn told(streams: &Streams, topic: &str, order: &Value) -> Vec<Value> {
 #[test]
 fn an_order_lives_from_pending_to_delivered() {
     a_life(&with_orders());
+}
+
+/// `manifests/shop-ts.toml` as it stands, but for its address and the name, which the harness gives.
+#[test]
+fn an_order_lives_the_same_life_where_users_are_in_typescript() {
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../manifests");
+    let text = fs::read_to_string(shipped.join("shop-ts.toml")).unwrap();
+    let text = text.replace("name = \"shop\"\n", "").replace("127.0.0.1:3000", "127.0.0.1:0");
+    let text = text.replace("\"../", &format!("\"{}/../", shipped.display()));
+    a_life(&Host::running(&text).for_admin());
 }
 
 #[test]
