@@ -148,12 +148,12 @@ fn readable(service: &ServiceSettings, manifest: &Manifest) -> Result<(), String
 pub(super) fn beyond(started: &EngineSettings, wanted: &EngineSettings) -> Vec<String> {
     let instances = (wanted.instances_max > started.instances_max).then(|| {
         let (all, room) = (wanted.instances_max, started.instances_max);
-        format!("limits.concurrency of all services, {all} in all (there is room for {room} instances at once)")
+        format!("services.*.limits.concurrency, {all} in all where there is room for {room} instances at once")
     });
     let mib = |bytes: u64| bytes.div_ceil(1 << 20);
     let memory = (wanted.instance_memory_max_bytes > started.instance_memory_max_bytes).then(|| {
         let (most, room) = (mib(wanted.instance_memory_max_bytes), mib(started.instance_memory_max_bytes));
-        format!("limits.memory of {most} MiB (an instance has room for {room} MiB)")
+        format!("services.*.limits.memory, {most} MiB where an instance has room for {room} MiB")
     });
     instances.into_iter().chain(memory).collect()
 }
@@ -304,8 +304,8 @@ mod tests {
         let fewer = EngineSettings { instances_max: 10, instance_memory_max_bytes: 1, ..started };
         assert!(beyond(&started, &fewer).is_empty());
         let named = beyond(&started, &EngineSettings { instances_max: 513, ..started });
-        assert_eq!(named, ["limits.concurrency of all services, 513 in all (there is room for 512 instances at once)"]);
+        assert_eq!(named, ["services.*.limits.concurrency, 513 in all where there is room for 512 instances at once"]);
         let named = beyond(&started, &EngineSettings { instance_memory_max_bytes: (1 << 30) + 1, ..started });
-        assert_eq!(named, ["limits.memory of 1025 MiB (an instance has room for 1024 MiB)"]);
+        assert_eq!(named, ["services.*.limits.memory, 1025 MiB where an instance has room for 1024 MiB"]);
     }
 }
