@@ -149,7 +149,7 @@ deny:
 
 # What CI runs; if this passes here, it passes there. Clippy looks at the host while its tests are built: all is compiled once
 ci: setup _fmt-check _lint-guests deny
-    CARGO_INCREMENTAL=0 CLIPPY_ARGS='-D__CLIPPY_HACKERY__warnings' {{ just_executable() }} test --config 'build.rustc-workspace-wrapper="clippy-driver"'
+    CARGO_INCREMENTAL=0 CARGO_PROFILE_DEV_CODEGEN_UNITS=1 CLIPPY_ARGS='-D__CLIPPY_HACKERY__warnings' {{ just_executable() }} test --config 'build.rustc-workspace-wrapper="clippy-driver"'
 
 # Install what is missing: wasm target, C compiler, PostgreSQL, Redis, curl (--dry-run: only say)
 setup *ARGS:
