@@ -162,7 +162,7 @@ impl Pool {
             _ if kind.is_repeatable() => {}
             Ok(_) | Err(Failure::Harmless(_)) => self.flushed(lease, deadline).await?,
             // It has happened and the session is gone, which alone could have flushed it.
-            Err(Failure::Lost(Error::TooLarge(_))) if lease.flushes().is_some() => return Err(not_permanent()),
+            Err(Failure::Lost(Error::TooLarge(_))) if lease.commits_with_others() => return Err(not_permanent()),
             Err(_) => {}
         }
         outcome.map_err(Failure::into_error)

@@ -19,7 +19,7 @@ use super::{
     encode::encode,
     endpoint::{ConnectError, Endpoint, Session},
     error::{Error, Failure, is_of_a_standby},
-    flush::{self, FLUSH, Flushes, Moment},
+    flush::{self, FLUSH, Moment},
     pipeline::{Scope, fly},
     statement::{Effect, Statement},
     value::{Column, Rows, Value},
@@ -257,14 +257,15 @@ impl Connection {
     /// Waits until what has been committed here is on the disk. To be called after whatever may have written,
     /// before anybody is told.
     pub(super) async fn flushed(&mut self) -> Result<(), Failure> {
-        let Some((flushes, moments)) = self.flushes() else { return Ok(()) };
+        let Some(flushes) = self.endpoint.flushes().cloned() else { return Ok(()) };
+        let moments = self.moments;
         let flush = async { self.execute(FLUSH, flush::KIND, &[]).await.map(drop) };
         flushes.wait(moments, flush).await
     }
 
-    /// With whom its commits go to the disk, and when it began and was lent; nothing where they do so by themselves.
-    pub(super) fn flushes(&self) -> Option<(Arc<Flushes>, (Moment, Moment))> {
-        Some((self.endpoint.flushes()?.clone(), self.moments))
+    /// Whether [`Self::flushed`] does anything.
+    pub(super) fn commits_with_others(&self) -> bool {
+        self.endpoint.flushes().is_some()
     }
 
     /// Runs many statements in one flight; a failure comes with its place.

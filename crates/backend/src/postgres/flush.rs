@@ -1,10 +1,9 @@
 //! Makes commits permanent together, on the host's own server.
 //!
 //! A session that writes there commits without waiting for the disk, so that its rows are free for others at once;
-//! whoever asked for the write gets its answer only when the log is on the disk behind it. One session at a time sees to
-//! that, for all that have committed by then, or none where a commit that waits for the disk anyway is under way. A row that
-//! everybody wants is so changed as often as the server can, not as often as the disk flushes. The log is one for all
-//! databases of a server, and so is this.
+//! whoever asked for the write gets its answer only when the log is on the disk behind it. Few sessions see to that,
+//! each for all that have committed by then. A row that everybody wants is so changed as often as the server can, not as
+//! often as the disk flushes. The log is one for all databases of a server, and so is this.
 //!
 //! A server that crashes and comes back may have lost what was not flushed, and sessions that began later know nothing
 //! of it: a session's flush counts for those only that were at work when it was there already.
@@ -16,13 +15,9 @@ use std::{
         Mutex, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst},
     },
-    time::Duration,
 };
 
-use tokio::{
-    sync::Notify,
-    time::{Instant, timeout_at},
-};
+use tokio::sync::Notify;
 
 use super::statement::{Effect, Statement};
 
@@ -34,10 +29,8 @@ pub(super) const FLUSH: &str = "SELECT pg_catalog.set_config('synchronous_commit
 /// It leaves nothing in the session.
 pub(super) const KIND: Statement = Statement { effect: Effect::Query, plain: true };
 
-/// As long as anybody waits for what others have under way: longer than a disk takes for two flushes. A session that hangs
-/// holds nobody up.
-const PATIENCE: Duration = Duration::from_millis(20);
-/// So many may flush at the same time all the same.
+/// So many may flush at the same time: the server has the next one at hand when the disk is done with one, and few ask
+/// for what others do.
 const TOGETHER_MAX: usize = 3;
 
 /// A moment, counted in commits and sessions that began.
@@ -49,9 +42,8 @@ pub(crate) struct Flushes {
     last: AtomicU64,
     /// What was begun at the first moment or later, and committed by the other one, is on the disk.
     done: Mutex<(Moment, Moment)>,
-    /// How many flush just now, and how many commit and wait for the disk by themselves.
-    flushing: AtomicUsize,
-    committing: AtomicUsize,
+    /// How many flush just now.
+    under_way: AtomicUsize,
     told: Notify,
 }
 
@@ -78,17 +70,15 @@ impl Flushes {
         (began, since): (Moment, Moment),
         flush: impl Future<Output = Result<(), E>>,
     ) -> Result<(), E> {
-        let (own, patient_until) = (self.next(), Instant::now() + PATIENCE);
-        let mut is_patient = true;
-        let _flushing = loop {
+        let own = self.next();
+        let _leading = loop {
             let mut told = pin!(self.told.notified());
             told.as_mut().enable();
             if self.has(since, own) {
                 return Ok(());
             }
-            match self.may_flush(is_patient) {
-                Some(flushing) => break flushing,
-                None if is_patient => is_patient = timeout_at(patient_until, told).await.is_ok(),
+            match Leading::begin(self) {
+                Some(leading) => break leading,
                 None => told.await,
             }
         };
@@ -96,31 +86,6 @@ impl Flushes {
         flush.await?;
         self.did(began, until);
         Ok(())
-    }
-
-    /// Does `commit`, which waits for the disk by itself, over a session that began at `began`: it stands for all that
-    /// have committed before.
-    ///
-    /// # Errors
-    /// Those of `commit`.
-    pub(super) async fn along<T, E>(&self, began: Moment, commit: impl Future<Output = Result<T, E>>) -> Result<T, E> {
-        self.committing.fetch_add(1, SeqCst);
-        let _committing = UnderWay { flushes: self, count: &self.committing };
-        let until = self.now();
-        let done = commit.await?;
-        self.did(began, until);
-        Ok(done)
-    }
-
-    /// Nobody flushes beside another, while patient. What comes in the same moment may.
-    fn may_flush(&self, is_patient: bool) -> Option<UnderWay<'_>> {
-        if is_patient && self.committing.load(SeqCst) > 0 {
-            return None;
-        }
-        let max = if is_patient { 1 } else { TOGETHER_MAX };
-        let one_more = |flushing| (flushing < max).then_some(flushing + 1);
-        let begun = self.flushing.fetch_update(SeqCst, SeqCst, one_more);
-        begun.ok().map(|_before| UnderWay { flushes: self, count: &self.flushing })
     }
 
     fn has(&self, since: Moment, commit: Moment) -> bool {
@@ -140,22 +105,26 @@ impl Flushes {
     }
 }
 
-/// While somebody flushes or commits; the others look again afterwards, whatever came of it.
-struct UnderWay<'a> {
-    flushes: &'a Flushes,
-    count: &'a AtomicUsize,
+/// While somebody flushes; the others look again afterwards, whatever came of it.
+struct Leading<'a>(&'a Flushes);
+
+impl<'a> Leading<'a> {
+    fn begin(flushes: &'a Flushes) -> Option<Self> {
+        let one_more = |under_way| (under_way < TOGETHER_MAX).then_some(under_way + 1);
+        flushes.under_way.fetch_update(SeqCst, SeqCst, one_more).ok().map(|_before| Self(flushes))
+    }
 }
 
-impl Drop for UnderWay<'_> {
+impl Drop for Leading<'_> {
     fn drop(&mut self) {
-        self.count.fetch_sub(1, SeqCst);
-        self.flushes.told.notify_waiters();
+        self.0.under_way.fetch_sub(1, SeqCst);
+        self.0.told.notify_waiters();
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{cell::Cell, pin::Pin};
+    use std::{cell::Cell, pin::Pin, rc::Rc};
 
     use futures_util::{FutureExt, future::join_all};
     use tokio::sync::oneshot;
@@ -167,104 +136,66 @@ mod tests {
     /// One that is under way until it is let go.
     type UnderWay<'a> = (oneshot::Sender<()>, Pin<Box<dyn Future<Output = Result<(), ()>> + 'a>>);
 
-    fn begun<'a>(gone: oneshot::Sender<()>, flush: impl Future<Output = Result<(), ()>> + 'a) -> UnderWay<'a> {
-        let mut flush: Pin<Box<dyn Future<Output = Result<(), ()>> + 'a>> = Box::pin(flush);
-        assert!(flush.as_mut().now_or_never().is_none());
-        (gone, flush)
+    /// As many as may be.
+    fn under_way(flushes: &Flushes) -> Vec<UnderWay<'_>> {
+        let begin = |_| {
+            let (go, gone) = oneshot::channel();
+            let mut flush = Box::pin(flushes.wait(OLD, async { gone.await.map_err(drop) }));
+            assert!(flush.as_mut().now_or_never().is_none());
+            (go, flush as Pin<Box<dyn Future<Output = _>>>)
+        };
+        (0..TOGETHER_MAX).map(begin).collect()
     }
 
-    fn flushing(flushes: &Flushes) -> UnderWay<'_> {
-        let (go, gone) = oneshot::channel();
-        begun(go, flushes.wait(OLD, async { gone.await.map_err(drop) }))
-    }
-
-    /// A commit that waits for the disk by itself.
-    fn committing(flushes: &Flushes) -> UnderWay<'_> {
-        let (go, gone) = oneshot::channel();
-        begun(go, flushes.along(0, async { gone.await.map_err(drop) }))
-    }
-
-    async fn end((go, flush): UnderWay<'_>) {
+    #[tokio::test]
+    async fn those_that_commit_while_others_flush_are_flushed_together_by_the_next() {
+        let (flushes, count) = (Flushes::default(), Cell::new(0));
+        let mut first = under_way(&flushes);
+        let next = || {
+            flushes.wait(OLD, async {
+                count.set(count.get() + 1);
+                Ok::<_, ()>(())
+            })
+        };
+        let mut others = pin!(join_all([next(), next(), next()]));
+        assert!(others.as_mut().now_or_never().is_none(), "all have begun before these committed");
+        let (go, flush) = first.pop().unwrap();
         go.send(()).unwrap();
         flush.await.unwrap();
-    }
-
-    /// One that counts.
-    async fn counted(flushes: &Flushes, count: &Cell<usize>) -> Result<(), ()> {
-        let flush = async {
-            count.set(count.get() + 1);
-            Ok(())
-        };
-        flushes.wait(OLD, flush).await
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn those_that_commit_while_another_flushes_are_flushed_together_by_the_next() {
-        let (flushes, count) = (Flushes::default(), Cell::new(0));
-        let first = flushing(&flushes);
-        let mut others = pin!(join_all([(); 3].map(|()| counted(&flushes, &count))));
-        assert!(others.as_mut().now_or_never().is_none(), "it has begun before these committed");
-        end(first).await;
         assert_eq!(others.await, [Ok(()); 3]);
         assert_eq!(count.get(), 1);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn whoever_commits_before_another_commit_goes_to_the_disk_needs_no_flush() {
-        let (flushes, count) = (Flushes::default(), Cell::new(0));
-        let early = committing(&flushes);
-        let mut between = pin!(counted(&flushes, &count));
-        assert!(between.as_mut().now_or_never().is_none(), "that one may have been there before");
-        let late = committing(&flushes);
-        end(early).await;
-        assert!(between.as_mut().now_or_never().is_none());
-        end(late).await;
-        assert_eq!((between.now_or_never(), count.get()), (Some(Ok(())), 0));
-        // Nobody commits, and nobody would come.
-        assert_eq!((counted(&flushes, &count).now_or_never(), count.get()), (Some(Ok(())), 1));
-    }
-
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_failure_or_the_end_of_one_leaves_the_others_to_flush_themselves() {
-        let (flushes, count) = (Flushes::default(), Cell::new(0));
-        for begin in [flushing, committing] {
-            let first = begin(&flushes);
-            let mut other = pin!(counted(&flushes, &count));
-            assert!(other.as_mut().now_or_never().is_none());
-            drop(first);
-            assert_eq!(other.now_or_never(), Some(Ok(())));
-        }
-        assert_eq!(count.get(), 2);
+        let flushes = Flushes::default();
+        let mut first = under_way(&flushes);
+        let own = Rc::new(Cell::new(false));
+        let mut other = pin!(flushes.wait(OLD, async {
+            own.set(true);
+            Ok::<_, ()>(())
+        }));
+        assert!(other.as_mut().now_or_never().is_none());
+        drop(first.pop());
+        assert_eq!(other.now_or_never(), Some(Ok(())));
+        assert!(own.get());
         assert_eq!(flushes.wait(OLD, async { Err(7) }).now_or_never(), Some(Err(7)));
-        assert_eq!(flushes.along(0, async { Err::<(), _>(7) }).now_or_never(), Some(Err(7)));
-        assert!(!flushes.has(0, flushes.now() + 1));
-        assert_eq!(counted(&flushes, &count).now_or_never(), Some(Ok(())));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_session_that_hangs_holds_nobody_up() {
-        for begin in [flushing, committing] {
-            let (flushes, count) = (Flushes::default(), Cell::new(0));
-            let _hanging = begin(&flushes);
-            let began = Instant::now();
-            tokio::time::timeout(Duration::from_secs(60), counted(&flushes, &count)).await.unwrap().unwrap();
-            assert!(count.get() == 1 && began.elapsed() >= PATIENCE);
-        }
+        assert_eq!(flushes.wait(OLD, async { Ok::<_, ()>(()) }).now_or_never(), Some(Ok(())));
     }
 
     /// The server crashed in between: the older session's own question finds that out.
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_session_that_began_later_says_nothing_of_what_was_committed_before() {
         let flushes = Flushes::default();
         let since = flushes.now();
         // Here it commits, the server crashes and comes back, and somebody is quicker.
         let young = flushes.next();
-        let quick = flushing(&flushes);
+        let mut quick = under_way(&flushes);
         let mut lost = pin!(flushes.wait((0, since), async { Err::<(), _>("the connection broke") }));
         assert!(lost.as_mut().now_or_never().is_none());
-        flushes.along(young, async { Ok::<_, ()>(()) }).await.unwrap();
-        assert!(lost.as_mut().now_or_never().is_none());
-        drop(quick);
+        drop(quick.pop());
+        let others = flushes.wait((young, flushes.now()), async { Ok::<_, ()>(()) });
+        assert_eq!(others.now_or_never(), Some(Ok(())));
         assert_eq!(lost.now_or_never(), Some(Err("the connection broke")));
     }
 

@@ -58,11 +58,7 @@ impl Exchange for Leave<'_> {
         let schema = lease.schema();
         let prepared = lease.prepare(&schema.sql(PUT), KIND).await?;
         let items: Vec<_> = left.events.iter().map(|event| (prepared.clone(), event.as_slice())).collect();
-        let sent = match (scope, lease.flushes()) {
-            // An event's transaction waits for the disk by itself.
-            (Scope::Last, Some((flushes, (began, _)))) => flushes.along(began, lease.execute_all(&items, *scope)).await,
-            _ => lease.execute_all(&items, *scope).await,
-        };
+        let sent = lease.execute_all(&items, *scope).await;
         sent.map(drop).map_err(|(_, failure)| {
             lease.forget_if_stale(&failure);
             failure
