@@ -6,13 +6,18 @@
 
 use std::{
     fs, io,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Stdio,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use tokio::{process::Child, sync::oneshot, task::JoinHandle, time::Instant};
+use tokio::{
+    process::Child,
+    sync::oneshot,
+    task::{AbortHandle, JoinHandle},
+    time::Instant,
+};
 
 use super::{
     DataFolder, Environment,
@@ -25,7 +30,7 @@ use super::{
 };
 use crate::{
     leash::{Ending, Leash},
-    postgres::{endpoint::Endpoint, flush::Flushes},
+    postgres::{endpoint::Endpoint, flush::Flushes, flusher::flush_for_all},
 };
 use rustix::process::Signal;
 
@@ -60,6 +65,7 @@ pub struct Server {
     flushes: Arc<Flushes>,
     stop: Mutex<Option<oneshot::Sender<Instant>>>,
     keeper: Mutex<Option<JoinHandle<()>>>,
+    flusher: AbortHandle,
 }
 
 /// Why there is no server.
@@ -107,10 +113,13 @@ impl Server {
         let running = launch.launch_until_ready().await?;
         let (stop, stopping) = oneshot::channel();
         let keeper = tokio::spawn(launch.keep(running, stopping));
+        let (flushes, superuser) = (Arc::<Flushes>::default(), superuser(&socket, "postgres"));
+        let flusher = tokio::spawn(flush_for_all(flushes.clone(), superuser)).abort_handle();
         Ok(Self {
             socket,
             sessions_max,
-            flushes: Arc::default(),
+            flushes,
+            flusher,
             stop: Mutex::new(Some(stop)),
             keeper: Mutex::new(Some(keeper)),
         })
@@ -124,6 +133,7 @@ impl Server {
     /// The same; a server that takes longer is killed then, and recovers at its next start.
     pub async fn stop_by(&self, until: Instant) {
         let until = until.min(Instant::now() + STOP_TIMEOUT);
+        self.flusher.abort();
         let keeper = lock(&self.keeper).take();
         // The keeper is gone only if the runtime ends, and the process with it.
         let _ = lock(&self.stop).take().map(|stop| stop.send(until));
@@ -142,12 +152,17 @@ impl Server {
     }
 
     pub(crate) fn as_superuser(&self, database: &str) -> Endpoint {
-        Endpoint::on_socket(self.socket.clone(), database, SUPERUSER, None).patient()
+        superuser(&self.socket, database).patient()
     }
+}
+
+fn superuser(socket: &Path, database: &str) -> Endpoint {
+    Endpoint::on_socket(socket.to_owned(), database, SUPERUSER, None)
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
+        self.flusher.abort();
         if let Some(keeper) = lock(&self.keeper).take() {
             keeper.abort();
         }
@@ -230,7 +245,7 @@ impl Launch {
     }
 
     async fn ready(&self, running: &mut Running, deadline: Instant) -> Result<(), ServerError> {
-        let endpoint = Endpoint::on_socket(self.socket.clone(), "postgres", SUPERUSER, None);
+        let endpoint = superuser(&self.socket, "postgres");
         while Instant::now() < deadline {
             if endpoint.connect(1 << 20).await.is_ok() {
                 return Ok(());

@@ -93,7 +93,7 @@ impl Pool {
         });
         let changed = changed.await?;
         if !batch.is_repeatable() {
-            self.flushed(&mut lease, deadline).await?;
+            self.permanent(lease, deadline).await?;
         }
         Ok(changed)
     }
@@ -144,10 +144,10 @@ impl Pool {
             Err(_) if lease.is_spent() => {
                 lease = within(deadline, lease.renewed()).await?;
             }
-            outcome => return self.settled(kind, outcome, &mut lease, deadline).await,
+            outcome => return self.settled(kind, outcome, lease, deadline).await,
         }
         let again = within(self.cut(deadline), async { Ok(exchange.on(&mut lease).await) }).await?;
-        self.settled(kind, again, &mut lease, deadline).await
+        self.settled(kind, again, lease, deadline).await
     }
 
     /// What was written is on the disk before anybody hears of it, also where its answer cannot be given.
@@ -155,23 +155,21 @@ impl Pool {
         &self,
         kind: Statement,
         outcome: Result<T, Failure>,
-        lease: &mut Lease,
+        lease: Lease,
         deadline: Instant,
     ) -> Result<T, Error> {
         match &outcome {
             _ if kind.is_repeatable() => {}
-            Ok(_) | Err(Failure::Harmless(_)) => self.flushed(lease, deadline).await?,
+            Ok(_) | Err(Failure::Harmless(_)) => self.permanent(lease, deadline).await?,
             // It has happened and the session is gone, which alone could have flushed it.
-            Err(Failure::Lost(Error::TooLarge(_))) if lease.commits_with_others() => return Err(not_permanent()),
+            Err(Failure::Lost(Error::TooLarge(_))) if lease.flushes().is_some() => return Err(not_permanent()),
             Err(_) => {}
         }
         outcome.map_err(Failure::into_error)
     }
 
-    async fn flushed(&self, lease: &mut Lease, deadline: Instant) -> Result<(), Error> {
-        let flushed = within(self.cut(deadline), async { lease.flushed().await.map_err(Failure::into_error) });
-        // It has happened, whatever failed: only whether it stays so is open.
-        flushed.await.map_err(|_| not_permanent())
+    async fn permanent(&self, lease: Lease, deadline: Instant) -> Result<(), Error> {
+        within(self.cut(deadline), lease.permanent()).await.map_err(|_| not_permanent())
     }
 
     fn permitted(&self, sql: &str) -> Result<Statement, Error> {

@@ -19,7 +19,7 @@ use super::{
     encode::encode,
     endpoint::{ConnectError, Endpoint, Session},
     error::{Error, Failure, is_of_a_standby},
-    flush::{self, FLUSH, Moment},
+    flush::{self, FLUSH, Flushes, Moment},
     pipeline::{Scope, fly},
     statement::{Effect, Statement},
     value::{Column, Rows, Value},
@@ -36,6 +36,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const DESCRIPTION_BYTES: usize = 256;
 /// Headroom over `bytes_max` for one message, so that reports always fit.
 const MESSAGE_SLACK_BYTES: u64 = 64 << 10;
+const FORGET_SEQUENCES: &str = "DISCARD SEQUENCES";
 
 pub(super) struct Connection {
     session: Session,
@@ -58,8 +59,8 @@ pub(super) struct Connection {
     spent: bool,
     /// The transaction asked for a server that does not write.
     read_only: bool,
-    /// When it began and when it was lent, as its flushes count.
-    moments: (Moment, Moment),
+    /// As flushes count.
+    lent_at: Moment,
 }
 
 /// Whose last sequence values (`currval`, `lastval`) the session may hold.
@@ -106,7 +107,7 @@ impl Connection {
             expires: Instant::now() + AGE_MAX + AGE_MAX.mul_f64(0.2 * fastrand::f64()),
             spent: false,
             read_only: false,
-            moments: endpoint.flushes().map_or((0, 0), |flushes| (flushes.next(), 0)),
+            lent_at: 0,
         })
     }
 
@@ -129,7 +130,7 @@ impl Connection {
     /// Marks the change of hands, as does [`Self::handed_back`].
     pub(super) fn handed_out(&mut self) {
         if let Some(flushes) = self.endpoint.flushes() {
-            self.moments.1 = flushes.now();
+            self.lent_at = flushes.now();
         }
     }
 
@@ -209,10 +210,13 @@ impl Connection {
         if self.sequences != Sequences::Inherited {
             return self.control(sql).await;
         }
-        self.busy = true;
-        let client = &self.session.client;
-        let (forgotten, begun) = join(client.batch_execute("DISCARD SEQUENCES"), client.batch_execute(sql)).await;
-        self.settled(forgotten.and(begun))?;
+        if sql.contains(" READ COMMITTED ") {
+            self.control(&format!("{sql}; {FORGET_SEQUENCES}")).await?;
+        } else {
+            // Behind `BEGIN` it would take the one snapshot that a stricter isolation has.
+            self.control(FORGET_SEQUENCES).await?;
+            self.control(sql).await?;
+        }
         self.sequences = Sequences::Nobodys;
         Ok(())
     }
@@ -254,18 +258,15 @@ impl Connection {
         self.settled(done).inspect_err(|failure| self.forget_if_stale(failure))
     }
 
-    /// Waits until what has been committed here is on the disk. To be called after whatever may have written,
-    /// before anybody is told.
-    pub(super) async fn flushed(&mut self) -> Result<(), Failure> {
-        let Some(flushes) = self.endpoint.flushes().cloned() else { return Ok(()) };
-        let moments = self.moments;
-        let flush = async { self.execute(FLUSH, flush::KIND, &[]).await.map(drop) };
-        flushes.wait(moments, flush).await
+    /// Waits until what has been committed here is on the disk.
+    pub(super) async fn flush(&mut self) -> Result<(), Failure> {
+        self.execute(FLUSH, flush::KIND, &[]).await.map(drop)
     }
 
-    /// Whether [`Self::flushed`] does anything.
-    pub(super) fn commits_with_others(&self) -> bool {
-        self.endpoint.flushes().is_some()
+    /// Who sees to it that what is committed here gets to the disk, and when this was lent, as that one counts; nobody
+    /// where each commit waits by itself.
+    pub(super) fn flushes(&self) -> Option<(&Arc<Flushes>, Moment)> {
+        Some((self.endpoint.flushes()?, self.lent_at))
     }
 
     /// Runs many statements in one flight; a failure comes with its place.
@@ -299,7 +300,7 @@ impl Connection {
     /// The cached statement, or a new one.
     pub(super) async fn prepare(&mut self, sql: &str, kind: Statement) -> Result<Arc<Prepared>, Failure> {
         if !kind.plain && self.sequences == Sequences::Inherited {
-            self.control("DISCARD SEQUENCES").await?;
+            self.control(FORGET_SEQUENCES).await?;
             self.sequences = Sequences::Nobodys;
         }
         if let Some(prepared) = self.statements.get(sql) {

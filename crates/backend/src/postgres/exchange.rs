@@ -44,9 +44,6 @@ pub(super) struct Control {
     pub(super) ends: bool,
 }
 
-/// Waits until what was committed is on the disk.
-pub(super) struct Flushed;
-
 impl Exchange for Query<'_> {
     type Answer = Rows;
 
@@ -79,13 +76,5 @@ impl Exchange for Control {
             true => lease.end(&self.sql).await,
             false => lease.control(&self.sql).await,
         }
-    }
-}
-
-impl Exchange for Flushed {
-    type Answer = ();
-
-    async fn on(&self, lease: &mut Lease) -> Result<(), Failure> {
-        lease.flushed().await
     }
 }

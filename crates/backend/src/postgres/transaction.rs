@@ -16,7 +16,7 @@ use super::{
     batch::{Batch, BatchItem},
     bounds::{cut, permitted, within},
     error::{DbError, Error, Failure, not_permanent},
-    exchange::{Control, Exchange, Execute, Flushed, Query, Within},
+    exchange::{Control, Exchange, Execute, Query, Within},
     leave::{self, Leave, Left},
     pipeline::Scope,
     pool::Lease,
@@ -223,8 +223,7 @@ impl Transaction {
         // Without an answer the drop below ends it.
         finished?;
         if matches!(ending, Ending::Commit) && level == 0 && self.is_to_be_flushed() {
-            // It is committed, whatever fails now.
-            self.run(deadline, Flushed).await.map_err(|_| not_permanent())?;
+            self.permanent(deadline).await?;
         }
         self.ended = true;
         let mut state = self.state();
@@ -233,6 +232,13 @@ impl Transaction {
             _ => state.leave(level),
         }
         Ok(())
+    }
+
+    /// It is committed: its connection is needed no more.
+    async fn permanent(&self, deadline: Instant) -> Result<(), Error> {
+        let lease = self.state().lease.take().ok_or_else(not_permanent)?;
+        let cut = cut(self.shared.terms.statement_timeout, deadline);
+        within(cut, lease.permanent()).await.map_err(|_| not_permanent())
     }
 
     pub(super) async fn run<E: Exchange>(&self, deadline: Instant, exchange: E) -> Result<E::Answer, Error> {

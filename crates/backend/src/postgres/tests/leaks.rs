@@ -35,10 +35,17 @@ async fn nothing_goes_from_one_borrower_to_the_next() {
     // A plain change leaves only the sequences' last values, which nobody may read.
     pool.execute("INSERT INTO items (name) VALUES ('a')", &[], soon()).await.unwrap();
     assert_eq!(sqlstate(pool.query("SELECT lastval()", &[], soon()).await), "55000");
-    pool.execute("INSERT INTO items (name) VALUES ('b')", &[], soon()).await.unwrap();
-    let tx = pool.begin(TxOptions::default(), soon()).await.unwrap();
-    assert_eq!(sqlstate(tx.query("SELECT currval('items_id_seq')", &[], soon()).await), "55000");
-    drop(tx);
+    for (isolation, name) in [
+        (Isolation::ReadCommitted, "read committed"),
+        (Isolation::RepeatableRead, "repeatable read"),
+        (Isolation::Serializable, "serializable"),
+    ] {
+        pool.execute("INSERT INTO items (name) VALUES ($1)", &[text(name)], soon()).await.unwrap();
+        let tx = pool.begin(TxOptions { isolation, ..TxOptions::default() }, soon()).await.unwrap();
+        let has = tx.query("SELECT current_setting('transaction_isolation')", &[], soon()).await.unwrap();
+        assert_eq!(has.rows[0][0], text(name));
+        assert_eq!(sqlstate(tx.query("SELECT currval('items_id_seq')", &[], soon()).await), "55000");
+    }
     // In its own transaction it is there.
     let tx = pool.begin(TxOptions::default(), soon()).await.unwrap();
     tx.execute("INSERT INTO items (name) VALUES ('c')", &[], soon()).await.unwrap();
