@@ -54,25 +54,32 @@ impl Store {
     /// Writes the order down as `reserving`, and with it a message that looks at it later, unless one
     /// is on its way already. False if another request has the key: then nothing has happened.
     pub(crate) fn begin(&self, draft: &Draft, key: Option<&Key>) -> Result<bool, Error> {
-        let sql = "with kept as (
-                insert into idempotency_keys (asker, key, request, order_id, created_at)
-                select $6, $7, $8, $1, $3 where $7::text is not null
-                on conflict (asker, key) do nothing returning order_id
-            )
-            insert into orders (id, user_id, status, created_at, products, quantities)
-            select $1, $2, 'reserving', $3, $4::uuid[], $5::integer[]
-            where $7::text is null or exists (select from kept)";
+        let sql = match key {
+            None => {
+                "insert into orders (id, user_id, status, created_at, products, quantities)
+                 values ($1, $2, 'reserving', $3, $4, $5)"
+            }
+            Some(_) => {
+                "with kept as (
+                     insert into idempotency_keys (asker, key, request, order_id, created_at)
+                     values ($6, $7, $8, $1, $3) on conflict (asker, key) do nothing returning order_id
+                 )
+                 insert into orders (id, user_id, status, created_at, products, quantities)
+                 select $1, $2, 'reserving', $3, $4::uuid[], $5::integer[] from kept"
+            }
+        };
         let products: Vec<Uuid> = draft.lines.iter().map(|line| line.product).collect();
         let quantities: Vec<i64> = draft.lines.iter().map(|line| line.quantity.into()).collect();
-        let part = |part: fn(&Key) -> &String| key.map(|key| part(key).as_str());
-        let (asker, name, request) = (part(|key| &key.asker), part(|key| &key.key), part(|key| &key.request));
-        let params = params![draft.id, draft.user, draft.created_at, products, quantities, asker, name, request];
+        let mut params = params![draft.id, draft.user, draft.created_at, products, quantities].to_vec();
+        if let Some(Key { asker, key, request }) = key {
+            params.extend_from_slice(params![asker, key, request]);
+        }
         let slot = Slot::of(draft.created_at);
         if slot.is_announced() {
-            return Ok(self.0.execute(sql, params)? > 0);
+            return Ok(self.0.execute(sql, &params)? > 0);
         }
         let begun = self.0.transaction(|transaction| {
-            let begun = transaction.execute(sql, params)? > 0;
+            let begun = transaction.execute(sql, &params)? > 0;
             if begun {
                 transaction.publish(&slot.announcement()?)?;
             }
