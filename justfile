@@ -45,14 +45,7 @@ engine: _compiler
 
 # Run every test against real servers, then the demo once (OPTIONS: of cargo)
 test *OPTIONS: setup build foreign
-    scripts/setup.sh pooler
-    scripts/setup.sh prometheus
-    scripts/setup.sh receiver
-    scripts/setup.sh balancer
-    scripts/setup.sh names
-    scripts/setup.sh registry
-    scripts/setup.sh clients
-    scripts/setup.sh consul
+    scripts/setup.sh pooler prometheus receiver balancer names registry clients consul
     cargo "$@" test --workspace # always all: for some of the packages cargo builds what they use again, with other features
     ARCHIPEL_USERS=typescript cargo "$@" test --workspace --test e2e -- users:: accounts::
     ARCHIPEL_ENGINE=quick ARCHIPEL_USERS=typescript cargo "$@" test --workspace --test e2e -- users:: accounts:: profile:: openapi:: typescript::

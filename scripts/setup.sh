@@ -1,8 +1,8 @@
 #!/bin/sh
 # Installs what building and testing need and what is not there yet, and says so.
 #
-# setup.sh (all | compiler | wasm | engine | servers | linters | openapi | foreign | deploy | pooler | balancer |
-# prometheus | receiver | registry | clients | consul | peers) [--dry-run]
+# setup.sh (all | compiler | wasm | engine | servers | linters | openapi | foreign | deploy | pooler | balancer | names |
+#   prometheus | receiver | registry | clients | consul | peers)... [--dry-run]
 # Nothing that is there is touched. System packages come from apt, as root or by a sudo that asks
 # no password; elsewhere this says what to install. No system server is left running or enabled:
 # the host starts its own from the installed binaries.
@@ -400,20 +400,29 @@ restore() {
     as_root rm -f "$cluster"
 }
 
-case ${1:-} in
-compiler | wasm | engine | servers | linters | openapi | foreign | deploy | pooler | balancer | names | prometheus | receiver | registry | clients | consul | peers) "$1" ;;
-all)
+all() {
     # All of them, so that one run names everything that is missing.
     failed=
     compiler || failed=yes
     wasm || failed=yes
     servers || failed=yes
     tools || failed=yes
-    openapi || failed=yes
     [ -z "$failed" ]
-    ;;
-*)
-    echo "usage: setup.sh (all | compiler | wasm | engine | servers | linters | openapi | foreign | deploy | pooler | balancer | names | prometheus | receiver | registry | clients | consul | peers) [--dry-run]" >&2
+}
+
+usage() {
+    sed -n 's/^# \(setup.sh (.*\|  *prometheus |.*\)$/\1/p' "$0" >&2
     exit 2
-    ;;
-esac
+}
+
+[ $# -gt 0 ] || usage
+for argument in "$@"; do
+    case $argument in
+    all | compiler | wasm | engine | servers | linters | openapi | foreign | deploy | pooler | balancer | names | prometheus | receiver | registry | clients | consul | peers) ;;
+    --dry-run) ;;
+    *) usage ;;
+    esac
+done
+for argument in "$@"; do
+    [ "$argument" = --dry-run ] || "$argument"
+done
