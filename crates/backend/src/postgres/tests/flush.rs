@@ -105,7 +105,8 @@ async fn whatever_writes_is_flushed_once_and_nothing_else_is() {
 async fn flusher(shop: &Shop) -> rustix::process::Pid {
     let pool = shop.writer();
     let superuser = shop.superuser().await;
-    let sql = "SELECT pid FROM pg_stat_activity WHERE usename = 'postgres' AND query LIKE '%pg_logical_emit_message%' AND pid <> pg_backend_pid()";
+    let sql = "SELECT pid FROM pg_stat_activity \
+               WHERE datname = 'postgres' AND query LIKE 'SELECT pg_catalog.pg_logical_emit_message%'";
     let deadline = soon();
     loop {
         pool.execute("UPDATE items SET name = name", &[], soon()).await.unwrap();
