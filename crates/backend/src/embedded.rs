@@ -41,6 +41,17 @@ pub struct Environment {
     pub passing: Option<PathBuf>,
 }
 
+/// Makes the cluster of a folder that has none, as a copy of the one that tests begin with.
+#[cfg(test)]
+pub(crate) async fn fill(folder: &DataFolder, environment: &Environment) {
+    let kept = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/tmp");
+    std::fs::create_dir_all(&kept).unwrap();
+    let cluster = folder.path().join("postgres");
+    let account = account::Account::choose("postgres", &cluster).unwrap();
+    let binaries = binaries::find(environment, &cluster).unwrap();
+    cluster::ensure(&cluster, &binaries, &account, Some(&kept)).await.unwrap();
+}
+
 impl Environment {
     /// What of the host's variables concerns private servers.
     pub fn of(variables: &manifest::Environment) -> Self {

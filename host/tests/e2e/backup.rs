@@ -102,7 +102,7 @@ fn a_backup_under_load_has_every_order_that_was_answered_before_it_once() {
     assert!(Command::new(&["backup", file, to_text]).refused().contains("is there already"));
     drop(host.stop());
 
-    let place = shop::open_folder();
+    let place = shop::empty_folder();
     let file = write_manifest(place.path(), &manifest);
     let restored = Command::new(&["restore", file.to_str().unwrap(), to_text]).json();
     assert_eq!(restored, taken);

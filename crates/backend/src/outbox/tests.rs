@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::{
-    embedded::{DataFolder, Environment},
+    embedded::{self, DataFolder, Environment},
     events::{Event, Events, Options},
     postgres::{Databases, Error, TxOptions, Value},
     redis::Store,
@@ -67,6 +67,7 @@ async fn started(place: &tempfile::TempDir, publishing: &[&str]) -> (Databases, 
     let folder = DataFolder::open(&place.path().join("data")).unwrap();
     let all = BTreeMap::from([(Arc::from("shop"), settings())]);
     let environment = Environment { path: std::env::var_os("PATH"), ..Environment::default() };
+    embedded::fill(&folder, &environment).await;
     let grant = grants().postgres("shop").unwrap();
     let (granted, publishing) =
         (std::slice::from_ref(&grant), publishing.iter().map(|name| Arc::from(*name)).collect());

@@ -25,7 +25,7 @@ use std::{
 
 use super::{endpoint::Endpoint, *};
 use crate::{
-    embedded::{DataFolder, Environment},
+    embedded::{self, DataFolder, Environment},
     migrate::MigrateError,
 };
 use grant::{Grants, Mode, Permissions, Postgres};
@@ -101,6 +101,7 @@ impl Shop {
         let place = place();
         let migrations = migrations(place.path(), &[("1.sql", SCHEMA)]);
         let folder = DataFolder::open(&place.path().join("data")).unwrap();
+        embedded::fill(&folder, &environment()).await;
         let databases = start(&folder, DatabaseSettings { migrations: Some(migrations), ..settings }).await.unwrap();
         Self { databases, folder, _place: place }
     }

@@ -8,7 +8,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use super::{free, host::children, log::Log, shop::open_folder};
+use super::{free, host::children, log::Log, shop::empty_folder};
 
 /// A server on a port of its own with a role `shop` and databases `shop`, `products` and `orders`; ended with the test.
 pub struct Postgres {
@@ -20,7 +20,7 @@ pub struct Postgres {
 impl Postgres {
     /// Makes the cluster and starts it. Its locale lower-cases ASCII only, as many servers' does.
     pub fn start() -> Self {
-        let folder = open_folder();
+        let folder = empty_folder();
         let data = folder.path().join("data");
         std::fs::create_dir(&data).unwrap();
         if let Some((uid, gid)) = account() {
@@ -65,7 +65,7 @@ impl Postgres {
     /// that stands by.
     pub fn failed_over(&mut self) -> Self {
         self.kill();
-        let folder = open_folder();
+        let folder = empty_folder();
         let (data, copy) = (self.folder.path().join("data"), folder.path().join("data"));
         assert!(Command::new("cp").arg("-a").arg(&data).arg(&copy).status().unwrap().success());
         std::fs::write(data.join("standby.signal"), "").unwrap();

@@ -2,6 +2,7 @@
 
 pub mod admin;
 mod bouncer;
+mod cluster;
 mod collector;
 mod command;
 mod consul;

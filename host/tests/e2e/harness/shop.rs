@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{Answer, Host, until::until_within};
+use super::{Answer, Host, cluster, until::until_within};
 
 /// The users part of the shop, asked by its operator. `gateway` and `database` are lines for their
 /// tables of the manifest.
@@ -262,6 +262,13 @@ fn migrations(component: &str) -> String {
 
 /// A folder that other accounts can pass through: PostgreSQL does not run as root.
 pub fn open_folder() -> TempDir {
+    let folder = empty_folder();
+    cluster::fill(folder.path());
+    folder
+}
+
+/// The same without anything in it.
+pub fn empty_folder() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     set_permissions(folder.path(), Permissions::from_mode(0o711)).unwrap();
     folder
