@@ -59,7 +59,7 @@ pub(super) struct Connection {
     spent: bool,
     /// The transaction asked for a server that does not write.
     read_only: bool,
-    /// As flushes count.
+    /// When it was lent, as flushes count.
     lent_at: Moment,
 }
 

@@ -7,11 +7,9 @@ use tokio_postgres::Statement;
 
 use super::{
     endpoint::{Endpoint, Session},
-    flush::Flushes,
+    flush::{FLUSH, Flushes},
 };
 
-/// Ends when its session commits: as any commit, that waits for the disk.
-const FLUSH: &str = "SELECT pg_catalog.pg_logical_emit_message(true, 'archipel', '')";
 /// A disk that takes longer is no longer waited for; whoever wrote says so.
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// Between two attempts to get a session; meanwhile whoever writes flushes over its own.

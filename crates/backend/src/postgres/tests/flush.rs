@@ -106,7 +106,7 @@ async fn flusher(shop: &Shop) -> rustix::process::Pid {
     let pool = shop.writer();
     let superuser = shop.superuser().await;
     let sql = "SELECT pid FROM pg_stat_activity \
-               WHERE datname = 'postgres' AND query LIKE 'SELECT pg_catalog.pg_logical_emit_message%'";
+               WHERE datname = 'postgres' AND query LIKE '%pg_logical_emit_message%'";
     let deadline = soon();
     loop {
         pool.execute("UPDATE items SET name = name", &[], soon()).await.unwrap();
