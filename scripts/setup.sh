@@ -411,7 +411,7 @@ all() {
 }
 
 usage() {
-    sed -n 's/^# \(setup.sh (.*\|  *prometheus |.*\)$/\1/p' "$0" >&2
+    sed -n '4,5s/^# //p' "$0" >&2
     exit 2
 }
 
