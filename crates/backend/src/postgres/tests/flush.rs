@@ -101,12 +101,14 @@ async fn whatever_writes_is_flushed_once_and_nothing_else_is() {
     shop.databases.stop().await;
 }
 
-/// The server's process that flushes for all; it is there once somebody has written.
+/// The server's process that flushes for all, once it does: whoever wrote last has not done so over a session of the pool.
 async fn flusher(shop: &Shop) -> rustix::process::Pid {
     let pool = shop.writer();
     let superuser = shop.superuser().await;
-    let sql = "SELECT pid FROM pg_stat_activity \
-               WHERE datname = 'postgres' AND query LIKE '%pg_logical_emit_message%'";
+    let sql = "WITH flushing AS (SELECT pid, datname FROM pg_stat_activity \
+                   WHERE query LIKE '%pg_logical_emit_message%' AND pid <> pg_backend_pid()) \
+               SELECT pid FROM flushing WHERE datname = 'postgres' \
+               AND NOT EXISTS (SELECT FROM flushing WHERE datname = 'db_shop')";
     let deadline = soon();
     loop {
         pool.execute("UPDATE items SET name = name", &[], soon()).await.unwrap();
